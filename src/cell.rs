@@ -1,0 +1,501 @@
+//! One value, kept fresh by one load at a time, however many threads ask.
+//!
+//! The mutex guards plain data and is never held while code from outside runs: the load, the clock,
+//! the logger, and the destructors of errors all run without it. Every critical section leaves the
+//! state whole, so a poisoned mutex is ignored.
+
+use std::cell::Cell as ThreadCell;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::lease::{Lease, Windows};
+use crate::retry::Budget;
+
+/// How often the wall clock is looked at, in boot time.
+const WALL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// `T` is the value, `S` the settings that a load works from.
+pub(crate) struct Cell<T, S> {
+    clock: Arc<dyn Clock>,
+    /// Whether the wall clock may end a value, because the boot clock misses time.
+    wall_decides: bool,
+    limits: Limits,
+    state: Mutex<State<T, S>>,
+    landed: Condvar,
+}
+
+/// The settings of the cell itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) windows: Windows,
+    /// The longest that `get` and `refresh` take.
+    pub(crate) timeout: Duration,
+    /// The longest that an advisory attempt takes.
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) attempts: u32,
+    pub(crate) cooldown: Duration,
+}
+
+/// What a load is given.
+pub(crate) struct Task<S> {
+    pub(crate) settings: S,
+    /// The settings' epoch; see [`Cell::amend`].
+    pub(crate) epoch: u64,
+    pub(crate) budget: Budget,
+}
+
+/// What a load yields.
+pub(crate) struct Loaded<T> {
+    pub(crate) value: T,
+    pub(crate) lease: Lease,
+}
+
+/// A picture of the cell at one moment.
+pub(crate) struct View<S> {
+    pub(crate) settings: S,
+    pub(crate) left: Option<Duration>,
+    pub(crate) needs_refresh: bool,
+    pub(crate) last_error: Option<Error>,
+    pub(crate) next_attempt_in: Option<Duration>,
+}
+
+struct State<T, S> {
+    settings: S,
+    /// Counts the changes of the settings, and `expire`. A load that began in an older epoch
+    /// answers those who wait for it, and leaves no trace.
+    epoch: u64,
+    held: Option<Held<T>>,
+    /// Set by `expire` and `invalidate`: the value is not handed out any more.
+    spent: bool,
+    flight: Option<Arc<Flight<T>>>,
+    /// No advisory attempt before this boot time.
+    pause_until: Option<Duration>,
+    /// A refusal that stands until this boot time.
+    cooldown: Option<(Duration, Error)>,
+    last_error: Option<Error>,
+}
+
+struct Held<T> {
+    value: T,
+    lease: Lease,
+    advisory_window: Duration,
+    wall: Option<WallLook>,
+}
+
+/// What the wall clock said when it was last looked at.
+#[derive(Clone, Copy)]
+struct WallLook {
+    at: Duration,
+    left: Duration,
+}
+
+/// A load under way.
+struct Flight<T> {
+    leader: ThreadId,
+    epoch: u64,
+    /// Whether its failure is everybody's: not that of an advisory attempt, nor of one that had less
+    /// than half of the timeout left.
+    full: bool,
+    outcome: OnceLock<Outcome<T>>,
+}
+
+#[derive(Clone)]
+enum Outcome<T> {
+    Done(Result<T, Error>),
+    /// The leader panicked.
+    Abandoned,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Fresh,
+    Advisory,
+    Mandatory,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// A value that may be handed out.
+    Usable,
+    /// A value from a load that ends after now.
+    New,
+}
+
+impl<T: Clone, S: Clone> Cell<T, S> {
+    pub(crate) fn new(clock: Arc<dyn Clock>, limits: Limits, settings: S) -> Self {
+        let state = State {
+            settings,
+            epoch: 0,
+            held: None,
+            spent: false,
+            flight: None,
+            pause_until: None,
+            cooldown: None,
+            last_error: None,
+        };
+        let wall_decides = !clock.boot_counts_suspend();
+        Self { clock, wall_decides, limits, state: Mutex::new(state), landed: Condvar::new() }
+    }
+
+    /// A value that may be handed out, loaded if need be, within `within` or the timeout.
+    pub(crate) fn get(
+        &self,
+        within: Duration,
+        load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
+    ) -> Result<T, Error> {
+        {
+            let (state, now) = self.observe()?;
+            if let (Standing::Fresh, Some(held)) = (self.standing(&state, now), &state.held) {
+                return Ok(held.value.clone());
+            }
+        }
+        self.obtain(Want::Usable, within.min(self.limits.timeout), load)
+    }
+
+    /// A value from a load of now, or from one under way.
+    pub(crate) fn refresh(
+        &self,
+        load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
+    ) -> Result<T, Error> {
+        let cleared = {
+            let (mut state, _) = self.observe()?;
+            state.end_backoff()
+        };
+        drop(cleared);
+        self.obtain(Want::New, self.limits.timeout, load)
+    }
+
+    /// Changes the settings. What `change` returns is dropped by the caller, outside the lock.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+        let (result, cleared) = {
+            let mut state = self.lock();
+            state.epoch += 1;
+            (change(&mut state.settings), state.end_backoff())
+        };
+        drop(cleared);
+        result
+    }
+
+    /// Writes into the settings what a load has learned, unless they changed since it began.
+    pub(crate) fn amend<R>(&self, epoch: u64, amend: impl FnOnce(&mut S) -> R) -> Option<R> {
+        let mut state = self.lock();
+        (state.epoch == epoch).then(|| amend(&mut state.settings))
+    }
+
+    /// Makes the value count as over, and any load under way as out of date.
+    pub(crate) fn expire(&self) {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.spent = true;
+        state.pause_until = None;
+    }
+
+    /// Makes the value count as over if `is_it` says that it is the one.
+    pub(crate) fn invalidate(&self, is_it: impl FnOnce(&T) -> bool) {
+        let mut state = self.lock();
+        if state.held.as_ref().is_some_and(|held| is_it(&held.value)) {
+            state.spent = true;
+            state.pause_until = None;
+        }
+    }
+
+    pub(crate) fn needs_refresh(&self) -> bool {
+        let (state, now) = self.look();
+        self.standing(&state, now) == Standing::Mandatory
+    }
+
+    pub(crate) fn cached(&self) -> Option<T> {
+        self.lock().held.as_ref().map(|held| held.value.clone())
+    }
+
+    pub(crate) fn settings(&self) -> S {
+        self.lock().settings.clone()
+    }
+
+    pub(crate) fn view(&self) -> View<S> {
+        let (state, now) = self.look();
+        let standing = self.standing(&state, now);
+        let until = match standing {
+            Standing::Fresh => None,
+            Standing::Advisory => state.pause_until,
+            Standing::Mandatory => state.cooldown.as_ref().map(|(until, _)| *until),
+        };
+        View {
+            settings: state.settings.clone(),
+            left: state.held.as_ref().map(|held| self.left(held, now)),
+            needs_refresh: standing == Standing::Mandatory,
+            last_error: state.last_error.clone(),
+            next_attempt_in: until
+                .map(|until| until.saturating_sub(now))
+                .filter(|wait| !wait.is_zero()),
+        }
+    }
+
+    fn obtain(
+        &self,
+        want: Want,
+        within: Duration,
+        load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
+    ) -> Result<T, Error> {
+        // Loads are timed on the boot clock. Waiting for another thread is timed on the system's,
+        // for that is the clock that the condition variable knows.
+        let give_up = Instant::now().checked_add(within);
+        let mut deadline = None;
+        let mut tried_advisory = false;
+        loop {
+            let (state, now) = self.observe()?;
+            let deadline = *deadline.get_or_insert_with(|| now.saturating_add(within));
+            let budget = Budget { deadline, attempts: self.limits.attempts, recover: true };
+            if want == Want::Usable {
+                let standing = self.standing(&state, now);
+                if let (Some(held), true) = (&state.held, standing != Standing::Mandatory) {
+                    let paused = state.pause_until.is_some_and(|until| now < until);
+                    let taken = tried_advisory || state.flight.is_some() || now >= deadline;
+                    if standing == Standing::Fresh || paused || taken {
+                        return Ok(held.value.clone());
+                    }
+                    tried_advisory = true;
+                    let budget = Budget {
+                        deadline: deadline.min(now.saturating_add(self.limits.attempt_timeout)),
+                        attempts: 1,
+                        recover: false,
+                    };
+                    match self.lead(state, budget, false, &load) {
+                        Ok(value) => return Ok(value),
+                        Err(error) => {
+                            log::warn!(
+                                "the credentials are still valid, but not renewed: {error:#}"
+                            );
+                            continue;
+                        }
+                    }
+                }
+            }
+            let Some(flight) = state.flight.clone() else {
+                match &state.cooldown {
+                    Some((until, error)) if want == Want::Usable && now < *until => {
+                        return Err(error.clone());
+                    }
+                    _ if now >= deadline => return Err(Error::timeout(TOO_LATE)),
+                    _ => {}
+                }
+                let full = deadline.saturating_sub(now) >= self.limits.timeout / 2;
+                return self.lead(state, budget, full, &load);
+            };
+            let joined = flight.epoch == state.epoch;
+            match self.wait(state, &flight, give_up)? {
+                Outcome::Done(Ok(value)) if joined => return Ok(value),
+                Outcome::Done(Err(error)) if joined && flight.full => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    /// Loads on this thread, while others wait or are served what there is.
+    fn lead(
+        &self,
+        mut state: MutexGuard<'_, State<T, S>>,
+        budget: Budget,
+        full: bool,
+        load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
+    ) -> Result<T, Error> {
+        let flight = Arc::new(Flight {
+            leader: thread::current().id(),
+            epoch: state.epoch,
+            full,
+            outcome: OnceLock::new(),
+        });
+        state.flight = Some(Arc::clone(&flight));
+        let task = Task { settings: state.settings.clone(), epoch: state.epoch, budget };
+        drop(state);
+
+        let landing = Landing { cell: self, flight };
+        let result = load(&task);
+        let now = self.clock.boot();
+        landing.land(&result, now, budget);
+        result.map(|loaded| loaded.value)
+    }
+
+    fn wait(
+        &self,
+        mut state: MutexGuard<'_, State<T, S>>,
+        flight: &Flight<T>,
+        give_up: Option<Instant>,
+    ) -> Result<Outcome<T>, Error> {
+        loop {
+            if let Some(outcome) = flight.outcome.get() {
+                return Ok(outcome.clone());
+            }
+            state = match give_up {
+                None => self.landed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(give_up) => {
+                    let left = give_up.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Error::timeout(TOO_LATE));
+                    }
+                    let woken = self.landed.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn standing(&self, state: &State<T, S>, now: Duration) -> Standing {
+        let Some(held) = state.held.as_ref().filter(|_| !state.spent) else {
+            return Standing::Mandatory;
+        };
+        let left = self.left(held, now);
+        if left.is_zero() || left < self.limits.windows.expiry {
+            Standing::Mandatory
+        } else if left < held.advisory_window || held.wall.is_some_and(|look| look.left.is_zero()) {
+            Standing::Advisory
+        } else {
+            Standing::Fresh
+        }
+    }
+
+    /// What is left of a value's life. The wall clock has a say only where the boot clock misses
+    /// the time spent suspended.
+    fn left(&self, held: &Held<T>, now: Duration) -> Duration {
+        let left = held.lease.left(now);
+        match held.wall {
+            Some(look) if self.wall_decides => {
+                left.min(look.left.saturating_sub(now.saturating_sub(look.at)))
+            }
+            _ => left,
+        }
+    }
+
+    /// The state, at a boot time at which the wall clock has been looked at recently enough.
+    fn look(&self) -> (MutexGuard<'_, State<T, S>>, Duration) {
+        let now = self.clock.boot();
+        let state = self.lock();
+        let due = state.held.as_ref().is_some_and(|held| {
+            held.wall.is_none_or(|look| now.saturating_sub(look.at) >= WALL_INTERVAL)
+        });
+        if !due {
+            return (state, now);
+        }
+        drop(state);
+        let wall = self.clock.wall();
+        let mut state = self.lock();
+        if let Some(held) = &mut state.held {
+            held.wall = Some(WallLook { at: now, left: held.lease.left_by_wall(wall) });
+        }
+        (state, now)
+    }
+
+    /// Like [`look`](Self::look), for callers that may load: refused inside a load's own code.
+    fn observe(&self) -> Result<(MutexGuard<'_, State<T, S>>, Duration), Error> {
+        let inside = Inside::enter(std::ptr::from_ref(self).addr()).ok_or_else(Error::reentrant)?;
+        let (state, now) = self.look();
+        drop(inside);
+        match &state.flight {
+            Some(flight) if flight.leader == thread::current().id() => Err(Error::reentrant()),
+            _ => Ok((state, now)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T, S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const TOO_LATE: &str = "the credentials did not come in time";
+
+impl<T, S> State<T, S> {
+    /// Forgets failures, so that the next caller tries at once. The error that kept callers away is
+    /// returned, to be dropped outside the lock.
+    #[must_use]
+    fn end_backoff(&mut self) -> Option<(Duration, Error)> {
+        self.pause_until = None;
+        self.cooldown.take()
+    }
+}
+
+/// Sees to it that a flight lands, also when the load panics.
+struct Landing<'a, T: Clone, S: Clone> {
+    cell: &'a Cell<T, S>,
+    flight: Arc<Flight<T>>,
+}
+
+impl<T: Clone, S: Clone> Landing<'_, T, S> {
+    fn land(self, result: &Result<Loaded<T>, Error>, now: Duration, budget: Budget) {
+        let (thirds, fifths) = (fastrand::f64(), fastrand::f64());
+        let limits = &self.cell.limits;
+        let mut state = self.cell.lock();
+        let mut replaced = (None, None);
+        if state.epoch == self.flight.epoch {
+            match result {
+                Ok(Loaded { value, lease }) => {
+                    state.held = Some(Held {
+                        value: value.clone(),
+                        lease: *lease,
+                        advisory_window: limits.windows.advisory_for(lease.lifetime()),
+                        wall: None,
+                    });
+                    state.spent = false;
+                    replaced = (state.last_error.take(), state.end_backoff());
+                }
+                Err(error) => {
+                    replaced.0 = state.last_error.replace(error.clone());
+                    let asked = error.retry_after().unwrap_or_default();
+                    if !budget.recover {
+                        let window = state.held.as_ref().map(|held| held.advisory_window);
+                        let pause = window.unwrap_or_default().mul_f64((1.0 + thirds) / 3.0);
+                        state.pause_until = Some(now.saturating_add(pause.max(asked)));
+                    } else if error.was_answered() {
+                        let pause = limits.cooldown.mul_f64((1.0 + 4.0 * fifths) / 5.0);
+                        let until = now.saturating_add(pause.max(asked));
+                        replaced.1 = state.cooldown.replace((until, error.clone()));
+                    }
+                }
+            }
+        }
+        let outcome = result.as_ref().map(|loaded| loaded.value.clone()).map_err(Error::clone);
+        self.settle(&mut state, Outcome::Done(outcome));
+        drop(state);
+        drop(replaced);
+    }
+
+    fn settle(&self, state: &mut State<T, S>, outcome: Outcome<T>) {
+        if self.flight.outcome.set(outcome).is_ok() {
+            state.flight = None;
+            self.cell.landed.notify_all();
+        }
+    }
+}
+
+impl<T: Clone, S: Clone> Drop for Landing<'_, T, S> {
+    fn drop(&mut self) {
+        let mut state = self.cell.lock();
+        self.settle(&mut state, Outcome::Abandoned);
+    }
+}
+
+thread_local! {
+    /// The cell whose clock is being read on this thread.
+    static INSIDE: ThreadCell<usize> = const { ThreadCell::new(0) };
+}
+
+/// Marks a cell's clock as being read, so that a clock that asks for credentials is told so instead
+/// of going round in circles.
+struct Inside {
+    before: usize,
+}
+
+impl Inside {
+    fn enter(cell: usize) -> Option<Self> {
+        let before = INSIDE.replace(cell);
+        (before != cell).then_some(Self { before })
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(self.before);
+    }
+}

@@ -1,0 +1,165 @@
+//! One service call: encode, send, retry, decode. Nothing else calls `Transport::send` or
+//! `Clock::sleep`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Clock;
+use crate::error::{AnswerInfo, Error};
+use crate::protocol::{Fault, Malformed, Operation};
+use crate::retry::{self, Budget};
+use crate::transport::{HttpRequest, HttpResponse, Transport};
+
+pub(crate) struct Client {
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    attempt_timeout: Duration,
+    service_clock: Mutex<Option<ServiceTime>>,
+}
+
+/// The service's clock as the last answer showed it.
+#[derive(Clone, Copy)]
+struct ServiceTime {
+    date: SystemTime,
+    boot: Duration,
+}
+
+/// Both clocks, read together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) wall: SystemTime,
+    pub(crate) boot: Duration,
+}
+
+/// A decoded answer, with what the lease of its credentials needs.
+pub(crate) struct Answer<T> {
+    pub(crate) output: T,
+    /// Just before the successful attempt was sent.
+    pub(crate) sent: Moment,
+    /// The service's clock: the answer's `Date`, or the local wall clock if it has none.
+    pub(crate) date: SystemTime,
+    pub(crate) info: AnswerInfo,
+}
+
+impl Client {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        attempt_timeout: Duration,
+    ) -> Self {
+        Self { transport, clock, attempt_timeout, service_clock: Mutex::new(None) }
+    }
+
+    /// Calls `operation` at `url`, with repeats, until it succeeds, fails for good, or `budget` is
+    /// used up; then the last error comes back.
+    pub(crate) fn call<O: Operation>(
+        &self,
+        url: &str,
+        operation: &O,
+        budget: &Budget,
+    ) -> Result<Answer<O::Output>, Error> {
+        let mut request = HttpRequest::new(url, operation.headers(), operation.body()?);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let sent = Moment { wall: self.clock.wall(), boot: self.clock.boot() };
+            let left = budget.deadline.saturating_sub(sent.boot);
+            if left.is_zero() {
+                return Err(Error::timeout("no time is left to ask the service"));
+            }
+            request.set_timeout(left.min(self.attempt_timeout));
+            let error = match self.attempt(operation, &request, sent) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            log::debug!("attempt {attempt} of {} failed: {error:#}", budget.attempts);
+            let delay = retry::delay(
+                error.repeat(),
+                attempt,
+                budget.attempts,
+                error.retry_after(),
+                fastrand::f64(),
+            );
+            let left = budget.deadline.saturating_sub(self.clock.boot());
+            match delay {
+                Some(delay) if delay < left => {
+                    if !delay.is_zero() {
+                        self.clock.sleep(delay);
+                    }
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// The service's clock now: the `Date` of the last answer, and the time since.
+    pub(crate) fn service_time(&self) -> Option<SystemTime> {
+        let boot = self.clock.boot();
+        let last = (*self.service_clock())?;
+        last.date.checked_add(boot.saturating_sub(last.boot))
+    }
+
+    fn attempt<O: Operation>(
+        &self,
+        operation: &O,
+        request: &HttpRequest,
+        sent: Moment,
+    ) -> Result<Answer<O::Output>, Error> {
+        log::trace!("{} → {}", O::NAME, request.url());
+        let response =
+            self.transport.send(request).map_err(|error| Error::transport(O::NAME, error))?;
+        let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        if let Some(date) = date {
+            let boot = self.clock.boot();
+            *self.service_clock() = Some(ServiceTime { date, boot });
+        }
+        let date = date.unwrap_or(sent.wall);
+        self.read(operation, &response, date).map(|(output, info)| Answer {
+            output,
+            sent,
+            date,
+            info,
+        })
+    }
+
+    fn read<O: Operation>(
+        &self,
+        operation: &O,
+        response: &HttpResponse,
+        date: SystemTime,
+    ) -> Result<(O::Output, AnswerInfo), Error> {
+        let masks = operation.masks();
+        let request_id = response
+            .header("x-amzn-requestid")
+            .or_else(|| response.header("x-amz-request-id"))
+            .map(|id| masks.clean(id));
+        let info = AnswerInfo {
+            status: response.status(),
+            code: None,
+            request_id,
+            retry_after: retry::retry_after(response, date),
+        };
+        let refused = |fault: Fault| {
+            let code = fault.code.map(|code| masks.clean(&code));
+            let message = fault.message.map(|message| masks.clean(&message));
+            let info = AnswerInfo { code, ..info.clone() };
+            Error::service(O::NAME, info, message.filter(|message| !message.is_empty()))
+        };
+        if !(200..300).contains(&response.status()) {
+            return Err(refused(operation.fault(response)));
+        }
+        operation.decode(response).map(|output| (output, info.clone())).map_err(
+            |Malformed(what)| {
+                let fault = operation.fault(response);
+                match fault.code {
+                    Some(_) => refused(fault),
+                    None => Error::response(O::NAME, info.clone(), what),
+                }
+            },
+        )
+    }
+
+    fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {
+        self.service_clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,360 @@
+//! Amazon Cognito Identity: its IDs, and the operations of the enhanced flow.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::logins::Tokens;
+use crate::protocol::timestamp::Timestamp;
+use crate::protocol::{Fault, Malformed, Operation, aws_json};
+use crate::redact::Masks;
+use crate::secret::Secret;
+use crate::transport::HttpResponse;
+
+const LONGEST_ID: usize = 55;
+
+/// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Id(String);
+
+impl Id {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let well_formed = text.split_once(':').is_some_and(|(region, guid)| {
+            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+            let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+            !region.is_empty()
+                && region.bytes().all(word)
+                && !guid.is_empty()
+                && guid.bytes().all(hex)
+        });
+        if text.is_empty() {
+            Err("is empty".to_owned())
+        } else if text.len() > LONGEST_ID {
+            Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
+        } else if !well_formed {
+            Err("must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0".to_owned())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.0.split_once(':').map_or("", |(region, _)| region)
+    }
+}
+
+/// An identity ID is masked; of a pool ID nothing is lost by it.
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:[redacted]", self.region())
+    }
+}
+
+/// <https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetId.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GetId<'a> {
+    #[serde(serialize_with = "id")]
+    pub(crate) identity_pool_id: &'a Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
+    pub(crate) logins: &'a Tokens,
+}
+
+impl Operation for GetId<'_> {
+    type Output = Id;
+
+    const NAME: &'static str = "GetId";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_json::headers("AWSCognitoIdentityService.GetId")
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        aws_json::encode(self)
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<Id, Malformed> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "IdentityId")]
+            identity_id: Option<String>,
+        }
+        let answer: Answer = aws_json::decode(response)?;
+        identity_id(&answer.identity_id.ok_or_else(|| lacks("IdentityId"))?)
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_json::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        let secrets = self.logins.iter().map(|(_, token)| token.expose()).collect();
+        Masks { secrets, public: Some(self.identity_pool_id.as_str()) }
+    }
+}
+
+/// <https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetCredentialsForIdentity.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GetCredentialsForIdentity<'a> {
+    #[serde(serialize_with = "id")]
+    pub(crate) identity_id: &'a Id,
+    #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
+    pub(crate) logins: &'a Tokens,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) custom_role_arn: Option<&'a str>,
+}
+
+/// What the service hands out. No field of the answer is marked as required; an identity ID that is
+/// not there is the one that was asked for.
+#[derive(Debug)]
+pub(crate) struct IssuedCredentials {
+    pub(crate) identity_id: Option<Id>,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_key: Secret,
+    pub(crate) session_token: Secret,
+    pub(crate) expiration: SystemTime,
+}
+
+impl Operation for GetCredentialsForIdentity<'_> {
+    type Output = IssuedCredentials;
+
+    const NAME: &'static str = "GetCredentialsForIdentity";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_json::headers("AWSCognitoIdentityService.GetCredentialsForIdentity")
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        aws_json::encode(self)
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<IssuedCredentials, Malformed> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            identity_id: Option<String>,
+            credentials: Option<Keys>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Keys {
+            access_key_id: Option<String>,
+            secret_key: Option<SecretText>,
+            session_token: Option<SecretText>,
+            expiration: Option<Timestamp>,
+        }
+        let answer: Answer = aws_json::decode(response)?;
+        let keys = answer.credentials.ok_or_else(|| lacks("Credentials"))?;
+        let secret = |field: Option<SecretText>, name| {
+            field.map(|text| text.0).filter(|s| !s.expose().is_empty()).ok_or_else(|| lacks(name))
+        };
+        Ok(IssuedCredentials {
+            identity_id: answer.identity_id.as_deref().map(identity_id).transpose()?,
+            access_key_id: keys
+                .access_key_id
+                .filter(|key| !key.is_empty())
+                .ok_or_else(|| lacks("Credentials.AccessKeyId"))?,
+            secret_key: secret(keys.secret_key, "Credentials.SecretKey")?,
+            session_token: secret(keys.session_token, "Credentials.SessionToken")?,
+            expiration: keys.expiration.ok_or_else(|| lacks("Credentials.Expiration"))?.0,
+        })
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_json::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        let tokens = self.logins.iter().map(|(_, token)| token.expose());
+        Masks { secrets: tokens.chain([self.identity_id.as_str()]).collect(), public: None }
+    }
+}
+
+fn lacks(field: &str) -> Malformed {
+    Malformed(format!("the answer lacks {field}"))
+}
+
+fn identity_id(text: &str) -> Result<Id, Malformed> {
+    Id::parse(text).map_err(|fault| Malformed(format!("the answer's IdentityId {fault}")))
+}
+
+fn id<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(id.as_str())
+}
+
+/// The one place that writes tokens out.
+fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(logins.iter().map(|(provider, token)| (provider, token.expose())))
+}
+
+/// Text that is copied once, from the answer into memory that is wiped.
+struct SecretText(Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText(Secret::new(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const POOL: &str = "us-east-1:88859bc9-0149-4183-bf10-39e36EXAMPLE";
+    const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+
+    fn tokens(logins: &[(&str, &str)]) -> Tokens {
+        logins.iter().copied().collect::<crate::Logins>().tokens().unwrap()
+    }
+
+    fn json(operation: &impl Operation) -> serde_json::Value {
+        serde_json::from_slice(&operation.body().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn ids_have_the_services_form() {
+        assert!(Id::parse(POOL).is_err(), "the GUID of AWS's example has letters beyond f");
+        for id in [IDENTITY, "a:0", "cn_north-1:-", &format!("x:{}", "f".repeat(53))] {
+            assert!(Id::parse(id).is_ok(), "{id}");
+        }
+        let long = format!("x:{}", "f".repeat(54));
+        for id in ["", ":", "x", "x:", ":f", "x:g", "x:F", "x y:f", "é:f", "x:f\n", "x:f:f", &long]
+        {
+            assert!(Id::parse(id).is_err(), "{id:?}");
+        }
+        assert_eq!(format!("{:?}", Id::parse(IDENTITY).unwrap()), "us-east-1:[redacted]");
+    }
+
+    #[test]
+    fn get_id_is_written_as_documented() {
+        let pool = Id::parse("us-east-1:88859bc9-0149-4183-bf10-39e36a0123ef").unwrap();
+        let none = Tokens::default();
+        let mut operation = GetId { identity_pool_id: &pool, account_id: None, logins: &none };
+        assert_eq!(json(&operation), serde_json::json!({ "IdentityPoolId": pool.as_str() }));
+
+        let logins = tokens(&[("graph.facebook.com", "token"), ("a\"b", "\u{7}")]);
+        operation.logins = &logins;
+        operation.account_id = Some("123456789012");
+        assert_eq!(
+            json(&operation),
+            serde_json::json!({
+                "IdentityPoolId": pool.as_str(),
+                "AccountId": "123456789012",
+                "Logins": { "graph.facebook.com": "token", "a\"b": "\u{7}" },
+            })
+        );
+        assert_eq!(
+            operation.headers(),
+            [
+                ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
+                ("x-amz-target".to_owned(), "AWSCognitoIdentityService.GetId".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn get_id_is_read_as_documented() {
+        let pool = Id::parse("x:0").unwrap();
+        let none = Tokens::default();
+        let operation = GetId { identity_pool_id: &pool, account_id: None, logins: &none };
+        let read = |body: String| operation.decode(&HttpResponse::new(200, body));
+        assert_eq!(read(format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)).unwrap().as_str(), IDENTITY);
+        let rows = [
+            ("{}", "the answer lacks IdentityId"),
+            (r#"{"IdentityId":null}"#, "the answer lacks IdentityId"),
+            (
+                r#"{"IdentityId":"../x"}"#,
+                "the answer's IdentityId must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0",
+            ),
+        ];
+        for (body, fault) in rows {
+            assert_eq!(read(body.to_owned()).unwrap_err().0, fault);
+        }
+    }
+
+    /// The sample response of the API reference, with its placeholders filled in.
+    const SAMPLE: &str = r#"{
+        "Credentials": {
+            "SecretKey": "4ZZ/EXAMPLEKEY", "SessionToken": "EXAMPLE+TOKEN=", "Expiration": 1.442877512E9,
+            "AccessKeyId": "ASIAEXAMPLE"
+        },
+        "IdentityId": "us-east-1:12345678-dead-beef-cafe-123456790ab0", "Unknown": [{}]
+    }"#;
+
+    #[test]
+    fn get_credentials_is_written_and_read_as_documented() {
+        let identity = Id::parse(IDENTITY).unwrap();
+        let none = Tokens::default();
+        let mut operation = GetCredentialsForIdentity {
+            identity_id: &identity,
+            logins: &none,
+            custom_role_arn: None,
+        };
+        assert_eq!(json(&operation), serde_json::json!({ "IdentityId": IDENTITY }));
+        let logins = tokens(&[("www.amazon.com", "token")]);
+        operation.logins = &logins;
+        operation.custom_role_arn = Some("arn:aws:iam::123456789012:role/r");
+        assert_eq!(
+            json(&operation),
+            serde_json::json!({
+                "IdentityId": IDENTITY,
+                "Logins": { "www.amazon.com": "token" },
+                "CustomRoleArn": "arn:aws:iam::123456789012:role/r",
+            })
+        );
+
+        let issued = operation.decode(&HttpResponse::new(200, SAMPLE)).unwrap();
+        assert_eq!(issued.identity_id.as_ref().map(Id::as_str), Some(IDENTITY));
+        assert_eq!(issued.access_key_id, "ASIAEXAMPLE");
+        assert_eq!(issued.secret_key.expose(), "4ZZ/EXAMPLEKEY");
+        assert_eq!(issued.session_token.expose(), "EXAMPLE+TOKEN=");
+        assert_eq!(issued.expiration, SystemTime::UNIX_EPOCH + Duration::from_secs(1_442_877_512));
+        assert!(!format!("{issued:?}").contains("EXAMPLEKEY"));
+    }
+
+    #[test]
+    fn an_answer_without_a_field_names_it() {
+        let identity = Id::parse(IDENTITY).unwrap();
+        let none = Tokens::default();
+        let operation = GetCredentialsForIdentity {
+            identity_id: &identity,
+            logins: &none,
+            custom_role_arn: None,
+        };
+        for field in ["Credentials", "SecretKey", "SessionToken", "Expiration", "AccessKeyId"] {
+            let body = SAMPLE.replace(&format!("\"{field}\""), "\"Nothing\"");
+            let fault = operation.decode(&HttpResponse::new(200, body)).unwrap_err().0;
+            let path =
+                if field == "Credentials" { field.into() } else { format!("Credentials.{field}") };
+            assert_eq!(fault, format!("the answer lacks {path}"));
+        }
+        let without_id = SAMPLE.replace("IdentityId", "Nothing");
+        assert!(
+            operation.decode(&HttpResponse::new(200, without_id)).unwrap().identity_id.is_none()
+        );
+    }
+}

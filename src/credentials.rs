@@ -1,0 +1,161 @@
+//! The credentials themselves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::secret::Secret;
+
+/// One set of temporary AWS credentials.
+///
+/// A clone is one reference count: the secrets exist once in memory and are wiped when the last
+/// clone is dropped. `Debug` shows the access key ID and the end, never a secret.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use cognito_identity_credentials::Credentials;
+///
+/// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+/// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+/// assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
+/// assert_eq!(credentials.expiration(), end);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[doc(alias = "AWS.Credentials")]
+pub struct Credentials(Arc<Inner>);
+
+#[derive(PartialEq, Eq)]
+struct Inner {
+    access_key_id: String,
+    secret_access_key: Secret,
+    session_token: Secret,
+    expiration: SystemTime,
+    identity_id: Option<String>,
+}
+
+impl Credentials {
+    /// A set of credentials from elsewhere, for tests and for code that takes this type.
+    pub fn new(
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+        session_token: impl Into<String>,
+        expiration: SystemTime,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            access_key_id: access_key_id.into(),
+            secret_access_key: Secret::new(secret_access_key),
+            session_token: Secret::new(session_token),
+            expiration,
+            identity_id: None,
+        }))
+    }
+
+    pub(crate) fn of_identity(
+        identity_id: String,
+        access_key_id: String,
+        secret_access_key: Secret,
+        session_token: Secret,
+        expiration: SystemTime,
+    ) -> Self {
+        let identity_id = Some(identity_id);
+        Self(Arc::new(Inner {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            expiration,
+            identity_id,
+        }))
+    }
+
+    /// The access key ID, `ASIA…`. Not a secret.
+    #[must_use]
+    #[doc(alias = "accessKeyId")]
+    pub fn access_key_id(&self) -> &str {
+        &self.0.access_key_id
+    }
+
+    /// The secret that requests are signed with. Keep it out of logs.
+    #[must_use]
+    #[doc(alias = "secretAccessKey")]
+    pub fn secret_access_key(&self) -> &str {
+        self.0.secret_access_key.expose()
+    }
+
+    /// The token that goes with every request. Keep it out of logs. AWS promises no upper bound
+    /// for its length.
+    #[must_use]
+    #[doc(alias = "sessionToken")]
+    pub fn session_token(&self) -> &str {
+        self.0.session_token.expose()
+    }
+
+    /// When the service says that the credentials end, on the service's clock. The provider itself
+    /// goes by a clock that cannot jump; compare this with a device's wall clock only if that clock
+    /// is known to be right.
+    #[must_use]
+    #[doc(alias = "expireTime")]
+    pub fn expiration(&self) -> SystemTime {
+        self.0.expiration
+    }
+
+    /// The identity that the credentials belong to; `None` when they were made with
+    /// [`new`](Self::new). A guest's identity ID alone fetches credentials: treat it as a secret of
+    /// low value.
+    #[must_use]
+    #[doc(alias = "identityId")]
+    pub fn identity_id(&self) -> Option<&str> {
+        self.0.identity_id.as_deref()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.0.access_key_id)
+            .field(
+                "expiration",
+                &humantime::format_rfc3339(self.expiration_for_print()).to_string(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// `humantime` cannot print years beyond 9999 or before 1970; nothing real lies there.
+    fn expiration_for_print(&self) -> SystemTime {
+        let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
+        self.0.expiration.clamp(SystemTime::UNIX_EPOCH, last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn debug_shows_the_key_id_and_the_end_alone() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let credentials = Credentials::of_identity(
+            "us-east-1:secret-id".into(),
+            "ASIAEXAMPLE".into(),
+            Secret::new("hunter2"),
+            Secret::new("hunter3"),
+            end,
+        );
+        assert_eq!(
+            format!("{credentials:?}"),
+            r#"Credentials { access_key_id: "ASIAEXAMPLE", expiration: "2027-01-15T08:00:00Z", .. }"#
+        );
+    }
+
+    #[test]
+    fn debug_survives_any_expiration() {
+        for end in [
+            SystemTime::UNIX_EPOCH - Duration::from_secs(1),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000),
+        ] {
+            assert!(format!("{:?}", Credentials::new("a", "b", "c", end)).contains("expiration"));
+        }
+    }
+}

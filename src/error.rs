@@ -1,0 +1,568 @@
+//! The one error type, and the table that says what a code of the service means.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// What code plugged into this library may fail with: any error.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why there are no credentials.
+///
+/// Cheap to clone; every thread that waited for the same refresh gets the same error. `{}` prints
+/// one line, `{:#}` adds the causes, which [`source`](StdError::source) walks too. No secret is in
+/// it: login tokens, keys and identity IDs are masked in what the service says.
+///
+/// ```
+/// use cognito_identity_credentials::{Error, ErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::Config => "mend the settings",
+///         ErrorKind::Login => "sign in again",
+///         _ if error.is_retryable() => "try again later",
+///         _ => error.hint().unwrap_or("ask whoever runs the identity pool"),
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    repeat: Repeat,
+    message: String,
+    operation: Option<&'static str>,
+    answer: Option<AnswerInfo>,
+    cause: Cause,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What an error keeps of the answer that it came from, already fit for printing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AnswerInfo {
+    pub(crate) status: u16,
+    pub(crate) code: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What went wrong, by what there is to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing, malformed or contradicts another. Mend the program or its
+    /// configuration; the message names each setting.
+    Config,
+    /// A login token could not be had: its source failed, or returned something that cannot be a
+    /// token. Have the user sign in again, or look at [`source`](StdError::source).
+    Login,
+    /// No identity is known and none may be asked for. Set an identity ID, set an identity pool ID,
+    /// or allow new guests.
+    IdentityUnknown,
+    /// `get()` or `refresh()` was called from inside the provider's own transport, token source or
+    /// clock. Mend the program: such code must not need the credentials it helps to fetch.
+    Reentrant,
+    /// Time ran out. Try again later; the device may have no network.
+    Timeout,
+    /// The service could not be reached. Look at the network, then try again.
+    Unreachable,
+    /// The TLS connection was refused: unknown authority, wrong name, certificate not valid at
+    /// this time. Look at the device's clock and at the authorities that the transport trusts.
+    Tls,
+    /// The service asks for fewer requests. Try again later.
+    Throttled,
+    /// The service has a fault of its own. Try again later.
+    Unavailable,
+    /// The service refuses this identity, this login or this role. [`hint`](Error::hint) tells
+    /// which setting to look at where the service's text is a known one; after a rejected login
+    /// token, have the user sign in again.
+    NotAuthorized,
+    /// The identity or the identity pool does not exist. Look at the IDs and at the region.
+    NotFound,
+    /// The service refuses the request for another reason; [`code`](Error::code) and
+    /// [`message`](Error::message) say which.
+    Refused,
+    /// What came back is not an answer of the service, or cannot be used: a captive portal, a
+    /// proxy, credentials that had already expired. Look at what stands between the program and
+    /// AWS.
+    Response,
+}
+
+/// How a failed attempt may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Never,
+    /// A connection that the peer had closed: nothing was processed.
+    AtOnce,
+    AfterFault,
+    AfterThrottling,
+}
+
+impl Error {
+    /// What went wrong, by what there is to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// One sentence: the service's own text where there is one (at most 256 characters, control
+    /// characters stripped, login tokens and identity IDs masked), else what this library says.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The service's error code, such as `NotAuthorizedException`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.answer.as_ref()?.code.as_deref()
+    }
+
+    /// The HTTP status of the answer, if one came.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.answer.as_ref().map(|answer| answer.status)
+    }
+
+    /// The ID that AWS support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.answer.as_ref()?.request_id.as_deref()
+    }
+
+    /// The service call that failed, such as `GetId`.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// Whether the same call may succeed later without anything being changed. The library has
+    /// already repeated it as often as its settings allow.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.repeat != Repeat::Never
+    }
+
+    /// What to look at first, where the cause is a known one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.0.cause.hint().or(match self.0.kind {
+            ErrorKind::Tls => Some(
+                "check the device's clock, and that the transport trusts the authority that signed the certificate",
+            ),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::local(ErrorKind::Config, message.into(), None)
+    }
+
+    pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
+        Self::local(ErrorKind::Login, message, source)
+    }
+
+    pub(crate) fn identity_unknown(message: &str) -> Self {
+        Self::local(ErrorKind::IdentityUnknown, message.to_owned(), None)
+    }
+
+    pub(crate) fn reentrant() -> Self {
+        let message = "credentials were asked for from inside the provider's own transport, token source or clock";
+        Self::local(ErrorKind::Reentrant, message.to_owned(), None)
+    }
+
+    /// Time ran out before anything could be tried, or while another thread was trying.
+    pub(crate) fn timeout(message: &str) -> Self {
+        Self(Arc::new(Inner {
+            repeat: Repeat::AfterFault,
+            ..Inner::local(ErrorKind::Timeout, message.to_owned())
+        }))
+    }
+
+    pub(crate) fn transport(operation: &'static str, error: TransportError) -> Self {
+        use TransportErrorKind as Kind;
+        let (kind, repeat) = match error.kind() {
+            Kind::Connect | Kind::Io => (ErrorKind::Unreachable, Repeat::AfterFault),
+            Kind::Closed => (ErrorKind::Unreachable, Repeat::AtOnce),
+            Kind::Timeout => (ErrorKind::Timeout, Repeat::AfterFault),
+            Kind::Tls => (ErrorKind::Tls, Repeat::Never),
+            Kind::TooLarge => (ErrorKind::Response, Repeat::Never),
+            Kind::Other => (ErrorKind::Unreachable, Repeat::Never),
+        };
+        Self(Arc::new(Inner {
+            repeat,
+            operation: Some(operation),
+            source: Some(Arc::new(error.clone())),
+            ..Inner::local(kind, error.to_string())
+        }))
+    }
+
+    /// The service, or something in its place, answered with an error.
+    pub(crate) fn service(
+        operation: &'static str,
+        answer: AnswerInfo,
+        message: Option<String>,
+    ) -> Self {
+        let (kind, repeat) = classify(answer.code.as_deref(), answer.status);
+        let cause = Cause::of(answer.code.as_deref(), message.as_deref().unwrap_or_default());
+        let message = message.unwrap_or_else(|| match (&answer.code, kind) {
+            (None, ErrorKind::Response) => {
+                "the answer is not one that the service gives".to_owned()
+            }
+            _ => "the service gave no message".to_owned(),
+        });
+        Self(Arc::new(Inner {
+            repeat,
+            operation: Some(operation),
+            answer: Some(answer),
+            cause,
+            ..Inner::local(kind, message)
+        }))
+    }
+
+    /// The service answered "fine", but the answer cannot be used.
+    pub(crate) fn response(
+        operation: &'static str,
+        answer: AnswerInfo,
+        message: impl Into<String>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            operation: Some(operation),
+            answer: Some(answer),
+            ..Inner::local(ErrorKind::Response, message.into())
+        }))
+    }
+
+    pub(crate) fn cause(&self) -> Cause {
+        self.0.cause
+    }
+
+    pub(crate) fn repeat(&self) -> Repeat {
+        self.0.repeat
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.0.answer.as_ref()?.retry_after
+    }
+
+    /// Whether somebody answered, as opposed to a failure of the network or of local code.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.0.answer.is_some()
+    }
+
+    fn local(kind: ErrorKind, message: String, source: Option<BoxError>) -> Self {
+        Self(Arc::new(Inner { source: source.map(Arc::from), ..Inner::local(kind, message) }))
+    }
+}
+
+impl Inner {
+    fn local(kind: ErrorKind, message: String) -> Self {
+        Self {
+            kind,
+            repeat: Repeat::Never,
+            message,
+            operation: None,
+            answer: None,
+            cause: Cause::Other,
+            source: None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation() {
+            write!(f, "{operation}: ")?;
+        }
+        if let Some(code) = self.code() {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(self.message())?;
+        match (self.status(), self.request_id()) {
+            (Some(status), Some(id)) => write!(f, " (HTTP status {status}, request ID {id})")?,
+            (Some(status), None) => write!(f, " (HTTP status {status})")?,
+            _ => {}
+        }
+        if f.alternate() {
+            // A transport error's own text is the message already: its cause comes next.
+            let mut next = self.source();
+            if next.is_some_and(|source| source.is::<TransportError>()) {
+                next = next.and_then(StdError::source);
+            }
+            while let Some(source) = next {
+                write!(f, ": {source}")?;
+                next = source.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("message", &self.message())
+            .field("operation", &self.operation())
+            .field("code", &self.code())
+            .field("status", &self.status())
+            .field("request_id", &self.request_id())
+            .field("is_retryable", &self.is_retryable())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The codes decide; the status only where no known code came. The throttling codes are AWS's
+/// standard list without `LimitExceededException`, which Cognito uses for limits that do not pass
+/// by waiting.
+fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Repeat) {
+    match code.unwrap_or_default() {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "TransactionInProgressException"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "RequestThrottled"
+        | "SlowDown"
+        | "PriorRequestNotComplete"
+        | "EC2ThrottledException" => (ErrorKind::Throttled, Repeat::AfterThrottling),
+        "InternalErrorException" | "ExternalServiceException" | "IDPCommunicationError" => {
+            (ErrorKind::Unavailable, Repeat::AfterFault)
+        }
+        "NotAuthorizedException" => (ErrorKind::NotAuthorized, Repeat::Never),
+        "ResourceNotFoundException" => (ErrorKind::NotFound, Repeat::Never),
+        "InvalidParameterException"
+        | "InvalidIdentityPoolConfigurationException"
+        | "ResourceConflictException"
+        | "LimitExceededException"
+        | "ValidationException" => (ErrorKind::Refused, Repeat::Never),
+        code => match status {
+            429 => (ErrorKind::Throttled, Repeat::AfterThrottling),
+            500 | 502 | 503 | 504 => (ErrorKind::Unavailable, Repeat::AfterFault),
+            501 | 505..=599 => (ErrorKind::Unavailable, Repeat::Never),
+            _ if code.is_empty() => (ErrorKind::Response, Repeat::Never),
+            _ => (ErrorKind::Refused, Repeat::Never),
+        },
+    }
+}
+
+/// What stands behind a refusal, as far as the service's text tells. One code,
+/// `NotAuthorizedException`, means many things; an unknown text is `Other`, for which nothing is
+/// forgotten and nothing repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    IdentityForbidden,
+    IdentityNotFound,
+    PoolNotFound,
+    LoginsMismatch,
+    TokenExpired,
+    TokenInvalid,
+    IssuerMismatch,
+    CognitoTokenMisplaced,
+    GuestsOff,
+    NoProviders,
+    NoRole,
+    LoginConflict,
+    Other,
+}
+
+impl Cause {
+    fn of(code: Option<&str>, message: &str) -> Self {
+        let says = |text: &str| message.contains(text);
+        match code.unwrap_or_default() {
+            "NotAuthorizedException" if message.starts_with("Access to Identity") => {
+                Self::IdentityForbidden
+            }
+            "NotAuthorizedException" if message.starts_with("Invalid login token") => {
+                if says("Token expired") {
+                    Self::TokenExpired
+                } else if says("Issuer doesn't match") {
+                    Self::IssuerMismatch
+                } else if says("Can't pass in a Cognito token") {
+                    Self::CognitoTokenMisplaced
+                } else {
+                    Self::TokenInvalid
+                }
+            }
+            "NotAuthorizedException" if message.starts_with("Logins don't match") => {
+                Self::LoginsMismatch
+            }
+            "NotAuthorizedException" if message.starts_with("Unauthenticated access") => {
+                Self::GuestsOff
+            }
+            "NotAuthorizedException" if says("does not have identity providers") => {
+                Self::NoProviders
+            }
+            "ResourceNotFoundException" if message.starts_with("IdentityPool") => {
+                Self::PoolNotFound
+            }
+            "ResourceNotFoundException" if message.starts_with("Identity ") => {
+                Self::IdentityNotFound
+            }
+            "InvalidIdentityPoolConfigurationException" => Self::NoRole,
+            "ResourceConflictException" => Self::LoginConflict,
+            _ => Self::Other,
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Self::IdentityForbidden => {
+                "the identity was merged or disabled, or it belongs to a signed-in user and no valid login was sent: clear the cached ID, or set the login"
+            }
+            Self::IdentityNotFound => {
+                "the identity was deleted or belongs to another region: clear the cached ID"
+            }
+            Self::PoolNotFound => "check identity_pool_id and region",
+            Self::LoginsMismatch => {
+                "the identity ID belongs to another user: clear the cached ID or set the right login"
+            }
+            Self::TokenExpired => {
+                "the login token has expired: set a fresh one, or give login_from a source that renews it"
+            }
+            Self::TokenInvalid => {
+                "the login token is not accepted: check that it is the provider's ID token and belongs to the app client that the pool knows"
+            }
+            Self::IssuerMismatch => {
+                "the login's provider name is not the one that issued the token: a user pool's is cognito-idp.REGION.amazonaws.com/USER_POOL_ID"
+            }
+            Self::CognitoTokenMisplaced => {
+                "a token of cognito-identity.amazonaws.com goes with the identity ID it was made for: set identity_id too"
+            }
+            Self::GuestsOff => "the pool allows no guests: set a login, or turn guest access on",
+            Self::NoProviders => "add the login's provider to the identity pool",
+            Self::NoRole => {
+                "the identity pool has no role for this kind of user, or the role does not trust it: check the pool's roles and their trust policy"
+            }
+            Self::LoginConflict => {
+                "a login belongs to another identity, or two logins are of one provider"
+            }
+            Self::Other => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_decide_before_statuses() {
+        use ErrorKind as K;
+        use Repeat::{AfterFault, AfterThrottling, Never};
+        let rows = [
+            ("TooManyRequestsException", 400, K::Throttled, AfterThrottling),
+            ("SlowDown", 200, K::Throttled, AfterThrottling),
+            ("LimitExceededException", 400, K::Refused, Never),
+            ("LimitExceededException", 429, K::Refused, Never),
+            ("", 429, K::Throttled, AfterThrottling),
+            ("SomethingNew", 429, K::Throttled, AfterThrottling),
+            ("InternalErrorException", 400, K::Unavailable, AfterFault),
+            ("ExternalServiceException", 400, K::Unavailable, AfterFault),
+            ("IDPCommunicationError", 400, K::Unavailable, AfterFault),
+            ("", 500, K::Unavailable, AfterFault),
+            ("", 501, K::Unavailable, Never),
+            ("", 502, K::Unavailable, AfterFault),
+            ("", 503, K::Unavailable, AfterFault),
+            ("SomethingNew", 504, K::Unavailable, AfterFault),
+            ("NotAuthorizedException", 500, K::NotAuthorized, Never),
+            ("NotAuthorizedException", 400, K::NotAuthorized, Never),
+            ("ResourceNotFoundException", 404, K::NotFound, Never),
+            ("InvalidParameterException", 400, K::Refused, Never),
+            ("SomethingNew", 418, K::Refused, Never),
+            ("", 403, K::Response, Never),
+            ("", 302, K::Response, Never),
+        ];
+        for (code, status, kind, repeat) in rows {
+            let code = Some(code).filter(|code| !code.is_empty());
+            assert_eq!(classify(code, status), (kind, repeat), "{code:?} {status}");
+        }
+    }
+
+    #[test]
+    fn every_known_text_has_its_cause_and_an_unknown_one_has_none() {
+        const DENIED: &str = "NotAuthorizedException";
+        const MISSING: &str = "ResourceNotFoundException";
+        let rows = [
+            (DENIED, "Access to Identity '[redacted]' is forbidden.", Cause::IdentityForbidden),
+            (DENIED, "Invalid login token. Token expired: 1 >= 0", Cause::TokenExpired),
+            (DENIED, "Invalid login token. Couldn't verify signed token.", Cause::TokenInvalid),
+            (
+                DENIED,
+                "Invalid login token. Issuer doesn't match providerName",
+                Cause::IssuerMismatch,
+            ),
+            (
+                DENIED,
+                "Invalid login token. Can't pass in a Cognito token.",
+                Cause::CognitoTokenMisplaced,
+            ),
+            (
+                DENIED,
+                "Unauthenticated access is not supported for this identity pool.",
+                Cause::GuestsOff,
+            ),
+            (
+                DENIED,
+                "Logins don't match. Please include at least one valid login for this identity or identity pool.",
+                Cause::LoginsMismatch,
+            ),
+            (
+                DENIED,
+                "Identity pool - x does not have identity providers configured.",
+                Cause::NoProviders,
+            ),
+            (DENIED, "Something new.", Cause::Other),
+            (MISSING, "Identity '[redacted]' not found.", Cause::IdentityNotFound),
+            (MISSING, "IdentityPool 'us-east-1:x' not found.", Cause::PoolNotFound),
+            (MISSING, "", Cause::Other),
+            ("InvalidIdentityPoolConfigurationException", "", Cause::NoRole),
+            ("ResourceConflictException", "", Cause::LoginConflict),
+            ("Other", "Access to Identity '' is forbidden.", Cause::Other),
+        ];
+        for (code, message, cause) in rows {
+            assert_eq!(Cause::of(Some(code), message), cause, "{code}: {message}");
+            assert_eq!(cause.hint().is_some(), cause != Cause::Other);
+        }
+    }
+
+    #[test]
+    fn the_plain_form_is_one_line_and_the_alternate_form_adds_the_causes() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = Error::transport("GetId", TransportError::new(TransportErrorKind::Connect, io));
+        assert_eq!(error.to_string(), "GetId: could not connect");
+        assert_eq!(format!("{error:#}"), "GetId: could not connect: connection refused");
+        let source = error.source().and_then(|s| s.downcast_ref::<TransportError>());
+        assert_eq!(source.map(TransportError::kind), Some(TransportErrorKind::Connect));
+
+        let answer = AnswerInfo {
+            status: 400,
+            code: Some("NotAuthorizedException".into()),
+            request_id: Some("r-1".into()),
+            retry_after: None,
+        };
+        let error = Error::service("GetId", answer, Some("No.".into()));
+        assert_eq!(
+            error.to_string(),
+            "GetId: NotAuthorizedException: No. (HTTP status 400, request ID r-1)"
+        );
+
+        let error = Error::login("the token source failed".into(), Some("disk on fire".into()));
+        assert_eq!(format!("{error:#}"), "the token source failed: disk on fire");
+    }
+}

@@ -1,0 +1,100 @@
+//! How long a value is good for, on two clocks.
+
+use std::time::{Duration, SystemTime};
+
+/// A lifetime counted from the moment before the value was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    lifetime: Duration,
+    boot_end: Duration,
+    /// `None` where the wall clock cannot express it.
+    wall_end: Option<SystemTime>,
+}
+
+impl Lease {
+    pub(crate) fn new(boot: Duration, wall: SystemTime, lifetime: Duration) -> Self {
+        Self {
+            lifetime,
+            boot_end: boot.saturating_add(lifetime),
+            wall_end: wall.checked_add(lifetime),
+        }
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// What is left by the boot clock.
+    pub(crate) fn left(&self, boot: Duration) -> Duration {
+        self.boot_end.saturating_sub(boot)
+    }
+
+    /// What is left by the wall clock.
+    pub(crate) fn left_by_wall(&self, wall: SystemTime) -> Duration {
+        self.wall_end.map_or(Duration::MAX, |end| end.duration_since(wall).unwrap_or_default())
+    }
+}
+
+/// When a value is renewed, before its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// So close to its end a value is not handed out any more.
+    pub(crate) expiry: Duration,
+    /// So close to its end one caller tries to renew it; `None` goes by the lifetime.
+    pub(crate) advisory: Option<Duration>,
+}
+
+impl Windows {
+    /// The advisory window for a lifetime: 5 minutes up to 20 minutes, 15 below 90, 60 above, but
+    /// never more than half of the lifetime, unless set by hand.
+    pub(crate) fn advisory_for(&self, lifetime: Duration) -> Duration {
+        const MINUTE: Duration = Duration::from_secs(60);
+        self.advisory.unwrap_or_else(|| {
+            let window = if lifetime <= 20 * MINUTE {
+                5 * MINUTE
+            } else if lifetime < 90 * MINUTE {
+                15 * MINUTE
+            } else {
+                60 * MINUTE
+            };
+            window.min(lifetime / 2)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_window_goes_by_the_lifetime() {
+        let default = Windows { expiry: Duration::ZERO, advisory: None };
+        let rows = [
+            (1, 0.5),
+            (90, 45.0),
+            (10 * 60, 300.0),
+            (20 * 60, 300.0),
+            (20 * 60 + 1, 600.5),
+            (30 * 60, 900.0),
+            (60 * 60, 900.0),
+            (90 * 60 - 1, 900.0),
+            (90 * 60, 2700.0),
+            (6 * 3600, 3600.0),
+            (12 * 3600, 3600.0),
+        ];
+        for (lifetime, window) in rows {
+            let lifetime = Duration::from_secs(lifetime);
+            assert_eq!(default.advisory_for(lifetime).as_secs_f64(), window, "{lifetime:?}");
+        }
+        let by_hand = Windows { advisory: Some(Duration::from_secs(80)), ..default };
+        assert_eq!(by_hand.advisory_for(Duration::from_secs(90)), Duration::from_secs(80));
+    }
+
+    #[test]
+    fn a_lease_at_the_edges_of_time_neither_panics_nor_ends_early() {
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64);
+        let lease = Lease::new(Duration::MAX, late, Duration::from_secs(60));
+        assert_eq!(lease.left(Duration::ZERO), Duration::MAX);
+        assert_eq!(lease.left_by_wall(SystemTime::UNIX_EPOCH), Duration::MAX);
+    }
+}

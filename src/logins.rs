@@ -1,0 +1,255 @@
+//! Login tokens, and where they come from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{BoxError, Error};
+use crate::secret::Secret;
+
+/// The service's limits for logins.
+const MOST_LOGINS: usize = 10;
+const LONGEST_PROVIDER: usize = 128;
+const LONGEST_TOKEN: usize = 50_000;
+
+/// Yields a login token, asked afresh for every refresh.
+///
+/// Closures are token sources. One is called on the thread that leads a refresh, without any lock
+/// held; while it runs, other callers wait at most the provider's `timeout`. Its error becomes the
+/// [`source`](std::error::Error::source) of an error of kind
+/// [`Login`](crate::ErrorKind::Login); keep secrets out of its text.
+pub trait TokenSource: Send + Sync {
+    /// The current token.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the source from yielding one.
+    fn token(&self) -> Result<String, BoxError>;
+}
+
+impl<F> TokenSource for F
+where
+    F: Fn() -> Result<String, BoxError> + Send + Sync,
+{
+    fn token(&self) -> Result<String, BoxError> {
+        self()
+    }
+}
+
+/// The logins of a user: for each provider name its token.
+///
+/// Provider names are those that the identity pool knows: `accounts.google.com`,
+/// `graph.facebook.com`, `www.amazon.com`, `appleid.apple.com`,
+/// `cognito-idp.<region>.amazonaws.com/<user pool ID>` (with the ID token), the issuer's host for
+/// another OpenID Connect provider, or the ARN of a SAML provider. There is one token for each.
+///
+/// The service's limits are checked before any call: at most 10 logins, names of 1 to 128
+/// characters, tokens of 1 to 50,000. Clones share the tokens, and `Debug` shows the names alone.
+///
+/// ```
+/// use cognito_identity_credentials::Logins;
+///
+/// let logins = Logins::new().with("accounts.google.com", "eyJ…");
+/// assert_eq!(format!("{logins:?}"), r#"Logins {"accounts.google.com"}"#);
+/// ```
+#[derive(Clone, Default)]
+pub struct Logins(BTreeMap<String, Login>);
+
+#[derive(Clone)]
+enum Login {
+    Token(Secret),
+    Source(Arc<dyn TokenSource>),
+}
+
+impl Logins {
+    /// No logins: a guest.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a login, or replaces the one of the same provider.
+    #[must_use]
+    pub fn with(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
+        self.insert(provider, token);
+        self
+    }
+
+    /// Adds a login, or replaces the one of the same provider.
+    pub fn insert(&mut self, provider: impl Into<String>, token: impl Into<String>) {
+        self.0.insert(provider.into(), Login::Token(Secret::new(token)));
+    }
+
+    pub(crate) fn insert_source(&mut self, provider: String, source: impl TokenSource + 'static) {
+        self.0.insert(provider, Login::Source(Arc::new(source)));
+    }
+
+    /// Removes the login of this provider, if there is one.
+    pub fn remove(&mut self, provider: &str) {
+        self.0.remove(provider);
+    }
+
+    /// The providers' names, in alphabetical order.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// What the service's limits say against these logins, without asking a source.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.0.len() > MOST_LOGINS {
+            faults.push(format!(
+                "logins: {} given, the service takes at most {MOST_LOGINS}",
+                self.0.len()
+            ));
+        }
+        for (provider, login) in &self.0 {
+            let length = provider.chars().count();
+            if !(1..=LONGEST_PROVIDER).contains(&length) {
+                faults.push(format!(
+                    "login: a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
+                ));
+            }
+            if let Login::Token(token) = login {
+                if let Some(fault) = token_fault(token.expose()) {
+                    faults.push(format!("login: the token for {} {fault}", shown(provider)));
+                }
+            }
+        }
+        faults
+    }
+
+    /// Asks every source. Blocks for as long as they do.
+    pub(crate) fn tokens(&self) -> Result<Tokens, Error> {
+        let faults = self.faults();
+        if !faults.is_empty() {
+            return Err(Error::config(faults.join("; ")));
+        }
+        let mut tokens = BTreeMap::new();
+        for (provider, login) in &self.0 {
+            let token = match login {
+                Login::Token(token) => token.clone(),
+                Login::Source(source) => {
+                    let token = source.token().map(Secret::new).map_err(|source| {
+                        let message = format!("the token source for {} failed", shown(provider));
+                        Error::login(message, Some(source))
+                    })?;
+                    if let Some(fault) = token_fault(token.expose()) {
+                        let name = shown(provider);
+                        let message =
+                            format!("the token source for {name} returned a token that {fault}");
+                        return Err(Error::login(message, None));
+                    }
+                    token
+                }
+            };
+            tokens.insert(provider.clone(), token);
+        }
+        Ok(Tokens(tokens))
+    }
+}
+
+fn token_fault(token: &str) -> Option<String> {
+    let length = token.chars().count();
+    match length {
+        0 => Some("is empty".to_owned()),
+        1..=LONGEST_TOKEN => None,
+        _ => Some(format!("has {length} characters, the service takes at most {LONGEST_TOKEN}")),
+    }
+}
+
+/// A provider name fit for a message; whoever mixes up the two arguments must not see their token.
+fn shown(provider: &str) -> String {
+    crate::redact::Masks::default().clean(provider)
+}
+
+impl fmt::Debug for Logins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Logins ")?;
+        f.debug_set().entries(self.providers().map(shown)).finish()
+    }
+}
+
+impl<P: Into<String>, T: Into<String>> FromIterator<(P, T)> for Logins {
+    fn from_iter<I: IntoIterator<Item = (P, T)>>(logins: I) -> Self {
+        let mut all = Self::new();
+        for (provider, token) in logins {
+            all.insert(provider, token);
+        }
+        all
+    }
+}
+
+/// The tokens of one refresh, every source asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens(BTreeMap<String, Secret>);
+
+impl Tokens {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(provider, token)| (provider.as_str(), token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn the_services_limits_hold_and_no_token_is_in_the_fault() {
+        let long = "SENTINEL".repeat(10_000);
+        let eleven: Logins = (0..11).map(|n| (format!("p{n}"), "t")).collect();
+        let rows = [
+            (Logins::new().with("p", ""), "login: the token for p is empty"),
+            (
+                Logins::new().with("p", &long),
+                "login: the token for p has 80000 characters, the service takes at most 50000",
+            ),
+            (
+                Logins::new().with("", "t"),
+                "login: a provider name of 0 characters, it must have 1 to 128",
+            ),
+            (
+                Logins::new().with("p".repeat(129), "t"),
+                "login: a provider name of 129 characters, it must have 1 to 128",
+            ),
+            (eleven, "logins: 11 given, the service takes at most 10"),
+        ];
+        for (logins, fault) in rows {
+            assert_eq!(logins.faults(), [fault]);
+            assert_eq!(logins.tokens().unwrap_err().kind(), ErrorKind::Config);
+        }
+        let at_the_limits = Logins::new().with("p".repeat(128), "t".repeat(50_000));
+        assert!(at_the_limits.faults().is_empty());
+    }
+
+    #[test]
+    fn sources_are_asked_each_time_and_their_errors_keep_the_cause() {
+        let mut logins = Logins::new();
+        let counter = std::sync::atomic::AtomicU32::new(0);
+        logins.insert_source("p".into(), move || {
+            Ok(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string())
+        });
+        assert_ne!(logins.tokens().unwrap(), logins.tokens().unwrap());
+
+        logins.insert_source("p".into(), || Err("disk on fire".into()));
+        let error = logins.tokens().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Login);
+        assert_eq!(format!("{error:#}"), "the token source for p failed: disk on fire");
+
+        logins.insert_source("p".into(), || Ok(String::new()));
+        let error = logins.tokens().unwrap_err();
+        assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
+    }
+
+    #[test]
+    fn debug_shows_names_alone_and_not_even_those_that_look_like_tokens() {
+        let logins = Logins::new().with("eyJ".repeat(40), "x").with("p", "hunter2");
+        assert_eq!(format!("{logins:?}"), r#"Logins {"[redacted]", "p"}"#);
+        assert_eq!(format!("{:?}", logins.tokens().unwrap().iter().len()), "2");
+    }
+}

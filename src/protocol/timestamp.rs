@@ -1,0 +1,135 @@
+//! Timestamps as the service and its emulators write them.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// The last second of the year 9999. A larger number is not in seconds.
+const LAST: u64 = 253_402_300_799;
+
+/// A moment: JSON number of seconds since 1970 (integer, fraction or exponent form), or an RFC 3339
+/// string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timestamp(pub(crate) SystemTime);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TimestampVisitor)
+    }
+}
+
+struct TimestampVisitor;
+
+impl Visitor<'_> for TimestampVisitor {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("seconds since 1970 or an RFC 3339 timestamp")
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Timestamp, E> {
+        if seconds > LAST {
+            return Err(E::custom("out of range"));
+        }
+        Ok(Timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    }
+
+    fn visit_i64<E: Error>(self, seconds: i64) -> Result<Timestamp, E> {
+        self.visit_u64(u64::try_from(seconds).map_err(|_| E::custom("out of range"))?)
+    }
+
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) if duration.as_secs() <= LAST => {
+                Ok(Timestamp(SystemTime::UNIX_EPOCH + duration))
+            }
+            _ => Err(E::custom("out of range")),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
+        parse_rfc3339(text).map(Timestamp).ok_or_else(|| E::custom("not RFC 3339"))
+    }
+}
+
+/// `humantime` reads UTC alone; RFC 3339 has offsets too.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    if let Ok(time) = humantime::parse_rfc3339(text) {
+        return Some(time);
+    }
+    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let [sign, h1, h2, b':', m1, m2] = offset.as_bytes() else { return None };
+    let number = |tens: &u8, ones: &u8| {
+        let digits = [tens, ones].map(|b| b.is_ascii_digit().then(|| u64::from(b - b'0')));
+        Some(digits[0]? * 10 + digits[1]?)
+    };
+    let (hours, minutes) = (number(h1, h2)?, number(m1, m2)?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let offset = Duration::from_secs(hours * 3600 + minutes * 60);
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    match sign {
+        b'+' => local.checked_sub(offset),
+        b'-' => local.checked_add(offset),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Option<Duration> {
+        let time = serde_json::from_str::<Timestamp>(json).ok()?.0;
+        Some(time.duration_since(SystemTime::UNIX_EPOCH).unwrap())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let rows = [
+            ("1659377625", 1_659_377_625_000),
+            ("1.659377625E9", 1_659_377_625_000),
+            ("1.659377625e9", 1_659_377_625_000),
+            ("1659377625.5", 1_659_377_625_500),
+            ("0", 0),
+            ("253402300799", 253_402_300_799_000),
+            ("\"2022-08-01T18:13:45Z\"", 1_659_377_625_000),
+            ("\"2022-08-01T18:13:45.250Z\"", 1_659_377_625_250),
+            ("\"2022-08-01T18:13:45+00:00\"", 1_659_377_625_000),
+            ("\"2022-08-01T20:13:45+02:00\"", 1_659_377_625_000),
+            ("\"2022-08-01T12:43:45-05:30\"", 1_659_377_625_000),
+        ];
+        for (json, millis) in rows {
+            assert_eq!(parse(json), Some(Duration::from_millis(millis)), "{json}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for json in [
+            "1659377625000",
+            "1.659377625E12",
+            "-1",
+            "-1.5",
+            "1e400",
+            "true",
+            "null",
+            "[]",
+            "{}",
+            "\"\"",
+            "\"1659377625\"",
+            "\"2022-08-01\"",
+            "\"2022-08-01T18:13:45\"",
+            "\"2022-08-01T18:13:45+2:00\"",
+            "\"2022-08-01T18:13:45+24:00\"",
+            "\"2022-13-01T18:13:45Z\"",
+            "\"é:éé+00:00\"",
+            "\"tomorrow\"",
+            "\"2022-08-01T18:13:45*02:00\"",
+        ] {
+            assert_eq!(parse(json), None, "{json}");
+        }
+    }
+}

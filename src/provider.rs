@@ -1,0 +1,345 @@
+//! What users call.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::cell::{Cell, Limits, Loaded, Task};
+use crate::clock::Clock;
+use crate::cognito::Id;
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::flow::{Flow, Identity, IdentityOrigin, Subject};
+use crate::logins::Logins;
+
+/// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
+///
+/// Build one with [`builder`](Self::builder), share clones of it with every thread, and call
+/// [`get`](Self::get) whenever credentials are needed: it answers from memory while they are fresh
+/// and asks the service when they are not. There are no background threads; an unused provider does
+/// nothing.
+///
+/// Clones share one cell: one identity, one set of credentials, one refresh at a time.
+///
+/// ```
+/// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+/// # #[cfg(feature = "testing")] {
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::testing::FakeCognito;
+///
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id(FakeCognito::POOL_ID)
+///     .transport(FakeCognito::new()) // leave this out to talk to AWS
+///     .build()?;
+///
+/// let keys = credentials.get()?;
+/// assert_eq!(keys.identity_id(), credentials.identity_id().as_deref());
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "AWS.CognitoIdentityCredentials")]
+pub struct CognitoIdentityCredentials(Arc<Inner>);
+
+struct Inner {
+    cell: Cell<Credentials, Settings>,
+    flow: Flow,
+    region: String,
+}
+
+/// What callers may change while the provider lives, and what loads learn.
+#[derive(Clone)]
+struct Settings {
+    subject: Subject,
+    data: Option<ResponseData>,
+}
+
+/// The fields of the last answer other than the credentials.
+///
+/// `Debug` masks the identity ID.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseData {
+    /// The identity that the service issued the credentials to.
+    #[doc(alias = "IdentityId")]
+    pub identity_id: String,
+}
+
+impl fmt::Debug for ResponseData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseData").field("identity_id", &"[redacted]").finish()
+    }
+}
+
+/// What a provider knows at one moment, without asking anybody.
+///
+/// `Debug` masks the identity ID.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The identity ID, if one is known.
+    pub identity_id: Option<String>,
+    /// Where that ID came from.
+    pub identity_origin: Option<IdentityOrigin>,
+    /// How long the cached credentials live on; zero when they are over, `None` when there are
+    /// none.
+    pub expires_in: Option<Duration>,
+    /// Whether the next `get()` must reach the service to succeed.
+    pub needs_refresh: bool,
+    /// The failure of the last refresh; `None` once one has succeeded.
+    pub last_error: Option<Error>,
+    /// How long `get()` holds back before it contacts the service again, after a failure.
+    pub next_attempt_in: Option<Duration>,
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("identity_id", &self.identity_id.as_ref().map(|_| "[redacted]"))
+            .field("identity_origin", &self.identity_origin)
+            .field("expires_in", &self.expires_in)
+            .field("needs_refresh", &self.needs_refresh)
+            .field("last_error", &self.last_error)
+            .field("next_attempt_in", &self.next_attempt_in)
+            .finish()
+    }
+}
+
+impl CognitoIdentityCredentials {
+    pub(crate) fn new(
+        flow: Flow,
+        region: String,
+        subject: Subject,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        let cell = Cell::new(clock, limits, Settings { subject, data: None });
+        Self(Arc::new(Inner { cell, flow, region }))
+    }
+
+    /// Credentials with at least `expiry_window` of life, from memory or from the service.
+    ///
+    /// * *Fresh*: a clone of the cached set. No network, no allocation.
+    /// * *Inside the advisory window*: one caller makes one attempt to renew them; everybody else
+    ///   gets the cached set at once. If the attempt fails, that caller gets the cached set too,
+    ///   and the error stands in [`status`](Self::status).
+    /// * *Inside the expiry window, expired, or none loaded*: one caller asks the service, with
+    ///   retries; the others wait for its outcome and share it.
+    ///
+    /// After a refusal that the service itself answered, calls in the last state return the same
+    /// error without contact for a while (`failure_cooldown`).
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout` (60 s by default) for the whole call, `attempt_timeout` (10 s) while the
+    /// cached set is still good; a token source or a transport of the program's own that takes
+    /// longer holds up the caller that leads, and nobody else.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ErrorKind`](crate::ErrorKind), but only when no cached set with more than
+    /// `expiry_window` of life is left. A set that has ended is never returned.
+    #[doc(alias = "getPromise")]
+    pub fn get(&self) -> Result<Credentials, Error> {
+        self.get_within(Duration::MAX)
+    }
+
+    /// [`get`](Self::get), but back within `limit` (or `timeout`, if that is shorter): a device
+    /// that must answer soon rather takes the error.
+    ///
+    /// With a `limit` of zero the service is never contacted.
+    ///
+    /// # Blocking
+    ///
+    /// At most `limit`, with the exceptions that [`get`](Self::get) names.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); [`Timeout`](crate::ErrorKind::Timeout) when there was no time left.
+    pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
+        self.0.cell.get(limit, |task| self.load(task))
+    }
+
+    /// New credentials from the service, however fresh the cached ones are. Joins a refresh that is
+    /// under way.
+    ///
+    /// When it fails, the cached set stays where it was, and [`get`](Self::get) goes on returning
+    /// it for as long as it is good.
+    ///
+    /// # Blocking
+    ///
+    /// At most `timeout` (60 s by default), with the exceptions that [`get`](Self::get) names.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ErrorKind`](crate::ErrorKind).
+    #[doc(alias = "refreshPromise")]
+    pub fn refresh(&self) -> Result<Credentials, Error> {
+        self.0.cell.refresh(|task| self.load(task))
+    }
+
+    /// Whether the next [`get`](Self::get) must reach the service to succeed: nothing is loaded, or
+    /// what is loaded has expired, is about to, or was called off. Never blocks.
+    #[must_use]
+    #[doc(alias = "needsRefresh")]
+    pub fn needs_refresh(&self) -> bool {
+        self.0.cell.needs_refresh()
+    }
+
+    /// The last loaded credentials, fresh or not. Never blocks.
+    #[must_use]
+    #[doc(alias = "accessKeyId")]
+    #[doc(alias = "secretAccessKey")]
+    #[doc(alias = "sessionToken")]
+    #[doc(alias = "expireTime")]
+    pub fn cached(&self) -> Option<Credentials> {
+        self.0.cell.cached()
+    }
+
+    /// Makes the next [`get`](Self::get) ask the service. A refresh under way no longer counts.
+    /// Never blocks.
+    #[doc(alias = "expired")]
+    pub fn expire(&self) {
+        self.0.cell.expire();
+    }
+
+    /// Like [`expire`](Self::expire), but only if these are the cached credentials: for the program
+    /// that was refused with them, while another thread may have renewed them already. Never
+    /// blocks.
+    pub fn invalidate(&self, access_key_id: &str) {
+        self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
+    }
+
+    /// The identity ID, if one is known: given, or learned from the service. Never blocks.
+    #[must_use]
+    #[doc(alias = "identityId")]
+    pub fn identity_id(&self) -> Option<String> {
+        let identity = self.0.cell.settings().subject.identity?;
+        Some(identity.id.as_str().to_owned())
+    }
+
+    /// Sets the identity ID that the next refresh goes by. Cached credentials stay as they are;
+    /// call [`expire`](Self::expire) to be rid of them. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when the ID is malformed or of another region; nothing
+    /// is changed then.
+    #[doc(alias = "IdentityId")]
+    pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
+        let id = Id::parse(&id.into())
+            .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
+        if id.region() != self.0.region {
+            return Err(Error::config(format!(
+                "identity_id: it is of region {}, but the provider works in {}",
+                id.region(),
+                self.0.region
+            )));
+        }
+        let identity = Identity { id, origin: IdentityOrigin::Given };
+        self.0.cell.change(|settings| settings.subject.identity = Some(identity));
+        Ok(())
+    }
+
+    /// Forgets the identity ID, also one that was given. The next refresh asks the service for one.
+    /// Cached credentials stay as they are. Never blocks.
+    #[doc(alias = "clearCachedId")]
+    pub fn clear_cached_id(&self) {
+        self.0.cell.change(|settings| settings.subject.identity = None);
+    }
+
+    /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
+    /// they are; call [`expire`](Self::expire) to be rid of them, as when the user changes. A token
+    /// that breaks the service's limits is an error of the next refresh. Never blocks.
+    #[doc(alias = "Logins")]
+    pub fn set_login(&self, provider: impl Into<String>, token: impl Into<String>) {
+        let (provider, token) = (provider.into(), token.into());
+        self.change_logins(|logins| logins.insert(provider, token));
+    }
+
+    /// Replaces all logins, from the next refresh on; see [`set_login`](Self::set_login). Never
+    /// blocks.
+    #[doc(alias = "Logins")]
+    pub fn set_logins(&self, logins: Logins) {
+        self.change_logins(|all| *all = logins);
+    }
+
+    /// Removes the login of a provider, from the next refresh on; see
+    /// [`set_login`](Self::set_login). Never blocks.
+    pub fn remove_login(&self, provider: &str) {
+        self.change_logins(|logins| logins.remove(provider));
+    }
+
+    /// The other fields of the last answer: `None` before the first one, and from the start of a
+    /// refresh that `get()` cannot do without until one succeeds. Never blocks.
+    #[must_use]
+    pub fn data(&self) -> Option<ResponseData> {
+        self.0.cell.settings().data
+    }
+
+    /// What the provider knows: identity, time left, last failure. Never blocks.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let view = self.0.cell.view();
+        let identity = view.settings.subject.identity;
+        Status {
+            identity_origin: identity.as_ref().map(|identity| identity.origin),
+            identity_id: identity.map(|identity| identity.id.as_str().to_owned()),
+            expires_in: view.left,
+            needs_refresh: view.needs_refresh,
+            last_error: view.last_error,
+            next_attempt_in: view.next_attempt_in,
+        }
+    }
+
+    /// The service's clock: the `Date` of its last answer plus the time since, by the boot clock.
+    /// `None` before the first answer.
+    ///
+    /// AWS refuses signatures whose time is off by more than five minutes; a signer on a device
+    /// with a wrong clock goes by this one. Right to about a second plus the answer's time on the
+    /// way. Never blocks.
+    #[must_use]
+    #[doc(alias = "systemClockOffset")]
+    pub fn service_time(&self) -> Option<SystemTime> {
+        self.0.flow.client.service_time()
+    }
+
+    fn load(&self, task: &Task<Settings>) -> Result<Loaded<Credentials>, Error> {
+        let cell = &self.0.cell;
+        if task.budget.recover {
+            cell.amend(task.epoch, |settings| settings.data = None);
+        }
+        let remember = |identity| {
+            cell.amend(task.epoch, |settings| settings.subject.identity = identity);
+        };
+        let done = self.0.flow.refresh(&task.settings.subject, &task.budget, &remember)?;
+        let identity_id = done.credentials.identity_id().unwrap_or_default().to_owned();
+        cell.amend(task.epoch, |settings| settings.data = Some(ResponseData { identity_id }));
+        Ok(Loaded { value: done.credentials, lease: done.lease })
+    }
+
+    /// The logins are replaced as a whole: the old ones may own a token source, whose destructor
+    /// must not run under the lock.
+    fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
+        let old = self.0.cell.change(|settings| {
+            let mut logins = (*settings.subject.logins).clone();
+            change(&mut logins);
+            std::mem::replace(&mut settings.subject.logins, Arc::new(logins))
+        });
+        drop(old);
+    }
+}
+
+impl fmt::Debug for CognitoIdentityCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { subject, .. } = self.0.cell.settings();
+        f.debug_struct("CognitoIdentityCredentials")
+            .field("region", &self.0.region)
+            .field("identity_pool_id", &self.0.flow.pool.as_ref().map(Id::as_str))
+            .field("identity", &subject.identity)
+            .field("logins", &subject.logins)
+            .field("cached", &self.0.cell.cached())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,132 @@
+//! The retry policy as pure functions: what failed in, how long to wait out.
+
+use std::time::{Duration, SystemTime};
+
+use crate::error::Repeat;
+use crate::transport::HttpResponse;
+
+const BASE: Duration = Duration::from_millis(100);
+const THROTTLED_BASE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// What one refresh may spend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// On the boot clock: nothing starts after it, and no attempt may last beyond it.
+    pub(crate) deadline: Duration,
+    /// Attempts for each service call.
+    pub(crate) attempts: u32,
+    /// Whether a refused identity or login may be replaced.
+    pub(crate) recover: bool,
+}
+
+/// How long to wait before repeating attempt number `attempt` (from 1), or `None` to stop.
+///
+/// Full jitter: `roll`, from 0 up to 1, picks a point between nothing and the exponential bound.
+/// What the service asks for is honoured and not capped.
+pub(crate) fn delay(
+    repeat: Repeat,
+    attempt: u32,
+    attempts: u32,
+    retry_after: Option<Duration>,
+    roll: f64,
+) -> Option<Duration> {
+    if attempt >= attempts {
+        return None;
+    }
+    let base = match repeat {
+        Repeat::Never => return None,
+        Repeat::AtOnce if attempt == 1 => return Some(Duration::ZERO),
+        Repeat::AtOnce | Repeat::AfterFault => BASE,
+        Repeat::AfterThrottling => THROTTLED_BASE,
+    };
+    let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
+    Some(bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default()))
+}
+
+/// How long the service asks callers to stay away: `x-amz-retry-after` in milliseconds, or
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Of several the longest. A value that
+/// cannot be read says nothing.
+pub(crate) fn retry_after(response: &HttpResponse, now: SystemTime) -> Option<Duration> {
+    let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
+    let plain = response.header("retry-after").and_then(|value| {
+        digits(value)
+            .map(Duration::from_secs)
+            .or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(now).ok())
+    });
+    amz.max(plain)
+}
+
+fn digits(value: &str) -> Option<u64> {
+    let value = value.trim();
+    value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Option<Duration> {
+        Some(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn the_policy_row_by_row() {
+        use Repeat::{AfterFault, AfterThrottling, AtOnce, Never};
+        let rows = [
+            // what, attempt, of, Retry-After, roll, delay
+            (Never, 1, 4, None, 1.0, None),
+            (Never, 1, 4, ms(5), 1.0, None),
+            (AfterFault, 1, 4, None, 1.0, ms(100)),
+            (AfterFault, 2, 4, None, 1.0, ms(200)),
+            (AfterFault, 3, 4, None, 1.0, ms(400)),
+            (AfterFault, 3, 4, None, 0.5, ms(200)),
+            (AfterFault, 3, 4, None, 0.0, ms(0)),
+            (AfterFault, 4, 4, None, 1.0, None),
+            (AfterFault, 1, 1, None, 1.0, None),
+            (AfterFault, 8, 20, None, 1.0, ms(12_800)),
+            (AfterFault, 9, 20, None, 1.0, ms(20_000)),
+            (AfterFault, u32::MAX - 1, u32::MAX, None, 1.0, ms(20_000)),
+            (AfterThrottling, 1, 4, None, 1.0, ms(1_000)),
+            (AfterThrottling, 3, 4, None, 1.0, ms(4_000)),
+            (AfterThrottling, 9, 20, None, 1.0, ms(20_000)),
+            (AfterThrottling, 1, 4, ms(300), 0.1, ms(300)),
+            (AfterThrottling, 1, 4, ms(300), 0.5, ms(500)),
+            (AfterThrottling, 1, 4, ms(3_600_000), 0.5, ms(3_600_000)),
+            (AtOnce, 1, 4, None, 1.0, ms(0)),
+            (AtOnce, 2, 4, None, 1.0, ms(200)),
+            (AtOnce, 1, 1, None, 1.0, None),
+        ];
+        for (repeat, attempt, attempts, retry_after, roll, expected) in rows {
+            let actual = delay(repeat, attempt, attempts, retry_after, roll);
+            assert_eq!(actual, expected, "{repeat:?} {attempt}/{attempts} {retry_after:?} {roll}");
+        }
+    }
+
+    #[test]
+    fn the_services_wish_is_read_in_every_form() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let rows = [
+            ("retry-after", "120", ms(120_000)),
+            ("Retry-After", " 2 ", ms(2_000)),
+            ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT", ms(10_000)),
+            ("retry-after", "Sun, 06 Nov 1994 08:49:27 GMT", None),
+            ("retry-after", "-1", None),
+            ("retry-after", "+1", None),
+            ("retry-after", "1.5", None),
+            ("retry-after", "", None),
+            ("retry-after", "99999999999999999999999", None),
+            ("retry-after", "soon", None),
+            ("x-amz-retry-after", "1500", ms(1_500)),
+            ("x-amz-retry-after", "x", None),
+        ];
+        for (name, value, expected) in rows {
+            let response = HttpResponse::new(503, "").with_header(name, value);
+            assert_eq!(retry_after(&response, now), expected, "{name}: {value}");
+        }
+        let both = HttpResponse::new(503, "")
+            .with_header("retry-after", "1")
+            .with_header("x-amz-retry-after", "2500");
+        assert_eq!(retry_after(&both, now), ms(2_500));
+    }
+}

@@ -1,0 +1,584 @@
+//! Amazon Cognito Identity in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::clock::{Clock, SystemClock};
+use crate::cognito::Id;
+use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
+
+/// An Amazon Cognito Identity service in memory, which is a [`Transport`].
+///
+/// It behaves as the service does: `GetId` without logins mints a new guest each time; the same
+/// login always leads to the same identity; a login that nobody owns is linked to the identity it
+/// comes with; one that belongs to another identity merges the two, after which the old ID is
+/// forbidden and the answer carries the other; credentials live for an hour; refusals have the
+/// service's codes and texts. Every request is recorded, and faults come on demand.
+///
+/// It starts with one pool, [`POOL_ID`](Self::POOL_ID), that allows guests. Clones share one
+/// service. The service's clock starts with the given clock's wall time and then goes by its boot
+/// time: nothing that happens to the device's wall clock moves it.
+///
+/// ```
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::testing::FakeCognito;
+///
+/// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+/// let cognito = FakeCognito::new();
+/// cognito.set_guests(FakeCognito::POOL_ID, false);
+/// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+///
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id(FakeCognito::POOL_ID)
+///     .login("accounts.google.com", "token-of-ann")
+///     .transport(cognito.clone())
+///     .build()?;
+/// credentials.get()?;
+/// assert_eq!(cognito.requests()[1].operation(), "GetCredentialsForIdentity");
+/// assert_eq!(cognito.requests()[1].login("accounts.google.com"), Some("token-of-ann"));
+///
+/// credentials.remove_login("accounts.google.com");
+/// let error = credentials.refresh().unwrap_err();
+/// assert_eq!(error.code(), Some("NotAuthorizedException"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FakeCognito {
+    clock: Arc<dyn Clock>,
+    service: Arc<Mutex<Service>>,
+}
+
+struct Service {
+    /// The service's time at boot time zero.
+    epoch: SystemTime,
+    lifetime: Duration,
+    pools: BTreeMap<String, Pool>,
+    logins: BTreeMap<(String, String), Login>,
+    identities: BTreeMap<String, Identity>,
+    faults: Vec<(String, Fault)>,
+    requests: Vec<ReceivedRequest>,
+    serial: u64,
+}
+
+struct Pool {
+    guests: bool,
+}
+
+struct Login {
+    user: String,
+    expired: bool,
+}
+
+struct Identity {
+    pool: String,
+    /// Provider and user.
+    owners: BTreeSet<(String, String)>,
+    enabled: bool,
+}
+
+/// What a request to the service carried. `Debug` shows no token and no identity ID.
+#[derive(Clone)]
+pub struct ReceivedRequest {
+    operation: String,
+    input: Input,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Input {
+    identity_pool_id: Option<String>,
+    identity_id: Option<String>,
+    account_id: Option<String>,
+    custom_role_arn: Option<String>,
+    logins: BTreeMap<String, String>,
+}
+
+impl ReceivedRequest {
+    /// The operation, such as `GetId`.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// `IdentityPoolId`, if it was sent.
+    #[must_use]
+    pub fn identity_pool_id(&self) -> Option<&str> {
+        self.input.identity_pool_id.as_deref()
+    }
+
+    /// `IdentityId`, if it was sent.
+    #[must_use]
+    pub fn identity_id(&self) -> Option<&str> {
+        self.input.identity_id.as_deref()
+    }
+
+    /// `AccountId`, if it was sent.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        self.input.account_id.as_deref()
+    }
+
+    /// `CustomRoleArn`, if it was sent.
+    #[must_use]
+    pub fn custom_role_arn(&self) -> Option<&str> {
+        self.input.custom_role_arn.as_deref()
+    }
+
+    /// The providers' names in `Logins`.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.input.logins.keys().map(String::as_str)
+    }
+
+    /// The token that was sent for a provider.
+    #[must_use]
+    pub fn login(&self, provider: &str) -> Option<&str> {
+        self.input.logins.get(provider).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedRequest")
+            .field("operation", &self.operation)
+            .field("providers", &self.input.logins.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happens to a request instead of what would have happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The service answers with an error, as JSON.
+    #[non_exhaustive]
+    Error {
+        /// The HTTP status.
+        status: u16,
+        /// The code, in `__type`.
+        code: String,
+        /// The text, in `message`.
+        message: String,
+    },
+    /// Somebody answers with this status and body.
+    #[non_exhaustive]
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
+    /// There is no answer.
+    NoAnswer(TransportErrorKind),
+    /// The service carries the request out, but the answer is lost.
+    AnswerLost(TransportErrorKind),
+    /// The service carries the request out, and its answer has this `Date` header, or none.
+    Date(Option<SystemTime>),
+}
+
+impl Fault {
+    /// `TooManyRequestsException`.
+    #[must_use]
+    pub fn throttled() -> Self {
+        Self::error(429, "TooManyRequestsException", "Rate exceeded")
+    }
+
+    /// `InternalErrorException` with status 500.
+    #[must_use]
+    pub fn internal_error() -> Self {
+        Self::error(500, "InternalErrorException", "Internal failure")
+    }
+
+    /// `NotAuthorizedException` with this text.
+    #[must_use]
+    pub fn not_authorized(message: impl Into<String>) -> Self {
+        Self::error(400, "NotAuthorizedException", message)
+    }
+
+    /// An error of the service.
+    #[must_use]
+    pub fn error(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Error { status, code: code.into(), message: message.into() }
+    }
+
+    /// An answer of somebody else, such as the page of a captive portal.
+    #[must_use]
+    pub fn raw(status: u16, body: impl Into<String>) -> Self {
+        Self::Raw { status, body: body.into() }
+    }
+
+    /// No answer in time.
+    #[must_use]
+    pub fn timeout() -> Self {
+        Self::NoAnswer(TransportErrorKind::Timeout)
+    }
+}
+
+impl FakeCognito {
+    /// The pool that is there from the start.
+    pub const POOL_ID: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+
+    /// A service that goes by the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// A service that goes by this clock, usually a [`ManualClock`](super::ManualClock).
+    #[must_use]
+    pub fn with_clock(clock: impl Clock + 'static) -> Self {
+        let service = Service {
+            epoch: clock.wall() - clock.boot(),
+            lifetime: Duration::from_secs(3600),
+            pools: BTreeMap::from([(Self::POOL_ID.to_owned(), Pool { guests: true })]),
+            logins: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            faults: Vec::new(),
+            requests: Vec::new(),
+            serial: 0,
+        };
+        Self { clock: Arc::new(clock), service: Arc::new(Mutex::new(service)) }
+    }
+
+    /// Adds a pool that allows guests. Its ID begins with its region.
+    pub fn add_pool(&self, pool_id: impl Into<String>) {
+        self.service().pools.insert(pool_id.into(), Pool { guests: true });
+    }
+
+    /// Turns guest access of a pool on or off.
+    pub fn set_guests(&self, pool_id: &str, allowed: bool) {
+        if let Some(pool) = self.service().pools.get_mut(pool_id) {
+            pool.guests = allowed;
+        }
+    }
+
+    /// Makes `token` a valid token of `provider` for `user`. The same user may have several.
+    pub fn accept_login(
+        &self,
+        provider: impl Into<String>,
+        token: impl Into<String>,
+        user: impl Into<String>,
+    ) {
+        let login = Login { user: user.into(), expired: false };
+        self.service().logins.insert((provider.into(), token.into()), login);
+    }
+
+    /// Lets a token expire.
+    pub fn expire_login(&self, provider: &str, token: &str) {
+        if let Some(login) = self.service().logins.get_mut(&(provider.into(), token.into())) {
+            login.expired = true;
+        }
+    }
+
+    /// Disables an identity, as a merge does: its ID is forbidden from now on.
+    pub fn disable_identity(&self, identity_id: &str) {
+        if let Some(identity) = self.service().identities.get_mut(identity_id) {
+            identity.enabled = false;
+        }
+    }
+
+    /// Deletes an identity: its ID is unknown from now on.
+    pub fn delete_identity(&self, identity_id: &str) {
+        self.service().identities.remove(identity_id);
+    }
+
+    /// Sets how long the credentials that are issued from now on live. Default: one hour.
+    pub fn set_lifetime(&self, lifetime: Duration) {
+        self.service().lifetime = lifetime;
+    }
+
+    /// Sets the service's own clock.
+    pub fn set_time(&self, time: SystemTime) {
+        let boot = self.clock.boot();
+        self.service().epoch = time - boot;
+    }
+
+    /// Lets `fault` happen to the next `times` requests for `operation`, after those that were
+    /// ordered before.
+    pub fn fail_next(&self, operation: &str, times: usize, fault: Fault) {
+        let fault = (operation.to_owned(), fault);
+        self.service().faults.extend(std::iter::repeat_n(fault, times));
+    }
+
+    /// Every request so far, in order, also those that failed.
+    #[must_use]
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.service().requests.clone()
+    }
+
+    /// How many requests for `operation` there were.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> usize {
+        self.service().requests.iter().filter(|request| request.operation == operation).count()
+    }
+
+    /// How many identities there are, disabled ones included.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.service().identities.len()
+    }
+
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FakeCognito {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FakeCognito {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeCognito")
+            .field("identities", &self.identities())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport for FakeCognito {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let boot = self.clock.boot();
+        let mut service = self.service();
+        let now = service.epoch + boot;
+        let operation = operation(request);
+        let input: Option<Input> = serde_json::from_slice(request.body()).ok();
+        service.requests.push(ReceivedRequest {
+            operation: operation.clone(),
+            input: input.clone().unwrap_or_default(),
+        });
+
+        let lost = |kind| Err(TransportError::new(kind, "a fault that the test asked for"));
+        let at = service.faults.iter().position(|(name, _)| *name == operation);
+        let mut date = Some(now);
+        match at.map(|at| service.faults.remove(at).1) {
+            None => {}
+            Some(Fault::Date(header)) => date = header,
+            Some(Fault::NoAnswer(kind)) => return lost(kind),
+            Some(Fault::AnswerLost(kind)) => {
+                let _carried_out = service.answer(&operation, input, now);
+                return lost(kind);
+            }
+            Some(Fault::Raw { status, body }) => return Ok(HttpResponse::new(status, body)),
+            Some(Fault::Error { status, code, message }) => {
+                return Ok(reply(&service, status, Some(now), &error_document(&code, &message)));
+            }
+        }
+        let (status, body) = match service.answer(&operation, input, now) {
+            Ok(body) => (200, body),
+            Err(Refusal(code, message)) => (400, error_document(code, &message)),
+        };
+        Ok(reply(&service, status, date, &body))
+    }
+}
+
+/// The last part of the `x-amz-target` header.
+fn operation(request: &HttpRequest) -> String {
+    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+    let target = target.map_or("", |(_, value)| value.as_str());
+    target.strip_prefix("AWSCognitoIdentityService.").unwrap_or(target).to_owned()
+}
+
+fn error_document(code: &str, message: &str) -> serde_json::Value {
+    json!({ "__type": code, "message": message })
+}
+
+fn reply(
+    service: &Service,
+    status: u16,
+    date: Option<SystemTime>,
+    body: &serde_json::Value,
+) -> HttpResponse {
+    let response = HttpResponse::new(status, body.to_string())
+        .with_header("content-type", "application/x-amz-json-1.1")
+        .with_header("x-amzn-requestid", format!("request-{}", service.requests.len()));
+    match date {
+        Some(date) => response.with_header("date", httpdate::fmt_http_date(date)),
+        None => response,
+    }
+}
+
+struct Refusal(&'static str, String);
+
+fn not_authorized(message: impl Into<String>) -> Refusal {
+    Refusal("NotAuthorizedException", message.into())
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal("InvalidParameterException", message.into())
+}
+
+impl Service {
+    fn answer(
+        &mut self,
+        operation: &str,
+        input: Option<Input>,
+        now: SystemTime,
+    ) -> Result<serde_json::Value, Refusal> {
+        let input = input.ok_or_else(|| {
+            Refusal("SerializationException", "the request is not an object".to_owned())
+        })?;
+        if input.logins.len() > 10 {
+            return Err(invalid("Logins may have at most 10 entries"));
+        }
+        match operation {
+            "GetId" => self.get_id(&input),
+            "GetCredentialsForIdentity" => self.get_credentials(&input, now),
+            _ => Err(Refusal("UnknownOperationException", String::new())),
+        }
+    }
+
+    fn get_id(&mut self, input: &Input) -> Result<serde_json::Value, Refusal> {
+        let pool_id = checked_id(input.identity_pool_id.as_deref(), "identityPoolId")?;
+        let pool = self.pool(pool_id)?;
+        if input.logins.is_empty() && !pool.guests {
+            return Err(guests_off());
+        }
+        let owners = self.owners(&input.logins)?;
+        let id = match self.identities_of(pool_id, &owners).as_slice() {
+            [] => self.mint(pool_id),
+            [parent, rest @ ..] => {
+                for id in rest {
+                    self.merge(id, parent);
+                }
+                parent.clone()
+            }
+        };
+        if let Some(identity) = self.identities.get_mut(&id) {
+            identity.owners.extend(owners);
+        }
+        Ok(json!({ "IdentityId": id }))
+    }
+
+    fn get_credentials(
+        &mut self,
+        input: &Input,
+        now: SystemTime,
+    ) -> Result<serde_json::Value, Refusal> {
+        let id = checked_id(input.identity_id.as_deref(), "identityId")?;
+        let Some(identity) = self.identities.get(id) else {
+            return Err(Refusal(
+                "ResourceNotFoundException",
+                format!("Identity '{id}' not found."),
+            ));
+        };
+        let pool_id = identity.pool.clone();
+        let owners = self.owners(&input.logins)?;
+        let guest = identity.owners.is_empty();
+        if !identity.enabled || (owners.is_empty() && !guest) {
+            return Err(not_authorized(format!("Access to Identity '{id}' is forbidden.")));
+        }
+        if owners.is_empty() && !self.pool(&pool_id)?.guests {
+            return Err(guests_off());
+        }
+        if !owners.is_empty() && !guest && identity.owners.is_disjoint(&owners) {
+            return Err(not_authorized(
+                "Logins don't match. Please include at least one valid login for this identity or identity pool.",
+            ));
+        }
+        let others = self.identities_of(&pool_id, &owners);
+        let parent = others.into_iter().find(|other| other != id).unwrap_or_else(|| id.to_owned());
+        if parent != id {
+            self.merge(id, &parent);
+        }
+        if let Some(identity) = self.identities.get_mut(&parent) {
+            identity.owners.extend(owners);
+        }
+        Ok(self.issue(&parent, now))
+    }
+
+    fn pool(&self, id: &str) -> Result<&Pool, Refusal> {
+        self.pools.get(id).ok_or_else(|| {
+            Refusal("ResourceNotFoundException", format!("IdentityPool '{id}' not found."))
+        })
+    }
+
+    /// Whose tokens these are: provider and user.
+    fn owners(
+        &self,
+        logins: &BTreeMap<String, String>,
+    ) -> Result<BTreeSet<(String, String)>, Refusal> {
+        let mut owners = BTreeSet::new();
+        for (provider, token) in logins {
+            let login = self.logins.get(&(provider.clone(), token.clone())).ok_or_else(|| {
+                let elsewhere = self.logins.keys().any(|(_, known)| known == token);
+                not_authorized(if elsewhere {
+                    "Invalid login token. Issuer doesn't match providerName"
+                } else {
+                    "Invalid login token. Couldn't verify signed token."
+                })
+            })?;
+            if login.expired {
+                return Err(not_authorized(
+                    "Invalid login token. Token expired: 1515184654 >= 1515167855",
+                ));
+            }
+            owners.insert((provider.clone(), login.user.clone()));
+        }
+        Ok(owners)
+    }
+
+    /// The identities of a pool that these users own, oldest first.
+    fn identities_of(&self, pool: &str, owners: &BTreeSet<(String, String)>) -> Vec<String> {
+        let theirs = |identity: &Identity| {
+            identity.enabled && identity.pool == pool && !identity.owners.is_disjoint(owners)
+        };
+        self.identities.iter().filter(|(_, i)| theirs(i)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Identity IDs count up, so that they sort by age.
+    fn mint(&mut self, pool_id: &str) -> String {
+        self.serial += 1;
+        let region = pool_id.split_once(':').map_or("", |(region, _)| region);
+        let id = format!("{region}:00000000-0000-4000-8000-{:012x}", self.serial);
+        let pool = pool_id.to_owned();
+        let identity = Identity { pool, owners: BTreeSet::new(), enabled: true };
+        self.identities.insert(id.clone(), identity);
+        id
+    }
+
+    fn merge(&mut self, child: &str, parent: &str) {
+        let Some(child) = self.identities.get_mut(child) else { return };
+        child.enabled = false;
+        let owners = std::mem::take(&mut child.owners);
+        if let Some(parent) = self.identities.get_mut(parent) {
+            parent.owners.extend(owners);
+        }
+    }
+
+    fn issue(&mut self, identity_id: &str, now: SystemTime) -> serde_json::Value {
+        self.serial += 1;
+        let expiration = (now + self.lifetime)
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        json!({
+            "IdentityId": identity_id,
+            "Credentials": {
+                "AccessKeyId": format!("ASIAFAKE{:012}", self.serial),
+                "SecretKey": format!("fake/secret/key/{:024}", self.serial),
+                "SessionToken": format!("fake+session+token+{}=", self.serial),
+                "Expiration": expiration,
+            },
+        })
+    }
+}
+
+fn guests_off() -> Refusal {
+    not_authorized("Unauthenticated access is not supported for this identity pool.")
+}
+
+fn checked_id<'a>(id: Option<&'a str>, field: &str) -> Result<&'a str, Refusal> {
+    match id {
+        Some(id) if Id::parse(id).is_ok() => Ok(id),
+        _ => Err(invalid(format!(
+            "1 validation error detected: Value at '{field}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w-]+:[0-9a-f-]+"
+        ))),
+    }
+}

@@ -1,0 +1,39 @@
+//! Fakes for unit tests of programs that use this crate (feature `testing`).
+//!
+//! [`FakeCognito`] is the service in memory: a [`Transport`](crate::transport::Transport) that
+//! mints identities, checks logins and answers with the service's own errors. [`ManualClock`] is
+//! time that moves when the test says so. With both, a test of an hour's behaviour takes
+//! milliseconds, opens no socket, and has the same outcome each time:
+//!
+//! ```
+//! use std::time::Duration;
+//! use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
+//! use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+//!
+//! # fn main() -> Result<(), cognito_identity_credentials::Error> {
+//! let clock = ManualClock::new();
+//! let cognito = FakeCognito::with_clock(clock.clone());
+//! let credentials = CognitoIdentityCredentials::builder()
+//!     .identity_pool_id(FakeCognito::POOL_ID)
+//!     .transport(cognito.clone())
+//!     .clock(clock.clone())
+//!     .build()?;
+//!
+//! let first = credentials.get()?;
+//! clock.advance(Duration::from_secs(50 * 60)); // 10 of 60 minutes are left
+//! cognito.fail_next("GetCredentialsForIdentity", 1, Fault::throttled());
+//! assert_eq!(credentials.get()?, first); // still good, so the failure does not show
+//! assert_eq!(credentials.status().last_error.unwrap().kind(), ErrorKind::Throttled);
+//!
+//! clock.advance(Duration::from_secs(10 * 60));
+//! assert_ne!(credentials.get()?, first); // over, so there are new ones
+//! assert_eq!(cognito.calls("GetId"), 1); // of the same identity
+//! # Ok(())
+//! # }
+//! ```
+
+mod fake_cognito;
+mod manual_clock;
+
+pub use fake_cognito::{FakeCognito, Fault, ReceivedRequest};
+pub use manual_clock::ManualClock;
