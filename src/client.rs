@@ -140,10 +140,8 @@ impl Client {
             retry_after: retry::retry_after(response, date),
         };
         let refused = |fault: Fault| {
-            let code = fault.code.map(|code| masks.clean(&code));
-            let message = fault.message.map(|message| masks.clean(&message));
-            let info = AnswerInfo { code, ..info.clone() };
-            Error::service(O::NAME, info, message.filter(|message| !message.is_empty()))
+            let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
+            Error::service(O::NAME, info.clone(), code, message, &masks)
         };
         if !(200..300).contains(&response.status()) {
             return Err(refused(operation.fault(response)));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::redact::Masks;
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// What code plugged into this library may fail with: any error.
@@ -201,24 +202,29 @@ impl Error {
         }))
     }
 
-    /// The service, or something in its place, answered with an error.
+    /// The service, or something in its place, answered with an error. What it means is read off
+    /// its own words; only what is kept of them is cleaned.
     pub(crate) fn service(
         operation: &'static str,
         answer: AnswerInfo,
-        message: Option<String>,
+        code: Option<&str>,
+        message: Option<&str>,
+        masks: &Masks<'_>,
     ) -> Self {
-        let (kind, repeat) = classify(answer.code.as_deref(), answer.status);
-        let cause = Cause::of(answer.code.as_deref(), message.as_deref().unwrap_or_default());
-        let message = message.unwrap_or_else(|| match (&answer.code, kind) {
+        let (kind, repeat) = classify(code, answer.status);
+        let cause = Cause::of(code, message.unwrap_or_default());
+        let message = message.map(|message| masks.clean(message)).filter(|text| !text.is_empty());
+        let message = message.unwrap_or_else(|| match (code, kind) {
             (None, ErrorKind::Response) => {
                 "the answer is not one that the service gives".to_owned()
             }
             _ => "the service gave no message".to_owned(),
         });
+        let code = code.map(|code| masks.clean(code));
         Self(Arc::new(Inner {
             repeat,
             operation: Some(operation),
-            answer: Some(answer),
+            answer: Some(AnswerInfo { code, ..answer }),
             cause,
             ..Inner::local(kind, message)
         }))
@@ -550,13 +556,10 @@ mod tests {
         let source = error.source().and_then(|s| s.downcast_ref::<TransportError>());
         assert_eq!(source.map(TransportError::kind), Some(TransportErrorKind::Connect));
 
-        let answer = AnswerInfo {
-            status: 400,
-            code: Some("NotAuthorizedException".into()),
-            request_id: Some("r-1".into()),
-            retry_after: None,
-        };
-        let error = Error::service("GetId", answer, Some("No.".into()));
+        let answer =
+            AnswerInfo { status: 400, request_id: Some("r-1".into()), ..AnswerInfo::default() };
+        let code = Some("NotAuthorizedException");
+        let error = Error::service("GetId", answer, code, Some("No."), &Masks::default());
         assert_eq!(
             error.to_string(),
             "GetId: NotAuthorizedException: No. (HTTP status 400, request ID r-1)"

@@ -257,6 +257,7 @@ fn failure(error: ureq::Error, stage: Stage) -> TransportError {
                 | io::ErrorKind::AddrNotAvailable,
                 _,
             ) => Kind::Connect,
+            (_, Stage::BeforeAnswer) if is_look_up_failure(error) => Kind::Connect,
             _ => Kind::Io,
         },
         E::HostNotFound | E::ConnectionFailed | E::ConnectProxyFailed(_) => Kind::Connect,
@@ -269,6 +270,13 @@ fn failure(error: ureq::Error, stage: Stage) -> TransportError {
 
 fn caused_by_rustls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// A failed name look-up comes from the resolver, which has no error numbers, with a text of its own
+/// and a kind that cannot be named.
+fn is_look_up_failure(error: &io::Error) -> bool {
+    let text = error.get_ref().map(ToString::to_string).unwrap_or_default();
+    error.raw_os_error().is_none() && text.starts_with("failed to lookup address")
 }
 
 /// An error of ureq with its causes, which ureq itself only prints.

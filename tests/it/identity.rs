@@ -1,0 +1,375 @@
+//! Which identity a refresh is for, and what becomes of one that the service refuses.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault};
+use cognito_identity_credentials::transport::TransportErrorKind;
+use cognito_identity_credentials::{ErrorKind, IdentityOrigin, Logins};
+
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, seconds};
+
+#[test]
+fn a_known_identity_is_never_asked_for_again_until_it_is_cleared() {
+    let stage = Stage::new();
+    let first = stage.credentials.get().unwrap();
+    for _ in 0..3 {
+        stage.credentials.refresh().unwrap();
+    }
+    let last = stage.credentials.cached().unwrap();
+    assert_eq!(stage.cognito.calls("GetId"), 1);
+    assert_eq!(stage.credentials.identity_id().as_deref(), first.identity_id());
+    assert_eq!(stage.credentials.status().identity_origin, Some(IdentityOrigin::Minted));
+
+    stage.credentials.clear_cached_id();
+    assert_eq!(stage.credentials.identity_id(), None);
+    assert_eq!(stage.credentials.get().unwrap(), last, "the cached keys stay");
+    let other = stage.credentials.refresh().unwrap();
+    assert_ne!(other.identity_id(), first.identity_id());
+    assert_eq!(stage.cognito.calls("GetId"), 2);
+}
+
+#[test]
+fn an_identity_outlives_the_failure_of_the_call_after_it_and_of_the_network() {
+    let stage = Stage::with(|builder| builder.failure_cooldown(std::time::Duration::ZERO));
+    stage.cognito.fail_next(GET_CREDENTIALS, 8, Fault::timeout());
+    stage.credentials.get().unwrap_err();
+    let minted = stage.credentials.identity_id().unwrap();
+    stage.credentials.get().unwrap_err();
+    assert_eq!(stage.credentials.get().unwrap().identity_id(), Some(&*minted));
+    assert_eq!(stage.cognito.calls("GetId"), 1);
+}
+
+#[test]
+fn a_given_identity_spares_get_id_and_works_without_a_pool() {
+    let stage = Stage::new();
+    let minted = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    let given = cognito_identity_credentials::CognitoIdentityCredentials::builder()
+        .identity_id(&minted)
+        .transport(stage.cognito.clone())
+        .clock(stage.clock.clone())
+        .build()
+        .unwrap();
+    assert_eq!(given.identity_id(), Some(minted));
+    given.get().unwrap();
+    assert_eq!(given.status().identity_origin, Some(IdentityOrigin::Given));
+    assert_eq!(stage.cognito.calls("GetId"), 1);
+
+    given.clear_cached_id();
+    let error = given.refresh().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IdentityUnknown);
+    assert!(error.message().contains("identity_pool_id"), "{error}");
+    assert!(!error.is_retryable());
+}
+
+#[test]
+fn set_identity_id_checks_what_it_is_given() {
+    let stage = Stage::new();
+    for id in ["", "nonsense", "eu-west-1:12345678-dead-beef-cafe-123456790ab0"] {
+        let error = stage.credentials.set_identity_id(id).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().starts_with("identity_id: "), "{error}");
+        assert_eq!(stage.credentials.identity_id(), None);
+    }
+    stage.credentials.set_identity_id(IDENTITY).unwrap();
+    assert_eq!(stage.credentials.identity_id().as_deref(), Some(IDENTITY));
+}
+
+#[test]
+fn logins_go_to_both_calls_and_lead_to_the_same_identity() {
+    let stage = Stage::with(|builder| builder.login(PROVIDER, "token"));
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let first = stage.credentials.get().unwrap();
+    let requests = stage.cognito.requests();
+    assert!(requests.iter().all(|request| request.login(PROVIDER) == Some("token")));
+    assert_eq!(requests.len(), 2);
+    stage.credentials.clear_cached_id();
+    assert_eq!(stage.credentials.refresh().unwrap().identity_id(), first.identity_id());
+}
+
+#[test]
+fn optional_fields_go_to_the_calls_that_know_them() {
+    let role = "arn:aws:iam::123456789012:role/r";
+    let stage = Stage::with(|builder| builder.account_id("123456789012").custom_role_arn(role));
+    stage.credentials.get().unwrap();
+    let requests = stage.cognito.requests();
+    assert_eq!(requests[0].account_id(), Some("123456789012"));
+    assert_eq!(requests[0].custom_role_arn(), None);
+    assert_eq!(requests[0].identity_pool_id(), Some(POOL));
+    assert_eq!(requests[1].account_id(), None);
+    assert_eq!(requests[1].identity_pool_id(), None);
+    assert_eq!(requests[1].custom_role_arn(), Some(role));
+}
+
+#[test]
+fn the_identity_in_the_answer_wins() {
+    let stage = Stage::new();
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let ann = {
+        let other = Stage::with(|b| b.login(PROVIDER, "token").transport(stage.cognito.clone()));
+        other.credentials.get().unwrap().identity_id().unwrap().to_owned()
+    };
+    let guest = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    assert_ne!(guest, ann);
+
+    stage.credentials.set_login(PROVIDER, "token");
+    let merged = stage.credentials.refresh().unwrap();
+    assert_eq!(merged.identity_id(), Some(&*ann));
+    assert_eq!(stage.credentials.identity_id().as_deref(), Some(&*ann));
+    assert_eq!(stage.credentials.status().identity_origin, Some(IdentityOrigin::Merged));
+    assert_eq!(stage.credentials.data().unwrap().identity_id, ann);
+    assert_eq!(stage.cognito.calls("GetId"), 2);
+}
+
+#[test]
+fn a_login_that_nobody_owns_is_linked_to_the_guest() {
+    let stage = Stage::new();
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let guest = stage.credentials.get().unwrap();
+    stage.credentials.set_login(PROVIDER, "token");
+    assert_eq!(stage.credentials.refresh().unwrap().identity_id(), guest.identity_id());
+    stage.credentials.set_logins(Logins::new());
+    let error = stage.credentials.refresh();
+    assert!(error.is_ok(), "recovered by a new guest, for the old one is signed up now");
+    assert_eq!(stage.cognito.identities(), 2);
+}
+
+/// Who is refused what, and whether one recovery is made: `Refused` errs, `Replaced` goes on with
+/// another identity, `SameIdentity` asks `GetId` and gets the same one again.
+#[test]
+fn refused_identities_and_logins_row_by_row() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Who {
+        Guest,
+        GivenGuest,
+        OnlyThisGuest,
+        User,
+        GivenUser,
+    }
+    use Who::{GivenGuest, GivenUser, Guest, OnlyThisGuest, User};
+    let forbidden = || Fault::not_authorized("Access to Identity 'x' is forbidden.");
+    let missing = || Fault::error(400, "ResourceNotFoundException", "Identity 'x' not found.");
+    let mismatch =
+        || Fault::not_authorized("Logins don't match. Please include at least one valid login.");
+    let other = |text| Fault::not_authorized(text);
+    let rows = [
+        // who, what the service says, calls of GetId in that refresh, does it succeed, is the ID known after
+        (Guest, forbidden(), 1, true, true),
+        (Guest, missing(), 1, true, true),
+        (GivenGuest, forbidden(), 0, false, true),
+        (GivenGuest, missing(), 0, false, true),
+        (OnlyThisGuest, forbidden(), 0, false, true),
+        (OnlyThisGuest, missing(), 0, false, true),
+        (User, forbidden(), 1, true, true),
+        (User, missing(), 1, true, true),
+        (User, mismatch(), 1, true, true),
+        (GivenUser, forbidden(), 0, false, true),
+        (GivenUser, missing(), 0, false, true),
+        (GivenUser, mismatch(), 0, false, true),
+        (Guest, mismatch(), 0, false, true),
+        (Guest, other("Invalid login token. Token expired: 1 >= 0"), 0, false, true),
+        (User, other("Invalid login token. Token expired: 1 >= 0"), 0, false, true),
+        (User, other("Invalid login token. Issuer doesn't match providerName"), 0, false, true),
+        (
+            Guest,
+            other("Unauthenticated access is not supported for this identity pool."),
+            0,
+            false,
+            true,
+        ),
+        (Guest, other("Something new."), 0, false, true),
+        (User, other("Something new."), 0, false, true),
+        (
+            Guest,
+            Fault::error(400, "InvalidIdentityPoolConfigurationException", "no role"),
+            0,
+            false,
+            true,
+        ),
+        (
+            Guest,
+            Fault::error(400, "ResourceNotFoundException", "IdentityPool 'x' not found."),
+            0,
+            false,
+            true,
+        ),
+        (Guest, Fault::error(400, "ResourceNotFoundException", "What?"), 0, false, true),
+        (
+            Guest,
+            Fault::error(400, "AccessDenied", "Access to Identity 'x' is forbidden."),
+            0,
+            false,
+            true,
+        ),
+    ];
+    for (who, fault, get_ids, succeeds, known) in rows {
+        let what = format!("{who:?}: {fault:?}");
+        let stage = Stage::with(|builder| builder.allow_new_guest(who != OnlyThisGuest));
+        stage.cognito.accept_login(PROVIDER, "token", "ann");
+        if matches!(who, User | GivenUser) {
+            stage.credentials.set_login(PROVIDER, "token");
+        }
+        let before = if who == OnlyThisGuest {
+            let other = Stage::with(|b| b.transport(stage.cognito.clone()));
+            other.credentials.get().unwrap()
+        } else {
+            stage.credentials.get().unwrap()
+        };
+        if matches!(who, GivenGuest | GivenUser | OnlyThisGuest) {
+            stage.credentials.set_identity_id(before.identity_id().unwrap()).unwrap();
+        }
+        let calls = (stage.cognito.calls("GetId"), stage.contacts());
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+        let outcome = stage.credentials.refresh();
+        assert_eq!(outcome.is_ok(), succeeds, "{what}: {outcome:?}");
+        assert_eq!(stage.cognito.calls("GetId") - calls.0, get_ids, "{what}");
+        assert_eq!(stage.contacts() - calls.1, 1 + usize::from(succeeds), "{what}");
+        assert_eq!(stage.credentials.identity_id().is_some(), known, "{what}");
+        if !succeeds {
+            assert_eq!(stage.credentials.identity_id().as_deref(), before.identity_id(), "{what}");
+        } else if who == Guest {
+            assert_ne!(outcome.unwrap().identity_id(), before.identity_id(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn there_is_one_recovery_in_a_refresh() {
+    let stage = Stage::new();
+    stage.credentials.get().unwrap();
+    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
+    stage.cognito.fail_next(GET_CREDENTIALS, 2, fault);
+    let error = stage.credentials.refresh().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotAuthorized);
+    assert!(error.hint().is_some());
+    assert_eq!(stage.cognito.calls("GetId"), 2);
+    assert_eq!(stage.contacts(), 3);
+}
+
+#[test]
+fn a_guest_disabled_or_deleted_on_the_service_is_replaced_once() {
+    for delete in [false, true] {
+        let stage = Stage::new();
+        let first = stage.credentials.get().unwrap();
+        let id = first.identity_id().unwrap();
+        if delete {
+            stage.cognito.delete_identity(id);
+        } else {
+            stage.cognito.disable_identity(id);
+        }
+        let second = stage.credentials.refresh().unwrap();
+        assert_ne!(second.identity_id(), first.identity_id());
+        assert_eq!(stage.credentials.refresh().unwrap().identity_id(), second.identity_id());
+        assert_eq!(stage.cognito.calls("GetId"), 2);
+    }
+}
+
+#[test]
+fn never_minting_means_never() {
+    let stage = Stage::with(|builder| builder.allow_new_guest(false));
+    let error = stage.credentials.get().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IdentityUnknown);
+    assert!(error.message().contains("allow_new_guest"), "{error}");
+    assert!(stage.cognito.requests().is_empty());
+
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    stage.credentials.set_login(PROVIDER, "token");
+    stage.credentials.get().expect("a user is no guest");
+}
+
+#[test]
+fn an_expired_token_is_asked_for_again_and_a_changed_one_tried_once() {
+    for renewed in [true, false] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        let stage = Stage::with(|builder| {
+            builder.login_from(PROVIDER, move || {
+                let count = counter.fetch_add(1, Ordering::Relaxed);
+                Ok(if renewed && count > 0 { "new" } else { "old" }.to_owned())
+            })
+        });
+        stage.cognito.accept_login(PROVIDER, "old", "ann");
+        stage.cognito.accept_login(PROVIDER, "new", "ann");
+        stage.cognito.expire_login(PROVIDER, "old");
+        let outcome = stage.credentials.get();
+        assert_eq!(outcome.is_ok(), renewed);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        if let Err(error) = outcome {
+            assert_eq!(error.kind(), ErrorKind::NotAuthorized);
+            assert!(error.hint().unwrap().contains("login token has expired"));
+            assert_eq!(stage.cognito.requests().len(), 1, "the same token is not sent twice");
+        }
+    }
+}
+
+#[test]
+fn a_token_source_is_asked_at_every_refresh_and_its_failure_is_told() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let stage = Stage::with(|builder| {
+        builder.login_from(PROVIDER, move || match counter.fetch_add(1, Ordering::Relaxed) {
+            3 => Err(std::io::Error::other("no such file").into()),
+            n => Ok(format!("token-{n}")),
+        })
+    });
+    for n in 0..3 {
+        stage.cognito.accept_login(PROVIDER, format!("token-{n}"), "ann");
+    }
+    stage.credentials.get().unwrap();
+    stage.credentials.get().unwrap();
+    stage.credentials.refresh().unwrap();
+    stage.credentials.refresh().unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    let calls = stage.cognito.requests().len();
+    let error = stage.credentials.refresh().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Login);
+    assert_eq!(
+        format!("{error:#}"),
+        "the token source for accounts.google.com failed: no such file"
+    );
+    assert!(std::error::Error::source(&error).unwrap().is::<std::io::Error>());
+    assert_eq!(stage.cognito.requests().len(), calls);
+    assert_eq!(stage.credentials.status().next_attempt_in, None, "it is not the service's answer");
+}
+
+/// There is no idempotency token in `GetId`: an answer that is lost on the way costs an identity.
+#[test]
+fn a_lost_answer_is_repeated() {
+    let stage = Stage::new();
+    stage.cognito.fail_next("GetId", 1, Fault::AnswerLost(TransportErrorKind::Io));
+    stage.credentials.get().unwrap();
+    assert_eq!((stage.cognito.calls("GetId"), stage.cognito.identities()), (2, 2));
+}
+
+#[test]
+fn data_holds_the_last_answer_and_nothing_after_a_failure() {
+    let stage = Stage::new();
+    assert_eq!(stage.credentials.data(), None);
+    let set = stage.credentials.get().unwrap();
+    assert_eq!(Some(&*stage.credentials.data().unwrap().identity_id), set.identity_id());
+    stage.clock.advance(seconds(3000));
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
+    stage.credentials.get().unwrap();
+    assert!(stage.credentials.data().is_some(), "the set is still good");
+    stage.cognito.fail_next(GET_CREDENTIALS, 4, Fault::timeout());
+    stage.credentials.refresh().unwrap_err();
+    assert_eq!(stage.credentials.data(), None);
+    assert_eq!(stage.credentials.cached(), Some(set), "the keys stay readable");
+}
+
+#[test]
+fn pools_are_kept_apart_by_the_service() {
+    let stage = Stage::new();
+    stage.cognito.add_pool("eu-west-1:00000000-0000-4000-8000-0000000000bb");
+    let error = {
+        let other = Stage::with(|builder| {
+            builder
+                .identity_pool_id("us-east-1:00000000-0000-4000-8000-0000000000cc")
+                .transport(FakeCognito::new())
+        });
+        other.credentials.get().unwrap_err()
+    };
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.hint(), Some("check identity_pool_id and region"));
+    assert!(error.message().contains("0000000000cc"), "a pool ID is no secret: {error}");
+}

@@ -1,0 +1,244 @@
+//! What `build()` accepts, and how it says what is wrong.
+
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::FakeCognito;
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, ErrorKind, Logins};
+
+use crate::support::{IDENTITY, POOL};
+
+fn builder() -> Builder {
+    CognitoIdentityCredentials::builder().transport(FakeCognito::new())
+}
+
+#[test]
+fn each_fault_names_its_setting() {
+    let pool = || builder().identity_pool_id(POOL);
+    let rows = [
+        (builder(), "identity_pool_id: not set; set it, or identity_id"),
+        (builder().identity_pool_id(""), "identity_pool_id: is empty"),
+        (
+            builder().identity_pool_id("x".repeat(56)),
+            "identity_pool_id: has 56 characters, it must have at most 55",
+        ),
+        (
+            builder().identity_pool_id("us-east-1"),
+            "identity_pool_id: must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0",
+        ),
+        (
+            builder().identity_id("us-east-1:XYZ"),
+            "identity_id: must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0",
+        ),
+        (
+            pool().region("eu-west-1"),
+            "region: eu-west-1 contradicts the identity pool, which is of region us-east-1",
+        ),
+        (
+            builder().identity_id(IDENTITY).region("eu-west-1"),
+            "region: eu-west-1 contradicts the identity, which is of region us-east-1",
+        ),
+        (
+            pool().identity_id("eu-west-1:0"),
+            "identity_id: it is of region eu-west-1, but the identity pool is of region us-east-1",
+        ),
+        (
+            builder().identity_pool_id("a_b:0"),
+            "region: it cannot stand in a host name; set endpoint_url for an emulator",
+        ),
+        (pool().account_id(""), "account_id: must be 1 to 15 digits"),
+        (pool().account_id("1".repeat(16)), "account_id: must be 1 to 15 digits"),
+        (pool().account_id("12a"), "account_id: must be 1 to 15 digits"),
+        (
+            pool().custom_role_arn("arn"),
+            "custom_role_arn: has 3 characters, it must have 20 to 2048",
+        ),
+        (
+            pool().custom_role_arn("x".repeat(2049)),
+            "custom_role_arn: has 2049 characters, it must have 20 to 2048",
+        ),
+        (pool().login("", "t"), "login: a provider name of 0 characters, it must have 1 to 128"),
+        (pool().login("p", ""), "login: the token for p is empty"),
+        (pool().timeout(Duration::ZERO), "timeout: must be longer than zero"),
+        (pool().attempt_timeout(Duration::ZERO), "attempt_timeout: must be longer than zero"),
+        (pool().max_attempts(0), "max_attempts: must be at least 1"),
+        (pool().endpoint_url("https://x/").use_fips(true), "use_fips: cannot go with endpoint_url"),
+        (
+            pool().endpoint_url("https://x/").use_dual_stack(true),
+            "use_dual_stack: cannot go with endpoint_url",
+        ),
+        (
+            pool().endpoint_url("https://ann:hunter2@example.com"),
+            "endpoint_url: has a user name or password, which the service does not take",
+        ),
+        (
+            pool().endpoint_url("http://10.0.0.1"),
+            "endpoint_url: is plain http, which would show login tokens and credentials to the network: use https, or say danger_allow_http(true) for an emulator on a private network",
+        ),
+    ];
+    for (builder, fault) in rows {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.to_string(), fault);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(!error.is_retryable());
+    }
+}
+
+#[test]
+fn every_fault_is_reported_at_once_and_none_holds_a_token() {
+    let error = builder()
+        .identity_pool_id("nonsense")
+        .account_id("x")
+        .custom_role_arn("y")
+        .login("p", "SENTINEL".repeat(10_000))
+        .timeout(Duration::ZERO)
+        .max_attempts(0)
+        .endpoint_url("http://SENTINEL@example.com")
+        .build()
+        .unwrap_err();
+    let text = format!("{error} {error:?}");
+    for setting in [
+        "identity_pool_id",
+        "account_id",
+        "custom_role_arn",
+        "login",
+        "timeout",
+        "max_attempts",
+        "endpoint_url",
+    ] {
+        assert!(text.contains(&format!("{setting}: ")), "{setting}: {text}");
+    }
+    assert!(!text.contains("SENTINEL"), "{text}");
+}
+
+#[test]
+fn the_limits_themselves_are_accepted() {
+    let ten: Logins = (0..10).map(|n| (format!("p{n}"), "t")).collect();
+    let cognito = FakeCognito::new();
+    for n in 0..10 {
+        cognito.accept_login(format!("p{n}"), "t", "ann");
+    }
+    builder()
+        .transport(cognito)
+        .identity_pool_id(POOL)
+        .region("us-east-1")
+        .account_id("1".repeat(15))
+        .custom_role_arn("x".repeat(20))
+        .logins(ten)
+        .timeout(Duration::MAX)
+        .attempt_timeout(Duration::MAX)
+        .expiry_window(Duration::MAX)
+        .advisory_window(Duration::MAX)
+        .failure_cooldown(Duration::MAX)
+        .max_attempts(u32::MAX)
+        .build()
+        .unwrap()
+        .get()
+        .unwrap();
+}
+
+#[test]
+fn requests_go_where_the_settings_say() {
+    let rows: [(fn(Builder) -> Builder, &str); 6] = [
+        (|b| b, "https://cognito-identity.us-east-1.amazonaws.com/"),
+        (|b| b.use_fips(true), "https://cognito-identity-fips.us-east-1.amazonaws.com/"),
+        (|b| b.use_dual_stack(true), "https://cognito-identity.us-east-1.amazonaws.com/"),
+        (|b| b.endpoint_url("https://example.com/x"), "https://example.com/x/"),
+        (|b| b.endpoint_url("http://127.0.0.1:5000"), "http://127.0.0.1:5000/"),
+        (
+            |b| b.endpoint_url("http://emulator:5000").danger_allow_http(true),
+            "http://emulator:5000/",
+        ),
+    ];
+    for (settings, url) in rows {
+        let cognito = FakeCognito::new();
+        let transport = move |request: &HttpRequest| {
+            assert_eq!(request.url(), url);
+            cognito.send(request)
+        };
+        settings(builder().identity_pool_id(POOL).transport(transport))
+            .build()
+            .unwrap()
+            .get()
+            .unwrap();
+    }
+}
+
+#[test]
+fn everything_that_should_be_a_transport_is_one() {
+    fn provider(transport: impl Transport + 'static) -> CognitoIdentityCredentials {
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .transport(transport)
+            .build()
+            .unwrap()
+    }
+    let fake = FakeCognito::new();
+    provider(fake.clone()).get().unwrap();
+    provider(std::sync::Arc::new(fake.clone())).get().unwrap();
+    let shared: std::sync::Arc<dyn Transport> = std::sync::Arc::new(fake.clone());
+    provider(shared).get().unwrap();
+    let boxed: Box<dyn Transport> = Box::new(fake.clone());
+    provider(boxed).get().unwrap();
+    provider(|_: &HttpRequest| Ok(HttpResponse::new(200, "{}"))).get().unwrap_err();
+    assert_eq!(fake.identities(), 4);
+}
+
+#[test]
+fn logins_replaces_and_login_adds() {
+    let providers = |builder: Builder| {
+        let cognito = FakeCognito::new();
+        for provider in ["a", "b", "c"] {
+            cognito.accept_login(provider, "t", "ann");
+        }
+        let credentials =
+            builder.identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
+        credentials.get().unwrap();
+        let requests = cognito.requests();
+        requests[1].providers().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(providers(builder().login("a", "t").login("b", "t")), ["a", "b"]);
+    let logins = Logins::new().with("c", "t");
+    assert_eq!(providers(builder().login("a", "t").logins(logins.clone())), ["c"]);
+    assert_eq!(providers(builder().logins(logins).login("a", "t")), ["a", "c"]);
+}
+
+#[test]
+fn a_login_set_later_is_checked_before_any_call() {
+    let cognito = FakeCognito::new();
+    let credentials = builder().identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
+    credentials.set_login("p", "");
+    let error = credentials.get().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Config, "login: the token for p is empty")
+    );
+    assert!(cognito.requests().is_empty());
+}
+
+/// `build()` makes no call, and neither does anything but `get` and `refresh`.
+#[test]
+fn nothing_is_called_until_credentials_are_asked_for() {
+    let cognito = FakeCognito::new();
+    let credentials = builder().identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
+    let _ = credentials.needs_refresh();
+    let _ = credentials.cached();
+    let _ = credentials.identity_id();
+    let _ = credentials.data();
+    let _ = credentials.service_time();
+    credentials.set_login("p", "t");
+    credentials.remove_login("p");
+    credentials.expire();
+    assert!(format!("{:?}", credentials.status()).contains("needs_refresh: true"));
+    assert!(cognito.requests().is_empty());
+}
+
+#[cfg(not(feature = "ureq"))]
+#[test]
+fn without_a_transport_the_fault_says_what_to_do() {
+    let error = CognitoIdentityCredentials::builder().identity_pool_id(POOL).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "transport: not set, and this build has none (feature `ureq` is off)"
+    );
+}

@@ -1,0 +1,304 @@
+//! Many threads, one refresh: shared outcomes, panics, re-entry, and settings that change while a
+//! refresh is under way.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, SystemClock};
+
+use crate::support::{GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, seconds};
+
+#[test]
+fn providers_and_credentials_go_between_threads() {
+    fn shareable<T: Clone + Send + Sync + 'static>() {}
+    shareable::<CognitoIdentityCredentials>();
+    shareable::<cognito_identity_credentials::Credentials>();
+    shareable::<cognito_identity_credentials::Error>();
+    shareable::<cognito_identity_credentials::Builder>();
+}
+
+#[test]
+fn sixty_four_threads_on_an_empty_cell_make_one_call_of_each_kind() {
+    let stage = Stage::new();
+    let start = Barrier::new(64);
+    let sets = thread::scope(|scope| {
+        let threads: Vec<_> = (0..64)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    stage.credentials.clone().get().unwrap()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(sets.iter().all(|set| *set == sets[0]));
+    assert_eq!((stage.cognito.calls("GetId"), stage.contacts()), (1, 1));
+}
+
+#[test]
+fn sixty_four_threads_share_one_failure() {
+    let stage = Stage::new();
+    stage.cognito.set_guests(POOL, false);
+    let start = Barrier::new(64);
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                start.wait();
+                let error = stage.credentials.get().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotAuthorized);
+                assert_eq!(error.request_id(), Some("request-1"));
+            });
+        }
+    });
+    assert_eq!(stage.cognito.requests().len(), 1);
+}
+
+#[test]
+fn a_panicking_transport_wedges_nobody() {
+    let cognito = FakeCognito::new();
+    let calls = AtomicUsize::new(0);
+    let service = cognito.clone();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(move |request: &HttpRequest| {
+            assert!(calls.fetch_add(1, Ordering::Relaxed) != 1, "the modem driver has a fault");
+            service.send(request)
+        })
+        .build()
+        .unwrap();
+    let panics = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| match catch_unwind(AssertUnwindSafe(|| credentials.get())) {
+                Ok(set) => drop(set.unwrap()),
+                Err(_) => drop(panics.fetch_add(1, Ordering::Relaxed)),
+            });
+        }
+    });
+    assert_eq!(panics.into_inner(), 1, "the panic reaches the caller that led, and nobody else");
+    assert_eq!(cognito.identities(), 1, "the identity from before the panic is kept");
+}
+
+#[test]
+fn asking_from_inside_is_an_error() {
+    type Slot = Arc<OnceLock<CognitoIdentityCredentials>>;
+    fn ask(slot: &Slot) -> ErrorKind {
+        let credentials = slot.get().unwrap();
+        assert!(credentials.cached().is_none(), "what needs no refresh still answers");
+        assert_eq!(credentials.refresh().unwrap_err().kind(), ErrorKind::Reentrant);
+        assert_eq!(credentials.get_within(seconds(1)).unwrap_err().kind(), ErrorKind::Reentrant);
+        credentials.clone().get().unwrap_err().kind()
+    }
+
+    let slot = Slot::default();
+    let seen = Arc::new(OnceLock::new());
+    let (inner, tell, cognito) = (slot.clone(), seen.clone(), FakeCognito::new());
+    slot.set(
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .transport(move |request: &HttpRequest| {
+                let _ = tell.set(ask(&inner));
+                cognito.send(request)
+            })
+            .build()
+            .unwrap(),
+    )
+    .unwrap();
+    assert!(slot.get().unwrap().get().is_ok());
+    assert_eq!(seen.get(), Some(&ErrorKind::Reentrant));
+
+    let slot = Slot::default();
+    let (inner, cognito) = (slot.clone(), FakeCognito::new());
+    cognito.accept_login(PROVIDER, "token", "ann");
+    slot.set(
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .login_from(PROVIDER, move || {
+                assert_eq!(ask(&inner), ErrorKind::Reentrant);
+                Ok("token".to_owned())
+            })
+            .transport(cognito)
+            .build()
+            .unwrap(),
+    )
+    .unwrap();
+    slot.get().unwrap().get().unwrap();
+}
+
+/// A clock that asks for credentials whenever it is looked at.
+struct CuriousClock(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
+
+impl CuriousClock {
+    fn ask(&self) {
+        if let Some(credentials) = self.0.get() {
+            assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Reentrant);
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Clock for CuriousClock {
+    fn wall(&self) -> SystemTime {
+        self.ask();
+        SystemClock.wall()
+    }
+
+    fn boot(&self) -> Duration {
+        self.ask();
+        SystemClock.boot()
+    }
+
+    fn sleep(&self, _: Duration) {
+        self.ask();
+    }
+}
+
+#[test]
+fn a_clock_that_asks_for_credentials_is_told_so() {
+    let slot = Arc::new(OnceLock::new());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let cognito = FakeCognito::new();
+    cognito.fail_next("GetId", 1, Fault::throttled());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(cognito)
+        .clock(CuriousClock(slot.clone(), asked.clone()))
+        .build()
+        .unwrap();
+    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    let first = credentials.get().unwrap();
+    assert_eq!(credentials.get().unwrap(), first);
+    assert!(asked.load(Ordering::Relaxed) > 5);
+}
+
+#[test]
+fn another_provider_may_be_asked_from_inside() {
+    let (outer, inner) = (FakeCognito::new(), Stage::new());
+    let helper = inner.credentials.clone();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(move |request: &HttpRequest| {
+            helper.get().unwrap();
+            outer.send(request)
+        })
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+    assert_eq!(inner.contacts(), 1);
+}
+
+/// A provider whose requests for credentials wait for the test.
+fn gated() -> (CognitoIdentityCredentials, FakeCognito, ManualClock, Gatekeeper) {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    cognito.accept_login(PROVIDER, "token", "ann");
+    let (gate, keeper) = Gate::before(cognito.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(gate)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    (credentials, cognito, clock, keeper)
+}
+
+#[test]
+fn what_changes_during_a_refresh_wins() {
+    type Change = fn(&CognitoIdentityCredentials);
+    let changes: [(&str, Change); 6] = [
+        ("expire", CognitoIdentityCredentials::expire),
+        ("set_login", |c| c.set_login(PROVIDER, "token")),
+        ("set_logins", |c| c.set_logins([(PROVIDER, "token")].into_iter().collect())),
+        ("remove_login", |c| c.remove_login("nobody")),
+        ("set_identity_id", |c| c.set_identity_id(IDENTITY).unwrap()),
+        ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
+    ];
+    for (name, change) in changes {
+        let (credentials, cognito, _, keeper) = gated();
+        let answered = thread::scope(|scope| {
+            let leader = scope.spawn(|| credentials.get());
+            keeper.await_request();
+            change(&credentials);
+            keeper.let_pass();
+            leader.join().unwrap().unwrap()
+        });
+        assert!(answered.identity_id().is_some(), "{name}: who waited is answered");
+        assert_eq!(credentials.cached(), None, "{name}: the outdated answer is not kept");
+        assert_eq!(credentials.data(), None, "{name}");
+        let expected = match name {
+            "set_identity_id" => Some(IDENTITY),
+            "clear_cached_id" => None,
+            _ => answered.identity_id(),
+        };
+        assert_eq!(credentials.identity_id().as_deref(), expected, "{name}");
+        if name == "set_login" {
+            keeper.let_pass();
+            credentials.get().unwrap();
+            assert_eq!(cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
+        }
+    }
+}
+
+#[test]
+fn a_failure_of_outdated_settings_is_forgotten() {
+    let (credentials, cognito, _, keeper) = gated();
+    cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("Something new."));
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| credentials.get());
+        keeper.await_request();
+        credentials.set_login(PROVIDER, "token");
+        keeper.let_pass();
+        assert!(leader.join().unwrap().is_err());
+    });
+    let status = credentials.status();
+    assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
+}
+
+#[test]
+fn changing_a_login_leaves_the_cached_keys_alone() {
+    let stage = Stage::new();
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let first = stage.credentials.get().unwrap();
+    stage.credentials.set_login(PROVIDER, "token");
+    stage.credentials.set_identity_id(first.identity_id().unwrap()).unwrap();
+    assert_eq!(stage.credentials.get().unwrap(), first);
+    stage.credentials.expire();
+    assert_ne!(stage.credentials.get().unwrap(), first);
+    assert_eq!(stage.cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
+}
+
+/// The leader hangs in a token source of the program's own; the others come back.
+#[test]
+fn who_waits_for_a_leader_that_hangs_comes_back_after_the_timeout() {
+    let (hang, wake) = std::sync::mpsc::channel::<()>();
+    let (entered, inside) = std::sync::mpsc::channel();
+    let wake = std::sync::Mutex::new(wake);
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login_from(PROVIDER, move || {
+            entered.send(())?;
+            let _ = wake.lock().unwrap().recv();
+            Err("gave up".into())
+        })
+        .transport(FakeCognito::new())
+        .timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| credentials.get().unwrap_err());
+        inside.recv().unwrap();
+        assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(credentials.refresh().unwrap_err().kind(), ErrorKind::Timeout);
+        let limit = Duration::from_millis(10);
+        assert_eq!(credentials.get_within(limit).unwrap_err().kind(), ErrorKind::Timeout);
+        assert!(credentials.status().needs_refresh, "what does not load still answers");
+        drop(hang);
+        assert_eq!(leader.join().unwrap().kind(), ErrorKind::Login);
+    });
+}

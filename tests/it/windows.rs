@@ -1,0 +1,357 @@
+//! What `get()` does in each state of the cached set, and how long it keeps away after a failure.
+
+use std::thread;
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
+
+use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, Stage, seconds};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Old,
+    New,
+    Error,
+}
+
+/// One hour of life, 15 minutes of it advisory, the last 15 seconds mandatory.
+#[test]
+fn each_state_contacts_whom_it_should_to_the_second() {
+    use Outcome::{Error, New, Old};
+    let rows = [
+        // after, with the service in order: outcome; out of order: outcome, contacts
+        (0, Old, Old, 0),
+        (1, Old, Old, 0),
+        (2700, Old, Old, 0),
+        (2701, New, Old, 1),
+        (3585, New, Old, 1),
+        (3586, New, Error, 4),
+        (3600, New, Error, 4),
+        (3601, New, Error, 4),
+        (100_000_000, New, Error, 4),
+    ];
+    for (after, in_order, out_of_order, contacts) in rows {
+        for broken in [false, true] {
+            let stage = Stage::new();
+            let first = stage.credentials.get().unwrap();
+            stage.clock.advance(seconds(after));
+            if broken {
+                stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::internal_error());
+            }
+            assert_eq!(stage.credentials.needs_refresh(), after >= 3586, "after {after} s");
+            let before = stage.contacts();
+            let outcome = match stage.credentials.get() {
+                Ok(set) if set == first => Old,
+                Ok(_) => New,
+                Err(_) => Error,
+            };
+            let expected = if broken { out_of_order } else { in_order };
+            assert_eq!(outcome, expected, "after {after} s, broken: {broken}");
+            let expected = if broken { contacts } else { usize::from(in_order == New) };
+            assert_eq!(stage.contacts() - before, expected, "after {after} s, broken: {broken}");
+            if outcome == Error {
+                assert_eq!(stage.credentials.cached(), Some(first), "the keys stay readable");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_loaded_set_the_first_get_loads_one() {
+    let stage = Stage::new();
+    assert!(stage.credentials.needs_refresh());
+    assert_eq!(stage.credentials.cached(), None);
+    let set = stage.credentials.get().unwrap();
+    assert!(!stage.credentials.needs_refresh());
+    assert_eq!(stage.credentials.cached(), Some(set.clone()));
+    assert_eq!(stage.credentials.get().unwrap(), set);
+    assert_eq!(stage.contacts(), 1);
+    assert_ne!(stage.credentials.refresh().unwrap(), set, "refresh always contacts the service");
+    assert_eq!(stage.contacts(), 2);
+}
+
+/// A failed advisory attempt is one attempt without recovery, keeps the set in use, and is repeated
+/// after a third to two thirds of the window.
+#[test]
+fn a_failed_advisory_attempt_is_put_off_by_part_of_the_window() {
+    let mut shortest = Duration::MAX;
+    let mut longest = Duration::ZERO;
+    for seed in 0..200 {
+        fastrand::seed(seed);
+        let stage = Stage::new();
+        let first = stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(2701));
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
+        assert_eq!(stage.credentials.get().unwrap(), first);
+        let status = stage.credentials.status();
+        assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Throttled);
+        let pause = status.next_attempt_in.unwrap();
+        (shortest, longest) = (shortest.min(pause), longest.max(pause));
+
+        stage.clock.advance(pause - Duration::from_nanos(1));
+        assert_eq!(stage.credentials.get().unwrap(), first);
+        assert_eq!(stage.contacts(), 2, "nobody is contacted during the pause");
+        stage.clock.advance(Duration::from_nanos(1));
+        assert_ne!(stage.credentials.get().unwrap(), first);
+        assert!(stage.credentials.status().last_error.is_none());
+        assert!(stage.credentials.status().next_attempt_in.is_none());
+        assert!(stage.clock.sleeps().is_empty(), "an advisory attempt does not wait");
+    }
+    assert!((300..330).contains(&shortest.as_secs()), "{shortest:?}");
+    assert!((570..=600).contains(&longest.as_secs()), "{longest:?}");
+}
+
+#[test]
+fn an_advisory_attempt_makes_no_recovery_and_fails_for_any_reason_without_showing() {
+    let faults = [
+        Fault::throttled(),
+        Fault::internal_error(),
+        Fault::timeout(),
+        Fault::raw(200, "<html>"),
+        Fault::not_authorized(format!("Access to Identity '{IDENTITY}' is forbidden.")),
+        Fault::Date(Some(ManualClockEnd::far_away())),
+    ];
+    for fault in faults {
+        let stage = Stage::new();
+        let first = stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(3000));
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, fault.clone());
+        assert_eq!(stage.credentials.get().unwrap(), first, "{fault:?}");
+        assert_eq!(stage.contacts(), 2, "{fault:?}");
+        assert_eq!(stage.cognito.calls("GetId"), 1, "{fault:?}");
+        assert!(stage.credentials.status().last_error.is_some(), "{fault:?}");
+        assert_eq!(stage.credentials.identity_id().as_deref(), first.identity_id());
+    }
+}
+
+struct ManualClockEnd;
+
+impl ManualClockEnd {
+    /// A date at which everything that the service issues has expired.
+    fn far_away() -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + seconds(4_000_000_000)
+    }
+}
+
+#[test]
+fn the_mandatory_window_and_every_change_end_a_pause() {
+    type Change = fn(&CognitoIdentityCredentials);
+    let changes: [(&str, Change); 9] = [
+        ("expire", CognitoIdentityCredentials::expire),
+        ("invalidate", |c| c.invalidate(c.cached().unwrap().access_key_id())),
+        ("refresh", |c| drop(c.refresh())),
+        ("set_login", |c| c.set_login(PROVIDER, "t")),
+        ("set_logins", |c| c.set_logins(Logins::new())),
+        ("remove_login", |c| c.remove_login(PROVIDER)),
+        ("set_identity_id", |c| c.set_identity_id(c.identity_id().unwrap()).unwrap()),
+        ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
+        ("nothing", |_| {}),
+    ];
+    for (name, change) in changes {
+        let stage = Stage::new();
+        stage.cognito.accept_login(PROVIDER, "t", "ann");
+        let first = stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(2701));
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
+        assert_eq!(stage.credentials.get().unwrap(), first);
+        assert!(stage.credentials.status().next_attempt_in.is_some());
+        change(&stage.credentials);
+        let ended = name != "nothing";
+        assert_eq!(stage.credentials.status().next_attempt_in.is_none(), ended, "{name}");
+        assert_eq!(stage.credentials.get().unwrap() != first, ended, "{name}");
+    }
+
+    let stage = Stage::new();
+    let first = stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(3580));
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
+    assert_eq!(stage.credentials.get().unwrap(), first);
+    stage.clock.advance(seconds(10));
+    assert!(stage.credentials.status().next_attempt_in.is_none());
+    assert_ne!(stage.credentials.get().unwrap(), first, "the mandatory window ends a pause");
+}
+
+#[test]
+fn while_one_caller_renews_the_others_get_the_set_at_once() {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    let (gate, keeper) = Gate::before(cognito.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(gate)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    keeper.let_pass();
+    let first = credentials.get().unwrap();
+    keeper.await_request();
+
+    clock.advance(seconds(3000));
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| credentials.get().unwrap());
+        keeper.await_request();
+        for _ in 0..8 {
+            assert_eq!(credentials.get().unwrap(), first);
+        }
+        keeper.let_pass();
+        assert_ne!(leader.join().unwrap(), first);
+    });
+    assert_eq!(cognito.calls(GET_CREDENTIALS), 2);
+}
+
+#[test]
+fn after_a_refusal_get_keeps_away_for_a_fifth_to_all_of_the_cooldown() {
+    let mut shortest = Duration::MAX;
+    let mut longest = Duration::ZERO;
+    for seed in 0..200 {
+        fastrand::seed(seed);
+        let stage = Stage::with(|builder| builder.failure_cooldown(seconds(10)));
+        stage.cognito.set_guests(POOL, false);
+        let error = stage.credentials.get().unwrap_err();
+        let wait = stage.credentials.status().next_attempt_in.unwrap();
+        (shortest, longest) = (shortest.min(wait), longest.max(wait));
+
+        stage.clock.advance(wait - Duration::from_nanos(1));
+        let again = stage.credentials.get().unwrap_err();
+        assert_eq!(again.request_id(), error.request_id(), "it is the same error");
+        assert_eq!(stage.cognito.requests().len(), 1);
+        stage.clock.advance(Duration::from_nanos(1));
+        assert!(stage.credentials.get().is_err());
+        assert_eq!(stage.cognito.requests().len(), 2);
+    }
+    assert!((2_000..2_400).contains(&shortest.as_millis()), "{shortest:?}");
+    assert!((9_600..=10_000).contains(&longest.as_millis()), "{longest:?}");
+}
+
+#[test]
+fn who_clears_a_cooldown_and_who_does_not() {
+    type Change = fn(&CognitoIdentityCredentials);
+    let changes: [(&str, Change, bool); 9] = [
+        ("refresh", |c| drop(c.refresh()), true),
+        ("set_login", |c| c.set_login(PROVIDER, "t"), true),
+        ("set_logins", |c| c.set_logins(Logins::new()), true),
+        ("remove_login", |c| c.remove_login(PROVIDER), true),
+        ("set_identity_id", |c| c.set_identity_id(IDENTITY).unwrap(), true),
+        ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id, true),
+        ("expire", CognitoIdentityCredentials::expire, false),
+        ("invalidate", |c| c.invalidate("ASIAFAKE"), false),
+        ("nothing", |_| {}, false),
+    ];
+    for (name, change, clears) in changes {
+        let stage = Stage::new();
+        stage.cognito.fail_next("GetId", 1, Fault::not_authorized("Something new."));
+        stage.credentials.get().unwrap_err();
+        let before = stage.cognito.requests().len();
+        change(&stage.credentials);
+        let _ = stage.credentials.get();
+        assert_eq!(stage.cognito.requests().len() > before, clears, "{name}");
+    }
+}
+
+#[test]
+fn a_cooldown_follows_answers_alone_and_lasts_as_long_as_the_service_asks() {
+    let remembered = |fault: Fault| {
+        let stage = Stage::with(|builder| builder.identity_id(IDENTITY).max_attempts(1));
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+        stage.credentials.get().unwrap_err();
+        stage.credentials.status().next_attempt_in
+    };
+    assert_eq!(remembered(Fault::timeout()), None);
+    assert!(remembered(Fault::throttled()).is_some());
+    assert!(remembered(Fault::internal_error()).is_some());
+    assert!(remembered(Fault::raw(200, "<html>")).is_some());
+
+    let stage = crate::support::answering(|_| {
+        use cognito_identity_credentials::transport::HttpResponse;
+        Ok(HttpResponse::new(503, "").with_header("Retry-After", "120"))
+    });
+    stage.get().unwrap_err();
+    assert_eq!(stage.status().next_attempt_in, Some(seconds(120)), "even with a cooldown of zero");
+}
+
+#[test]
+fn invalidate_hits_the_named_set_alone() {
+    let stage = Stage::new();
+    let first = stage.credentials.get().unwrap();
+    stage.credentials.invalidate("ASIAOTHER");
+    assert!(!stage.credentials.needs_refresh());
+    stage.credentials.invalidate(first.access_key_id());
+    assert!(stage.credentials.needs_refresh());
+    let second = stage.credentials.get().unwrap();
+    stage.credentials.invalidate(first.access_key_id());
+    assert_eq!(stage.credentials.get().unwrap(), second, "the set is a newer one already");
+}
+
+#[test]
+fn an_expired_set_is_not_served_even_if_nothing_else_can_be_had() {
+    let stage = Stage::with(|builder| builder.expiry_window(Duration::ZERO));
+    let first = stage.credentials.get().unwrap();
+    stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::timeout());
+    stage.clock.advance(seconds(3599));
+    assert_eq!(stage.credentials.get().unwrap(), first);
+    stage.clock.advance(seconds(1));
+    assert_eq!(stage.credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(stage.credentials.cached(), Some(first));
+    assert_eq!(stage.credentials.status().expires_in, Some(Duration::ZERO));
+}
+
+#[test]
+fn configured_windows_win() {
+    let stage = Stage::with(|b| b.expiry_window(seconds(600)).advisory_window(seconds(3000)));
+    let first = stage.credentials.get().unwrap();
+    for (at, contacts, needs_refresh) in [(600, 1, false), (601, 2, false), (2999, 3, false)] {
+        let stage = Stage::with(|b| b.expiry_window(seconds(600)).advisory_window(seconds(3000)));
+        stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(at));
+        assert_eq!(stage.credentials.needs_refresh(), needs_refresh, "{at}");
+        stage.credentials.get().unwrap();
+        assert_eq!(stage.contacts(), contacts.min(2), "{at}");
+    }
+    stage.clock.advance(seconds(3001));
+    assert!(stage.credentials.needs_refresh());
+    assert_ne!(stage.credentials.get().unwrap(), first);
+}
+
+#[test]
+fn get_within_is_back_in_time() {
+    // Each attempt is given what is left of the limit, and no delay goes beyond it.
+    let stage = Stage::with(|builder| builder.identity_id(IDENTITY));
+    stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::throttled());
+    let start = stage.clock.sleeps().iter().sum::<Duration>();
+    assert!(stage.credentials.get_within(Duration::from_millis(500)).is_err());
+    assert!(stage.clock.sleeps().iter().sum::<Duration>() - start < Duration::from_millis(500));
+
+    let timeouts = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = timeouts.clone();
+    let credentials = crate::support::answering(move |request| {
+        seen.lock().unwrap().push(request.timeout());
+        Ok(crate::support::issued("K"))
+    });
+    credentials.get_within(seconds(3)).unwrap();
+    credentials.refresh().unwrap();
+    credentials.expire();
+    credentials.get_within(seconds(999)).unwrap();
+    assert_eq!(*timeouts.lock().unwrap(), [seconds(3), seconds(10), seconds(10)]);
+
+    let stage = Stage::new();
+    let error = stage.credentials.get_within(Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let first = stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(3000));
+    assert_eq!(stage.credentials.get_within(Duration::ZERO).unwrap(), first);
+    assert_eq!(stage.contacts(), 1, "a limit of zero never contacts the service");
+}
+
+#[test]
+fn status_tells_what_there_is() {
+    let stage = Stage::new();
+    let status = stage.credentials.status();
+    assert_eq!((status.identity_id, status.expires_in, status.needs_refresh), (None, None, true));
+    let set = stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(100));
+    let status = stage.credentials.status();
+    assert_eq!(status.identity_id.as_deref(), set.identity_id());
+    assert_eq!((status.expires_in, status.needs_refresh), (Some(seconds(3500)), false));
+    assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
+}
