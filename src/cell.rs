@@ -71,6 +71,8 @@ struct State<T, S> {
     /// Set by `expire` and `invalidate`: the value is not handed out any more.
     spent: bool,
     flight: Option<Arc<Flight<T>>>,
+    /// How many flights there have been.
+    flights: u64,
     /// No advisory attempt before this boot time.
     pause_until: Option<Duration>,
     /// A refusal that stands until this boot time.
@@ -81,6 +83,8 @@ struct State<T, S> {
 struct Held<T> {
     value: T,
     lease: Lease,
+    /// The number of the flight that brought it.
+    flight: u64,
     advisory_window: Duration,
     wall: Option<WallLook>,
 }
@@ -94,6 +98,7 @@ struct WallLook {
 
 /// A load under way.
 struct Flight<T> {
+    number: u64,
     leader: ThreadId,
     epoch: u64,
     /// Whether its failure is everybody's: not that of an advisory attempt, nor of one that had less
@@ -120,7 +125,7 @@ enum Standing {
 enum Want {
     /// A value that may be handed out.
     Usable,
-    /// A value from a load that ends after now.
+    /// A value from a load that begins after now, or that is under way.
     New,
 }
 
@@ -132,6 +137,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             held: None,
             spent: false,
             flight: None,
+            flights: 0,
             pause_until: None,
             cooldown: None,
             last_error: None,
@@ -243,11 +249,12 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         // Loads are timed on the boot clock. Waiting for another thread is timed on the system's,
         // for that is the clock that the condition variable knows.
         let give_up = Instant::now().checked_add(within);
-        let mut deadline = None;
+        let mut start = None;
         let mut tried_advisory = false;
         loop {
             let (state, now) = self.observe()?;
-            let deadline = *deadline.get_or_insert_with(|| now.saturating_add(within));
+            let (deadline, flights) =
+                *start.get_or_insert_with(|| (now.saturating_add(within), state.flights));
             let budget = Budget { deadline, attempts: self.limits.attempts, recover: true };
             if want == Want::Usable {
                 let standing = self.standing(&state, now);
@@ -273,6 +280,10 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                         }
                     }
                 }
+            }
+            let newer = state.held.as_ref().filter(|held| held.flight > flights && !state.spent);
+            if let (Want::New, Some(held)) = (want, newer) {
+                return Ok(held.value.clone());
             }
             let Some(flight) = state.flight.clone() else {
                 match &state.cooldown {
@@ -302,7 +313,9 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         full: bool,
         load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
     ) -> Result<T, Error> {
+        state.flights += 1;
         let flight = Arc::new(Flight {
+            number: state.flights,
             leader: thread::current().id(),
             epoch: state.epoch,
             full,
@@ -434,6 +447,7 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                     state.held = Some(Held {
                         value: value.clone(),
                         lease: *lease,
+                        flight: self.flight.number,
                         advisory_window: limits.windows.advisory_for(lease.lifetime()),
                         wall: None,
                     });
@@ -497,5 +511,196 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         INSIDE.set(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::clock::SystemClock;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn cell() -> Cell<usize, ()> {
+        let limits = Limits {
+            windows: Windows { expiry: Duration::ZERO, advisory: None },
+            timeout: Duration::from_secs(30),
+            attempt_timeout: Duration::from_secs(10),
+            attempts: 4,
+            cooldown: Duration::ZERO,
+        };
+        Cell::new(Arc::new(SystemClock), limits, ())
+    }
+
+    fn loaded(value: usize) -> Result<Loaded<usize>, Error> {
+        let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
+        Ok(Loaded { value, lease })
+    }
+
+    impl Cell<usize, ()> {
+        /// Blocks a load until so many threads wait for it. Each waiter holds the flight, and so do
+        /// the cell and the leader.
+        fn await_waiters(&self, waiters: usize) {
+            loop {
+                let flight = self.lock().flight.clone();
+                if flight.is_some_and(|flight| Arc::strong_count(&flight) >= waiters + 3) {
+                    return;
+                }
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// 16 threads ask at once; the load that leads is held up until the 15 others wait for it.
+    fn crowd(
+        cell: &Cell<usize, ()>,
+        want: Want,
+        load: impl Fn(usize) -> Result<Loaded<usize>, Error> + Sync,
+    ) -> (Vec<thread::Result<Result<usize, Error>>>, usize) {
+        let loads = AtomicUsize::new(0);
+        let run = |_: &Task<()>| {
+            let number = loads.fetch_add(1, Ordering::SeqCst);
+            if number == 0 {
+                cell.await_waiters(15);
+            }
+            load(number)
+        };
+        let results = thread::scope(|scope| {
+            let ask = || {
+                catch_unwind(AssertUnwindSafe(|| match want {
+                    Want::Usable => cell.get(Duration::MAX, run),
+                    Want::New => cell.refresh(run),
+                }))
+            };
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        (results, loads.into_inner())
+    }
+
+    #[test]
+    fn waiters_share_a_value() {
+        for want in [Want::Usable, Want::New] {
+            let (results, loads) = crowd(&cell(), want, loaded);
+            assert_eq!(loads, 1);
+            assert!(results.into_iter().all(|result| result.unwrap().unwrap() == 0));
+        }
+    }
+
+    /// The failure is one that is not remembered, so only sharing keeps the others from loading.
+    #[test]
+    fn waiters_share_a_failure() {
+        for want in [Want::Usable, Want::New] {
+            let (results, loads) = crowd(&cell(), want, |_| Err(Error::timeout("the network")));
+            assert_eq!(loads, 1);
+            for result in results {
+                assert_eq!(result.unwrap().unwrap_err().message(), "the network");
+            }
+        }
+    }
+
+    #[test]
+    fn when_the_leader_panics_one_waiter_takes_over() {
+        for want in [Want::Usable, Want::New] {
+            let (results, loads) = crowd(&cell(), want, |number| {
+                assert!(number > 0, "the first load has a fault");
+                loaded(number)
+            });
+            let values: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
+            assert_eq!(values.len(), 15, "the panic reaches its leader alone");
+            assert!(values.into_iter().all(|value| value.is_ok()));
+            assert_eq!(loads, 2);
+        }
+    }
+
+    /// Who begins to wait after a change does not take the answer of the load from before it.
+    #[test]
+    fn a_caller_after_a_change_leads_a_load_of_its_own() {
+        let cell = cell();
+        let epochs = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                cell.get(Duration::MAX, |task| {
+                    cell.change(|()| ());
+                    cell.await_waiters(1);
+                    epochs.lock().unwrap().push(task.epoch);
+                    loaded(1)
+                })
+            });
+            while cell.lock().epoch == 0 {
+                thread::yield_now();
+            }
+            let second = cell.get(Duration::MAX, |task| {
+                epochs.lock().unwrap().push(task.epoch);
+                loaded(2)
+            });
+            assert_eq!((first.join().unwrap().unwrap(), second.unwrap()), (1, 2));
+        });
+        assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
+        assert_eq!(cell.cached(), Some(2));
+        assert_eq!(cell.amend(0, |()| ()), None, "and what it learns is dropped");
+    }
+
+    #[test]
+    fn who_joined_a_failing_advisory_attempt_leads_a_full_load() {
+        let mut cell = cell();
+        cell.limits.windows.advisory = Some(HOUR * 2);
+        cell.get(Duration::MAX, |_| loaded(0)).unwrap();
+        let budgets = Mutex::new(Vec::new());
+        let (advisory, joined) = thread::scope(|scope| {
+            let advisory = scope.spawn(|| {
+                cell.get(Duration::MAX, |task| {
+                    budgets.lock().unwrap().push((task.budget.attempts, task.budget.recover));
+                    cell.await_waiters(1);
+                    Err(Error::timeout("the network"))
+                })
+            });
+            while cell.lock().flight.is_none() {
+                thread::yield_now();
+            }
+            let joined = cell.refresh(|task| {
+                budgets.lock().unwrap().push((task.budget.attempts, task.budget.recover));
+                loaded(2)
+            });
+            (advisory.join().unwrap(), joined)
+        });
+        assert!(matches!(advisory, Ok(0 | 2)), "the old value, or the new one if it was quicker");
+        assert_eq!(joined.unwrap(), 2);
+        assert_eq!(budgets.into_inner().unwrap(), [(1, false), (4, true)]);
+    }
+
+    /// A failure for want of time is not forced on those who have more of it.
+    #[test]
+    fn a_caller_in_a_hurry_fails_alone() {
+        let cell = cell();
+        let (hasty, patient) = thread::scope(|scope| {
+            let hasty = scope.spawn(|| {
+                cell.get(Duration::from_secs(2), |_| {
+                    cell.await_waiters(1);
+                    Err(Error::timeout("too hasty"))
+                })
+            });
+            while cell.lock().flight.is_none() {
+                thread::yield_now();
+            }
+            let patient = cell.get(Duration::MAX, |_| loaded(1));
+            (hasty.join().unwrap(), patient)
+        });
+        assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(patient.unwrap(), 1);
+    }
+
+    #[test]
+    fn a_poisoned_mutex_is_ignored() {
+        let cell = cell();
+        let poison = catch_unwind(AssertUnwindSafe(|| {
+            let _state = cell.lock();
+            panic!("poison");
+        }));
+        assert!(poison.is_err() && cell.state.is_poisoned());
+        assert_eq!(cell.get(Duration::MAX, |_| loaded(1)).unwrap(), 1);
     }
 }
