@@ -8,7 +8,12 @@
 //! The table shows times and allocations; the last lines show the ratio to the floor as the median
 //! of alternated rounds in the same run, which does not depend on the machine or its load.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a benchmark fails by panicking"
+)]
 
 use std::hint::black_box;
 use std::sync::{LazyLock, Mutex};

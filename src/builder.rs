@@ -39,6 +39,7 @@ use crate::transport::Transport;
 /// ```
 #[must_use]
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Builder {
     identity_pool_id: Option<String>,
     identity_id: Option<String>,

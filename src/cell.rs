@@ -535,6 +535,7 @@ mod tests {
         Cell::new(Arc::new(SystemClock), limits, ())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a load returns")]
     fn loaded(value: usize) -> Result<Loaded<usize>, Error> {
         let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
         Ok(Loaded { value, lease })

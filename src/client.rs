@@ -107,57 +107,49 @@ impl Client {
     ) -> Result<Answer<O::Output>, Error> {
         log::trace!("{} → {}", O::NAME, request.url());
         let response =
-            self.transport.send(request).map_err(|error| Error::transport(O::NAME, error))?;
+            self.transport.send(request).map_err(|error| Error::transport(O::NAME, &error))?;
         let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date {
             let boot = self.clock.boot();
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
         let date = date.unwrap_or(sent.wall);
-        self.read(operation, &response, date).map(|(output, info)| Answer {
-            output,
-            sent,
-            date,
-            info,
-        })
-    }
-
-    fn read<O: Operation>(
-        &self,
-        operation: &O,
-        response: &HttpResponse,
-        date: SystemTime,
-    ) -> Result<(O::Output, AnswerInfo), Error> {
-        let masks = operation.masks();
-        let request_id = response
-            .header("x-amzn-requestid")
-            .or_else(|| response.header("x-amz-request-id"))
-            .map(|id| masks.clean(id));
-        let info = AnswerInfo {
-            status: response.status(),
-            code: None,
-            request_id,
-            retry_after: retry::retry_after(response, date),
-        };
-        let refused = |fault: Fault| {
-            let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
-            Error::service(O::NAME, info.clone(), code, message, &masks)
-        };
-        if !(200..300).contains(&response.status()) {
-            return Err(refused(operation.fault(response)));
-        }
-        operation.decode(response).map(|output| (output, info.clone())).map_err(
-            |Malformed(what)| {
-                let fault = operation.fault(response);
-                match fault.code {
-                    Some(_) => refused(fault),
-                    None => Error::response(O::NAME, info.clone(), what),
-                }
-            },
-        )
+        read(operation, &response, date).map(|(output, info)| Answer { output, sent, date, info })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {
         self.service_clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read<O: Operation>(
+    operation: &O,
+    response: &HttpResponse,
+    date: SystemTime,
+) -> Result<(O::Output, AnswerInfo), Error> {
+    let masks = operation.masks();
+    let request_id = response
+        .header("x-amzn-requestid")
+        .or_else(|| response.header("x-amz-request-id"))
+        .map(|id| masks.clean(id));
+    let info = AnswerInfo {
+        status: response.status(),
+        code: None,
+        request_id,
+        retry_after: retry::retry_after(response, date),
+    };
+    let refused = |fault: Fault| {
+        let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
+        Error::service(O::NAME, info.clone(), code, message, &masks)
+    };
+    if !(200..300).contains(&response.status()) {
+        return Err(refused(operation.fault(response)));
+    }
+    operation.decode(response).map(|output| (output, info.clone())).map_err(|Malformed(what)| {
+        let fault = operation.fault(response);
+        match fault.code {
+            Some(_) => refused(fault),
+            None => Error::response(O::NAME, info.clone(), what),
+        }
+    })
 }

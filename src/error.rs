@@ -184,7 +184,7 @@ impl Error {
         }))
     }
 
-    pub(crate) fn transport(operation: &'static str, error: TransportError) -> Self {
+    pub(crate) fn transport(operation: &'static str, error: &TransportError) -> Self {
         use TransportErrorKind as Kind;
         let (kind, repeat) = match error.kind() {
             Kind::Connect | Kind::Io => (ErrorKind::Unreachable, Repeat::AfterFault),
@@ -296,7 +296,7 @@ impl fmt::Display for Error {
         if f.alternate() {
             // A transport error's own text is the message already: its cause comes next.
             let mut next = self.source();
-            if next.is_some_and(|source| source.is::<TransportError>()) {
+            if next.is_some_and(<dyn StdError>::is::<TransportError>) {
                 next = next.and_then(StdError::source);
             }
             while let Some(source) = next {
@@ -550,7 +550,8 @@ mod tests {
     #[test]
     fn the_plain_form_is_one_line_and_the_alternate_form_adds_the_causes() {
         let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        let error = Error::transport("GetId", TransportError::new(TransportErrorKind::Connect, io));
+        let error =
+            Error::transport("GetId", &TransportError::new(TransportErrorKind::Connect, io));
         assert_eq!(error.to_string(), "GetId: could not connect");
         assert_eq!(format!("{error:#}"), "GetId: could not connect: connection refused");
         let source = error.source().and_then(|s| s.downcast_ref::<TransportError>());

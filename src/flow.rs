@@ -116,15 +116,14 @@ impl Flow {
         budget: &Budget,
         remember: &dyn Fn(Option<Identity>),
     ) -> Result<Refreshed, Error> {
-        let identity = match known {
-            Some(identity) => identity,
-            None => {
-                let id = self.get_id(tokens, budget)?;
-                let identity = known.insert(Identity { id, origin: IdentityOrigin::Minted });
-                *minted = true;
-                remember(Some(identity.clone()));
-                identity
-            }
+        let identity = if let Some(identity) = known {
+            identity
+        } else {
+            let id = self.get_id(tokens, budget)?;
+            let identity = known.insert(Identity { id, origin: IdentityOrigin::Minted });
+            *minted = true;
+            remember(Some(identity.clone()));
+            identity
         };
         let operation = GetCredentialsForIdentity {
             identity_id: &identity.id,

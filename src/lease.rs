@@ -70,21 +70,21 @@ mod tests {
     fn the_default_window_goes_by_the_lifetime() {
         let default = Windows { expiry: Duration::ZERO, advisory: None };
         let rows = [
-            (1, 0.5),
-            (90, 45.0),
-            (10 * 60, 300.0),
-            (20 * 60, 300.0),
-            (20 * 60 + 1, 600.5),
-            (30 * 60, 900.0),
-            (60 * 60, 900.0),
-            (90 * 60 - 1, 900.0),
-            (90 * 60, 2700.0),
-            (6 * 3600, 3600.0),
-            (12 * 3600, 3600.0),
+            (1, 500),
+            (90, 45_000),
+            (10 * 60, 300_000),
+            (20 * 60, 300_000),
+            (20 * 60 + 1, 600_500),
+            (30 * 60, 900_000),
+            (60 * 60, 900_000),
+            (90 * 60 - 1, 900_000),
+            (90 * 60, 2_700_000),
+            (6 * 3600, 3_600_000),
+            (12 * 3600, 3_600_000),
         ];
         for (lifetime, window) in rows {
             let lifetime = Duration::from_secs(lifetime);
-            assert_eq!(default.advisory_for(lifetime).as_secs_f64(), window, "{lifetime:?}");
+            assert_eq!(default.advisory_for(lifetime).as_millis(), window, "{lifetime:?}");
         }
         let by_hand = Windows { advisory: Some(Duration::from_secs(80)), ..default };
         assert_eq!(by_hand.advisory_for(Duration::from_secs(90)), Duration::from_secs(80));

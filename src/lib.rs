@@ -1,25 +1,131 @@
-//! placeholder
+//! Temporary AWS credentials from an [Amazon Cognito identity pool], for programs without an async
+//! runtime: small synchronous programs, constrained Linux devices, and unit tests that swap the
+//! HTTP away. It is the counterpart of `AWS.CognitoIdentityCredentials` in the AWS SDK for
+//! JavaScript v2.
+//!
+//! ```no_run
+//! # #[cfg(feature = "ureq")]
+//! # fn main() -> Result<(), cognito_identity_credentials::Error> {
+//! use cognito_identity_credentials::CognitoIdentityCredentials;
+//!
+//! let credentials = CognitoIdentityCredentials::builder()
+//!     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+//!     .build()?;
+//!
+//! // Before each upload, connect or request:
+//! let keys = credentials.get()?;
+//! println!("{} is good until {:?}", keys.access_key_id(), keys.expiration());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "ureq"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Where to look
+//!
+//! * [`CognitoIdentityCredentials`] is what a program calls: [`get`](CognitoIdentityCredentials::get)
+//!   above all.
+//! * [`Builder`] has every setting, with its default.
+//! * [`Error`] and [`ErrorKind`] say what went wrong, by what there is to do about it.
+//! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest.
+//! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
+//! * `testing` (feature `testing`) has fakes of both, for unit tests of programs that use this
+//!   crate.
+//!
+//! # Contract
+//!
+//! * **Blocking.** Only `get`, `get_within` and `refresh` touch the network, on the calling thread,
+//!   and they come back within the `timeout` (60 s by default). Everything else answers at once.
+//! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
+//!   one refresh and share its outcome. There are no threads in the background. No lock is held
+//!   while the network or the program's own code runs.
+//! * **Freshness.** What `get` returns has more than `expiry_window` (15 s) of life left, by a clock
+//!   that neither jumps nor stops in suspend. While that is so, `get` cannot fail.
+//! * **Clocks.** The wall clock of the device may be wrong. Life is measured on the service's clock
+//!   and counted on the boot clock. (TLS itself needs a clock that is roughly right, to check
+//!   certificates.)
+//! * **Memory.** Secrets exist once, cannot be printed, and are wiped when they are dropped. A cached
+//!   `get` allocates nothing.
+//! * **Environment.** The library reads no environment variable and no file, and writes none,
+//!   unless the program says so.
+//!
+//! # What it does not do
+//!
+//! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
+//! program. It has no async API; an async program is better served by AWS's own SDK.
+//!
+//! # Features
+//!
+//! | feature | default | what it gives |
+//! |---|---|---|
+//! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
+//! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
+//!
+//! No feature changes what another one does.
+//!
+//! # Architecture
+//!
+//! A file names only files below it; `tests/it/layers.rs` holds the order and fails on an upward
+//! edge. Code of the program's enters through the traits and nowhere else.
+//!
+//! ```text
+//! get() ──► cell: fresh? ─yes─► clone
+//!             │ no: one caller leads, the rest wait for the same outcome
+//!             ▼
+//!           flow: login tokens ► identity ID (given / remembered / GetId)
+//!             │                ► GetCredentialsForIdentity ► one recovery, if that may help
+//!             ▼
+//!           client: encode ► Transport::send ► retry? ► decode
+//!             │
+//!             ▼
+//!           Credentials + lease (when do they end, on two clocks) ► cell ► every waiter
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
+//! | `provider` | what users call; ties the cell to the flow |
+//! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
+//! | `flow` | one refresh, and what to do about an identity that the service refuses |
+//! | `lease` | how long a value is good for, and when it is renewed |
+//! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
+//! | `cognito` | Cognito's IDs and operations: typed input, wire form, typed output |
+//! | `protocol/` | wire formats, and where an error code hides in them |
+//! | `endpoint` | region → partition → URL; the https rule |
+//! | `retry` | the retry policy as a pure function |
+//! | `error` `credentials` `logins` `clock` `transport/mod` | values, and the traits at the seams |
+//! | `secret` `redact` | text that is not printed, and text that is made fit for it |
+//! | `transport/ureq` | the only place that names ureq and rustls |
+//! | `testing/` | the fakes |
+//!
+//! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
+
 #![forbid(unsafe_code)]
 
 mod builder;
+mod provider;
+
 mod cell;
-mod client;
-mod clock;
-mod cognito;
-mod credentials;
-mod endpoint;
-mod error;
 mod flow;
 mod lease;
-mod logins;
+
+mod client;
+
+mod cognito;
+mod endpoint;
 mod protocol;
-mod provider;
-mod redact;
 mod retry;
+
+mod clock;
+mod credentials;
+mod error;
+mod logins;
+mod redact;
 mod secret;
+pub mod transport;
+
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod transport;
 
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
@@ -28,3 +134,8 @@ pub use error::{BoxError, Error, ErrorKind};
 pub use flow::IdentityOrigin;
 pub use logins::{Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, ResponseData, Status};
+
+/// The examples of the README are compiled and run as tests.
+#[cfg(all(doctest, feature = "ureq", feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -66,6 +66,7 @@ fn digits(value: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "every use is an option")]
     fn ms(ms: u64) -> Option<Duration> {
         Some(Duration::from_millis(ms))
     }

@@ -35,7 +35,7 @@ impl UreqTransport {
     /// A transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with(UreqTransportBuilder::default(), RootCerts::WebPki)
+        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki)
     }
 
     /// Settings to start from: the defaults.
@@ -43,7 +43,7 @@ impl UreqTransport {
         UreqTransportBuilder::default()
     }
 
-    fn with(settings: UreqTransportBuilder, roots: RootCerts) -> Self {
+    fn with(settings: &UreqTransportBuilder, roots: RootCerts) -> Self {
         let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots).build();
         let config = Agent::config_builder()
             .tls_config(tls)
@@ -158,7 +158,7 @@ impl UreqTransportBuilder {
         } else {
             RootCerts::new_with_certs(&authorities)
         };
-        Ok(UreqTransport::with(self, roots))
+        Ok(UreqTransport::with(&self, roots))
     }
 }
 
@@ -269,7 +269,7 @@ fn failure(error: ureq::Error, stage: Stage) -> TransportError {
 }
 
 fn caused_by_rustls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
 }
 
 /// A failed name look-up comes from the resolver, which has no error numbers, with a text of its own

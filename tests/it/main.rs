@@ -7,6 +7,10 @@
     clippy::panic,
     clippy::needless_pass_by_value,
     clippy::too_many_lines,
+    clippy::type_complexity,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::unchecked_time_subtraction,
     reason = "tests fail by panicking, and a table of cases is one long function"
 )]
 

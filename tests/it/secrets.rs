@@ -78,7 +78,7 @@ fn echo(status: u16, body: String) -> CognitoIdentityCredentials {
     let transport = move |_: &HttpRequest| {
         Ok(HttpResponse::new(status, body.clone())
             .with_header("x-amzn-requestid", format!("r {TOKEN} {IDENTITY}"))
-            .with_header("date", format!("{TOKEN}"))
+            .with_header("date", TOKEN)
             .with_header("retry-after", TOKEN))
     };
     CognitoIdentityCredentials::builder()
@@ -180,7 +180,7 @@ fn failures_and_recoveries_log_no_secret() {
         Fault::not_authorized(format!("Access to Identity '{IDENTITY}' is forbidden.")),
         Fault::not_authorized(format!("Invalid login token. Token expired: {TOKEN}")),
         Fault::not_authorized(format!("Logins don't match. {IDENTITY}")),
-        Fault::raw(200, format!("{SECRET}")),
+        Fault::raw(200, SECRET),
         Fault::timeout(),
     ] {
         stage.credentials.set_identity_id(IDENTITY).unwrap();
