@@ -22,6 +22,7 @@ use crate::transport::Transport;
 /// fault at once. `Debug` shows neither login tokens nor identity IDs.
 ///
 /// ```
+/// # #[cfg(feature = "testing")] {
 /// use std::time::Duration;
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
 ///
@@ -29,6 +30,7 @@ use crate::transport::Transport;
 ///     .identity_pool_id("eu-west-1:12345678-dead-beef-cafe-123456790ab0")
 ///     .region("us-east-1")
 ///     .timeout(Duration::ZERO)
+/// #   .transport(cognito_identity_credentials::testing::FakeCognito::new())
 ///     .build()
 ///     .unwrap_err();
 /// assert_eq!(
@@ -36,6 +38,7 @@ use crate::transport::Transport;
 ///     "region: us-east-1 contradicts the identity pool, which is of region eu-west-1; \
 ///      timeout: must be longer than zero"
 /// );
+/// # }
 /// ```
 #[must_use]
 #[derive(Clone)]
