@@ -291,6 +291,7 @@ impl Builder {
             return Err(Error::config(faults.0.join("; ")));
         };
 
+        let checks_region = self.endpoint_url.is_none();
         let limits = Limits {
             windows: self.windows,
             timeout: self.timeout,
@@ -310,7 +311,14 @@ impl Builder {
             logins: Arc::new(self.logins),
             identity: identity.map(|id| Identity { id, origin: IdentityOrigin::Given }),
         };
-        Ok(CognitoIdentityCredentials::new(flow, region, subject, self.clock, limits))
+        Ok(CognitoIdentityCredentials::new(
+            flow,
+            region,
+            checks_region,
+            subject,
+            self.clock,
+            limits,
+        ))
     }
 
     fn parse_region(
@@ -332,10 +340,11 @@ impl Builder {
             _ => {}
         }
         match identity {
-            Some(identity) if identity.region() != region => faults.add(format!(
-                "identity_id: it is of region {}, but the {owner} is of region {region}",
-                identity.region()
-            )),
+            Some(identity) if self.endpoint_url.is_none() && identity.region() != region => faults
+                .add(format!(
+                    "identity_id: it is of region {}, but the {owner} is of region {region}",
+                    identity.region()
+                )),
             _ => {}
         }
         region.to_owned()

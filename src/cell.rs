@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::lease::{Lease, Windows};
-use crate::retry::Budget;
+use crate::retry::{self, Budget};
 
 /// How often the wall clock is looked at, in boot time.
 const WALL_INTERVAL: Duration = Duration::from_secs(1);
@@ -459,10 +459,11 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                     let asked = error.retry_after().unwrap_or_default();
                     if !budget.recover {
                         let window = state.held.as_ref().map(|held| held.advisory_window);
-                        let pause = window.unwrap_or_default().mul_f64((1.0 + thirds) / 3.0);
+                        let pause =
+                            retry::portion(window.unwrap_or_default(), (1.0 + thirds) / 3.0);
                         state.pause_until = Some(now.saturating_add(pause.max(asked)));
                     } else if error.was_answered() {
-                        let pause = limits.cooldown.mul_f64((1.0 + 4.0 * fifths) / 5.0);
+                        let pause = retry::portion(limits.cooldown, (1.0 + 4.0 * fifths) / 5.0);
                         let until = now.saturating_add(pause.max(asked));
                         replaced.1 = state.cooldown.replace((until, error.clone()));
                     }

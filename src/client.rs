@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::error::{AnswerInfo, Error};
 use crate::protocol::{Fault, Malformed, Operation};
 use crate::retry::{self, Budget};
-use crate::transport::{HttpRequest, HttpResponse, Transport};
+use crate::transport::{HttpRequest, HttpResponse, LARGEST_BODY, Transport};
 
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
@@ -142,6 +142,9 @@ fn read<O: Operation>(
         let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
         Error::service(O::NAME, info.clone(), code, message, &masks)
     };
+    if response.body().len() > LARGEST_BODY {
+        return Err(Error::response(O::NAME, info, "the answer is larger than 256 KiB"));
+    }
     if !(200..300).contains(&response.status()) {
         return Err(refused(operation.fault(response)));
     }

@@ -46,6 +46,8 @@ struct Inner {
     cell: Cell<Credentials, Settings>,
     flow: Flow,
     region: String,
+    /// Identity IDs must be of the provider's region; emulators do not keep to that.
+    checks_region: bool,
 }
 
 /// What callers may change while the provider lives, and what loads learn.
@@ -110,12 +112,13 @@ impl CognitoIdentityCredentials {
     pub(crate) fn new(
         flow: Flow,
         region: String,
+        checks_region: bool,
         subject: Subject,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         let cell = Cell::new(clock, limits, Settings { subject, data: None });
-        Self(Arc::new(Inner { cell, flow, region }))
+        Self(Arc::new(Inner { cell, flow, region, checks_region }))
     }
 
     /// Credentials with at least `expiry_window` of life, from memory or from the service.
@@ -224,13 +227,13 @@ impl CognitoIdentityCredentials {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when the ID is malformed or of another region; nothing
-    /// is changed then.
+    /// [`Config`](crate::ErrorKind::Config) when the ID is malformed, or of another region (unless
+    /// `endpoint_url` is set: emulators mix regions); nothing is changed then.
     #[doc(alias = "IdentityId")]
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into())
             .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
-        if id.region() != self.0.region {
+        if self.0.checks_region && id.region() != self.0.region {
             return Err(Error::config(format!(
                 "identity_id: it is of region {}, but the provider works in {}",
                 id.region(),

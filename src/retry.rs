@@ -41,7 +41,12 @@ pub(crate) fn delay(
         Repeat::AfterThrottling => THROTTLED_BASE,
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
-    Some(bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default()))
+    Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
+}
+
+/// A share, from 0 to 1, of any duration: the longest ones do not survive arithmetic with floats.
+pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
 /// How long the service asks callers to stay away: `x-amz-retry-after` in milliseconds, or
@@ -102,6 +107,13 @@ mod tests {
             let actual = delay(repeat, attempt, attempts, retry_after, roll);
             assert_eq!(actual, expected, "{repeat:?} {attempt}/{attempts} {retry_after:?} {roll}");
         }
+    }
+
+    #[test]
+    fn a_portion_of_any_duration_is_a_duration() {
+        assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
+        assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));
+        assert_eq!(portion(Duration::ZERO, 1.0), Duration::ZERO);
     }
 
     #[test]

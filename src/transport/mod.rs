@@ -35,6 +35,9 @@ use zeroize::Zeroizing;
 #[cfg(feature = "ureq")]
 pub use self::ureq::{UreqTransport, UreqTransportBuilder};
 
+/// The largest body that is taken in. The service's answers have a few KiB.
+pub(crate) const LARGEST_BODY: usize = 256 * 1024;
+
 /// Sends one HTTP request and returns the answer, whatever its status.
 ///
 /// What an implementation must do:
@@ -46,7 +49,8 @@ pub use self::ureq::{UreqTransport, UreqTransportBuilder};
 /// 3. Follow no redirect (the body may carry login tokens), and make no second attempt of its own.
 /// 4. Return every status as an answer; an error means that there is no complete answer. Name the
 ///    cause with the [`TransportErrorKind`] that fits: it decides whether the call is repeated.
-/// 5. Refuse answers that are unreasonably large ([`TransportErrorKind::TooLarge`]).
+/// 5. Refuse answers that are unreasonably large ([`TransportErrorKind::TooLarge`]); over 256 KiB
+///    they are refused in any case.
 /// 6. Log neither bodies nor answers.
 ///
 /// Closures are transports, and so are `Arc<T>` and `Box<dyn Transport>`. `send` may be called

@@ -11,11 +11,13 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use super::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
+use super::{
+    HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
+};
 use crate::error::Error;
 
-/// The largest body that is taken in. The service's answers have a few KiB.
-const LARGEST_BODY: u64 = 256 * 1024;
+/// A longer time limit is none, and would overflow the arithmetic with system times.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const BUFFER: usize = 16 * 1024;
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
@@ -53,7 +55,7 @@ impl UreqTransport {
             .max_redirects_will_error(false)
             .user_agent(settings.user_agent.as_str())
             .accept("")
-            .timeout_connect(settings.connect_timeout)
+            .timeout_connect(settings.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
             .build();
@@ -189,7 +191,7 @@ impl Transport for UreqTransport {
         }
         let answer = post
             .config()
-            .timeout_global(Some(request.timeout()))
+            .timeout_global(Some(request.timeout().min(LONGEST_TIMEOUT)))
             .build()
             .send(request.body())
             .map_err(|error| failure(error, Stage::BeforeAnswer))?;
@@ -207,9 +209,9 @@ impl Transport for UreqTransport {
 
 /// Reads a body into memory that is wiped, also the parts that it outgrows.
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    let expected = body.content_length().unwrap_or(0).min(LARGEST_BODY);
-    let mut reader = body.with_config().limit(LARGEST_BODY).reader();
-    let mut read = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
+    let expected = body.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut read = Zeroizing::new(Vec::with_capacity(expected.unwrap_or(0).min(LARGEST_BODY)));
+    let mut reader = body.with_config().limit(LARGEST_BODY as u64).reader();
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {
         let new = match reader.read(&mut chunk[..]) {

@@ -100,6 +100,27 @@ fn answers_that_are_not_the_services_are_told_apart() {
     }
 }
 
+/// Whatever the transport lets through; `wire` shows that `UreqTransport` does not.
+#[test]
+fn an_answer_over_256_kib_is_refused() {
+    for (length, accepted) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+        let credentials = answering(move |_| {
+            let mut body = issued("K").body().to_vec();
+            body.resize(length, b' ');
+            let answer = HttpResponse::new(200, body);
+            Ok(answer.with_header("date", issued("K").header("date").unwrap()))
+        });
+        match credentials.get() {
+            Ok(_) => assert!(accepted),
+            Err(error) => {
+                assert!(!accepted);
+                assert_eq!(error.kind(), ErrorKind::Response);
+                assert_eq!(error.message(), "the answer is larger than 256 KiB");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_form_of_expiration_is_read() {
     let expected = SystemTime::UNIX_EPOCH + seconds(1_767_229_200);

@@ -122,6 +122,28 @@ fn the_identity_in_the_answer_wins() {
 }
 
 #[test]
+fn who_signs_in_after_another_gets_an_identity_of_their_own() {
+    let stage = Stage::with(|builder| builder.login(PROVIDER, "token-of-ann"));
+    stage.cognito.accept_login(PROVIDER, "token-of-ann", "ann");
+    stage.cognito.accept_login(PROVIDER, "token-of-bob", "bob");
+    let ann = stage.credentials.get().unwrap();
+    stage.credentials.set_login(PROVIDER, "token-of-bob");
+    let bob = stage.credentials.refresh().unwrap();
+    assert_ne!(bob.identity_id(), ann.identity_id());
+    stage.credentials.set_login(PROVIDER, "token-of-ann");
+    assert_eq!(stage.credentials.refresh().unwrap().identity_id(), ann.identity_id());
+}
+
+/// Emulators hand out identities of a region that is not the pool's.
+#[test]
+fn with_an_endpoint_of_ones_own_the_identitys_region_is_not_checked() {
+    let stage = Stage::with(|builder| {
+        builder.endpoint_url("http://localhost:5000").identity_id("eu-west-1:0")
+    });
+    stage.credentials.set_identity_id("eu-central-1:0").unwrap();
+}
+
+#[test]
 fn a_login_that_nobody_owns_is_linked_to_the_guest() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");

@@ -135,6 +135,17 @@ fn the_limits_themselves_are_accepted() {
         .unwrap()
         .get()
         .unwrap();
+
+    let cognito = FakeCognito::new();
+    cognito.set_guests(POOL, false);
+    let credentials = builder()
+        .transport(cognito)
+        .identity_pool_id(POOL)
+        .failure_cooldown(Duration::MAX)
+        .build()
+        .unwrap();
+    credentials.get().unwrap_err();
+    credentials.get().unwrap_err();
 }
 
 #[test]

@@ -319,6 +319,17 @@ fn the_transports_own_settings_are_checked() {
 }
 
 #[test]
+fn the_longest_time_limits_are_no_limits() {
+    let served = server(|stream, request| {
+        respond(stream, request);
+        true
+    });
+    let transport = UreqTransport::builder().connect_timeout(Duration::MAX).build().unwrap();
+    let long = |builder: Builder| builder.timeout(Duration::MAX).attempt_timeout(Duration::MAX);
+    served.provider(|builder| long(builder).transport(transport)).get().unwrap();
+}
+
+#[test]
 fn a_user_agent_of_ones_own_is_sent() {
     let mut server = Server::new();
     let mock = server.mock("POST", "/").match_header("user-agent", "sensor/7").create();
