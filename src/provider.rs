@@ -143,6 +143,21 @@ impl CognitoIdentityCredentials {
     ///
     /// Any [`ErrorKind`](crate::ErrorKind), but only when no cached set with more than
     /// `expiry_window` of life is left. A set that has ended is never returned.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let keys = credentials.get()?; // asks the service
+    /// assert_eq!(credentials.get()?, keys); // does not
+    /// assert_eq!(cognito.requests().len(), 2); // GetId, GetCredentialsForIdentity
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "getPromise")]
     pub fn get(&self) -> Result<Credentials, Error> {
         self.get_within(Duration::MAX)
@@ -160,6 +175,23 @@ impl CognitoIdentityCredentials {
     /// # Errors
     ///
     /// As [`get`](Self::get); [`Timeout`](crate::ErrorKind::Timeout) when there was no time left.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// cognito.fail_next("GetId", 4, Fault::throttled()); // a delay of a second or more each time
+    /// let error = credentials.get_within(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Throttled);
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
         self.0.cell.get(limit, |task| self.load(task))
     }
@@ -177,6 +209,22 @@ impl CognitoIdentityCredentials {
     /// # Errors
     ///
     /// Any [`ErrorKind`](crate::ErrorKind).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let keys = credentials.get()?;
+    /// cognito.fail_next("GetCredentialsForIdentity", 1, Fault::not_authorized("No."));
+    /// assert!(credentials.refresh().is_err());
+    /// assert_eq!(credentials.get()?, keys); // still good
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "refreshPromise")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
         self.0.cell.refresh(|task| self.load(task))
@@ -184,6 +232,21 @@ impl CognitoIdentityCredentials {
 
     /// Whether the next [`get`](Self::get) must reach the service to succeed: nothing is loaded, or
     /// what is loaded has expired, is about to, or was called off. Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert!(credentials.needs_refresh());
+    /// credentials.get()?;
+    /// assert!(!credentials.needs_refresh());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "needsRefresh")]
     pub fn needs_refresh(&self) -> bool {
@@ -210,6 +273,22 @@ impl CognitoIdentityCredentials {
     /// Like [`expire`](Self::expire), but only if these are the cached credentials: for the program
     /// that was refused with them, while another thread may have renewed them already. Never
     /// blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let keys = credentials.get()?;
+    /// // … S3 answers "ExpiredToken" to a request signed with them …
+    /// credentials.invalidate(keys.access_key_id());
+    /// assert_ne!(credentials.get()?, keys);
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn invalidate(&self, access_key_id: &str) {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
@@ -229,6 +308,20 @@ impl CognitoIdentityCredentials {
     ///
     /// [`Config`](crate::ErrorKind::Config) when the ID is malformed, or of another region (unless
     /// `endpoint_url` is set: emulators mix regions); nothing is changed then.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// credentials.set_identity_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")?;
+    /// assert_eq!(credentials.set_identity_id("me").unwrap_err().kind(), ErrorKind::Config);
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "IdentityId")]
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into())
@@ -247,6 +340,22 @@ impl CognitoIdentityCredentials {
 
     /// Forgets the identity ID, also one that was given. The next refresh asks the service for one.
     /// Cached credentials stay as they are. Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let before = credentials.get()?.identity_id().map(str::to_owned);
+    /// credentials.clear_cached_id();
+    /// assert_eq!(credentials.identity_id(), None);
+    /// assert_ne!(credentials.refresh()?.identity_id(), before.as_deref()); // another guest
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
         self.0.cell.change(|settings| settings.subject.identity = None);
@@ -255,6 +364,25 @@ impl CognitoIdentityCredentials {
     /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
     /// they are; call [`expire`](Self::expire) to be rid of them, as when the user changes. A token
     /// that breaks the service's limits is an error of the next refresh. Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// credentials.get()?; // a guest's
+    ///
+    /// credentials.set_login("accounts.google.com", "token-of-ann");
+    /// credentials.expire();
+    /// credentials.get()?; // Ann's
+    /// assert_eq!(cognito.requests().last().unwrap().login("accounts.google.com"), Some("token-of-ann"));
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "Logins")]
     pub fn set_login(&self, provider: impl Into<String>, token: impl Into<String>) {
         let (provider, token) = (provider.into(), token.into());
@@ -282,6 +410,24 @@ impl CognitoIdentityCredentials {
     }
 
     /// What the provider knows: identity, time left, last failure. Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// credentials.get()?;
+    /// let status = credentials.status();
+    /// assert!(status.expires_in > Some(Duration::from_secs(3500)));
+    /// assert!(status.last_error.is_none());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
         let view = self.0.cell.view();
@@ -302,6 +448,22 @@ impl CognitoIdentityCredentials {
     /// AWS refuses signatures whose time is off by more than five minutes; a signer on a device
     /// with a wrong clock goes by this one. Right to about a second plus the answer's time on the
     /// way. Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert_eq!(credentials.service_time(), None);
+    /// credentials.get()?;
+    /// let now = credentials.service_time().unwrap(); // the time to sign with
+    /// # assert!(now > std::time::SystemTime::UNIX_EPOCH);
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "systemClockOffset")]
     pub fn service_time(&self) -> Option<SystemTime> {
