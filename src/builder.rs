@@ -91,14 +91,16 @@ impl CognitoIdentityCredentials {
 }
 
 impl Builder {
-    /// The identity pool, `REGION:GUID`. Needed unless [`identity_id`](Self::identity_id) is set.
+    /// The identity pool, `REGION:GUID`: at most 55 characters, letters, digits, `_` and `-` before
+    /// the colon, `0-9a-f` and `-` behind it. Needed unless [`identity_id`](Self::identity_id) is
+    /// set.
     #[doc(alias = "IdentityPoolId")]
     pub fn identity_pool_id(mut self, id: impl Into<String>) -> Self {
         self.identity_pool_id = Some(id.into());
         self
     }
 
-    /// The identity, if it is known already: the service is not asked for one then. Default: the
+    /// The identity, `REGION:GUID` as the pool, if it is known already: the service is not asked for one then. Default: the
     /// service is asked (`GetId`) with the first refresh, and its answer is remembered.
     #[doc(alias = "IdentityId")]
     pub fn identity_id(mut self, id: impl Into<String>) -> Self {
@@ -114,8 +116,8 @@ impl Builder {
         self
     }
 
-    /// The region to call. Default: the one that the pool's or the identity's ID begins with; any
-    /// other is an error.
+    /// The region to call. It can only repeat the one that the pool's or the identity's ID begins
+    /// with, which is the default; any other is an error, instead of the service's "not found".
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
@@ -153,6 +155,7 @@ impl Builder {
     /// # assert!(credentials.is_ok());
     /// # }
     /// ```
+    #[doc(alias = "Logins")]
     pub fn login_from(
         mut self,
         provider: impl Into<String>,
@@ -162,7 +165,7 @@ impl Builder {
         self
     }
 
-    /// Replaces all logins.
+    /// Replaces all logins, those of [`login_from`](Self::login_from) included. Default: none.
     #[doc(alias = "Logins")]
     pub fn logins(mut self, logins: Logins) -> Self {
         self.logins = logins;
@@ -199,20 +202,23 @@ impl Builder {
         self
     }
 
-    /// What carries the requests. Default: `UreqTransport` (feature `ureq`). Pass an `Arc` to share
+    /// What carries the requests, over whatever network there is. Default: `UreqTransport` (feature `ureq`). Pass an `Arc` to share
     /// one transport, and with it its connections, among several providers.
+    #[doc(alias = "httpOptions")]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// The clocks to go by. Default: [`SystemClock`].
+    /// The clocks to go by. Default: [`SystemClock`]. Threads that wait for another thread's refresh
+    /// go by the system's clock in any case.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How long before their end credentials are not handed out any more. Default: 15 seconds.
+    /// How long before their end credentials are not handed out any more. Default: 15 seconds. A
+    /// window as long as the lifetime makes every `get()` contact the service.
     #[doc(alias = "expiryWindow")]
     pub fn expiry_window(mut self, window: Duration) -> Self {
         self.windows.expiry = window;
@@ -228,24 +234,26 @@ impl Builder {
         self
     }
 
-    /// After a failure that the service itself answered, `get()` without usable credentials returns
-    /// the same error without contact for a random time of a fifth of this to all of it, or for as
-    /// long as the service asked. Default: 5 seconds. Zero turns it off.
+    /// After a failure that came as an answer, `get()` without usable credentials returns the same
+    /// error without contact for a random time of a fifth of this to all of it, or for as long as the
+    /// service asked with `Retry-After`. `refresh()` and every change of a login or the identity ID
+    /// end it. Failures to connect are not remembered. Default: 5 seconds. Zero leaves `Retry-After`.
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.failure_cooldown = cooldown;
         self
     }
 
     /// The longest that one attempt at one service call takes, from name look-up to the last byte.
-    /// Default: 10 seconds.
-    #[doc(alias = "httpOptions.timeout")]
+    /// Default: 10 seconds. Zero is an error.
+    #[doc(alias = "httpOptions")]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
     /// The longest that `get()` or `refresh()` takes, with all calls, attempts and delays.
-    /// Default: 60 seconds.
+    /// Default: 60 seconds. Zero is an error.
+    #[doc(alias = "httpOptions")]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -429,8 +437,10 @@ fn default_transport() -> Option<Arc<dyn Transport>> {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Unchecked text may be anything, so only what is a pool's ID is shown.
+        let pool = self.identity_pool_id.as_deref().and_then(|id| Id::parse(id).ok());
         f.debug_struct("Builder")
-            .field("identity_pool_id", &self.identity_pool_id)
+            .field("identity_pool_id", &pool.as_ref().map(Id::as_str))
             .field("identity_id", &self.identity_id.as_ref().map(|_| "[redacted]"))
             .field("region", &self.region)
             .field("logins", &self.logins)

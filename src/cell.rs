@@ -456,7 +456,7 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                 }
                 Err(error) => {
                     replaced.0 = state.last_error.replace(error.clone());
-                    let asked = error.retry_after().unwrap_or_default();
+                    let asked = error.cooldown_asked().unwrap_or_default();
                     if !budget.recover {
                         let window = state.held.as_ref().map(|held| held.advisory_window);
                         let pause =

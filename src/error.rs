@@ -15,7 +15,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// Cheap to clone; every thread that waited for the same refresh gets the same error. `{}` prints
 /// one line, `{:#}` adds the causes, which [`source`](StdError::source) walks too. No secret is in
-/// it: login tokens, keys and identity IDs are masked in what the service says.
+/// it: login tokens, keys and identity IDs are masked in what the service says. (Causes from code
+/// of the program's own, a token source or a transport, are printed as they are.)
 ///
 /// ```
 /// use cognito_identity_credentials::{Error, ErrorKind};
@@ -24,6 +25,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///     match error.kind() {
 ///         ErrorKind::Config => "mend the settings",
 ///         ErrorKind::Login => "sign in again",
+///         ErrorKind::NotAuthorized => error.hint().unwrap_or("sign in again"),
 ///         _ if error.is_retryable() => "try again later",
 ///         _ => error.hint().unwrap_or("ask whoever runs the identity pool"),
 ///     }
@@ -69,14 +71,16 @@ pub enum ErrorKind {
     Reentrant,
     /// Time ran out. Try again later; the device may have no network.
     Timeout,
-    /// The service could not be reached. Look at the network, then try again.
+    /// The service could not be reached. Look at the network, then try again; if
+    /// [`is_retryable`](Error::is_retryable) is false, look at the transport first.
     Unreachable,
     /// The TLS connection was refused: unknown authority, wrong name, certificate not valid at
     /// this time. Look at the device's clock and at the authorities that the transport trusts.
     Tls,
     /// The service asks for fewer requests. Try again later.
     Throttled,
-    /// The service has a fault of its own. Try again later.
+    /// The service has a fault of its own. Try again later if [`is_retryable`](Error::is_retryable)
+    /// says so.
     Unavailable,
     /// The service refuses this identity, this login or this role. [`hint`](Error::hint) tells
     /// which setting to look at where the service's text is a known one; after a rejected login
@@ -255,6 +259,11 @@ impl Error {
         self.0.answer.as_ref()?.retry_after
     }
 
+    /// How long to stay away, if it is the service that asks: a captive portal has no say.
+    pub(crate) fn cooldown_asked(&self) -> Option<Duration> {
+        self.retry_after().filter(|_| self.kind() != ErrorKind::Response)
+    }
+
     /// Whether somebody answered, as opposed to a failure of the network or of local code.
     pub(crate) fn was_answered(&self) -> bool {
         self.0.answer.is_some()
@@ -360,7 +369,7 @@ fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Repeat) {
         code => match status {
             429 => (ErrorKind::Throttled, Repeat::AfterThrottling),
             500 | 502 | 503 | 504 => (ErrorKind::Unavailable, Repeat::AfterFault),
-            501 | 505..=599 => (ErrorKind::Unavailable, Repeat::Never),
+            501 | 505..=510 | 512..=599 => (ErrorKind::Unavailable, Repeat::Never),
             _ if code.is_empty() => (ErrorKind::Response, Repeat::Never),
             _ => (ErrorKind::Refused, Repeat::Never),
         },
@@ -485,6 +494,7 @@ mod tests {
             ("", 501, K::Unavailable, Never),
             ("", 502, K::Unavailable, AfterFault),
             ("", 503, K::Unavailable, AfterFault),
+            ("", 511, K::Response, Never),
             ("SomethingNew", 504, K::Unavailable, AfterFault),
             ("NotAuthorizedException", 500, K::NotAuthorized, Never),
             ("NotAuthorizedException", 400, K::NotAuthorized, Never),

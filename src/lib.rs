@@ -37,17 +37,22 @@
 //! * **Blocking.** Only `get`, `get_within` and `refresh` touch the network, on the calling thread,
 //!   and they come back within the `timeout` (60 s by default). Everything else answers at once.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
-//!   one refresh and share its outcome. There are no threads in the background. No lock is held
-//!   while the network or the program's own code runs.
-//! * **Freshness.** What `get` returns has more than `expiry_window` (15 s) of life left, by a clock
-//!   that neither jumps nor stops in suspend. While that is so, `get` cannot fail.
+//!   one refresh and share its outcome. There are no threads in the background (but see
+//!   `transport::UreqTransport` on name look-ups). No lock is held while the network or the
+//!   program's own code runs.
+//! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
+//!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
+//!   fail.
 //! * **Clocks.** The wall clock of the device may be wrong. Life is measured on the service's clock
 //!   and counted on the boot clock. (TLS itself needs a clock that is roughly right, to check
 //!   certificates.)
-//! * **Memory.** Secrets exist once, cannot be printed, and are wiped when they are dropped. A cached
-//!   `get` allocates nothing.
+//! * **Memory.** This crate's own copies of tokens and keys are shared, cannot be printed, and are
+//!   wiped when they are dropped; buffers of the HTTP and TLS libraries are not. A cached `get`
+//!   allocates nothing.
 //! * **Environment.** The library reads no environment variable and no file, and writes none,
 //!   unless the program says so.
+//! * **Logging.** Through the [`log`] crate: renewals that failed (warn), changes of the identity
+//!   (info), failed attempts (debug), calls with their URL (trace); no tokens, keys, IDs or bodies.
 //!
 //! # What it does not do
 //!

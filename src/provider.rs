@@ -121,7 +121,8 @@ impl CognitoIdentityCredentials {
         Self(Arc::new(Inner { cell, flow, region, checks_region }))
     }
 
-    /// Credentials with at least `expiry_window` of life, from memory or from the service.
+    /// Credentials with at least `expiry_window` of life, from memory or from the service. (If the
+    /// service issues a shorter life than that, the caller that asked for it still gets it.)
     ///
     /// * *Fresh*: a clone of the cached set. No network, no allocation.
     /// * *Inside the advisory window*: one caller makes one attempt to renew them; everybody else
@@ -130,8 +131,12 @@ impl CognitoIdentityCredentials {
     /// * *Inside the expiry window, expired, or none loaded*: one caller asks the service, with
     ///   retries; the others wait for its outcome and share it.
     ///
-    /// After a refusal that the service itself answered, calls in the last state return the same
-    /// error without contact for a while (`failure_cooldown`).
+    /// After a failure that came as an answer, calls in the last state return the same error without
+    /// contact for a while: see [`failure_cooldown`](crate::Builder::failure_cooldown).
+    ///
+    /// Life is what the service says on its own clock (`Expiration` minus the answer's `Date`, which
+    /// has a resolution of a second; without one, minus the local wall clock), at most 12 hours, and
+    /// is counted from before the request was sent.
     ///
     /// # Blocking
     ///
@@ -141,8 +146,9 @@ impl CognitoIdentityCredentials {
     ///
     /// # Errors
     ///
-    /// Any [`ErrorKind`](crate::ErrorKind), but only when no cached set with more than
-    /// `expiry_window` of life is left. A set that has ended is never returned.
+    /// Any [`ErrorKind`](crate::ErrorKind), but only when no cached set with at least
+    /// `expiry_window` of life is left; or [`Reentrant`](crate::ErrorKind::Reentrant), when called
+    /// from inside a refresh. A set that has ended is never returned.
     ///
     /// # Example
     ///
@@ -163,8 +169,8 @@ impl CognitoIdentityCredentials {
         self.get_within(Duration::MAX)
     }
 
-    /// [`get`](Self::get), but back within `limit` (or `timeout`, if that is shorter): a device
-    /// that must answer soon rather takes the error.
+    /// [`get`](Self::get), but back within `limit` (or `timeout`, if that is shorter): for a device
+    /// that must answer soon and prefers an error to waiting.
     ///
     /// With a `limit` of zero the service is never contacted.
     ///
@@ -249,6 +255,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[must_use]
     #[doc(alias = "needsRefresh")]
+    #[doc(alias = "expired")]
     pub fn needs_refresh(&self) -> bool {
         self.0.cell.needs_refresh()
     }
@@ -263,8 +270,9 @@ impl CognitoIdentityCredentials {
         self.0.cell.cached()
     }
 
-    /// Makes the next [`get`](Self::get) ask the service. A refresh under way no longer counts.
-    /// Never blocks.
+    /// Makes the cached credentials count as over: the next [`get`](Self::get) asks the service. A
+    /// refresh under way no longer counts. A cooldown after a refusal still stands;
+    /// [`refresh`](Self::refresh) ends it. Never blocks.
     #[doc(alias = "expired")]
     pub fn expire(&self) {
         self.0.cell.expire();
@@ -389,8 +397,8 @@ impl CognitoIdentityCredentials {
         self.change_logins(|logins| logins.insert(provider, token));
     }
 
-    /// Replaces all logins, from the next refresh on; see [`set_login`](Self::set_login). Never
-    /// blocks.
+    /// Replaces all logins, those from a token source included, from the next refresh on; see
+    /// [`set_login`](Self::set_login). Never blocks.
     #[doc(alias = "Logins")]
     pub fn set_logins(&self, logins: Logins) {
         self.change_logins(|all| *all = logins);
@@ -398,6 +406,7 @@ impl CognitoIdentityCredentials {
 
     /// Removes the login of a provider, from the next refresh on; see
     /// [`set_login`](Self::set_login). Never blocks.
+    #[doc(alias = "Logins")]
     pub fn remove_login(&self, provider: &str) {
         self.change_logins(|logins| logins.remove(provider));
     }
@@ -445,7 +454,7 @@ impl CognitoIdentityCredentials {
     /// The service's clock: the `Date` of its last answer plus the time since, by the boot clock.
     /// `None` before the first answer.
     ///
-    /// AWS refuses signatures whose time is off by more than five minutes; a signer on a device
+    /// AWS services usually refuse a signature whose time is off by more than five minutes; a signer on a device
     /// with a wrong clock goes by this one. Right to about a second plus the answer's time on the
     /// way. Never blocks.
     ///

@@ -20,6 +20,9 @@ use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, Tra
 /// forbidden and the answer carries the other; credentials live for an hour; refusals have the
 /// service's codes and texts. Every request is recorded, and faults come on demand.
 ///
+/// It does not judge `AccountId` and `CustomRoleArn`, and takes any text as a token that it was told
+/// to accept. No fault passes time by itself: advance the clock where that matters.
+///
 /// It starts with one pool, [`POOL_ID`](Self::POOL_ID), that allows guests. Clones share one
 /// service. The service's clock starts with the given clock's wall time and then goes by its boot
 /// time: nothing that happens to the device's wall clock moves it.
@@ -219,6 +222,9 @@ impl Fault {
     }
 }
 
+/// What the fake answers.
+const OPERATIONS: [&str; 2] = ["GetId", "GetCredentialsForIdentity"];
+
 impl FakeCognito {
     /// The pool that is there from the start.
     pub const POOL_ID: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
@@ -251,8 +257,15 @@ impl FakeCognito {
     }
 
     /// Turns guest access of a pool on or off.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such pool.
     pub fn set_guests(&self, pool_id: &str, allowed: bool) {
-        if let Some(pool) = self.service().pools.get_mut(pool_id) {
+        let mut service = self.service();
+        let pool = service.pools.get_mut(pool_id);
+        assert!(pool.is_some(), "there is no pool {pool_id}");
+        if let Some(pool) = pool {
             pool.guests = allowed;
         }
     }
@@ -269,15 +282,29 @@ impl FakeCognito {
     }
 
     /// Lets a token expire.
+    ///
+    /// # Panics
+    ///
+    /// If the token was never [accepted](Self::accept_login).
     pub fn expire_login(&self, provider: &str, token: &str) {
-        if let Some(login) = self.service().logins.get_mut(&(provider.into(), token.into())) {
+        let mut service = self.service();
+        let login = service.logins.get_mut(&(provider.into(), token.into()));
+        assert!(login.is_some(), "no such token of {provider} was ever accepted");
+        if let Some(login) = login {
             login.expired = true;
         }
     }
 
     /// Disables an identity, as a merge does: its ID is forbidden from now on.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such identity.
     pub fn disable_identity(&self, identity_id: &str) {
-        if let Some(identity) = self.service().identities.get_mut(identity_id) {
+        let mut service = self.service();
+        let identity = service.identities.get_mut(identity_id);
+        assert!(identity.is_some(), "there is no such identity");
+        if let Some(identity) = identity {
             identity.enabled = false;
         }
     }
@@ -300,7 +327,12 @@ impl FakeCognito {
 
     /// Lets `fault` happen to the next `times` requests for `operation`, after those that were
     /// ordered before.
+    ///
+    /// # Panics
+    ///
+    /// If the service has no such operation.
     pub fn fail_next(&self, operation: &str, times: usize, fault: Fault) {
+        assert!(OPERATIONS.contains(&operation), "{operation} is none of {OPERATIONS:?}");
         let fault = (operation.to_owned(), fault);
         self.service().faults.extend(std::iter::repeat_n(fault, times));
     }

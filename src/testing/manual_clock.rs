@@ -8,7 +8,8 @@ use crate::clock::Clock;
 /// A [`Clock`] for tests: nothing passes but what [`advance`](Self::advance) and its like say.
 ///
 /// `sleep` returns at once, moves both clocks on by the time it was asked for, and is recorded in
-/// [`sleeps`](Self::sleeps). Clones share one time.
+/// [`sleeps`](Self::sleeps). Clones share one time. Threads that wait for another thread's refresh go
+/// by the system's clock all the same.
 ///
 /// ```
 /// use std::time::Duration;

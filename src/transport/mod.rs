@@ -52,6 +52,8 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 /// 5. Refuse answers that are unreasonably large ([`TransportErrorKind::TooLarge`]); over 256 KiB
 ///    they are refused in any case.
 /// 6. Log neither bodies nor answers.
+/// 7. Pass the answer's headers on, `Date` above all: without it the life of the credentials is
+///    measured on the device's own wall clock, which may be wrong.
 ///
 /// Closures are transports, and so are `Arc<T>` and `Box<dyn Transport>`. `send` may be called
 /// from several threads at once (for several providers that share it). No lock of this library is
@@ -163,8 +165,8 @@ impl HttpResponse {
         Self { status, headers: Vec::new(), body: Zeroizing::new(body.into()) }
     }
 
-    /// Adds a header. `date`, `x-amzn-errortype`, `x-amzn-requestid` and `retry-after` are the ones
-    /// worth passing on.
+    /// Adds a header. The library looks at `date`, `x-amzn-errortype`, `x-amzn-errormessage`,
+    /// `x-amzn-requestid`, `x-amz-request-id`, `retry-after` and `x-amz-retry-after`.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));

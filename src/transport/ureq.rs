@@ -24,13 +24,29 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
 ///
 /// It reads no environment and no proxy settings, follows no redirect, takes answers of at most
-/// 256 KiB, keeps one idle connection to a host for 15 seconds, and buffers 16 KiB in each
-/// direction. Server certificates are always checked, against Mozilla's roots as built in, or
-/// against the authorities that [`builder`](Self::builder) was given. Look-ups run on a thread of
-/// their own that ends with the look-up; nothing else runs in the background.
+/// 256 KiB, keeps idle connections for 15 seconds, and buffers 16 KiB in each direction. Server certificates are always checked, against Mozilla's roots as built in, or
+/// against the authorities that [`builder`](Self::builder) was given. A name look-up runs on a
+/// thread of its own, so that its time can be limited; the thread ends with the look-up, which may
+/// be after the attempt has given up. Nothing else runs in the background.
 ///
-/// The handle is cheap to make; the TLS settings are built with the first connection. Share one
-/// among several providers with an `Arc`.
+/// Cargo feature: `ureq` (on by default).
+///
+/// The handle is cheap to make; the TLS settings are built with each connection. Share one among
+/// several providers with an `Arc`.
+///
+/// ```no_run
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::transport::UreqTransport;
+///
+/// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+/// let transport = UreqTransport::builder().ca_file("/etc/ssl/our-ca.pem").build()?;
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+///     .transport(transport)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct UreqTransport(Agent);
 
 impl UreqTransport {
@@ -113,6 +129,7 @@ impl UreqTransportBuilder {
 
     /// The longest that connecting takes, with the TLS handshake, so that an address which does not
     /// answer leaves time for another attempt. Default: no limit but the request's own.
+    #[doc(alias = "connectTimeout")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self

@@ -262,12 +262,15 @@ fn a_cooldown_follows_answers_alone_and_lasts_as_long_as_the_service_asks() {
     assert!(remembered(Fault::internal_error()).is_some());
     assert!(remembered(Fault::raw(200, "<html>")).is_some());
 
-    let stage = crate::support::answering(|_| {
-        use cognito_identity_credentials::transport::HttpResponse;
-        Ok(HttpResponse::new(503, "").with_header("Retry-After", "120"))
-    });
-    stage.get().unwrap_err();
-    assert_eq!(stage.status().next_attempt_in, Some(seconds(120)), "even with a cooldown of zero");
+    for (status, expected) in [(503, Some(seconds(120))), (511, None), (403, None)] {
+        let credentials = crate::support::answering(move |_| {
+            use cognito_identity_credentials::transport::HttpResponse;
+            Ok(HttpResponse::new(status, "<html>").with_header("Retry-After", "120"))
+        });
+        credentials.get().unwrap_err();
+        let wait = credentials.status().next_attempt_in;
+        assert_eq!(wait, expected, "{status}: a captive portal has no say, the cooldown is zero");
+    }
 }
 
 #[test]
