@@ -8,12 +8,16 @@ use crate::cell::Limits;
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::cognito::Id;
+use crate::developer::DeveloperIdentityProvider;
 use crate::endpoint;
 use crate::error::Error;
-use crate::flow::{Flow, Identity, IdentityOrigin, Subject};
+use crate::flow::{Developer, Exchange, Flow, Subject};
+use crate::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::lease::Windows;
 use crate::logins::{Logins, TokenSource};
-use crate::provider::CognitoIdentityCredentials;
+use crate::provider::{ChangeListener, CognitoIdentityCredentials};
+use crate::storage::Storage;
+use crate::sts::RoleRequest;
 use crate::transport::Transport;
 
 /// The settings of a [`CognitoIdentityCredentials`].
@@ -49,8 +53,19 @@ pub struct Builder {
     account_id: Option<String>,
     region: Option<String>,
     custom_role_arn: Option<String>,
+    role_arn: Option<String>,
+    role_session_name: Option<String>,
+    policy: Option<String>,
+    policy_arns: Vec<String>,
+    provider_id: Option<String>,
+    duration: Option<Duration>,
     logins: Logins,
+    developer: Option<Arc<dyn DeveloperIdentityProvider>>,
+    login_id: Option<String>,
+    storage: Option<Arc<dyn Storage>>,
+    on_identity_change: Option<Arc<ChangeListener>>,
     endpoint_url: Option<String>,
+    sts_endpoint_url: Option<String>,
     use_fips: bool,
     use_dual_stack: bool,
     danger_allow_http: bool,
@@ -73,8 +88,19 @@ impl CognitoIdentityCredentials {
             account_id: None,
             region: None,
             custom_role_arn: None,
+            role_arn: None,
+            role_session_name: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            provider_id: None,
+            duration: None,
             logins: Logins::new(),
+            developer: None,
+            login_id: None,
+            storage: None,
+            on_identity_change: None,
             endpoint_url: None,
+            sts_endpoint_url: None,
             use_fips: false,
             use_dual_stack: false,
             danger_allow_http: false,
@@ -131,6 +157,56 @@ impl Builder {
         self
     }
 
+    /// The role to assume by the classic flow (`GetOpenIdToken`, then STS): 20 to 2048 characters.
+    /// The pool must allow that flow, and the role must trust the pool. Default: none, which is the
+    /// enhanced flow, with the roles that the pool names.
+    #[doc(alias = "RoleArn")]
+    pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
+        self.role_arn = Some(arn.into());
+        self
+    }
+
+    /// The name of the session of [`role_arn`](Self::role_arn), which shows in AWS's logs: 2 to 64
+    /// characters of `A-Z a-z 0-9 _ + = , . @ -`. Default: `web-identity`.
+    #[doc(alias = "RoleSessionName")]
+    pub fn role_session_name(mut self, name: impl Into<String>) -> Self {
+        self.role_session_name = Some(name.into());
+        self
+    }
+
+    /// A session policy (JSON) that narrows what [`role_arn`](Self::role_arn) allows: 1 to 2048
+    /// characters. Default: none.
+    #[doc(alias = "Policy")]
+    pub fn policy(mut self, policy: impl Into<String>) -> Self {
+        self.policy = Some(policy.into());
+        self
+    }
+
+    /// Managed policies that narrow what [`role_arn`](Self::role_arn) allows: at most 10 ARNs of 20
+    /// to 2048 characters. Replaces those of an earlier call. Default: none.
+    #[doc(alias = "PolicyArns")]
+    pub fn policy_arns<A: Into<String>>(mut self, arns: impl IntoIterator<Item = A>) -> Self {
+        self.policy_arns = arns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The provider of an OAuth 2.0 access token, for STS: 4 to 2048 characters. Cognito's tokens
+    /// are OpenID tokens, for which STS wants none. Default: none.
+    #[doc(alias = "ProviderId")]
+    pub fn provider_id(mut self, id: impl Into<String>) -> Self {
+        self.provider_id = Some(id.into());
+        self
+    }
+
+    /// How long the credentials of [`role_arn`](Self::role_arn) shall live: 15 minutes to 12 hours,
+    /// in whole seconds, and no longer than the role allows. Default: not sent, and STS grants an
+    /// hour. The enhanced flow knows one hour alone.
+    #[doc(alias = "DurationSeconds")]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
     /// Adds the login token of a provider, or replaces the one that it had. Default: no logins,
     /// which makes the program a guest. See [`Logins`] for the names.
     #[doc(alias = "Logins")]
@@ -172,11 +248,92 @@ impl Builder {
         self
     }
 
+    /// Names the identity by the maker's own backend, for developer-authenticated identities. Goes
+    /// with neither logins nor [`identity_id`](Self::identity_id). In the enhanced flow its token is
+    /// sent as the login of Cognito itself, in the classic flow to STS. Default: none.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, DeveloperIdentity};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// # fn ask_our_backend() -> std::io::Result<(String, String)> { unimplemented!() }
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .developer_identity(|| {
+    ///         let (identity_id, token) = ask_our_backend()?;
+    ///         Ok(DeveloperIdentity::new(identity_id, token))
+    ///     })
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
+    pub fn developer_identity(
+        mut self,
+        provider: impl DeveloperIdentityProvider + 'static,
+    ) -> Self {
+        self.developer = Some(Arc::new(provider));
+        self
+    }
+
+    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity is kept
+    /// for the pool and this name. Never a token. Default: none, one identity for the pool.
+    #[doc(alias = "LoginId")]
+    pub fn login_id(mut self, id: impl Into<String>) -> Self {
+        self.login_id = Some(id.into());
+        self
+    }
+
+    /// Where the identity ID is kept, so that a restart does not make the device somebody else:
+    /// [`FileStorage`](crate::FileStorage) for most. Needs
+    /// [`identity_pool_id`](Self::identity_pool_id), for which it is kept. Default: nowhere but in
+    /// memory.
+    ///
+    /// A guest's new identity is stored at once, a user's when the service has accepted it. A stored
+    /// one is used by a guest as it is, and by a user if it was stored with a login of the same
+    /// provider.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
+    #[doc(alias = "localStorage")]
+    #[doc(alias = "localStorageKey")]
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Some(Arc::new(storage));
+        self
+    }
+
+    /// Tells the program when the identity ID changes: the old one, the new one, and why. Called on
+    /// the thread that causes the change, without any lock held; what it does holds up that thread.
+    /// A stored identity that is found again is no change. Default: nobody is told.
+    pub fn on_identity_change(
+        mut self,
+        listener: impl Fn(&IdentityChange) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_identity_change = Some(Arc::new(listener));
+        self
+    }
+
     /// Another URL for Cognito Identity, such as an emulator's. `https`, or `http` to loopback
     /// (`127.0.0.0/8`, `[::1]`, `localhost`). Default: AWS's endpoint of the region.
     #[doc(alias = "endpoint")]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// Another URL for STS, by the same rule as [`endpoint_url`](Self::endpoint_url). Default: AWS's
+    /// regional endpoint.
+    #[doc(alias = "endpoint")]
+    pub fn sts_endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.sts_endpoint_url = Some(url.into());
         self
     }
 
@@ -289,8 +446,21 @@ impl Builder {
             faults.add("identity_pool_id: not set; set it, or identity_id");
         }
         let region = self.parse_region(pool.as_ref(), identity.as_ref(), &mut faults);
-        let url = self.parse_url(&region, &mut faults);
+        let cognito_url = self.parse_url(
+            &region,
+            ("endpoint_url", self.endpoint_url.as_deref()),
+            endpoint::cognito_identity,
+            &mut faults,
+        );
+        let sts_url = self.parse_url(
+            &region,
+            ("sts_endpoint_url", self.sts_endpoint_url.as_deref()),
+            endpoint::sts,
+            &mut faults,
+        );
         self.check_values(&mut faults);
+        self.check_role(&mut faults);
+        let exchange = self.exchange(sts_url);
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
@@ -299,7 +469,6 @@ impl Builder {
             return Err(Error::config(faults.0.join("; ")));
         };
 
-        let checks_region = self.endpoint_url.is_none();
         let limits = Limits {
             windows: self.windows,
             timeout: self.timeout,
@@ -307,22 +476,31 @@ impl Builder {
             attempts: self.max_attempts,
             cooldown: self.failure_cooldown,
         };
+        let store = self.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
+            IdentityStore::new(Arc::clone(storage), pool, self.login_id.as_deref())
+        });
+        let developer = self.developer.map(|provider| {
+            let login = endpoint::cognito_login(&region);
+            Developer { provider, login }
+        });
         let flow = Flow {
             client: Client::new(transport, Arc::clone(&self.clock), self.attempt_timeout),
-            url,
+            cognito_url,
+            region: self.endpoint_url.is_none().then_some(region),
             pool,
             account_id: self.account_id,
-            custom_role_arn: self.custom_role_arn,
+            exchange,
+            developer,
+            store,
             allow_new_guest: self.allow_new_guest,
         };
         let subject = Subject {
             logins: Arc::new(self.logins),
-            identity: identity.map(|id| Identity { id, origin: IdentityOrigin::Given }),
+            identity: identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
         };
         Ok(CognitoIdentityCredentials::new(
             flow,
-            region,
-            checks_region,
+            self.on_identity_change,
             subject,
             self.clock,
             limits,
@@ -358,25 +536,93 @@ impl Builder {
         region.to_owned()
     }
 
-    fn parse_url(&self, region: &str, faults: &mut Faults) -> String {
-        let Some(url) = &self.endpoint_url else {
-            if !region.is_empty() && !endpoint::is_region(region) {
-                faults.add(
-                    "region: it cannot stand in a host name; set endpoint_url for an emulator",
-                );
+    fn parse_url(
+        &self,
+        region: &str,
+        (setting, custom): (&str, Option<&str>),
+        standard: fn(&str, bool, bool) -> String,
+        faults: &mut Faults,
+    ) -> String {
+        let Some(url) = custom else {
+            let sends = setting == "endpoint_url" || self.role_arn.is_some();
+            if sends && !region.is_empty() && !endpoint::is_region(region) {
+                faults.add(format!(
+                    "region: it cannot stand in a host name; set {setting} for an emulator"
+                ));
             }
-            return endpoint::cognito_identity(region, self.use_fips, self.use_dual_stack);
+            return standard(region, self.use_fips, self.use_dual_stack);
         };
         if self.use_fips {
-            faults.add("use_fips: cannot go with endpoint_url");
+            faults.add(format!("use_fips: cannot go with {setting}"));
         }
         if self.use_dual_stack {
-            faults.add("use_dual_stack: cannot go with endpoint_url");
+            faults.add(format!("use_dual_stack: cannot go with {setting}"));
         }
         endpoint::custom(url, self.danger_allow_http).unwrap_or_else(|fault| {
-            faults.add(format!("endpoint_url: {fault}"));
+            faults.add(format!("{setting}: {fault}"));
             String::new()
         })
+    }
+
+    /// The classic flow with a role, else the enhanced one.
+    fn exchange(&self, sts_url: String) -> Exchange {
+        let Some(role_arn) = self.role_arn.clone() else {
+            return Exchange::Enhanced { custom_role_arn: self.custom_role_arn.clone() };
+        };
+        let role = RoleRequest {
+            role_arn,
+            session_name: self.role_session_name.clone().unwrap_or_else(|| "web-identity".into()),
+            provider_id: self.provider_id.clone(),
+            policy_arns: self.policy_arns.clone(),
+            policy: self.policy.clone(),
+            duration_seconds: self.duration.map(|duration| duration.as_secs().to_string()),
+        };
+        Exchange::Classic { sts_url, role }
+    }
+
+    fn check_role(&self, faults: &mut Faults) {
+        faults.length("role_arn", self.role_arn.as_deref(), 20, 2048);
+        faults.length("policy", self.policy.as_deref(), 1, 2048);
+        faults.length("provider_id", self.provider_id.as_deref(), 4, 2048);
+        if self.policy_arns.len() > 10 {
+            let count = self.policy_arns.len();
+            faults.add(format!("policy_arns: {count} given, the service takes at most 10"));
+        }
+        for arn in &self.policy_arns {
+            faults.length("policy_arns", Some(arn), 20, 2048);
+        }
+        if let Some(name) = &self.role_session_name {
+            faults.length("role_session_name", Some(name), 2, 64);
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+            if !name.chars().all(allowed) {
+                faults.add("role_session_name: may have A-Z a-z 0-9 _ + = , . @ - alone");
+            }
+        }
+        if let Some(duration) = self.duration {
+            if !(900..=43_200).contains(&duration.as_secs()) || duration.subsec_nanos() != 0 {
+                faults.add("duration: must be whole seconds, from 15 minutes to 12 hours");
+            }
+        }
+        if self.role_arn.is_some() {
+            if self.custom_role_arn.is_some() {
+                faults.add(
+                    "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
+                );
+            }
+            return;
+        }
+        for (setting, set) in [
+            ("role_session_name", self.role_session_name.is_some()),
+            ("policy", self.policy.is_some()),
+            ("policy_arns", !self.policy_arns.is_empty()),
+            ("provider_id", self.provider_id.is_some()),
+            ("duration", self.duration.is_some()),
+            ("sts_endpoint_url", self.sts_endpoint_url.is_some()),
+        ] {
+            if set {
+                faults.add(format!("{setting}: is of the classic flow, which role_arn chooses"));
+            }
+        }
     }
 
     fn check_values(&self, faults: &mut Faults) {
@@ -411,6 +657,14 @@ struct Faults(Vec<String>);
 impl Faults {
     fn add(&mut self, fault: impl Into<String>) {
         self.0.push(fault.into());
+    }
+
+    fn length(&mut self, setting: &str, text: Option<&str>, least: usize, most: usize) {
+        match text.map(|text| text.chars().count()) {
+            Some(length) if !(least..=most).contains(&length) => self
+                .add(format!("{setting}: has {length} characters, it must have {least} to {most}")),
+            _ => {}
+        }
     }
 
     fn id(&mut self, setting: &str, text: Option<&str>) -> Option<Id> {

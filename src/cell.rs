@@ -42,9 +42,19 @@ pub(crate) struct Limits {
 /// What a load is given.
 pub(crate) struct Task<S> {
     pub(crate) settings: S,
-    /// The settings' epoch; see [`Cell::amend`].
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     pub(crate) budget: Budget,
+}
+
+/// What a load belongs to. One that began in an older epoch answers those who wait for it; what it
+/// has loaded is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    /// Counts the changes of the settings.
+    settings: u64,
+    /// Counts the calls of `expire`. They outdate the value, but not what the load has learned
+    /// about the settings.
+    expired: u64,
 }
 
 /// What a load yields.
@@ -54,8 +64,7 @@ pub(crate) struct Loaded<T> {
 }
 
 /// A picture of the cell at one moment.
-pub(crate) struct View<S> {
-    pub(crate) settings: S,
+pub(crate) struct View {
     pub(crate) left: Option<Duration>,
     pub(crate) needs_refresh: bool,
     pub(crate) last_error: Option<Error>,
@@ -64,9 +73,7 @@ pub(crate) struct View<S> {
 
 struct State<T, S> {
     settings: S,
-    /// Counts the changes of the settings, and `expire`. A load that began in an older epoch
-    /// answers those who wait for it, and leaves no trace.
-    epoch: u64,
+    epoch: Epoch,
     held: Option<Held<T>>,
     /// Set by `expire` and `invalidate`: the value is not handed out any more.
     spent: bool,
@@ -100,10 +107,8 @@ struct WallLook {
 struct Flight<T> {
     number: u64,
     leader: ThreadId,
-    epoch: u64,
-    /// Whether its failure is everybody's: not that of an advisory attempt, nor of one that had less
-    /// than half of the timeout left.
-    full: bool,
+    epoch: Epoch,
+    budget: Budget,
     outcome: OnceLock<Outcome<T>>,
 }
 
@@ -133,7 +138,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     pub(crate) fn new(clock: Arc<dyn Clock>, limits: Limits, settings: S) -> Self {
         let state = State {
             settings,
-            epoch: 0,
+            epoch: Epoch { settings: 0, expired: 0 },
             held: None,
             spent: false,
             flight: None,
@@ -178,7 +183,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
-            state.epoch += 1;
+            state.epoch.settings += 1;
             (change(&mut state.settings), state.end_backoff())
         };
         drop(cleared);
@@ -186,17 +191,24 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     }
 
     /// Writes into the settings what a load has learned, unless they changed since it began.
-    pub(crate) fn amend<R>(&self, epoch: u64, amend: impl FnOnce(&mut S) -> R) -> Option<R> {
+    pub(crate) fn amend<R>(&self, epoch: Epoch, amend: impl FnOnce(&mut S) -> R) -> Option<R> {
         let mut state = self.lock();
-        (state.epoch == epoch).then(|| amend(&mut state.settings))
+        (state.epoch.settings == epoch.settings).then(|| amend(&mut state.settings))
+    }
+
+    /// Writes into the settings what belongs to the value, unless that is out of date.
+    pub(crate) fn annotate(&self, epoch: Epoch, annotate: impl FnOnce(&mut S)) {
+        let mut state = self.lock();
+        if state.epoch == epoch {
+            annotate(&mut state.settings);
+        }
     }
 
     /// Makes the value count as over, and any load under way as out of date.
     pub(crate) fn expire(&self) {
         let mut state = self.lock();
-        state.epoch += 1;
+        state.epoch.expired += 1;
         state.spent = true;
-        state.pause_until = None;
     }
 
     /// Makes the value count as over if `is_it` says that it is the one.
@@ -204,7 +216,6 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let mut state = self.lock();
         if state.held.as_ref().is_some_and(|held| is_it(&held.value)) {
             state.spent = true;
-            state.pause_until = None;
         }
     }
 
@@ -221,7 +232,13 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         self.lock().settings.clone()
     }
 
-    pub(crate) fn view(&self) -> View<S> {
+    /// The settings and their epoch.
+    pub(crate) fn epoch(&self) -> (Epoch, S) {
+        let state = self.lock();
+        (state.epoch, state.settings.clone())
+    }
+
+    pub(crate) fn view(&self) -> View {
         let (state, now) = self.look();
         let standing = self.standing(&state, now);
         let until = match standing {
@@ -230,7 +247,6 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             Standing::Mandatory => state.cooldown.as_ref().map(|(until, _)| *until),
         };
         View {
-            settings: state.settings.clone(),
             left: state.held.as_ref().map(|held| self.left(held, now)),
             needs_refresh: standing == Standing::Mandatory,
             last_error: state.last_error.clone(),
@@ -270,7 +286,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                         attempts: 1,
                         recover: false,
                     };
-                    match self.lead(state, budget, false, &load) {
+                    match self.lead(state, budget, &load) {
                         Ok(value) => return Ok(value),
                         Err(error) => {
                             log::warn!(
@@ -293,13 +309,16 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                     _ if now >= deadline => return Err(Error::timeout(TOO_LATE)),
                     _ => {}
                 }
-                let full = deadline.saturating_sub(now) >= self.limits.timeout / 2;
-                return self.lead(state, budget, full, &load);
+                return self.lead(state, budget, &load);
             };
             let joined = flight.epoch == state.epoch;
+            // A failure is everybody's, but not that of an advisory attempt, nor of one that has
+            // less than half of the time that this caller has.
+            let theirs = flight.budget.deadline.saturating_sub(now);
+            let fair = flight.budget.recover && theirs >= deadline.saturating_sub(now) / 2;
             match self.wait(state, &flight, give_up)? {
                 Outcome::Done(Ok(value)) if joined => return Ok(value),
-                Outcome::Done(Err(error)) if joined && flight.full => return Err(error),
+                Outcome::Done(Err(error)) if joined && fair => return Err(error),
                 _ => {}
             }
         }
@@ -310,7 +329,6 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         &self,
         mut state: MutexGuard<'_, State<T, S>>,
         budget: Budget,
-        full: bool,
         load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
     ) -> Result<T, Error> {
         state.flights += 1;
@@ -318,7 +336,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             number: state.flights,
             leader: thread::current().id(),
             epoch: state.epoch,
-            full,
+            budget,
             outcome: OnceLock::new(),
         });
         state.flight = Some(Arc::clone(&flight));
@@ -328,7 +346,14 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let landing = Landing { cell: self, flight };
         let result = load(&task);
         let now = self.clock.boot();
-        landing.land(&result, now, budget);
+        let result = match result {
+            // The device was suspended while they were on their way.
+            Ok(loaded) if loaded.lease.left(now).is_zero() => {
+                Err(Error::timeout("the credentials had ended when they arrived"))
+            }
+            result => result,
+        };
+        landing.land(&result, now);
         result.map(|loaded| loaded.value)
     }
 
@@ -385,13 +410,17 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     /// The state, at a boot time at which the wall clock has been looked at recently enough.
     fn look(&self) -> (MutexGuard<'_, State<T, S>>, Duration) {
         let now = self.clock.boot();
-        let state = self.lock();
-        let due = state.held.as_ref().is_some_and(|held| {
-            held.wall.is_none_or(|look| now.saturating_sub(look.at) >= WALL_INTERVAL)
-        });
+        let mut state = self.lock();
+        let Some(held) = &mut state.held else { return (state, now) };
+        // Where the wall clock alone notices a suspend, it must be looked at each time.
+        let due = self.wall_decides
+            || held.wall.is_none_or(|look| now.saturating_sub(look.at) >= WALL_INTERVAL);
         if !due {
             return (state, now);
         }
+        // Said at once, so that no other thread looks too.
+        let left = held.wall.map_or(Duration::MAX, |look| look.left);
+        held.wall = Some(WallLook { at: now, left });
         drop(state);
         let wall = self.clock.wall();
         let mut state = self.lock();
@@ -417,6 +446,18 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     }
 }
 
+impl<T> Held<T> {
+    /// What an advisory pause is a portion of. A window of zero has an advisory row too, when the
+    /// wall clock says "over".
+    fn pause_window(&self, limits: &Limits) -> Duration {
+        if self.advisory_window.is_zero() {
+            let by_lifetime = Windows { advisory: None, ..limits.windows };
+            return by_lifetime.advisory_for(self.lease.lifetime());
+        }
+        self.advisory_window
+    }
+}
+
 const TOO_LATE: &str = "the credentials did not come in time";
 
 impl<T, S> State<T, S> {
@@ -436,7 +477,7 @@ struct Landing<'a, T: Clone, S: Clone> {
 }
 
 impl<T: Clone, S: Clone> Landing<'_, T, S> {
-    fn land(self, result: &Result<Loaded<T>, Error>, now: Duration, budget: Budget) {
+    fn land(self, result: &Result<Loaded<T>, Error>, now: Duration) {
         let (thirds, fifths) = (fastrand::f64(), fastrand::f64());
         let limits = &self.cell.limits;
         let mut state = self.cell.lock();
@@ -457,8 +498,8 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                 Err(error) => {
                     replaced.0 = state.last_error.replace(error.clone());
                     let asked = error.cooldown_asked().unwrap_or_default();
-                    if !budget.recover {
-                        let window = state.held.as_ref().map(|held| held.advisory_window);
+                    if !self.flight.budget.recover {
+                        let window = state.held.as_ref().map(|held| held.pause_window(limits));
                         let pause =
                             retry::portion(window.unwrap_or_default(), (1.0 + thirds) / 3.0);
                         state.pause_until = Some(now.saturating_add(pause.max(asked)));
@@ -546,13 +587,23 @@ mod tests {
         /// Blocks a load until so many threads wait for it. Each waiter holds the flight, and so do
         /// the cell and the leader.
         fn await_waiters(&self, waiters: usize) {
+            let limit = Instant::now() + Duration::from_secs(20);
             loop {
+                assert!(Instant::now() < limit, "the others do not come to wait");
                 let flight = self.lock().flight.clone();
                 if flight.is_some_and(|flight| Arc::strong_count(&flight) >= waiters + 3) {
                     return;
                 }
                 thread::yield_now();
             }
+        }
+    }
+
+    fn await_that(mut condition: impl FnMut() -> bool) {
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < limit, "what the test waits for does not come");
+            thread::yield_now();
         }
     }
 
@@ -628,22 +679,21 @@ mod tests {
                 cell.get(Duration::MAX, |task| {
                     cell.change(|()| ());
                     cell.await_waiters(1);
-                    epochs.lock().unwrap().push(task.epoch);
+                    epochs.lock().unwrap().push(task.epoch.settings);
                     loaded(1)
                 })
             });
-            while cell.lock().epoch == 0 {
-                thread::yield_now();
-            }
+            await_that(|| cell.lock().epoch.settings == 1);
             let second = cell.get(Duration::MAX, |task| {
-                epochs.lock().unwrap().push(task.epoch);
+                epochs.lock().unwrap().push(task.epoch.settings);
                 loaded(2)
             });
             assert_eq!((first.join().unwrap().unwrap(), second.unwrap()), (1, 2));
         });
         assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
         assert_eq!(cell.cached(), Some(2));
-        assert_eq!(cell.amend(0, |()| ()), None, "and what it learns is dropped");
+        let first = Epoch { settings: 0, expired: 0 };
+        assert_eq!(cell.amend(first, |()| ()), None, "and what it learns is dropped");
     }
 
     #[test]
@@ -660,9 +710,7 @@ mod tests {
                     Err(Error::timeout("the network"))
                 })
             });
-            while cell.lock().flight.is_none() {
-                thread::yield_now();
-            }
+            await_that(|| cell.lock().flight.is_some());
             let joined = cell.refresh(|task| {
                 budgets.lock().unwrap().push((task.budget.attempts, task.budget.recover));
                 loaded(2)
@@ -685,14 +733,42 @@ mod tests {
                     Err(Error::timeout("too hasty"))
                 })
             });
-            while cell.lock().flight.is_none() {
-                thread::yield_now();
-            }
+            await_that(|| cell.lock().flight.is_some());
             let patient = cell.get(Duration::MAX, |_| loaded(1));
             (hasty.join().unwrap(), patient)
         });
         assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
         assert_eq!(patient.unwrap(), 1);
+    }
+
+    #[test]
+    fn callers_in_the_same_hurry_share_a_failure() {
+        let cell = cell();
+        let loads = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let ask = || {
+                let error = cell.get(Duration::from_secs(8), |_| {
+                    loads.fetch_add(1, Ordering::SeqCst);
+                    cell.await_waiters(15);
+                    Err(Error::timeout("the network"))
+                });
+                assert_eq!(error.unwrap_err().message(), "the network");
+            };
+            (0..16).for_each(|_| drop(scope.spawn(ask)));
+        });
+        assert_eq!(loads.into_inner(), 1);
+    }
+
+    #[test]
+    fn what_ended_on_its_way_is_not_served() {
+        let cell = cell();
+        let dead = || {
+            let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
+            Ok(Loaded { value: 1, lease })
+        };
+        assert_eq!(cell.get(Duration::MAX, |_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(cell.refresh(|_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(cell.cached(), None);
     }
 
     #[test]

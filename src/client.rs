@@ -113,8 +113,8 @@ impl Client {
             let boot = self.clock.boot();
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
-        let date = date.unwrap_or(sent.wall);
-        read(operation, &response, date).map(|(output, info)| Answer { output, sent, date, info })
+        let (output, info) = read(operation, &response, date)?;
+        Ok(Answer { output, sent, date: date.unwrap_or(sent.wall), info })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {
@@ -125,7 +125,7 @@ impl Client {
 fn read<O: Operation>(
     operation: &O,
     response: &HttpResponse,
-    date: SystemTime,
+    date: Option<SystemTime>,
 ) -> Result<(O::Output, AnswerInfo), Error> {
     let masks = operation.masks();
     let request_id = response
@@ -140,7 +140,10 @@ fn read<O: Operation>(
     };
     let refused = |fault: Fault| {
         let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
-        Error::service(O::NAME, info.clone(), code, message, &masks)
+        let mut info = info.clone();
+        info.request_id =
+            info.request_id.or_else(|| fault.request_id.as_deref().map(|id| masks.clean(id)));
+        Error::service(O::NAME, info, code, message, &masks)
     };
     if response.body().len() > LARGEST_BODY {
         return Err(Error::response(O::NAME, info, "the answer is larger than 256 KiB"));

@@ -176,9 +176,65 @@ impl Operation for GetCredentialsForIdentity<'_> {
     }
 
     fn masks(&self) -> Masks<'_> {
-        let tokens = self.logins.iter().map(|(_, token)| token.expose());
-        Masks { secrets: tokens.chain([self.identity_id.as_str()]).collect(), public: None }
+        masks(self.logins, self.identity_id)
     }
+}
+
+/// <https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetOpenIdToken.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GetOpenIdToken<'a> {
+    #[serde(serialize_with = "id")]
+    pub(crate) identity_id: &'a Id,
+    #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
+    pub(crate) logins: &'a Tokens,
+}
+
+pub(crate) struct OpenIdToken {
+    pub(crate) identity_id: Option<Id>,
+    pub(crate) token: Secret,
+}
+
+impl Operation for GetOpenIdToken<'_> {
+    type Output = OpenIdToken;
+
+    const NAME: &'static str = "GetOpenIdToken";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_json::headers("AWSCognitoIdentityService.GetOpenIdToken")
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        aws_json::encode(self)
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<OpenIdToken, Malformed> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            identity_id: Option<String>,
+            token: Option<SecretText>,
+        }
+        let answer: Answer = aws_json::decode(response)?;
+        let token = answer.token.map(|text| text.0).filter(|token| !token.expose().is_empty());
+        Ok(OpenIdToken {
+            identity_id: answer.identity_id.as_deref().map(identity_id).transpose()?,
+            token: token.ok_or_else(|| lacks("Token"))?,
+        })
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_json::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        masks(self.logins, self.identity_id)
+    }
+}
+
+fn masks<'a>(logins: &'a Tokens, identity: &'a Id) -> Masks<'a> {
+    let tokens = logins.iter().map(|(_, token)| token.expose());
+    Masks { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
 }
 
 fn lacks(field: &str) -> Malformed {
@@ -334,6 +390,32 @@ mod tests {
         assert_eq!(issued.session_token.expose(), "EXAMPLE+TOKEN=");
         assert_eq!(issued.expiration, SystemTime::UNIX_EPOCH + Duration::from_secs(1_442_877_512));
         assert!(!format!("{issued:?}").contains("EXAMPLEKEY"));
+    }
+
+    #[test]
+    fn get_open_id_token_is_written_and_read_as_documented() {
+        let identity = Id::parse(IDENTITY).unwrap();
+        let none = Tokens::default();
+        let mut operation = GetOpenIdToken { identity_id: &identity, logins: &none };
+        assert_eq!(json(&operation), serde_json::json!({ "IdentityId": IDENTITY }));
+        let logins = tokens(&[("graph.facebook.com", "token")]);
+        operation.logins = &logins;
+        let written = serde_json::json!({
+            "IdentityId": IDENTITY, "Logins": { "graph.facebook.com": "token" }
+        });
+        assert_eq!(json(&operation), written);
+        assert!(operation.headers()[1].1.ends_with(".GetOpenIdToken"));
+
+        let read = |body: &str| operation.decode(&HttpResponse::new(200, body));
+        let answer = read(&format!(r#"{{"IdentityId":"{IDENTITY}","Token":"jwt"}}"#)).unwrap();
+        assert_eq!(answer.identity_id.as_ref().map(Id::as_str), Some(IDENTITY));
+        assert_eq!(answer.token.expose(), "jwt");
+        for body in ["{}", r#"{"Token":""}"#, r#"{"Token":null}"#] {
+            assert_eq!(
+                read(body).err().map(|fault| fault.0).as_deref(),
+                Some("the answer lacks Token")
+            );
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ struct Partition {
 }
 
 /// The commercial partition, to which every region belongs that no other claims.
-const AWS: Partition = partition("", "amazonaws.com", "api.aws");
+static AWS: Partition = partition("", "amazonaws.com", "api.aws");
 
-const OTHERS: [Partition; 7] = [
+static OTHERS: [Partition; 7] = [
     partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     partition("us-gov-", "amazonaws.com", "api.aws"),
     partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
@@ -44,16 +44,39 @@ pub(crate) fn is_region(region: &str) -> bool {
 /// Two quirks of AWS's rules: in the `aws` partition the ordinary host serves both address
 /// families, and FIPS with dual-stack maps to the ordinary FIPS host in four regions.
 pub(crate) fn cognito_identity(region: &str, fips: bool, dual_stack: bool) -> String {
-    let claimed = OTHERS.iter().find(|partition| region.starts_with(partition.prefix));
-    let partition = claimed.unwrap_or(&AWS);
+    let partition = partition_of(region);
     let ordinary = match (fips, dual_stack) {
         (_, false) => true,
-        (false, true) => claimed.is_none(),
+        (false, true) => partition.prefix.is_empty(),
         (true, true) => matches!(region, "us-east-1" | "us-east-2" | "us-west-1" | "us-west-2"),
     };
     let suffix = if ordinary { partition.suffix } else { partition.dual_stack_suffix };
     let service = if fips { "cognito-identity-fips" } else { "cognito-identity" };
     format!("https://{service}.{region}.{suffix}/")
+}
+
+/// STS's regional URL. One quirk of AWS's rules: in GovCloud the ordinary host is the FIPS host.
+pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
+    let partition = partition_of(region);
+    let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
+    let ordinary = !fips || (partition.prefix == "us-gov-" && !dual_stack);
+    let service = if ordinary { "sts" } else { "sts-fips" };
+    format!("https://{service}.{region}.{suffix}/")
+}
+
+/// The name under which a token of Cognito itself, for a developer-authenticated identity, is sent
+/// as a login: the token's issuer, which is also the principal that roles trust.
+pub(crate) fn cognito_login(region: &str) -> &'static str {
+    match partition_of(region).prefix {
+        "cn-" => "cognito-identity.cn-north-1.amazonaws.com.cn",
+        "us-gov-" if region == "us-gov-east-1" => "cognito-identity.us-gov-east-1.amazonaws.com",
+        "us-gov-" => "cognito-identity-us-gov.amazonaws.com",
+        _ => "cognito-identity.amazonaws.com",
+    }
+}
+
+fn partition_of(region: &str) -> &'static Partition {
+    OTHERS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&AWS)
 }
 
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
@@ -68,6 +91,10 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if url.contains(['?', '#']) {
         return Err("has a query or a fragment, which an endpoint cannot have".to_owned());
+    }
+    let in_path = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&b);
+    if !path.bytes().all(in_path) {
+        return Err("has a path with a character that no URL has".to_owned());
     }
     if authority.contains('@') {
         return Err("has a user name or password, which the service does not take".to_owned());
@@ -106,16 +133,26 @@ fn host(authority: &str) -> Result<&str, String> {
             None => (authority, None),
         },
     };
-    let label = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if host.is_empty() || !(authority.starts_with('[') || host.bytes().all(label)) {
+    if !authority.starts_with('[') && !host.trim_end_matches('.').split('.').all(is_label) {
         return Err("has no valid host name".to_owned());
     }
+    let is_port = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
     match port {
-        Some(port) if !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() => {
-            Err("has a port that is not a number from 0 to 65535".to_owned())
+        Some(port) if !is_port(port) => {
+            Err("has a port that is not a number from 1 to 65535".to_owned())
         }
         _ => Ok(host),
     }
+}
+
+/// Names on a private network may have a `_`; otherwise as the registries take them.
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -154,6 +191,29 @@ mod tests {
         for (region, fips, dual_stack, host) in rows {
             assert_eq!(cognito_identity(region, fips, dual_stack), format!("https://{host}/"));
         }
+        let rows = [
+            ("us-east-1", false, false, "sts.us-east-1.amazonaws.com"),
+            ("us-east-1", false, true, "sts.us-east-1.api.aws"),
+            ("us-east-1", true, false, "sts-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", true, true, "sts-fips.us-east-1.api.aws"),
+            ("cn-north-1", false, false, "sts.cn-north-1.amazonaws.com.cn"),
+            ("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "sts-fips.us-gov-west-1.api.aws"),
+            ("us-gov-east-1", false, true, "sts.us-gov-east-1.api.aws"),
+            ("eusc-de-east-1", true, false, "sts-fips.eusc-de-east-1.amazonaws.eu"),
+            ("us-iso-west-1", false, false, "sts.us-iso-west-1.c2s.ic.gov"),
+            ("us-isob-east-1", false, true, "sts.us-isob-east-1.api.aws.scloud"),
+            ("eu-isoe-west-1", true, false, "sts-fips.eu-isoe-west-1.cloud.adc-e.uk"),
+            ("us-isof-east-1", false, false, "sts.us-isof-east-1.csp.hci.ic.gov"),
+            ("xx-new-9", false, false, "sts.xx-new-9.amazonaws.com"),
+        ];
+        for (region, fips, dual_stack, host) in rows {
+            assert_eq!(sts(region, fips, dual_stack), format!("https://{host}/"));
+        }
+        assert_eq!(cognito_login("eu-west-1"), "cognito-identity.amazonaws.com");
+        assert_eq!(cognito_login("us-gov-west-1"), "cognito-identity-us-gov.amazonaws.com");
+        assert_eq!(cognito_login("us-gov-east-1"), "cognito-identity.us-gov-east-1.amazonaws.com");
+        assert_eq!(cognito_login("cn-north-1"), "cognito-identity.cn-north-1.amazonaws.com.cn");
     }
 
     #[test]
@@ -206,9 +266,13 @@ mod tests {
             "https://example.com:+1",
             "https://exa%6dple.com",
             "https://example.com\r\nx",
+            "http://localhost:1/<x>",
+            "https://a..b",
+            "https://.",
+            "https://-a",
+            "https://a:0",
         ];
         for url in malformed {
-            // An empty port is what an unset shell variable leaves behind.
             let fault = custom(url, true).unwrap_err();
             assert!(!fault.contains("a:b"), "{url}: {fault}");
         }

@@ -359,7 +359,14 @@ fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Repeat) {
         "InternalErrorException" | "ExternalServiceException" | "IDPCommunicationError" => {
             (ErrorKind::Unavailable, Repeat::AfterFault)
         }
-        "NotAuthorizedException" => (ErrorKind::NotAuthorized, Repeat::Never),
+        "NotAuthorizedException"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "InvalidIdentityToken"
+        | "InvalidIdentityTokenException"
+        | "IDPRejectedClaim" => (ErrorKind::NotAuthorized, Repeat::Never),
         "ResourceNotFoundException" => (ErrorKind::NotFound, Repeat::Never),
         "InvalidParameterException"
         | "InvalidIdentityPoolConfigurationException"
@@ -393,6 +400,8 @@ pub(crate) enum Cause {
     NoProviders,
     NoRole,
     LoginConflict,
+    OpenIdTokenRejected,
+    RoleRefused,
     Other,
 }
 
@@ -431,6 +440,11 @@ impl Cause {
             }
             "InvalidIdentityPoolConfigurationException" => Self::NoRole,
             "ResourceConflictException" => Self::LoginConflict,
+            "ExpiredTokenException"
+            | "ExpiredToken"
+            | "InvalidIdentityToken"
+            | "InvalidIdentityTokenException" => Self::OpenIdTokenRejected,
+            "AccessDenied" | "AccessDeniedException" | "IDPRejectedClaim" => Self::RoleRefused,
             _ => Self::Other,
         }
     }
@@ -467,6 +481,12 @@ impl Cause {
             Self::LoginConflict => {
                 "a login belongs to another identity, or two logins are of one provider"
             }
+            Self::OpenIdTokenRejected => {
+                "STS does not accept the token of the identity: check that the role's account trusts the identity provider, and the device's time if the token is the program's own"
+            }
+            Self::RoleRefused => {
+                "check role_arn, and that the role's trust policy names the identity pool and this kind of user"
+            }
             Self::Other => return None,
         })
     }
@@ -500,6 +520,13 @@ mod tests {
             ("NotAuthorizedException", 400, K::NotAuthorized, Never),
             ("ResourceNotFoundException", 404, K::NotFound, Never),
             ("InvalidParameterException", 400, K::Refused, Never),
+            ("ExpiredTokenException", 400, K::NotAuthorized, Never),
+            ("InvalidIdentityToken", 400, K::NotAuthorized, Never),
+            ("IDPRejectedClaim", 403, K::NotAuthorized, Never),
+            ("AccessDenied", 403, K::NotAuthorized, Never),
+            ("MalformedPolicyDocument", 400, K::Refused, Never),
+            ("PackedPolicyTooLarge", 400, K::Refused, Never),
+            ("RegionDisabledException", 403, K::Refused, Never),
             ("SomethingNew", 418, K::Refused, Never),
             ("", 403, K::Response, Never),
             ("", 302, K::Response, Never),
@@ -549,6 +576,10 @@ mod tests {
             (MISSING, "", Cause::Other),
             ("InvalidIdentityPoolConfigurationException", "", Cause::NoRole),
             ("ResourceConflictException", "", Cause::LoginConflict),
+            ("ExpiredTokenException", "", Cause::OpenIdTokenRejected),
+            ("InvalidIdentityToken", "", Cause::OpenIdTokenRejected),
+            ("AccessDenied", "Not authorized", Cause::RoleRefused),
+            ("IDPRejectedClaim", "", Cause::RoleRefused),
             ("Other", "Access to Identity '' is forbidden.", Cause::Other),
         ];
         for (code, message, cause) in rows {

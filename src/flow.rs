@@ -2,16 +2,22 @@
 //! the service refuses.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::client::{Answer, Client};
-use crate::cognito::{GetCredentialsForIdentity, GetId, Id, IssuedCredentials};
+use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
 use crate::credentials::Credentials;
-use crate::error::{Cause, Error};
+use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
+use crate::error::{AnswerInfo, Cause, Error};
+use crate::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::lease::Lease;
 use crate::logins::{Logins, Tokens};
 use crate::protocol::Operation;
 use crate::retry::Budget;
+use crate::secret::Secret;
+use crate::sts::{AssumeRoleWithWebIdentity, AssumedRole, RoleRequest};
 
 /// No lifetime is believed to be longer: it is the most that a role may grant.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -19,11 +25,27 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The part of the settings that does not change.
 pub(crate) struct Flow {
     pub(crate) client: Client,
-    pub(crate) url: String,
+    pub(crate) cognito_url: String,
+    /// The region that identities must be of; `None` for emulators, which do not keep to that.
+    pub(crate) region: Option<String>,
     pub(crate) pool: Option<Id>,
     pub(crate) account_id: Option<String>,
-    pub(crate) custom_role_arn: Option<String>,
+    pub(crate) exchange: Exchange,
+    pub(crate) developer: Option<Developer>,
+    pub(crate) store: Option<IdentityStore>,
     pub(crate) allow_new_guest: bool,
+}
+
+/// How an identity becomes credentials.
+pub(crate) enum Exchange {
+    Enhanced { custom_role_arn: Option<String> },
+    Classic { sts_url: String, role: RoleRequest },
+}
+
+/// The maker's backend, and the name under which its tokens are logins.
+pub(crate) struct Developer {
+    pub(crate) provider: Arc<dyn DeveloperIdentityProvider>,
+    pub(crate) login: &'static str,
 }
 
 /// Who a refresh is for.
@@ -33,28 +55,79 @@ pub(crate) struct Subject {
     pub(crate) identity: Option<Identity>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) id: Id,
-    pub(crate) origin: IdentityOrigin,
-}
+/// What outlives a refresh. It notes nothing any more once the settings have changed.
+pub(crate) trait Memory {
+    /// Notes which identity is known from now on. False if that is out of date.
+    fn note(&self, identity: Option<&Identity>) -> bool;
 
-/// Where an identity ID came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum IdentityOrigin {
-    /// The program set it. It is never given up because of a failure.
-    Given,
-    /// `GetId` returned it.
-    Minted,
-    /// The service answered with this one instead of the one that it was asked for, as it does
-    /// when a login ties two identities together.
-    Merged,
+    /// The identity that is known now, whoever noted it.
+    fn known(&self) -> Option<Identity>;
+
+    /// Tells the program of a change.
+    fn tell(&self, change: IdentityChange);
 }
 
 pub(crate) struct Refreshed {
     pub(crate) credentials: Credentials,
+    pub(crate) data: ResponseData,
     pub(crate) lease: Lease,
+}
+
+/// The fields of the last answer other than the credentials. Those that only the classic flow has
+/// are `None` in the enhanced flow.
+///
+/// `Debug` masks the identity ID.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseData {
+    /// The identity that the service issued the credentials to.
+    #[doc(alias = "IdentityId")]
+    pub identity_id: String,
+    /// The ARN of the assumed role, with the session's name.
+    #[doc(alias = "AssumedRoleUser")]
+    pub assumed_role_arn: Option<String>,
+    /// The ID of the assumed role, with the session's name.
+    #[doc(alias = "AssumedRoleUser")]
+    pub assumed_role_id: Option<String>,
+    /// Whom the identity provider knows the user as.
+    #[doc(alias = "SubjectFromWebIdentityToken")]
+    pub subject_from_web_identity_token: Option<String>,
+    /// Whom the token was made for: with Cognito, the identity pool.
+    #[doc(alias = "Audience")]
+    pub audience: Option<String>,
+    /// Who issued the token.
+    #[doc(alias = "Provider")]
+    pub provider: Option<String>,
+    /// How much of the room for session policies is used, in percent.
+    #[doc(alias = "PackedPolicySize")]
+    pub packed_policy_size: Option<u32>,
+    /// The source identity that the token names.
+    #[doc(alias = "SourceIdentity")]
+    pub source_identity: Option<String>,
+}
+
+impl std::fmt::Debug for ResponseData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseData")
+            .field("identity_id", &"[redacted]")
+            .field("assumed_role_arn", &self.assumed_role_arn)
+            .field("packed_policy_size", &self.packed_policy_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One refresh under way.
+struct Run<'a> {
+    budget: &'a Budget,
+    memory: &'a dyn Memory,
+    subject: &'a Subject,
+    tokens: Tokens,
+    developer: Option<DeveloperIdentity>,
+    identity: Option<Identity>,
+    /// Whether `GetId` returned the identity in this refresh.
+    minted: bool,
+    /// The identity that was refused.
+    refused: Option<Identity>,
 }
 
 /// What may help against an error.
@@ -65,143 +138,333 @@ enum Remedy {
         forget: bool,
         ask_sources: bool,
     },
-    /// Ask the token sources again.
+    /// Ask the token sources, or the maker's backend, again.
     NewTokens,
+    /// Fetch another OpenID token.
+    NewOpenIdToken,
 }
 
 impl Flow {
-    /// Fetches credentials for `subject`. Every change of the identity goes to `remember` as soon
-    /// as it is known, so that it outlives a later failure.
+    /// Fetches credentials for `subject`.
     pub(crate) fn refresh(
         &self,
         subject: &Subject,
         budget: &Budget,
-        remember: &dyn Fn(Option<Identity>),
+        memory: &dyn Memory,
     ) -> Result<Refreshed, Error> {
-        let mut tokens = subject.logins.tokens()?;
-        let mut known = subject.identity.clone();
-        let mut minted = false;
-        let error = match self.attempt(&tokens, &mut known, &mut minted, budget, remember) {
+        let mut run = Run {
+            budget,
+            memory,
+            subject,
+            tokens: Tokens::default(),
+            developer: None,
+            identity: subject.identity.clone(),
+            minted: false,
+            refused: None,
+        };
+        self.ask_sources(&mut run)?;
+        let error = match self.attempt(&mut run) {
             Err(error) if budget.recover => error,
             done => return done,
         };
-        match self.remedy(&error, &tokens, known.as_ref(), minted) {
+        match self.remedy(&error, &run) {
             Remedy::None => return Err(error),
-            Remedy::NewIdentity { forget, ask_sources } => {
-                log::info!("the service refused the identity; asking for another: {error}");
-                if forget {
-                    remember(None);
-                }
-                known = None;
-                if ask_sources {
-                    tokens = subject.logins.tokens()?;
-                }
-            }
+            Remedy::NewOpenIdToken => {}
             Remedy::NewTokens => {
-                let fresh = subject.logins.tokens()?;
-                if fresh == tokens {
+                let before = (run.tokens.clone(), run.developer.clone());
+                self.ask_sources(&mut run)?;
+                if before == (run.tokens.clone(), run.developer.clone()) {
                     return Err(error);
                 }
-                tokens = fresh;
+            }
+            Remedy::NewIdentity { forget, ask_sources } => {
+                log::info!("the service refused the identity; asking for another: {error}");
+                run.refused = run.identity.take();
+                if forget && run.memory.note(None) {
+                    self.store.iter().for_each(IdentityStore::remove);
+                }
+                if ask_sources {
+                    self.ask_sources(&mut run)?;
+                }
+                self.get_id(&mut run).inspect_err(|_| {
+                    let old = run.refused.as_ref().map(|identity| &identity.id);
+                    if forget && run.memory.known().is_none() {
+                        memory.tell(IdentityChange::new(old, None, IdentityChangeReason::Cleared));
+                    }
+                })?;
             }
         }
-        self.attempt(&tokens, &mut known, &mut minted, budget, remember)
+        self.attempt(&mut run)
     }
 
-    fn attempt(
-        &self,
-        tokens: &Tokens,
-        known: &mut Option<Identity>,
-        minted: &mut bool,
-        budget: &Budget,
-        remember: &dyn Fn(Option<Identity>),
-    ) -> Result<Refreshed, Error> {
-        let identity = if let Some(identity) = known {
-            identity
-        } else {
-            let id = self.get_id(tokens, budget)?;
-            let identity = known.insert(Identity { id, origin: IdentityOrigin::Minted });
-            *minted = true;
-            remember(Some(identity.clone()));
-            identity
+    /// The identity that was stored for these logins, if it may be used.
+    pub(crate) fn stored(&self, logins: &Logins) -> Option<Identity> {
+        let store = self.store.as_ref().filter(|_| self.developer.is_none())?;
+        let id = store.load(logins.providers()).filter(|id| self.is_of_region(id))?;
+        Some(Identity::new(id, IdentityOrigin::Stored))
+    }
+
+    /// The login tokens of now: from their sources, or from the maker's backend.
+    fn ask_sources(&self, run: &mut Run<'_>) -> Result<(), Error> {
+        let Some(developer) = &self.developer else {
+            run.tokens = run.subject.logins.tokens()?;
+            return Ok(());
         };
+        if run.subject.logins.providers().next().is_some() {
+            return Err(Error::config("login: cannot go with developer_identity"));
+        }
+        let answer = developer.provider.identity().map_err(|source| {
+            Error::login("the developer identity provider failed".to_owned(), Some(source))
+        })?;
+        let id = Id::parse(answer.identity_id()).map_err(|fault| {
+            let what = "the developer identity provider returned an identity ID that";
+            Error::login(format!("{what} {fault}"), None)
+        })?;
+        run.tokens = Tokens::one(developer.login, answer.token().clone())?;
+        let identity = Identity::new(id, IdentityOrigin::Developer);
+        self.adopt(run, identity, IdentityChangeReason::Given);
+        run.developer = Some(answer);
+        Ok(())
+    }
+
+    fn attempt(&self, run: &mut Run<'_>) -> Result<Refreshed, Error> {
+        if run.identity.is_none() {
+            if let Some(stored) = self.stored(&run.subject.logins) {
+                run.memory.note(Some(&stored));
+                run.identity = Some(stored);
+            } else {
+                self.get_id(run)?;
+            }
+        }
+        match &self.exchange {
+            Exchange::Enhanced { custom_role_arn } => {
+                self.enhanced(run, custom_role_arn.as_deref())
+            }
+            Exchange::Classic { sts_url, role } => self.classic(run, sts_url, role),
+        }
+    }
+
+    fn enhanced(
+        &self,
+        run: &mut Run<'_>,
+        custom_role_arn: Option<&str>,
+    ) -> Result<Refreshed, Error> {
+        let identity = known(run)?;
         let operation = GetCredentialsForIdentity {
             identity_id: &identity.id,
-            logins: tokens,
-            custom_role_arn: self.custom_role_arn.as_deref(),
+            logins: &run.tokens,
+            custom_role_arn,
         };
-        let answer = self.client.call(&self.url, &operation, budget)?;
-        if let Some(id) = answer.output.identity_id.as_ref().filter(|id| **id != identity.id) {
-            log::info!("the service merged the identity into another one");
-            *identity = Identity { id: id.clone(), origin: IdentityOrigin::Merged };
-            remember(Some(identity.clone()));
-        }
-        let lease = lease(&answer)?;
-        let id = identity.id.as_str().to_owned();
-        let IssuedCredentials { access_key_id, secret_key, session_token, expiration, .. } =
-            answer.output;
-        let credentials =
-            Credentials::of_identity(id, access_key_id, secret_key, session_token, expiration);
-        Ok(Refreshed { credentials, lease })
+        let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+        let answered = answer.output.identity_id.clone();
+        let answered = answered
+            .map(|id| self.checked(GetCredentialsForIdentity::NAME, &answer.info, id))
+            .transpose()?;
+        let identity_id = self.confirm(run, answered)?;
+        let lease = lease(GetCredentialsForIdentity::NAME, &answer, answer.output.expiration)?;
+        let issued = answer.output;
+        Ok(Refreshed {
+            credentials: Credentials::of_identity(
+                identity_id.clone(),
+                issued.access_key_id,
+                issued.secret_key,
+                issued.session_token,
+                issued.expiration,
+            ),
+            data: ResponseData { identity_id, ..ResponseData::default() },
+            lease,
+        })
     }
 
-    fn get_id(&self, tokens: &Tokens, budget: &Budget) -> Result<Id, Error> {
+    fn classic(
+        &self,
+        run: &mut Run<'_>,
+        sts_url: &str,
+        role: &RoleRequest,
+    ) -> Result<Refreshed, Error> {
+        let identity = known(run)?;
+        let (token, identity_id) = if let Some(developer) = &run.developer {
+            let token = developer.token().clone();
+            (token, self.confirm(run, None)?)
+        } else {
+            let operation = GetOpenIdToken { identity_id: &identity.id, logins: &run.tokens };
+            let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+            let answered = answer.output.identity_id;
+            let answered = answered
+                .map(|id| self.checked(GetOpenIdToken::NAME, &answer.info, id))
+                .transpose()?;
+            (answer.output.token, self.confirm(run, answered)?)
+        };
+        let answer = self.assume_role(run.budget, sts_url, role, &token)?;
+        let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
+        let issued = answer.output;
+        Ok(Refreshed {
+            credentials: Credentials::of_identity(
+                identity_id.clone(),
+                issued.access_key_id,
+                issued.secret_access_key,
+                issued.session_token,
+                issued.expiration,
+            ),
+            data: ResponseData {
+                identity_id,
+                assumed_role_arn: issued.assumed_role_arn,
+                assumed_role_id: issued.assumed_role_id,
+                subject_from_web_identity_token: issued.subject_from_web_identity_token,
+                audience: issued.audience,
+                provider: issued.provider,
+                packed_policy_size: issued.packed_policy_size,
+                source_identity: issued.source_identity,
+            },
+            lease,
+        })
+    }
+
+    fn assume_role(
+        &self,
+        budget: &Budget,
+        sts_url: &str,
+        role: &RoleRequest,
+        web_identity_token: &Secret,
+    ) -> Result<Answer<AssumedRole>, Error> {
+        let operation = AssumeRoleWithWebIdentity { role, web_identity_token };
+        self.client.call(sts_url, &operation, budget)
+    }
+
+    fn get_id(&self, run: &mut Run<'_>) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
                 "no identity ID is known, and without identity_pool_id none can be asked for",
             ));
         };
-        if tokens.is_empty() && !self.allow_new_guest {
+        let guest = run.tokens.is_empty();
+        if guest && !self.allow_new_guest {
             return Err(Error::identity_unknown(
                 "no identity ID is known, and allow_new_guest(false) forbids asking for a new guest",
             ));
         }
         let account_id = self.account_id.as_deref();
-        let operation = GetId { identity_pool_id: pool, account_id, logins: tokens };
-        self.client.call(&self.url, &operation, budget).map(|answer| answer.output)
+        let operation = GetId { identity_pool_id: pool, account_id, logins: &run.tokens };
+        let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+        let id = self.checked(GetId::NAME, &answer.info, answer.output)?;
+        let reason = match run.refused {
+            Some(_) => IdentityChangeReason::Replaced,
+            None => IdentityChangeReason::Minted,
+        };
+        run.minted = true;
+        self.adopt(run, Identity::new(id, IdentityOrigin::Minted), reason);
+        if guest {
+            // At once: a device that crashes before it has credentials must not mint again and
+            // again.
+            self.keep(run);
+        }
+        Ok(())
+    }
+
+    /// The service has accepted the identity, perhaps as another one: it is the one from now on.
+    fn confirm(&self, run: &mut Run<'_>, answered: Option<Id>) -> Result<String, Error> {
+        let identity = known(run)?;
+        if let Some(id) = answered.filter(|id| *id != identity.id) {
+            log::info!("the service merged the identity into another one");
+            let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
+            self.adopt(run, merged, IdentityChangeReason::Merged);
+        }
+        self.keep(run);
+        Ok(known(run)?.id.as_str().to_owned())
+    }
+
+    /// An ID that the service hands us is checked like one from the program.
+    fn checked(&self, operation: &'static str, info: &AnswerInfo, id: Id) -> Result<Id, Error> {
+        if self.is_of_region(&id) {
+            return Ok(id);
+        }
+        let what = "the answer's IdentityId is of another region than the identity pool";
+        Err(Error::response(operation, info.clone(), what))
+    }
+
+    fn is_of_region(&self, id: &Id) -> bool {
+        self.region.as_deref().is_none_or(|region| id.region() == region)
+    }
+
+    /// Makes an identity the known one, and tells of it if it is another than before.
+    fn adopt(&self, run: &mut Run<'_>, identity: Identity, reason: IdentityChangeReason) {
+        let before = run.refused.take().or_else(|| run.identity.take());
+        let current = run.memory.note(Some(&identity));
+        let old = before.as_ref().map(|identity| &identity.id);
+        if current && old != Some(&identity.id) {
+            run.memory.tell(IdentityChange::new(old, Some(&identity.id), reason));
+        }
+        run.identity = Some(identity);
+    }
+
+    /// Stores the identity, unless the settings have changed meanwhile.
+    fn keep(&self, run: &Run<'_>) {
+        let (Some(store), Some(identity)) = (&self.store, &run.identity) else { return };
+        if !run.memory.note(Some(identity)) {
+            return;
+        }
+        let written = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
+        // Cleared while it was being written: it must not come back.
+        if written && run.memory.known().is_none() {
+            store.remove();
+        }
     }
 
     /// At most one remedy is tried in a refresh. What is not known to help is left alone: a wrong
     /// guess would cost the device its identity.
-    fn remedy(
-        &self,
-        error: &Error,
-        tokens: &Tokens,
-        known: Option<&Identity>,
-        minted: bool,
-    ) -> Remedy {
-        let guest = tokens.is_empty();
-        let replaceable = self.pool.is_some()
-            && known.is_some_and(|identity| identity.origin != IdentityOrigin::Given);
+    fn remedy(&self, error: &Error, run: &Run<'_>) -> Remedy {
+        use Cause::{
+            IdentityForbidden, IdentityNotFound, LoginsMismatch, OpenIdTokenRejected, TokenExpired,
+            TokenInvalid,
+        };
+        let guest = run.tokens.is_empty();
+        let replaceable =
+            self.pool.is_some() && run.identity.as_ref().is_some_and(|identity| !identity.given);
+        let developer = run.developer.is_some();
         match error.cause() {
-            Cause::IdentityForbidden | Cause::IdentityNotFound if replaceable && guest => {
+            IdentityForbidden | IdentityNotFound | TokenExpired | TokenInvalid
+            | OpenIdTokenRejected
+                if developer =>
+            {
+                Remedy::NewTokens
+            }
+            IdentityForbidden | IdentityNotFound if replaceable && guest => {
                 if self.allow_new_guest {
                     Remedy::NewIdentity { forget: true, ask_sources: false }
                 } else {
                     Remedy::None
                 }
             }
-            Cause::IdentityForbidden | Cause::IdentityNotFound if replaceable => {
+            IdentityForbidden | IdentityNotFound if replaceable => {
                 Remedy::NewIdentity { forget: false, ask_sources: true }
             }
-            Cause::LoginsMismatch if replaceable && !guest && !minted => {
+            LoginsMismatch if replaceable && !guest && !run.minted => {
                 Remedy::NewIdentity { forget: true, ask_sources: false }
             }
-            Cause::TokenExpired | Cause::TokenInvalid if !guest => Remedy::NewTokens,
+            TokenExpired | TokenInvalid if !guest => Remedy::NewTokens,
+            OpenIdTokenRejected => Remedy::NewOpenIdToken,
             _ => Remedy::None,
         }
     }
 }
 
+fn known(run: &Run<'_>) -> Result<Identity, Error> {
+    run.identity.clone().ok_or_else(|| Error::identity_unknown("no identity ID is known"))
+}
+
 /// The life of the credentials on the service's own clock, counted from before they were asked for.
-fn lease(answer: &Answer<IssuedCredentials>) -> Result<Lease, Error> {
-    match answer.output.expiration.duration_since(answer.date) {
+fn lease<T>(
+    operation: &'static str,
+    answer: &Answer<T>,
+    expiration: SystemTime,
+) -> Result<Lease, Error> {
+    match expiration.duration_since(answer.date) {
         Ok(lifetime) if !lifetime.is_zero() => {
             let Answer { sent, .. } = answer;
             Ok(Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFETIME)))
         }
         _ => Err(Error::response(
-            GetCredentialsForIdentity::NAME,
+            operation,
             answer.info.clone(),
             "the credentials had already expired when they were issued",
         )),

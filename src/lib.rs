@@ -112,6 +112,7 @@ mod provider;
 
 mod cell;
 mod flow;
+mod identity;
 mod lease;
 
 mod client;
@@ -120,13 +121,16 @@ mod cognito;
 mod endpoint;
 mod protocol;
 mod retry;
+mod sts;
 
 mod clock;
 mod credentials;
+mod developer;
 mod error;
 mod logins;
 mod redact;
 mod secret;
+mod storage;
 pub mod transport;
 
 #[cfg(feature = "testing")]
@@ -135,10 +139,13 @@ pub mod testing;
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
+pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, Error, ErrorKind};
-pub use flow::IdentityOrigin;
-pub use logins::{Logins, TokenSource};
-pub use provider::{CognitoIdentityCredentials, ResponseData, Status};
+pub use flow::ResponseData;
+pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
+pub use logins::{FileToken, Logins, TokenSource};
+pub use provider::{CognitoIdentityCredentials, Status};
+pub use storage::{FileStorage, MemoryStorage, Storage};
 
 /// The examples of the README are compiled and run as tests.
 #[cfg(all(doctest, feature = "ureq", feature = "testing"))]

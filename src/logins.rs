@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use crate::error::{BoxError, Error};
 use crate::secret::Secret;
@@ -33,6 +38,37 @@ where
 {
     fn token(&self) -> Result<String, BoxError> {
         self()
+    }
+}
+
+/// A [`TokenSource`] that reads a file at every refresh, as something else renews it there.
+///
+/// White space around the token is dropped. Reading blocks for as long as the disk does.
+#[derive(Clone, Debug)]
+pub struct FileToken {
+    path: PathBuf,
+}
+
+impl FileToken {
+    /// The token in this file, which need not exist yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl TokenSource for FileToken {
+    fn token(&self) -> Result<String, BoxError> {
+        let explain = |error: io::Error| {
+            let path = self.path.display();
+            io::Error::new(error.kind(), format!("{path}: {error}"))
+        };
+        // A character has at most four bytes; what is longer cannot be a token.
+        let longest = LONGEST_TOKEN as u64 * 4;
+        let mut text = Zeroizing::new(String::new());
+        let file = File::open(&self.path).map_err(explain)?;
+        file.take(longest).read_to_string(&mut text).map_err(explain)?;
+        Ok(text.trim().to_owned())
     }
 }
 
@@ -189,6 +225,17 @@ impl<P: Into<String>, T: Into<String>> FromIterator<(P, T)> for Logins {
 pub(crate) struct Tokens(BTreeMap<String, Secret>);
 
 impl Tokens {
+    /// The token of the maker's backend, as the only login.
+    pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
+        match token_fault(token.expose()) {
+            None => Ok(Self(BTreeMap::from([(provider.to_owned(), token)]))),
+            Some(fault) => {
+                let what = "the developer identity provider returned a token that";
+                Err(Error::login(format!("{what} {fault}"), None))
+            }
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -248,6 +295,21 @@ mod tests {
         logins.insert_source("p".into(), || Ok(String::new()));
         let error = logins.tokens().unwrap_err();
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
+    }
+
+    #[test]
+    fn a_token_file_is_read_afresh_and_its_failure_names_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = FileToken::new(file.path());
+        for token in ["one", " two\r\n"] {
+            std::fs::write(file.path(), token).unwrap();
+            assert_eq!(source.token().unwrap(), token.trim());
+        }
+        let mut logins = Logins::new();
+        logins.insert_source("p".into(), FileToken::new("/no/such/token"));
+        let error = logins.tokens().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Login);
+        assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cell::{Cell, Limits, Loaded, Task};
+use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
 use crate::clock::Clock;
 use crate::cognito::Id;
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::flow::{Flow, Identity, IdentityOrigin, Subject};
+use crate::flow::{Flow, Memory, ResponseData, Subject};
+use crate::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::logins::Logins;
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
@@ -45,33 +48,17 @@ pub struct CognitoIdentityCredentials(Arc<Inner>);
 struct Inner {
     cell: Cell<Credentials, Settings>,
     flow: Flow,
-    region: String,
-    /// Identity IDs must be of the provider's region; emulators do not keep to that.
-    checks_region: bool,
+    on_identity_change: Option<Arc<ChangeListener>>,
 }
+
+/// What is told of changes of the identity.
+pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
 
 /// What callers may change while the provider lives, and what loads learn.
 #[derive(Clone)]
 struct Settings {
     subject: Subject,
     data: Option<ResponseData>,
-}
-
-/// The fields of the last answer other than the credentials.
-///
-/// `Debug` masks the identity ID.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ResponseData {
-    /// The identity that the service issued the credentials to.
-    #[doc(alias = "IdentityId")]
-    pub identity_id: String,
-}
-
-impl fmt::Debug for ResponseData {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseData").field("identity_id", &"[redacted]").finish()
-    }
 }
 
 /// What a provider knows at one moment, without asking anybody.
@@ -111,14 +98,13 @@ impl fmt::Debug for Status {
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
         flow: Flow,
-        region: String,
-        checks_region: bool,
+        on_identity_change: Option<Arc<ChangeListener>>,
         subject: Subject,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         let cell = Cell::new(clock, limits, Settings { subject, data: None });
-        Self(Arc::new(Inner { cell, flow, region, checks_region }))
+        Self(Arc::new(Inner { cell, flow, on_identity_change }))
     }
 
     /// Credentials with at least `expiry_window` of life, from memory or from the service. (If the
@@ -301,12 +287,12 @@ impl CognitoIdentityCredentials {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
 
-    /// The identity ID, if one is known: given, or learned from the service. Never blocks.
+    /// The identity ID, if one is known: given, learned from the service, or stored. No network:
+    /// while none is known otherwise, it asks the storage, and blocks for as long as that takes.
     #[must_use]
     #[doc(alias = "identityId")]
     pub fn identity_id(&self) -> Option<String> {
-        let identity = self.0.cell.settings().subject.identity?;
-        Some(identity.id.as_str().to_owned())
+        Some(self.identity()?.id.as_str().to_owned())
     }
 
     /// Sets the identity ID that the next refresh goes by. Cached credentials stay as they are;
@@ -315,7 +301,8 @@ impl CognitoIdentityCredentials {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config) when the ID is malformed, or of another region (unless
-    /// `endpoint_url` is set: emulators mix regions); nothing is changed then.
+    /// `endpoint_url` is set: emulators mix regions), or when a developer identity provider names
+    /// the identity; nothing is changed then.
     ///
     /// # Example
     ///
@@ -334,20 +321,24 @@ impl CognitoIdentityCredentials {
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into())
             .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
-        if self.0.checks_region && id.region() != self.0.region {
+        if let Some(region) = self.0.flow.region.as_deref().filter(|region| *region != id.region())
+        {
             return Err(Error::config(format!(
-                "identity_id: it is of region {}, but the provider works in {}",
+                "identity_id: it is of region {}, but the provider works in {region}",
                 id.region(),
-                self.0.region
             )));
         }
-        let identity = Identity { id, origin: IdentityOrigin::Given };
-        self.0.cell.change(|settings| settings.subject.identity = Some(identity));
+        if self.0.flow.developer.is_some() {
+            return Err(Error::config("identity_id: cannot go with developer_identity"));
+        }
+        let identity = Identity::new(id, IdentityOrigin::Given);
+        self.change_identity(Some(&identity), IdentityChangeReason::Given);
         Ok(())
     }
 
-    /// Forgets the identity ID, also one that was given. The next refresh asks the service for one.
-    /// Cached credentials stay as they are. Never blocks.
+    /// Forgets the identity ID, also one that was given, and removes it from the storage. The next
+    /// refresh asks the service for one. Cached credentials stay as they are. No network; blocks for
+    /// as long as the storage does.
     ///
     /// # Example
     ///
@@ -366,7 +357,8 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
-        self.0.cell.change(|settings| settings.subject.identity = None);
+        self.change_identity(None, IdentityChangeReason::Cleared);
+        self.0.flow.store.iter().for_each(IdentityStore::remove);
     }
 
     /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
@@ -418,7 +410,8 @@ impl CognitoIdentityCredentials {
         self.0.cell.settings().data
     }
 
-    /// What the provider knows: identity, time left, last failure. Never blocks.
+    /// What the provider knows: identity, time left, last failure. No network; asks the storage as
+    /// [`identity_id`](Self::identity_id) does.
     ///
     /// # Example
     ///
@@ -439,8 +432,8 @@ impl CognitoIdentityCredentials {
     /// ```
     #[must_use]
     pub fn status(&self) -> Status {
+        let identity = self.identity();
         let view = self.0.cell.view();
-        let identity = view.settings.subject.identity;
         Status {
             identity_origin: identity.as_ref().map(|identity| identity.origin),
             identity_id: identity.map(|identity| identity.id.as_str().to_owned()),
@@ -482,15 +475,35 @@ impl CognitoIdentityCredentials {
     fn load(&self, task: &Task<Settings>) -> Result<Loaded<Credentials>, Error> {
         let cell = &self.0.cell;
         if task.budget.recover {
-            cell.amend(task.epoch, |settings| settings.data = None);
+            cell.annotate(task.epoch, |settings| settings.data = None);
         }
-        let remember = |identity| {
-            cell.amend(task.epoch, |settings| settings.subject.identity = identity);
-        };
-        let done = self.0.flow.refresh(&task.settings.subject, &task.budget, &remember)?;
-        let identity_id = done.credentials.identity_id().unwrap_or_default().to_owned();
-        cell.amend(task.epoch, |settings| settings.data = Some(ResponseData { identity_id }));
+        let memory = Remembered { inner: &self.0, epoch: task.epoch };
+        let done = self.0.flow.refresh(&task.settings.subject, &task.budget, &memory)?;
+        cell.annotate(task.epoch, |settings| settings.data = Some(done.data));
         Ok(Loaded { value: done.credentials, lease: done.lease })
+    }
+
+    /// The identity that is known, looked for in the storage if need be.
+    fn identity(&self) -> Option<Identity> {
+        let (epoch, settings) = self.0.cell.epoch();
+        if settings.subject.identity.is_some() {
+            return settings.subject.identity;
+        }
+        let stored = self.0.flow.stored(&settings.subject.logins)?;
+        let noted = self.0.cell.amend(epoch, |settings| {
+            settings.subject.identity.get_or_insert_with(|| stored.clone()).clone()
+        });
+        noted.or(Some(stored))
+    }
+
+    fn change_identity(&self, identity: Option<&Identity>, reason: IdentityChangeReason) {
+        let old = self.0.cell.change(|settings| {
+            std::mem::replace(&mut settings.subject.identity, identity.cloned())
+        });
+        let (old, new) = (old.as_ref().map(|old| &old.id), identity.map(|new| &new.id));
+        if old != new {
+            self.0.tell(&IdentityChange::new(old, new, reason));
+        }
     }
 
     /// The logins are replaced as a whole: the old ones may own a token source, whose destructor
@@ -505,11 +518,41 @@ impl CognitoIdentityCredentials {
     }
 }
 
+impl Inner {
+    fn tell(&self, change: &IdentityChange) {
+        if let Some(listener) = &self.on_identity_change {
+            listener(change);
+        }
+    }
+}
+
+/// What a refresh learns, for as long as the settings that it began with are in force.
+struct Remembered<'a> {
+    inner: &'a Inner,
+    epoch: Epoch,
+}
+
+impl Memory for Remembered<'_> {
+    fn note(&self, identity: Option<&Identity>) -> bool {
+        let noted = self.inner.cell.amend(self.epoch, |settings| {
+            settings.subject.identity = identity.cloned();
+        });
+        noted.is_some()
+    }
+
+    fn known(&self) -> Option<Identity> {
+        self.inner.cell.settings().subject.identity
+    }
+
+    fn tell(&self, change: IdentityChange) {
+        self.inner.tell(&change);
+    }
+}
+
 impl fmt::Debug for CognitoIdentityCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { subject, .. } = self.0.cell.settings();
         f.debug_struct("CognitoIdentityCredentials")
-            .field("region", &self.0.region)
             .field("identity_pool_id", &self.0.flow.pool.as_ref().map(Id::as_str))
             .field("identity", &subject.identity)
             .field("logins", &subject.logins)

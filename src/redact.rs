@@ -1,5 +1,7 @@
 //! Makes text from outside fit for error messages and logs.
 
+use zeroize::Zeroizing;
+
 /// The longest text that is let through, in characters.
 const LONGEST: usize = 256;
 
@@ -25,16 +27,22 @@ impl Masks<'_> {
     /// Strips control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a secret must not come through because a control character or the cut split it.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
-        for secret in &self.secrets {
-            if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
-                text = text.replace(secret, MASK);
+        let visible = |text: &str| text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
+        let mut text = visible(text);
+        // As the service may see them, and the longest first: one may be the beginning of another.
+        let mut secrets: Vec<_> =
+            self.secrets.iter().map(|secret| visible(secret).trim().to_owned()).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets.into_iter().map(Zeroizing::new) {
+            if secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), MASK);
             }
         }
+        let text = self.without_identity_ids(&text);
         let mut clean = String::with_capacity(text.len().min(LONGEST));
         let mut left = LONGEST;
         for word in words(&text) {
-            let word = if self.looks_secret(word) { MASK } else { word };
+            let word = if is_token(word) { MASK } else { word };
             for c in word.chars().take(left) {
                 clean.push(c);
                 left -= 1;
@@ -43,9 +51,20 @@ impl Masks<'_> {
         clean
     }
 
-    fn looks_secret(&self, word: &str) -> bool {
-        let id = word.trim_end_matches('.');
-        (is_identity_id(id) && self.public != Some(id)) || is_token(word)
+    /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
+    fn without_identity_ids(&self, text: &str) -> String {
+        let public = self.public.and_then(|id| id.split_once(':')).map_or("", |(_, guid)| guid);
+        let mut clean = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let (piece, length) = match rest.get(..GUID) {
+                Some(guid) if is_guid(guid) && guid != public => (MASK, GUID),
+                _ => (rest.get(..c.len_utf8()).unwrap_or_default(), c.len_utf8()),
+            };
+            clean.push_str(piece);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        clean
     }
 }
 
@@ -68,13 +87,16 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The form `REGION:GUID`.
-fn is_identity_id(word: &str) -> bool {
-    word.split_once(':').is_some_and(|(region, guid)| {
-        !region.is_empty()
-            && guid.len() == 36
-            && guid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-    })
+/// The length of a GUID.
+const GUID: usize = 36;
+
+/// The form `8-4-4-4-12`.
+fn is_guid(text: &str) -> bool {
+    text.len() == GUID
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
 }
 
 fn is_token(word: &str) -> bool {
@@ -85,24 +107,41 @@ fn is_token(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    const GUID: &str = "12345678-dead-beef-cafe-123456790ab0";
-
     #[test]
     fn texts_come_out_clean() {
-        let id = format!("us-east-1:{GUID}");
-        let pool = format!("eu-west-1:{GUID}");
+        let id = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+        let pool = "eu-west-1:87654321-dead-beef-cafe-123456790ab0".to_owned();
+        let guid = id.split_once(':').unwrap().1;
         let jwt = format!("eyJ{}.eyJ{}.sig", "a".repeat(60), "b".repeat(60));
-        let masks = Masks { secrets: vec!["sesame", "two words", "t", ""], public: Some(&pool) };
+        let masks = Masks {
+            secrets: vec![
+                "sesame",
+                "sesame-street",
+                "line-end\n",
+                " spaced ",
+                "two words",
+                "t",
+                "",
+            ],
+            public: Some(&pool),
+        };
         let rows = [
             ("plain".to_owned(), "plain".to_owned()),
             ("a sesame b".into(), "a [redacted] b".into()),
             ("ses\u{1b}ame".into(), "[redacted]".into()),
             ("x two words y".into(), "x [redacted] y".into()),
+            ("a sesame-street b".into(), "a [redacted] b".into()),
+            ("a line-end b spaced-out".into(), "a [redacted] b [redacted]-out".into()),
             (
                 format!("Access to Identity '{id}' is forbidden."),
-                "Access to Identity '[redacted]' is forbidden.".into(),
+                "Access to Identity 'us-east-1:[redacted]' is forbidden.".into(),
             ),
-            (format!("see {id}."), "see [redacted]".into()),
+            (format!("see {id}."), "see us-east-1:[redacted].".into()),
+            (format!("é{guid}é x{guid}{guid}"), "é[redacted]é x[redacted][redacted]".into()),
+            (
+                format!("arn:aws:cognito-identity:us-east-1:1234:identity/{id} us-east-1%3A{guid}="),
+                "arn:aws:cognito-identity:us-east-1:1234:identity/us-east-1:[redacted] us-east-1%3A[redacted]=".into(),
+            ),
             (
                 format!("IdentityPool '{pool}' not found."),
                 format!("IdentityPool '{pool}' not found."),

@@ -51,13 +51,14 @@ pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
 
 /// How long the service asks callers to stay away: `x-amz-retry-after` in milliseconds, or
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Of several the longest. A value that
-/// cannot be read says nothing.
-pub(crate) fn retry_after(response: &HttpResponse, now: SystemTime) -> Option<Duration> {
+/// cannot be read says nothing, nor does a date in an answer without a date of its own: the local
+/// clock may be wrong by decades.
+pub(crate) fn retry_after(response: &HttpResponse, date: Option<SystemTime>) -> Option<Duration> {
     let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
     let plain = response.header("retry-after").and_then(|value| {
         digits(value)
             .map(Duration::from_secs)
-            .or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(now).ok())
+            .or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(date?).ok())
     });
     amz.max(plain)
 }
@@ -135,11 +136,14 @@ mod tests {
         ];
         for (name, value, expected) in rows {
             let response = HttpResponse::new(503, "").with_header(name, value);
-            assert_eq!(retry_after(&response, now), expected, "{name}: {value}");
+            assert_eq!(retry_after(&response, Some(now)), expected, "{name}: {value}");
         }
+        let dated =
+            HttpResponse::new(503, "").with_header("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT");
+        assert_eq!(retry_after(&dated, None), None);
         let both = HttpResponse::new(503, "")
             .with_header("retry-after", "1")
             .with_header("x-amz-retry-after", "2500");
-        assert_eq!(retry_after(&both, now), ms(2_500));
+        assert_eq!(retry_after(&both, Some(now)), ms(2_500));
     }
 }

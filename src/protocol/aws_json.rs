@@ -3,6 +3,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Fault, Malformed};
@@ -58,44 +59,24 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Resu
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
 pub(crate) fn fault(response: &HttpResponse) -> Fault {
-    #[derive(Default, Deserialize)]
-    struct Document {
-        #[serde(rename = "__type", default, deserialize_with = "lenient")]
-        kind: Option<String>,
-        #[serde(default, deserialize_with = "lenient")]
-        code: Option<String>,
-        #[serde(default, deserialize_with = "lenient")]
-        message: Option<String>,
-        #[serde(rename = "Message", default, deserialize_with = "lenient")]
-        capital_message: Option<String>,
-    }
-    let document: Document = serde_json::from_slice(response.body()).unwrap_or_default();
-    let code = response
-        .header("x-amzn-errortype")
-        .map(str::to_owned)
-        .or(document.kind)
-        .or(document.code)
+    let text = String::from_utf8_lossy(response.body());
+    let document: Value =
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
+    let field = |name| document.get(name).and_then(Value::as_str).map(str::to_owned);
+    let header = |name| response.header(name).map(str::to_owned);
+    let code = [header("x-amzn-errortype"), field("__type"), field("code")]
+        .into_iter()
+        .flatten()
         .map(|code| bare_code(&code).to_owned())
-        .filter(|code| !code.is_empty());
-    let message = document
-        .message
-        .or(document.capital_message)
-        .or_else(|| response.header("x-amzn-errormessage").map(str::to_owned));
-    Fault { code, message }
+        .find(|code| !code.is_empty());
+    let message = [field("message"), field("Message"), header("x-amzn-errormessage")];
+    Fault { code, message: message.into_iter().flatten().next(), request_id: None }
 }
 
 /// `com.amazonaws.cognito#NotFound:http://…` → `NotFound`
 fn bare_code(code: &str) -> &str {
     let code = code.split_once(':').map_or(code, |(code, _)| code);
     code.rsplit_once('#').map_or(code, |(_, code)| code).trim()
-}
-
-/// A string, or nothing if it is something else: an odd message must not hide the code beside it.
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => Some(text),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
@@ -118,6 +99,14 @@ mod tests {
             (r#"{"__type":"NotFound","message":{"a":1}}"#, None, Some("NotFound"), None),
             (r#"{"__type":7,"message":"m"}"#, None, None, Some("m")),
             (r#"{"__type":""}"#, None, None, None),
+            (r#"{"__type":"NotFound"}"#, Some(""), Some("NotFound"), None),
+            ("\u{feff}{\"__type\":\"NotFound\"}", None, Some("NotFound"), None),
+            (
+                r#"{"__type":"NotFound","message":"a","message":"b"}"#,
+                None,
+                Some("NotFound"),
+                Some("b"),
+            ),
             ("<html>", None, None, None),
             ("[]", None, None, None),
             ("null", None, None, None),
@@ -127,9 +116,15 @@ mod tests {
             if let Some(header) = header {
                 response = response.with_header("x-amzn-ErrorType", header);
             }
-            let expected = Fault { code: code.map(Into::into), message: message.map(Into::into) };
+            let expected = Fault {
+                code: code.map(Into::into),
+                message: message.map(Into::into),
+                request_id: None,
+            };
             assert_eq!(fault(&response), expected, "{body} {header:?}");
         }
+        let response = HttpResponse::new(400, b"{\"__type\":\"X\",\"message\":\"\xff\"}".to_vec());
+        assert_eq!(fault(&response).code.as_deref(), Some("X"));
         let response = HttpResponse::new(400, "").with_header("x-amzn-errormessage", "m");
         assert_eq!(fault(&response).message.as_deref(), Some("m"));
     }

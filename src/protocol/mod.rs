@@ -1,6 +1,7 @@
 //! Wire formats: what a service call looks like as bytes, and where an error code hides in them.
 
 pub(crate) mod aws_json;
+pub(crate) mod aws_query;
 pub(crate) mod timestamp;
 
 use zeroize::Zeroizing;
@@ -35,6 +36,8 @@ pub(crate) trait Operation {
 pub(crate) struct Fault {
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
+    /// Where it is not in a header.
+    pub(crate) request_id: Option<String>,
 }
 
 /// Why an answer cannot be used: a text of this crate's own, never the answer's.

@@ -1,9 +1,9 @@
 //! Timestamps as the service and its emulators write them.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::Value;
 
 /// The last second of the year 9999. A larger number is not in seconds.
 const LAST: u64 = 253_402_300_799;
@@ -14,42 +14,22 @@ const LAST: u64 = 253_402_300_799;
 pub(crate) struct Timestamp(pub(crate) SystemTime);
 
 impl<'de> Deserialize<'de> for Timestamp {
+    /// By way of a `Value`, whose numbers look the same whatever features of `serde_json` other
+    /// crates of the program turn on.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TimestampVisitor)
-    }
-}
-
-struct TimestampVisitor;
-
-impl Visitor<'_> for TimestampVisitor {
-    type Value = Timestamp;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("seconds since 1970 or an RFC 3339 timestamp")
-    }
-
-    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Timestamp, E> {
-        if seconds > LAST {
-            return Err(E::custom("out of range"));
-        }
-        Ok(Timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
-    }
-
-    fn visit_i64<E: Error>(self, seconds: i64) -> Result<Timestamp, E> {
-        self.visit_u64(u64::try_from(seconds).map_err(|_| E::custom("out of range"))?)
-    }
-
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
-        match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if duration.as_secs() <= LAST => {
-                Ok(Timestamp(SystemTime::UNIX_EPOCH + duration))
+        let value = Value::deserialize(deserializer)?;
+        let time = match &value {
+            Value::Number(number) => match number.as_u64() {
+                Some(seconds) => Some(Duration::from_secs(seconds)),
+                None => number.as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok()),
             }
-            _ => Err(E::custom("out of range")),
-        }
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
-        parse_rfc3339(text).map(Timestamp).ok_or_else(|| E::custom("not RFC 3339"))
+            .filter(|since_1970| since_1970.as_secs() <= LAST)
+            .map(|since_1970| SystemTime::UNIX_EPOCH + since_1970),
+            Value::String(text) => parse_rfc3339(text),
+            _ => None,
+        };
+        time.map(Self)
+            .ok_or_else(|| D::Error::custom("neither seconds since 1970 nor an RFC 3339 timestamp"))
     }
 }
 

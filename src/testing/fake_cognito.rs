@@ -431,7 +431,12 @@ fn reply(
         .with_header("content-type", "application/x-amz-json-1.1")
         .with_header("x-amzn-requestid", format!("request-{}", service.requests.len()));
     match date {
-        Some(date) => response.with_header("date", httpdate::fmt_http_date(date)),
+        // A header cannot hold other dates.
+        Some(date) => {
+            let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+            let date = httpdate::fmt_http_date(date.clamp(SystemTime::UNIX_EPOCH, last));
+            response.with_header("date", date)
+        }
         None => response,
     }
 }

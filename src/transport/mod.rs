@@ -23,6 +23,8 @@
 //! ```
 
 #[cfg(feature = "ureq")]
+mod quiet;
+#[cfg(feature = "ureq")]
 mod ureq;
 
 use std::error::Error as StdError;

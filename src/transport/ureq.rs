@@ -11,6 +11,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
+use super::quiet::Quiet;
 use super::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
@@ -28,6 +29,10 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// against the authorities that [`builder`](Self::builder) was given. A name look-up runs on a
 /// thread of its own, so that its time can be limited; the thread ends with the look-up, which may
 /// be after the attempt has given up. Nothing else runs in the background.
+///
+/// The HTTP library underneath prints every answer at log level trace. While an exchange is under way
+/// and the program's logger would take that (target `ureq_proto`), the maximum level of the process
+/// is lowered to debug; a logger that filters `ureq_proto` to debug itself is left alone.
 ///
 /// Cargo feature: `ureq` (on by default).
 ///
@@ -190,7 +195,17 @@ fn add_authorities(
     let before = authorities.len();
     for item in ureq::tls::parse_pem(pem) {
         match item {
-            Ok(PemItem::Certificate(certificate)) => authorities.push(certificate),
+            Ok(PemItem::Certificate(certificate)) => {
+                let der = rustls::pki_types::CertificateDer::from(certificate.der());
+                match rustls::RootCertStore::empty().add(der) {
+                    Ok(()) => authorities.push(certificate),
+                    Err(error) => {
+                        return faults.push(format!(
+                            "{what} holds a certificate that cannot be an authority: {error}"
+                        ));
+                    }
+                }
+            }
             Ok(_) => {}
             Err(error) => return faults.push(format!("{what} is not PEM: {error}")),
         }
@@ -202,6 +217,7 @@ fn add_authorities(
 
 impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let _quiet = Quiet::begin();
         let mut post = self.0.post(request.url());
         for (name, value) in request.headers() {
             post = post.header(name, value);

@@ -5,26 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
-const ORDER: [&str; 19] = [
-    "secret",
-    "redact",
-    "clock",
-    "transport",
-    "error",
-    "credentials",
-    "logins", // values and seams
-    "endpoint",
-    "retry",
-    "protocol",
-    "cognito", // one format, one service, one rule each
-    "client",  // one call
-    "lease",
-    "cell",
-    "flow",     // one value, one refresh
+#[rustfmt::skip]
+const ORDER: [&str; 23] = [
+    "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
+    "developer", "credentials", "logins",
+    "endpoint", "retry", "protocol", "cognito", "sts", // one rule, one format, one service each
+    "client", // one call
+    "lease", "cell", "identity", "flow", // one value, one refresh
     "provider", // what users call
-    "builder",  // the settings
-    "testing",
-    "lib", // the fakes, and the front page
+    "builder", // the settings
+    "testing", "lib", // the fakes, and the front page
 ];
 
 /// Adapters implement a seam, and are named by the builder as the default: they stand beside the

@@ -1,0 +1,162 @@
+//! AWS Query: a form goes out, XML comes back.
+
+use roxmltree::{Document, Node, ParsingOptions};
+use zeroize::Zeroizing;
+
+use super::{Fault, Malformed};
+use crate::transport::HttpResponse;
+
+/// More elements than any answer of the service has. The parser's own limit on nesting stops
+/// deeper attacks, and it expands no entities of a DTD that it does not allow.
+const MOST_NODES: u32 = 10_000;
+
+pub(crate) fn headers() -> Vec<(String, String)> {
+    let kind = "application/x-www-form-urlencoded; charset=utf-8";
+    vec![("content-type".to_owned(), kind.to_owned())]
+}
+
+/// The form `key=value&…`. The buffer has its final size from the start, so that it never grows and
+/// leaves no copy of a token behind.
+pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    let length = fields.iter().map(|(key, value)| escaped(key) + escaped(value) + 2).sum();
+    let mut body = Zeroizing::new(Vec::with_capacity(length));
+    for (key, value) in fields {
+        if !body.is_empty() {
+            body.push(b'&');
+        }
+        escape(key, &mut body);
+        body.push(b'=');
+        escape(value, &mut body);
+    }
+    body
+}
+
+/// RFC 3986's unreserved characters stand for themselves.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn escaped(text: &str) -> usize {
+    text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum()
+}
+
+fn escape(text: &str, body: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
+    for byte in text.bytes() {
+        if is_unreserved(byte) {
+            body.push(byte);
+        } else {
+            body.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}
+
+/// Parses an answer and hands its root element on. Of a failure only the place is told, for the
+/// parser's own text may quote the answer.
+pub(crate) fn decode<T>(
+    response: &HttpResponse,
+    read: impl FnOnce(Node<'_, '_>) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    let text = std::str::from_utf8(response.body())
+        .map_err(|_| Malformed("the answer is not text".to_owned()))?;
+    if text.is_empty() {
+        return Err(Malformed("the answer is empty".to_owned()));
+    }
+    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options).map_err(|error| {
+        let place = error.pos();
+        Malformed(format!("the answer is not XML (line {}, column {})", place.row, place.col))
+    })?;
+    read(document.root_element())
+}
+
+/// The first element of this name inside `node`, whatever its namespace.
+pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+    node.children().find(|child| child.tag_name().name() == name)
+}
+
+/// The text of the element of this name inside `node`; an empty one counts as none.
+pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    child(node, name)?.text().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The code and the message are in `Error`, inside `ErrorResponse` (or `Errors`, in old answers);
+/// the request ID stands beside it.
+pub(crate) fn fault(response: &HttpResponse) -> Fault {
+    decode(response, |root| {
+        let error = root.descendants().find(|node| node.tag_name().name() == "Error");
+        let field = |name| error.and_then(|error| text(error, name)).map(str::to_owned);
+        let request_id = text(root, "RequestId").map(str::to_owned);
+        Ok(Fault { code: field("Code"), message: field("Message"), request_id })
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_escaped_to_the_letter_and_of_the_exact_size() {
+        let rows: [(&[(&str, &str)], &str); 4] = [
+            (&[], ""),
+            (&[("a", ""), ("b", "c")], "a=&b=c"),
+            (
+                &[("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/x")],
+                "PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2Fx",
+            ),
+            (
+                &[("p", "a b+c&d=e%~-._*'()\n\u{e9}")],
+                "p=a%20b%2Bc%26d%3De%25~-._%2A%27%28%29%0A%C3%A9",
+            ),
+        ];
+        for (fields, expected) in rows {
+            let body = encode(fields);
+            assert_eq!(std::str::from_utf8(&body), Ok(expected));
+            assert!(body.capacity() <= expected.len() + 1);
+        }
+    }
+
+    #[test]
+    fn faults_are_found_in_every_form() {
+        let rows = [
+            (
+                r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>C</Code><Message>m</Message></Error><RequestId>r</RequestId></ErrorResponse>"#,
+                (Some("C"), Some("m"), Some("r")),
+            ),
+            (
+                "<Response><Errors><Error><Code>C</Code></Error></Errors></Response>",
+                (Some("C"), None, None),
+            ),
+            (
+                "<ErrorResponse><Error><Code/><Message>m</Message></Error></ErrorResponse>",
+                (None, Some("m"), None),
+            ),
+            ("<html><body>Error</body></html>", (None, None, None)),
+            ("not XML", (None, None, None)),
+            ("", (None, None, None)),
+        ];
+        for (body, (code, message, request_id)) in rows {
+            let expected = Fault {
+                code: code.map(Into::into),
+                message: message.map(Into::into),
+                request_id: request_id.map(Into::into),
+            };
+            assert_eq!(fault(&HttpResponse::new(400, body)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        let wide = format!("<a>{}</a>", "<b/>".repeat(20_000));
+        let bomb = r#"<!DOCTYPE a [<!ENTITY x "xxxx"><!ENTITY y "&x;&x;">]><a>&y;</a>"#;
+        for body in [&*deep, &*wide, bomb, "<a>", "\u{feff}", "<a>\0</a>"] {
+            let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
+            let start = &body[..body.len().min(40)];
+            assert!(read.unwrap_err().0.starts_with("the answer is not XML"), "{start}");
+        }
+        assert!(decode(&HttpResponse::new(200, vec![0xff]), |_| Ok(())).is_err());
+    }
+}

@@ -1,0 +1,619 @@
+//! Records in the files of a directory, which outlive a loss of power at any moment.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::Storage;
+
+/// A longer record is not one of ours.
+const LONGEST_RECORD: u64 = 64 * 1024;
+
+/// Leaves room for the name of the temporary file beside it.
+const LONGEST_NAME: usize = 200;
+
+/// How often a write is begun again when another process has swept its temporary file away.
+const ATTEMPTS: u32 = 3;
+
+/// A [`Storage`] that keeps each record in a file of its own in one directory.
+///
+/// * A record is written under a temporary name, synced, renamed, and the directory synced: a loss
+///   of power at any moment leaves the old or the new record behind. It is written only when it
+///   changes, for flash wears out.
+/// * Records are readable by their owner alone (mode 0600). A directory that does not exist is made
+///   with mode 0700. One that exists is left as it is, but refused when others may write to it.
+/// * Symbolic links are not followed, neither to records nor by temporary files.
+/// * A record that is longer than 64 KiB counts as absent.
+/// * Several processes may share a directory; the last one to write wins.
+///
+/// Nothing is touched before the first use. Each call blocks for as long as the disk does.
+///
+/// ```
+/// use cognito_identity_credentials::{FileStorage, Storage};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let directory = std::env::temp_dir().join(format!("identity-{}", std::process::id()));
+/// let storage = FileStorage::new(&directory);
+/// storage.store("key", b"value")?;
+/// assert_eq!(storage.load("key")?.as_deref(), Some(&b"value"[..]));
+/// storage.remove("key")?;
+/// # std::fs::remove_dir(&directory)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileStorage {
+    directory: PathBuf,
+}
+
+impl FileStorage {
+    /// Keeps records in this directory.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+}
+
+impl Storage for FileStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        let path = self.directory.join(file_name(key)?);
+        match check_directory(&self.directory) {
+            Ok(()) => read(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        store(&Disk, &self.directory, key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        let path = self.directory.join(file_name(key)?);
+        match check_directory(&self.directory).and_then(|()| fs::remove_file(path)) {
+            Ok(()) => Disk.sync_directory(&self.directory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The operations that change the disk, so that tests can record them and make them fail.
+trait Operations {
+    type Handle;
+
+    fn make_directory(&self, path: &Path) -> io::Result<()>;
+    fn create_new(&self, path: &Path) -> io::Result<Self::Handle>;
+    fn write(&self, file: &mut Self::Handle, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&self, file: &Self::Handle) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+struct Disk;
+
+impl Operations for Disk {
+    type Handle = File;
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)
+    }
+
+    /// `create_new` follows no link: it fails if there is anything of that name.
+    fn create_new(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        lock(&file);
+        Ok(file)
+    }
+
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    }
+}
+
+fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> io::Result<()> {
+    let name = file_name(key)?;
+    let path = directory.join(&name);
+    match check_directory(directory) {
+        Ok(()) if read(&path).is_ok_and(|old| old.as_deref() == Some(value)) => return Ok(()),
+        Ok(()) => sweep(directory, &name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk.make_directory(directory)?;
+            if let Some(parent) = directory.parent().filter(|p| !p.as_os_str().is_empty()) {
+                disk.sync_directory(parent)?;
+            }
+            check_directory(directory)?;
+        }
+        Err(error) => return Err(error),
+    }
+    for attempt in 1.. {
+        let temporary = directory.join(temporary_name(&name));
+        let written = write_and_rename(disk, &temporary, &path, value);
+        match written {
+            Ok(()) => break,
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                let swept = error.kind() == io::ErrorKind::NotFound;
+                if !swept || attempt >= ATTEMPTS {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    disk.sync_directory(directory)
+}
+
+fn write_and_rename<O: Operations>(
+    disk: &O,
+    temporary: &Path,
+    path: &Path,
+    value: &[u8],
+) -> io::Result<()> {
+    let mut file = disk.create_new(temporary)?;
+    disk.write(&mut file, value)?;
+    disk.sync(&file)?;
+    // The file stays open, and with it its lock, until it has its final name.
+    disk.rename(temporary, path)
+}
+
+/// Reads a record; `None` if there is none, or one that is too long.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match open_without_following(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(refused("the record is not a regular file"));
+    }
+    check_owner(&metadata, "the record")?;
+    let mut value = Vec::new();
+    file.take(LONGEST_RECORD + 1).read_to_end(&mut value)?;
+    Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
+}
+
+#[cfg(unix)]
+fn open_without_following(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+
+    // Without NONBLOCK, opening a planted pipe would wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+#[cfg(not(unix))]
+fn open_without_following(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(refused("the record is a symbolic link"));
+    }
+    File::open(path)
+}
+
+/// A directory to which others may write could hold anything.
+fn check_directory(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_dir() {
+        return Err(refused("what should be the directory is something else"));
+    }
+    check_owner(&metadata, "the directory")
+}
+
+#[cfg(unix)]
+fn check_owner(metadata: &Metadata, what: &str) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid().as_raw();
+    if metadata.mode() & 0o022 != 0 || ![0, own].contains(&metadata.uid()) {
+        return Err(refused(&format!("others may write to {what}; take that right from them")));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to check")]
+fn check_owner(_: &Metadata, _: &str) -> io::Result<()> {
+    Ok(())
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+/// A key may be anything, `../x` included. FAT takes no `:` and holds capital letters for small ones,
+/// so both are escaped.
+fn file_name(key: &str) -> io::Result<String> {
+    let mut name = String::new();
+    for byte in key.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        let why = "the key is empty or too long for a file name; choose a shorter login_id";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    Ok(name)
+}
+
+/// The `.` keeps it apart from every record.
+fn temporary_name(name: &str) -> String {
+    format!("{name}.{:016x}", fastrand::u64(..))
+}
+
+/// Removes the temporary files of writers that died. A living one holds a lock on its file; one that
+/// has made its file and not yet locked it begins again.
+fn sweep(directory: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let suffix =
+            file_name.to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix('.'));
+        let ours =
+            suffix.is_some_and(|s| s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit()));
+        if ours && open_without_following(&entry.path()).is_ok_and(|file| lock(&file)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Locks a file until it is closed, if nobody else has. Where there are no locks, nothing is swept.
+#[cfg(unix)]
+fn lock(file: &File) -> bool {
+    rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+#[cfg(not(unix))]
+fn lock(_: &File) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn temporary() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn files(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn keys_become_names_that_every_file_system_takes() {
+        let rows = [
+            ("us-east-1:0a/ann", "us-east-1%3A0a%2Fann"),
+            ("../x", "%2E%2E%2Fx"),
+            ("Ann", "%41nn"),
+            ("%41nn", "%2541nn"),
+            ("\u{e9}\0", "%C3%A9%00"),
+        ];
+        for (key, name) in rows {
+            assert_eq!(file_name(key).unwrap(), name);
+        }
+        assert!(file_name(&"x".repeat(200)).is_ok());
+        for key in ["", &"x".repeat(201), &":".repeat(67)] {
+            assert_eq!(file_name(key).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn records_and_new_directories_are_their_owners_alone() {
+        let root = temporary();
+        let directory = root.path().join("a/b");
+        let storage = FileStorage::new(&directory);
+        assert_eq!(storage.load("k").unwrap(), None, "no directory, no record");
+        storage.remove("k").unwrap();
+        assert!(!root.path().join("a").exists(), "nothing is made by reading");
+
+        storage.store("k", b"one").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"one");
+        assert_eq!((mode(&directory), mode(&directory.join("k"))), (0o700, 0o600));
+        storage.store("k", b"two").unwrap();
+        storage.store("../k", b"three").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"two");
+        assert_eq!(files(&directory), ["%2E%2E%2Fk", "k"]);
+        storage.remove("k").unwrap();
+        storage.remove("k").unwrap();
+        assert_eq!(storage.load("k").unwrap(), None);
+
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        storage.store("k", b"four").unwrap();
+        assert_eq!(mode(&directory), 0o755, "an existing directory is left as it is");
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        storage.store("k", b"one").unwrap();
+        for bad in [0o770, 0o702, 0o1777] {
+            fs::set_permissions(root.path(), fs::Permissions::from_mode(bad)).unwrap();
+            for error in [
+                storage.load("k").unwrap_err(),
+                storage.store("k", b"two").unwrap_err(),
+                storage.remove("k").unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{bad:o}: {error}");
+            }
+        }
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(root.path().join("k"), fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(storage.load("k").is_err());
+        storage.store("k", b"two").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "and is replaced");
+        assert_eq!(mode(&root.path().join("k")), 0o600);
+    }
+
+    #[test]
+    fn links_and_other_things_in_a_records_place_are_not_followed() {
+        let (root, elsewhere) = (temporary(), temporary());
+        let storage = FileStorage::new(root.path());
+        let theirs = elsewhere.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        symlink(&theirs, root.path().join("k")).unwrap();
+        assert!(storage.load("k").is_err());
+        storage.store("k", b"ours").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"ours");
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+
+        let status = std::process::Command::new("mkfifo").arg(root.path().join("p")).status();
+        assert!(status.unwrap().success());
+        assert!(storage.load("p").is_err(), "and a pipe does not hang");
+        fs::create_dir(root.path().join("d")).unwrap();
+        assert!(storage.load("d").is_err());
+        assert!(FileStorage::new(&theirs).load("k").is_err(), "a file is no directory");
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_counts_as_absent() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let longest = vec![b'x'; 64 * 1024];
+        storage.store("k", &longest).unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), longest);
+        storage.store("k", &vec![b'x'; 64 * 1024 + 1]).unwrap();
+        assert_eq!(storage.load("k").unwrap(), None);
+    }
+
+    #[test]
+    fn leavings_of_the_dead_are_swept_and_those_of_the_living_are_not() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let names =
+            ["k.0123456789abcdef", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"];
+        for name in names {
+            fs::write(root.path().join(name), "half").unwrap();
+            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let living = File::open(root.path().join(names[1])).unwrap();
+        assert!(lock(&living));
+        storage.store("k", b"new").unwrap();
+        assert_eq!(
+            files(root.path()),
+            ["k", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"]
+        );
+    }
+
+    /// What `store` did to the disk, in order.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Did {
+        Make(PathBuf),
+        Create(PathBuf),
+        Write(PathBuf, Vec<u8>),
+        Sync(PathBuf),
+        Rename(PathBuf, PathBuf),
+        SyncDirectory(PathBuf),
+    }
+
+    /// The disk, with every operation recorded, and one of them failing.
+    #[derive(Default)]
+    struct Recorder {
+        did: RefCell<Vec<Did>>,
+        failure: Cell<Option<(usize, i32)>>,
+    }
+
+    impl Recorder {
+        fn run(&self, did: Did) -> io::Result<()> {
+            let number = self.did.borrow().len();
+            match self.failure.get() {
+                Some((at, code)) if at == number => {
+                    self.failure.set(None);
+                    Err(io::Error::from_raw_os_error(code))
+                }
+                _ => {
+                    self.did.borrow_mut().push(did);
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    impl Operations for Recorder {
+        type Handle = (File, PathBuf);
+
+        fn make_directory(&self, path: &Path) -> io::Result<()> {
+            self.run(Did::Make(path.into())).and_then(|()| Disk.make_directory(path))
+        }
+
+        fn create_new(&self, path: &Path) -> io::Result<Self::Handle> {
+            self.run(Did::Create(path.into()))?;
+            Ok((Disk.create_new(path)?, path.into()))
+        }
+
+        /// In two parts, so that the power can fail between them.
+        fn write(&self, file: &mut Self::Handle, bytes: &[u8]) -> io::Result<()> {
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            for part in [first, second] {
+                self.run(Did::Write(file.1.clone(), part.into()))?;
+                Disk.write(&mut file.0, part)?;
+            }
+            Ok(())
+        }
+
+        fn sync(&self, file: &Self::Handle) -> io::Result<()> {
+            self.run(Did::Sync(file.1.clone())).and_then(|()| Disk.sync(&file.0))
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.run(Did::Rename(from.into(), to.into())).and_then(|()| Disk.rename(from, to))
+        }
+
+        fn sync_directory(&self, path: &Path) -> io::Result<()> {
+            self.run(Did::SyncDirectory(path.into())).and_then(|()| Disk.sync_directory(path))
+        }
+    }
+
+    /// What may be left after a loss of power: names and contents, each as far as it was synced, or
+    /// as far as it got by luck.
+    fn after_power_cut(
+        before: Option<&[u8]>,
+        did: &[Did],
+        names_survive: bool,
+        data_survives: bool,
+    ) -> Option<Vec<u8>> {
+        /// A file's contents: in memory, and on the disk.
+        type Contents = (Vec<u8>, Vec<u8>);
+        let mut files: Vec<Contents> = Vec::new();
+        let mut now: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        let record = PathBuf::from("k");
+        let name = |path: &Path| PathBuf::from(path.file_name().unwrap());
+        if let Some(before) = before {
+            files.push((before.into(), before.into()));
+            now.insert(record.clone(), 0);
+        }
+        let mut durable = now.clone();
+        for step in did {
+            match step {
+                Did::Make(_) => {}
+                Did::Create(path) => {
+                    files.push((Vec::new(), Vec::new()));
+                    now.insert(name(path), files.len() - 1);
+                }
+                Did::Write(path, bytes) => files[now[&name(path)]].0.extend(bytes),
+                Did::Sync(path) => {
+                    let file = &mut files[now[&name(path)]];
+                    file.1.clone_from(&file.0);
+                }
+                Did::Rename(from, to) => {
+                    let file = now.remove(&name(from)).unwrap();
+                    now.insert(name(to), file);
+                }
+                Did::SyncDirectory(_) => durable.clone_from(&now),
+            }
+        }
+        let names = if names_survive { now } else { durable };
+        let file = &files[*names.get(&record)?];
+        Some(if data_survives { file.0.clone() } else { file.1.clone() })
+    }
+
+    #[test]
+    fn a_loss_of_power_at_any_moment_leaves_the_old_or_the_new_record() {
+        let (mut cuts, mut new_ones) = (0, 0);
+        for before in [None, Some(&b"old record"[..])] {
+            let root = temporary();
+            let directory = root.path().join("new");
+            if let Some(before) = before {
+                store(&Disk, &directory, "k", before).unwrap();
+            }
+            let recorder = Recorder::default();
+            store(&recorder, &directory, "k", b"new record").unwrap();
+            let did = recorder.did.into_inner();
+            for cut in 0..=did.len() {
+                for (names, data) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let left = after_power_cut(before, &did[..cut], names, data);
+                    let is_new = left.as_deref() == Some(b"new record");
+                    assert!(
+                        is_new || left.as_deref() == before,
+                        "cut at {cut} of {did:?}: {left:?}"
+                    );
+                    assert!(is_new || cut < did.len(), "what is reported as stored is stored");
+                    cuts += 1;
+                    new_ones += usize::from(is_new);
+                }
+            }
+        }
+        assert!(cuts > 60 && new_ones > 8, "{cuts} cuts, {new_ones} with the new record");
+    }
+
+    #[test]
+    fn a_failure_of_any_operation_is_told_and_leaves_the_old_or_the_new_record() {
+        const EIO: i32 = 5;
+        const ENOSPC: i32 = 28;
+        let mut failures = 0;
+        for code in [EIO, ENOSPC] {
+            for fresh in [false, true] {
+                for at in 0.. {
+                    let root = temporary();
+                    let directory = root.path().join("new");
+                    if !fresh {
+                        store(&Disk, &directory, "k", b"old").unwrap();
+                    }
+                    let recorder = Recorder::default();
+                    recorder.failure.set(Some((at, code)));
+                    let outcome = store(&recorder, &directory, "k", b"new");
+                    if recorder.failure.get().is_some() {
+                        outcome.unwrap();
+                        break;
+                    }
+                    failures += 1;
+                    assert_eq!(outcome.unwrap_err().raw_os_error(), Some(code));
+                    let left = FileStorage::new(&directory).load("k").unwrap();
+                    let old = (!fresh).then_some(&b"old"[..]);
+                    assert!(left.as_deref() == old || left.as_deref() == Some(b"new"), "at {at}");
+                    if directory.exists() {
+                        assert!(
+                            files(&directory).iter().all(|name| name == "k"),
+                            "at {at}: litter"
+                        );
+                    }
+                    FileStorage::new(&directory).store("k", b"newer").unwrap();
+                }
+            }
+        }
+        assert!(failures >= 24, "{failures}");
+    }
+
+    #[test]
+    fn an_unchanged_record_is_not_written() {
+        let root = temporary();
+        store(&Disk, root.path(), "k", b"value").unwrap();
+        let recorder = Recorder::default();
+        store(&recorder, root.path(), "k", b"value").unwrap();
+        assert_eq!(recorder.did.into_inner(), []);
+    }
+}

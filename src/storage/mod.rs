@@ -1,0 +1,98 @@
+//! Where an identity is kept between two runs of the program.
+
+mod file;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use file::FileStorage;
+
+/// Keeps small records under names, so that an identity outlives the program.
+///
+/// A guest's identity ID is the one thing that a device cannot get back: without it the next start
+/// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
+/// provider is the identity ID and the names of the login providers, never a token.
+///
+/// The methods are called without any lock held. Their failures are logged and never fail a
+/// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the
+/// new value behind, whatever happens to the device meanwhile. [`FileStorage`] does, and
+/// [`MemoryStorage`] is for tests and for sharing an identity among providers.
+pub trait Storage: Send + Sync {
+    /// The value of this key; `None` if there is none, or none that can be read as one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be told whether there is a value.
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Sets the value of this key.
+    ///
+    /// # Errors
+    ///
+    /// When the value may not outlive a loss of power.
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()>;
+
+    /// Removes the value of this key; one that is not there is removed already.
+    ///
+    /// # Errors
+    ///
+    /// When the value may still be there.
+    fn remove(&self, key: &str) -> io::Result<()>;
+}
+
+impl<T: Storage + ?Sized> Storage for Arc<T> {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        (**self).load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        (**self).store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        (**self).remove(key)
+    }
+}
+
+/// A [`Storage`] that lives as long as the program. Share one with an `Arc`.
+///
+/// `Debug` shows the keys.
+#[derive(Default)]
+pub struct MemoryStorage(Mutex<HashMap<String, Vec<u8>>>);
+
+impl MemoryStorage {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn values(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.values().get(key).cloned())
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.values().insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.values().remove(key);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStorage ")?;
+        f.debug_set().entries(self.values().keys()).finish()
+    }
+}

@@ -1,0 +1,241 @@
+//! AWS Security Token Service: the one operation of the classic flow.
+
+use std::time::SystemTime;
+
+use roxmltree::Node;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::protocol::{Fault, Malformed, Operation, aws_query, timestamp};
+use crate::redact::Masks;
+use crate::secret::Secret;
+use crate::transport::HttpResponse;
+
+/// The role of the classic flow, and what goes with it: everything but the token.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleRequest {
+    pub(crate) role_arn: String,
+    pub(crate) session_name: String,
+    pub(crate) provider_id: Option<String>,
+    pub(crate) policy_arns: Vec<String>,
+    pub(crate) policy: Option<String>,
+    pub(crate) duration_seconds: Option<String>,
+}
+
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
+pub(crate) struct AssumeRoleWithWebIdentity<'a> {
+    pub(crate) role: &'a RoleRequest,
+    pub(crate) web_identity_token: &'a Secret,
+}
+
+#[derive(Debug)]
+pub(crate) struct AssumedRole {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret,
+    pub(crate) session_token: Secret,
+    pub(crate) expiration: SystemTime,
+    pub(crate) assumed_role_arn: Option<String>,
+    pub(crate) assumed_role_id: Option<String>,
+    pub(crate) subject_from_web_identity_token: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) packed_policy_size: Option<u32>,
+    pub(crate) source_identity: Option<String>,
+}
+
+impl Operation for AssumeRoleWithWebIdentity<'_> {
+    type Output = AssumedRole;
+
+    const NAME: &'static str = "AssumeRoleWithWebIdentity";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_query::headers()
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let role = self.role;
+        let arns: Vec<(String, &str)> = (1..)
+            .zip(&role.policy_arns)
+            .map(|(number, arn)| (format!("PolicyArns.member.{number}.arn"), arn.as_str()))
+            .collect();
+        let mut fields = vec![
+            ("Action", Self::NAME),
+            ("Version", "2011-06-15"),
+            ("RoleArn", &role.role_arn),
+            ("RoleSessionName", &role.session_name),
+            ("WebIdentityToken", self.web_identity_token.expose()),
+        ];
+        fields.extend(role.provider_id.as_deref().map(|id| ("ProviderId", id)));
+        fields.extend(arns.iter().map(|(key, arn)| (key.as_str(), *arn)));
+        fields.extend(role.policy.as_deref().map(|policy| ("Policy", policy)));
+        fields.extend(role.duration_seconds.as_deref().map(|s| ("DurationSeconds", s)));
+        Ok(aws_query::encode(&fields))
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<AssumedRole, Malformed> {
+        aws_query::decode(response, |root| {
+            let result = element(root, "AssumeRoleWithWebIdentityResult")?;
+            let keys = element(result, "Credentials")?;
+            let key = |name| aws_query::text(keys, name).ok_or_else(|| lacks(name));
+            let user = aws_query::child(result, "AssumedRoleUser");
+            let field = |name| aws_query::text(result, name).map(str::to_owned);
+            let of_user = |name| Some(aws_query::text(user?, name)?.to_owned());
+            let size = aws_query::text(result, "PackedPolicySize");
+            Ok(AssumedRole {
+                access_key_id: key("AccessKeyId")?.to_owned(),
+                secret_access_key: Secret::new(key("SecretAccessKey")?),
+                session_token: Secret::new(key("SessionToken")?),
+                expiration: timestamp::parse_rfc3339(key("Expiration")?).ok_or_else(|| {
+                    Malformed("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
+                })?,
+                assumed_role_arn: of_user("Arn"),
+                assumed_role_id: of_user("AssumedRoleId"),
+                subject_from_web_identity_token: field("SubjectFromWebIdentityToken"),
+                audience: field("Audience"),
+                provider: field("Provider"),
+                packed_policy_size: size.and_then(|size| size.parse().ok()),
+                source_identity: field("SourceIdentity"),
+            })
+        })
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_query::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        Masks { secrets: vec![self.web_identity_token.expose()], public: None }
+    }
+}
+
+fn element<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Result<Node<'a, 'input>, Malformed> {
+    aws_query::child(node, name).ok_or_else(|| lacks(name))
+}
+
+fn lacks(name: &str) -> Malformed {
+    Malformed(format!("the answer lacks {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The sample response of the API reference.
+    const SAMPLE: &str = r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <AssumeRoleWithWebIdentityResult>
+    <SubjectFromWebIdentityToken>amzn1.account.AF6RHO7KZU5XRVQJGXK6HB56KR2A</SubjectFromWebIdentityToken>
+    <Audience>client.5498841531868486423.1548@apps.example.com</Audience>
+    <AssumedRoleUser>
+      <Arn>arn:aws:sts::123456789012:assumed-role/FederatedWebIdentityRole/app1</Arn>
+      <AssumedRoleId>AROACLKWSDQRAOEXAMPLE:app1</AssumedRoleId>
+    </AssumedRoleUser>
+    <Credentials>
+      <SessionToken>AQoDYXdzEE0a8ANXXXXXXXXNO1ewxE5TijQyp+IEXAMPLE</SessionToken>
+      <SecretAccessKey>wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY</SecretAccessKey>
+      <Expiration>2014-10-24T23:00:23Z</Expiration>
+      <AccessKeyId>ASgeIAIOSFODNN7EXAMPLE</AccessKeyId>
+    </Credentials>
+    <SourceIdentity>SourceIdentityValue</SourceIdentity>
+    <Provider>www.amazon.com</Provider>
+    <PackedPolicySize>123</PackedPolicySize>
+  </AssumeRoleWithWebIdentityResult>
+  <ResponseMetadata><RequestId>ad4156e9-bce1-11e2-82e6-6b6efEXAMPLE</RequestId></ResponseMetadata>
+</AssumeRoleWithWebIdentityResponse>"#;
+
+    fn role() -> RoleRequest {
+        RoleRequest {
+            role_arn: "arn:aws:iam::123456789012:role/FederatedWebIdentityRole".into(),
+            session_name: "app1".into(),
+            provider_id: None,
+            policy_arns: Vec::new(),
+            policy: None,
+            duration_seconds: None,
+        }
+    }
+
+    fn written(role: &RoleRequest) -> String {
+        let web_identity_token = &Secret::new("Atza|IQ");
+        let body = AssumeRoleWithWebIdentity { role, web_identity_token }.body().unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_request_is_written_as_documented_with_and_without_each_optional_field() {
+        let required = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2FFederatedWebIdentityRole&RoleSessionName=app1&WebIdentityToken=Atza%7CIQ";
+        assert_eq!(written(&role()), required);
+        let full = RoleRequest {
+            provider_id: Some("www.amazon.com".into()),
+            policy_arns: vec!["arn:aws:iam::1:policy/a".into(), "arn:aws:iam::1:policy/b".into()],
+            policy: Some(r#"{"Version": 1}"#.into()),
+            duration_seconds: Some("3600".into()),
+            ..role()
+        };
+        assert_eq!(
+            written(&full),
+            format!(
+                "{required}&ProviderId=www.amazon.com&PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3A1%3Apolicy%2Fa&PolicyArns.member.2.arn=arn%3Aaws%3Aiam%3A%3A1%3Apolicy%2Fb&Policy=%7B%22Version%22%3A%201%7D&DurationSeconds=3600"
+            )
+        );
+    }
+
+    fn read(body: &str) -> Result<AssumedRole, Malformed> {
+        let role = role();
+        let web_identity_token = &Secret::new("t");
+        let operation = AssumeRoleWithWebIdentity { role: &role, web_identity_token };
+        operation.decode(&HttpResponse::new(200, body))
+    }
+
+    #[test]
+    fn the_answer_is_read_as_documented() {
+        let answer = read(SAMPLE).unwrap();
+        assert_eq!(answer.access_key_id, "ASgeIAIOSFODNN7EXAMPLE");
+        assert_eq!(answer.secret_access_key.expose(), "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY");
+        assert!(answer.session_token.expose().starts_with("AQoDYXdzEE0a8ANXXX"));
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_414_191_623);
+        assert_eq!(answer.expiration, end);
+        let texts = [
+            (
+                answer.assumed_role_arn,
+                "arn:aws:sts::123456789012:assumed-role/FederatedWebIdentityRole/app1",
+            ),
+            (answer.assumed_role_id, "AROACLKWSDQRAOEXAMPLE:app1"),
+            (answer.subject_from_web_identity_token, "amzn1.account.AF6RHO7KZU5XRVQJGXK6HB56KR2A"),
+            (answer.audience, "client.5498841531868486423.1548@apps.example.com"),
+            (answer.provider, "www.amazon.com"),
+            (answer.source_identity, "SourceIdentityValue"),
+        ];
+        for (text, expected) in texts {
+            assert_eq!(text.as_deref(), Some(expected));
+        }
+        assert_eq!(answer.packed_policy_size, Some(123));
+    }
+
+    #[test]
+    fn an_answer_without_a_field_names_it() {
+        let needed = [
+            "AssumeRoleWithWebIdentityResult",
+            "Credentials",
+            "AccessKeyId",
+            "SecretAccessKey",
+            "SessionToken",
+            "Expiration",
+        ];
+        for name in needed {
+            let body = SAMPLE
+                .replace(&format!("<{name}>"), "<Nothing>")
+                .replace(&format!("</{name}>"), "</Nothing>");
+            assert_eq!(read(&body).unwrap_err().0, format!("the answer lacks {name}"));
+        }
+        let bare = SAMPLE
+            .replace("AssumedRoleUser", "Nothing")
+            .replace("<PackedPolicySize>123", "<PackedPolicySize>x");
+        let answer = read(&bare).unwrap();
+        assert_eq!((answer.assumed_role_arn, answer.packed_policy_size), (None, None));
+        let odd = SAMPLE.replace("2014-10-24T23:00:23Z", "tomorrow");
+        assert_eq!(
+            read(&odd).unwrap_err().0,
+            "the answer's Expiration is not an RFC 3339 timestamp"
+        );
+    }
+}
