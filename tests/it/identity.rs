@@ -287,6 +287,84 @@ fn a_guest_disabled_or_deleted_on_the_service_is_replaced_once() {
 }
 
 #[test]
+fn a_refused_guest_is_forgotten_even_if_no_other_can_be_had() {
+    let stage = Stage::new();
+    stage.credentials.get().unwrap();
+    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.cognito.fail_next("GetId", 4, Fault::timeout());
+    assert_eq!(stage.credentials.refresh().unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(stage.credentials.identity_id(), None);
+    stage.credentials.refresh().unwrap();
+}
+
+#[test]
+fn a_mismatch_right_after_get_id_is_no_reason_to_ask_again() {
+    let stage = Stage::with(|builder| builder.login(PROVIDER, "token"));
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let fault = Fault::not_authorized("Logins don't match. Please include at least one.");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.credentials.get().unwrap_err();
+    assert_eq!(stage.cognito.calls("GetId"), 1);
+}
+
+#[test]
+fn a_refused_identity_with_logins_has_the_sources_asked_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let stage = Stage::with(|builder| {
+        builder.login_from(PROVIDER, move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok("token".to_owned())
+        })
+    });
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.credentials.get().unwrap();
+    assert_eq!((asked.load(Ordering::Relaxed), stage.cognito.calls("GetId")), (2, 2));
+}
+
+/// The service merges a given identity into another: that one is not ours to give up either.
+#[test]
+fn a_given_identity_stays_given_when_it_is_merged() {
+    let stage = Stage::new();
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    Stage::with(|b| b.login(PROVIDER, "token").transport(stage.cognito.clone()))
+        .credentials
+        .get()
+        .unwrap();
+    let guest = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    stage.credentials.set_identity_id(guest).unwrap();
+    stage.credentials.set_login(PROVIDER, "token");
+    let merged = stage.credentials.refresh().unwrap();
+    assert_eq!(stage.credentials.status().identity_origin, Some(IdentityOrigin::Merged));
+    let calls = stage.cognito.calls("GetId");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("Logins don't match."));
+    stage.credentials.refresh().unwrap_err();
+    assert_eq!(stage.cognito.calls("GetId"), calls);
+    assert_eq!(stage.credentials.identity_id().as_deref(), merged.identity_id());
+}
+
+#[test]
+fn an_identity_of_another_region_is_not_taken_from_the_service() {
+    for (operation, body) in [
+        ("GetId", r#"{"IdentityId": "eu-west-1:0"}"#),
+        (
+            GET_CREDENTIALS,
+            r#"{"IdentityId": "eu-west-1:0", "Credentials": {"AccessKeyId": "a", "SecretKey": "b", "SessionToken": "c", "Expiration": 1767229200}}"#,
+        ),
+    ] {
+        let stage = Stage::new();
+        stage.cognito.fail_next(operation, 1, Fault::raw(200, body));
+        let error = stage.credentials.get().unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(operation)));
+        assert!(error.message().contains("another region"), "{error}");
+        assert!(!stage.credentials.identity_id().is_some_and(|id| id.starts_with("eu-")));
+    }
+}
+
+#[test]
 fn never_minting_means_never() {
     let stage = Stage::with(|builder| builder.allow_new_guest(false));
     let error = stage.credentials.get().unwrap_err();

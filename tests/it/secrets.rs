@@ -118,6 +118,21 @@ fn no_error_repeats_what_the_service_repeats() {
         format!("{TOKEN} {SECRET}"),
         format!(r#""{SECRET}"#),
     ];
+    // Our own ID in a form that no pattern knows, and a token read from a file with its line end.
+    let credentials = {
+        let transport = move |_: &HttpRequest| {
+            let text = format!("{TOKEN}-LINE and {TOKEN} and us-east-1:5e471e10 are odd");
+            Ok(HttpResponse::new(400, error_document(&text)))
+        };
+        CognitoIdentityCredentials::builder()
+            .identity_id("us-east-1:5e471e10")
+            .login("a", format!("{TOKEN}-LINE\n"))
+            .login("b", TOKEN)
+            .transport(transport)
+            .build()
+            .unwrap()
+    };
+    assert_clean(&error_prints(&credentials.get().unwrap_err()));
     for status in [200, 400, 403, 500] {
         for body in &bodies {
             let credentials = echo(status, body.clone());

@@ -219,6 +219,8 @@ fn a_login_set_later_is_checked_before_any_call() {
     let cognito = FakeCognito::new();
     let credentials = builder().identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
     credentials.set_login("p", "");
+    let limit = credentials.get_within(Duration::ZERO).unwrap_err();
+    assert_eq!(limit.kind(), ErrorKind::Timeout, "a limit of zero asks nobody");
     let error = credentials.get().unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),

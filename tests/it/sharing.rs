@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::transport::{
+    HttpRequest, Transport, TransportError, TransportErrorKind,
+};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, SystemClock};
 
 use crate::support::{GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, seconds};
@@ -237,6 +239,11 @@ fn what_changes_during_a_refresh_wins() {
             _ => answered.identity_id(),
         };
         assert_eq!(credentials.identity_id().as_deref(), expected, "{name}");
+        if name == "expire" {
+            keeper.let_pass();
+            let next = credentials.get().unwrap();
+            assert_eq!(next.identity_id(), answered.identity_id(), "no second guest is minted");
+        }
         if name == "set_login" {
             keeper.let_pass();
             credentials.get().unwrap();
@@ -271,6 +278,66 @@ fn changing_a_login_leaves_the_cached_keys_alone() {
     stage.credentials.expire();
     assert_ne!(stage.credentials.get().unwrap(), first);
     assert_eq!(stage.cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
+}
+
+/// Destructors of the program's own run without a lock held: they may ask the provider anything.
+#[test]
+fn what_is_replaced_is_dropped_outside_the_lock() {
+    struct Curious(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            if let Some(credentials) = self.0.get() {
+                let _ = credentials.status();
+                self.1.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+    impl std::fmt::Debug for Curious {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Curious")
+        }
+    }
+    impl std::fmt::Display for Curious {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("curious")
+        }
+    }
+    impl std::error::Error for Curious {}
+
+    let slot = Arc::new(OnceLock::new());
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let source = Curious(slot.clone(), dropped.clone());
+    let (inner, count) = (slot.clone(), dropped.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login_from(PROVIDER, move || {
+            let _ = &source;
+            Ok("token".to_owned())
+        })
+        .transport(move |_: &HttpRequest| {
+            Err(TransportError::new(
+                TransportErrorKind::Other,
+                Curious(inner.clone(), count.clone()),
+            ))
+        })
+        .build()
+        .unwrap();
+    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    let done = thread::spawn(move || {
+        for _ in 0..3 {
+            drop(credentials.get().unwrap_err());
+        }
+        credentials.set_login(PROVIDER, "other");
+        credentials.set_logins(cognito_identity_credentials::Logins::new());
+        credentials.get().unwrap_err();
+    });
+    let limit = std::time::Instant::now() + seconds(20);
+    while !done.is_finished() {
+        assert!(std::time::Instant::now() < limit, "a destructor waits for the lock");
+        thread::yield_now();
+    }
+    done.join().unwrap();
+    assert!(dropped.load(Ordering::SeqCst) >= 3);
 }
 
 /// The leader hangs in a token source of the program's own; the others come back.

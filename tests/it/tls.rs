@@ -170,6 +170,26 @@ fn a_handshake_that_never_comes_ends_with_the_attempt() {
 }
 
 #[test]
+fn the_connect_timeout_bounds_the_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let held = thread::spawn(move || listener.accept().unwrap());
+    let limit = Duration::from_millis(100);
+    let transport = UreqTransport::builder().connect_timeout(limit).build().unwrap();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .endpoint_url(format!("https://127.0.0.1:{port}"))
+        .transport(transport)
+        .max_attempts(1)
+        .build()
+        .unwrap();
+    let begin = std::time::Instant::now();
+    assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(begin.elapsed() < Duration::from_secs(5), "not the attempt's ten seconds");
+    drop(held.join());
+}
+
+#[test]
 fn plain_text_in_place_of_tls_is_a_refusal() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

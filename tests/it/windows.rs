@@ -1,10 +1,12 @@
 //! What `get()` does in each state of the cached set, and how long it keeps away after a failure.
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, Stage, seconds};
 
@@ -314,6 +316,102 @@ fn configured_windows_win() {
     stage.clock.advance(seconds(3001));
     assert!(stage.credentials.needs_refresh());
     assert_ne!(stage.credentials.get().unwrap(), first);
+}
+
+/// Two calls, one attempt each, and one attempt's time for both.
+#[test]
+fn an_advisory_attempt_has_one_attempts_time_in_all() {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    let timeouts = Arc::new(Mutex::new(Vec::new()));
+    let (seen, time, service) = (timeouts.clone(), clock.clone(), cognito.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(move |request: &HttpRequest| {
+            seen.lock().unwrap().push(request.timeout());
+            time.advance(seconds(6));
+            service.send(request)
+        })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+    credentials.clear_cached_id();
+    clock.advance(seconds(3000));
+    timeouts.lock().unwrap().clear();
+    credentials.get().unwrap();
+    assert_eq!(*timeouts.lock().unwrap(), [seconds(10), seconds(4)]);
+}
+
+/// The settings change during the attempt, so that its failure leaves no pause behind.
+#[test]
+fn one_get_makes_one_advisory_attempt() {
+    let stage = Stage::new();
+    let slot = Arc::new(OnceLock::<CognitoIdentityCredentials>::new());
+    let (inner, service) = (slot.clone(), stage.cognito.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(move |request: &HttpRequest| {
+            let answer = service.send(request);
+            if answer.as_ref().is_ok_and(|answer| answer.status() != 200) {
+                inner.get().unwrap().remove_login("nobody");
+            }
+            answer
+        })
+        .clock(stage.clock.clone())
+        .build()
+        .unwrap();
+    slot.set(credentials.clone()).unwrap();
+    let first = credentials.get().unwrap();
+    stage.clock.advance(seconds(3000));
+    stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::internal_error());
+    assert_eq!(credentials.get().unwrap(), first);
+    assert_eq!(stage.contacts(), 2);
+    assert_eq!(credentials.status().next_attempt_in, None);
+}
+
+#[test]
+fn a_window_of_zero_still_pauses_when_the_wall_clock_says_over() {
+    let stage = Stage::with(|builder| builder.advisory_window(Duration::ZERO));
+    stage.credentials.get().unwrap();
+    stage.clock.set_wall(stage.clock.wall() + seconds(100_000));
+    stage.clock.advance(seconds(1));
+    stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::timeout());
+    for _ in 0..20 {
+        stage.credentials.get().unwrap();
+    }
+    assert_eq!(stage.contacts(), 2);
+}
+
+#[test]
+fn a_failed_refresh_ends_a_pause_too_and_the_services_wish_lengthens_one() {
+    let stage = Stage::new();
+    stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(2800));
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
+    stage.credentials.get().unwrap();
+    assert!(stage.credentials.status().next_attempt_in.is_some());
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
+    stage.credentials.refresh().unwrap_err();
+    assert_eq!(stage.credentials.status().next_attempt_in, None);
+
+    let first = Mutex::new(true);
+    let clock = ManualClock::new();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_id(IDENTITY)
+        .transport(move |_: &HttpRequest| {
+            if std::mem::take(&mut *first.lock().unwrap()) {
+                return Ok(crate::support::issued("K"));
+            }
+            Ok(HttpResponse::new(503, "").with_header("Retry-After", "800"))
+        })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+    clock.advance(seconds(2701));
+    credentials.get().unwrap();
+    assert_eq!(credentials.status().next_attempt_in, Some(seconds(800)));
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn exactly(server: &mut ServerGuard, operation: &str, body: serde_json::Value) -
         .match_header("transfer-encoding", Matcher::Missing)
         .match_header("authorization", Matcher::Missing)
         .match_header("accept-encoding", Matcher::Missing)
+        .match_header("accept", Matcher::Missing)
         .match_header("cookie", Matcher::Missing)
         .match_body(Matcher::Json(body))
 }
@@ -311,11 +312,33 @@ fn the_transports_own_settings_are_checked() {
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let no_authority = UreqTransport::builder().ca_pem(broken).build().unwrap_err();
+    assert!(no_authority.message().contains("cannot be an authority"), "{no_authority}");
     for part in
         ["ca_file: /no/such/file: ", "ca_pem: the text holds no certificate", "user_agent: "]
     {
         assert!(error.message().contains(part), "{error}");
     }
+}
+
+/// The HTTP library prints answers at level trace, sixteen bytes a line.
+#[test]
+fn an_exchange_over_a_socket_prints_no_answer() {
+    crate::secrets::record_log();
+    let served = server(|stream, _| {
+        respond(stream, 1);
+        true
+    });
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| served.provider(|builder| builder.identity_id(IDENTITY)).get().unwrap());
+        }
+    });
+    let logged = crate::secrets::logged();
+    assert!(logged.contains("TRACE cognito_identity_credentials"), "traces are being recorded");
+    assert!(!logged.contains("TRACE ureq_proto"), "an answer is in the log");
+    assert!(!logged.contains("SessionToken"));
 }
 
 #[test]
