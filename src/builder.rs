@@ -77,6 +77,8 @@ pub struct Builder {
     timeout: Duration,
     max_attempts: u32,
     allow_new_guest: bool,
+    /// The settings that came from the environment, and the variables that they came from.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl CognitoIdentityCredentials {
@@ -112,6 +114,7 @@ impl CognitoIdentityCredentials {
             timeout: Duration::from_secs(60),
             max_attempts: 4,
             allow_new_guest: true,
+            variables: Vec::new(),
         }
     }
 }
@@ -459,14 +462,14 @@ impl Builder {
             &mut faults,
         );
         self.check_values(&mut faults);
-        self.check_role(&mut faults);
+        self.check_together(&mut faults);
         let exchange = self.exchange(sts_url);
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
         }
         let (Some(transport), true) = (transport, faults.0.is_empty()) else {
-            return Err(Error::config(faults.0.join("; ")));
+            return Err(faults.into_error(&self.variables));
         };
 
         let limits = Limits {
@@ -505,6 +508,31 @@ impl Builder {
             self.clock,
             limits,
         ))
+    }
+
+    /// Notes which variable a setting came from, so that a fault can name it.
+    pub(crate) fn came_from(&mut self, setting: &'static str, variable: &'static str) {
+        self.variables.push((setting, variable));
+    }
+
+    /// What is wrong with any value by itself, whatever the others are.
+    pub(crate) fn check_alone(&self) -> Result<(), Error> {
+        let mut faults = Faults(Vec::new());
+        faults.id("identity_pool_id", self.identity_pool_id.as_deref());
+        faults.id("identity_id", self.identity_id.as_deref());
+        if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
+            faults.add("region: is not the name of a region");
+        }
+        for (setting, url) in
+            [("endpoint_url", &self.endpoint_url), ("sts_endpoint_url", &self.sts_endpoint_url)]
+        {
+            // Whether plain http is allowed, the program may still say.
+            if let Some(Err(fault)) = url.as_deref().map(|url| endpoint::custom(url, true)) {
+                faults.add(format!("{setting}: {fault}"));
+            }
+        }
+        self.check_values(&mut faults);
+        if faults.0.is_empty() { Ok(()) } else { Err(faults.into_error(&self.variables)) }
     }
 
     fn parse_region(
@@ -580,7 +608,17 @@ impl Builder {
         Exchange::Classic { sts_url, role }
     }
 
-    fn check_role(&self, faults: &mut Faults) {
+    /// Each value by itself.
+    fn check_values(&self, faults: &mut Faults) {
+        match self.account_id.as_deref() {
+            Some(id)
+                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                faults.add("account_id: must be 1 to 15 digits");
+            }
+            _ => {}
+        }
+        faults.length("custom_role_arn", self.custom_role_arn.as_deref(), 20, 2048);
         faults.length("role_arn", self.role_arn.as_deref(), 20, 2048);
         faults.length("policy", self.policy.as_deref(), 1, 2048);
         faults.length("provider_id", self.provider_id.as_deref(), 4, 2048);
@@ -603,43 +641,10 @@ impl Builder {
                 faults.add("duration: must be whole seconds, from 15 minutes to 12 hours");
             }
         }
-        if self.role_arn.is_some() {
-            if self.custom_role_arn.is_some() {
-                faults.add(
-                    "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
-                );
-            }
-            return;
-        }
-        for (setting, set) in [
-            ("role_session_name", self.role_session_name.is_some()),
-            ("policy", self.policy.is_some()),
-            ("policy_arns", !self.policy_arns.is_empty()),
-            ("provider_id", self.provider_id.is_some()),
-            ("duration", self.duration.is_some()),
-            ("sts_endpoint_url", self.sts_endpoint_url.is_some()),
-        ] {
-            if set {
-                faults.add(format!("{setting}: is of the classic flow, which role_arn chooses"));
-            }
-        }
-    }
-
-    fn check_values(&self, faults: &mut Faults) {
-        match self.account_id.as_deref() {
-            Some(id)
-                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
-            {
-                faults.add("account_id: must be 1 to 15 digits");
-            }
-            _ => {}
-        }
-        match self.custom_role_arn.as_deref().map(|arn| arn.chars().count()) {
-            Some(length) if !(20..=2048).contains(&length) => faults
-                .add(format!("custom_role_arn: has {length} characters, it must have 20 to 2048")),
-            _ => {}
-        }
         faults.0.extend(self.logins.faults());
+        if self.login_id.as_deref() == Some("") {
+            faults.add("login_id: is empty");
+        }
         if self.timeout.is_zero() {
             faults.add("timeout: must be longer than zero");
         }
@@ -650,11 +655,65 @@ impl Builder {
             faults.add("max_attempts: must be at least 1");
         }
     }
+
+    /// The values that contradict or need each other.
+    fn check_together(&self, faults: &mut Faults) {
+        let rules = [
+            (
+                self.role_arn.is_some() && self.custom_role_arn.is_some(),
+                "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
+            ),
+            (
+                self.developer.is_some() && self.logins.providers().next().is_some(),
+                "login: cannot go with developer_identity",
+            ),
+            (
+                self.developer.is_some() && self.identity_id.is_some(),
+                "identity_id: cannot go with developer_identity",
+            ),
+            (
+                self.storage.is_some() && self.identity_pool_id.is_none(),
+                "storage: needs identity_pool_id, for which the identity is kept",
+            ),
+            (
+                self.login_id.is_some() && self.storage.is_none(),
+                "login_id: names a stored identity, but no storage is set",
+            ),
+        ];
+        for (broken, fault) in rules {
+            if broken {
+                faults.add(fault);
+            }
+        }
+        for (setting, set) in [
+            ("role_session_name", self.role_session_name.is_some()),
+            ("policy", self.policy.is_some()),
+            ("policy_arns", !self.policy_arns.is_empty()),
+            ("provider_id", self.provider_id.is_some()),
+            ("duration", self.duration.is_some()),
+        ] {
+            if set && self.role_arn.is_none() {
+                faults.add(format!("{setting}: is of the classic flow, which role_arn chooses"));
+            }
+        }
+    }
 }
 
 struct Faults(Vec<String>);
 
 impl Faults {
+    /// What is wrong, with the names of the environment variables that it came from.
+    fn into_error(self, variables: &[(&str, &str)]) -> Error {
+        let named = self.0.into_iter().map(|fault| {
+            let setting = fault.split_once(": ").map_or("", |(setting, _)| setting);
+            match variables.iter().find(|(name, _)| *name == setting) {
+                Some((_, variable)) => format!("{variable}, {fault}"),
+                None => fault,
+            }
+        });
+        Error::config(named.collect::<Vec<_>>().join("; "))
+    }
+
     fn add(&mut self, fault: impl Into<String>) {
         self.0.push(fault.into());
     }

@@ -108,6 +108,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod environment;
 mod provider;
 
 mod cell;

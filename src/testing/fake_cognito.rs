@@ -1,4 +1,4 @@
-//! Amazon Cognito Identity in memory.
+//! Amazon Cognito Identity and the one operation of STS, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,9 +10,11 @@ use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
 use crate::cognito::Id;
+use crate::developer::DeveloperIdentity;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
 
-/// An Amazon Cognito Identity service in memory, which is a [`Transport`].
+/// An Amazon Cognito Identity service in memory, and the part of STS that the classic flow needs, which
+/// is a [`Transport`].
 ///
 /// It behaves as the service does: `GetId` without logins mints a new guest each time; the same
 /// login always leads to the same identity; a login that nobody owns is linked to the identity it
@@ -20,8 +22,8 @@ use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, Tra
 /// forbidden and the answer carries the other; credentials live for an hour; refusals have the
 /// service's codes and texts. Every request is recorded, and faults come on demand.
 ///
-/// It does not judge `AccountId` and `CustomRoleArn`, and takes any text as a token that it was told
-/// to accept. No fault passes time by itself: advance the clock where that matters.
+/// It does not judge `AccountId`, `CustomRoleArn`, roles and policies, and takes any text as a token
+/// that it was told to accept. OpenID tokens of its own live for ten minutes. No fault passes time by itself: advance the clock where that matters.
 ///
 /// It starts with one pool, [`POOL_ID`](Self::POOL_ID), that allows guests. Clones share one
 /// service. The service's clock starts with the given clock's wall time and then goes by its boot
@@ -64,6 +66,7 @@ struct Service {
     pools: BTreeMap<String, Pool>,
     logins: BTreeMap<(String, String), Login>,
     identities: BTreeMap<String, Identity>,
+    open_id_tokens: BTreeMap<String, OpenIdToken>,
     faults: Vec<(String, Fault)>,
     requests: Vec<ReceivedRequest>,
     serial: u64,
@@ -78,6 +81,11 @@ struct Login {
     expired: bool,
 }
 
+struct OpenIdToken {
+    identity: String,
+    end: SystemTime,
+}
+
 struct Identity {
     pool: String,
     /// Provider and user.
@@ -90,6 +98,8 @@ struct Identity {
 pub struct ReceivedRequest {
     operation: String,
     input: Input,
+    /// What STS was sent, in order.
+    form: Vec<(String, String)>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -133,6 +143,17 @@ impl ReceivedRequest {
         self.input.custom_role_arn.as_deref()
     }
 
+    /// A field of a request to STS, such as `RoleSessionName` or `PolicyArns.member.1.arn`.
+    #[must_use]
+    pub fn form_field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The names of the fields of a request to STS, in order.
+    pub fn form_fields(&self) -> impl Iterator<Item = &str> {
+        self.form.iter().map(|(key, _)| key.as_str())
+    }
+
     /// The providers' names in `Logins`.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.input.logins.keys().map(String::as_str)
@@ -158,14 +179,14 @@ impl fmt::Debug for ReceivedRequest {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The service answers with an error, as JSON.
+    /// The service answers with an error: as JSON, or from STS as XML.
     #[non_exhaustive]
     Error {
         /// The HTTP status.
         status: u16,
-        /// The code, in `__type`.
+        /// The code.
         code: String,
-        /// The text, in `message`.
+        /// The text.
         message: String,
     },
     /// Somebody answers with this status and body.
@@ -223,7 +244,12 @@ impl Fault {
 }
 
 /// What the fake answers.
-const OPERATIONS: [&str; 2] = ["GetId", "GetCredentialsForIdentity"];
+const OPERATIONS: [&str; 4] =
+    ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", STS_OPERATION];
+const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
+
+/// How long an OpenID token lives.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 impl FakeCognito {
     /// The pool that is there from the start.
@@ -244,6 +270,7 @@ impl FakeCognito {
             pools: BTreeMap::from([(Self::POOL_ID.to_owned(), Pool { guests: true })]),
             logins: BTreeMap::new(),
             identities: BTreeMap::new(),
+            open_id_tokens: BTreeMap::new(),
             faults: Vec::new(),
             requests: Vec::new(),
             serial: 0,
@@ -293,6 +320,29 @@ impl FakeCognito {
         if let Some(login) = login {
             login.expired = true;
         }
+    }
+
+    /// What the maker's backend gets from `GetOpenIdTokenForDeveloperIdentity` for its user: always
+    /// the same identity of the pool, and a fresh token that lives for ten minutes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such pool.
+    #[must_use]
+    pub fn developer_identity(&self, pool_id: &str, user: &str) -> DeveloperIdentity {
+        let boot = self.clock.boot();
+        let mut service = self.service();
+        assert!(service.pools.contains_key(pool_id), "there is no pool {pool_id}");
+        let owner = ("developer".to_owned(), user.to_owned());
+        let owners = BTreeSet::from([owner.clone()]);
+        let known = service.identities_of(pool_id, &owners).into_iter().next();
+        let id = known.unwrap_or_else(|| service.mint(pool_id));
+        if let Some(identity) = service.identities.get_mut(&id) {
+            identity.owners.insert(owner);
+        }
+        let end = service.epoch + boot + TOKEN_LIFETIME;
+        let token = service.open_id_token(&id, end);
+        DeveloperIdentity::new(id, token)
     }
 
     /// Disables an identity, as a merge does: its ID is forbidden from now on.
@@ -379,11 +429,13 @@ impl Transport for FakeCognito {
         let boot = self.clock.boot();
         let mut service = self.service();
         let now = service.epoch + boot;
-        let operation = operation(request);
+        let form = form(request);
+        let operation = operation(request, &form);
         let input: Option<Input> = serde_json::from_slice(request.body()).ok();
         service.requests.push(ReceivedRequest {
             operation: operation.clone(),
             input: input.clone().unwrap_or_default(),
+            form: form.clone(),
         });
 
         let lost = |kind| Err(TransportError::new(kind, "a fault that the test asked for"));
@@ -394,41 +446,70 @@ impl Transport for FakeCognito {
             Some(Fault::Date(header)) => date = header,
             Some(Fault::NoAnswer(kind)) => return lost(kind),
             Some(Fault::AnswerLost(kind)) => {
-                let _carried_out = service.answer(&operation, input, now);
+                let _carried_out = service.answer(&operation, input, &form, now);
                 return lost(kind);
             }
             Some(Fault::Raw { status, body }) => return Ok(HttpResponse::new(status, body)),
             Some(Fault::Error { status, code, message }) => {
-                return Ok(reply(&service, status, Some(now), &error_document(&code, &message)));
+                let body = error_document(&operation, &code, &message);
+                return Ok(reply(&service, status, Some(now), body));
             }
         }
-        let (status, body) = match service.answer(&operation, input, now) {
+        let (status, body) = match service.answer(&operation, input, &form, now) {
             Ok(body) => (200, body),
-            Err(Refusal(code, message)) => (400, error_document(code, &message)),
+            Err(Refusal(code, message)) => (400, error_document(&operation, code, &message)),
         };
-        Ok(reply(&service, status, date, &body))
+        Ok(reply(&service, status, date, body))
     }
 }
 
-/// The last part of the `x-amz-target` header.
-fn operation(request: &HttpRequest) -> String {
+/// The fields of a request to STS; none for one to Cognito.
+fn form(request: &HttpRequest) -> Vec<(String, String)> {
+    let is_form = request.headers().iter().any(|(_, value)| value.contains("urlencoded"));
+    let body = std::str::from_utf8(request.body()).unwrap_or_default();
+    let pairs = body.split('&').filter(|_| is_form).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (unescape(key), unescape(value))).collect()
+}
+
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        bytes.extend(u8::from_str_radix(hex, 16).ok());
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last part of the `x-amz-target` header, or STS's `Action`.
+fn operation(request: &HttpRequest, form: &[(String, String)]) -> String {
+    if let Some((_, action)) = form.iter().find(|(key, _)| key == "Action") {
+        return action.clone();
+    }
     let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
     let target = target.map_or("", |(_, value)| value.as_str());
     target.strip_prefix("AWSCognitoIdentityService.").unwrap_or(target).to_owned()
 }
 
-fn error_document(code: &str, message: &str) -> serde_json::Value {
-    json!({ "__type": code, "message": message })
+fn error_document(operation: &str, code: &str, message: &str) -> String {
+    if operation == STS_OPERATION {
+        let (code, message) = (xml(code), xml(message));
+        return format!(
+            "<ErrorResponse xmlns=\"{STS_NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
+    }
+    json!({ "__type": code, "message": message }).to_string()
 }
 
-fn reply(
-    service: &Service,
-    status: u16,
-    date: Option<SystemTime>,
-    body: &serde_json::Value,
-) -> HttpResponse {
-    let response = HttpResponse::new(status, body.to_string())
-        .with_header("content-type", "application/x-amz-json-1.1")
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn reply(service: &Service, status: u16, date: Option<SystemTime>, body: String) -> HttpResponse {
+    let response = HttpResponse::new(status, body)
         .with_header("x-amzn-requestid", format!("request-{}", service.requests.len()));
     match date {
         // A header cannot hold other dates.
@@ -456,28 +537,96 @@ impl Service {
         &mut self,
         operation: &str,
         input: Option<Input>,
+        form: &[(String, String)],
         now: SystemTime,
-    ) -> Result<serde_json::Value, Refusal> {
+    ) -> Result<String, Refusal> {
+        if operation == STS_OPERATION {
+            return self.assume_role(form, now);
+        }
         let input = input.ok_or_else(|| {
             Refusal("SerializationException", "the request is not an object".to_owned())
         })?;
         if input.logins.len() > 10 {
             return Err(invalid("Logins may have at most 10 entries"));
         }
-        match operation {
-            "GetId" => self.get_id(&input),
-            "GetCredentialsForIdentity" => self.get_credentials(&input, now),
-            _ => Err(Refusal("UnknownOperationException", String::new())),
-        }
+        let answer = match operation {
+            "GetId" => self.get_id(&input, now)?,
+            "GetCredentialsForIdentity" => {
+                let id = self.authenticate(&input, now)?;
+                self.issue(&id, now)
+            }
+            "GetOpenIdToken" => {
+                let id = self.authenticate(&input, now)?;
+                let token = self.open_id_token(&id, now + TOKEN_LIFETIME);
+                json!({ "IdentityId": id, "Token": token })
+            }
+            _ => return Err(Refusal("UnknownOperationException", String::new())),
+        };
+        Ok(answer.to_string())
     }
 
-    fn get_id(&mut self, input: &Input) -> Result<serde_json::Value, Refusal> {
+    fn assume_role(
+        &mut self,
+        form: &[(String, String)],
+        now: SystemTime,
+    ) -> Result<String, Refusal> {
+        let field = |name: &str| {
+            let found = form.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.as_str()).ok_or_else(|| {
+                Refusal(
+                    "ValidationError",
+                    format!("1 validation error detected: {name} is missing"),
+                )
+            })
+        };
+        let (role, session) = (xml(field("RoleArn")?), xml(field("RoleSessionName")?));
+        let token = self.open_id_tokens.get(field("WebIdentityToken")?).ok_or_else(|| {
+            Refusal("InvalidIdentityToken", "The ID Token provided is not a valid JWT".to_owned())
+        })?;
+        if token.end <= now {
+            return Err(Refusal("ExpiredTokenException", "Token expired".to_owned()));
+        }
+        let subject = token.identity.clone();
+        let lifetime = match field("DurationSeconds") {
+            Ok(seconds) => Duration::from_secs(seconds.parse().unwrap_or_default()),
+            Err(_) => self.lifetime,
+        };
+        self.serial += 1;
+        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(now + lifetime));
+        Ok(format!(
+            "<AssumeRoleWithWebIdentityResponse xmlns=\"{STS_NAMESPACE}\">
+              <AssumeRoleWithWebIdentityResult>
+                <SubjectFromWebIdentityToken>{subject}</SubjectFromWebIdentityToken>
+                <Provider>cognito-identity.amazonaws.com</Provider>
+                <AssumedRoleUser>
+                  <Arn>{role}/{session}</Arn><AssumedRoleId>AROAFAKE:{session}</AssumedRoleId>
+                </AssumedRoleUser>
+                <Credentials>
+                  <AccessKeyId>ASIAFAKE{n:012}</AccessKeyId>
+                  <SecretAccessKey>fake/secret/key/{n:024}</SecretAccessKey>
+                  <SessionToken>fake+session+token+{n}=</SessionToken>
+                  <Expiration>{end}</Expiration>
+                </Credentials>
+              </AssumeRoleWithWebIdentityResult>
+            </AssumeRoleWithWebIdentityResponse>"
+        ))
+    }
+
+    fn open_id_token(&mut self, identity: &str, end: SystemTime) -> String {
+        self.serial += 1;
+        let token = format!("fake-open-id-token-{}", self.serial);
+        let issued = OpenIdToken { identity: identity.to_owned(), end };
+        self.open_id_tokens.insert(token.clone(), issued);
+        token
+    }
+
+    fn get_id(&mut self, input: &Input, now: SystemTime) -> Result<serde_json::Value, Refusal> {
         let pool_id = checked_id(input.identity_pool_id.as_deref(), "identityPoolId")?;
         let pool = self.pool(pool_id)?;
         if input.logins.is_empty() && !pool.guests {
             return Err(guests_off());
         }
-        let owners = self.owners(&input.logins)?;
+        let owners = self.owners(&input.logins, now)?;
         let id = match self.identities_of(pool_id, &owners).as_slice() {
             [] => self.mint(pool_id),
             [parent, rest @ ..] => {
@@ -493,11 +642,9 @@ impl Service {
         Ok(json!({ "IdentityId": id }))
     }
 
-    fn get_credentials(
-        &mut self,
-        input: &Input,
-        now: SystemTime,
-    ) -> Result<serde_json::Value, Refusal> {
+    /// Whose credentials or token these logins get: the identity that was asked for, or the one that
+    /// a login merges it into.
+    fn authenticate(&mut self, input: &Input, now: SystemTime) -> Result<String, Refusal> {
         let id = checked_id(input.identity_id.as_deref(), "identityId")?;
         let Some(identity) = self.identities.get(id) else {
             return Err(Refusal(
@@ -506,7 +653,7 @@ impl Service {
             ));
         };
         let pool_id = identity.pool.clone();
-        let owners = self.owners(&input.logins)?;
+        let owners = self.owners(&input.logins, now)?;
         let guest = identity.owners.is_empty();
         if !identity.enabled || (owners.is_empty() && !guest) {
             return Err(not_authorized(format!("Access to Identity '{id}' is forbidden.")));
@@ -527,7 +674,7 @@ impl Service {
         if let Some(identity) = self.identities.get_mut(&parent) {
             identity.owners.extend(owners);
         }
-        Ok(self.issue(&parent, now))
+        Ok(parent)
     }
 
     fn pool(&self, id: &str) -> Result<&Pool, Refusal> {
@@ -540,9 +687,14 @@ impl Service {
     fn owners(
         &self,
         logins: &BTreeMap<String, String>,
+        now: SystemTime,
     ) -> Result<BTreeSet<(String, String)>, Refusal> {
         let mut owners = BTreeSet::new();
         for (provider, token) in logins {
+            if provider.starts_with("cognito-identity") {
+                owners.extend(self.owners_by_open_id_token(token, now)?);
+                continue;
+            }
             let login = self.logins.get(&(provider.clone(), token.clone())).ok_or_else(|| {
                 let elsewhere = self.logins.keys().any(|(_, known)| known == token);
                 not_authorized(if elsewhere {
@@ -559,6 +711,25 @@ impl Service {
             owners.insert((provider.clone(), login.user.clone()));
         }
         Ok(owners)
+    }
+
+    /// A token of Cognito's own stands for the identity that it was made for.
+    fn owners_by_open_id_token(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<BTreeSet<(String, String)>, Refusal> {
+        let token = self
+            .open_id_tokens
+            .get(token)
+            .ok_or_else(|| not_authorized("Invalid login token. Couldn't verify signed token."))?;
+        if token.end <= now {
+            return Err(not_authorized(
+                "Invalid login token. Token expired: 1515184654 >= 1515167855",
+            ));
+        }
+        let identity = self.identities.get(&token.identity);
+        Ok(identity.map(|identity| identity.owners.clone()).unwrap_or_default())
     }
 
     /// The identities of a pool that these users own, oldest first.

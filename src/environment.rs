@@ -1,0 +1,216 @@
+//! Settings from environment variables, for programs that say so.
+
+use std::env;
+use std::ffi::OsString;
+
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::provider::CognitoIdentityCredentials;
+
+impl CognitoIdentityCredentials {
+    /// A provider with the settings of [`Builder::from_env`] and the defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::from_env`] and [`Builder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Builder::from_env()?.build()
+    }
+}
+
+impl Builder {
+    /// Settings to start from: those that the environment has, and the defaults. Settings of the
+    /// program's own can be added and win.
+    ///
+    /// | variable | setting |
+    /// |---|---|
+    /// | `AWS_COGNITO_IDENTITY_POOL_ID` | [`identity_pool_id`](Self::identity_pool_id) |
+    /// | `AWS_COGNITO_IDENTITY_ID` | [`identity_id`](Self::identity_id) |
+    /// | `AWS_REGION`, else `AWS_DEFAULT_REGION` | [`region`](Self::region) |
+    /// | `AWS_ACCOUNT_ID` | [`account_id`](Self::account_id) |
+    /// | `AWS_COGNITO_CUSTOM_ROLE_ARN` | [`custom_role_arn`](Self::custom_role_arn) |
+    /// | `AWS_COGNITO_ROLE_ARN` | [`role_arn`](Self::role_arn), which chooses the classic flow |
+    /// | `AWS_ROLE_SESSION_NAME` | [`role_session_name`](Self::role_session_name), if `AWS_COGNITO_ROLE_ARN` is set |
+    /// | `AWS_ENDPOINT_URL_COGNITO_IDENTITY`, else `AWS_ENDPOINT_URL` | [`endpoint_url`](Self::endpoint_url) |
+    /// | `AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL` | [`sts_endpoint_url`](Self::sts_endpoint_url) |
+    /// | `AWS_USE_FIPS_ENDPOINT` | [`use_fips`](Self::use_fips): `true` or `false` |
+    /// | `AWS_USE_DUALSTACK_ENDPOINT` | [`use_dual_stack`](Self::use_dual_stack): `true` or `false` |
+    /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
+    /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
+    ///
+    /// A variable that is empty counts as not set. `AWS_ROLE_ARN` is not looked at: other systems
+    /// set it, and it would silently choose another flow. Plain `http` to other hosts than loopback
+    /// cannot be allowed from the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config), naming each variable whose value is malformed.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let get = |name: &'static str| match lookup(name).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => match value.into_string() {
+                Ok(value) => Ok(Some((name, value))),
+                Err(_) => Err(Error::config(format!("{name}: is not UTF-8"))),
+            },
+        };
+        let either = |first, second| Ok::<_, Error>(get(first)?.or(get(second)?));
+        let mut settings = CognitoIdentityCredentials::builder();
+        let mut set = |setting, found: Option<(&'static str, String)>, apply: Apply| {
+            if let Some((variable, value)) = found {
+                settings = apply(settings.clone(), value);
+                settings.came_from(setting, variable);
+            }
+        };
+        set("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID")?, Self::identity_pool_id);
+        set("identity_id", get("AWS_COGNITO_IDENTITY_ID")?, Self::identity_id);
+        set("region", either("AWS_REGION", "AWS_DEFAULT_REGION")?, Self::region);
+        set("account_id", get("AWS_ACCOUNT_ID")?, Self::account_id);
+        set("custom_role_arn", get("AWS_COGNITO_CUSTOM_ROLE_ARN")?, Self::custom_role_arn);
+        let role = get("AWS_COGNITO_ROLE_ARN")?;
+        if role.is_some() {
+            set("role_arn", role, Self::role_arn);
+            set("role_session_name", get("AWS_ROLE_SESSION_NAME")?, Self::role_session_name);
+        }
+        let url = either("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL")?;
+        set("endpoint_url", url, Self::endpoint_url);
+        let url = either("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")?;
+        set("sts_endpoint_url", url, Self::sts_endpoint_url);
+        settings.check_alone()?;
+
+        for (found, apply) in [
+            (get("AWS_USE_FIPS_ENDPOINT")?, Self::use_fips as fn(Self, bool) -> Self),
+            (get("AWS_USE_DUALSTACK_ENDPOINT")?, Self::use_dual_stack),
+        ] {
+            settings = match found {
+                None => settings,
+                Some((name, value)) => match value.to_ascii_lowercase().as_str() {
+                    "true" => apply(settings, true),
+                    "false" => apply(settings, false),
+                    _ => return Err(Error::config(format!("{name}: must be true or false"))),
+                },
+            };
+        }
+        if let Some((name, value)) = get("AWS_MAX_ATTEMPTS")? {
+            let attempts = value.parse().ok().filter(|attempts| *attempts > 0);
+            let fault = || Error::config(format!("{name}: must be a number, at least 1"));
+            settings = settings.max_attempts(attempts.ok_or_else(fault)?);
+        }
+        #[cfg(feature = "ureq")]
+        if let Some((name, path)) = get("AWS_CA_BUNDLE")? {
+            let transport = crate::transport::UreqTransport::builder().ca_file(path).build();
+            let transport =
+                transport.map_err(|error| Error::config(format!("{name}, {}", error.message())))?;
+            settings = settings.transport(transport);
+        }
+        Ok(settings)
+    }
+}
+
+type Apply = fn(Builder, String) -> Builder;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+    const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+
+    fn from(variables: &[(&str, &str)]) -> Result<Builder, Error> {
+        Builder::from_variables(|name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn a_malformed_value_is_told_with_its_variable() {
+        let rows = [
+            ("AWS_COGNITO_IDENTITY_POOL_ID", "nonsense"),
+            ("AWS_COGNITO_IDENTITY_ID", "nonsense"),
+            ("AWS_REGION", "a b"),
+            ("AWS_DEFAULT_REGION", "a/b"),
+            ("AWS_ACCOUNT_ID", "x"),
+            ("AWS_COGNITO_CUSTOM_ROLE_ARN", "x"),
+            ("AWS_COGNITO_ROLE_ARN", "x"),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "nonsense"),
+            ("AWS_ENDPOINT_URL_STS", "ftp://x"),
+            ("AWS_ENDPOINT_URL", "https://ann:hunter2@x"),
+            ("AWS_USE_FIPS_ENDPOINT", "yes"),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "1"),
+            ("AWS_MAX_ATTEMPTS", "0"),
+            ("AWS_MAX_ATTEMPTS", "many"),
+            #[cfg(feature = "ureq")]
+            ("AWS_CA_BUNDLE", "/no/such/file"),
+        ];
+        for (variable, value) in rows {
+            let error = from(&[(variable, value)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().starts_with(variable), "{error}");
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
+        let error = from(&[("AWS_COGNITO_ROLE_ARN", ROLE), ("AWS_ROLE_SESSION_NAME", "a b")]);
+        assert!(
+            error.unwrap_err().message().starts_with("AWS_ROLE_SESSION_NAME, role_session_name")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_text_is_told_too() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let error = Builder::from_variables(|_| Some(OsString::from_vec(vec![0xff])));
+        assert_eq!(error.unwrap_err().message(), "AWS_COGNITO_IDENTITY_POOL_ID: is not UTF-8");
+    }
+
+    #[test]
+    fn a_contradiction_is_told_with_its_variable_when_it_is_built() {
+        let settings =
+            from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "eu-west-1")]).unwrap();
+        assert_eq!(
+            settings.build().unwrap_err().message(),
+            "AWS_REGION, region: eu-west-1 contradicts the identity pool, which is of region us-east-1"
+        );
+        let settings = from(&[
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_ENDPOINT_URL", "http://emulator:5000"),
+        ]);
+        let error = settings.clone().unwrap().build().unwrap_err();
+        assert!(
+            error.message().contains("AWS_ENDPOINT_URL, endpoint_url: is plain http"),
+            "{error}"
+        );
+        assert!(
+            error.message().contains("AWS_ENDPOINT_URL, sts_endpoint_url: is plain"),
+            "{error}"
+        );
+        let transport = crate::transport::TransportErrorKind::Other;
+        let allowed = settings.unwrap().danger_allow_http(true).transport(
+            move |_: &crate::transport::HttpRequest| {
+                Err(crate::transport::TransportError::new(transport, "none"))
+            },
+        );
+        allowed.build().unwrap();
+    }
+
+    /// What other systems set for purposes of their own.
+    #[test]
+    fn what_is_empty_or_meant_for_others_changes_nothing() {
+        let settings = from(&[
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_REGION", ""),
+            ("AWS_MAX_ATTEMPTS", ""),
+            ("AWS_ROLE_ARN", ROLE),
+            ("AWS_ROLE_SESSION_NAME", "no role of ours"),
+        ]);
+        let transport =
+            |_: &crate::transport::HttpRequest| Ok(crate::transport::HttpResponse::new(200, "{}"));
+        let credentials = settings.unwrap().transport(transport).build().unwrap();
+        assert_eq!(credentials.get().unwrap_err().operation(), Some("GetId"));
+    }
+}
