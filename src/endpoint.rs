@@ -55,7 +55,7 @@ pub(crate) fn cognito_identity(region: &str, fips: bool, dual_stack: bool) -> St
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// STS's regional URL. One quirk of AWS's rules: in GovCloud the ordinary host is the FIPS host.
+/// STS's regional URL. One quirk of AWS's rules: in `aws-us-gov` the ordinary host is the FIPS host.
 pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition_of(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };

@@ -222,7 +222,7 @@ impl Flow {
         })?;
         run.tokens = Tokens::one(developer.login, answer.token().clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
-        self.adopt(run, identity, IdentityChangeReason::Given);
+        adopt(run, identity, IdentityChangeReason::Given);
         run.developer = Some(answer);
         Ok(())
     }
@@ -308,8 +308,8 @@ impl Flow {
             ),
             data: ResponseData {
                 identity_id,
-                assumed_role_arn: issued.assumed_role_arn,
-                assumed_role_id: issued.assumed_role_id,
+                assumed_role_arn: issued.user_arn,
+                assumed_role_id: issued.user_id,
                 subject_from_web_identity_token: issued.subject_from_web_identity_token,
                 audience: issued.audience,
                 provider: issued.provider,
@@ -352,7 +352,7 @@ impl Flow {
             None => IdentityChangeReason::Minted,
         };
         run.minted = true;
-        self.adopt(run, Identity::new(id, IdentityOrigin::Minted), reason);
+        adopt(run, Identity::new(id, IdentityOrigin::Minted), reason);
         if guest {
             // At once: a device that crashes before it has credentials must not mint again and
             // again.
@@ -367,7 +367,7 @@ impl Flow {
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
-            self.adopt(run, merged, IdentityChangeReason::Merged);
+            adopt(run, merged, IdentityChangeReason::Merged);
         }
         self.keep(run);
         Ok(known(run)?.id.as_str().to_owned())
@@ -384,17 +384,6 @@ impl Flow {
 
     fn is_of_region(&self, id: &Id) -> bool {
         self.region.as_deref().is_none_or(|region| id.region() == region)
-    }
-
-    /// Makes an identity the known one, and tells of it if it is another than before.
-    fn adopt(&self, run: &mut Run<'_>, identity: Identity, reason: IdentityChangeReason) {
-        let before = run.refused.take().or_else(|| run.identity.take());
-        let current = run.memory.note(Some(&identity));
-        let old = before.as_ref().map(|identity| &identity.id);
-        if current && old != Some(&identity.id) {
-            run.memory.tell(IdentityChange::new(old, Some(&identity.id), reason));
-        }
-        run.identity = Some(identity);
     }
 
     /// Stores the identity, unless the settings have changed meanwhile.
@@ -446,6 +435,17 @@ impl Flow {
             _ => Remedy::None,
         }
     }
+}
+
+/// Makes an identity the known one, and tells of it if it is another than before.
+fn adopt(run: &mut Run<'_>, identity: Identity, reason: IdentityChangeReason) {
+    let before = run.refused.take().or_else(|| run.identity.take());
+    let current = run.memory.note(Some(&identity));
+    let old = before.as_ref().map(|identity| &identity.id);
+    if current && old != Some(&identity.id) {
+        run.memory.tell(IdentityChange::new(old, Some(&identity.id), reason));
+    }
+    run.identity = Some(identity);
 }
 
 fn known(run: &Run<'_>) -> Result<Identity, Error> {

@@ -131,14 +131,17 @@ impl IdentityStore {
         (guest || known).then(|| Id::parse(&record.identity_id).ok())?
     }
 
-    /// Keeps an identity, and writes only if that changes anything. True if it has written.
+    /// Keeps an identity, and writes only if that changes anything. True if it has written. Without
+    /// logins, those that are on record stay there, as in JavaScript.
     pub(crate) fn save<'a>(&self, id: &Id, providers: impl Iterator<Item = &'a str>) -> bool {
-        let record = Record {
-            version: VERSION,
-            identity_id: id.as_str().to_owned(),
-            providers: providers.map(str::to_owned).collect(),
-        };
-        if self.record().as_ref() == Some(&record) {
+        let old = self.record();
+        let mut providers: Vec<_> = providers.map(str::to_owned).collect();
+        if let (true, Some(old)) = (providers.is_empty(), &old) {
+            providers.clone_from(&old.providers);
+        }
+        let identity_id = id.as_str().to_owned();
+        let record = Record { version: VERSION, identity_id, providers };
+        if old.as_ref() == Some(&record) {
             return false;
         }
         let Ok(value) = serde_json::to_vec(&record) else { return false };
@@ -206,7 +209,9 @@ mod tests {
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
-        assert!(store.save(&id, iter::empty()));
+        assert!(!store.save(&id, iter::empty()), "a guest leaves the providers as they are");
+        assert_eq!(loaded(&["a"]).as_deref(), Some(IDENTITY));
+        assert!(store.save(&id, ["c"].into_iter()));
         assert_eq!(loaded(&["a"]), None);
         store.remove();
         assert_eq!(loaded(&[]), None);

@@ -10,9 +10,7 @@ use crate::cognito::Id;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::flow::{Flow, Memory, ResponseData, Subject};
-use crate::identity::{
-    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
-};
+use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::logins::Logins;
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
@@ -332,7 +330,8 @@ impl CognitoIdentityCredentials {
             return Err(Error::config("identity_id: cannot go with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
-        self.change_identity(Some(&identity), IdentityChangeReason::Given);
+        let old = self.swap_identity(Some(&identity));
+        self.tell_change(old.as_ref(), Some(&identity), IdentityChangeReason::Given);
         Ok(())
     }
 
@@ -357,8 +356,13 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
-        self.change_identity(None, IdentityChangeReason::Cleared);
-        self.0.flow.store.iter().for_each(IdentityStore::remove);
+        let old = self.swap_identity(None);
+        if let Some(store) = &self.0.flow.store {
+            store.remove();
+            // Somebody may have found the stored one again before it was removed.
+            self.swap_identity(None);
+        }
+        self.tell_change(old.as_ref(), None, IdentityChangeReason::Cleared);
     }
 
     /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
@@ -496,11 +500,19 @@ impl CognitoIdentityCredentials {
         noted.or(Some(stored))
     }
 
-    fn change_identity(&self, identity: Option<&Identity>, reason: IdentityChangeReason) {
-        let old = self.0.cell.change(|settings| {
-            std::mem::replace(&mut settings.subject.identity, identity.cloned())
-        });
-        let (old, new) = (old.as_ref().map(|old| &old.id), identity.map(|new| &new.id));
+    fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
+        self.0
+            .cell
+            .change(|settings| std::mem::replace(&mut settings.subject.identity, identity.cloned()))
+    }
+
+    fn tell_change(
+        &self,
+        old: Option<&Identity>,
+        new: Option<&Identity>,
+        reason: IdentityChangeReason,
+    ) {
+        let (old, new) = (old.map(|old| &old.id), new.map(|new| &new.id));
         if old != new {
             self.0.tell(&IdentityChange::new(old, new, reason));
         }

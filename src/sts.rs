@@ -34,8 +34,8 @@ pub(crate) struct AssumedRole {
     pub(crate) secret_access_key: Secret,
     pub(crate) session_token: Secret,
     pub(crate) expiration: SystemTime,
-    pub(crate) assumed_role_arn: Option<String>,
-    pub(crate) assumed_role_id: Option<String>,
+    pub(crate) user_arn: Option<String>,
+    pub(crate) user_id: Option<String>,
     pub(crate) subject_from_web_identity_token: Option<String>,
     pub(crate) audience: Option<String>,
     pub(crate) provider: Option<String>,
@@ -88,8 +88,8 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
                 expiration: timestamp::parse_rfc3339(key("Expiration")?).ok_or_else(|| {
                     Malformed("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
                 })?,
-                assumed_role_arn: of_user("Arn"),
-                assumed_role_id: of_user("AssumedRoleId"),
+                user_arn: of_user("Arn"),
+                user_id: of_user("AssumedRoleId"),
                 subject_from_web_identity_token: field("SubjectFromWebIdentityToken"),
                 audience: field("Audience"),
                 provider: field("Provider"),
@@ -196,10 +196,10 @@ mod tests {
         assert_eq!(answer.expiration, end);
         let texts = [
             (
-                answer.assumed_role_arn,
+                answer.user_arn,
                 "arn:aws:sts::123456789012:assumed-role/FederatedWebIdentityRole/app1",
             ),
-            (answer.assumed_role_id, "AROACLKWSDQRAOEXAMPLE:app1"),
+            (answer.user_id, "AROACLKWSDQRAOEXAMPLE:app1"),
             (answer.subject_from_web_identity_token, "amzn1.account.AF6RHO7KZU5XRVQJGXK6HB56KR2A"),
             (answer.audience, "client.5498841531868486423.1548@apps.example.com"),
             (answer.provider, "www.amazon.com"),
@@ -231,7 +231,7 @@ mod tests {
             .replace("AssumedRoleUser", "Nothing")
             .replace("<PackedPolicySize>123", "<PackedPolicySize>x");
         let answer = read(&bare).unwrap();
-        assert_eq!((answer.assumed_role_arn, answer.packed_policy_size), (None, None));
+        assert_eq!((answer.user_arn, answer.packed_policy_size), (None, None));
         let odd = SAMPLE.replace("2014-10-24T23:00:23Z", "tomorrow");
         assert_eq!(
             read(&odd).unwrap_err().0,

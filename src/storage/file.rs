@@ -290,7 +290,8 @@ fn lock(_: &File) -> bool {
     false
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};

@@ -15,12 +15,15 @@
 )]
 
 mod answers;
+mod classic;
 mod clocks;
 mod identity;
+mod javascript;
 mod layers;
 mod secrets;
 mod settings;
 mod sharing;
+mod stored;
 mod support;
 #[cfg(feature = "ureq")]
 mod tls;

@@ -182,6 +182,10 @@ fn no_value_of_the_public_api_prints_a_secret() {
         assert!(!logged().contains(secret));
     }
     let with_identity = CognitoIdentityCredentials::builder().identity_id(IDENTITY);
+    let backend = cognito_identity_credentials::DeveloperIdentity::new(IDENTITY, TOKEN);
+    let storage = cognito_identity_credentials::MemoryStorage::new();
+    let file = cognito_identity_credentials::FileStorage::new("/tmp/x");
+    assert_clean(&prints(&[&backend, &storage, &file]));
     assert_clean(&prints(&[&with_identity, &with_identity.clone().transport(cognito).build()]));
 }
 

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, ErrorKind, Logins};
+use cognito_identity_credentials::{
+    BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, ErrorKind, Logins,
+    MemoryStorage,
+};
 
+use crate::classic::ROLE;
 use crate::support::{IDENTITY, POOL};
 
 fn builder() -> Builder {
@@ -15,6 +19,7 @@ fn builder() -> Builder {
 #[test]
 fn each_fault_names_its_setting() {
     let pool = || builder().identity_pool_id(POOL);
+    let backend = || -> Result<DeveloperIdentity, BoxError> { Err("unused".into()) };
     let rows = [
         (builder(), "identity_pool_id: not set; set it, or identity_id"),
         (builder().identity_pool_id(""), "identity_pool_id: is empty"),
@@ -57,6 +62,77 @@ fn each_fault_names_its_setting() {
             pool().custom_role_arn("x".repeat(2049)),
             "custom_role_arn: has 2049 characters, it must have 20 to 2048",
         ),
+        (pool().role_arn("arn"), "role_arn: has 3 characters, it must have 20 to 2048"),
+        (
+            pool().role_arn(ROLE).custom_role_arn(ROLE),
+            "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
+        ),
+        (
+            pool().role_arn(ROLE).role_session_name("x"),
+            "role_session_name: has 1 characters, it must have 2 to 64",
+        ),
+        (
+            pool().role_arn(ROLE).role_session_name("a b"),
+            "role_session_name: may have A-Z a-z 0-9 _ + = , . @ - alone",
+        ),
+        (pool().role_arn(ROLE).policy(""), "policy: has 0 characters, it must have 1 to 2048"),
+        (
+            pool().role_arn(ROLE).policy_arns([ROLE; 11]),
+            "policy_arns: 11 given, the service takes at most 10",
+        ),
+        (
+            pool().role_arn(ROLE).policy_arns(["arn"]),
+            "policy_arns: has 3 characters, it must have 20 to 2048",
+        ),
+        (
+            pool().role_arn(ROLE).provider_id("abc"),
+            "provider_id: has 3 characters, it must have 4 to 2048",
+        ),
+        (
+            pool().role_arn(ROLE).duration(Duration::from_secs(899)),
+            "duration: must be whole seconds, from 15 minutes to 12 hours",
+        ),
+        (
+            pool().role_arn(ROLE).duration(Duration::from_secs(43_201)),
+            "duration: must be whole seconds, from 15 minutes to 12 hours",
+        ),
+        (
+            pool().role_arn(ROLE).duration(Duration::from_millis(900_500)),
+            "duration: must be whole seconds, from 15 minutes to 12 hours",
+        ),
+        (
+            pool().role_session_name("xy"),
+            "role_session_name: is of the classic flow, which role_arn chooses",
+        ),
+        (pool().policy("{}"), "policy: is of the classic flow, which role_arn chooses"),
+        (pool().policy_arns([ROLE]), "policy_arns: is of the classic flow, which role_arn chooses"),
+        (pool().provider_id("abcd"), "provider_id: is of the classic flow, which role_arn chooses"),
+        (
+            pool().duration(Duration::from_secs(900)),
+            "duration: is of the classic flow, which role_arn chooses",
+        ),
+        (
+            pool().sts_endpoint_url("http://10.0.0.1"),
+            "sts_endpoint_url: is plain http, which would show login tokens and credentials to the network: use https, or say danger_allow_http(true) for an emulator on a private network",
+        ),
+        (
+            pool().role_arn(ROLE).sts_endpoint_url("https://x").use_fips(true),
+            "use_fips: cannot go with sts_endpoint_url",
+        ),
+        (
+            pool().developer_identity(backend).login("p", "t"),
+            "login: cannot go with developer_identity",
+        ),
+        (
+            pool().developer_identity(backend).identity_id(IDENTITY),
+            "identity_id: cannot go with developer_identity",
+        ),
+        (
+            builder().identity_id(IDENTITY).storage(MemoryStorage::new()),
+            "storage: needs identity_pool_id, for which the identity is kept",
+        ),
+        (pool().storage(MemoryStorage::new()).login_id(""), "login_id: is empty"),
+        (pool().login_id("ann"), "login_id: names a stored identity, but no storage is set"),
         (pool().login("", "t"), "login: a provider name of 0 characters, it must have 1 to 128"),
         (pool().login("p", ""), "login: the token for p is empty"),
         (pool().timeout(Duration::ZERO), "timeout: must be longer than zero"),

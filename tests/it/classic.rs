@@ -1,0 +1,238 @@
+//! The classic flow: `GetOpenIdToken`, then STS.
+
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
+use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
+
+use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
+
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+const OPEN_ID: &str = "GetOpenIdToken";
+const ASSUME: &str = "AssumeRoleWithWebIdentity";
+
+fn calls(stage: &Stage) -> Vec<String> {
+    stage.cognito.requests().iter().map(|request| request.operation().to_owned()).collect()
+}
+
+#[test]
+fn a_role_chooses_the_classic_flow_and_every_field_has_its_place() {
+    let stage = Stage::with(|builder| {
+        builder
+            .role_arn(ROLE)
+            .role_session_name("session@1")
+            .policy("{}")
+            .policy_arns(["arn:aws:iam::1:policy/a", "arn:aws:iam::1:policy/b"])
+            .provider_id("www.example.com")
+            .duration(Duration::from_secs(900))
+            .account_id("123")
+            .login(PROVIDER, "token")
+    });
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    let set = stage.credentials.get().unwrap();
+    assert_eq!(calls(&stage), ["GetId", OPEN_ID, ASSUME]);
+    let requests = stage.cognito.requests();
+    assert_eq!(requests[0].account_id(), Some("123"));
+    assert_eq!((requests[1].account_id(), requests[1].custom_role_arn()), (None, None));
+    assert_eq!(requests[1].login(PROVIDER), Some("token"));
+    assert_eq!(requests[1].identity_id(), set.identity_id());
+    let form: Vec<_> = requests[2].form_fields().collect();
+    assert_eq!(
+        form,
+        [
+            "Action",
+            "Version",
+            "RoleArn",
+            "RoleSessionName",
+            "WebIdentityToken",
+            "ProviderId",
+            "PolicyArns.member.1.arn",
+            "PolicyArns.member.2.arn",
+            "Policy",
+            "DurationSeconds"
+        ]
+    );
+    for (name, value) in [
+        ("RoleArn", ROLE),
+        ("RoleSessionName", "session@1"),
+        ("PolicyArns.member.2.arn", "arn:aws:iam::1:policy/b"),
+        ("DurationSeconds", "900"),
+    ] {
+        assert_eq!(requests[2].form_field(name), Some(value));
+    }
+    assert_eq!(stage.credentials.status().expires_in, Some(seconds(900)));
+
+    let data = stage.credentials.data().unwrap();
+    assert_eq!(Some(&*data.identity_id), set.identity_id());
+    assert_eq!(data.assumed_role_arn.as_deref(), Some(&*format!("{ROLE}/session@1")));
+    assert_eq!(data.subject_from_web_identity_token.as_deref(), set.identity_id());
+    assert_eq!(data.provider.as_deref(), Some("cognito-identity.amazonaws.com"));
+    assert_eq!((data.packed_policy_size, data.source_identity), (None, None));
+}
+
+#[test]
+fn nothing_is_sent_that_was_not_set_and_a_refresh_makes_two_calls() {
+    let stage = Stage::with(|builder| builder.role_arn(ROLE));
+    stage.credentials.get().unwrap();
+    stage.credentials.refresh().unwrap();
+    assert_eq!(calls(&stage), ["GetId", OPEN_ID, ASSUME, OPEN_ID, ASSUME]);
+    let requests = stage.cognito.requests();
+    assert_eq!(requests[2].form_field("RoleSessionName"), Some("web-identity"));
+    assert_eq!(requests[2].form_fields().count(), 5);
+    assert_eq!(requests[1].providers().count(), 0);
+}
+
+#[test]
+fn requests_go_to_the_regional_host_of_sts_or_where_the_settings_say() {
+    let hosts = |settings: fn(
+        cognito_identity_credentials::Builder,
+    ) -> cognito_identity_credentials::Builder| {
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (tell, fake) =
+            (seen.clone(), cognito_identity_credentials::testing::FakeCognito::new());
+        let transport = move |request: &HttpRequest| {
+            use cognito_identity_credentials::transport::Transport;
+            tell.lock().unwrap().push(request.url().to_owned());
+            fake.send(request)
+        };
+        let builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(crate::support::POOL)
+            .role_arn(ROLE)
+            .transport(transport);
+        settings(builder).build().unwrap().get().unwrap();
+        let seen = seen.lock().unwrap();
+        (seen[1].clone(), seen[2].clone())
+    };
+    let cognito = "https://cognito-identity.us-east-1.amazonaws.com/".to_owned();
+    assert_eq!(hosts(|b| b), (cognito.clone(), "https://sts.us-east-1.amazonaws.com/".into()));
+    assert_eq!(
+        hosts(|b| b.use_fips(true)),
+        (
+            "https://cognito-identity-fips.us-east-1.amazonaws.com/".into(),
+            "https://sts-fips.us-east-1.amazonaws.com/".into()
+        )
+    );
+    assert_eq!(
+        hosts(|b| b.sts_endpoint_url("http://localhost:1/sts")),
+        (cognito, "http://localhost:1/sts/".into())
+    );
+}
+
+/// Each error of STS, as its XML has it: kind, whether it is repeated, whether another OpenID token
+/// is fetched.
+#[test]
+fn errors_of_sts_row_by_row() {
+    use ErrorKind::{NotAuthorized, Refused, Throttled, Unavailable};
+    let rows = [
+        ("ExpiredTokenException", 400, NotAuthorized, 1, true),
+        ("InvalidIdentityToken", 400, NotAuthorized, 1, true),
+        ("IDPCommunicationError", 400, Unavailable, 4, false),
+        ("IDPRejectedClaim", 403, NotAuthorized, 1, false),
+        ("AccessDenied", 403, NotAuthorized, 1, false),
+        ("MalformedPolicyDocument", 400, Refused, 1, false),
+        ("PackedPolicyTooLarge", 400, Refused, 1, false),
+        ("RegionDisabledException", 403, Refused, 1, false),
+        ("Throttling", 400, Throttled, 4, false),
+    ];
+    for (code, status, kind, attempts, fresh_token) in rows {
+        let stage = Stage::with(|builder| builder.role_arn(ROLE));
+        let fault = Fault::error(status, code, "it <says> & means");
+        stage.cognito.fail_next(ASSUME, 99, fault);
+        let error = stage.credentials.get().unwrap_err();
+        assert_eq!((error.kind(), error.code()), (kind, Some(code)));
+        assert_eq!(error.message(), "it <says> & means");
+        assert_eq!((error.operation(), error.status()), (Some(ASSUME), Some(status)));
+        let rounds = if fresh_token { 2 } else { 1 };
+        assert_eq!(stage.cognito.calls(OPEN_ID), rounds, "{code}");
+        assert_eq!(stage.cognito.calls(ASSUME), rounds * attempts, "{code}");
+        assert_eq!(stage.cognito.calls("GetId"), 1, "{code}: STS has no say about the identity");
+        assert!(stage.credentials.identity_id().is_some(), "{code}");
+    }
+    let stage = Stage::with(|builder| builder.role_arn(ROLE));
+    stage.cognito.fail_next(ASSUME, 1, Fault::error(400, "ExpiredTokenException", "old"));
+    stage.credentials.get().unwrap();
+    let requests = stage.cognito.requests();
+    let tokens: Vec<_> = requests.iter().filter_map(|r| r.form_field("WebIdentityToken")).collect();
+    assert_eq!(tokens.len(), 2);
+    assert_ne!(tokens[0], tokens[1]);
+}
+
+#[test]
+fn a_refused_identity_is_replaced_in_the_classic_flow_too() {
+    let stage = Stage::with(|builder| builder.role_arn(ROLE));
+    let first = stage.credentials.get().unwrap();
+    stage.cognito.disable_identity(first.identity_id().unwrap());
+    let second = stage.credentials.refresh().unwrap();
+    assert_ne!(second.identity_id(), first.identity_id());
+    assert_eq!(calls(&stage)[3..], [OPEN_ID, "GetId", OPEN_ID, ASSUME]);
+}
+
+#[test]
+fn answers_that_are_not_those_of_sts_are_errors() {
+    let rows = [
+        ("", "the answer is empty"),
+        ("<html><body>Accept the terms</html>", "the answer is not XML (line 1, column 29)"),
+        ("{}", "the answer is not XML (line 1, column 1)"),
+        (
+            "<AssumeRoleWithWebIdentityResponse/>",
+            "the answer lacks AssumeRoleWithWebIdentityResult",
+        ),
+    ];
+    for (body, message) in rows {
+        let stage = Stage::with(|builder| builder.role_arn(ROLE).identity_id(IDENTITY));
+        let cognito = stage.cognito.clone();
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(crate::support::POOL)
+            .role_arn(ROLE)
+            .transport(move |request: &HttpRequest| {
+                use cognito_identity_credentials::transport::Transport;
+                if request.url().contains("//sts.") {
+                    return Ok(HttpResponse::new(200, body));
+                }
+                cognito.send(request)
+            })
+            .build()
+            .unwrap();
+        let error = credentials.get().unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(ASSUME)));
+        assert_eq!(error.message(), message);
+    }
+}
+
+#[test]
+fn no_secret_of_the_classic_flow_is_printed() {
+    crate::secrets::record_log();
+    let stage = Stage::with(|builder| builder.role_arn(ROLE));
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        stage.cognito.fail_next(ASSUME, 1, Fault::error(400, "AccessDenied", "x"));
+        stage.credentials.refresh().unwrap_err();
+        let set = stage.credentials.refresh().unwrap();
+        tokens.push(set.secret_access_key().to_owned());
+        tokens.push(set.session_token().to_owned());
+    }
+    for request in stage.cognito.requests() {
+        tokens.extend(request.form_field("WebIdentityToken").map(str::to_owned));
+    }
+    let token = tokens.last().unwrap().clone();
+    let echo = CognitoIdentityCredentials::builder()
+        .identity_id(IDENTITY)
+        .role_arn(ROLE)
+        .transport(move |request: &HttpRequest| {
+            if request.url().contains("//sts.") {
+                let text =
+                    format!("<E><Error><Code>X</Code><Message>{token}</Message></Error></E>");
+                return Ok(HttpResponse::new(400, text));
+            }
+            Ok(HttpResponse::new(200, format!(r#"{{"Token": "{token}"}}"#)))
+        })
+        .build()
+        .unwrap();
+    let error = echo.get().unwrap_err();
+    assert_eq!(error.message(), "[redacted]");
+    let text = format!("{error:?}{error:#}{:?}{}", stage.credentials, crate::secrets::logged());
+    for token in tokens {
+        assert!(!text.contains(&token));
+    }
+}

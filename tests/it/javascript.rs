@@ -1,0 +1,238 @@
+//! The behaviours that the JavaScript class's own tests pin down (`test/credentials.spec.js` of
+//! aws-sdk 2.x, its part about `CognitoIdentityCredentials`), and sequences of providers that share
+//! one storage, as a browser's `localStorage` is shared.
+//!
+//! | what the JavaScript tests show | here |
+//! |---|---|
+//! | a stored ID is loaded if none is given; a given one wins | `stored_identities_are_used_as_in_javascript` |
+//! | a stored ID is used if a provider fits, and for the same `LoginId` alone | the same |
+//! | `clearCachedId` clears the storage and the object, a given ID too | `clearing_forgets_what_was_given_and_what_was_stored` |
+//! | clients are made lazily | `settings::nothing_is_called_until_credentials_are_asked_for` |
+//! | `GetId`, `GetCredentialsForIdentity` without a role; the answer's ID wins | `the_enhanced_flow_as_in_javascript` |
+//! | `GetId`, `GetOpenIdToken`, STS with a role; the answer's ID wins | `the_classic_flow_as_in_javascript` |
+//! | no `GetId` with a given ID | both |
+//! | a failure of each call is the failure of the refresh, and a second refresh tries again | `a_failure_of_each_call_is_told_and_the_next_refresh_tries_again` |
+//! | another failure than `NotAuthorizedException` leaves the storage alone | the same |
+//! | the ID and the providers are stored after a handshake; a second refresh asks no `GetId` | `after_a_handshake_the_identity_and_the_providers_are_stored` |
+//! | `identityId` is known from the storage without a call | `stored::a_guest_keeps_its_identity_over_a_restart_and_is_known_offline` |
+//!
+//! Not the same, for the reasons in the README's table: `NotAuthorizedException` clears the storage
+//! whatever its cause (here by cause: `identity::refused_identities_and_logins_row_by_row`); a guest's
+//! new ID is not stored until the next call has succeeded (here at once:
+//! `stored::a_minted_guest_is_stored_before_anything_else_can_fail`).
+//!
+//! Cannot apply: that clients already made are kept, that they take the global or the given client
+//! configuration (there are no client objects and no global configuration), that a failing
+//! `localStorage` falls back to an object (here: `stored::a_storage_that_fails_fails_no_refresh`).
+
+use std::sync::Arc;
+
+use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, MemoryStorage, Storage};
+
+use crate::classic::ROLE;
+use crate::support::{IDENTITY, POOL, Stage};
+
+const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";
+
+fn record(storage: &MemoryStorage, suffix: &str) -> Option<serde_json::Value> {
+    let value = storage.load(&format!("identity/{POOL}{suffix}")).unwrap()?;
+    Some(serde_json::from_slice(&value).unwrap())
+}
+
+fn put(storage: &MemoryStorage, suffix: &str, id: &str, providers: &[&str]) {
+    let value = serde_json::json!({ "version": 1, "identity_id": id, "providers": providers });
+    storage.store(&format!("identity/{POOL}{suffix}"), value.to_string().as_bytes()).unwrap();
+}
+
+/// What a new provider on this storage takes for its identity, without a call.
+fn known(
+    storage: &Arc<MemoryStorage>,
+    settings: impl FnOnce(Builder) -> Builder,
+) -> Option<String> {
+    Stage::with(|builder| settings(builder.storage(storage.clone()))).credentials.identity_id()
+}
+
+#[test]
+fn stored_identities_are_used_as_in_javascript() {
+    let id = || Some(IDENTITY.to_owned());
+    let storage = Arc::new(MemoryStorage::new());
+    put(&storage, "", IDENTITY, &[]);
+    assert_eq!(known(&storage, |b| b), id());
+    assert_eq!(known(&storage, |b| b.identity_id(OTHER)), Some(OTHER.to_owned()));
+    assert_eq!(known(&storage, |b| b.login("p1", "t")), None);
+    for providers in [&["p1"][..], &["p1", "p2", "p3"]] {
+        put(&storage, "", IDENTITY, providers);
+        assert_eq!(known(&storage, |b| b), id());
+        assert_eq!(known(&storage, |b| b.login("p1", "t")), id());
+        assert_eq!(known(&storage, |b| b.login("p1", "t").login("p4", "t")), id());
+        assert_eq!(known(&storage, |b| b.login("p4", "t")), None);
+    }
+    put(&storage, "/LOGINID1", OTHER, &[]);
+    assert_eq!(known(&storage, |b| b.login_id("LOGINID1")), Some(OTHER.to_owned()));
+    assert_eq!(known(&storage, |b| b.login_id("LOGINID2")), None);
+}
+
+#[test]
+fn clearing_forgets_what_was_given_and_what_was_stored() {
+    let storage = Arc::new(MemoryStorage::new());
+    put(&storage, "", OTHER, &["p1"]);
+    let stage = Stage::with(|builder| builder.storage(storage.clone()).identity_id(IDENTITY));
+    stage.credentials.clear_cached_id();
+    assert_eq!(stage.credentials.identity_id(), None);
+    assert_eq!(record(&storage, ""), None);
+}
+
+fn operations(stage: &Stage) -> Vec<String> {
+    stage.cognito.requests().iter().map(|request| request.operation().to_owned()).collect()
+}
+
+/// The fake answers with another ID than was asked for when the login belongs to somebody.
+fn with_a_merge(settings: impl FnOnce(Builder) -> Builder) -> (Stage, String) {
+    let stage = Stage::with(settings);
+    stage.cognito.accept_login("p1", "token", "ann");
+    let ann = Stage::with(|b| b.transport(stage.cognito.clone()).login("p1", "token"));
+    let ann = ann.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    (stage, ann)
+}
+
+#[test]
+fn the_enhanced_flow_as_in_javascript() {
+    let (stage, ann) = with_a_merge(|builder| builder);
+    stage.credentials.get().unwrap();
+    stage.credentials.set_login("p1", "token");
+    let set = stage.credentials.refresh().unwrap();
+    assert_eq!(stage.credentials.identity_id(), Some(ann.clone()));
+    assert_eq!(set.identity_id(), Some(&*ann));
+    assert!(!stage.credentials.needs_refresh());
+    let after_ann = operations(&stage)[2..].to_vec();
+    assert_eq!(after_ann, ["GetId", "GetCredentialsForIdentity", "GetCredentialsForIdentity"]);
+    let given =
+        Stage::with(|b| b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token"));
+    given.credentials.get().unwrap();
+    assert_eq!(operations(&stage).last().unwrap(), "GetCredentialsForIdentity");
+    assert_eq!(stage.cognito.calls("GetId"), 2);
+}
+
+#[test]
+fn the_classic_flow_as_in_javascript() {
+    let (stage, ann) = with_a_merge(|builder| builder.role_arn(ROLE));
+    stage.credentials.get().unwrap();
+    stage.credentials.set_login("p1", "token");
+    stage.credentials.refresh().unwrap();
+    assert_eq!(stage.credentials.identity_id(), Some(ann.clone()));
+    assert!(!stage.credentials.needs_refresh());
+    assert_eq!(
+        operations(&stage)[2..],
+        [
+            "GetId",
+            "GetOpenIdToken",
+            "AssumeRoleWithWebIdentity",
+            "GetOpenIdToken",
+            "AssumeRoleWithWebIdentity"
+        ]
+    );
+    let given = Stage::with(|b| {
+        b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token").role_arn(ROLE)
+    });
+    given.credentials.get().unwrap();
+    assert_eq!(stage.cognito.calls("GetId"), 2);
+}
+
+#[test]
+fn a_failure_of_each_call_is_told_and_the_next_refresh_tries_again() {
+    let rows = [
+        (false, "GetId"),
+        (false, "GetCredentialsForIdentity"),
+        (true, "GetId"),
+        (true, "GetOpenIdToken"),
+        (true, "AssumeRoleWithWebIdentity"),
+    ];
+    for (classic, operation) in rows {
+        let storage = Arc::new(MemoryStorage::new());
+        put(&storage, "", OTHER, &["another provider"]);
+        let before = record(&storage, "");
+        let stage = Stage::with(|builder| {
+            let builder = builder.storage(storage.clone()).login("p1", "token");
+            if classic { builder.role_arn(ROLE) } else { builder }
+        });
+        stage.cognito.accept_login("p1", "token", "ann");
+        stage.cognito.fail_next(
+            operation,
+            1,
+            Fault::error(400, "InvalidService", "INVALID SERVICE"),
+        );
+        let error = stage.credentials.refresh().unwrap_err();
+        assert_eq!((error.code(), error.message()), (Some("InvalidService"), "INVALID SERVICE"));
+        // In JavaScript too, the classic flow stores the ID before it goes to STS.
+        if operation != "AssumeRoleWithWebIdentity" {
+            assert_eq!(record(&storage, ""), before, "{operation}");
+        }
+        stage.credentials.refresh().unwrap();
+        assert_eq!(
+            stage.credentials.cached().unwrap().identity_id(),
+            stage.credentials.identity_id().as_deref()
+        );
+    }
+}
+
+#[test]
+fn after_a_handshake_the_identity_and_the_providers_are_stored() {
+    for classic in [false, true] {
+        let storage = Arc::new(MemoryStorage::new());
+        let stage = Stage::with(|builder| {
+            let builder = builder.storage(storage.clone()).login("p1", "t1").login("p2", "t2");
+            let builder = builder.login_id("ann");
+            if classic { builder.role_arn(ROLE) } else { builder }
+        });
+        stage.cognito.accept_login("p1", "t1", "ann");
+        stage.cognito.accept_login("p2", "t2", "ann");
+        let set = stage.credentials.get().unwrap();
+        let record = record(&storage, "/ann").unwrap();
+        assert_eq!(record["identity_id"].as_str(), set.identity_id());
+        assert_eq!(record["providers"], serde_json::json!(["p1", "p2"]));
+        stage.credentials.refresh().unwrap();
+        assert_eq!(stage.cognito.calls("GetId"), 1);
+    }
+}
+
+/// One storage, one provider after the other, each with a refresh: which calls are made, and whether
+/// the identity is the one before.
+#[test]
+fn several_providers_in_a_row_share_one_storage() {
+    type Settings = fn(Builder) -> Builder;
+    let rows: [(&str, Settings, bool, bool); 8] = [
+        // who, their settings, is GetId called, is the identity that of the row before
+        ("a guest", |b| b, true, false),
+        ("the guest again", |b| b, false, true),
+        ("the guest signs in: no provider fits", |b| b.login("p1", "ann"), true, false),
+        ("the user again", |b| b.login("p1", "ann"), false, true),
+        ("with another login beside", |b| b.login("p1", "ann").login("p2", "ann"), false, true),
+        ("by the other login alone", |b| b.login("p2", "ann"), false, true),
+        ("another user of a provider that fits", |b| b.login("p2", "bob"), true, false),
+        (
+            "a user with a record of their own",
+            |b| b.login("p1", "ann").login_id("ann"),
+            true,
+            false,
+        ),
+    ];
+    let storage = Arc::new(MemoryStorage::new());
+    let service = Stage::new();
+    for (provider, user) in [("p1", "ann"), ("p2", "ann"), ("p2", "bob")] {
+        service.cognito.accept_login(provider, user, user);
+    }
+    let mut last: Option<CognitoIdentityCredentials> = None;
+    for (who, settings, asks, same) in rows {
+        let before = service.cognito.calls("GetId");
+        let stage = Stage::with(|builder| {
+            settings(builder.transport(service.cognito.clone()).storage(storage.clone()))
+        });
+        stage.credentials.refresh().unwrap();
+        assert_eq!(service.cognito.calls("GetId") > before, asks, "{who}");
+        if let Some(last) = &last {
+            assert_eq!(last.identity_id() == stage.credentials.identity_id(), same, "{who}");
+        }
+        last = Some(stage.credentials);
+    }
+}
