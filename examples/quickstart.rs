@@ -6,14 +6,15 @@
 //! cargo run --example quickstart --features testing
 //! ```
 //!
-//! With `AWS_COGNITO_IDENTITY_POOL_ID` in the environment it talks to AWS, as a guest of that pool;
-//! `AWS_ENDPOINT_URL_COGNITO_IDENTITY` sends it to an emulator instead.
+//! With `AWS_COGNITO_IDENTITY_POOL_ID` in the environment it talks to AWS, as a guest of that pool.
+//! `Builder::from_env` lists the other variables: `AWS_ENDPOINT_URL` sends it to an emulator,
+//! `AWS_COGNITO_ROLE_ARN` chooses the classic flow.
 
 use std::env;
 use std::time::Instant;
 
 use cognito_identity_credentials::testing::FakeCognito;
-use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error};
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Credentials, Error};
 
 fn main() {
     if let Err(error) = run() {
@@ -26,18 +27,15 @@ fn main() {
 }
 
 fn run() -> Result<(), Error> {
-    let mut settings = CognitoIdentityCredentials::builder();
-    if let Ok(pool) = env::var("AWS_COGNITO_IDENTITY_POOL_ID") {
+    let settings = if let Ok(pool) = env::var("AWS_COGNITO_IDENTITY_POOL_ID") {
         println!("Asking Cognito for credentials of pool {pool}.");
-        settings = settings.identity_pool_id(pool);
-        if let Ok(url) = env::var("AWS_ENDPOINT_URL_COGNITO_IDENTITY") {
-            println!("The service is at {url}.");
-            settings = settings.endpoint_url(url);
-        }
+        Builder::from_env()?
     } else {
         println!("AWS_COGNITO_IDENTITY_POOL_ID is not set: running on FakeCognito, in memory.");
-        settings = settings.identity_pool_id(FakeCognito::POOL_ID).transport(FakeCognito::new());
-    }
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(FakeCognito::POOL_ID)
+            .transport(FakeCognito::new())
+    };
     let credentials = settings.build()?;
 
     let start = Instant::now();
@@ -53,6 +51,9 @@ fn run() -> Result<(), Error> {
     let refreshed = credentials.refresh()?;
     show("refresh()", &refreshed, start);
     assert_eq!(first.identity_id(), refreshed.identity_id());
+    if let Some(role) = credentials.data().and_then(|data| data.assumed_role_arn) {
+        println!("  assumed role   {role}");
+    }
     Ok(())
 }
 

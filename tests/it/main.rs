@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::needless_pass_by_value,
     clippy::too_many_lines,
+    clippy::large_stack_arrays,
     clippy::type_complexity,
     clippy::format_collect,
     clippy::format_push_string,

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cognito_identity_credentials::transport::{TransportError, TransportErrorKind, UreqTransport};
+use cognito_identity_credentials::transport::{
+    HttpResponse, TransportError, TransportErrorKind, UreqTransport,
+};
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error, ErrorKind};
 use mockito::{Matcher, Mock, Server, ServerGuard};
 use serde_json::json;
@@ -40,7 +42,7 @@ fn exactly(server: &mut ServerGuard, operation: &str, body: serde_json::Value) -
         .match_body(Matcher::Json(body))
 }
 
-fn answered(mock: Mock, answer: &cognito_identity_credentials::transport::HttpResponse) -> Mock {
+fn answered(mock: Mock, answer: &HttpResponse) -> Mock {
     let mock = mock.with_body(answer.body());
     match answer.header("date") {
         Some(date) => mock.with_header("date", date).create(),
@@ -90,6 +92,43 @@ fn both_requests_are_exact_with_and_without_each_optional_field() {
         first.assert();
         second.assert();
     }
+}
+
+#[test]
+fn the_request_to_sts_is_exact() {
+    let mut cognito = Server::new();
+    let mut sts = Server::new();
+    let open_id = exactly(&mut cognito, "GetOpenIdToken", json!({ "IdentityId": IDENTITY }));
+    let open_id = answered(
+        open_id,
+        &HttpResponse::new(200, json!({ "IdentityId": IDENTITY, "Token": "a+b=" }).to_string()),
+    );
+    let role = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr";
+    let form = format!(
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={role}&RoleSessionName=web-identity&WebIdentityToken=a%2Bb%3D"
+    );
+    let keys = "<AccessKeyId>K</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration>";
+    let assume = sts
+        .mock("POST", "/")
+        .match_header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+        .match_header("x-amz-target", Matcher::Missing)
+        .match_header("authorization", Matcher::Missing)
+        .match_body(Matcher::Exact(form))
+        .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
+        .with_body(format!(
+            "<R><AssumeRoleWithWebIdentityResult><Credentials>{keys}</Credentials></AssumeRoleWithWebIdentityResult></R>"
+        ))
+        .create();
+    let credentials = at(&cognito)
+        .identity_id(IDENTITY)
+        .role_arn("arn:aws:iam::123456789012:role/r")
+        .sts_endpoint_url(sts.url())
+        .build()
+        .unwrap();
+    assert_eq!(credentials.get().unwrap().access_key_id(), "K");
+    assert_eq!(credentials.status().expires_in.map(|left| left.as_secs()), Some(3600));
+    open_id.assert();
+    assume.assert();
 }
 
 #[test]
