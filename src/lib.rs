@@ -27,7 +27,9 @@
 //!   above all.
 //! * [`Builder`] has every setting, with its default.
 //! * [`Error`] and [`ErrorKind`] say what went wrong, by what there is to do about it.
-//! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest.
+//! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest,
+//!   [`DeveloperIdentityProvider`] a user of the maker's own backend.
+//! * [`Storage`] keeps the identity over a restart; [`FileStorage`] is the one for most.
 //! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
 //! * `testing` (feature `testing`) has fakes of both, for unit tests of programs that use this
 //!   crate.
@@ -57,7 +59,8 @@
 //! # What it does not do
 //!
 //! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. It has no async API; an async program is better served by AWS's own SDK.
+//! program. It keeps no credentials over a restart, only the identity. It has no async API; an async
+//! program is better served by AWS's own SDK.
 //!
 //! # Features
 //!
@@ -77,8 +80,11 @@
 //! get() ──► cell: fresh? ─yes─► clone
 //!             │ no: one caller leads, the rest wait for the same outcome
 //!             ▼
-//!           flow: login tokens ► identity ID (given / remembered / GetId)
-//!             │                ► GetCredentialsForIdentity ► one recovery, if that may help
+//!           flow: login tokens ► identity ID (developer / given / remembered / stored / GetId)
+//!             │
+//!             ├─ enhanced: GetCredentialsForIdentity
+//!             ├─ classic:  GetOpenIdToken ► STS AssumeRoleWithWebIdentity
+//!             │                                  (then one recovery, if that may help)
 //!             ▼
 //!           client: encode ► Transport::send ► retry? ► decode
 //!             │
@@ -89,18 +95,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
+//! | `environment` | settings from environment variables |
 //! | `provider` | what users call; ties the cell to the flow |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
+//! | `identity` | where an identity came from, how it is kept, how it changes |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
-//! | `cognito` | Cognito's IDs and operations: typed input, wire form, typed output |
+//! | `cognito` `sts` | one service each: typed input, wire form, typed output |
 //! | `protocol/` | wire formats, and where an error code hides in them |
 //! | `endpoint` | region → partition → URL; the https rule |
 //! | `retry` | the retry policy as a pure function |
-//! | `error` `credentials` `logins` `clock` `transport/mod` | values, and the traits at the seams |
+//! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
-//! | `transport/ureq` | the only place that names ureq and rustls |
+//! | `transport/ureq` `transport/quiet` | the only place that names ureq and rustls; what keeps their logs quiet |
 //! | `testing/` | the fakes |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
