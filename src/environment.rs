@@ -116,6 +116,7 @@ type Apply = fn(Builder, String) -> Builder;
 mod tests {
     use super::*;
     use crate::ErrorKind;
+    use crate::transport::{HttpRequest, HttpResponse, TransportError, TransportErrorKind};
 
     const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
     const ROLE: &str = "arn:aws:iam::123456789012:role/r";
@@ -170,6 +171,11 @@ mod tests {
 
     #[test]
     fn a_contradiction_is_told_with_its_variable_when_it_is_built() {
+        let from = |variables: &[_]| {
+            let none = TransportErrorKind::Other;
+            let transport = move |_: &HttpRequest| Err(TransportError::new(none, "none"));
+            from(variables).map(|settings| settings.transport(transport))
+        };
         let settings =
             from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "eu-west-1")]).unwrap();
         assert_eq!(
@@ -189,13 +195,7 @@ mod tests {
             error.message().contains("AWS_ENDPOINT_URL, sts_endpoint_url: is plain"),
             "{error}"
         );
-        let transport = crate::transport::TransportErrorKind::Other;
-        let allowed = settings.unwrap().danger_allow_http(true).transport(
-            move |_: &crate::transport::HttpRequest| {
-                Err(crate::transport::TransportError::new(transport, "none"))
-            },
-        );
-        allowed.build().unwrap();
+        settings.unwrap().danger_allow_http(true).build().unwrap();
     }
 
     /// What other systems set for purposes of their own.
