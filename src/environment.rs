@@ -208,8 +208,7 @@ mod tests {
             ("AWS_ROLE_ARN", ROLE),
             ("AWS_ROLE_SESSION_NAME", "no role of ours"),
         ]);
-        let transport =
-            |_: &crate::transport::HttpRequest| Ok(crate::transport::HttpResponse::new(200, "{}"));
+        let transport = |_: &HttpRequest| Ok(HttpResponse::new(200, "{}"));
         let credentials = settings.unwrap().transport(transport).build().unwrap();
         assert_eq!(credentials.get().unwrap_err().operation(), Some("GetId"));
     }
