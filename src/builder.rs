@@ -500,6 +500,7 @@ impl Builder {
         let subject = Subject {
             logins: Arc::new(self.logins),
             identity: identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
+            storage_cleared: false,
         };
         Ok(CognitoIdentityCredentials::new(
             flow,

@@ -179,12 +179,14 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         self.obtain(Want::New, self.limits.timeout, load)
     }
 
-    /// Changes the settings. What `change` returns is dropped by the caller, outside the lock.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+    /// Changes the settings. `change` tells whether it did: if not, a load under way stays in force.
+    /// What else it returns is dropped by the caller, outside the lock.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
-            state.epoch.settings += 1;
-            (change(&mut state.settings), state.end_backoff())
+            let (changed, result) = change(&mut state.settings);
+            state.epoch.settings += u64::from(changed);
+            (result, state.end_backoff())
         };
         drop(cleared);
         result
@@ -677,7 +679,7 @@ mod tests {
         thread::scope(|scope| {
             let first = scope.spawn(|| {
                 cell.get(Duration::MAX, |task| {
-                    cell.change(|()| ());
+                    cell.change(|()| (true, ()));
                     cell.await_waiters(1);
                     epochs.lock().unwrap().push(task.epoch.settings);
                     loaded(1)

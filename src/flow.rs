@@ -10,7 +10,7 @@ use crate::credentials::Credentials;
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
 use crate::error::{AnswerInfo, Cause, Error};
 use crate::identity::{
-    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore, Saved,
 };
 use crate::lease::Lease;
 use crate::logins::{Logins, Tokens};
@@ -53,12 +53,18 @@ pub(crate) struct Developer {
 pub(crate) struct Subject {
     pub(crate) logins: Arc<Logins>,
     pub(crate) identity: Option<Identity>,
+    /// Whether the identity was cleared or refused since the storage was last written: what is there
+    /// may be the old one, if it could not be removed.
+    pub(crate) storage_cleared: bool,
 }
 
 /// What outlives a refresh. It notes nothing any more once the settings have changed.
 pub(crate) trait Memory {
-    /// Notes which identity is known from now on. False if that is out of date.
+    /// Notes which identity is known from now on; `None` clears it. False if that is out of date.
     fn note(&self, identity: Option<&Identity>) -> bool;
+
+    /// The storage holds the identity that is known.
+    fn trust_storage(&self);
 
     /// The identity that is known now, whoever noted it.
     fn known(&self) -> Option<Identity>;
@@ -180,13 +186,15 @@ impl Flow {
             Remedy::NewIdentity { forget, ask_sources } => {
                 log::info!("the service refused the identity; asking for another: {error}");
                 run.refused = run.identity.take();
-                if forget && run.memory.note(None) {
-                    self.store.iter().for_each(IdentityStore::remove);
+                if let (true, Some(refused), Some(store)) =
+                    (forget && run.memory.note(None), &run.refused, &self.store)
+                {
+                    store.remove_if(&refused.id);
                 }
                 if ask_sources {
                     self.ask_sources(&mut run)?;
                 }
-                self.get_id(&mut run).inspect_err(|_| {
+                self.replace(&mut run).inspect_err(|_| {
                     let old = run.refused.as_ref().map(|identity| &identity.id);
                     if forget && run.memory.known().is_none() {
                         memory.tell(IdentityChange::new(old, None, IdentityChangeReason::Cleared));
@@ -198,10 +206,29 @@ impl Flow {
     }
 
     /// The identity that was stored for these logins, if it may be used.
-    pub(crate) fn stored(&self, logins: &Logins) -> Option<Identity> {
+    pub(crate) fn stored(&self, subject: &Subject) -> Option<Identity> {
+        if subject.storage_cleared { None } else { self.look_up(subject) }
+    }
+
+    fn look_up(&self, subject: &Subject) -> Option<Identity> {
         let store = self.store.as_ref().filter(|_| self.developer.is_none())?;
-        let id = store.load(logins.providers()).filter(|id| self.is_of_region(id))?;
+        let id = store.load(subject.logins.providers()).filter(|id| self.is_of_region(id))?;
         Some(Identity::new(id, IdentityOrigin::Stored))
+    }
+
+    /// Another identity in place of the refused one: for a guest the one that another process has
+    /// stored meanwhile, else from `GetId`.
+    fn replace(&self, run: &mut Run<'_>) -> Result<(), Error> {
+        let refused = run.refused.as_ref().map(|refused| refused.id.clone());
+        let stored =
+            self.look_up(run.subject).filter(|stored| Some(&stored.id) != refused.as_ref());
+        match stored.filter(|_| run.tokens.is_empty()) {
+            Some(stored) => {
+                self.adopt(run, stored, IdentityChangeReason::Replaced, false);
+                Ok(())
+            }
+            None => self.get_id(run),
+        }
     }
 
     /// The login tokens of now: from their sources, or from the maker's backend.
@@ -222,14 +249,14 @@ impl Flow {
         })?;
         run.tokens = Tokens::one(developer.login, answer.token().clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
-        adopt(run, identity, IdentityChangeReason::Given);
+        self.adopt(run, identity, IdentityChangeReason::Given, false);
         run.developer = Some(answer);
         Ok(())
     }
 
     fn attempt(&self, run: &mut Run<'_>) -> Result<Refreshed, Error> {
         if run.identity.is_none() {
-            if let Some(stored) = self.stored(&run.subject.logins) {
+            if let Some(stored) = self.stored(run.subject) {
                 run.memory.note(Some(&stored));
                 run.identity = Some(stored);
             } else {
@@ -352,12 +379,9 @@ impl Flow {
             None => IdentityChangeReason::Minted,
         };
         run.minted = true;
-        adopt(run, Identity::new(id, IdentityOrigin::Minted), reason);
-        if guest {
-            // At once: a device that crashes before it has credentials must not mint again and
-            // again.
-            self.keep(run);
-        }
+        // A guest is stored at once: a device that crashes before it has credentials must not mint
+        // again and again.
+        self.adopt(run, Identity::new(id, IdentityOrigin::Minted), reason, guest);
         Ok(())
     }
 
@@ -367,9 +391,10 @@ impl Flow {
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
-            adopt(run, merged, IdentityChangeReason::Merged);
+            self.adopt(run, merged, IdentityChangeReason::Merged, true);
+        } else {
+            self.keep(run);
         }
-        self.keep(run);
         Ok(known(run)?.id.as_str().to_owned())
     }
 
@@ -386,15 +411,43 @@ impl Flow {
         self.region.as_deref().is_none_or(|region| id.region() == region)
     }
 
-    /// Stores the identity, unless the settings have changed meanwhile.
+    /// Makes an identity the known one, keeps it if that is due, and then tells of it if it is another
+    /// than before: a listener that fails must not cost the identity.
+    fn adopt(
+        &self,
+        run: &mut Run<'_>,
+        identity: Identity,
+        reason: IdentityChangeReason,
+        keep: bool,
+    ) {
+        let before = run.refused.take().or_else(|| run.identity.take());
+        let current = run.memory.note(Some(&identity));
+        let (old, new) = (before.map(|identity| identity.id), identity.id.clone());
+        run.identity = Some(identity);
+        if keep {
+            self.keep(run);
+        }
+        if current && old.as_ref() != Some(&new) {
+            run.memory.tell(IdentityChange::new(old.as_ref(), Some(&new), reason));
+        }
+    }
+
+    /// Stores the identity, unless the settings have changed meanwhile. One that the maker's backend
+    /// names is not stored: the backend is asked each time.
     fn keep(&self, run: &Run<'_>) {
-        let (Some(store), Some(identity)) = (&self.store, &run.identity) else { return };
+        let (Some(store), Some(identity), None) = (&self.store, &run.identity, &self.developer)
+        else {
+            return;
+        };
         if !run.memory.note(Some(identity)) {
             return;
         }
-        let written = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
+        let saved = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
+        if matches!(saved, Saved::Written | Saved::Unchanged) {
+            run.memory.trust_storage();
+        }
         // Cleared while it was being written: it must not come back.
-        if written && run.memory.known().is_none() {
+        if matches!(saved, Saved::Written | Saved::Failed) && run.memory.known().is_none() {
             store.remove();
         }
     }
@@ -435,17 +488,6 @@ impl Flow {
             _ => Remedy::None,
         }
     }
-}
-
-/// Makes an identity the known one, and tells of it if it is another than before.
-fn adopt(run: &mut Run<'_>, identity: Identity, reason: IdentityChangeReason) {
-    let before = run.refused.take().or_else(|| run.identity.take());
-    let current = run.memory.note(Some(&identity));
-    let old = before.as_ref().map(|identity| &identity.id);
-    if current && old != Some(&identity.id) {
-        run.memory.tell(IdentityChange::new(old, Some(&identity.id), reason));
-    }
-    run.identity = Some(identity);
 }
 
 fn known(run: &Run<'_>) -> Result<Identity, Error> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,8 @@ pub enum IdentityChangeReason {
 pub(crate) struct IdentityStore {
     storage: Arc<dyn Storage>,
     key: String,
+    /// Whether the last write failed, so that the record may not outlive a loss of power.
+    doubtful: Arc<AtomicBool>,
 }
 
 #[derive(Deserialize, PartialEq, Serialize)]
@@ -116,13 +119,13 @@ impl IdentityStore {
             None => format!("identity/{}", pool.as_str()),
             Some(login_id) => format!("identity/{}/{login_id}", pool.as_str()),
         };
-        Self { storage, key }
+        Self { storage, key, doubtful: Arc::default() }
     }
 
     /// The stored identity, if it may be used with these logins: as a guest always, else if one of
     /// the providers was there when it was stored, for it may belong to another user.
     pub(crate) fn load<'a>(&self, mut providers: impl Iterator<Item = &'a str>) -> Option<Id> {
-        let record = self.record()?;
+        let record = self.record().ok()??;
         let mut guest = true;
         let known = providers.any(|provider| {
             guest = false;
@@ -131,27 +134,30 @@ impl IdentityStore {
         (guest || known).then(|| Id::parse(&record.identity_id).ok())?
     }
 
-    /// Keeps an identity, and writes only if that changes anything. True if it has written. Without
-    /// logins, those that are on record stay there, as in JavaScript.
-    pub(crate) fn save<'a>(&self, id: &Id, providers: impl Iterator<Item = &'a str>) -> bool {
-        let old = self.record();
+    /// Keeps an identity, and writes only if that changes anything. Without logins, those that are on
+    /// record stay there, as in JavaScript. A record that cannot be read now may be a good one: it is
+    /// left alone.
+    pub(crate) fn save<'a>(&self, id: &Id, providers: impl Iterator<Item = &'a str>) -> Saved {
+        let Ok(old) = self.record() else { return Saved::Untouched };
         let mut providers: Vec<_> = providers.map(str::to_owned).collect();
         if let (true, Some(old)) = (providers.is_empty(), &old) {
             providers.clone_from(&old.providers);
         }
         let identity_id = id.as_str().to_owned();
         let record = Record { version: VERSION, identity_id, providers };
-        if old.as_ref() == Some(&record) {
-            return false;
+        if old.as_ref() == Some(&record) && !self.doubtful.load(Ordering::Relaxed) {
+            return Saved::Unchanged;
         }
-        let Ok(value) = serde_json::to_vec(&record) else { return false };
-        match self.storage.store(&self.key, &value) {
-            Ok(()) => true,
+        let Ok(value) = serde_json::to_vec(&record) else { return Saved::Untouched };
+        let outcome = self.storage.store(&self.key, &value);
+        self.doubtful.store(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Ok(()) => Saved::Written,
             Err(error) => {
                 log::warn!(
-                    "the identity could not be stored and will be lost with this process: {error}"
+                    "the identity could not be stored and may be lost with this process: {error}"
                 );
-                false
+                Saved::Failed
             }
         }
     }
@@ -162,13 +168,22 @@ impl IdentityStore {
         }
     }
 
-    /// What cannot be read as a record of this version counts as absent.
-    fn record(&self) -> Option<Record> {
+    /// Removes the record if it is this identity's: another process may have stored a better one.
+    pub(crate) fn remove_if(&self, id: &Id) {
+        if self.record().is_ok_and(|record| record.is_some_and(|r| r.identity_id == id.as_str())) {
+            self.remove();
+        }
+    }
+
+    /// What cannot be read as a record of this version counts as absent. An error, logged already,
+    /// is that it cannot be told.
+    fn record(&self) -> Result<Option<Record>, ()> {
         let value = match self.storage.load(&self.key) {
-            Ok(value) => value?,
+            Ok(Some(value)) => value,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 log::warn!("the stored identity could not be read: {error}");
-                return None;
+                return Err(());
             }
         };
         let record = serde_json::from_slice(&value).ok();
@@ -176,8 +191,19 @@ impl IdentityStore {
         if record.is_none() {
             log::warn!("the stored identity is not a record of this version; it counts as absent");
         }
-        record
+        Ok(record)
     }
+}
+
+/// What became of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// It was right already.
+    Unchanged,
+    Written,
+    /// It may be the old one or the new one.
+    Failed,
+    Untouched,
 }
 
 #[cfg(test)]
@@ -203,15 +229,16 @@ mod tests {
         let store = store(&storage, None);
         assert_eq!(store.load(iter::empty()), None);
         let id = Id::parse(IDENTITY).unwrap();
-        assert!(store.save(&id, ["a", "b"].into_iter()));
-        assert!(!store.save(&id, ["a", "b"].into_iter()), "nothing has changed");
+        assert_eq!(store.save(&id, ["a", "b"].into_iter()), Saved::Written);
+        assert_eq!(store.save(&id, ["a", "b"].into_iter()), Saved::Unchanged);
         let loaded = |providers: &[&str]| text(store.load(providers.iter().copied()));
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
-        assert!(!store.save(&id, iter::empty()), "a guest leaves the providers as they are");
+        let saved = store.save(&id, iter::empty());
+        assert_eq!(saved, Saved::Unchanged, "a guest leaves the providers as they are");
         assert_eq!(loaded(&["a"]).as_deref(), Some(IDENTITY));
-        assert!(store.save(&id, ["c"].into_iter()));
+        assert_eq!(store.save(&id, ["c"].into_iter()), Saved::Written);
         assert_eq!(loaded(&["a"]), None);
         store.remove();
         assert_eq!(loaded(&[]), None);

@@ -130,6 +130,19 @@ impl Logins {
         self.0.keys().map(String::as_str)
     }
 
+    /// Whether these are the same logins: the same tokens, from the same sources.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(&other.0).all(|((a, x), (b, y))| {
+                a == b
+                    && match (x, y) {
+                        (Login::Token(x), Login::Token(y)) => x == y,
+                        (Login::Source(x), Login::Source(y)) => Arc::ptr_eq(x, y),
+                        _ => false,
+                    }
+            })
+    }
+
     /// What the service's limits say against these logins, without asking a source.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();

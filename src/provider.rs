@@ -10,7 +10,9 @@ use crate::cognito::Id;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::flow::{Flow, Memory, ResponseData, Subject};
-use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
+use crate::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::logins::Logins;
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
@@ -357,11 +359,7 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
         let old = self.swap_identity(None);
-        if let Some(store) = &self.0.flow.store {
-            store.remove();
-            // Somebody may have found the stored one again before it was removed.
-            self.swap_identity(None);
-        }
+        self.0.flow.store.iter().for_each(IdentityStore::remove);
         self.tell_change(old.as_ref(), None, IdentityChangeReason::Cleared);
     }
 
@@ -493,7 +491,7 @@ impl CognitoIdentityCredentials {
         if settings.subject.identity.is_some() {
             return settings.subject.identity;
         }
-        let stored = self.0.flow.stored(&settings.subject.logins)?;
+        let stored = self.0.flow.stored(&settings.subject)?;
         let noted = self.0.cell.amend(epoch, |settings| {
             settings.subject.identity.get_or_insert_with(|| stored.clone()).clone()
         });
@@ -501,9 +499,10 @@ impl CognitoIdentityCredentials {
     }
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
-        self.0
-            .cell
-            .change(|settings| std::mem::replace(&mut settings.subject.identity, identity.cloned()))
+        self.0.cell.change(|settings| {
+            settings.subject.storage_cleared |= identity.is_none();
+            (true, std::mem::replace(&mut settings.subject.identity, identity.cloned()))
+        })
     }
 
     fn tell_change(
@@ -524,7 +523,8 @@ impl CognitoIdentityCredentials {
         let old = self.0.cell.change(|settings| {
             let mut logins = (*settings.subject.logins).clone();
             change(&mut logins);
-            std::mem::replace(&mut settings.subject.logins, Arc::new(logins))
+            let changed = !logins.same(&settings.subject.logins);
+            (changed, std::mem::replace(&mut settings.subject.logins, Arc::new(logins)))
         });
         drop(old);
     }
@@ -548,8 +548,13 @@ impl Memory for Remembered<'_> {
     fn note(&self, identity: Option<&Identity>) -> bool {
         let noted = self.inner.cell.amend(self.epoch, |settings| {
             settings.subject.identity = identity.cloned();
+            settings.subject.storage_cleared |= identity.is_none();
         });
         noted.is_some()
+    }
+
+    fn trust_storage(&self) {
+        self.inner.cell.amend(self.epoch, |settings| settings.subject.storage_cleared = false);
     }
 
     fn known(&self) -> Option<Identity> {

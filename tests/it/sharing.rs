@@ -213,11 +213,10 @@ fn gated() -> (CognitoIdentityCredentials, FakeCognito, ManualClock, Gatekeeper)
 #[test]
 fn what_changes_during_a_refresh_wins() {
     type Change = fn(&CognitoIdentityCredentials);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 5] = [
         ("expire", CognitoIdentityCredentials::expire),
         ("set_login", |c| c.set_login(PROVIDER, "token")),
         ("set_logins", |c| c.set_logins([(PROVIDER, "token")].into_iter().collect())),
-        ("remove_login", |c| c.remove_login("nobody")),
         ("set_identity_id", |c| c.set_identity_id(IDENTITY).unwrap()),
         ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
     ];
@@ -250,6 +249,22 @@ fn what_changes_during_a_refresh_wins() {
             assert_eq!(cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
         }
     }
+}
+
+/// A call that changes nothing does not outdate a refresh, nor cost a guest its new identity.
+#[test]
+fn what_does_not_change_during_a_refresh_leaves_it_in_force() {
+    let (credentials, cognito, _, keeper) = gated();
+    let answered = thread::scope(|scope| {
+        let leader = scope.spawn(|| credentials.get());
+        keeper.await_request();
+        credentials.remove_login("nobody");
+        credentials.set_logins(cognito_identity_credentials::Logins::new());
+        keeper.let_pass();
+        leader.join().unwrap().unwrap()
+    });
+    assert_eq!(credentials.cached(), Some(answered));
+    assert_eq!(cognito.identities(), 1);
 }
 
 #[test]

@@ -315,6 +315,198 @@ fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
     assert!(record.contains(PROVIDER) && !record.contains("secret-token"), "{record}");
 }
 
+/// The record is there, but cannot be read for a moment: the device is somebody else for that run,
+/// and itself again in the next.
+#[test]
+fn a_record_that_cannot_be_read_for_a_moment_is_not_overwritten() {
+    let storage = Arc::new(OddStorage::default());
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
+    let first = stage.credentials.get().unwrap();
+    let unreadable = again(&stage, |builder| builder.storage(Unreadable(storage.clone())));
+    unreadable.credentials.get().unwrap();
+    assert_eq!(storage.stores.load(Ordering::Relaxed), 1);
+    let next = again(&stage, |builder| builder.storage(storage.clone()));
+    assert_eq!(next.credentials.identity_id().as_deref(), first.identity_id());
+}
+
+struct Unreadable(Arc<OddStorage>);
+
+impl Storage for Unreadable {
+    fn load(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+        Err(io::Error::other("too many open files"))
+    }
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.0.store(key, value)
+    }
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.0.remove(key)
+    }
+}
+
+/// Two processes share a guest that the service refuses: the second takes over what the first got.
+#[test]
+fn a_refused_guest_takes_the_identity_that_another_process_has_stored_meanwhile() {
+    let storage = Arc::new(MemoryStorage::new());
+    let a = Stage::with(|builder| builder.storage(storage.clone()));
+    let shared = a.credentials.get().unwrap();
+    let b = again(&a, |builder| builder.storage(storage.clone()));
+    b.credentials.get().unwrap();
+    a.cognito.disable_identity(shared.identity_id().unwrap());
+    let new = a.credentials.refresh().unwrap();
+    assert_eq!(b.credentials.refresh().unwrap().identity_id(), new.identity_id());
+    assert_eq!((a.cognito.calls("GetId"), a.cognito.identities()), (2, 2));
+    assert_eq!(b.credentials.status().identity_origin, Some(IdentityOrigin::Stored));
+}
+
+/// A disk that has become read-only: what was cleared stays cleared for this process.
+#[test]
+fn clearing_holds_on_a_read_only_disk() {
+    struct ReadOnly(MemoryStorage);
+    impl Storage for ReadOnly {
+        fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+            self.0.load(key)
+        }
+        fn store(&self, _: &str, _: &[u8]) -> io::Result<()> {
+            Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
+        }
+        fn remove(&self, _: &str) -> io::Result<()> {
+            Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
+        }
+    }
+    let disk = MemoryStorage::new();
+    let record = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
+    disk.store(&format!("identity/{POOL}"), record.as_bytes()).unwrap();
+    let stage = Stage::with(|builder| builder.storage(ReadOnly(disk)));
+    assert_eq!(stage.credentials.identity_id().as_deref(), Some(IDENTITY));
+    stage.credentials.clear_cached_id();
+    assert_eq!(stage.credentials.identity_id(), None);
+    let set = stage.credentials.refresh().unwrap();
+    assert_ne!(set.identity_id(), Some(IDENTITY));
+    assert_eq!(stage.cognito.calls("GetId"), 1);
+}
+
+#[test]
+fn a_listener_that_fails_does_not_cost_the_identity() {
+    let storage = Arc::new(MemoryStorage::new());
+    let stage = Stage::with(|builder| {
+        builder.storage(storage.clone()).on_identity_change(|_| panic!("the listener has a fault"))
+    });
+    let panicked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.credentials.get()));
+    assert!(panicked.is_err());
+    let next = again(&stage, |builder| builder.storage(storage.clone()));
+    next.credentials.get().unwrap();
+    assert_eq!((next.cognito.calls("GetId"), next.cognito.identities()), (1, 1));
+}
+
+#[test]
+fn the_backends_identity_is_not_stored_over_a_guests() {
+    let storage = Arc::new(MemoryStorage::new());
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
+    let guest = stage.credentials.get().unwrap();
+    let backend = stage.cognito.clone();
+    let developer = again(&stage, |builder| {
+        builder
+            .storage(storage.clone())
+            .developer_identity(move || Ok(backend.developer_identity(POOL, "ann")))
+    });
+    developer.credentials.get().unwrap();
+    let next = again(&stage, |builder| builder.storage(storage.clone()));
+    assert_eq!(next.credentials.identity_id().as_deref(), guest.identity_id());
+}
+
+/// Every cell of the recovery table, in both flows: which calls are made (I for `GetId`, C for
+/// `GetCredentialsForIdentity`, O for `GetOpenIdToken`, S for STS), and whether the ID stays.
+#[test]
+fn the_recovery_table_cell_by_cell() {
+    let faults: [(&str, fn() -> Fault); 6] = [
+        ("forbidden", || Fault::not_authorized("Access to Identity 'x' is forbidden.")),
+        ("not found", || Fault::error(400, "ResourceNotFoundException", "Identity 'x' not found.")),
+        ("mismatch", || Fault::not_authorized("Logins don't match. Please include at least one.")),
+        ("expired", || Fault::not_authorized("Invalid login token. Token expired: 1 >= 0")),
+        ("invalid", || Fault::not_authorized("Invalid login token. Couldn't verify signed token.")),
+        ("guests off", || Fault::not_authorized("Unauthenticated access is not supported.")),
+    ];
+    let origins = ["GetId", "memory", "stored", "given"];
+    for classic in [false, true] {
+        for user in [false, true] {
+            for origin in origins {
+                for (name, fault) in faults {
+                    let what = format!("classic: {classic}, user: {user}, {origin}, {name}");
+                    let storage = Arc::new(MemoryStorage::new());
+                    let settings = |builder: cognito_identity_credentials::Builder| {
+                        let builder = builder.storage(storage.clone());
+                        let builder = if classic { builder.role_arn(ROLE) } else { builder };
+                        if !user {
+                            return builder;
+                        }
+                        let asked = AtomicUsize::new(0);
+                        builder.login_from(PROVIDER, move || {
+                            Ok(format!("token-{}", asked.fetch_add(1, Ordering::Relaxed)))
+                        })
+                    };
+                    let first = Stage::with(settings);
+                    for n in 0..9 {
+                        first.cognito.accept_login(PROVIDER, format!("token-{n}"), "ann");
+                    }
+                    if origin != "GetId" {
+                        first.credentials.get().unwrap();
+                    }
+                    let run = match origin {
+                        "memory" => {
+                            Stage { credentials: first.credentials.clone(), ..again(&first, |b| b) }
+                        }
+                        "given" => {
+                            let id = first.credentials.identity_id().unwrap();
+                            again(&first, |builder| settings(builder).identity_id(id))
+                        }
+                        _ => again(&first, settings),
+                    };
+                    let before = run.credentials.identity_id();
+                    let requests = run.cognito.requests().len();
+                    let second = if classic { "GetOpenIdToken" } else { GET_CREDENTIALS };
+                    run.cognito.fail_next(second, 1, fault());
+                    let outcome = run.credentials.refresh();
+
+                    let replaced = origin != "given"
+                        && match name {
+                            "forbidden" | "not found" => true,
+                            "mismatch" => user && origin != "GetId",
+                            _ => false,
+                        };
+                    let again = user && matches!(name, "expired" | "invalid");
+                    let fetch = if classic { "OS" } else { "C" };
+                    let refused = if classic { "O" } else { "C" };
+                    let mut calls = if origin == "GetId" { "I".to_owned() } else { String::new() };
+                    calls += refused;
+                    if replaced {
+                        calls += "I";
+                    }
+                    if replaced || again {
+                        calls += fetch;
+                    }
+                    let made: String = run.cognito.requests()[requests..]
+                        .iter()
+                        .map(|request| match request.operation() {
+                            "GetId" => 'I',
+                            "GetOpenIdToken" => 'O',
+                            "AssumeRoleWithWebIdentity" => 'S',
+                            _ => 'C',
+                        })
+                        .collect();
+                    assert_eq!(made, calls, "{what}");
+                    assert_eq!(outcome.is_ok(), replaced || again, "{what}");
+                    let after = run.credentials.identity_id();
+                    assert!(after.is_some(), "{what}");
+                    if origin != "GetId" {
+                        assert_eq!(after == before, user || !replaced, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The storage is asked while a refresh of outdated settings is under way.
 #[test]
 fn what_was_cleared_during_a_refresh_does_not_come_back() {

@@ -354,7 +354,8 @@ fn one_get_makes_one_advisory_attempt() {
         .transport(move |request: &HttpRequest| {
             let answer = service.send(request);
             if answer.as_ref().is_ok_and(|answer| answer.status() != 200) {
-                inner.get().unwrap().remove_login("nobody");
+                let credentials = inner.get().unwrap();
+                credentials.set_identity_id(credentials.identity_id().unwrap()).unwrap();
             }
             answer
         })
