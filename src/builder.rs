@@ -125,6 +125,7 @@ impl Builder {
     /// set.
     #[doc(alias = "IdentityPoolId")]
     pub fn identity_pool_id(mut self, id: impl Into<String>) -> Self {
+        self.own("identity_pool_id");
         self.identity_pool_id = Some(id.into());
         self
     }
@@ -133,6 +134,7 @@ impl Builder {
     /// service is asked (`GetId`) with the first refresh, and its answer is remembered.
     #[doc(alias = "IdentityId")]
     pub fn identity_id(mut self, id: impl Into<String>) -> Self {
+        self.own("identity_id");
         self.identity_id = Some(id.into());
         self
     }
@@ -141,6 +143,7 @@ impl Builder {
     /// Default: not sent, and the service does not need it.
     #[doc(alias = "AccountId")]
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
+        self.own("account_id");
         self.account_id = Some(id.into());
         self
     }
@@ -148,6 +151,7 @@ impl Builder {
     /// The region to call. It can only repeat the one that the pool's or the identity's ID begins
     /// with, which is the default; any other is an error, instead of the service's "not found".
     pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.own("region");
         self.region = Some(region.into());
         self
     }
@@ -156,6 +160,7 @@ impl Builder {
     /// roles: 20 to 2048 characters. Sent with `GetCredentialsForIdentity`. Default: none.
     #[doc(alias = "CustomRoleArn")]
     pub fn custom_role_arn(mut self, arn: impl Into<String>) -> Self {
+        self.own("custom_role_arn");
         self.custom_role_arn = Some(arn.into());
         self
     }
@@ -165,6 +170,7 @@ impl Builder {
     /// enhanced flow, with the roles that the pool names.
     #[doc(alias = "RoleArn")]
     pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
+        self.own("role_arn");
         self.role_arn = Some(arn.into());
         self
     }
@@ -173,6 +179,7 @@ impl Builder {
     /// characters of `A-Z a-z 0-9 _ + = , . @ -`. Default: `web-identity`.
     #[doc(alias = "RoleSessionName")]
     pub fn role_session_name(mut self, name: impl Into<String>) -> Self {
+        self.own("role_session_name");
         self.role_session_name = Some(name.into());
         self
     }
@@ -328,6 +335,7 @@ impl Builder {
     /// (`127.0.0.0/8`, `[::1]`, `localhost`). Default: AWS's endpoint of the region.
     #[doc(alias = "endpoint")]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.own("endpoint_url");
         self.endpoint_url = Some(url.into());
         self
     }
@@ -336,6 +344,7 @@ impl Builder {
     /// regional endpoint.
     #[doc(alias = "endpoint")]
     pub fn sts_endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.own("sts_endpoint_url");
         self.sts_endpoint_url = Some(url.into());
         self
     }
@@ -343,6 +352,7 @@ impl Builder {
     /// Uses the endpoint whose cryptography is validated by FIPS 140. Default: `false`.
     #[doc(alias = "useFipsEndpoint")]
     pub fn use_fips(mut self, fips: bool) -> Self {
+        self.own("use_fips");
         self.use_fips = fips;
         self
     }
@@ -350,6 +360,7 @@ impl Builder {
     /// Uses the endpoint that is reachable by IPv4 and IPv6. Default: `false`.
     #[doc(alias = "useDualstackEndpoint")]
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
+        self.own("use_dual_stack");
         self.use_dual_stack = dual_stack;
         self
     }
@@ -469,7 +480,7 @@ impl Builder {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
         }
         let (Some(transport), true) = (transport, faults.0.is_empty()) else {
-            return Err(faults.into_error(&self.variables));
+            return Err(Error::config(faults.named(&self.variables).join("; ")));
         };
 
         let limits = Limits {
@@ -516,8 +527,13 @@ impl Builder {
         self.variables.push((setting, variable));
     }
 
+    /// Notes that the program has set it itself.
+    fn own(&mut self, setting: &str) {
+        self.variables.retain(|(name, _)| *name != setting);
+    }
+
     /// What is wrong with any value by itself, whatever the others are.
-    pub(crate) fn check_alone(&self) -> Result<(), Error> {
+    pub(crate) fn check_alone(&self) -> Vec<String> {
         let mut faults = Faults(Vec::new());
         faults.id("identity_pool_id", self.identity_pool_id.as_deref());
         faults.id("identity_id", self.identity_id.as_deref());
@@ -533,7 +549,7 @@ impl Builder {
             }
         }
         self.check_values(&mut faults);
-        if faults.0.is_empty() { Ok(()) } else { Err(faults.into_error(&self.variables)) }
+        faults.named(&self.variables)
     }
 
     fn parse_region(
@@ -581,10 +597,12 @@ impl Builder {
             }
             return standard(region, self.use_fips, self.use_dual_stack);
         };
-        if self.use_fips {
+        // The enhanced flow does not call STS, whatever its URL.
+        let called = setting == "endpoint_url" || self.role_arn.is_some();
+        if called && self.use_fips {
             faults.add(format!("use_fips: cannot go with {setting}"));
         }
-        if self.use_dual_stack {
+        if called && self.use_dual_stack {
             faults.add(format!("use_dual_stack: cannot go with {setting}"));
         }
         endpoint::custom(url, self.danger_allow_http).unwrap_or_else(|fault| {
@@ -704,7 +722,7 @@ struct Faults(Vec<String>);
 
 impl Faults {
     /// What is wrong, with the names of the environment variables that it came from.
-    fn into_error(self, variables: &[(&str, &str)]) -> Error {
+    fn named(self, variables: &[(&str, &str)]) -> Vec<String> {
         let named = self.0.into_iter().map(|fault| {
             let setting = fault.split_once(": ").map_or("", |(setting, _)| setting);
             match variables.iter().find(|(name, _)| *name == setting) {
@@ -712,7 +730,7 @@ impl Faults {
                 None => fault,
             }
         });
-        Error::config(named.collect::<Vec<_>>().join("; "))
+        named.collect()
     }
 
     fn add(&mut self, fault: impl Into<String>) {

@@ -50,63 +50,77 @@ impl Builder {
     }
 
     fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let get = |name: &'static str| match lookup(name).filter(|value| !value.is_empty()) {
-            None => Ok(None),
-            Some(value) => match value.into_string() {
-                Ok(value) => Ok(Some((name, value))),
-                Err(_) => Err(Error::config(format!("{name}: is not UTF-8"))),
-            },
-        };
-        let either = |first, second| Ok::<_, Error>(get(first)?.or(get(second)?));
-        let mut settings = CognitoIdentityCredentials::builder();
-        let mut set = |setting, found: Option<(&'static str, String)>, apply: Apply| {
-            if let Some((variable, value)) = found {
-                settings = apply(settings.clone(), value);
-                settings.came_from(setting, variable);
+        let mut faults = Vec::new();
+        let mut get = |name: &'static str| match lookup(name)?.into_string() {
+            Ok(value) => Some((name, value)).filter(|(_, value)| !value.is_empty()),
+            Err(_) => {
+                faults.push(format!("{name}: is not UTF-8"));
+                None
             }
         };
-        set("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID")?, Self::identity_pool_id);
-        set("identity_id", get("AWS_COGNITO_IDENTITY_ID")?, Self::identity_id);
-        set("region", either("AWS_REGION", "AWS_DEFAULT_REGION")?, Self::region);
-        set("account_id", get("AWS_ACCOUNT_ID")?, Self::account_id);
-        set("custom_role_arn", get("AWS_COGNITO_CUSTOM_ROLE_ARN")?, Self::custom_role_arn);
-        let role = get("AWS_COGNITO_ROLE_ARN")?;
-        if role.is_some() {
-            set("role_arn", role, Self::role_arn);
-            set("role_session_name", get("AWS_ROLE_SESSION_NAME")?, Self::role_session_name);
-        }
-        let url = either("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL")?;
-        set("endpoint_url", url, Self::endpoint_url);
-        let url = either("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")?;
-        set("sts_endpoint_url", url, Self::sts_endpoint_url);
-        settings.check_alone()?;
+        let role = get("AWS_COGNITO_ROLE_ARN");
+        let session_name = get("AWS_ROLE_SESSION_NAME").filter(|_| role.is_some());
+        let shared_url = get("AWS_ENDPOINT_URL");
+        let texts: [(_, _, Apply); 9] = [
+            ("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID"), Self::identity_pool_id),
+            ("identity_id", get("AWS_COGNITO_IDENTITY_ID"), Self::identity_id),
+            ("region", get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")), Self::region),
+            ("account_id", get("AWS_ACCOUNT_ID"), Self::account_id),
+            ("custom_role_arn", get("AWS_COGNITO_CUSTOM_ROLE_ARN"), Self::custom_role_arn),
+            ("role_arn", role, Self::role_arn),
+            ("role_session_name", session_name, Self::role_session_name),
+            (
+                "endpoint_url",
+                get("AWS_ENDPOINT_URL_COGNITO_IDENTITY").or_else(|| shared_url.clone()),
+                Self::endpoint_url,
+            ),
+            (
+                "sts_endpoint_url",
+                get("AWS_ENDPOINT_URL_STS").or(shared_url),
+                Self::sts_endpoint_url,
+            ),
+        ];
+        let flags: [(_, _, fn(Self, bool) -> Self); 2] = [
+            ("use_fips", get("AWS_USE_FIPS_ENDPOINT"), Self::use_fips),
+            ("use_dual_stack", get("AWS_USE_DUALSTACK_ENDPOINT"), Self::use_dual_stack),
+        ];
+        let attempts = get("AWS_MAX_ATTEMPTS");
+        let bundle = get("AWS_CA_BUNDLE");
 
-        for (found, apply) in [
-            (get("AWS_USE_FIPS_ENDPOINT")?, Self::use_fips as fn(Self, bool) -> Self),
-            (get("AWS_USE_DUALSTACK_ENDPOINT")?, Self::use_dual_stack),
-        ] {
-            settings = match found {
-                None => settings,
-                Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                    "true" => apply(settings, true),
-                    "false" => apply(settings, false),
-                    _ => return Err(Error::config(format!("{name}: must be true or false"))),
-                },
-            };
+        let mut settings = CognitoIdentityCredentials::builder();
+        for (setting, found, apply) in texts {
+            if let Some((variable, value)) = found {
+                settings = apply(settings, value);
+                settings.came_from(setting, variable);
+            }
         }
-        if let Some((name, value)) = get("AWS_MAX_ATTEMPTS")? {
-            let attempts = value.parse().ok().filter(|attempts| *attempts > 0);
-            let fault = || Error::config(format!("{name}: must be a number, at least 1"));
-            settings = settings.max_attempts(attempts.ok_or_else(fault)?);
+        faults.extend(settings.check_alone());
+        for (setting, found, apply) in flags {
+            let Some((variable, value)) = found else { continue };
+            match value.to_ascii_lowercase().as_str() {
+                flag @ ("true" | "false") => {
+                    settings = apply(settings, flag == "true");
+                    settings.came_from(setting, variable);
+                }
+                _ => faults.push(format!("{variable}: must be true or false")),
+            }
+        }
+        if let Some((variable, value)) = attempts {
+            match value.parse() {
+                Ok(attempts @ 1..) => settings = settings.max_attempts(attempts),
+                _ => faults.push(format!("{variable}: must be a number, at least 1")),
+            }
         }
         #[cfg(feature = "ureq")]
-        if let Some((name, path)) = get("AWS_CA_BUNDLE")? {
-            let transport = crate::transport::UreqTransport::builder().ca_file(path).build();
-            let transport =
-                transport.map_err(|error| Error::config(format!("{name}, {}", error.message())))?;
-            settings = settings.transport(transport);
+        if let Some((variable, path)) = bundle {
+            match crate::transport::UreqTransport::builder().ca_file(path).build() {
+                Ok(transport) => settings = settings.transport(transport),
+                Err(error) => faults.push(format!("{variable}, {}", error.message())),
+            }
         }
-        Ok(settings)
+        #[cfg(not(feature = "ureq"))]
+        drop(bundle);
+        if faults.is_empty() { Ok(settings) } else { Err(Error::config(faults.join("; "))) }
     }
 }
 
@@ -154,6 +168,12 @@ mod tests {
             assert!(error.message().starts_with(variable), "{error}");
             assert!(!error.message().contains("hunter2"), "{error}");
         }
+        let all =
+            from(&[("AWS_ACCOUNT_ID", "x"), ("AWS_MAX_ATTEMPTS", "x"), ("AWS_REGION", "x y")]);
+        let message = all.unwrap_err().message().to_owned();
+        for variable in ["AWS_ACCOUNT_ID", "AWS_MAX_ATTEMPTS", "AWS_REGION"] {
+            assert!(message.contains(variable), "{message}");
+        }
         let error = from(&[("AWS_COGNITO_ROLE_ARN", ROLE), ("AWS_ROLE_SESSION_NAME", "a b")]);
         assert!(
             error.unwrap_err().message().starts_with("AWS_ROLE_SESSION_NAME, role_session_name")
@@ -166,7 +186,8 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
 
         let error = Builder::from_variables(|_| Some(OsString::from_vec(vec![0xff])));
-        assert_eq!(error.unwrap_err().message(), "AWS_COGNITO_IDENTITY_POOL_ID: is not UTF-8");
+        let message = error.unwrap_err().message().to_owned();
+        assert!(message.contains("AWS_COGNITO_IDENTITY_POOL_ID: is not UTF-8"), "{message}");
     }
 
     #[test]
@@ -182,6 +203,27 @@ mod tests {
             settings.build().unwrap_err().message(),
             "AWS_REGION, region: eu-west-1 contradicts the identity pool, which is of region us-east-1"
         );
+        let own = from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "us-east-1")]);
+        let error = own.unwrap().region("eu-west-1").build().unwrap_err();
+        assert!(
+            error.message().starts_with("region: eu-west-1"),
+            "not the variable's fault: {error}"
+        );
+        let settings = from(&[
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "https://x"),
+            ("AWS_USE_FIPS_ENDPOINT", "TRUE"),
+        ]);
+        assert_eq!(
+            settings.unwrap().build().unwrap_err().message(),
+            "AWS_USE_FIPS_ENDPOINT, use_fips: cannot go with endpoint_url"
+        );
+        let settings = from(&[
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_ENDPOINT_URL_STS", "https://x"),
+            ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ]);
+        settings.unwrap().build().expect("STS is not called in the enhanced flow");
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_ENDPOINT_URL", "http://emulator:5000"),

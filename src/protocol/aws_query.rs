@@ -6,9 +6,12 @@ use zeroize::Zeroizing;
 use super::{Fault, Malformed};
 use crate::transport::HttpResponse;
 
-/// More elements than any answer of the service has. The parser's own limit on nesting stops
-/// deeper attacks, and it expands no entities of a DTD that it does not allow.
-const MOST_NODES: u32 = 10_000;
+/// More than any answer of the service has, which is a few KiB with fewer than a hundred elements, one
+/// namespace and a handful of attributes. The parser's time grows with the square of some of these.
+const LONGEST: usize = 64 * 1024;
+const MOST_NODES: u32 = 500;
+const MOST_ATTRIBUTES: usize = 500;
+const MOST_NAMESPACES: usize = 20;
 
 pub(crate) fn headers() -> Vec<(String, String)> {
     let kind = "application/x-www-form-urlencoded; charset=utf-8";
@@ -63,12 +66,21 @@ pub(crate) fn decode<T>(
     if text.is_empty() {
         return Err(Malformed("the answer is empty".to_owned()));
     }
+    let namespaces = text.matches("xmlns").count();
+    if text.len() > LONGEST || too_many_attributes(text) || namespaces > MOST_NAMESPACES {
+        return Err(Malformed("the answer is larger than any of the service".to_owned()));
+    }
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
         let place = error.pos();
         Malformed(format!("the answer is not XML (line {}, column {})", place.row, place.col))
     })?;
     read(document.root_element())
+}
+
+/// Tokens may have an `=` too, but not hundreds.
+fn too_many_attributes(text: &str) -> bool {
+    text.bytes().filter(|b| *b == b'=').count() > MOST_ATTRIBUTES
 }
 
 /// The first element of this name inside `node`, whatever its namespace.
@@ -150,13 +162,21 @@ mod tests {
     #[test]
     fn hostile_documents_are_refused() {
         let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
-        let wide = format!("<a>{}</a>", "<b/>".repeat(20_000));
+        let wide = format!("<a>{}</a>", "<b/>".repeat(600));
+        let nested = format!("{}{}", "<a>".repeat(600), "</a>".repeat(600));
         let bomb = r#"<!DOCTYPE a [<!ENTITY x "xxxx"><!ENTITY y "&x;&x;">]><a>&y;</a>"#;
-        for body in [&*deep, &*wide, bomb, "<a>", "\u{feff}", "<a>\0</a>"] {
+        for body in [&*nested, &*wide, bomb, "<a>", "\u{feff}", "<a>\0</a>"] {
             let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
             let start = &body[..body.len().min(40)];
             assert!(read.unwrap_err().0.starts_with("the answer is not XML"), "{start}");
         }
         assert!(decode(&HttpResponse::new(200, vec![0xff]), |_| Ok(())).is_err());
+        let attributes: String = (0..600).map(|n| format!(" a{n}='x'")).collect();
+        let namespaces: String = (0..30).map(|n| format!(" xmlns:a{n}='x'")).collect();
+        let long = format!("<a>{}</a>", "x".repeat(70_000));
+        for body in [deep, format!("<a{attributes}/>"), format!("<a{namespaces}/>"), long] {
+            let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
+            assert_eq!(read.unwrap_err().0, "the answer is larger than any of the service");
+        }
     }
 }

@@ -96,8 +96,8 @@ impl Operations for Disk {
     type Handle = File;
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
+        #[cfg_attr(not(unix), expect(unused_mut))]
         let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)
@@ -135,13 +135,13 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
     let name = file_name(key)?;
     let path = directory.join(&name);
     match check_directory(directory) {
-        Ok(()) if read(&path).is_ok_and(|old| old.as_deref() == Some(value)) => return Ok(()),
+        Ok(()) if read(&path).is_ok_and(|old| old.as_deref() == Some(value)) => {
+            // Whoever wrote it may have died before this.
+            return disk.sync_directory(directory);
+        }
         Ok(()) => sweep(directory, &name),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk.make_directory(directory)?;
-            if let Some(parent) = directory.parent().filter(|p| !p.as_os_str().is_empty()) {
-                disk.sync_directory(parent)?;
-            }
+            make_directories(disk, directory)?;
             check_directory(directory)?;
         }
         Err(error) => return Err(error),
@@ -161,6 +161,27 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
         }
     }
     disk.sync_directory(directory)
+}
+
+/// Makes the missing directories one by one, each durable before the next.
+fn make_directories<O: Operations>(disk: &O, directory: &Path) -> io::Result<()> {
+    let parent = parent(directory);
+    if !parent.exists() {
+        make_directories(disk, parent)?;
+    }
+    match disk.make_directory(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    disk.sync_directory(parent)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
 }
 
 fn write_and_rename<O: Operations>(
@@ -251,11 +272,23 @@ fn file_name(key: &str) -> io::Result<String> {
             let _ = write!(name, "%{byte:02X}");
         }
     }
-    if name.is_empty() || name.len() > LONGEST_NAME {
-        let why = "the key is empty or too long for a file name; choose a shorter login_id";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if name.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the key is empty"));
+    }
+    if name.len() > LONGEST_NAME {
+        // The beginning for the reader, and a digest that tells the keys apart.
+        name.truncate(LONGEST_NAME - 33);
+        let _ = write!(name, "~{:032x}", digest(key));
     }
     Ok(name)
+}
+
+/// FNV-1a of 128 bits: the same in every version of this crate. It keeps keys apart that were not
+/// made to collide; what a record is good for is decided by the service.
+fn digest(text: &str) -> u128 {
+    text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    })
 }
 
 /// The `.` keeps it apart from every record.
@@ -326,10 +359,15 @@ mod tests {
         for (key, name) in rows {
             assert_eq!(file_name(key).unwrap(), name);
         }
-        assert!(file_name(&"x".repeat(200)).is_ok());
-        for key in ["", &"x".repeat(201), &":".repeat(67)] {
-            assert_eq!(file_name(key).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        }
+        assert_eq!(file_name("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(file_name(&"x".repeat(200)).unwrap(), "x".repeat(200));
+        let long = |end: &str| file_name(&format!("{}{end}", "X".repeat(200))).unwrap();
+        assert_eq!(long("").len(), 200);
+        assert_ne!(long("a"), long("b"));
+        // The published test vectors of FNV-1a.
+        assert_eq!(digest(""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        assert_eq!(digest("a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+        assert_eq!(digest("foobar"), 0x343e_1662_793c_64bf_6f0d_3597_ba44_6f18);
     }
 
     #[test]
@@ -518,9 +556,10 @@ mod tests {
             now.insert(record.clone(), 0);
         }
         let mut durable = now.clone();
+        let (mut made, mut made_durable) = (Vec::new(), Vec::new());
         for step in did {
             match step {
-                Did::Make(_) => {}
+                Did::Make(path) => made.push(path.clone()),
                 Did::Create(path) => {
                     files.push((Vec::new(), Vec::new()));
                     now.insert(name(path), files.len() - 1);
@@ -534,8 +573,14 @@ mod tests {
                     let file = now.remove(&name(from)).unwrap();
                     now.insert(name(to), file);
                 }
-                Did::SyncDirectory(_) => durable.clone_from(&now),
+                Did::SyncDirectory(path) => {
+                    made_durable.extend(made.iter().filter(|made| parent(made) == path).cloned());
+                    durable.clone_from(&now);
+                }
             }
+        }
+        if !names_survive && made.iter().any(|path| !made_durable.contains(path)) {
+            return None;
         }
         let names = if names_survive { now } else { durable };
         let file = &files[*names.get(&record)?];
@@ -547,7 +592,7 @@ mod tests {
         let (mut cuts, mut new_ones) = (0, 0);
         for before in [None, Some(&b"old record"[..])] {
             let root = temporary();
-            let directory = root.path().join("new");
+            let directory = root.path().join("new/and/deep");
             if let Some(before) = before {
                 store(&Disk, &directory, "k", before).unwrap();
             }
@@ -615,6 +660,11 @@ mod tests {
         store(&Disk, root.path(), "k", b"value").unwrap();
         let recorder = Recorder::default();
         store(&recorder, root.path(), "k", b"value").unwrap();
-        assert_eq!(recorder.did.into_inner(), []);
+        let synced = Did::SyncDirectory(root.path().to_owned());
+        assert_eq!(
+            recorder.did.into_inner(),
+            [synced],
+            "whoever wrote it may not have got to that"
+        );
     }
 }
