@@ -46,6 +46,8 @@ use crate::transport::Transport;
 /// ```
 #[must_use]
 #[derive(Clone)]
+#[doc(alias = "params")]
+#[doc(alias = "clientConfig")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Builder {
     identity_pool_id: Option<String>,
@@ -277,6 +279,7 @@ impl Builder {
     /// # assert!(credentials.is_ok());
     /// # }
     /// ```
+    #[doc(alias = "WebIdentityToken")]
     pub fn developer_identity(
         mut self,
         provider: impl DeveloperIdentityProvider + 'static,
@@ -298,7 +301,8 @@ impl Builder {
     /// [`identity_pool_id`](Self::identity_pool_id), for which it is kept. Default: nowhere but in
     /// memory.
     ///
-    /// A guest's new identity is stored at once, a user's when the service has accepted it. A stored
+    /// One that a [developer identity provider](Self::developer_identity) names is not stored. A
+    /// guest's new identity is stored at once, a user's when the service has accepted it. A stored
     /// one is used by a guest as it is, and by a user if it was stored with a login of the same
     /// provider.
     ///

@@ -291,6 +291,7 @@ impl CognitoIdentityCredentials {
     /// while none is known otherwise, it asks the storage, and blocks for as long as that takes.
     #[must_use]
     #[doc(alias = "identityId")]
+    #[doc(alias = "loadCachedId")]
     pub fn identity_id(&self) -> Option<String> {
         Some(self.identity()?.id.as_str().to_owned())
     }
@@ -470,6 +471,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[must_use]
     #[doc(alias = "systemClockOffset")]
+    #[doc(alias = "correctClockSkew")]
     pub fn service_time(&self) -> Option<SystemTime> {
         self.0.flow.client.service_time()
     }

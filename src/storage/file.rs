@@ -26,6 +26,8 @@ const ATTEMPTS: u32 = 3;
 /// * Symbolic links are not followed, neither to records nor by temporary files.
 /// * A record that is longer than 64 KiB counts as absent.
 /// * Several processes may share a directory; the last one to write wins.
+/// * A key becomes a file name with all but small letters, digits, `-` and `_` escaped; a long one is
+///   cut and given a digest.
 ///
 /// Nothing is touched before the first use. Each call blocks for as long as the disk does.
 ///
