@@ -51,12 +51,10 @@ impl Builder {
 
     fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = Vec::new();
-        let mut get = |name: &'static str| match lookup(name)?.into_string() {
-            Ok(value) => Some((name, value)).filter(|(_, value)| !value.is_empty()),
-            Err(_) => {
-                faults.push(format!("{name}: is not UTF-8"));
-                None
-            }
+        let mut get = |name: &'static str| {
+            let value = lookup(name)?.into_string();
+            let value = value.map_err(|_| faults.push(format!("{name}: is not UTF-8"))).ok()?;
+            (!value.is_empty()).then_some((name, value))
         };
         let role = get("AWS_COGNITO_ROLE_ARN");
         let session_name = get("AWS_ROLE_SESSION_NAME").filter(|_| role.is_some());
@@ -80,7 +78,7 @@ impl Builder {
                 Self::sts_endpoint_url,
             ),
         ];
-        let flags: [(_, _, fn(Self, bool) -> Self); 2] = [
+        let flags: [(_, _, ApplyFlag); 2] = [
             ("use_fips", get("AWS_USE_FIPS_ENDPOINT"), Self::use_fips),
             ("use_dual_stack", get("AWS_USE_DUALSTACK_ENDPOINT"), Self::use_dual_stack),
         ];
@@ -125,6 +123,7 @@ impl Builder {
 }
 
 type Apply = fn(Builder, String) -> Builder;
+type ApplyFlag = fn(Builder, bool) -> Builder;
 
 #[cfg(test)]
 mod tests {

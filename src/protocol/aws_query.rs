@@ -171,8 +171,8 @@ mod tests {
             assert!(read.unwrap_err().0.starts_with("the answer is not XML"), "{start}");
         }
         assert!(decode(&HttpResponse::new(200, vec![0xff]), |_| Ok(())).is_err());
-        let attributes: String = (0..600).map(|n| format!(" a{n}='x'")).collect();
-        let namespaces: String = (0..30).map(|n| format!(" xmlns:a{n}='x'")).collect();
+        let attributes = " a='x'".repeat(600);
+        let namespaces = " xmlns:a='x'".repeat(30);
         let long = format!("<a>{}</a>", "x".repeat(70_000));
         for body in [deep, format!("<a{attributes}/>"), format!("<a{namespaces}/>"), long] {
             let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
