@@ -319,6 +319,9 @@ impl Builder {
     /// ```
     #[doc(alias = "localStorage")]
     #[doc(alias = "localStorageKey")]
+    #[doc(alias = "cacheId")]
+    #[doc(alias = "getStorage")]
+    #[doc(alias = "setStorage")]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Some(Arc::new(storage));
         self

@@ -71,12 +71,7 @@ impl Storage for FileStorage {
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
-        let path = self.directory.join(file_name(key)?);
-        match check_directory(&self.directory).and_then(|()| fs::remove_file(path)) {
-            Ok(()) => Disk.sync_directory(&self.directory),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+        remove(&Disk, &self.directory, key)
     }
 }
 
@@ -89,6 +84,7 @@ trait Operations {
     fn write(&self, file: &mut Self::Handle, bytes: &[u8]) -> io::Result<()>;
     fn sync(&self, file: &Self::Handle) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn unlink(&self, path: &Path) -> io::Result<()>;
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
 
@@ -128,6 +124,10 @@ impl Operations for Disk {
         fs::rename(from, to)
     }
 
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }
@@ -163,6 +163,15 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
         }
     }
     disk.sync_directory(directory)
+}
+
+fn remove<O: Operations>(disk: &O, directory: &Path, key: &str) -> io::Result<()> {
+    let path = directory.join(file_name(key)?);
+    match check_directory(directory).and_then(|()| disk.unlink(&path)) {
+        Ok(()) => disk.sync_directory(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the missing directories one by one, each durable before the next.
@@ -478,6 +487,7 @@ mod tests {
         Write(PathBuf, Vec<u8>),
         Sync(PathBuf),
         Rename(PathBuf, PathBuf),
+        Unlink(PathBuf),
         SyncDirectory(PathBuf),
     }
 
@@ -534,6 +544,10 @@ mod tests {
             self.run(Did::Rename(from.into(), to.into())).and_then(|()| Disk.rename(from, to))
         }
 
+        fn unlink(&self, path: &Path) -> io::Result<()> {
+            self.run(Did::Unlink(path.into())).and_then(|()| Disk.unlink(path))
+        }
+
         fn sync_directory(&self, path: &Path) -> io::Result<()> {
             self.run(Did::SyncDirectory(path.into())).and_then(|()| Disk.sync_directory(path))
         }
@@ -575,6 +589,7 @@ mod tests {
                     let file = now.remove(&name(from)).unwrap();
                     now.insert(name(to), file);
                 }
+                Did::Unlink(path) => drop(now.remove(&name(path))),
                 Did::SyncDirectory(path) => {
                     made_durable.extend(made.iter().filter(|made| parent(made) == path).cloned());
                     durable.clone_from(&now);
@@ -654,6 +669,64 @@ mod tests {
             }
         }
         assert!(failures >= 24, "{failures}");
+    }
+
+    #[test]
+    fn a_removal_that_fails_is_told_and_leaves_the_record_or_nothing() {
+        for at in 0..2 {
+            let root = temporary();
+            store(&Disk, root.path(), "k", b"value").unwrap();
+            let recorder = Recorder::default();
+            recorder.failure.set(Some((at, 5)));
+            assert_eq!(remove(&recorder, root.path(), "k").unwrap_err().raw_os_error(), Some(5));
+            let left = FileStorage::new(root.path()).load("k").unwrap();
+            assert_eq!(left.is_some(), at == 0);
+            remove(&Disk, root.path(), "k").unwrap();
+        }
+        let root = temporary();
+        store(&Disk, root.path(), "k", b"value").unwrap();
+        let recorder = Recorder::default();
+        remove(&recorder, root.path(), "k").unwrap();
+        let did = recorder.did.into_inner();
+        for cut in 0..=did.len() {
+            for names in [false, true] {
+                let left = after_power_cut(Some(b"value"), &did[..cut], names, true);
+                assert!(left.is_none() || left.as_deref() == Some(b"value"));
+                assert!(
+                    left.is_none() || cut < did.len(),
+                    "what is reported as removed is removed"
+                );
+            }
+        }
+    }
+
+    /// Each opens the files anew, so to the file system they are like processes.
+    #[test]
+    fn two_writers_and_a_reader_never_see_half_a_record() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let records = ["a".repeat(3_000), "b".repeat(5_000)];
+        storage.store("k", records[0].as_bytes()).unwrap();
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for record in &records {
+                let (storage, done) = (&storage, &done);
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        storage.store("k", record.as_bytes()).unwrap();
+                    }
+                    done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                });
+            }
+            let mut reads = 0;
+            while done.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                let read = storage.load("k").unwrap().unwrap();
+                assert!(records.iter().any(|record| record.as_bytes() == read));
+                reads += 1;
+            }
+            assert!(reads > 0);
+        });
+        assert_eq!(files(root.path()), ["k"]);
     }
 
     #[test]

@@ -2,49 +2,60 @@
 //!
 //! ureq-proto writes every byte that it receives to the log at level trace, session tokens
 //! included, and has no setting against it. While an exchange is under way and the program's logger
-//! would take those lines, the level of the whole process is lowered to debug.
+//! would take those lines, the level of the whole process is kept at debug.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use log::{Level, LevelFilter};
+use log::{Level, LevelFilter, Metadata};
 
-/// How many exchanges are under way with the level lowered, and what it was before.
-static LOWERED: Mutex<(usize, LevelFilter)> = Mutex::new((0, LevelFilter::Off));
+/// What prints the answers.
+const TARGET: &str = "ureq_proto::util";
+
+static STATE: Mutex<State> = Mutex::new(State { exchanges: 0, before: LevelFilter::Off });
+
+struct State {
+    /// How many exchanges are under way with the level kept down.
+    exchanges: usize,
+    /// The level before the first of them.
+    before: LevelFilter,
+}
 
 /// For as long as this lives, the HTTP library prints no answer.
 pub(super) struct Quiet {
-    lowered: bool,
+    counted: bool,
 }
 
 impl Quiet {
     pub(super) fn begin() -> Self {
-        // The logger is asked without the lock held: it is the program's own code.
-        let would_print = log::log_enabled!(target: "ureq_proto::util", Level::Trace);
-        let mut state = lowered();
-        let lowered = would_print || state.0 > 0;
-        if lowered {
-            if state.0 == 0 {
-                state.1 = log::max_level();
-                log::set_max_level(LevelFilter::Debug);
+        // The logger itself is asked, for the level may be down already; and without the lock held,
+        // for it is the program's own code.
+        let line = Metadata::builder().level(Level::Trace).target(TARGET).build();
+        let counted = log::logger().enabled(&line);
+        if counted {
+            let mut state = state();
+            if state.exchanges == 0 {
+                state.before = log::max_level();
+                log::set_max_level(state.before.min(LevelFilter::Debug));
             }
-            state.0 += 1;
+            state.exchanges += 1;
         }
-        Self { lowered }
+        Self { counted }
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if self.lowered {
-            let mut state = lowered();
-            state.0 -= 1;
-            if state.0 == 0 && log::max_level() == LevelFilter::Debug {
-                log::set_max_level(state.1);
+        if self.counted {
+            let mut state = state();
+            state.exchanges -= 1;
+            // Unless the program has set another level meanwhile.
+            if state.exchanges == 0 && log::max_level() == state.before.min(LevelFilter::Debug) {
+                log::set_max_level(state.before);
             }
         }
     }
 }
 
-fn lowered() -> MutexGuard<'static, (usize, LevelFilter)> {
-    LOWERED.lock().unwrap_or_else(PoisonError::into_inner)
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -88,6 +88,24 @@ fn a_panicking_transport_wedges_nobody() {
 }
 
 #[test]
+fn a_panicking_token_source_wedges_nobody() {
+    let asked = AtomicUsize::new(0);
+    let cognito = FakeCognito::new();
+    cognito.accept_login(PROVIDER, "token", "ann");
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login_from(PROVIDER, move || {
+            assert!(asked.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
+            Ok("token".to_owned())
+        })
+        .transport(cognito)
+        .build()
+        .unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| credentials.get())).is_err());
+    credentials.get().unwrap();
+}
+
+#[test]
 fn asking_from_inside_is_an_error() {
     type Slot = Arc<OnceLock<CognitoIdentityCredentials>>;
     fn ask(slot: &Slot) -> ErrorKind {

@@ -361,25 +361,6 @@ fn the_transports_own_settings_are_checked() {
     }
 }
 
-/// The HTTP library prints answers at level trace, sixteen bytes a line.
-#[test]
-fn an_exchange_over_a_socket_prints_no_answer() {
-    crate::secrets::record_log();
-    let served = server(|stream, _| {
-        respond(stream, 1);
-        true
-    });
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| served.provider(|builder| builder.identity_id(IDENTITY)).get().unwrap());
-        }
-    });
-    let logged = crate::secrets::logged();
-    assert!(logged.contains("TRACE cognito_identity_credentials"), "traces are being recorded");
-    assert!(!logged.contains("TRACE ureq_proto"), "an answer is in the log");
-    assert!(!logged.contains("SessionToken"));
-}
-
 #[test]
 fn the_longest_time_limits_are_no_limits() {
     let served = server(|stream, request| {
