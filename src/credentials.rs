@@ -1,4 +1,4 @@
-//! The credentials themselves.
+//! What a refresh yields: the credentials, and what else the answer says.
 
 use std::fmt;
 use std::sync::Arc;
@@ -125,6 +125,49 @@ impl Credentials {
     fn expiration_for_print(&self) -> SystemTime {
         let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
         self.0.expiration.clamp(SystemTime::UNIX_EPOCH, last)
+    }
+}
+
+/// The fields of the last answer other than the credentials. Those that only the classic flow has
+/// are `None` in the enhanced flow.
+///
+/// `Debug` masks the identity ID.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseData {
+    /// The identity that the service issued the credentials to.
+    #[doc(alias = "IdentityId")]
+    pub identity_id: String,
+    /// The ARN of the assumed role, with the session's name.
+    #[doc(alias = "AssumedRoleUser")]
+    pub assumed_role_arn: Option<String>,
+    /// The ID of the assumed role, with the session's name.
+    #[doc(alias = "AssumedRoleUser")]
+    pub assumed_role_id: Option<String>,
+    /// Whom the identity provider knows the user as.
+    #[doc(alias = "SubjectFromWebIdentityToken")]
+    pub subject_from_web_identity_token: Option<String>,
+    /// Whom the token was made for: with Cognito, the identity pool.
+    #[doc(alias = "Audience")]
+    pub audience: Option<String>,
+    /// Who issued the token.
+    #[doc(alias = "Provider")]
+    pub provider: Option<String>,
+    /// How much of the room for session policies is used, in percent.
+    #[doc(alias = "PackedPolicySize")]
+    pub packed_policy_size: Option<u32>,
+    /// The source identity that the token names.
+    #[doc(alias = "SourceIdentity")]
+    pub source_identity: Option<String>,
+}
+
+impl fmt::Debug for ResponseData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseData")
+            .field("identity_id", &"[redacted]")
+            .field("assumed_role_arn", &self.assumed_role_arn)
+            .field("packed_policy_size", &self.packed_policy_size)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::client::{Answer, Client};
 use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
 use crate::error::{AnswerInfo, Cause, Error};
 use crate::identity::{
@@ -77,49 +77,6 @@ pub(crate) struct Refreshed {
     pub(crate) credentials: Credentials,
     pub(crate) data: ResponseData,
     pub(crate) lease: Lease,
-}
-
-/// The fields of the last answer other than the credentials. Those that only the classic flow has
-/// are `None` in the enhanced flow.
-///
-/// `Debug` masks the identity ID.
-#[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ResponseData {
-    /// The identity that the service issued the credentials to.
-    #[doc(alias = "IdentityId")]
-    pub identity_id: String,
-    /// The ARN of the assumed role, with the session's name.
-    #[doc(alias = "AssumedRoleUser")]
-    pub assumed_role_arn: Option<String>,
-    /// The ID of the assumed role, with the session's name.
-    #[doc(alias = "AssumedRoleUser")]
-    pub assumed_role_id: Option<String>,
-    /// Whom the identity provider knows the user as.
-    #[doc(alias = "SubjectFromWebIdentityToken")]
-    pub subject_from_web_identity_token: Option<String>,
-    /// Whom the token was made for: with Cognito, the identity pool.
-    #[doc(alias = "Audience")]
-    pub audience: Option<String>,
-    /// Who issued the token.
-    #[doc(alias = "Provider")]
-    pub provider: Option<String>,
-    /// How much of the room for session policies is used, in percent.
-    #[doc(alias = "PackedPolicySize")]
-    pub packed_policy_size: Option<u32>,
-    /// The source identity that the token names.
-    #[doc(alias = "SourceIdentity")]
-    pub source_identity: Option<String>,
-}
-
-impl std::fmt::Debug for ResponseData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseData")
-            .field("identity_id", &"[redacted]")
-            .field("assumed_role_arn", &self.assumed_role_arn)
-            .field("packed_policy_size", &self.packed_policy_size)
-            .finish_non_exhaustive()
-    }
 }
 
 /// One refresh under way.

@@ -147,10 +147,9 @@ pub mod testing;
 
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, Error, ErrorKind};
-pub use flow::ResponseData;
 pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
 use crate::clock::Clock;
 use crate::cognito::Id;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
-use crate::flow::{Flow, Memory, ResponseData, Subject};
+use crate::flow::{Flow, Memory, Subject};
 use crate::identity::{
     Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
 };
