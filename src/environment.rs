@@ -57,7 +57,7 @@ impl Builder {
             (!value.is_empty()).then_some((name, value))
         };
         let role = get("AWS_COGNITO_ROLE_ARN");
-        let session_name = get("AWS_ROLE_SESSION_NAME").filter(|_| role.is_some());
+        let session_name = role.as_ref().and_then(|_| get("AWS_ROLE_SESSION_NAME"));
         let shared_url = get("AWS_ENDPOINT_URL");
         let texts: [(_, _, Apply); 9] = [
             ("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID"), Self::identity_pool_id),

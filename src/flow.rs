@@ -63,7 +63,7 @@ pub(crate) trait Memory {
     /// Notes which identity is known from now on; `None` clears it. False if that is out of date.
     fn note(&self, identity: Option<&Identity>) -> bool;
 
-    /// The storage holds the identity that is known.
+    /// What the storage holds is not what was cleared or refused.
     fn trust_storage(&self);
 
     /// The identity that is known now, whoever noted it.
@@ -146,7 +146,9 @@ impl Flow {
                 if let (true, Some(refused), Some(store)) =
                     (forget && run.memory.note(None), &run.refused, &self.store)
                 {
-                    store.remove_if(&refused.id);
+                    if store.remove_if(&refused.id) {
+                        run.memory.trust_storage();
+                    }
                 }
                 if ask_sources {
                     self.ask_sources(&mut run)?;
@@ -164,11 +166,8 @@ impl Flow {
 
     /// The identity that was stored for these logins, if it may be used.
     pub(crate) fn stored(&self, subject: &Subject) -> Option<Identity> {
-        if subject.storage_cleared { None } else { self.look_up(subject) }
-    }
-
-    fn look_up(&self, subject: &Subject) -> Option<Identity> {
-        let store = self.store.as_ref().filter(|_| self.developer.is_none())?;
+        let usable = self.developer.is_none() && !subject.storage_cleared;
+        let store = self.store.as_ref().filter(|_| usable)?;
         let id = store.load(subject.logins.providers()).filter(|id| self.is_of_region(id))?;
         Some(Identity::new(id, IdentityOrigin::Stored))
     }
@@ -177,8 +176,7 @@ impl Flow {
     /// stored meanwhile, else from `GetId`.
     fn replace(&self, run: &mut Run<'_>) -> Result<(), Error> {
         let refused = run.refused.as_ref().map(|refused| refused.id.clone());
-        let stored =
-            self.look_up(run.subject).filter(|stored| Some(&stored.id) != refused.as_ref());
+        let stored = self.stored(run.subject).filter(|stored| Some(&stored.id) != refused.as_ref());
         match stored.filter(|_| run.tokens.is_empty()) {
             Some(stored) => {
                 self.adopt(run, stored, IdentityChangeReason::Replaced, false);

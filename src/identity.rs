@@ -162,16 +162,22 @@ impl IdentityStore {
         }
     }
 
-    pub(crate) fn remove(&self) {
-        if let Err(error) = self.storage.remove(&self.key) {
+    /// Removes the record. False if it may still be there.
+    pub(crate) fn remove(&self) -> bool {
+        let outcome = self.storage.remove(&self.key);
+        if let Err(error) = &outcome {
             log::warn!("the stored identity could not be removed: {error}");
         }
+        outcome.is_ok()
     }
 
     /// Removes the record if it is this identity's: another process may have stored a better one.
-    pub(crate) fn remove_if(&self, id: &Id) {
-        if self.record().is_ok_and(|record| record.is_some_and(|r| r.identity_id == id.as_str())) {
-            self.remove();
+    /// False if this identity's may still be there.
+    pub(crate) fn remove_if(&self, id: &Id) -> bool {
+        match self.record() {
+            Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
+            Ok(_) => true,
+            Err(()) => false,
         }
     }
 

@@ -10,9 +10,7 @@ use crate::cognito::Id;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
 use crate::flow::{Flow, Memory, Subject};
-use crate::identity::{
-    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
-};
+use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::logins::Logins;
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
@@ -360,7 +358,17 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
         let old = self.swap_identity(None);
-        self.0.flow.store.iter().for_each(IdentityStore::remove);
+        if let Some(store) = &self.0.flow.store {
+            let (epoch, _) = self.0.cell.epoch();
+            if store.remove() {
+                self.0.cell.amend(epoch, |settings| settings.subject.storage_cleared = false);
+            }
+            // Another thread may have got and stored a new one before the removal.
+            let Subject { identity, logins, .. } = self.0.cell.settings().subject;
+            if let Some(identity) = identity.filter(|identity| !identity.given) {
+                store.save(&identity.id, logins.providers());
+            }
+        }
         self.tell_change(old.as_ref(), None, IdentityChangeReason::Cleared);
     }
 

@@ -167,24 +167,30 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
 
 fn remove<O: Operations>(disk: &O, directory: &Path, key: &str) -> io::Result<()> {
     let path = directory.join(file_name(key)?);
-    match check_directory(directory).and_then(|()| disk.unlink(&path)) {
-        Ok(()) => disk.sync_directory(directory),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+    match check_directory(directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    match disk.unlink(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // Whoever removed it may not have got to this.
+        _ => disk.sync_directory(directory),
     }
 }
 
 /// Makes the missing directories one by one, each durable before the next.
 fn make_directories<O: Operations>(disk: &O, directory: &Path) -> io::Result<()> {
     let parent = parent(directory);
-    if !parent.exists() {
+    if parent != directory && !parent.exists() {
         make_directories(disk, parent)?;
     }
     match disk.make_directory(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    disk.sync_directory(parent)
+    // What is not durable must be made again by the next attempt.
+    disk.sync_directory(parent).inspect_err(|_| drop(fs::remove_dir(directory)))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -672,6 +678,20 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_not_durable_is_made_again() {
+        let root = temporary();
+        let directory = root.path().join("a/b");
+        let recorder = Recorder::default();
+        recorder.failure.set(Some((1, 5)));
+        store(&recorder, &directory, "k", b"value").unwrap_err();
+        let again = Recorder::default();
+        store(&again, &directory, "k", b"value").unwrap();
+        let synced = Did::SyncDirectory(root.path().to_owned());
+        assert!(again.did.into_inner().contains(&synced));
+        assert!(FileStorage::new("").store("k", b"value").is_err(), "no path is no directory");
+    }
+
+    #[test]
     fn a_removal_that_fails_is_told_and_leaves_the_record_or_nothing() {
         for at in 0..2 {
             let root = temporary();
@@ -681,7 +701,10 @@ mod tests {
             assert_eq!(remove(&recorder, root.path(), "k").unwrap_err().raw_os_error(), Some(5));
             let left = FileStorage::new(root.path()).load("k").unwrap();
             assert_eq!(left.is_some(), at == 0);
-            remove(&Disk, root.path(), "k").unwrap();
+            let again = Recorder::default();
+            remove(&again, root.path(), "k").unwrap();
+            let synced = Did::SyncDirectory(root.path().to_owned());
+            assert_eq!(again.did.into_inner().last(), Some(&synced));
         }
         let root = temporary();
         store(&Disk, root.path(), "k", b"value").unwrap();

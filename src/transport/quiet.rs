@@ -16,7 +16,7 @@ static STATE: Mutex<State> = Mutex::new(State { exchanges: 0, before: LevelFilte
 struct State {
     /// How many exchanges are under way with the level kept down.
     exchanges: usize,
-    /// The level before the first of them.
+    /// The level that the program has set.
     before: LevelFilter,
 }
 
@@ -33,9 +33,11 @@ impl Quiet {
         let counted = log::logger().enabled(&line);
         if counted {
             let mut state = state();
-            if state.exchanges == 0 {
-                state.before = log::max_level();
-                log::set_max_level(state.before.min(LevelFilter::Debug));
+            let now = log::max_level();
+            // The program may have raised it since another exchange began.
+            if state.exchanges == 0 || now > LevelFilter::Debug {
+                state.before = now;
+                log::set_max_level(now.min(LevelFilter::Debug));
             }
             state.exchanges += 1;
         }

@@ -385,6 +385,102 @@ fn clearing_holds_on_a_read_only_disk() {
     assert_eq!(stage.cognito.calls("GetId"), 1);
 }
 
+/// A storage that can be read, and at times neither written nor cleared.
+#[derive(Default)]
+struct Stubborn {
+    inner: MemoryStorage,
+    writable: std::sync::atomic::AtomicBool,
+}
+
+impl Stubborn {
+    fn check(&self) -> io::Result<()> {
+        let kind = io::ErrorKind::ReadOnlyFilesystem;
+        if self.writable.load(Ordering::SeqCst) { Ok(()) } else { Err(kind.into()) }
+    }
+}
+
+impl Storage for Stubborn {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.inner.load(key)
+    }
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.check().and_then(|()| self.inner.store(key, value))
+    }
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.check().and_then(|()| self.inner.remove(key))
+    }
+}
+
+#[test]
+fn what_was_cleared_does_not_come_back_when_its_successor_is_refused() {
+    let storage = Arc::new(Stubborn::default());
+    let record = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
+    storage.inner.store(&format!("identity/{POOL}"), record.as_bytes()).unwrap();
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
+    stage.credentials.clear_cached_id();
+    let second = stage.credentials.refresh().unwrap();
+    stage.cognito.disable_identity(second.identity_id().unwrap());
+    let third = stage.credentials.refresh().unwrap();
+    assert_ne!(third.identity_id(), Some(IDENTITY));
+    assert_ne!(third.identity_id(), second.identity_id());
+
+    // When the disk is well again, the identity of now is kept.
+    storage.writable.store(true, Ordering::SeqCst);
+    stage.credentials.refresh().unwrap();
+    let next = again(&stage, |builder| builder.storage(storage.clone()));
+    assert_eq!(next.credentials.identity_id().as_deref(), third.identity_id());
+}
+
+#[test]
+fn after_a_clearing_that_worked_what_others_store_is_used() {
+    let storage = Arc::new(MemoryStorage::new());
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
+    stage.credentials.get().unwrap();
+    stage.credentials.clear_cached_id();
+    let other = again(&stage, |builder| builder.storage(storage.clone()));
+    other.credentials.get().unwrap();
+    assert_eq!(stage.credentials.identity_id(), other.credentials.identity_id());
+
+    // The same after a refusal and an outage.
+    let refused = stage.credentials.refresh().unwrap();
+    stage.cognito.disable_identity(refused.identity_id().unwrap());
+    stage.cognito.fail_next("GetId", 4, Fault::timeout());
+    stage.credentials.refresh().unwrap_err();
+    let other = again(&stage, |builder| builder.storage(storage.clone()));
+    let new = other.credentials.get().unwrap();
+    assert_eq!(stage.credentials.refresh().unwrap().identity_id(), new.identity_id());
+}
+
+/// The removal is slow; another thread gets and stores a new identity before it.
+#[test]
+fn a_clearing_that_is_overtaken_leaves_memory_and_storage_in_step() {
+    type Slot = std::sync::OnceLock<cognito_identity_credentials::CognitoIdentityCredentials>;
+    struct Overtaken(MemoryStorage, Slot);
+    impl Storage for Overtaken {
+        fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+            self.0.load(key)
+        }
+        fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+            self.0.store(key, value)
+        }
+        fn remove(&self, key: &str) -> io::Result<()> {
+            if let Some(credentials) = self.1.get() {
+                credentials.refresh().unwrap();
+            }
+            self.0.remove(key)
+        }
+    }
+    let storage = Arc::new(Overtaken(MemoryStorage::new(), Slot::new()));
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
+    stage.credentials.get().unwrap();
+    storage.1.set(stage.credentials.clone()).unwrap();
+    stage.credentials.clear_cached_id();
+    let known = stage.credentials.identity_id();
+    assert!(known.is_some());
+    let next = again(&stage, |builder| builder.storage(storage.clone()));
+    assert_eq!(next.credentials.identity_id(), known);
+}
+
 #[test]
 fn a_listener_that_fails_does_not_cost_the_identity() {
     let storage = Arc::new(MemoryStorage::new());
