@@ -37,7 +37,8 @@
 //! # Contract
 //!
 //! * **Blocking.** Only `get`, `get_within` and `refresh` touch the network, on the calling thread,
-//!   and they come back within the `timeout` (60 s by default). Everything else answers at once.
+//!   and they come back within the `timeout` (60 s by default). Everything else answers at once, but
+//!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
 //!   `transport::UreqTransport` on name look-ups). No lock is held while the network or the
