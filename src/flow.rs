@@ -16,8 +16,7 @@ use crate::lease::Lease;
 use crate::logins::{Logins, Tokens};
 use crate::protocol::Operation;
 use crate::retry::Budget;
-use crate::secret::Secret;
-use crate::sts::{AssumeRoleWithWebIdentity, AssumedRole, RoleRequest};
+use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 
 /// No lifetime is believed to be longer: it is the most that a role may grant.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -202,6 +201,10 @@ impl Flow {
             let what = "the developer identity provider returned an identity ID that";
             Error::login(format!("{what} {fault}"), None)
         })?;
+        if !self.is_of_region(&id) {
+            let what = "the developer identity provider returned an identity ID of another region";
+            return Err(Error::login(what.to_owned(), None));
+        }
         run.tokens = Tokens::one(developer.login, answer.token().clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
         self.adopt(run, identity, IdentityChangeReason::Given, false);
@@ -238,12 +241,10 @@ impl Flow {
             custom_role_arn,
         };
         let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
-        let answered = answer.output.identity_id.clone();
-        let answered = answered
-            .map(|id| self.checked(GetCredentialsForIdentity::NAME, &answer.info, id))
-            .transpose()?;
-        let identity_id = self.confirm(run, answered)?;
-        let lease = lease(GetCredentialsForIdentity::NAME, &answer, answer.output.expiration)?;
+        let name = GetCredentialsForIdentity::NAME;
+        let identity_id =
+            self.confirm(run, name, &answer.info, answer.output.identity_id.clone())?;
+        let lease = lease(name, &answer, answer.output.expiration)?;
         let issued = answer.output;
         Ok(Refreshed {
             credentials: Credentials::of_identity(
@@ -266,18 +267,16 @@ impl Flow {
     ) -> Result<Refreshed, Error> {
         let identity = known(run)?;
         let (token, identity_id) = if let Some(developer) = &run.developer {
-            let token = developer.token().clone();
-            (token, self.confirm(run, None)?)
+            (developer.token().clone(), identity.id.as_str().to_owned())
         } else {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &run.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
             let answered = answer.output.identity_id;
-            let answered = answered
-                .map(|id| self.checked(GetOpenIdToken::NAME, &answer.info, id))
-                .transpose()?;
-            (answer.output.token, self.confirm(run, answered)?)
+            let id = self.confirm(run, GetOpenIdToken::NAME, &answer.info, answered)?;
+            (answer.output.token, id)
         };
-        let answer = self.assume_role(run.budget, sts_url, role, &token)?;
+        let operation = AssumeRoleWithWebIdentity { role, web_identity_token: &token };
+        let answer = self.client.call(sts_url, &operation, run.budget)?;
         let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
         let issued = answer.output;
         Ok(Refreshed {
@@ -300,17 +299,6 @@ impl Flow {
             },
             lease,
         })
-    }
-
-    fn assume_role(
-        &self,
-        budget: &Budget,
-        sts_url: &str,
-        role: &RoleRequest,
-        web_identity_token: &Secret,
-    ) -> Result<Answer<AssumedRole>, Error> {
-        let operation = AssumeRoleWithWebIdentity { role, web_identity_token };
-        self.client.call(sts_url, &operation, budget)
     }
 
     fn get_id(&self, run: &mut Run<'_>) -> Result<(), Error> {
@@ -341,8 +329,15 @@ impl Flow {
     }
 
     /// The service has accepted the identity, perhaps as another one: it is the one from now on.
-    fn confirm(&self, run: &mut Run<'_>, answered: Option<Id>) -> Result<String, Error> {
+    fn confirm(
+        &self,
+        run: &mut Run<'_>,
+        operation: &'static str,
+        info: &AnswerInfo,
+        answered: Option<Id>,
+    ) -> Result<String, Error> {
         let identity = known(run)?;
+        let answered = answered.map(|id| self.checked(operation, info, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };

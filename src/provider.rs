@@ -458,9 +458,9 @@ impl CognitoIdentityCredentials {
     /// The service's clock: the `Date` of its last answer plus the time since, by the boot clock.
     /// `None` before the first answer.
     ///
-    /// AWS services usually refuse a signature whose time is off by more than five minutes; a signer on a device
-    /// with a wrong clock goes by this one. Right to about a second plus the answer's time on the
-    /// way. Never blocks.
+    /// AWS services usually refuse a signature whose time is off by more than five minutes; a signer
+    /// on a device with a wrong clock goes by this one. Right to about a second plus the answer's
+    /// time on the way. Never blocks.
     ///
     /// # Example
     ///

@@ -714,7 +714,11 @@ fn a_refused_backend_identity_has_the_backend_asked_once_more() {
 #[test]
 fn a_backend_that_fails_or_talks_nonsense_is_an_error_of_the_login() {
     type Answer = fn() -> Result<DeveloperIdentity, BoxError>;
-    let rows: [(Answer, &str); 3] = [
+    let rows: [(Answer, &str); 4] = [
+        (
+            || Ok(DeveloperIdentity::new("eu-west-1:0", "token")),
+            "the developer identity provider returned an identity ID of another region",
+        ),
         (
             || Err("no route to the backend".into()),
             "the developer identity provider failed: no route to the backend",
