@@ -4,15 +4,17 @@
 //! the logger, and the destructors of errors all run without it. Every critical section leaves the
 //! state whole, so a poisoned mutex is ignored.
 
-use std::cell::Cell as ThreadCell;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::lease::{Lease, Windows};
 use crate::retry::{self, Budget};
+use crate::sync::{self, Condvar, INSIDE, Mutex, MutexGuard, ThreadId};
+
+#[cfg(all(loom, test))]
+mod interleavings;
 
 /// How often the wall clock is looked at, in boot time.
 const WALL_INTERVAL: Duration = Duration::from_secs(1);
@@ -336,7 +338,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         state.flights += 1;
         let flight = Arc::new(Flight {
             number: state.flights,
-            leader: thread::current().id(),
+            leader: sync::current().id(),
             epoch: state.epoch,
             budget,
             outcome: OnceLock::new(),
@@ -438,7 +440,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let (state, now) = self.look();
         drop(inside);
         match &state.flight {
-            Some(flight) if flight.leader == thread::current().id() => Err(Error::reentrant()),
+            Some(flight) if flight.leader == sync::current().id() => Err(Error::reentrant()),
             _ => Ok((state, now)),
         }
     }
@@ -534,11 +536,6 @@ impl<T: Clone, S: Clone> Drop for Landing<'_, T, S> {
     }
 }
 
-thread_local! {
-    /// The cell whose clock is being read on this thread.
-    static INSIDE: ThreadCell<usize> = const { ThreadCell::new(0) };
-}
-
 /// Marks a cell's clock as being read, so that a clock that asks for credentials is told so instead
 /// of going round in circles.
 struct Inside {
@@ -547,24 +544,25 @@ struct Inside {
 
 impl Inside {
     fn enter(cell: usize) -> Option<Self> {
-        let before = INSIDE.replace(cell);
+        let before = INSIDE.with(|inside| inside.replace(cell));
         (before != cell).then_some(Self { before })
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.set(self.before);
+        INSIDE.with(|inside| inside.set(self.before));
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::clock::SystemClock;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

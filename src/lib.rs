@@ -101,6 +101,7 @@
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
 //! | `identity` | where an identity came from, how it is kept, how it changes |
+//! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
 //! | `cognito` `sts` | one service each: typed input, wire form, typed output |
@@ -124,6 +125,7 @@ mod cell;
 mod flow;
 mod identity;
 mod lease;
+mod sync;
 
 mod client;
 
