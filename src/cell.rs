@@ -5,13 +5,13 @@
 //! state whole, so a poisoned mutex is ignored.
 
 use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::lease::{Lease, Windows};
 use crate::retry::{self, Budget};
-use crate::sync::{self, Condvar, INSIDE, Mutex, MutexGuard, ThreadId};
+use crate::sync::{self, Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
 
 #[cfg(all(loom, test))]
 mod interleavings;

@@ -11,6 +11,7 @@ mod standard {
     use std::cell::Cell;
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::thread::{ThreadId, current};
+    pub(crate) use std::time::Instant;
 
     thread_local! {
         /// The cell whose clock is being read on this thread, by its address.
@@ -23,8 +24,32 @@ mod explored {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread::{ThreadId, current};
     use std::cell::Cell;
+    use std::time::Duration;
 
     loom::thread_local! {
         pub(crate) static INSIDE: Cell<usize> = Cell::new(0);
+    }
+
+    thread_local! {
+        /// The time, which all of loom's threads share, for they run on one of the system's. Who
+        /// sets it wakes those that wait with a limit: loom's condition variable does not.
+        pub(crate) static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Instant(Duration);
+
+    impl Instant {
+        pub(crate) fn now() -> Self {
+            Self(TIME.get())
+        }
+
+        pub(crate) fn checked_add(self, duration: Duration) -> Option<Self> {
+            self.0.checked_add(duration).map(Self)
+        }
+
+        pub(crate) fn saturating_duration_since(self, earlier: Self) -> Duration {
+            self.0.saturating_sub(earlier.0)
+        }
     }
 }

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, SystemTime};
 
-use super::{Cell, Epoch, Flight, Limits, Loaded, Task};
+use super::{Cell, Epoch, Flight, Limits, Loaded, TOO_LATE, Task};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::lease::{Lease, Windows};
+use crate::sync::TIME;
 
 const LIFETIME: Duration = Duration::from_secs(3600);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What one call does.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,8 @@ enum Call {
     Refresh,
     Expire,
     SetLogin,
+    /// More time than any call has.
+    TimePasses,
 }
 
 /// What one load does.
@@ -44,16 +48,16 @@ enum Start {
     Advisory,
 }
 
-/// A clock that stands, so that nothing but the threads decides.
-struct Standing(Duration);
+/// The time that the model says, a while after the start of the system.
+struct ModelClock(Duration);
 
-impl Clock for Standing {
+impl Clock for ModelClock {
     fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + self.0
+        SystemTime::UNIX_EPOCH + self.boot()
     }
 
     fn boot(&self) -> Duration {
-        self.0
+        self.0 + TIME.get()
     }
 
     fn sleep(&self, _: Duration) {}
@@ -72,6 +76,15 @@ struct World {
     /// A scheduling point inside each load.
     network: loom::sync::Mutex<()>,
     seen: StdMutex<Seen>,
+    totals: Arc<Totals>,
+}
+
+/// Over all the orders explored.
+#[derive(Default)]
+struct Totals {
+    orders: AtomicUsize,
+    /// Calls that gave up because their time was over.
+    late: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -85,21 +98,27 @@ struct Seen {
 }
 
 impl World {
-    fn new(start: Start, plan: &'static [Load]) -> Self {
+    fn new(start: Start, plan: &'static [Load], totals: Arc<Totals>) -> Self {
         let limits = Limits {
             windows: Windows { expiry: Duration::ZERO, advisory: None },
-            timeout: Duration::MAX,
+            timeout: TIMEOUT,
             attempt_timeout: Duration::from_secs(10),
             attempts: 4,
             cooldown: Duration::ZERO,
         };
         let now = match start {
             Start::Empty | Start::Fresh => Duration::ZERO,
-            Start::Advisory => LIFETIME - Duration::from_secs(60),
+            Start::Advisory => LIFETIME * 9 / 10,
         };
-        let cell = Cell::new(Arc::new(Standing(now)), limits, ());
-        let world =
-            Self { cell, plan, network: loom::sync::Mutex::new(()), seen: StdMutex::default() };
+        TIME.set(Duration::ZERO);
+        let cell = Cell::new(Arc::new(ModelClock(now)), limits, ());
+        let world = Self {
+            cell,
+            plan,
+            network: loom::sync::Mutex::new(()),
+            seen: StdMutex::default(),
+            totals,
+        };
         if !matches!(start, Start::Empty) {
             world.cell.get(Duration::MAX, |task| Ok(loaded(1, task))).unwrap();
         }
@@ -133,6 +152,11 @@ impl World {
                     seen.outdated.extend(on_their_way);
                     (true, ())
                 }),
+                Call::TimePasses => {
+                    let _state = self.cell.lock();
+                    TIME.set(TIMEOUT * 2);
+                    self.cell.landed.notify_all();
+                }
             }
         }
     }
@@ -144,7 +168,15 @@ impl World {
     ) -> Option<Value> {
         let known = self.cell.epoch().0;
         let outdated = self.seen.lock().unwrap().outdated.clone();
-        let value = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task)))).ok()?.ok()?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task)))).ok()?;
+        let value = match outcome {
+            Err(error) if error.message() == TOO_LATE => {
+                assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
+                self.totals.late.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            outcome => outcome.ok()?,
+        };
         assert!(value.epoch.expired >= known.expired, "a value from before expire()");
         assert!(!outdated.contains(&value.load), "a value of settings from before a change");
         Some(value)
@@ -191,51 +223,62 @@ fn loaded(load: u64, task: &Task<()>) -> Loaded<Value> {
     Loaded { value: Value { load, epoch: task.epoch }, lease }
 }
 
+const SCRIPTS: [&[Call]; 5] = [
+    &[Call::Get],
+    &[Call::Refresh],
+    &[Call::Expire, Call::Get],
+    &[Call::SetLogin, Call::Get],
+    &[Call::SetLogin, Call::Refresh],
+];
+
 /// Three threads, with every combination of what they may do, of what the loads do, and of what the
 /// cell holds at the start.
 #[test]
 fn three_threads_meet_in_every_order() {
-    let scripts: [&[Call]; 5] = [
-        &[Call::Get],
-        &[Call::Refresh],
-        &[Call::Expire, Call::Get],
-        &[Call::SetLogin, Call::Get],
-        &[Call::SetLogin, Call::Refresh],
-    ];
-    let plans: [&[Load]; 4] = [&[], &[Load::Fails], &[Load::Panics], &[Load::Fails, Load::Panics]];
     let mut threads = Vec::new();
-    for (a, first) in scripts.into_iter().enumerate() {
-        for (b, second) in scripts.into_iter().enumerate().skip(a) {
-            threads.extend(scripts.into_iter().skip(b).map(|third| [first, second, third]));
+    for (a, first) in SCRIPTS.into_iter().enumerate() {
+        for (b, second) in SCRIPTS.into_iter().enumerate().skip(a) {
+            threads.extend(SCRIPTS.into_iter().skip(b).map(|third| [first, second, third]));
         }
     }
-    let (mut models, orders) = (0, Arc::new(AtomicUsize::new(0)));
+    assert_eq!(explore_all(&threads), 0);
+}
+
+/// Two threads, and time that runs out for both at any moment.
+#[test]
+fn two_threads_meet_while_their_time_runs_out() {
+    let mut threads = Vec::new();
+    for (a, first) in SCRIPTS.into_iter().enumerate() {
+        let seconds = SCRIPTS.into_iter().skip(a);
+        threads.extend(seconds.map(|second| [first, second, &[Call::TimePasses]]));
+    }
+    assert!(explore_all(&threads) > 0, "no call ran out of time");
+}
+
+/// The number of calls that gave up because their time was over.
+fn explore_all(threads: &[[&'static [Call]; 3]]) -> usize {
+    let plans: [&[Load]; 4] = [&[], &[Load::Fails], &[Load::Panics], &[Load::Fails, Load::Panics]];
+    let (mut programs, totals) = (0, Arc::new(Totals::default()));
     for start in [Start::Empty, Start::Fresh, Start::Advisory] {
         for plan in plans {
-            for calls in threads.clone() {
-                explore(start, plan, calls, &orders);
-                models += 1;
+            for calls in threads {
+                explore(start, plan, *calls, &totals);
+                programs += 1;
             }
         }
     }
-    println!(
-        "{models} programs of three threads, {} interleavings",
-        orders.load(Ordering::Relaxed)
-    );
+    let [orders, late] = [&totals.orders, &totals.late].map(|total| total.load(Ordering::Relaxed));
+    println!("{programs} programs of three threads, {orders} interleavings, {late} calls too late");
+    late
 }
 
-fn explore(
-    start: Start,
-    plan: &'static [Load],
-    calls: [&'static [Call]; 3],
-    orders: &Arc<AtomicUsize>,
-) {
-    let orders = Arc::clone(orders);
+fn explore(start: Start, plan: &'static [Load], calls: [&'static [Call]; 3], totals: &Arc<Totals>) {
+    let totals = Arc::clone(totals);
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(move || {
-        orders.fetch_add(1, Ordering::Relaxed);
-        let world = Arc::new(World::new(start, plan));
+        totals.orders.fetch_add(1, Ordering::Relaxed);
+        let world = Arc::new(World::new(start, plan, Arc::clone(&totals)));
         let [first, second, third] = calls;
         let others = [first, second].map(|calls| {
             let world = Arc::clone(&world);
