@@ -18,9 +18,11 @@
 mod answers;
 mod classic;
 mod clocks;
+mod histories;
 mod identity;
 mod javascript;
 mod layers;
+mod scenarios;
 mod secrets;
 mod settings;
 mod sharing;

@@ -1,0 +1,341 @@
+//! Random histories of time, answers, settings and calls, against the promises that hold in all of
+//! them: nothing dead is served, and `get()` cannot fail while the set is good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+};
+use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
+use proptest::prelude::*;
+
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
+
+const LONGEST_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    Suspend(u64),
+    /// The wall clock jumps by so many seconds.
+    Wall(i64),
+    Get,
+    GetWithin(u64),
+    Refresh,
+    Expire,
+    Invalidate,
+    SetLogin,
+    RemoveLogin,
+    SetIdentity,
+    ClearId,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    /// Credentials that live for so many seconds, which may be none or less.
+    Issued(i64),
+    Error(u16, &'static str),
+    None(TransportErrorKind),
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    expiry: u64,
+    advisory: Option<u64>,
+    cooldown: u64,
+    attempts: u32,
+    /// The boot clock stops while the device is suspended. The wall clock decides then, so it has
+    /// to be right.
+    stops_in_suspend: bool,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0_u64..40).prop_map(Step::Advance),
+        4 => (0_u64..4_000).prop_map(Step::Advance),
+        1 => (0_u64..60_000).prop_map(Step::Advance),
+        1 => (0_u64..10_000).prop_map(Step::Suspend),
+        1 => (-100_000_i64..100_000).prop_map(Step::Wall),
+        10 => Just(Step::Get),
+        2 => (0_u64..30).prop_map(Step::GetWithin),
+        1 => Just(Step::Refresh),
+        1 => Just(Step::Expire),
+        1 => Just(Step::Invalidate),
+        1 => Just(Step::SetLogin),
+        1 => Just(Step::RemoveLogin),
+        1 => Just(Step::SetIdentity),
+        1 => Just(Step::ClearId),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        4 => (1_i64..50_000).prop_map(Answer::Issued),
+        2 => (1_i64..100).prop_map(Answer::Issued),
+        1 => (-5_i64..1).prop_map(Answer::Issued),
+        3 => prop::sample::select(vec![
+            Answer::Error(429, "TooManyRequestsException"),
+            Answer::Error(500, "InternalErrorException"),
+            Answer::Error(400, "NotAuthorizedException"),
+            Answer::None(TransportErrorKind::Timeout),
+            Answer::None(TransportErrorKind::Closed),
+            Answer::None(TransportErrorKind::Tls),
+        ]),
+    ]
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let advisory = prop::sample::select(vec![None, None, Some(0), Some(100), Some(5_000)]);
+    let expiry = prop::sample::select(vec![0, 15, 300, 1_000]);
+    let cooldown = prop::sample::select(vec![0, 5, 60]);
+    (expiry, advisory, cooldown, 1_u32..5, any::<bool>()).prop_map(
+        |(expiry, advisory, cooldown, attempts, stops_in_suspend)| Settings {
+            expiry,
+            advisory,
+            cooldown,
+            attempts,
+            stops_in_suspend,
+        },
+    )
+}
+
+/// A service that gives the next of the answers, each after a while.
+struct Service {
+    clock: ManualClock,
+    /// Time that passed while the boot clock stood.
+    missed: Duration,
+    answers: Vec<(Answer, u64)>,
+    asked: usize,
+    contacts: usize,
+    /// When the set with this key was asked for, and how long it lives.
+    issued: HashMap<String, (Duration, Duration)>,
+}
+
+impl Service {
+    /// True time since the start of the system.
+    fn now(&self) -> Duration {
+        self.clock.boot() + self.missed
+    }
+
+    fn answer(&mut self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let sent = self.now();
+        let (answer, after) = self.answers[self.asked % self.answers.len()].clone();
+        self.asked += 1;
+        self.clock.advance(seconds(after).min(request.timeout()));
+        if seconds(after) > request.timeout() {
+            return Err(TransportError::new(TransportErrorKind::Timeout, "too slow"));
+        }
+        let date = SystemTime::UNIX_EPOCH + seconds(1_800_000_000) + self.now();
+        let at = i64::try_from(date.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
+        let loads_credentials = operation(request) == GET_CREDENTIALS;
+        self.contacts += usize::from(loads_credentials);
+        let (status, body) = match answer {
+            Answer::None(kind) => return Err(TransportError::new(kind, "nothing came")),
+            Answer::Error(status, code) => (status, format!(r#"{{"__type": "{code}"}}"#)),
+            Answer::Issued(lifetime) if loads_credentials => {
+                let key = format!("ASIA{}", self.asked);
+                let life = seconds(u64::try_from(lifetime).unwrap_or(0)).min(LONGEST_LIFE);
+                self.issued.insert(key.clone(), (sent, life));
+                let end = at.unwrap() + lifetime;
+                (
+                    200,
+                    format!(
+                        r#"{{"IdentityId": "{IDENTITY}", "Credentials": {{"AccessKeyId": "{key}",
+                        "SecretKey": "s", "SessionToken": "t", "Expiration": {end}}}}}"#
+                    ),
+                )
+            }
+            Answer::Issued(_) => (200, format!(r#"{{"IdentityId": "{IDENTITY}"}}"#)),
+        };
+        Ok(HttpResponse::new(status, body).with_header("date", httpdate::fmt_http_date(date)))
+    }
+}
+
+struct History {
+    settings: Settings,
+    clock: ManualClock,
+    service: Arc<Mutex<Service>>,
+    credentials: CognitoIdentityCredentials,
+    /// The key that `expire` or `invalidate` has ended.
+    spent: Option<String>,
+    wall_jumped: bool,
+}
+
+/// The default advisory window, put another way than in the library.
+fn advisory_window(settings: &Settings, life: Duration) -> Duration {
+    let by_lifetime = match life.as_secs() {
+        0..=1_200 => 300,
+        1_201..5_400 => 900,
+        _ => 3_600,
+    };
+    settings.advisory.map_or(seconds(by_lifetime).min(life / 2), seconds)
+}
+
+impl History {
+    fn new(settings: Settings, answers: Vec<(Answer, u64)>) -> Self {
+        let clock = match settings.stops_in_suspend {
+            true => ManualClock::new().stopping_in_suspend(),
+            false => ManualClock::new(),
+        };
+        let service = Arc::new(Mutex::new(Service {
+            clock: clock.clone(),
+            missed: Duration::ZERO,
+            answers,
+            asked: 0,
+            contacts: 0,
+            issued: HashMap::new(),
+        }));
+        let transport = Arc::clone(&service);
+        let mut builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .transport(move |request: &HttpRequest| transport.lock().unwrap().answer(request))
+            .clock(clock.clone())
+            .expiry_window(seconds(settings.expiry))
+            .failure_cooldown(seconds(settings.cooldown))
+            .max_attempts(settings.attempts);
+        if let Some(window) = settings.advisory {
+            builder = builder.advisory_window(seconds(window));
+        }
+        let credentials = builder.build().unwrap();
+        Self { settings, clock, service, credentials, spent: None, wall_jumped: false }
+    }
+
+    /// The cached set's key, what is left of its life, and its whole life.
+    fn held(&self) -> Option<(String, Duration, Duration)> {
+        let key = self.credentials.cached()?.access_key_id().to_owned();
+        let (left, life) = self.life(&key);
+        Some((key, left, life))
+    }
+
+    fn life(&self, key: &str) -> (Duration, Duration) {
+        let service = self.service.lock().unwrap();
+        let (sent, life) = service.issued[key];
+        ((sent + life).saturating_sub(service.now()), life)
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Advance(time) => self.clock.advance(seconds(time)),
+            Step::Suspend(time) => {
+                self.clock.suspend(seconds(time));
+                if self.settings.stops_in_suspend {
+                    self.service.lock().unwrap().missed += seconds(time);
+                }
+            }
+            Step::Wall(by) => {
+                if !self.settings.stops_in_suspend {
+                    let by = i128::from(by);
+                    let wall = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                    let wall = u64::try_from(i128::from(wall.as_secs()) + by).unwrap();
+                    self.clock.set_wall(SystemTime::UNIX_EPOCH + seconds(wall));
+                    self.wall_jumped = true;
+                }
+            }
+            Step::Get => self.get(None),
+            Step::GetWithin(limit) => self.get(Some(seconds(limit))),
+            Step::Refresh => {
+                let before = self.service.lock().unwrap().issued.len();
+                if let Ok(set) = self.credentials.refresh() {
+                    assert!(self.service.lock().unwrap().issued.len() > before);
+                    assert!(
+                        !self.life(set.access_key_id()).0.is_zero(),
+                        "refresh() served the dead"
+                    );
+                }
+            }
+            Step::Expire => {
+                self.credentials.expire();
+                self.spent = self.held().map(|(key, ..)| key);
+            }
+            Step::Invalidate => {
+                if let Some((key, ..)) = self.held() {
+                    self.credentials.invalidate(&key);
+                    self.spent = Some(key);
+                }
+            }
+            Step::SetLogin => self.credentials.set_login(PROVIDER, "token"),
+            Step::RemoveLogin => self.credentials.remove_login(PROVIDER),
+            Step::SetIdentity => self.credentials.set_identity_id(IDENTITY).unwrap(),
+            Step::ClearId => self.credentials.clear_cached_id(),
+        }
+        self.check_status();
+    }
+
+    fn get(&self, within: Option<Duration>) {
+        let expiry = seconds(self.settings.expiry);
+        let contacts = || self.service.lock().unwrap().contacts;
+        let (held, before) = (self.held(), contacts());
+        let started = self.clock.boot();
+        let limit = within.unwrap_or(seconds(60));
+        let outcome = match within {
+            Some(limit) => self.credentials.get_within(limit),
+            None => self.credentials.get(),
+        };
+        assert!(self.clock.boot() - started <= limit.min(seconds(60)), "later than the limit");
+        match outcome {
+            Ok(set) => {
+                let (left, _) = self.life(set.access_key_id());
+                assert!(!left.is_zero(), "a set past its end");
+                let old = held.as_ref().is_some_and(|(key, ..)| key == set.access_key_id());
+                if old {
+                    assert!(left >= expiry, "a set inside its expiry window");
+                    assert_ne!(self.spent.as_deref(), Some(set.access_key_id()), "a spent set");
+                }
+            }
+            Err(error) => {
+                if let Some((key, left, _)) = self.held() {
+                    let good = left > expiry && self.spent != Some(key);
+                    assert!(!good, "{left:?} were left, and get() failed: {error:#}");
+                }
+            }
+        }
+        if let Some((key, left, life)) = held {
+            // What was left has shrunk by the time of the call; a fresh set takes none.
+            let fresh = left >= expiry.max(advisory_window(&self.settings, life))
+                && !left.is_zero()
+                && self.spent != Some(key);
+            if fresh && !self.wall_jumped {
+                assert_eq!(contacts(), before, "a fresh set, and the service was asked");
+            }
+        }
+    }
+
+    /// What the provider says of itself is what is so.
+    fn check_status(&self) {
+        let status = self.credentials.status();
+        let (usable, left) = match self.held() {
+            None => (false, None),
+            Some((key, left, _)) => {
+                let dying = left.is_zero() || left < seconds(self.settings.expiry);
+                (!dying && self.spent != Some(key), Some(left))
+            }
+        };
+        assert_eq!(self.credentials.needs_refresh(), !usable);
+        assert_eq!((status.needs_refresh, status.expires_in), (!usable, left));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if std::env::var_os("SOAK").is_some() { 5_000 } else { 500 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good(
+        settings in settings(),
+        answers in prop::collection::vec((answer(), prop_oneof![Just(0), 0_u64..13]), 1..30),
+        steps in prop::collection::vec(step(), 1..60),
+        seed in any::<u64>(),
+    ) {
+        fastrand::seed(seed);
+        let mut history = History::new(settings, answers);
+        for step in &steps {
+            history.step(step);
+        }
+    }
+}
