@@ -26,6 +26,7 @@ mod scenarios;
 mod secrets;
 mod settings;
 mod sharing;
+mod soak;
 mod stored;
 mod support;
 #[cfg(feature = "ureq")]
