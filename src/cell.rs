@@ -555,7 +555,8 @@ impl Drop for Inside {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::ErrorKind;

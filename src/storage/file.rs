@@ -455,6 +455,22 @@ mod tests {
         assert!(FileStorage::new(&theirs).load("k").is_err(), "a file is no directory");
     }
 
+    /// The name is random; here it is known beforehand.
+    #[test]
+    fn a_link_in_a_temporary_files_place_is_not_followed() {
+        let (root, elsewhere) = (temporary(), temporary());
+        let theirs = elsewhere.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        fastrand::seed(3);
+        symlink(&theirs, root.path().join(temporary_name("k"))).unwrap();
+        fastrand::seed(3);
+        let error = FileStorage::new(root.path()).store("k", b"ours").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+        FileStorage::new(root.path()).store("k", b"ours").unwrap();
+        assert_eq!(files(root.path()), ["k"]);
+    }
+
     #[test]
     fn a_record_that_is_too_long_counts_as_absent() {
         let root = temporary();
@@ -721,35 +737,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    /// Each opens the files anew, so to the file system they are like processes.
-    #[test]
-    fn two_writers_and_a_reader_never_see_half_a_record() {
-        let root = temporary();
-        let storage = FileStorage::new(root.path());
-        let records = ["a".repeat(3_000), "b".repeat(5_000)];
-        storage.store("k", records[0].as_bytes()).unwrap();
-        let done = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for record in &records {
-                let (storage, done) = (&storage, &done);
-                scope.spawn(move || {
-                    for _ in 0..300 {
-                        storage.store("k", record.as_bytes()).unwrap();
-                    }
-                    done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                });
-            }
-            let mut reads = 0;
-            while done.load(std::sync::atomic::Ordering::SeqCst) < 2 {
-                let read = storage.load("k").unwrap().unwrap();
-                assert!(records.iter().any(|record| record.as_bytes() == read));
-                reads += 1;
-            }
-            assert!(reads > 0);
-        });
-        assert_eq!(files(root.path()), ["k"]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod stored;
 mod support;
 #[cfg(feature = "ureq")]
 mod tls;
+#[cfg(unix)]
+mod under_fire;
 mod windows;
 #[cfg(feature = "ureq")]
 mod wire;

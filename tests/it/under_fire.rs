@@ -1,0 +1,348 @@
+//! `FileStorage` with processes that die, processes that compete, and disks that somebody has been
+//! at: never another's identity, never a failed refresh, never a link followed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cognito_identity_credentials::testing::FakeCognito;
+use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage, Storage};
+use tempfile::TempDir;
+
+use crate::support::{IDENTITY, POOL, seconds};
+
+/// What a child process is to do, and in which directory.
+const TASK: &str = "STORAGE_CHILD_TASK";
+const DIRECTORY: &str = "STORAGE_CHILD_DIRECTORY";
+
+const RECORDS: [&str; 2] = ["the one record", "the other record, which is longer"];
+
+/// Somebody's file, which is not to change.
+const THEIRS: &str = "somebody else's";
+
+fn soak() -> bool {
+    std::env::var_os("SOAK").is_some()
+}
+
+/// This test in a process of its own, or `program` if that is it.
+fn child(program: PathBuf, task: &str, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["--exact", "under_fire::a_child_does_its_task", "--nocapture"])
+        .env(TASK, task)
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+fn spawn(task: &str, directory: &Path) -> Child {
+    child(std::env::current_exe().unwrap(), task, directory).spawn().unwrap()
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The other side of the tests below: in a child process what its parent wants, until it is killed.
+#[test]
+fn a_child_does_its_task() {
+    let (Some(task), Some(directory)) = (std::env::var_os(TASK), std::env::var_os(DIRECTORY))
+    else {
+        return;
+    };
+    let storage = FileStorage::new(directory.clone());
+    let write = |records: &[&str]| loop {
+        for record in records {
+            storage.store("k", record.as_bytes()).unwrap();
+        }
+    };
+    match task.to_str() {
+        Some("both") => write(&RECORDS),
+        Some("first") => write(&RECORDS[..1]),
+        Some("second") => write(&RECORDS[1..]),
+        Some("refresh") => refresh_and_tell(directory),
+        _ => panic!("there is no such task"),
+    }
+}
+
+/// One run of a program, which ends well if it has got credentials.
+fn refresh_and_tell(directory: OsString) {
+    let credentials = provider(&FakeCognito::new(), Path::new(&directory));
+    let known = credentials.identity_id();
+    credentials.get().unwrap();
+    println!("known: {}", known.as_deref() == Some(IDENTITY));
+}
+
+fn provider(cognito: &FakeCognito, directory: &Path) -> CognitoIdentityCredentials {
+    CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(cognito.clone())
+        .storage(FileStorage::new(directory))
+        .build()
+        .unwrap()
+}
+
+fn private() -> TempDir {
+    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_process_killed_at_any_moment_leaves_the_old_or_the_new_record() {
+    let kills = if soak() { 2_500 } else { 200 };
+    let root = private();
+    let directory = root.path().join("d");
+    let storage = FileStorage::new(&directory);
+    storage.store("k", RECORDS[0].as_bytes()).unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut seen = [0, 0];
+    let mut half_written = 0;
+    for _ in 0..kills {
+        let child = spawn("both", &directory);
+        std::thread::sleep(Duration::from_micros(random.u64(1_000..9_000)));
+        end(child);
+        let record = storage.load("k").unwrap().expect("a record is always there");
+        let which = RECORDS.iter().position(|known| known.as_bytes() == record);
+        seen[which.expect("it is one of the two")] += 1;
+        half_written += usize::from(names(&directory).len() > 1);
+    }
+    println!(
+        "storage: {kills} kills survived, {seen:?} times the one and the other record, {half_written} \
+         times with a temporary file left"
+    );
+    assert!(seen[1] > 0 && half_written > 0, "the writer was not killed at its work");
+    storage.store("k", b"at last").unwrap();
+    assert_eq!(names(&directory), ["k"], "what the dead left is swept");
+}
+
+#[test]
+fn two_writing_processes_and_a_reader_never_see_half_a_record() {
+    let run_for = if soak() { seconds(10) } else { seconds(1) };
+    let root = private();
+    let directory = root.path().join("d");
+    let storage = FileStorage::new(&directory);
+    storage.store("k", RECORDS[0].as_bytes()).unwrap();
+    let mut writers = ["first", "second"].map(|task| spawn(task, &directory));
+    let (begin, mut reads) = (Instant::now(), [0, 0]);
+    while begin.elapsed() < run_for || (reads.contains(&0) && begin.elapsed() < seconds(30)) {
+        let record = storage.load("k").unwrap().expect("a record is always there");
+        let which = RECORDS.iter().position(|known| known.as_bytes() == record);
+        reads[which.expect("it is one of the two")] += 1;
+    }
+    for writer in &mut writers {
+        assert!(writer.try_wait().unwrap().is_none(), "a write failed");
+    }
+    writers.into_iter().for_each(end);
+    println!("storage: two writers for {run_for:?}, {reads:?} reads of the one and the other");
+    assert!(!reads.contains(&0), "the two did not compete");
+    let mode = fs::metadata(directory.join("k")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+/// What becomes of the identity when somebody has been at the disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Then {
+    /// The device is who it was.
+    Same,
+    /// Nothing usable is there: the device is somebody new, for good.
+    New,
+    /// It cannot be told what is there: the device is somebody new until it can.
+    NewForNow,
+}
+
+struct Disk {
+    directory: PathBuf,
+    record: PathBuf,
+    theirs: PathBuf,
+}
+
+type Mishap = (&'static str, fn(&Disk), Then);
+
+/// A whole record, made of what the device itself has written.
+fn edited(disk: &Disk, edit: impl FnOnce(String) -> String) {
+    let record = fs::read_to_string(&disk.record).unwrap();
+    let edited = edit(record.clone());
+    assert_ne!(record, edited, "the edit changes something");
+    fs::write(&disk.record, edited).unwrap();
+}
+
+const MISHAPS: [Mishap; 22] = [
+    ("nothing", |_| {}, Then::Same),
+    ("the directory is gone", |d| fs::remove_dir_all(&d.directory).unwrap(), Then::New),
+    ("the record is gone", |d| fs::remove_file(&d.record).unwrap(), Then::New),
+    (
+        "a file in place of the directory",
+        |d| {
+            fs::remove_dir_all(&d.directory).unwrap();
+            fs::write(&d.directory, THEIRS).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    (
+        "a link in place of the directory, to one that others may write",
+        |d| {
+            fs::remove_dir_all(&d.directory).unwrap();
+            let open = d.theirs.parent().unwrap();
+            fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+            symlink(open, &d.directory).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    (
+        "a dangling link in place of the directory",
+        |d| {
+            fs::remove_dir_all(&d.directory).unwrap();
+            symlink("/no/such/place", &d.directory).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    (
+        "a directory that others may write",
+        |d| fs::set_permissions(&d.directory, fs::Permissions::from_mode(0o777)).unwrap(),
+        Then::NewForNow,
+    ),
+    (
+        "a record that others may write",
+        |d| fs::set_permissions(&d.record, fs::Permissions::from_mode(0o666)).unwrap(),
+        Then::NewForNow,
+    ),
+    (
+        "a link in place of the record, to somebody's file",
+        |d| {
+            fs::remove_file(&d.record).unwrap();
+            symlink(&d.theirs, &d.record).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    (
+        "a link in place of the record, to the record",
+        |d| {
+            fs::rename(&d.record, d.record.with_extension("old")).unwrap();
+            symlink(d.record.with_extension("old"), &d.record).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    (
+        "a directory in place of the record",
+        |d| {
+            fs::remove_file(&d.record).unwrap();
+            fs::create_dir(&d.record).unwrap();
+        },
+        Then::NewForNow,
+    ),
+    ("an empty record", |d| fs::write(&d.record, "").unwrap(), Then::New),
+    ("a binary record", |d| fs::write(&d.record, [0, 159, 146, 150, 255]).unwrap(), Then::New),
+    ("zeros", |d| fs::write(&d.record, [0; 4096]).unwrap(), Then::New),
+    ("64 KiB", |d| edited(d, |r| r + &" ".repeat(65_536 - 400)), Then::Same),
+    ("more than 64 KiB", |d| edited(d, |r| r + &" ".repeat(65_536)), Then::New),
+    (
+        "a future version",
+        |d| edited(d, |r| r.replace(r#""version":1"#, r#""version":2"#)),
+        Then::New,
+    ),
+    ("an unknown field", |d| edited(d, |r| r.replace('{', r#"{"colour":"red","#)), Then::Same),
+    ("a list", |d| edited(d, |r| format!("[{r}]")), Then::New),
+    ("no identity at all", |d| edited(d, |r| r.replace("us-east-1:", "")), Then::New),
+    ("a path for an identity", |d| edited(d, |r| r.replace("us-east-1:", "../:")), Then::New),
+    ("two records", |d| edited(d, |r| r.clone() + &r), Then::New),
+];
+
+#[test]
+fn whatever_became_of_the_disk_a_refresh_works_and_the_identity_is_right() {
+    for (name, mishap, then) in MISHAPS {
+        let root = private();
+        let disk = Disk {
+            directory: root.path().join("d"),
+            record: root
+                .path()
+                .join("d")
+                .join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A")),
+            theirs: root.path().join("open/theirs"),
+        };
+        fs::create_dir(root.path().join("open")).unwrap();
+        fs::write(&disk.theirs, THEIRS).unwrap();
+        let cognito = FakeCognito::new();
+        let run = || {
+            let credentials = provider(&cognito, &disk.directory);
+            let set = credentials.get().unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            credentials.refresh().unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            set.identity_id().unwrap().to_owned()
+        };
+        let first = run();
+        assert!(disk.record.is_file(), "{:?}", names(&disk.directory));
+        mishap(&disk);
+        let second = run();
+        let third = run();
+        assert_eq!(first == second, then == Then::Same, "{name}");
+        assert_eq!(second == third, then != Then::NewForNow, "{name}");
+        assert_eq!(fs::read(&disk.theirs).unwrap(), THEIRS.as_bytes(), "{name}");
+        assert_eq!(names(disk.theirs.parent().unwrap()), ["theirs"], "{name}");
+        if then == Then::New {
+            let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode(&disk.record), 0o100_600, "{name}");
+            assert_eq!(mode(&disk.directory), 0o40_700, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_record_truncated_at_any_length_is_the_whole_one_or_none() {
+    let root = private();
+    let cognito = FakeCognito::new();
+    let first = provider(&cognito, root.path()).get().unwrap().identity_id().unwrap().to_owned();
+    let record = root.path().join(&names(root.path())[0]);
+    let whole = fs::read(&record).unwrap();
+    for length in 0..=whole.len() {
+        fs::write(&record, &whole[..length]).unwrap();
+        let found = provider(&cognito, root.path()).identity_id();
+        assert_eq!(found, (length == whole.len()).then(|| first.clone()), "at {length}");
+    }
+}
+
+/// Root writes wherever it likes, so the run is another user's if this one is root's.
+#[test]
+fn a_read_only_directory_keeps_the_identity_and_fails_no_refresh() {
+    let root = tempfile::tempdir().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = root.path().join("program");
+    // By another process: a file that is open for writing here, and so in each process that another
+    // test starts just then, cannot be run.
+    let mut copy = Command::new("cp");
+    assert!(copy.arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
+    for stored in [true, false] {
+        let directory = root.path().join(format!("stored {stored}"));
+        fs::create_dir(&directory).unwrap();
+        if stored {
+            let record =
+                directory.join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A"));
+            let text = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
+            fs::write(&record, text).unwrap();
+            fs::set_permissions(&record, fs::Permissions::from_mode(0o444)).unwrap();
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o555)).unwrap();
+        let mut command = child(program.clone(), "refresh", &directory);
+        if fs::metadata(&program).unwrap().uid() == 0 {
+            chown(&directory, Some(65_534), Some(65_534)).unwrap();
+            command.uid(65_534).gid(65_534);
+        }
+        let output = command.stdout(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("known: {stored}")), "{said}");
+        assert_eq!(names(&directory).len(), usize::from(stored), "nothing could be written");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}
