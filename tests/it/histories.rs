@@ -176,10 +176,10 @@ fn advisory_window(settings: &Settings, life: Duration) -> Duration {
 
 impl History {
     fn new(settings: Settings, answers: Vec<(Answer, u64)>) -> Self {
-        let clock = match settings.stops_in_suspend {
-            true => ManualClock::new().stopping_in_suspend(),
-            false => ManualClock::new(),
-        };
+        let mut clock = ManualClock::new();
+        if settings.stops_in_suspend {
+            clock = clock.stopping_in_suspend();
+        }
         let service = Arc::new(Mutex::new(Service {
             clock: clock.clone(),
             missed: Duration::ZERO,

@@ -66,11 +66,9 @@ fn every_state_meets_every_answer_after_every_call() {
                     first
                 });
                 do_it(&stage.credentials);
-                let refuse = |times| match &fault {
-                    Some(fault) => stage.cognito.fail_next(GET_CREDENTIALS, times, fault.clone()),
-                    None => {}
-                };
-                refuse(99);
+                if let Some(fault) = &fault {
+                    stage.cognito.fail_next(GET_CREDENTIALS, 99, fault.clone());
+                }
                 let ask = || {
                     let before = stage.contacts();
                     (stage.credentials.get(), stage.contacts() - before)
