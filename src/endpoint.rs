@@ -114,7 +114,8 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     Ok(format!("{}://{authority}/{path}{slash}", scheme.to_ascii_lowercase()))
 }
 
-fn host(authority: &str) -> Result<&str, String> {
+/// The host of `host:port`, without the brackets of an IPv6 address.
+pub(crate) fn host(authority: &str) -> Result<&str, String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("has a bracket without its pair")?;
@@ -155,7 +156,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
         || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())

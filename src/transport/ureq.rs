@@ -1,21 +1,25 @@
-//! HTTPS by ureq and rustls. Nothing else in the crate names them.
+//! HTTPS by ureq and rustls. Nothing else in the crate names them, but for ureq's `Proxy`.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
+use super::proxy::{Name, Proxies};
 use super::quiet::Quiet;
 use super::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
 use crate::error::Error;
+use crate::secret::Secret;
 
 /// A longer time limit is none, and would overflow the arithmetic with system times.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -24,11 +28,15 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 
 /// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
 ///
-/// It reads no environment and no proxy settings, follows no redirect, takes answers of at most
-/// 256 KiB, keeps idle connections for 15 seconds, and buffers 16 KiB in each direction. Server certificates are always checked, against Mozilla's roots as built in, or
-/// against the authorities that [`builder`](Self::builder) was given. A name look-up runs on a
-/// thread of its own, so that its time can be limited; the thread ends with the look-up, which may
-/// be after the attempt has given up. Nothing else runs in the background.
+/// It reads no environment unless [told to](UreqTransportBuilder::proxy_from_env), follows no
+/// redirect, takes answers of at most 256 KiB, keeps idle connections for 15 seconds, and buffers
+/// 16 KiB in each direction. Server certificates are always checked, against Mozilla's roots as
+/// built in, or against the authorities that [`builder`](Self::builder) was given. A name look-up
+/// runs on a thread of its own, so that its time can be limited; the thread ends with the look-up,
+/// which may be after the attempt has given up. Nothing else runs in the background.
+///
+/// Through a proxy, every request has a connection of its own, which ends with it, and a thread
+/// that watches its time; that too ends with the request.
 ///
 /// The HTTP library underneath prints every answer at log level trace. While an exchange is under way
 /// and the program's logger would take that (target `ureq_proto`), the maximum level of the process
@@ -52,13 +60,16 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// # Ok(())
 /// # }
 /// ```
-pub struct UreqTransport(Agent);
+pub struct UreqTransport {
+    agent: Agent,
+    proxies: Proxies,
+}
 
 impl UreqTransport {
     /// A transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki)
+        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki, Proxies::default())
     }
 
     /// Settings to start from: the defaults.
@@ -66,7 +77,7 @@ impl UreqTransport {
         UreqTransportBuilder::default()
     }
 
-    fn with(settings: &UreqTransportBuilder, roots: RootCerts) -> Self {
+    fn with(settings: &UreqTransportBuilder, roots: RootCerts, proxies: Proxies) -> Self {
         let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots).build();
         let config = Agent::config_builder()
             .tls_config(tls)
@@ -80,7 +91,42 @@ impl UreqTransport {
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
             .build();
-        Self(config.into())
+        Self { agent: config.into(), proxies }
+    }
+
+    /// Sends through a proxy. ureq limits each read of the proxy's answer to CONNECT but not their
+    /// sum, so a thread watches the time and ends what is late. Ending it ends the agent, which is
+    /// why that serves this one exchange.
+    fn send_through(
+        &self,
+        proxy: &Proxy,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, TransportError> {
+        let agent = self.agent.config().new_agent();
+        let limit = time_limit(request);
+        thread::scope(|scope| {
+            let (finished, watched) = mpsc::channel::<()>();
+            let its_agent = agent.clone();
+            let watch = move || {
+                let late = watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+                if late {
+                    its_agent.shutdown();
+                }
+                late
+            };
+            let watch = thread::Builder::new()
+                .spawn_scoped(scope, watch)
+                .map_err(|error| failure(error.into(), Stage::BeforeAnswer, Some(proxy)))?;
+            let answer = exchange(&agent, Some(proxy), request);
+            drop(finished);
+            match (answer, watch.join()) {
+                (Err(_), Ok(true)) => {
+                    let late = ureq::Error::Timeout(ureq::Timeout::Global);
+                    Err(failure(late, Stage::BeforeAnswer, Some(proxy)))
+                }
+                (answer, _) => answer,
+            }
+        })
     }
 }
 
@@ -104,6 +150,8 @@ pub struct UreqTransportBuilder {
     ca_pems: Vec<Vec<u8>>,
     connect_timeout: Option<Duration>,
     user_agent: String,
+    proxy: Option<Secret>,
+    proxy_from_env: bool,
 }
 
 impl Default for UreqTransportBuilder {
@@ -113,6 +161,8 @@ impl Default for UreqTransportBuilder {
             ca_pems: Vec::new(),
             connect_timeout: None,
             user_agent: USER_AGENT.to_owned(),
+            proxy: None,
+            proxy_from_env: false,
         }
     }
 }
@@ -146,14 +196,59 @@ impl UreqTransportBuilder {
         self
     }
 
+    /// Sends requests through this HTTP proxy: `http://user:password@host:port`. Default: none, and
+    /// the environment is not looked at.
+    ///
+    /// The proxy is asked for a tunnel (`CONNECT`, with the host's name, which the proxy looks up),
+    /// whatever the scheme of the endpoint; inside it TLS goes to the service itself, whose
+    /// certificate is checked as ever. Loopback endpoints (`localhost`, `127.0.0.0/8`, `::1`) are
+    /// reached without the proxy. Plain `http` to other hosts needs
+    /// [`danger_allow_http`](crate::Builder::danger_allow_http) as without a proxy, and goes through
+    /// the tunnel unprotected.
+    ///
+    /// User name and password are optional, are sent as Basic authentication, and must be
+    /// percent-encoded (`p%40ss` for `p@ss`). They cross the network to an `http` proxy in the
+    /// clear. To an `https` proxy the connection is TLS, with the same authorities as for the
+    /// service. Without a scheme `http` is meant, without a port 80, or 443 for `https`. SOCKS is
+    /// not supported. `Debug` and errors never show the user name or the password.
+    ///
+    /// A proxy that cannot be reached or answers with a status from 500, 408 or 429 is asked again
+    /// like a service that cannot be reached; one that refuses with another status is not.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(Secret::new(url));
+        self
+    }
+
+    /// Whether [`build`](Self::build) reads the proxy from the environment. Default: `false`.
+    ///
+    /// | for | the first of these that is set and not empty |
+    /// |---|---|
+    /// | `https` endpoints | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+    /// | plain `http` endpoints | `http_proxy`, `all_proxy`, `ALL_PROXY`; not `HTTP_PROXY`, which a CGI request can set |
+    /// | hosts reached without | `no_proxy`, `NO_PROXY` |
+    ///
+    /// The values are as for [`proxy`](Self::proxy). One that is set there too wins over those of
+    /// the environment, which are then not looked at, but for `no_proxy`.
+    ///
+    /// `no_proxy` is a list with commas or spaces between its entries: `example.com`,
+    /// `.example.com` and `*.example.com` for a domain and everything below it, an IP address, a
+    /// network such as `10.0.0.0/8`, any of these with `:port` to mean that port alone (an IPv6
+    /// address then in brackets), `*` for everything. An entry of another form covers nothing.
+    pub fn proxy_from_env(mut self, read: bool) -> Self {
+        self.proxy_from_env = read;
+        self
+    }
+
     /// Reads and checks the certificates and makes the transport. Reads the files given with
-    /// [`ca_file`](Self::ca_file); makes no connection.
+    /// [`ca_file`](Self::ca_file), and environment variables if
+    /// [`proxy_from_env`](Self::proxy_from_env) says so; makes no connection.
     ///
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be
     /// read, PEM without a certificate that can be an authority, a `User-Agent` that no header can
-    /// hold.
+    /// hold, a proxy that is malformed or not supported, with the name of the setting or of the
+    /// variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
         let mut authorities = Vec::new();
@@ -174,6 +269,7 @@ impl UreqTransportBuilder {
         if self.user_agent.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
             faults.push("user_agent: has a character other than printable ASCII".to_owned());
         }
+        let proxies = self.proxies(&mut faults);
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
         }
@@ -182,7 +278,20 @@ impl UreqTransportBuilder {
         } else {
             RootCerts::new_with_certs(&authorities)
         };
-        Ok(UreqTransport::with(&self, roots))
+        Ok(UreqTransport::with(&self, roots, proxies))
+    }
+
+    fn proxies(&self, faults: &mut Vec<String>) -> Proxies {
+        let set = match &self.proxy {
+            Some(url) => Proxies::all(url.expose()).map_err(|fault| vec![fault]),
+            None => Ok(Proxies::default()),
+        };
+        let read = |set: Proxies| set.or_from_variables(|name| std::env::var_os(name));
+        let proxies = if self.proxy_from_env { set.and_then(read) } else { set };
+        proxies.unwrap_or_else(|found| {
+            faults.extend(found);
+            Proxies::default()
+        })
     }
 }
 
@@ -218,26 +327,42 @@ fn add_authorities(
 impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let _quiet = Quiet::begin();
-        let mut post = self.0.post(request.url());
-        for (name, value) in request.headers() {
-            post = post.header(name, value);
+        match self.proxies.of(request.url()) {
+            Some(proxy) => self.send_through(proxy, request),
+            None => exchange(&self.agent, None, request),
         }
-        let answer = post
-            .config()
-            .timeout_global(Some(request.timeout().min(LONGEST_TIMEOUT)))
-            .build()
-            .send(request.body())
-            .map_err(|error| failure(error, Stage::BeforeAnswer))?;
-        let (parts, body) = answer.into_parts();
-        let mut body = read(body).map_err(|error| failure(error, Stage::InBody))?;
-        let mut response = HttpResponse::new(parts.status.as_u16(), mem::take(&mut *body));
-        for (name, value) in &parts.headers {
-            if let Ok(value) = value.to_str() {
-                response = response.with_header(name.as_str(), value);
-            }
-        }
-        Ok(response)
     }
+}
+
+fn time_limit(request: &HttpRequest) -> Duration {
+    request.timeout().min(LONGEST_TIMEOUT)
+}
+
+fn exchange(
+    agent: &Agent,
+    proxy: Option<&Proxy>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, TransportError> {
+    let mut post = agent.post(request.url());
+    for (name, value) in request.headers() {
+        post = post.header(name, value);
+    }
+    let answer = post
+        .config()
+        .proxy(proxy.cloned())
+        .timeout_global(Some(time_limit(request)))
+        .build()
+        .send(request.body())
+        .map_err(|error| failure(error, Stage::BeforeAnswer, proxy))?;
+    let (parts, body) = answer.into_parts();
+    let mut body = read(body).map_err(|error| failure(error, Stage::InBody, proxy))?;
+    let mut response = HttpResponse::new(parts.status.as_u16(), mem::take(&mut *body));
+    for (name, value) in &parts.headers {
+        if let Ok(value) = value.to_str() {
+            response = response.with_header(name.as_str(), value);
+        }
+    }
+    Ok(response)
 }
 
 /// Reads a body into memory that is wiped, also the parts that it outgrows.
@@ -268,7 +393,7 @@ enum Stage {
     InBody,
 }
 
-fn failure(error: ureq::Error, stage: Stage) -> TransportError {
+fn failure(error: ureq::Error, stage: Stage, proxy: Option<&Proxy>) -> TransportError {
     use TransportErrorKind as Kind;
     use ureq::Error as E;
     let kind = match &error {
@@ -295,12 +420,22 @@ fn failure(error: ureq::Error, stage: Stage) -> TransportError {
             (_, Stage::BeforeAnswer) if is_look_up_failure(error) => Kind::Connect,
             _ => Kind::Io,
         },
-        E::HostNotFound | E::ConnectionFailed | E::ConnectProxyFailed(_) => Kind::Connect,
+        E::ConnectProxyFailed(reason) => match refusal(reason) {
+            Some(408 | 429 | 500..) | None => Kind::Connect,
+            // It would refuse again.
+            Some(_) => Kind::Other,
+        },
+        E::HostNotFound | E::ConnectionFailed => Kind::Connect,
         E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Kind::TooLarge,
         E::Protocol(_) | E::BodyStalled => Kind::Io,
         _ => Kind::Other,
     };
-    TransportError::new(kind, Cause(error))
+    TransportError::new(kind, Cause { error, proxy: proxy.map(|proxy| Name(proxy).to_string()) })
+}
+
+/// The status with which a proxy refused a tunnel. ureq has it in its text alone.
+fn refusal(reason: &str) -> Option<u16> {
+    reason.strip_prefix("proxy server responded ")?.get(..3)?.parse().ok()
 }
 
 fn caused_by_rustls(error: &io::Error) -> bool {
@@ -314,15 +449,26 @@ fn is_look_up_failure(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && text.starts_with("failed to lookup address")
 }
 
-/// An error of ureq with its causes, which ureq itself only prints.
+/// An error of ureq with its causes, which ureq itself only prints, and with the proxy on the way.
 #[derive(Debug)]
-struct Cause(ureq::Error);
+struct Cause {
+    error: ureq::Error,
+    proxy: Option<String>,
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        if let Some(proxy) = &self.proxy {
+            write!(f, "through the proxy {proxy}: ")?;
+        }
+        match &self.error {
             ureq::Error::Io(_) => f.write_str("input or output failed"),
             ureq::Error::Rustls(_) => f.write_str("TLS failed"),
+            ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
+                Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong into its URL"),
+                Some(status) => write!(f, "it refused the connection (status {status})"),
+                None => f.write_str("it closed the connection instead of answering"),
+            },
             other => other.fmt(f),
         }
     }
@@ -330,10 +476,27 @@ impl fmt::Display for Cause {
 
 impl StdError for Cause {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0 {
+        match &self.error {
             ureq::Error::Io(error) => Some(error),
             ureq::Error::Rustls(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builder_prints_no_proxy() {
+        let builder = UreqTransport::builder().proxy("http://ann:hunter2@proxy:3128");
+        assert_eq!(
+            format!("{builder:?}"),
+            format!(
+                "UreqTransportBuilder {{ ca_files: [], ca_pems: [], connect_timeout: None, user_agent: {USER_AGENT:?}, proxy: Some([redacted]), proxy_from_env: false }}"
+            )
+        );
+        assert_eq!(format!("{:?}", builder.build().unwrap()), "UreqTransport { .. }");
     }
 }

@@ -1,6 +1,6 @@
 //! TLS for real: a rustls server on loopback with an authority of the test's own.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use crate::support::{IDENTITY, POOL};
 use crate::wire::{read_request, respond};
 
 /// A certificate authority.
-struct Authority {
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -34,6 +34,10 @@ impl Authority {
 
     /// A server with a certificate from this authority.
     fn serve(&self, certificate: CertificateParams) -> Served {
+        Served::start(self.server_config(certificate))
+    }
+
+    pub(crate) fn server_config(&self, certificate: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -44,7 +48,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        Served::start(Arc::new(config))
+        Arc::new(config)
     }
 }
 
@@ -63,16 +67,7 @@ impl Served {
             for stream in listener.incoming() {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let config = config.clone();
-                thread::spawn(move || {
-                    let connection = ServerConnection::new(config).unwrap();
-                    let mut stream = StreamOwned::new(connection, stream.unwrap());
-                    let mut request = 0;
-                    while read_request(&mut stream) {
-                        respond(&mut stream, request);
-                        stream.flush().unwrap();
-                        request += 1;
-                    }
-                });
+                thread::spawn(move || answer(stream.unwrap(), config));
             }
         });
         Self { port, connections }
@@ -90,7 +85,17 @@ impl Served {
     }
 }
 
-fn for_names(names: &[&str]) -> CertificateParams {
+/// Serves what comes on one connection.
+pub(crate) fn answer(stream: impl Read + Write, config: Arc<ServerConfig>) {
+    let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    while read_request(&mut stream) {
+        // The answer with the credentials has the identity too, and so serves for both calls.
+        respond(&mut stream, 1);
+        stream.flush().unwrap();
+    }
+}
+
+pub(crate) fn for_names(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
 }
 
