@@ -41,9 +41,8 @@
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
-//!   `transport::UreqTransport` on name look-ups
-//!   and proxies). No lock is held while the network or the
-//!   program's own code runs.
+//!   `transport::UreqTransport` on name look-ups and proxies). No lock is held while the network or
+//!   the program's own code runs.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
 //!   fail.
