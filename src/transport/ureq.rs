@@ -7,7 +7,7 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body, Proxy};
@@ -399,7 +399,7 @@ fn failure(error: ureq::Error, stage: Stage, proxy: Option<&Proxy>) -> Transport
     let kind = match &error {
         E::Timeout(_) => Kind::Timeout,
         E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => Kind::Tls,
-        E::Io(error) if caused_by_rustls(error) => Kind::Tls,
+        E::Io(error) if refused_by_rustls(error).is_some() => Kind::Tls,
         E::Io(error) => match (error.kind(), stage) {
             (io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock, _) => Kind::Timeout,
             (
@@ -438,8 +438,63 @@ fn refusal(reason: &str) -> Option<u16> {
     reason.strip_prefix("proxy server responded ")?.get(..3)?.parse().ok()
 }
 
-fn caused_by_rustls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
+fn refused_by_rustls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What is wrong, and what to look at, in front of what rustls says of it.
+fn describe(refusal: &rustls::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use rustls::{CertificateError as C, Error as E};
+    f.write_str(match refusal {
+        E::InvalidCertificate(fault) => match fault {
+            C::ExpiredContext { time, .. } => {
+                return write!(
+                    f,
+                    "the server's certificate has expired, or the device's clock is wrong: it says {}",
+                    Date(*time)
+                );
+            }
+            C::NotValidYetContext { time, .. } => {
+                return write!(
+                    f,
+                    "the server's certificate is not valid yet, or the device's clock is wrong: it says {}",
+                    Date(*time)
+                );
+            }
+            C::UnknownIssuer => {
+                "the server's certificate is from no authority that is trusted (ca_file and ca_pem say which are), or the server does not send the certificates in between"
+            }
+            C::NotValidForName | C::NotValidForNameContext { .. } => {
+                "the server's certificate is for another name"
+            }
+            C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
+                "the server's certificate is not meant for a server"
+            }
+            C::UnsupportedSignatureAlgorithmContext { .. }
+            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "the server's certificate, or one that it rests on, is signed in a way that is too weak or unknown"
+            }
+            _ => "the server's certificate, or one that it rests on, does not hold",
+        },
+        E::NoCertificatesPresented => "the server has no certificate",
+        E::PeerIncompatible(_) | E::AlertReceived(rustls::AlertDescription::ProtocolVersion) => {
+            "the server does not speak TLS 1.2 or 1.3 as it is needed"
+        }
+        E::InvalidMessage(_) => "what answers there does not speak TLS",
+        E::AlertReceived(_) => "the server refused the TLS handshake",
+        _ => "TLS failed",
+    })
+}
+
+struct Date(rustls::pki_types::UnixTime);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The end of the year 9999; RFC 3339 knows no later one.
+        const LAST: u64 = 253_402_300_799;
+        let since = Duration::from_secs(self.0.as_secs().min(LAST));
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
+    }
 }
 
 /// A failed name look-up comes from the resolver, which has no error numbers, with a text of its own
@@ -462,8 +517,11 @@ impl fmt::Display for Cause {
             write!(f, "through the proxy {proxy}: ")?;
         }
         match &self.error {
-            ureq::Error::Io(_) => f.write_str("input or output failed"),
-            ureq::Error::Rustls(_) => f.write_str("TLS failed"),
+            ureq::Error::Io(error) => match refused_by_rustls(error) {
+                Some(refusal) => describe(refusal, f),
+                None => f.write_str("input or output failed"),
+            },
+            ureq::Error::Rustls(error) => describe(error, f),
             ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
                 Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong into its URL"),
                 Some(status) => write!(f, "it refused the connection (status {status})"),

@@ -22,7 +22,7 @@ const AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VER
 
 /// What a proxy has seen: the head of each request to it, and what clients sent through it.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<String>, Vec<u8>)>>);
+pub(crate) struct Seen(Arc<Mutex<(Vec<String>, Vec<u8>)>>);
 
 impl Seen {
     fn heads(&self) -> Vec<String> {
@@ -35,7 +35,7 @@ impl Seen {
 }
 
 /// A proxy that does with a connection whatever the test says.
-fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> (u16, Seen) {
+pub(crate) fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> (u16, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Seen::default();
@@ -50,7 +50,7 @@ fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> (u16, Seen
 }
 
 /// A proxy that opens every tunnel to one server, whatever its name.
-fn tunnel_to(server: u16) -> (u16, Seen) {
+pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
     proxy(move |mut client, seen| {
         take_head(&mut client, seen);
         let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
@@ -286,9 +286,11 @@ fn hold(mut client: TcpStream, _: &Seen) {
     let _ = io::copy(&mut client, &mut io::sink());
 }
 
-/// A byte now and then, each well within the time limit.
+/// A byte now and then, each well within the time limit, for far longer than that.
 fn drip(mut client: TcpStream, _: &Seen) {
-    while client.write_all(b"x").is_ok() {
+    let mut left = 100;
+    while left > 0 && client.write_all(b"x").is_ok() {
+        left -= 1;
         thread::sleep(Duration::from_millis(50));
     }
 }
