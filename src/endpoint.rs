@@ -272,6 +272,10 @@ mod tests {
             assert!(custom(url, false).unwrap_err().starts_with("is plain http"), "{url}");
             assert!(custom(url, true).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_not_the_url_of_an_endpoint_is_refused_whatever_is_allowed() {
         let malformed = [
             "",
             "example.com",
