@@ -9,30 +9,29 @@ use ureq::http::Uri;
 
 use crate::endpoint;
 
-/// In this order: the first that is set counts. The names in lower case win, as in curl, and there
-/// is no `HTTP_PROXY`: under CGI, a request sets that variable.
-const FOR_HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-const FOR_HTTP: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
+/// In this order: the first that is set counts. The names in lower case win, as in curl.
+const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// The proxies, and the hosts that are reached without.
+/// The proxy, and what is reached without.
 #[derive(Default)]
-pub(super) struct Proxies {
-    https: Option<Proxy>,
-    http: Option<Proxy>,
+pub(super) struct Route {
+    proxy: Option<Proxy>,
+    /// The environment's is not: it is not for the emulators that plain `http` is for.
+    proxy_is_for_http: bool,
     exceptions: String,
 }
 
-impl Proxies {
-    /// One proxy for every request.
-    pub(super) fn all(url: &str) -> Result<Self, String> {
+impl Route {
+    /// Through a proxy, whatever the scheme.
+    pub(super) fn through(url: &str) -> Result<Self, String> {
         let proxy = parse(url).map_err(|fault| format!("proxy: {fault}"))?;
-        Ok(Self { https: Some(proxy.clone()), http: Some(proxy), exceptions: String::new() })
+        Ok(Self { proxy: Some(proxy), proxy_is_for_http: true, exceptions: String::new() })
     }
 
     /// Takes from the environment what is not set yet.
     pub(super) fn or_from_variables(
-        self,
+        mut self,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
@@ -42,40 +41,34 @@ impl Proxies {
             });
             let (name, value) = found?;
             let text = value.into_string();
-            let text = text.map_err(|_| add(&mut faults, format!("{name}: is not UTF-8")));
-            text.ok().map(|text| (name, text))
+            let text = text.map_err(|_| faults.push(format!("{name}: is not UTF-8"))).ok()?;
+            Some((name, text))
         };
-        let exceptions = first(&EXCEPTIONS).map_or(String::new(), |(_, list)| list);
-        if self.https.is_some() {
-            return if faults.is_empty() { Ok(Self { exceptions, ..self }) } else { Err(faults) };
+        if let Some((_, list)) = first(&EXCEPTIONS) {
+            self.exceptions = list;
         }
-        let found = [first(&FOR_HTTPS), first(&FOR_HTTP)];
-        let [https, http] = found.map(|found| {
-            let (name, url) = found?;
-            parse(&url).map_err(|fault| add(&mut faults, format!("{name}: {fault}"))).ok()
-        });
-        if faults.is_empty() { Ok(Self { https, http, exceptions }) } else { Err(faults) }
+        let found = if self.proxy.is_none() { first(&PROXY) } else { None };
+        if let Some((name, url)) = found {
+            match parse(&url) {
+                Ok(proxy) => self.proxy = Some(proxy),
+                Err(fault) => faults.push(format!("{name}: {fault}")),
+            }
+        }
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
     /// The proxy for a request, if it goes through one. What stays on this machine never does: for
     /// the proxy, loopback is another machine.
-    pub(super) fn of(&self, url: &str) -> Option<&Proxy> {
+    pub(super) fn proxy_for(&self, url: &str) -> Option<&Proxy> {
+        let proxy = self.proxy.as_ref()?;
         let url: Uri = url.parse().ok()?;
-        let (proxy, port) = match url.scheme_str() {
-            Some("http") => (self.http.as_ref()?, 80),
-            _ => (self.https.as_ref()?, 443),
-        };
+        let https = url.scheme_str() == Some("https");
         let host = bare(url.host()?);
-        let direct = endpoint::is_loopback(host)
-            || covers(&self.exceptions, host, url.port_u16().unwrap_or(port));
+        let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let direct = !(https || self.proxy_is_for_http)
+            || endpoint::is_loopback(host)
+            || covers(&self.exceptions, host, port);
         (!direct).then_some(proxy)
-    }
-}
-
-/// One variable may be the source of both proxies; its fault is told once.
-fn add(faults: &mut Vec<String>, fault: String) {
-    if !faults.contains(&fault) {
-        faults.push(fault);
     }
 }
 
@@ -392,7 +385,7 @@ mod tests {
 
     type Variables = &'static [(&'static str, &'static str)];
 
-    fn from(set: Proxies, variables: Variables) -> Result<Proxies, Vec<String>> {
+    fn from(set: Route, variables: Variables) -> Result<Route, Vec<String>> {
         set.or_from_variables(|name| {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| OsString::from(value))
@@ -403,7 +396,7 @@ mod tests {
     fn the_environment_row_by_row() {
         let https = "https://cognito.example/";
         let http = "http://emulator:5000/";
-        let rows: [(Variables, &str, Option<&str>); 21] = [
+        let rows: [(Variables, &str, Option<&str>); 20] = [
             (&[], https, None),
             (&[("HTTPS_PROXY", "a:1")], https, Some("http://a:1")),
             (&[("https_proxy", "a:1")], https, Some("http://a:1")),
@@ -414,11 +407,11 @@ mod tests {
             (&[("https_proxy", ""), ("ALL_PROXY", "a:1")], https, Some("http://a:1")),
             (&[("https_proxy", "")], https, None),
             (&[("http_proxy", "a:1")], https, None),
-            (&[("http_proxy", "a:1")], http, Some("http://a:1")),
-            (&[("HTTP_PROXY", "a:1")], http, None),
+            (&[("http_proxy", "a:1"), ("HTTP_PROXY", "a:1")], http, None),
             (&[("HTTPS_PROXY", "a:1")], http, None),
-            (&[("all_proxy", "a:1")], http, Some("http://a:1")),
-            (&[("HTTP_PROXY", "socks5://a")], https, None),
+            (&[("all_proxy", "a:1")], http, None),
+            (&[("http_proxy", "socks5://a"), ("HTTP_PROXY", "x:y")], https, None),
+            (&[("https_proxy", "a:1"), ("ALL_PROXY", "socks5://a")], https, Some("http://a:1")),
             (&[("https_proxy", "a:1"), ("NO_PROXY", "cognito.example")], https, None),
             (&[("https_proxy", "a:1"), ("no_proxy", "x, .example:443")], https, None),
             (
@@ -427,42 +420,40 @@ mod tests {
                 Some("http://a:1"),
             ),
             (&[("https_proxy", "a:1"), ("no_proxy", ""), ("NO_PROXY", "*")], https, None),
-            (&[("all_proxy", "a:1"), ("no_proxy", "emulator:5000")], http, None),
-            (&[("all_proxy", "a:1"), ("no_proxy", "emulator:80")], http, Some("http://a:1")),
+            (
+                &[("all_proxy", "a:1"), ("no_proxy", "cognito.example:80")],
+                https,
+                Some("http://a:1"),
+            ),
         ];
         for (variables, url, expected) in rows {
-            let proxies = from(Proxies::default(), variables).unwrap();
-            let name = proxies.of(url).map(|proxy| Name(proxy).to_string());
+            let route = from(Route::default(), variables).unwrap();
+            let name = route.proxy_for(url).map(|proxy| Name(proxy).to_string());
             assert_eq!(name.as_deref(), expected, "{variables:?} {url}");
         }
     }
 
     #[test]
     fn a_malformed_variable_is_told_by_name_and_not_passed_over() {
-        let rows: [(Variables, &[&str]); 5] = [
-            (&[("https_proxy", "socks5://ann:hunter2@h:1")], &["https_proxy: is a SOCKS proxy"]),
-            (&[("all_proxy", "socks5://ann:hunter2@h:1")], &["all_proxy: is a SOCKS proxy"]),
+        let rows: [(Variables, &str); 5] = [
+            (&[("https_proxy", "socks5://ann:hunter2@h:1")], "https_proxy: is a SOCKS proxy"),
+            (&[("all_proxy", "socks5://ann:hunter2@h:1")], "all_proxy: is a SOCKS proxy"),
             (
                 &[
-                    ("https_proxy", "socks5://h:1"),
+                    ("https_proxy", "socks5://ann:hunter2@h:1"),
                     ("HTTPS_PROXY", "good:1"),
                     ("ALL_PROXY", "good:1"),
                 ],
-                &["https_proxy: is a SOCKS proxy"],
+                "https_proxy: is a SOCKS proxy",
             ),
-            (&[("HTTPS_PROXY", "http://ann:hunter2@")], &["HTTPS_PROXY: has no valid host"]),
-            (
-                &[("https_proxy", "ftp://hunter2@h"), ("http_proxy", "x:hunter2")],
-                &["https_proxy: has a scheme", "http_proxy: has a port"],
-            ),
+            (&[("HTTPS_PROXY", "http://ann:hunter2@")], "HTTPS_PROXY: has no valid host"),
+            (&[("ALL_PROXY", "ftp://hunter2@h")], "ALL_PROXY: has a scheme"),
         ];
         for (variables, expected) in rows {
-            let faults = from(Proxies::default(), variables).err().expect("a fault");
-            assert_eq!(faults.len(), expected.len(), "{faults:?}");
-            for (fault, expected) in faults.iter().zip(expected) {
-                assert!(fault.starts_with(expected), "{fault}");
-                assert!(!fault.contains("hunter2"), "{fault}");
-            }
+            let faults = from(Route::default(), variables).err().expect("a fault");
+            let [fault] = &faults[..] else { panic!("{faults:?}") };
+            assert!(fault.starts_with(expected), "{fault}");
+            assert!(!fault.contains("hunter2"), "{fault}");
         }
     }
 
@@ -471,21 +462,20 @@ mod tests {
     fn a_variable_that_is_not_text_is_told_too() {
         use std::os::unix::ffi::OsStringExt;
 
-        let bad = |set: Proxies| set.or_from_variables(|_| Some(OsString::from_vec(vec![0xff])));
-        let faults = bad(Proxies::default()).err().unwrap();
-        assert_eq!(faults.first().map(String::as_str), Some("no_proxy: is not UTF-8"));
-        assert!(faults.contains(&"https_proxy: is not UTF-8".to_owned()), "{faults:?}");
-        assert!(bad(Proxies::all("a:1").unwrap()).is_err());
+        let bad = |set: Route| set.or_from_variables(|_| Some(OsString::from_vec(vec![0xff])));
+        let faults = bad(Route::default()).err().unwrap();
+        assert_eq!(faults, ["no_proxy: is not UTF-8", "https_proxy: is not UTF-8"]);
+        assert!(bad(Route::through("a:1").unwrap()).is_err());
     }
 
     #[test]
     fn the_programs_own_proxy_wins_over_the_environments_but_not_over_the_exceptions() {
-        let proxies = from(
-            Proxies::all("own:1").unwrap(),
+        let route = from(
+            Route::through("own:1").unwrap(),
             &[("https_proxy", "socks5://h"), ("all_proxy", "b:1"), ("no_proxy", "example.com")],
         )
         .unwrap();
-        let name = |url| proxies.of(url).map(|proxy| Name(proxy).to_string());
+        let name = |url| route.proxy_for(url).map(|proxy| Name(proxy).to_string());
         assert_eq!(name("https://cognito.example/").as_deref(), Some("http://own:1"));
         assert_eq!(name("http://emulator:5000/").as_deref(), Some("http://own:1"));
         assert_eq!(name("https://a.example.com/"), None);
@@ -493,7 +483,7 @@ mod tests {
 
     #[test]
     fn what_stays_on_this_machine_never_goes_through_a_proxy() {
-        let proxies = Proxies::all("a:1").unwrap();
+        let route = Route::through("a:1").unwrap();
         for (url, through) in [
             ("http://localhost:5000/", false),
             ("https://LOCALHOST/", false),
@@ -506,7 +496,7 @@ mod tests {
             ("https://127.0.0.1.example/", true),
             ("https://128.0.0.1/", true),
         ] {
-            assert_eq!(proxies.of(url).is_some(), through, "{url}");
+            assert_eq!(route.proxy_for(url).is_some(), through, "{url}");
         }
     }
 }

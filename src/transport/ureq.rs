@@ -13,7 +13,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
-use super::proxy::{Name, Proxies};
+use super::proxy::{Name, Route};
 use super::quiet::Quiet;
 use super::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
@@ -62,14 +62,14 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// ```
 pub struct UreqTransport {
     agent: Agent,
-    proxies: Proxies,
+    route: Route,
 }
 
 impl UreqTransport {
     /// A transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki, Proxies::default())
+        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki, Route::default())
     }
 
     /// Settings to start from: the defaults.
@@ -77,7 +77,7 @@ impl UreqTransport {
         UreqTransportBuilder::default()
     }
 
-    fn with(settings: &UreqTransportBuilder, roots: RootCerts, proxies: Proxies) -> Self {
+    fn with(settings: &UreqTransportBuilder, roots: RootCerts, route: Route) -> Self {
         let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots).build();
         let config = Agent::config_builder()
             .tls_config(tls)
@@ -91,7 +91,7 @@ impl UreqTransport {
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
             .build();
-        Self { agent: config.into(), proxies }
+        Self { agent: config.into(), route }
     }
 
     /// Sends through a proxy. ureq limits each read of the proxy's answer to CONNECT but not their
@@ -221,19 +221,16 @@ impl UreqTransportBuilder {
 
     /// Whether [`build`](Self::build) reads the proxy from the environment. Default: `false`.
     ///
-    /// | for | the first of these that is set and not empty |
-    /// |---|---|
-    /// | `https` endpoints | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
-    /// | plain `http` endpoints | `http_proxy`, `all_proxy`, `ALL_PROXY`; not `HTTP_PROXY`, which a CGI request can set |
-    /// | hosts reached without | `no_proxy`, `NO_PROXY` |
+    /// It is the first that is set and not empty of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and
+    /// `ALL_PROXY`, with a value as for [`proxy`](Self::proxy). It is for `https` alone: plain
+    /// `http`, which only emulators speak, goes past it, and `http_proxy` is not read. Another
+    /// [`proxy`](Self::proxy) wins, and these four are then not looked at.
     ///
-    /// The values are as for [`proxy`](Self::proxy). One that is set there too wins over those of
-    /// the environment, which are then not looked at, but for `no_proxy`.
-    ///
-    /// `no_proxy` is a list with commas or spaces between its entries: `example.com`,
+    /// `no_proxy`, else `NO_PROXY`, lists what is reached without either: `example.com`,
     /// `.example.com` and `*.example.com` for a domain and everything below it, an IP address, a
     /// network such as `10.0.0.0/8`, any of these with `:port` to mean that port alone (an IPv6
-    /// address then in brackets), `*` for everything. An entry of another form covers nothing.
+    /// address then in brackets), `*` for everything, with commas or spaces in between. An entry of
+    /// another form covers nothing.
     pub fn proxy_from_env(mut self, read: bool) -> Self {
         self.proxy_from_env = read;
         self
@@ -269,7 +266,7 @@ impl UreqTransportBuilder {
         if self.user_agent.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
             faults.push("user_agent: has a character other than printable ASCII".to_owned());
         }
-        let proxies = self.proxies(&mut faults);
+        let route = self.route(&mut faults);
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
         }
@@ -278,19 +275,19 @@ impl UreqTransportBuilder {
         } else {
             RootCerts::new_with_certs(&authorities)
         };
-        Ok(UreqTransport::with(&self, roots, proxies))
+        Ok(UreqTransport::with(&self, roots, route))
     }
 
-    fn proxies(&self, faults: &mut Vec<String>) -> Proxies {
+    fn route(&self, faults: &mut Vec<String>) -> Route {
         let set = match &self.proxy {
-            Some(url) => Proxies::all(url.expose()).map_err(|fault| vec![fault]),
-            None => Ok(Proxies::default()),
+            Some(url) => Route::through(url.expose()).map_err(|fault| vec![fault]),
+            None => Ok(Route::default()),
         };
-        let read = |set: Proxies| set.or_from_variables(|name| std::env::var_os(name));
-        let proxies = if self.proxy_from_env { set.and_then(read) } else { set };
-        proxies.unwrap_or_else(|found| {
+        let read = |set: Route| set.or_from_variables(|name| std::env::var_os(name));
+        let route = if self.proxy_from_env { set.and_then(read) } else { set };
+        route.unwrap_or_else(|found| {
             faults.extend(found);
-            Proxies::default()
+            Route::default()
         })
     }
 }
@@ -327,7 +324,7 @@ fn add_authorities(
 impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let _quiet = Quiet::begin();
-        match self.proxies.of(request.url()) {
+        match self.route.proxy_for(request.url()) {
             Some(proxy) => self.send_through(proxy, request),
             None => exchange(&self.agent, None, request),
         }

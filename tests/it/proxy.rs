@@ -281,6 +281,59 @@ fn whatever_a_proxy_does_the_attempt_ends_in_time() {
     }
 }
 
+#[test]
+fn the_connect_timeout_bounds_the_wait_for_the_tunnel() {
+    let (port, _) = proxy(hold);
+    let transport = through(port, &Authority::new()).connect_timeout(Duration::from_millis(100));
+    let credentials =
+        provider(&format!("https://{HOST}"), transport).max_attempts(1).build().unwrap();
+    let begin = Instant::now();
+    assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(begin.elapsed() < Duration::from_secs(5), "not the attempt's ten seconds");
+}
+
+/// One is kept waiting by the proxy; the others share the transport and not its fate.
+#[test]
+fn exchanges_through_a_proxy_do_not_end_each_other() {
+    let (server, authority) = service(&[HOST]);
+    let (good, _) = tunnel_to(server);
+    let (port, _) = proxy(move |mut client, seen| {
+        let mut peeked = [0; 64];
+        while client.peek(&mut peeked).unwrap() < peeked.len() {}
+        if peeked.starts_with(b"CONNECT slow") {
+            return hold(client, seen);
+        }
+        let mut onward = TcpStream::connect(("127.0.0.1", good)).unwrap();
+        let (mut back, mut answers) = (client.try_clone().unwrap(), onward.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = io::copy(&mut answers, &mut back);
+        });
+        let _ = io::copy(&mut client, &mut onward);
+        let _ = onward.shutdown(Shutdown::Both);
+    });
+    let transport = Arc::new(through(port, &authority).build().unwrap());
+    let at = |host: &str, limit| {
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .endpoint_url(format!("https://{host}"))
+            .clock(ManualClock::new())
+            .attempt_timeout(Duration::from_millis(limit))
+            .max_attempts(1)
+            .transport(transport.clone())
+            .build()
+            .unwrap()
+    };
+    let slow = at("slow.example", 300);
+    thread::scope(|scope| {
+        let late = scope.spawn(|| slow.get().unwrap_err().kind());
+        while !late.is_finished() {
+            at(HOST, 10_000).get().unwrap();
+        }
+        assert_eq!(late.join().unwrap(), ErrorKind::Timeout);
+    });
+    at(HOST, 10_000).get().unwrap();
+}
+
 /// Waits for the client to go.
 fn hold(mut client: TcpStream, _: &Seen) {
     let _ = io::copy(&mut client, &mut io::sink());
