@@ -40,7 +40,8 @@ impl Builder {
     ///
     /// A variable that is empty counts as not set. `AWS_ROLE_ARN` is not looked at: other systems
     /// set it, and it would silently choose another flow. Plain `http` to other hosts than loopback
-    /// cannot be allowed from the environment.
+    /// cannot be allowed from the environment. A proxy is not taken from it either, unless
+    /// `UreqTransportBuilder::proxy_from_env` says so.
     ///
     /// # Errors
     ///

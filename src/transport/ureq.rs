@@ -520,7 +520,7 @@ impl fmt::Display for Cause {
             },
             ureq::Error::Rustls(error) => describe(error, f),
             ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
-                Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong into its URL"),
+                Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong in its URL"),
                 Some(status) => write!(f, "it refused the connection (status {status})"),
                 None => f.write_str("it closed the connection instead of answering"),
             },
