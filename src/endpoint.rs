@@ -354,6 +354,8 @@ mod tests {
             let fault = custom(url, true).unwrap_err();
             assert!(!fault.contains("a:b"), "{url}: {fault}");
         }
+        let fault = custom("https://a:b@example.com", true).unwrap_err();
+        assert!(fault.starts_with("has a user name or password"), "{fault}");
     }
 
     /// The rule rests on the host that is read here being the one that is connected to.
