@@ -114,7 +114,8 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     Ok(format!("{}://{authority}/{path}{slash}", scheme.to_ascii_lowercase()))
 }
 
-fn host(authority: &str) -> Result<&str, String> {
+/// The host of `host:port`, without the brackets of an IPv6 address.
+pub(crate) fn host(authority: &str) -> Result<&str, String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("has a bracket without its pair")?;
@@ -155,7 +156,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
         || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
@@ -230,6 +231,8 @@ mod tests {
         ];
         for (url, expected) in accepted {
             assert_eq!(custom(url, false).as_deref(), Ok(expected), "{url}");
+            #[cfg(feature = "ureq")]
+            assert_that_plain_http_stays_here(url);
         }
         let refused = [
             "http://example.com",
@@ -238,13 +241,41 @@ mod tests {
             "http://127.0.0.1.example.com",
             "http://localhost.example.com",
             "http://localhost.",
+            "http://127.0.0.1.",
+            "http://localhostx",
+            "http://xlocalhost",
+            "http://local-host",
+            "http://loca1host",
+            "http://126.255.255.255",
+            "http://0.0.0.0",
+            "http://0",
+            "http://127",
+            "http://127.0.1",
+            "http://2130706433",
+            "http://0x7f000001",
+            "http://0x7f.0.0.1",
+            "http://0177.0.0.1",
+            "http://127.0.0.01",
+            "http://127.0.0.1.1",
+            "http://127.0.0.256",
             "http://[::2]",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://[::127.0.0.1]",
             "http://10.0.0.1",
+            "HTTP://Example.com",
+            "hTTp://example.com/localhost",
+            "http://example.com/http://localhost",
+            "http://example.com/@localhost",
         ];
         for url in refused {
             assert!(custom(url, false).unwrap_err().starts_with("is plain http"), "{url}");
             assert!(custom(url, true).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_not_the_url_of_an_endpoint_is_refused_whatever_is_allowed() {
         let malformed = [
             "",
             "example.com",
@@ -256,6 +287,53 @@ mod tests {
             "https://[::1]x",
             "https://a:b@example.com",
             "http://127.0.0.1@example.com",
+            "http://localhost@example.com",
+            "http://localhost:80@example.com",
+            "http://example.com@localhost",
+            "http://a:b@localhost",
+            "http://@localhost",
+            "http://localhost%2eexample.com",
+            "http://localhost%00.example.com",
+            "http://localhost%",
+            "http://[::1].example.com",
+            "http://[::1]example.com",
+            "http://[::1]@example.com",
+            "http://[::1]:",
+            "http://[::1%25eth0]",
+            "http://[127.0.0.1]",
+            "http://[localhost]",
+            "http://::1",
+            "http:\\\\localhost",
+            "http:\\\\example.com",
+            "http:/\\localhost",
+            "http://example.com\\@localhost",
+            "http:/localhost",
+            "http:localhost",
+            "http:////localhost",
+            "//localhost",
+            "localhost:80",
+            "http ://localhost",
+            " http://localhost",
+            "http://localhost ",
+            "http://localhost\t",
+            "http://localhost\n.example.com",
+            "http://localhost\0",
+            "http://localhost?@example.com",
+            "http://localhost#@example.com",
+            "http://example.com#@localhost",
+            "http://localhost,example.com",
+            "http://localhost;example.com",
+            "http://localhost:80:80",
+            "http://127.0.0.1\u{3002}example.com",
+            "http://127\u{3002}0\u{3002}0\u{3002}1",
+            "http://127\u{ff0e}0.0.1",
+            "http://\u{ff4c}ocalhost",
+            "http://\u{ff11}27.0.0.1",
+            "http://\u{2460}27.0.0.1",
+            "http://localhost\u{200b}",
+            "http\u{ff1a}//localhost",
+            "ws://localhost",
+            "https+http://localhost",
             "https://a b",
             "https://ex\u{e4}mple.com",
             "https://example.com?x",
@@ -275,6 +353,43 @@ mod tests {
         for url in malformed {
             let fault = custom(url, true).unwrap_err();
             assert!(!fault.contains("a:b"), "{url}: {fault}");
+        }
+        let fault = custom("https://a:b@example.com", true).unwrap_err();
+        assert!(fault.starts_with("has a user name or password"), "{fault}");
+    }
+
+    /// The rule rests on the host that is read here being the one that is connected to.
+    #[cfg(feature = "ureq")]
+    fn assert_that_plain_http_stays_here(url: &str) {
+        let Ok(url) = custom(url, false) else { return };
+        let read: ureq::http::Uri = url.parse().unwrap();
+        let host = read.host().unwrap();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<std::net::IpAddr>();
+        let here =
+            bare.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback());
+        assert!(here || read.scheme_str() == Some("https"), "{url} leads to {host}");
+        let authority = url.split('/').nth(2);
+        assert_eq!(read.authority().map(ureq::http::uri::Authority::as_str), authority, "{url}");
+    }
+
+    #[cfg(feature = "ureq")]
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            failure_persistence: None,
+            cases: 2_000,
+            ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        #[test]
+        fn no_trick_leads_plain_http_elsewhere(
+            scheme in "http://|HTTP://|https://|http:|http:/|http:\\\\|",
+            parts in proptest::collection::vec(
+                "localhost|127\\.0\\.0\\.1|\\[::1\\]|example\\.com|[@:/\\\\?#%.,;\\[\\]0-9a-f]|:80|%2e|\u{3002}|\u{ff0e}|[ \t\0]",
+                1..6,
+            ),
+        ) {
+            assert_that_plain_http_stays_here(&format!("{scheme}{}", parts.concat()));
         }
     }
 

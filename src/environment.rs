@@ -40,7 +40,8 @@ impl Builder {
     ///
     /// A variable that is empty counts as not set. `AWS_ROLE_ARN` is not looked at: other systems
     /// set it, and it would silently choose another flow. Plain `http` to other hosts than loopback
-    /// cannot be allowed from the environment.
+    /// cannot be allowed from the environment. A proxy is not taken from it either, unless
+    /// `UreqTransportBuilder::proxy_from_env` says so.
     ///
     /// # Errors
     ///
@@ -252,5 +253,47 @@ mod tests {
         let transport = |_: &HttpRequest| Ok(HttpResponse::new(200, "{}"));
         let credentials = settings.unwrap().transport(transport).build().unwrap();
         assert_eq!(credentials.get().unwrap_err().operation(), Some("GetId"));
+    }
+
+    /// The rule itself has its rows in `endpoint`; these are its ways in.
+    #[test]
+    fn no_setting_and_no_variable_lets_plain_http_out() {
+        type Apply = fn(Builder, &str) -> Builder;
+        let builder = || CognitoIdentityCredentials::builder().identity_pool_id(POOL);
+        let settings: [(_, Apply); 2] = [
+            ("endpoint_url", |builder, url| builder.endpoint_url(url)),
+            ("sts_endpoint_url", |builder, url| builder.sts_endpoint_url(url)),
+        ];
+        for url in [
+            "http://emulator:5000",
+            "HTTP://emulator:5000",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "http://localhost@evil.example",
+            "http://evil.example\\@localhost",
+            "http://[::1].evil",
+            "http:\\\\localhost",
+            "http://localhost.",
+            "http://127.1",
+            "http://0177.0.0.1",
+            "http://0x7f000001",
+            "http://127\u{3002}0\u{3002}0\u{3002}1",
+        ] {
+            for (setting, apply) in settings {
+                let error = apply(builder().role_arn(ROLE), url).build().unwrap_err();
+                assert!(error.message().starts_with(setting), "{setting} {url}: {error}");
+            }
+            for variable in
+                ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL_STS"]
+            {
+                let settings = from(&[
+                    ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+                    ("AWS_COGNITO_ROLE_ARN", ROLE),
+                    (variable, url),
+                ]);
+                let error = settings.and_then(Builder::build).unwrap_err();
+                assert!(error.message().starts_with(variable), "{variable} {url}: {error}");
+            }
+        }
     }
 }

@@ -41,8 +41,8 @@
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
-//!   `transport::UreqTransport` on name look-ups). No lock is held while the network or the
-//!   program's own code runs.
+//!   `transport::UreqTransport` on name look-ups and proxies). No lock is held while the network or
+//!   the program's own code runs.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
 //!   fail.
@@ -157,6 +157,17 @@ pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};
 pub use storage::{FileStorage, MemoryStorage, Storage};
+
+/// What the fuzzers call and programs cannot.
+#[cfg(all(fuzzing, feature = "ureq"))]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Whether a list as in `NO_PROXY` covers a host and port.
+    #[must_use]
+    pub fn covers(list: &str, host: &str, port: u16) -> bool {
+        crate::transport::covers(list, host, port)
+    }
+}
 
 /// The examples of the README are compiled and run as tests.
 #[cfg(all(doctest, feature = "ureq", feature = "testing"))]

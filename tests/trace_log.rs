@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::transport::UreqTransport;
 
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
@@ -29,6 +30,7 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
+/// The service, and a proxy that opens tunnels to it.
 fn serve(mut stream: TcpStream) {
     let body = format!(
         r#"{{"IdentityId": "{IDENTITY}", "Credentials": {{"AccessKeyId": "K",
@@ -39,6 +41,10 @@ fn serve(mut stream: TcpStream) {
     let (mut request, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = stream.read(&mut part) {
         request.extend_from_slice(part.get(..length).unwrap_or_default());
+        if request.starts_with(b"CONNECT") && request.ends_with(b"\r\n\r\n") {
+            request.clear();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        }
         // The body of each request is one JSON object.
         if request.ends_with(b"}") {
             request.clear();
@@ -51,17 +57,35 @@ fn serve(mut stream: TcpStream) {
 
 /// The HTTP library underneath would print every answer, sixteen bytes a line.
 #[test]
-fn answers_are_not_in_the_log() {
+fn answers_and_passwords_are_not_in_the_log() {
     log::set_logger(&Recorder).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}");
     thread::spawn(move || {
         for stream in listener.incoming() {
             thread::spawn(move || serve(stream.unwrap()));
         }
     });
+    let proxied = || {
+        let transport = UreqTransport::builder()
+            .proxy(format!("http://ann:hunter2@{address}"))
+            .build()
+            .unwrap();
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_id(IDENTITY)
+            .endpoint_url("http://emulator.example")
+            .danger_allow_http(true)
+            .transport(transport)
+            .build()
+            .unwrap();
+        for _ in 0..10 {
+            credentials.refresh().unwrap();
+        }
+    };
     thread::scope(|scope| {
+        scope.spawn(proxied);
         for _ in 0..8 {
             scope.spawn(|| {
                 let credentials = CognitoIdentityCredentials::builder()
@@ -81,7 +105,7 @@ fn answers_are_not_in_the_log() {
     assert!(log.iter().any(|(target, _)| target.starts_with("cognito_identity_credentials")));
     let dumped = log.iter().find(|(target, _)| target == "ureq_proto::util");
     assert_eq!(dumped, None, "a part of an answer is in the log");
-    for secret in ["SENTINEL", "SessionToken", "12345678-dead"] {
+    for secret in ["SENTINEL", "SessionToken", "12345678-dead", "hunter2", "YW5uOmh1bnRlcjI"] {
         let found = log.iter().find(|(_, text)| text.contains(secret));
         assert_eq!(found, None, "{secret}");
     }

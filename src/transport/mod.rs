@@ -23,6 +23,8 @@
 //! ```
 
 #[cfg(feature = "ureq")]
+mod proxy;
+#[cfg(feature = "ureq")]
 mod quiet;
 #[cfg(feature = "ureq")]
 mod ureq;
@@ -34,6 +36,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+#[cfg(all(fuzzing, feature = "ureq"))]
+pub(crate) use self::proxy::covers;
 #[cfg(feature = "ureq")]
 pub use self::ureq::{UreqTransport, UreqTransportBuilder};
 
@@ -212,7 +216,8 @@ impl fmt::Debug for HttpResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// No connection: the name did not resolve, or nobody listens there. Repeated.
+    /// No connection: the name did not resolve, nobody listens there, or a proxy could not connect.
+    /// Repeated.
     Connect,
     /// The peer is not who it should be, or the TLS handshake was refused. Not repeated: the same
     /// certificate would come again.
@@ -227,7 +232,7 @@ pub enum TransportErrorKind {
     Io,
     /// The answer is larger than anything that the service sends. Not repeated.
     TooLarge,
-    /// Anything else. Not repeated.
+    /// Anything else, such as a proxy that refuses. Not repeated.
     Other,
 }
 

@@ -19,7 +19,8 @@ const ORDER: [&str; 25] = [
 
 /// Adapters implement a seam, and are named by the builder as the default: they stand beside the
 /// layers and use the seam's values.
-const ADAPTERS: [(&str, &[&str]); 1] = [("transport/ureq", &["error"])];
+const ADAPTERS: [(&str, &[&str]); 2] =
+    [("transport/ureq", &["error"]), ("transport/proxy", &["endpoint"])];
 
 fn rank(module: &str) -> usize {
     ORDER

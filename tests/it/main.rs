@@ -22,6 +22,8 @@ mod histories;
 mod identity;
 mod javascript;
 mod layers;
+#[cfg(feature = "ureq")]
+mod proxy;
 mod scenarios;
 mod secrets;
 mod settings;
