@@ -10,6 +10,8 @@ use super::{Fault, Malformed};
 use crate::error::Error;
 use crate::transport::HttpResponse;
 
+/// More than any error document of the service has. A tree of one takes up to thirty times its size.
+const LONGEST_FAULT: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 pub(crate) fn headers(target: &str) -> Vec<(String, String)> {
@@ -59,7 +61,8 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Resu
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
 pub(crate) fn fault(response: &HttpResponse) -> Fault {
-    let text = String::from_utf8_lossy(response.body());
+    let body = Some(response.body()).filter(|body| body.len() <= LONGEST_FAULT);
+    let text = String::from_utf8_lossy(body.unwrap_or_default());
     let document: Value =
         serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
     let field = |name| document.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -127,6 +130,14 @@ mod tests {
         assert_eq!(fault(&response).code.as_deref(), Some("X"));
         let response = HttpResponse::new(400, "").with_header("x-amzn-errormessage", "m");
         assert_eq!(fault(&response).message.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn a_code_in_a_document_as_long_as_none_of_the_service_is_not_looked_for() {
+        for (length, code) in [(LONGEST_FAULT, Some("X")), (LONGEST_FAULT + 1, None)] {
+            let body = format!("{:length$}", r#"{"__type":"X"}"#);
+            assert_eq!(fault(&HttpResponse::new(400, body)).code.as_deref(), code, "{length}");
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ use super::{Fault, Malformed};
 use crate::transport::HttpResponse;
 
 /// More than any answer of the service has, which is a few KiB with fewer than a hundred elements, one
-/// namespace and a handful of attributes. The parser's time grows with the square of some of these.
+/// namespace and a handful of attributes. The parser's time grows with the square of some of these,
+/// and it sets aside memory for each `<` and `=` before it looks at any.
 const LONGEST: usize = 64 * 1024;
 const MOST_NODES: u32 = 500;
+const MOST_TAGS: usize = 2_000;
 const MOST_ATTRIBUTES: usize = 500;
 const MOST_NAMESPACES: usize = 20;
 
@@ -66,8 +68,12 @@ pub(crate) fn decode<T>(
     if text.is_empty() {
         return Err(Malformed("the answer is empty".to_owned()));
     }
-    let namespaces = text.matches("xmlns").count();
-    if text.len() > LONGEST || too_many_attributes(text) || namespaces > MOST_NAMESPACES {
+    // Tokens may have an `=` too, but not hundreds.
+    if text.len() > LONGEST
+        || text.matches('<').count() > MOST_TAGS
+        || text.matches('=').count() > MOST_ATTRIBUTES
+        || text.matches("xmlns").count() > MOST_NAMESPACES
+    {
         return Err(Malformed("the answer is larger than any of the service".to_owned()));
     }
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
@@ -76,11 +82,6 @@ pub(crate) fn decode<T>(
         Malformed(format!("the answer is not XML (line {}, column {})", place.row, place.col))
     })?;
     read(document.root_element())
-}
-
-/// Tokens may have an `=` too, but not hundreds.
-fn too_many_attributes(text: &str) -> bool {
-    text.bytes().filter(|b| *b == b'=').count() > MOST_ATTRIBUTES
 }
 
 /// The first element of this name inside `node`, whatever its namespace.
@@ -174,7 +175,8 @@ mod tests {
         let attributes = " a='x'".repeat(600);
         let namespaces = " xmlns:a='x'".repeat(30);
         let long = format!("<a>{}</a>", "x".repeat(70_000));
-        for body in [deep, format!("<a{attributes}/>"), format!("<a{namespaces}/>"), long] {
+        let tags = "<".repeat(3_000);
+        for body in [deep, format!("<a{attributes}/>"), format!("<a{namespaces}/>"), long, tags] {
             let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
             assert_eq!(read.unwrap_err().0, "the answer is larger than any of the service");
         }

@@ -1,9 +1,11 @@
 //! Timestamps as the service and its emulators write them.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::de::{Deserialize, Deserializer, Error};
-use serde_json::Value;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::Number;
 
 /// The last second of the year 9999. A larger number is not in seconds.
 const LAST: u64 = 253_402_300_799;
@@ -14,23 +16,50 @@ const LAST: u64 = 253_402_300_799;
 pub(crate) struct Timestamp(pub(crate) SystemTime);
 
 impl<'de> Deserialize<'de> for Timestamp {
-    /// By way of a `Value`, whose numbers look the same whatever features of `serde_json` other
-    /// crates of the program turn on.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let time = match &value {
-            Value::Number(number) => match number.as_u64() {
-                Some(seconds) => Some(Duration::from_secs(seconds)),
-                None => number.as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok()),
-            }
-            .filter(|since_1970| since_1970.as_secs() <= LAST)
-            .map(|since_1970| SystemTime::UNIX_EPOCH + since_1970),
-            Value::String(text) => parse_rfc3339(text),
-            _ => None,
-        };
-        time.map(Self)
-            .ok_or_else(|| D::Error::custom("neither seconds since 1970 nor an RFC 3339 timestamp"))
+        deserializer.deserialize_any(NumberOrText)
     }
+}
+
+struct NumberOrText;
+
+impl<'de> Visitor<'de> for NumberOrText {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("seconds since 1970 or an RFC 3339 timestamp")
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Timestamp, E> {
+        timestamp(since_1970(&seconds.into()))
+    }
+
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
+        timestamp(Number::from_f64(seconds).and_then(|seconds| since_1970(&seconds)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
+        timestamp(parse_rfc3339(text))
+    }
+
+    /// What a number looks like when another crate of the program turns the feature
+    /// `arbitrary_precision` of `serde_json` on.
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Timestamp, A::Error> {
+        let number = Number::deserialize(MapAccessDeserializer::new(map))?;
+        timestamp(since_1970(&number))
+    }
+}
+
+fn timestamp<E: Error>(time: Option<SystemTime>) -> Result<Timestamp, E> {
+    time.map(Timestamp).ok_or_else(|| E::custom("no time that can be"))
+}
+
+fn since_1970(seconds: &Number) -> Option<SystemTime> {
+    let since_1970 = match seconds.as_u64() {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => Duration::try_from_secs_f64(seconds.as_f64()?).ok()?,
+    };
+    (since_1970.as_secs() <= LAST).then(|| SystemTime::UNIX_EPOCH + since_1970)
 }
 
 /// `humantime` reads UTC alone; RFC 3339 has offsets too.

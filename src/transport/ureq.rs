@@ -29,11 +29,12 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
 ///
 /// It reads no environment unless [told to](UreqTransportBuilder::proxy_from_env), follows no
-/// redirect, takes answers of at most 256 KiB, keeps idle connections for 15 seconds, and buffers
-/// 16 KiB in each direction. Server certificates are always checked, against Mozilla's roots as
-/// built in, or against the authorities that [`builder`](Self::builder) was given. A name look-up
-/// runs on a thread of its own, so that its time can be limited; the thread ends with the look-up,
-/// which may be after the attempt has given up. Nothing else runs in the background.
+/// redirect, takes answers with less than 16 KiB of headers and at most 256 KiB of body, keeps idle
+/// connections for 15 seconds, and buffers 16 KiB in each direction. Server certificates are always
+/// checked, against Mozilla's roots as built in, or against the authorities that
+/// [`builder`](Self::builder) was given. A name look-up runs on a thread of its own, so that its time
+/// can be limited; the thread ends with the look-up, which may be after the attempt has given up.
+/// Nothing else runs in the background.
 ///
 /// Through a proxy, every request has a connection of its own, which ends with it, and a thread
 /// that watches its time; that too ends with the request.
@@ -89,6 +90,9 @@ impl UreqTransport {
             .accept("")
             .timeout_connect(settings.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
             .input_buffer_size(BUFFER)
+            // A head that fills the buffer leaves no room to read into, which would be taken for the
+            // end of the connection, and the call be repeated.
+            .max_response_header_size(BUFFER - 1)
             .output_buffer_size(BUFFER)
             .build();
         Self { agent: config.into(), route }
@@ -364,8 +368,11 @@ fn exchange(
 
 /// Reads a body into memory that is wiped, also the parts that it outgrows.
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    let expected = body.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut read = Zeroizing::new(Vec::with_capacity(expected.unwrap_or(0).min(LARGEST_BODY)));
+    let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    if expected > LARGEST_BODY {
+        return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
+    }
+    let mut read = Zeroizing::new(Vec::with_capacity(expected));
     let mut reader = body.with_config().limit(LARGEST_BODY as u64).reader();
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {
