@@ -18,8 +18,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -1071,6 +1071,7 @@ struct Shared {
     healthy: AtomicBool,
     said_late: AtomicBool,
     over: AtomicBool,
+    open: Mutex<Option<TcpStream>>,
     /// How many connections came before the peer began to behave.
     connections: AtomicUsize,
 }
@@ -1086,6 +1087,7 @@ impl Peer {
             healthy: AtomicBool::new(false),
             said_late: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            open: Mutex::new(None),
             connections: AtomicUsize::new(0),
         });
         let peer = shared.clone();
@@ -1095,7 +1097,9 @@ impl Peer {
                     return;
                 }
                 if let Ok(stream) = stream {
+                    *peer.open.lock().unwrap() = stream.try_clone().ok();
                     peer.meet(stream);
+                    *peer.open.lock().unwrap() = None;
                 }
             }
         });
@@ -1104,6 +1108,10 @@ impl Peer {
 
     fn stop(self) -> thread::Result<()> {
         self.shared.over.store(true, Ordering::SeqCst);
+        // Should the library have left the connection behind, the peer need not wait for its end.
+        if let Some(open) = &*self.shared.open.lock().unwrap() {
+            open.shutdown(Shutdown::Both).ok();
+        }
         drop(TcpStream::connect(self.address));
         self.thread.join()
     }
