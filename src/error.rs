@@ -159,6 +159,9 @@ impl Error {
             ErrorKind::Tls => Some(
                 "check the device's clock, and that the transport trusts the authority that signed the certificate",
             ),
+            ErrorKind::Response => Some(
+                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else",
+            ),
             _ => None,
         })
     }

@@ -167,7 +167,7 @@ fn each_failure_of_a_transport_has_its_kind() {
         assert_eq!(source.source().unwrap().to_string(), "why");
         assert!(format!("{error:#}").ends_with(": why"), "{error:#}");
         assert!(!error.to_string().contains("why"), "{error}");
-        assert_eq!(error.hint().is_some(), kind == ErrorKind::Tls);
+        assert_eq!(error.hint().is_some(), matches!(kind, ErrorKind::Tls | ErrorKind::Response));
     }
 }
 
