@@ -64,8 +64,8 @@ fn since_1970(seconds: &Number) -> Option<SystemTime> {
 
 /// `humantime` reads UTC alone; RFC 3339 has offsets too.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
-    if let Ok(time) = humantime::parse_rfc3339(text) {
-        return Some(time);
+    if let Some(utc) = text.strip_suffix('Z') {
+        return parse_utc(utc);
     }
     let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
     let [sign, h1, h2, b':', m1, m2] = offset.as_bytes() else { return None };
@@ -78,12 +78,20 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
         return None;
     }
     let offset = Duration::from_secs(hours * 3600 + minutes * 60);
-    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let local = parse_utc(local)?;
     match sign {
         b'+' => local.checked_sub(offset),
         b'-' => local.checked_add(offset),
         _ => None,
     }
+}
+
+/// A timestamp without its end. `humantime` would pass over what follows the seconds up to a second
+/// end, as in `…:00Z123Z`.
+fn parse_utc(local: &str) -> Option<SystemTime> {
+    let plain = |b: u8| b.is_ascii_digit() || b"-T:.".contains(&b);
+    let text = local.bytes().all(plain).then(|| format!("{local}Z"))?;
+    humantime::parse_rfc3339(&text).ok()
 }
 
 #[cfg(test)]
@@ -137,6 +145,8 @@ mod tests {
             "\"é:éé+00:00\"",
             "\"tomorrow\"",
             "\"2022-08-01T18:13:45*02:00\"",
+            "\"2022-08-01T18:13:45Z123Z\"",
+            "\"2022-08-01T18:13:45Z12+02:00\"",
         ] {
             assert_eq!(parse(json), None, "{json}");
         }
