@@ -71,7 +71,11 @@ impl Masks<'_> {
 /// Control characters, and those that reorder or hide the text around them.
 fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn is_word_char(c: char) -> bool {
@@ -149,6 +153,7 @@ mod tests {
             (format!("token {jwt}!"), "token [redacted]!".into()),
             ("\u{1b}[31mred\u{7}\r\n\0".into(), "[31mred".into()),
             ("a\u{202e}b\u{feff}".into(), "ab".into()),
+            ("\u{61c}a\u{ad}\u{180e}b\u{fff9}\u{e0041}\u{2066}".into(), "ab".into()),
             ("é ".repeat(200), "é ".repeat(128)),
         ];
         for (text, expected) in rows {
