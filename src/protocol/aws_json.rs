@@ -47,7 +47,10 @@ impl io::Write for Length {
 /// Decodes an answer. Where it fails, only the place is told: the JSON library's own text may quote
 /// the answer, and with it a secret.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, Malformed> {
-    serde_json::from_slice(response.body()).map_err(|error| {
+    // Where a structure passes over a field, the JSON library would pass over what is no text, too.
+    let text = std::str::from_utf8(response.body())
+        .map_err(|_| Malformed("the answer is not text".to_owned()))?;
+    serde_json::from_str(text).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Data => "has a field of the wrong type",
             _ if response.body().is_empty() => "is empty",
@@ -156,6 +159,8 @@ mod tests {
             let error = decode::<Number>(&HttpResponse::new(200, body)).unwrap_err();
             assert_eq!(error.0, expected);
         }
+        let error = decode::<Number>(&HttpResponse::new(200, b"{\"x\":\"\xff\",\"n\":1}".to_vec()));
+        assert_eq!(error.unwrap_err().0, "the answer is not text");
     }
 
     #[test]
