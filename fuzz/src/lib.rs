@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
@@ -154,12 +155,11 @@ pub fn watch_log() {
     log::set_max_level(log::LevelFilter::Trace);
 }
 
-/// A document, unless it has escapes that are wrong: in what is passed over, nobody looks at them.
-pub fn document(body: &[u8]) -> Option<Value> {
-    let document = serde_json::from_slice(body).ok();
-    let text = std::str::from_utf8(body).expect("a use was found for what is no text");
-    assert!(document.is_some() || text.contains("\\u"), "a use was found for what is no JSON");
-    document
+/// Whether it is JSON, if perhaps with escapes or numbers that mean nothing: in what is passed over,
+/// nobody looks at them.
+pub fn is_json(body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body).ok();
+    text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// A member of a JSON object. What is read into a structure may also be an array of its fields in
