@@ -27,15 +27,14 @@ impl Masks<'_> {
     /// Strips control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a secret must not come through because a control character or the cut split it.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let visible = |text: &str| text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
         let mut text = visible(text);
         // As the service may see them, and the longest first: one may be the beginning of another.
-        let mut secrets: Vec<_> =
-            self.secrets.iter().map(|secret| visible(secret).trim().to_owned()).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in secrets.into_iter().map(Zeroizing::new) {
-            if secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), MASK);
+        let mut secrets: Vec<_> = self.secrets.iter().map(|secret| visible(secret)).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
+        for secret in &secrets {
+            let secret = secret.trim();
+            if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
+                text = masked(&text, secret);
             }
         }
         let text = self.without_identity_ids(&text);
@@ -52,9 +51,9 @@ impl Masks<'_> {
     }
 
     /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
-    fn without_identity_ids(&self, text: &str) -> String {
+    fn without_identity_ids(&self, text: &str) -> Zeroizing<String> {
         let public = self.public.and_then(|id| id.split_once(':')).map_or("", |(_, guid)| guid);
-        let mut clean = String::with_capacity(text.len());
+        let mut clean = Zeroizing::new(String::with_capacity(text.len()));
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let (piece, length) = match rest.get(..GUID) {
@@ -66,6 +65,24 @@ impl Masks<'_> {
         }
         clean
     }
+}
+
+/// The text without what cannot be seen. It may still hold secrets, so it is wiped, and never grows.
+fn visible(text: &str) -> Zeroizing<String> {
+    let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+    visible.extend(text.chars().filter(|c| !is_invisible(*c)));
+    visible
+}
+
+/// The text with a mask in place of a secret. It may hold others, so it is wiped, and never grows.
+fn masked(text: &str, secret: &str) -> Zeroizing<String> {
+    let masks = text.matches(secret).count() * MASK.len();
+    let mut masked = Zeroizing::new(String::with_capacity(text.len() + masks));
+    for (number, piece) in text.split(secret).enumerate() {
+        masked.push_str(if number == 0 { "" } else { MASK });
+        masked.push_str(piece);
+    }
+    masked
 }
 
 /// Control characters, and those that reorder or hide the text around them.

@@ -101,8 +101,9 @@ pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 pub(crate) fn fault(response: &HttpResponse) -> Fault {
     decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
-        let field = |name| error.and_then(|error| text(error, name)).map(str::to_owned);
-        let request_id = text(root, "RequestId").map(str::to_owned);
+        let owned = |text: &str| Zeroizing::new(text.to_owned());
+        let field = |name| error.and_then(|error| text(error, name)).map(owned);
+        let request_id = text(root, "RequestId").map(owned);
         Ok(Fault { code: field("Code"), message: field("Message"), request_id })
     })
     .unwrap_or_default()
@@ -161,10 +162,11 @@ mod tests {
             ("", (None, None, None)),
         ];
         for (body, (code, message, request_id)) in rows {
+            let owned = |text: &str| Zeroizing::new(text.to_owned());
             let expected = Fault {
-                code: code.map(Into::into),
-                message: message.map(Into::into),
-                request_id: request_id.map(Into::into),
+                code: code.map(owned),
+                message: message.map(owned),
+                request_id: request_id.map(owned),
             };
             assert_eq!(fault(&HttpResponse::new(400, body)), expected, "{body}");
         }

@@ -1,63 +1,21 @@
 //! Timestamps as the service and its emulators write them.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::Number;
+use super::aws_json;
 
 /// The last second of the year 9999. A larger number is not in seconds.
 const LAST: u64 = 253_402_300_799;
 
-/// A moment: JSON number of seconds since 1970 (integer, fraction or exponent form), or an RFC 3339
-/// string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timestamp(pub(crate) SystemTime);
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrText)
+/// A moment as it is written in JSON: a number of seconds since 1970 (integer, fraction or exponent
+/// form), or an RFC 3339 string.
+pub(crate) fn parse_json(json: &str) -> Option<SystemTime> {
+    if let Some(text) = aws_json::string(json) {
+        return parse_rfc3339(&text);
     }
-}
-
-struct NumberOrText;
-
-impl<'de> Visitor<'de> for NumberOrText {
-    type Value = Timestamp;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("seconds since 1970 or an RFC 3339 timestamp")
-    }
-
-    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Timestamp, E> {
-        timestamp(since_1970(&seconds.into()))
-    }
-
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
-        timestamp(Number::from_f64(seconds).and_then(|seconds| since_1970(&seconds)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
-        timestamp(parse_rfc3339(text))
-    }
-
-    /// What a number looks like when another crate of the program turns the feature
-    /// `arbitrary_precision` of `serde_json` on.
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Timestamp, A::Error> {
-        let number = Number::deserialize(MapAccessDeserializer::new(map))?;
-        timestamp(since_1970(&number))
-    }
-}
-
-fn timestamp<E: Error>(time: Option<SystemTime>) -> Result<Timestamp, E> {
-    time.map(Timestamp).ok_or_else(|| E::custom("no time that can be"))
-}
-
-fn since_1970(seconds: &Number) -> Option<SystemTime> {
-    let since_1970 = match seconds.as_u64() {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => Duration::try_from_secs_f64(seconds.as_f64()?).ok()?,
+    let since_1970 = match json.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => Duration::try_from_secs_f64(json.parse().ok()?).ok()?,
     };
     (since_1970.as_secs() <= LAST).then(|| SystemTime::UNIX_EPOCH + since_1970)
 }
@@ -99,7 +57,7 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Option<Duration> {
-        let time = serde_json::from_str::<Timestamp>(json).ok()?.0;
+        let time = parse_json(json)?;
         Some(time.duration_since(SystemTime::UNIX_EPOCH).unwrap())
     }
 
