@@ -5,7 +5,8 @@ use std::io;
 use std::str::Utf8Chunk;
 
 use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -60,8 +61,8 @@ pub(crate) fn decode<'a, const N: usize>(
     members("the answer", text, names)
 }
 
-/// The members of these names in a JSON object, each as it is written there; of several the last,
-/// and `null` counts as none. Nothing is copied, for the JSON library's copies are not wiped. Where it
+/// The members of these names in a JSON object, each as it is written there. One that is there twice
+/// is a fault, and `null` counts as none. Nothing is copied, for the JSON library's copies are not wiped. Where it
 /// fails, only the place is told: the library's own text may quote a secret.
 pub(crate) fn members<'a, const N: usize>(
     what: &str,
@@ -72,12 +73,22 @@ pub(crate) fn members<'a, const N: usize>(
     if !json.trim_ascii_start().starts_with('{') {
         return Err(Malformed(format!("{what} is not a JSON object")));
     }
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let found = reader.deserialize_map(Members(names));
-    found.and_then(|found| reader.end().map(|()| found)).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Malformed(format!("{what} is not JSON (line {line}, column {column})"))
+    read(json, Members { names, twice: false }).map_err(|error| {
+        let what = match error.classify() {
+            Category::Data => format!("{what} has a field twice"),
+            _ => format!("{what} is not JSON"),
+        };
+        Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
     })
+}
+
+fn read<'a, const N: usize>(
+    json: &'a str,
+    members: Members<'_, N>,
+) -> serde_json::Result<[Option<&'a str>; N]> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_map(members)?;
+    reader.end().map(|()| found)
 }
 
 /// The text that a JSON string stands for, in memory that is wiped; `None` if it is no string.
@@ -123,7 +134,11 @@ fn hex(text: &str) -> Option<(u16, &str)> {
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }
 
-struct Members<'n, const N: usize>([&'n str; N]);
+struct Members<'n, const N: usize> {
+    names: [&'n str; N],
+    /// Whether a member may be there twice; then the last one counts.
+    twice: bool,
+}
 
 impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     type Value = [Option<&'de str>; N];
@@ -133,14 +148,16 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        while let Some(position) = map.next_key_seed(Position(&self.0))? {
+        let mut found = [None::<&str>; N];
+        while let Some(position) = map.next_key_seed(Position(&self.names))? {
             let value = map.next_value::<&RawValue>()?.get();
             if let Some(place) = position.and_then(|position| found.get_mut(position)) {
-                *place = Some(value).filter(|value| *value != "null");
+                if place.replace(value).is_some() && !self.twice {
+                    return Err(A::Error::custom("a field twice"));
+                }
             }
         }
-        Ok(found)
+        Ok(found.map(|value| value.filter(|value| *value != "null")))
     }
 }
 
@@ -174,7 +191,10 @@ pub(crate) fn fault(response: &HttpResponse) -> Fault {
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
     let names = ["__type", "code", "message", "Message"];
-    let [kind, code, message, other] = members("", document, names).unwrap_or([None; 4]);
+    // What is no object the library would copy into its error.
+    let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
+    let found = read(document.unwrap_or_default(), Members { names, twice: true });
+    let [kind, code, message, other] = found.unwrap_or([None; 4]);
     let field = |json: Option<&str>| string(json?);
     let header = |name| response.header(name).map(|value| Zeroizing::new(value.to_owned()));
     let code = [header("x-amzn-errortype"), field(kind), field(code)]
@@ -274,6 +294,7 @@ mod tests {
             ("[]", "the answer is not a JSON object"),
             ("", "the answer is empty"),
             ("{\"n\":SENTINEL}", "the answer is not JSON (line 1, column 6)"),
+            ("{\"n\":1,\"n\":1}", "the answer has a field twice (line 1, column 13)"),
             ("{\"n\":1}SENTINEL", "the answer is not JSON (line 1, column 8)"),
             ("{\"n\":\"SENTI\nNEL\"}", "the answer is not JSON (line 1, column 11)"),
         ];
@@ -288,7 +309,8 @@ mod tests {
 
     #[test]
     fn members_are_what_stands_there() {
-        let json = r#" {"a": null, "b": [1, {"c": 2}], "\u0063": "x\"y", "d": 1, "d": 2.50} "#;
+        let json =
+            r#" {"a": null, "b": [1, {"c": 2}], "\u0063": "x\"y", "d": 2.50, "x": 1, "x": 1} "#;
         let found = members("x", json, ["a", "b", "c", "d", "e"]).unwrap();
         assert_eq!(found, [None, Some(r#"[1, {"c": 2}]"#), Some(r#""x\"y""#), Some("2.50"), None]);
     }
