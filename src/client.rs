@@ -139,10 +139,11 @@ fn read<O: Operation>(
         retry_after: retry::retry_after(response, date),
     };
     let refused = |fault: Fault| {
-        let (code, message) = (fault.code.as_deref(), fault.message.as_deref());
+        let code = fault.code.as_deref().map(String::as_str);
+        let message = fault.message.as_deref().map(String::as_str);
         let mut info = info.clone();
         info.request_id =
-            info.request_id.or_else(|| fault.request_id.as_deref().map(|id| masks.clean(id)));
+            info.request_id.or_else(|| fault.request_id.as_ref().map(|id| masks.clean(id)));
         Error::service(O::NAME, info, code, message, &masks)
     };
     if response.body().len() > LARGEST_BODY {

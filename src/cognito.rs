@@ -1,16 +1,15 @@
 //! Amazon Cognito Identity: its IDs, and the operations of the enhanced flow.
 
 use std::fmt;
+use std::mem;
 use std::time::SystemTime;
 
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::logins::Tokens;
-use crate::protocol::timestamp::Timestamp;
-use crate::protocol::{Fault, Malformed, Operation, aws_json};
+use crate::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
 use crate::redact::Masks;
 use crate::secret::Secret;
 use crate::transport::HttpResponse;
@@ -84,13 +83,8 @@ impl Operation for GetId<'_> {
     }
 
     fn decode(&self, response: &HttpResponse) -> Result<Id, Malformed> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(rename = "IdentityId")]
-            identity_id: Option<String>,
-        }
-        let answer: Answer = aws_json::decode(response)?;
-        identity_id(&answer.identity_id.ok_or_else(|| lacks("IdentityId"))?)
+        let [id] = aws_json::decode(response, ["IdentityId"])?;
+        identity_id(id)?.ok_or_else(|| lacks("IdentityId"))
     }
 
     fn fault(&self, response: &HttpResponse) -> Fault {
@@ -140,34 +134,21 @@ impl Operation for GetCredentialsForIdentity<'_> {
     }
 
     fn decode(&self, response: &HttpResponse) -> Result<IssuedCredentials, Malformed> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            identity_id: Option<String>,
-            credentials: Option<Keys>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Keys {
-            access_key_id: Option<String>,
-            secret_key: Option<SecretText>,
-            session_token: Option<SecretText>,
-            expiration: Option<Timestamp>,
-        }
-        let answer: Answer = aws_json::decode(response)?;
-        let keys = answer.credentials.ok_or_else(|| lacks("Credentials"))?;
-        let secret = |field: Option<SecretText>, name| {
-            field.map(|text| text.0).filter(|s| !s.expose().is_empty()).ok_or_else(|| lacks(name))
-        };
+        let [id, keys] = aws_json::decode(response, ["IdentityId", "Credentials"])?;
+        let keys = keys.ok_or_else(|| lacks("Credentials"))?;
+        let names = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
+        let [key_id, secret, token, end] =
+            aws_json::members("the answer's Credentials", keys, names)?;
+        let end = end.ok_or_else(|| lacks("Credentials.Expiration"));
         Ok(IssuedCredentials {
-            identity_id: answer.identity_id.as_deref().map(identity_id).transpose()?,
-            access_key_id: keys
-                .access_key_id
-                .filter(|key| !key.is_empty())
-                .ok_or_else(|| lacks("Credentials.AccessKeyId"))?,
-            secret_key: secret(keys.secret_key, "Credentials.SecretKey")?,
-            session_token: secret(keys.session_token, "Credentials.SessionToken")?,
-            expiration: keys.expiration.ok_or_else(|| lacks("Credentials.Expiration"))?.0,
+            identity_id: identity_id(id)?,
+            access_key_id: mem::take(&mut *text(key_id, "Credentials.AccessKeyId")?),
+            secret_key: text(secret, "Credentials.SecretKey")?.into(),
+            session_token: text(token, "Credentials.SessionToken")?.into(),
+            expiration: timestamp::parse_json(end?).ok_or_else(|| {
+                let what = "is neither seconds since 1970 nor an RFC 3339 timestamp";
+                Malformed(format!("the answer's Credentials.Expiration {what}"))
+            })?,
         })
     }
 
@@ -209,18 +190,8 @@ impl Operation for GetOpenIdToken<'_> {
     }
 
     fn decode(&self, response: &HttpResponse) -> Result<OpenIdToken, Malformed> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            identity_id: Option<String>,
-            token: Option<SecretText>,
-        }
-        let answer: Answer = aws_json::decode(response)?;
-        let token = answer.token.map(|text| text.0).filter(|token| !token.expose().is_empty());
-        Ok(OpenIdToken {
-            identity_id: answer.identity_id.as_deref().map(identity_id).transpose()?,
-            token: token.ok_or_else(|| lacks("Token"))?,
-        })
+        let [id, token] = aws_json::decode(response, ["IdentityId", "Token"])?;
+        Ok(OpenIdToken { identity_id: identity_id(id)?, token: text(token, "Token")?.into() })
     }
 
     fn fault(&self, response: &HttpResponse) -> Fault {
@@ -241,8 +212,20 @@ fn lacks(field: &str) -> Malformed {
     Malformed(format!("the answer lacks {field}"))
 }
 
-fn identity_id(text: &str) -> Result<Id, Malformed> {
-    Id::parse(text).map_err(|fault| Malformed(format!("the answer's IdentityId {fault}")))
+/// A text that must be there; an empty one is none.
+fn text(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, Malformed> {
+    let text = json.map(|json| string(json, name)).transpose()?;
+    text.filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
+}
+
+fn string(json: &str, name: &str) -> Result<Zeroizing<String>, Malformed> {
+    aws_json::string(json)
+        .ok_or_else(|| Malformed(format!("the answer's {name} is not a JSON string")))
+}
+
+fn identity_id(json: Option<&str>) -> Result<Option<Id>, Malformed> {
+    let id = json.map(|json| string(json, "IdentityId")).transpose()?.map(|id| Id::parse(&id));
+    id.transpose().map_err(|fault| Malformed(format!("the answer's IdentityId {fault}")))
 }
 
 fn id<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
@@ -252,27 +235,6 @@ fn id<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
 /// The one place that writes tokens out.
 fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(logins.iter().map(|(provider, token)| (provider, token.expose())))
-}
-
-/// Text that is copied once, from the answer into memory that is wiped.
-struct SecretText(Secret);
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = SecretText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
-                Ok(SecretText(Secret::new(text)))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
 }
 
 #[cfg(test)]

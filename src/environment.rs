@@ -50,6 +50,13 @@ impl Builder {
         Self::from_variables(|name| env::var_os(name))
     }
 
+    /// For the fuzz target, which must not change the environment of its process.
+    #[cfg(fuzzing)]
+    #[doc(hidden)]
+    pub fn from_made_up_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        Self::from_variables(lookup)
+    }
+
     fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut get = |name: &'static str| {

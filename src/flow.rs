@@ -434,7 +434,9 @@ impl Flow {
                 Remedy::NewIdentity { forget: true, ask_sources: false }
             }
             TokenExpired | TokenInvalid if !guest => Remedy::NewTokens,
-            OpenIdTokenRejected => Remedy::NewOpenIdToken,
+            OpenIdTokenRejected if error.operation() == Some(AssumeRoleWithWebIdentity::NAME) => {
+                Remedy::NewOpenIdToken
+            }
             _ => Remedy::None,
         }
     }

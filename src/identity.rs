@@ -192,7 +192,8 @@ impl IdentityStore {
                 return Err(());
             }
         };
-        let record = serde_json::from_slice(&value).ok();
+        let record =
+            std::str::from_utf8(&value).ok().and_then(|text| serde_json::from_str(text).ok());
         let record = record.filter(|record: &Record| record.version == VERSION);
         if record.is_none() {
             log::warn!("the stored identity is not a record of this version; it counts as absent");

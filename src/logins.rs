@@ -7,10 +7,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::error::{BoxError, Error};
-use crate::secret::Secret;
+use crate::secret::{Secret, read_to_end};
 
 /// The service's limits for logins.
 const MOST_LOGINS: usize = 10;
@@ -65,9 +63,10 @@ impl TokenSource for FileToken {
         };
         // A character has at most four bytes; what is longer cannot be a token.
         let longest = LONGEST_TOKEN as u64 * 4;
-        let mut text = Zeroizing::new(String::new());
         let file = File::open(&self.path).map_err(explain)?;
-        file.take(longest).read_to_string(&mut text).map_err(explain)?;
+        let text = read_to_end(file.take(longest), 4096).map_err(explain)?;
+        let text = std::str::from_utf8(&text)
+            .map_err(|_| explain(io::Error::new(io::ErrorKind::InvalidData, "is not text")))?;
         Ok(text.trim().to_owned())
     }
 }

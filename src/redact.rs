@@ -27,15 +27,14 @@ impl Masks<'_> {
     /// Strips control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a secret must not come through because a control character or the cut split it.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let visible = |text: &str| text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
         let mut text = visible(text);
         // As the service may see them, and the longest first: one may be the beginning of another.
-        let mut secrets: Vec<_> =
-            self.secrets.iter().map(|secret| visible(secret).trim().to_owned()).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in secrets.into_iter().map(Zeroizing::new) {
-            if secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), MASK);
+        let mut secrets: Vec<_> = self.secrets.iter().map(|secret| visible(secret)).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
+        for secret in &secrets {
+            let secret = secret.trim();
+            if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
+                text = masked(&text, secret);
             }
         }
         let text = self.without_identity_ids(&text);
@@ -52,9 +51,9 @@ impl Masks<'_> {
     }
 
     /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
-    fn without_identity_ids(&self, text: &str) -> String {
+    fn without_identity_ids(&self, text: &str) -> Zeroizing<String> {
         let public = self.public.and_then(|id| id.split_once(':')).map_or("", |(_, guid)| guid);
-        let mut clean = String::with_capacity(text.len());
+        let mut clean = Zeroizing::new(String::with_capacity(text.len()));
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let (piece, length) = match rest.get(..GUID) {
@@ -68,10 +67,32 @@ impl Masks<'_> {
     }
 }
 
+/// The text without what cannot be seen. It may still hold secrets, so it is wiped, and never grows.
+fn visible(text: &str) -> Zeroizing<String> {
+    let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+    visible.extend(text.chars().filter(|c| !is_invisible(*c)));
+    visible
+}
+
+/// The text with a mask in place of a secret. It may hold others, so it is wiped, and never grows.
+fn masked(text: &str, secret: &str) -> Zeroizing<String> {
+    let masks = text.matches(secret).count() * MASK.len();
+    let mut masked = Zeroizing::new(String::with_capacity(text.len() + masks));
+    for (number, piece) in text.split(secret).enumerate() {
+        masked.push_str(if number == 0 { "" } else { MASK });
+        masked.push_str(piece);
+    }
+    masked
+}
+
 /// Control characters, and those that reorder or hide the text around them.
 fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn is_word_char(c: char) -> bool {
@@ -149,6 +170,7 @@ mod tests {
             (format!("token {jwt}!"), "token [redacted]!".into()),
             ("\u{1b}[31mred\u{7}\r\n\0".into(), "[31mred".into()),
             ("a\u{202e}b\u{feff}".into(), "ab".into()),
+            ("\u{61c}a\u{ad}\u{180e}b\u{fff9}\u{e0041}\u{2066}".into(), "ab".into()),
             ("é ".repeat(200), "é ".repeat(128)),
         ];
         for (text, expected) in rows {

@@ -4,14 +4,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::UreqTransport;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const GUID: &str = "12345678-dead";
+const TOKEN: &str = "SENTINEL-TOKEN";
+const OPEN_ID_TOKEN: &str = "SENTINEL-OPEN-ID";
 
 static LOG: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
@@ -30,26 +37,128 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-/// The service, and a proxy that opens tunnels to it.
-fn serve(mut stream: TcpStream) {
-    let body = format!(
-        r#"{{"IdentityId": "{IDENTITY}", "Credentials": {{"AccessKeyId": "K",
-        "SecretKey": "SENTINEL-SECRET", "SessionToken": "SENTINEL-SESSION", "Expiration": 1767229200}}}}"#
-    );
-    let date = "Date: Thu, 01 Jan 2026 00:00:00 GMT";
-    let head = format!("HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: {}\r\n\r\n", body.len());
+/// The service, and a proxy that opens tunnels to it. Below `/refuse` it answers with what it was sent.
+fn serve(mut stream: impl Read + Write) {
     let (mut request, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = stream.read(&mut part) {
         request.extend_from_slice(part.get(..length).unwrap_or_default());
-        if request.starts_with(b"CONNECT") && request.ends_with(b"\r\n\r\n") {
-            request.clear();
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let tunnel = head.starts_with("CONNECT");
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        });
+        if !tunnel && body.len() < length.unwrap_or(0) {
+            continue;
         }
-        // The body of each request is one JSON object.
-        if request.ends_with(b"}") {
-            request.clear();
-            if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
-                return;
+        let answer = if tunnel { "HTTP/1.1 200 OK\r\n\r\n".to_owned() } else { answer(head, body) };
+        request.clear();
+        if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(head: &str, body: &str) -> String {
+    const KEYS: &str = r#""AccessKeyId": "K", "SecretKey": "SENTINEL-SECRET", "SessionToken": "SENTINEL-SESSION", "Expiration": 1767229200"#;
+    let refused = head.starts_with("POST /refuse");
+    let (status, more, body) = if refused {
+        let echo = if body.contains(OPEN_ID_TOKEN) { OPEN_ID_TOKEN } else { TOKEN };
+        let message = format!("{echo} \u{1b}[31m\u{202e}\u{9b} {IDENTITY} {echo}");
+        let body = match body.strip_prefix('{') {
+            Some(_) => {
+                serde_json::json!({ "__type": "NotAuthorizedException", "message": message })
+                    .to_string()
+            }
+            None => format!(
+                "<R><Error><Code>AccessDenied</Code><Message>{echo} {IDENTITY}</Message></Error></R>"
+            ),
+        };
+        let headers = ["x-amzn-requestid", "x-amzn-errormessage", "retry-after", "x-other"];
+        (400, headers.map(|name| format!("{name}: {echo}\r\n")).concat(), body)
+    } else if head.contains("GetOpenIdToken") {
+        (200, String::new(), format!(r#"{{"Token": "{OPEN_ID_TOKEN}"}}"#))
+    } else if body.starts_with('{') {
+        (
+            200,
+            String::new(),
+            format!(r#"{{"IdentityId": "{IDENTITY}", "Credentials": {{{KEYS}}}}}"#),
+        )
+    } else {
+        let keys = "<AccessKeyId>K</AccessKeyId><SecretAccessKey>SENTINEL-SECRET</SecretAccessKey><SessionToken>SENTINEL-SESSION</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration>";
+        let result = format!("<Credentials>{keys}</Credentials>");
+        let result =
+            format!("<AssumeRoleWithWebIdentityResult>{result}</AssumeRoleWithWebIdentityResult>");
+        (200, String::new(), format!("<R>{result}</R>"))
+    };
+    let date = "Date: Thu, 01 Jan 2026 00:00:00 GMT";
+    format!("HTTP/1.1 {status} X\r\n{date}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The address of a server, and the authority that vouches for it.
+fn start_tls() -> (SocketAddr, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let address = start(move |stream| {
+        let connection = ServerConnection::new(config.clone()).unwrap();
+        serve(StreamOwned::new(connection, stream));
+    });
+    (address, authority)
+}
+
+fn start(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Every flow against one server: what it grants, and what it refuses.
+fn all_flows(url: &str, transport: &Arc<UreqTransport>) {
+    let urls = [(String::new(), String::new()), ("/refuse".into(), "/refuse".into())];
+    for (cognito, sts) in urls.into_iter().chain([(String::new(), "/refuse".into())]) {
+        for classic in [false, true] {
+            let mut builder = CognitoIdentityCredentials::builder()
+                .identity_id(IDENTITY)
+                .login("accounts.google.com", TOKEN)
+                .endpoint_url(format!("{url}{cognito}"))
+                .transport(transport.clone())
+                .clock(ManualClock::new());
+            if classic {
+                let role = "arn:aws:iam::123456789012:role/r";
+                builder = builder.role_arn(role).sts_endpoint_url(format!("{url}{sts}"));
+            }
+            let refused = !cognito.is_empty() || (classic && !sts.is_empty());
+            let credentials = builder.build().unwrap();
+            let result = credentials.get();
+            assert_eq!(result.is_err(), refused, "{cognito} {sts} {result:?}");
+            let print = format!("{result:?} {:?} {credentials:?}", credentials.status());
+            assert!(!print.contains("SENTINEL") && !print.contains(GUID), "{print}");
+            if let Err(error) = result {
+                let print = format!("{error} {error:#}");
+                let odd = print.chars().any(|c| c.is_control() || c == '\u{202e}');
+                assert!(!odd && !print.contains("SENTINEL") && !print.contains(GUID), "{print}");
             }
         }
     }
@@ -60,14 +169,14 @@ fn serve(mut stream: TcpStream) {
 fn answers_and_passwords_are_not_in_the_log() {
     log::set_logger(&Recorder).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = start(serve);
     let url = format!("http://{address}");
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
+    let (tls, authority) = start_tls();
+    let over_tls = || {
+        let transport = Arc::new(UreqTransport::builder().ca_pem(authority).build().unwrap());
+        all_flows(&format!("https://{tls}"), &transport);
+        all_flows(&url, &transport);
+    };
     let proxied = || {
         let transport = UreqTransport::builder()
             .proxy(format!("http://ann:hunter2@{address}"))
@@ -86,6 +195,7 @@ fn answers_and_passwords_are_not_in_the_log() {
     };
     thread::scope(|scope| {
         scope.spawn(proxied);
+        scope.spawn(over_tls);
         for _ in 0..8 {
             scope.spawn(|| {
                 let credentials = CognitoIdentityCredentials::builder()
@@ -102,10 +212,12 @@ fn answers_and_passwords_are_not_in_the_log() {
     assert_eq!(log::max_level(), log::LevelFilter::Trace, "the level is what it was");
 
     let log = LOG.lock().unwrap();
-    assert!(log.iter().any(|(target, _)| target.starts_with("cognito_identity_credentials")));
+    for target in ["cognito_identity_credentials", "ureq", "rustls"] {
+        assert!(log.iter().any(|(of, _)| of.starts_with(target)), "nothing of {target}");
+    }
     let dumped = log.iter().find(|(target, _)| target == "ureq_proto::util");
     assert_eq!(dumped, None, "a part of an answer is in the log");
-    for secret in ["SENTINEL", "SessionToken", "12345678-dead", "hunter2", "YW5uOmh1bnRlcjI"] {
+    for secret in ["SENTINEL", "SessionToken", GUID, "hunter2", "YW5uOmh1bnRlcjI"] {
         let found = log.iter().find(|(_, text)| text.contains(secret));
         assert_eq!(found, None, "{secret}");
     }

@@ -1,16 +1,20 @@
 //! AWS JSON 1.1: a POST with the operation in `X-Amz-Target`, JSON in both directions.
 
+use std::fmt;
 use std::io;
+use std::str::Utf8Chunk;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Fault, Malformed};
 use crate::error::Error;
 use crate::transport::HttpResponse;
 
-/// More than any error document of the service has. A tree of one takes up to thirty times its size.
+/// More than any error document of the service has.
 const LONGEST_FAULT: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
@@ -44,36 +48,177 @@ impl io::Write for Length {
     }
 }
 
-/// Decodes an answer. Where it fails, only the place is told: the JSON library's own text may quote
-/// the answer, and with it a secret.
-pub(crate) fn decode<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, Malformed> {
-    serde_json::from_slice(response.body()).map_err(|error| {
+/// Decodes an answer: the members of these names, each as it is written there.
+pub(crate) fn decode<'a, const N: usize>(
+    response: &'a HttpResponse,
+    names: [&str; N],
+) -> Result<[Option<&'a str>; N], Malformed> {
+    let text = std::str::from_utf8(response.body())
+        .map_err(|_| Malformed("the answer is not text".to_owned()))?;
+    if text.is_empty() {
+        return Err(Malformed("the answer is empty".to_owned()));
+    }
+    members("the answer", text, names)
+}
+
+/// The members of these names in a JSON object, each as it is written there. One that is there twice
+/// is a fault, and `null` counts as none. Nothing is copied, for the JSON library's copies are not wiped. Where it
+/// fails, only the place is told: the library's own text may quote a secret.
+pub(crate) fn members<'a, const N: usize>(
+    what: &str,
+    json: &'a str,
+    names: [&str; N],
+) -> Result<[Option<&'a str>; N], Malformed> {
+    // What is something else the library would copy into its error.
+    if !json.trim_ascii_start().starts_with('{') {
+        return Err(Malformed(format!("{what} is not a JSON object")));
+    }
+    read(json, Members { names, twice: false }).map_err(|error| {
         let what = match error.classify() {
-            serde_json::error::Category::Data => "has a field of the wrong type",
-            _ if response.body().is_empty() => "is empty",
-            _ => "is not JSON",
+            Category::Data => format!("{what} has a field twice"),
+            _ => format!("{what} is not JSON"),
         };
-        let (line, column) = (error.line(), error.column());
-        Malformed(format!("the answer {what} (line {line}, column {column})"))
+        Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
     })
+}
+
+fn read<'a, const N: usize>(
+    json: &'a str,
+    members: Members<'_, N>,
+) -> serde_json::Result<[Option<&'a str>; N]> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let found = reader.deserialize_map(members)?;
+    reader.end().map(|()| found)
+}
+
+/// The text that a JSON string stands for, in memory that is wiped; `None` if it is no string.
+pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    // An escape is never shorter than what it stands for, so the text never grows out of this.
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let (c, after) = unescape(escape)?;
+        text.push(c);
+        rest = after;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// What an escape, without its backslash, stands for, and the text behind it.
+fn unescape(escape: &str) -> Option<(char, &str)> {
+    let (kind, rest) = escape.split_at_checked(1)?;
+    let c = match kind {
+        "b" => '\u{8}',
+        "f" => '\u{c}',
+        "n" => '\n',
+        "r" => '\r',
+        "t" => '\t',
+        "u" => {
+            let (unit, rest) = hex(rest)?;
+            if let Some(c) = char::from_u32(unit.into()) {
+                return Some((c, rest));
+            }
+            let (second, rest) = hex(rest.strip_prefix("\\u")?)?;
+            let c = char::decode_utf16([unit, second]).next()?.ok()?;
+            return Some((c, rest));
+        }
+        _ => kind.chars().next()?,
+    };
+    Some((c, rest))
+}
+
+fn hex(text: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    Some((u16::from_str_radix(digits, 16).ok()?, rest))
+}
+
+struct Members<'n, const N: usize> {
+    names: [&'n str; N],
+    /// Whether a member may be there twice; then the last one counts.
+    twice: bool,
+}
+
+impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
+    type Value = [Option<&'de str>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None::<&str>; N];
+        while let Some(position) = map.next_key_seed(Position(&self.names))? {
+            let value = map.next_value::<&RawValue>()?.get();
+            if let Some(place) = position.and_then(|position| found.get_mut(position)) {
+                if place.replace(value).is_some() && !self.twice {
+                    return Err(A::Error::custom("a field twice"));
+                }
+            }
+        }
+        Ok(found.map(|value| value.filter(|value| *value != "null")))
+    }
+}
+
+/// Where a member's name stands among those that are wanted.
+struct Position<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Position<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Position<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|wanted| *wanted == name))
+    }
 }
 
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
 pub(crate) fn fault(response: &HttpResponse) -> Fault {
     let body = Some(response.body()).filter(|body| body.len() <= LONGEST_FAULT);
-    let text = String::from_utf8_lossy(body.unwrap_or_default());
-    let document: Value =
-        serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
-    let field = |name| document.get(name).and_then(Value::as_str).map(str::to_owned);
-    let header = |name| response.header(name).map(str::to_owned);
-    let code = [header("x-amzn-errortype"), field("__type"), field("code")]
+    let text = lossy(body.unwrap_or_default());
+    let document = text.trim_start_matches('\u{feff}');
+    let names = ["__type", "code", "message", "Message"];
+    // What is no object the library would copy into its error.
+    let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
+    let found = read(document.unwrap_or_default(), Members { names, twice: true });
+    let [kind, code, message, other] = found.unwrap_or([None; 4]);
+    let field = |json: Option<&str>| string(json?);
+    let header = |name| response.header(name).map(|value| Zeroizing::new(value.to_owned()));
+    let code = [header("x-amzn-errortype"), field(kind), field(code)]
         .into_iter()
         .flatten()
-        .map(|code| bare_code(&code).to_owned())
+        .map(|code| Zeroizing::new(bare_code(&code).to_owned()))
         .find(|code| !code.is_empty());
-    let message = [field("message"), field("Message"), header("x-amzn-errormessage")];
+    let message = [field(message), field(other), header("x-amzn-errormessage")];
     Fault { code, message: message.into_iter().flatten().next(), request_id: None }
+}
+
+/// The body as text, whatever it is, in memory that is wiped.
+fn lossy(body: &[u8]) -> Zeroizing<String> {
+    const UNKNOWN: char = char::REPLACEMENT_CHARACTER;
+    let length = |chunk: Utf8Chunk<'_>| {
+        let unknown = if chunk.invalid().is_empty() { 0 } else { UNKNOWN.len_utf8() };
+        chunk.valid().len() + unknown
+    };
+    let mut text = Zeroizing::new(String::with_capacity(body.utf8_chunks().map(length).sum()));
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend((!chunk.invalid().is_empty()).then_some(UNKNOWN));
+    }
+    text
 }
 
 /// `com.amazonaws.cognito#NotFound:http://…` → `NotFound`
@@ -120,41 +265,75 @@ mod tests {
                 response = response.with_header("x-amzn-ErrorType", header);
             }
             let expected = Fault {
-                code: code.map(Into::into),
-                message: message.map(Into::into),
+                code: code.map(|code| Zeroizing::new(code.into())),
+                message: message.map(|message| Zeroizing::new(message.into())),
                 request_id: None,
             };
             assert_eq!(fault(&response), expected, "{body} {header:?}");
         }
         let response = HttpResponse::new(400, b"{\"__type\":\"X\",\"message\":\"\xff\"}".to_vec());
-        assert_eq!(fault(&response).code.as_deref(), Some("X"));
+        assert_eq!(fault(&response).code.as_deref().map(String::as_str), Some("X"));
         let response = HttpResponse::new(400, "").with_header("x-amzn-errormessage", "m");
-        assert_eq!(fault(&response).message.as_deref(), Some("m"));
+        assert_eq!(fault(&response).message.as_deref().map(String::as_str), Some("m"));
     }
 
     #[test]
     fn a_code_in_a_document_as_long_as_none_of_the_service_is_not_looked_for() {
         for (length, code) in [(LONGEST_FAULT, Some("X")), (LONGEST_FAULT + 1, None)] {
             let body = format!("{:length$}", r#"{"__type":"X"}"#);
-            assert_eq!(fault(&HttpResponse::new(400, body)).code.as_deref(), code, "{length}");
+            let found = fault(&HttpResponse::new(400, body)).code;
+            assert_eq!(found.as_deref().map(String::as_str), code, "{length}");
         }
     }
 
     #[test]
     fn a_decode_error_quotes_nothing_of_the_answer() {
-        #[derive(Debug, Deserialize)]
-        #[expect(dead_code)]
-        struct Number {
-            n: u32,
-        }
         let rows = [
-            (r#"{"n":"SENTINEL"}"#, "the answer has a field of the wrong type (line 1, column 15)"),
-            ("SENTINEL", "the answer is not JSON (line 1, column 1)"),
-            ("", "the answer is empty (line 1, column 0)"),
+            ("SENTINEL", "the answer is not a JSON object"),
+            ("\"SENTINEL\"", "the answer is not a JSON object"),
+            ("[]", "the answer is not a JSON object"),
+            ("", "the answer is empty"),
+            ("{\"n\":SENTINEL}", "the answer is not JSON (line 1, column 6)"),
+            ("{\"n\":1,\"n\":1}", "the answer has a field twice (line 1, column 13)"),
+            ("{\"n\":1}SENTINEL", "the answer is not JSON (line 1, column 8)"),
+            ("{\"n\":\"SENTI\nNEL\"}", "the answer is not JSON (line 1, column 11)"),
         ];
         for (body, expected) in rows {
-            let error = decode::<Number>(&HttpResponse::new(200, body)).unwrap_err();
+            let error = decode(&HttpResponse::new(200, body), ["n"]).unwrap_err();
             assert_eq!(error.0, expected);
+        }
+        let body = b"{\"x\":\"\xff\",\"n\":1}".to_vec();
+        let error = decode(&HttpResponse::new(200, body), ["n"]).unwrap_err();
+        assert_eq!(error.0, "the answer is not text");
+    }
+
+    #[test]
+    fn members_are_what_stands_there() {
+        let json =
+            r#" {"a": null, "b": [1, {"c": 2}], "\u0063": "x\"y", "d": 2.50, "x": 1, "x": 1} "#;
+        let found = members("x", json, ["a", "b", "c", "d", "e"]).unwrap();
+        assert_eq!(found, [None, Some(r#"[1, {"c": 2}]"#), Some(r#""x\"y""#), Some("2.50"), None]);
+    }
+
+    #[test]
+    fn strings_are_read_as_the_json_library_reads_them() {
+        let rows = [
+            r#""""#,
+            r#""plain é""#,
+            r#""\"\\\/\b\f\n\r\t\u0041\u00e9\u20aC\ud83e\udd80.""#,
+            r#""\ud83e""#,
+            r#""\ud83e\u0041""#,
+            r#""\udd80\ud83e""#,
+            r#""\ud83ex""#,
+            "7",
+            "[]",
+            "true",
+        ];
+        for json in rows {
+            let expected = serde_json::from_str::<String>(json).ok();
+            let found = string(json);
+            assert_eq!(found.as_deref(), expected.as_ref(), "{json}");
+            assert!(found.is_none_or(|text| text.capacity() <= json.len()), "{json}");
         }
     }
 

@@ -89,9 +89,11 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
     node.children().find(|child| child.tag_name().name() == name)
 }
 
-/// The text of the element of this name inside `node`; an empty one counts as none.
+/// The text of the element of this name inside `node`; an empty one counts as none, and so does one
+/// with a comment or an element in it: half a key is no key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
-    child(node, name)?.text().map(str::trim).filter(|text| !text.is_empty())
+    let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
+    only.text().filter(|_| only.is_text()).map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// The code and the message are in `Error`, inside `ErrorResponse` (or `Errors`, in old answers);
@@ -99,8 +101,9 @@ pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 pub(crate) fn fault(response: &HttpResponse) -> Fault {
     decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
-        let field = |name| error.and_then(|error| text(error, name)).map(str::to_owned);
-        let request_id = text(root, "RequestId").map(str::to_owned);
+        let owned = |text: &str| Zeroizing::new(text.to_owned());
+        let field = |name| error.and_then(|error| text(error, name)).map(owned);
+        let request_id = text(root, "RequestId").map(owned);
         Ok(Fault { code: field("Code"), message: field("Message"), request_id })
     })
     .unwrap_or_default()
@@ -146,15 +149,24 @@ mod tests {
                 "<ErrorResponse><Error><Code/><Message>m</Message></Error></ErrorResponse>",
                 (None, Some("m"), None),
             ),
+            (
+                "<R><Error><Code>C<!-- D -->E</Code><Message><!-- m --></Message></Error><RequestId>a<b/></RequestId></R>",
+                (None, None, None),
+            ),
+            (
+                "<R><Error><Code><![CDATA[C&D]]></Code><Message>m&amp;n</Message></Error></R>",
+                (Some("C&D"), Some("m&n"), None),
+            ),
             ("<html><body>Error</body></html>", (None, None, None)),
             ("not XML", (None, None, None)),
             ("", (None, None, None)),
         ];
         for (body, (code, message, request_id)) in rows {
+            let owned = |text: &str| Zeroizing::new(text.to_owned());
             let expected = Fault {
-                code: code.map(Into::into),
-                message: message.map(Into::into),
-                request_id: request_id.map(Into::into),
+                code: code.map(owned),
+                message: message.map(owned),
+                request_id: request_id.map(owned),
             };
             assert_eq!(fault(&HttpResponse::new(400, body)), expected, "{body}");
         }

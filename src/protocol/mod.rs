@@ -31,13 +31,13 @@ pub(crate) trait Operation {
     fn masks(&self) -> Masks<'_>;
 }
 
-/// What an error document says.
+/// What an error document says. It may repeat the tokens of the request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fault {
-    pub(crate) code: Option<String>,
-    pub(crate) message: Option<String>,
+    pub(crate) code: Option<Zeroizing<String>>,
+    pub(crate) message: Option<Zeroizing<String>>,
     /// Where it is not in a header.
-    pub(crate) request_id: Option<String>,
+    pub(crate) request_id: Option<Zeroizing<String>>,
 }
 
 /// Why an answer cannot be used: a text of this crate's own, never the answer's.

@@ -1,71 +1,29 @@
 //! Timestamps as the service and its emulators write them.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::Number;
+use super::aws_json;
 
 /// The last second of the year 9999. A larger number is not in seconds.
 const LAST: u64 = 253_402_300_799;
 
-/// A moment: JSON number of seconds since 1970 (integer, fraction or exponent form), or an RFC 3339
-/// string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timestamp(pub(crate) SystemTime);
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrText)
+/// A moment as it is written in JSON: a number of seconds since 1970 (integer, fraction or exponent
+/// form), or an RFC 3339 string.
+pub(crate) fn parse_json(json: &str) -> Option<SystemTime> {
+    if let Some(text) = aws_json::string(json) {
+        return parse_rfc3339(&text);
     }
-}
-
-struct NumberOrText;
-
-impl<'de> Visitor<'de> for NumberOrText {
-    type Value = Timestamp;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("seconds since 1970 or an RFC 3339 timestamp")
-    }
-
-    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Timestamp, E> {
-        timestamp(since_1970(&seconds.into()))
-    }
-
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Timestamp, E> {
-        timestamp(Number::from_f64(seconds).and_then(|seconds| since_1970(&seconds)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
-        timestamp(parse_rfc3339(text))
-    }
-
-    /// What a number looks like when another crate of the program turns the feature
-    /// `arbitrary_precision` of `serde_json` on.
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Timestamp, A::Error> {
-        let number = Number::deserialize(MapAccessDeserializer::new(map))?;
-        timestamp(since_1970(&number))
-    }
-}
-
-fn timestamp<E: Error>(time: Option<SystemTime>) -> Result<Timestamp, E> {
-    time.map(Timestamp).ok_or_else(|| E::custom("no time that can be"))
-}
-
-fn since_1970(seconds: &Number) -> Option<SystemTime> {
-    let since_1970 = match seconds.as_u64() {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => Duration::try_from_secs_f64(seconds.as_f64()?).ok()?,
+    let since_1970 = match json.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => Duration::try_from_secs_f64(json.parse().ok()?).ok()?,
     };
     (since_1970.as_secs() <= LAST).then(|| SystemTime::UNIX_EPOCH + since_1970)
 }
 
 /// `humantime` reads UTC alone; RFC 3339 has offsets too.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
-    if let Ok(time) = humantime::parse_rfc3339(text) {
-        return Some(time);
+    if let Some(utc) = text.strip_suffix('Z') {
+        return parse_utc(utc);
     }
     let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
     let [sign, h1, h2, b':', m1, m2] = offset.as_bytes() else { return None };
@@ -78,7 +36,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
         return None;
     }
     let offset = Duration::from_secs(hours * 3600 + minutes * 60);
-    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let local = parse_utc(local)?;
     match sign {
         b'+' => local.checked_sub(offset),
         b'-' => local.checked_add(offset),
@@ -86,12 +44,20 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
+/// A timestamp without its end. `humantime` would pass over what follows the seconds up to a second
+/// end, as in `…:00Z123Z`.
+fn parse_utc(local: &str) -> Option<SystemTime> {
+    let plain = |b: u8| b.is_ascii_digit() || b"-T:.".contains(&b);
+    let text = local.bytes().all(plain).then(|| format!("{local}Z"))?;
+    humantime::parse_rfc3339(&text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(json: &str) -> Option<Duration> {
-        let time = serde_json::from_str::<Timestamp>(json).ok()?.0;
+        let time = parse_json(json)?;
         Some(time.duration_since(SystemTime::UNIX_EPOCH).unwrap())
     }
 
@@ -137,6 +103,8 @@ mod tests {
             "\"é:éé+00:00\"",
             "\"tomorrow\"",
             "\"2022-08-01T18:13:45*02:00\"",
+            "\"2022-08-01T18:13:45Z123Z\"",
+            "\"2022-08-01T18:13:45Z12+02:00\"",
         ] {
             assert_eq!(parse(json), None, "{json}");
         }

@@ -154,12 +154,12 @@ impl fmt::Debug for HttpRequest {
 
 /// A complete answer: status, headers and body.
 ///
-/// The body may hold credentials; it is wiped from memory when the response is dropped. `Debug`
-/// shows the status, the names of the headers and the length of the body.
+/// The body may hold credentials, and a header may repeat a token; both are wiped from memory when
+/// the response is dropped. `Debug` shows the status, the names of the headers and the length of the body.
 #[derive(Clone)]
 pub struct HttpResponse {
     status: u16,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Zeroizing<String>)>,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -175,7 +175,7 @@ impl HttpResponse {
     /// `x-amzn-requestid`, `x-amz-request-id`, `retry-after` and `x-amz-retry-after`.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.headers.push((name.into(), Zeroizing::new(value.into())));
         self
     }
 

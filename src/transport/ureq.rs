@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -19,7 +19,7 @@ use super::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
 use crate::error::Error;
-use crate::secret::Secret;
+use crate::secret::{Secret, read_to_end};
 
 /// A longer time limit is none, and would overflow the arithmetic with system times.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -366,29 +366,13 @@ fn exchange(
     Ok(response)
 }
 
-/// Reads a body into memory that is wiped, also the parts that it outgrows.
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > LARGEST_BODY {
         return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
     }
-    let mut read = Zeroizing::new(Vec::with_capacity(expected));
-    let mut reader = body.with_config().limit(LARGEST_BODY as u64).reader();
-    let mut chunk = Zeroizing::new([0; 4096]);
-    loop {
-        let new = match reader.read(&mut chunk[..]) {
-            Ok(0) => return Ok(read),
-            Ok(length) => chunk.get(..length).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if read.len() + new.len() > read.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity((read.len() + new.len()) * 2));
-            larger.extend_from_slice(&read);
-            read = larger;
-        }
-        read.extend_from_slice(new);
-    }
+    let reader = body.with_config().limit(LARGEST_BODY as u64).reader();
+    Ok(read_to_end(reader, expected)?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -119,6 +119,17 @@ fn requests_go_to_the_regional_host_of_sts_or_where_the_settings_say() {
     );
 }
 
+/// Only STS is given a token of Cognito's making.
+#[test]
+fn a_code_of_stss_from_cognito_repeats_nothing() {
+    for operation in ["GetId", "GetOpenIdToken"] {
+        let stage = Stage::with(|builder| builder.role_arn(ROLE));
+        stage.cognito.fail_next(operation, 1, Fault::error(400, "InvalidIdentityToken", ""));
+        assert_eq!(stage.credentials.get().unwrap_err().operation(), Some(operation));
+        assert_eq!(stage.cognito.calls(operation), 1);
+    }
+}
+
 /// Each error of STS, as its XML has it: kind, whether it is repeated, whether another OpenID token
 /// is fetched.
 #[test]

@@ -1,0 +1,110 @@
+//! Refusals: the first byte chooses the operation and the status, then come header lines, an empty
+//! line, and the body.
+
+#![no_main]
+
+use cognito_identity_credentials::ErrorKind;
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::transport::HttpResponse;
+use cognito_identity_credentials_fuzz::{
+    IDENTITY, Notes, PROVIDER, ROLE, TOKEN, check_error, check_text, good, is_json, operation,
+    settings, watch_log,
+};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+const STATUSES: [u16; 8] = [400, 403, 429, 500, 503, 200, 404, 511];
+
+const NAMES: [&str; 4] =
+    ["GetCredentialsForIdentity", "GetId", "GetOpenIdToken", "AssumeRoleWithWebIdentity"];
+
+fuzz_target!(init: watch_log(), |data: &[u8]| {
+    let Some((&choice, rest)) = data.split_first() else { return };
+    let status = STATUSES[usize::from(choice >> 2) % STATUSES.len()];
+    let fuzzed = NAMES[usize::from(choice & 3)];
+    let end = rest.windows(2).position(|pair| pair == b"\n\n").unwrap_or(rest.len());
+    let (head, body) = rest.split_at(end);
+    let body = body.get(2..).unwrap_or_default();
+    let mut answer = HttpResponse::new(status, body);
+    for line in head.split(|b| *b == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        if let Some((name, value)) = line.split_once(':') {
+            answer = answer.with_header(name, value.trim());
+        }
+    }
+    let errortype = answer.header("x-amzn-errortype").map(str::to_owned);
+
+    let (clock, notes) = (ManualClock::new(), Notes::default());
+    let seen = notes.clone();
+    let transport = move |request: &_| {
+        seen.take(request);
+        if operation(request) == fuzzed { answer.clone() } else { good(request) }
+    };
+    let mut builder = settings(&clock, transport).max_attempts(2).login(PROVIDER, TOKEN);
+    if fuzzed != "GetId" {
+        builder = builder.identity_id(IDENTITY);
+    }
+    if matches!(fuzzed, "GetOpenIdToken" | "AssumeRoleWithWebIdentity") {
+        builder = builder.role_arn(ROLE);
+    }
+    let provider = builder.build().expect("the settings are good");
+    let Err(error) = provider.get() else {
+        assert_eq!(status, 200, "keys from an answer of status {status}");
+        return;
+    };
+    check_error(&error);
+    check_text(&format!("{:?}", provider.status()));
+    check_text(&format!("{provider:?}"));
+    if error.operation() != Some(fuzzed) {
+        // What GetId was given may be refused where it is used, but not by this service.
+        assert!(fuzzed != "AssumeRoleWithWebIdentity" && status == 200);
+        return;
+    }
+    assert_eq!(error.status(), Some(status));
+    if fuzzed == "AssumeRoleWithWebIdentity" {
+        return;
+    }
+    let contacts = notes.count_of(fuzzed);
+    assert!((1..=2).contains(&contacts));
+    assert!(contacts == 1 || error.is_retryable(), "repeated: {error}");
+
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}');
+    let whole = serde_json::from_str::<Value>(text).ok();
+    if whole.is_none() && is_json(text.as_bytes()) {
+        return;
+    }
+    let document = whole.unwrap_or_default();
+    let field = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+    let code = [errortype, field("__type"), field("code")].into_iter().flatten().find_map(|code| {
+        let code = code.split(':').next()?.split('#').next_back()?.trim().to_owned();
+        (!code.is_empty()).then_some(code)
+    });
+    let plain = |code: &String| {
+        code.len() < 60 && code.bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    match code {
+        None if status == 200 => assert_eq!(error.kind(), ErrorKind::Response),
+        None => assert_eq!(error.code(), None),
+        Some(code) if plain(&code) => {
+            assert_eq!(error.code(), Some(&*code));
+            if let Some(kind) = kind_of(&code) {
+                assert_eq!(error.kind(), kind, "{code}");
+            }
+        }
+        Some(_) => assert!(error.code().is_some()),
+    }
+});
+
+fn kind_of(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "TooManyRequestsException" | "ThrottlingException" | "SlowDown" => ErrorKind::Throttled,
+        "InternalErrorException" | "ExternalServiceException" => ErrorKind::Unavailable,
+        "NotAuthorizedException" => ErrorKind::NotAuthorized,
+        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "InvalidParameterException" | "LimitExceededException" | "ResourceConflictException" => {
+            ErrorKind::Refused
+        }
+        _ => return None,
+    })
+}

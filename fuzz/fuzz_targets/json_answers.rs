@@ -1,0 +1,102 @@
+//! Answers of Cognito Identity: the first byte chooses the operation and the status, the rest is
+//! the body.
+
+#![no_main]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::transport::HttpResponse;
+use cognito_identity_credentials_fuzz::{
+    IDENTITY, MINTED, Notes, PROVIDER, ROLE, TOKEN, check_error, form_field, good, is_identity,
+    is_json, member, operation, settings, text_member, watch_log,
+};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+const STATUSES: [u16; 8] = [200, 200, 200, 299, 400, 403, 500, 302];
+
+const NAMES: [&str; 3] = ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken"];
+
+fuzz_target!(init: watch_log(), |data: &[u8]| {
+    let Some((&choice, body)) = data.split_first() else { return };
+    let status = STATUSES[usize::from(choice >> 2) % STATUSES.len()];
+    let fuzzed = NAMES[usize::from(choice & 3) % NAMES.len()];
+    let given = fuzzed != "GetId" && choice & 0x80 == 0;
+
+    let (clock, notes, sent) = (ManualClock::new(), Notes::default(), Arc::new(Mutex::new(None)));
+    let (answer, seen, form) = (HttpResponse::new(status, body), notes.clone(), sent.clone());
+    let transport = move |request: &_| {
+        seen.take(request);
+        match operation(request) {
+            name if name == fuzzed => answer.clone(),
+            "AssumeRoleWithWebIdentity" => {
+                *form.lock().unwrap() = form_field(request.body(), "WebIdentityToken");
+                good(request)
+            }
+            _ => good(request),
+        }
+    };
+    let mut builder = settings(&clock, transport).login(PROVIDER, TOKEN);
+    if given {
+        builder = builder.identity_id(IDENTITY);
+    }
+    if fuzzed == "GetOpenIdToken" {
+        builder = builder.role_arn(ROLE);
+    }
+    let provider = builder.build().expect("the settings are good");
+
+    let set = match provider.get() {
+        Ok(set) => set,
+        Err(error) => {
+            check_error(&error);
+            assert!(provider.cached().is_none());
+            if fuzzed == "GetId" {
+                let uses = notes.count_of("GetCredentialsForIdentity");
+                assert_eq!(uses, 0, "an ID that nobody gave");
+            }
+            return;
+        }
+    };
+    assert!((200..300).contains(&status), "keys from an answer of status {status}");
+    assert!(is_json(body), "a use was found for what is no JSON");
+    let Ok(document) = serde_json::from_slice::<Value>(body) else { return };
+    let identity = text_member(&document, "IdentityId", 0);
+    if let Some(id) = &identity {
+        assert!(is_identity(id) && id.starts_with("us-east-1:"), "{id:?} is taken for an ID");
+    }
+    let before = if given { IDENTITY } else { MINTED };
+    let expected = identity.as_deref().unwrap_or(before);
+    assert_eq!(provider.identity_id().as_deref(), Some(expected));
+    assert_eq!(set.identity_id(), Some(expected));
+    match fuzzed {
+        "GetId" => assert_eq!(notes.last_identity().as_deref(), Some(expected)),
+        "GetOpenIdToken" => {
+            let token = text_member(&document, "Token", 1).expect("a token from nowhere");
+            assert_eq!(sent.lock().unwrap().as_deref(), Some(token.as_bytes()));
+        }
+        _ => {
+            let keys = member(&document, "Credentials", 1).expect("keys from nowhere");
+            let texts = [
+                ("AccessKeyId", set.access_key_id()),
+                ("SecretKey", set.secret_access_key()),
+                ("SessionToken", set.session_token()),
+            ];
+            for (index, (name, text)) in texts.into_iter().enumerate() {
+                assert_eq!(text_member(keys, name, index).as_deref(), Some(text));
+                assert!(!text.is_empty());
+            }
+        }
+    }
+
+    let start = SystemTime::UNIX_EPOCH
+        + Duration::from_secs(cognito_identity_credentials_fuzz::START);
+    let life = set.expiration().duration_since(start).expect("it ended before it was issued");
+    assert!(!life.is_zero());
+    clock.advance(life.min(Duration::from_secs(12 * 3600)));
+    let contacts = notes.count();
+    if provider.get().is_ok() {
+        assert!(notes.count() > contacts, "a set that has ended is served");
+    }
+});

@@ -1,0 +1,100 @@
+//! What a storage hands back: the first byte chooses who asks, the rest is the record.
+
+#![no_main]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::{IdentityOrigin, Storage};
+use cognito_identity_credentials_fuzz::{
+    MINTED, Notes, PROVIDER, TOKEN, check_text, good, is_identity, is_json, member, settings,
+    text_member, watch_log,
+};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Storage for Shelf {
+    fn load(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn store(&self, _: &str, value: &[u8]) -> io::Result<()> {
+        *self.0.lock().unwrap() = Some(value.to_vec());
+        Ok(())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        *self.0.lock().unwrap() = None;
+        Ok(())
+    }
+}
+
+fuzz_target!(init: watch_log(), |data: &[u8]| {
+    let Some((&choice, record)) = data.split_first() else { return };
+    let (login, asked_first) = (choice & 1 == 1, choice & 2 == 2);
+    let shelf = Shelf(Arc::new(Mutex::new(Some(record.to_vec()))));
+    let (clock, notes) = (ManualClock::new(), Notes::default());
+    let seen = notes.clone();
+    let transport = move |request: &_| {
+        seen.take(request);
+        good(request)
+    };
+    let mut builder = settings(&clock, transport).storage(shelf.clone());
+    if login {
+        builder = builder.login(PROVIDER, TOKEN);
+    }
+    let provider = builder.build().expect("the settings are good");
+
+    let whole = serde_json::from_slice::<Value>(record).ok();
+    if whole.is_none() && is_json(record) || is_ambiguous(record) {
+        return;
+    }
+    let usable = usable(whole.as_ref(), login);
+    if asked_first {
+        assert_eq!(provider.identity_id(), usable);
+        let origin = provider.status().identity_origin;
+        assert_eq!(origin, usable.as_ref().map(|_| IdentityOrigin::Stored));
+    }
+    let set = provider.get().expect("the service is well");
+    let expected = usable.as_deref().unwrap_or(MINTED);
+    assert_eq!(set.identity_id(), Some(expected));
+    assert_eq!(notes.last_identity().as_deref(), Some(expected));
+    assert_eq!(notes.count_of("GetId"), usize::from(usable.is_none()));
+    check_text(&format!("{provider:?}"));
+
+    // What stands there now is a record of the identity in use, and holds no token.
+    let kept = shelf.0.lock().unwrap().clone().expect("a record");
+    assert!(!kept.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) || contains(record));
+    let again = settings(&clock, |request: &_| good(request)).storage(shelf);
+    let again = again.build().expect("the settings are good");
+    assert_eq!(again.identity_id().as_deref(), Some(expected));
+});
+
+/// A provider's name on record may look like anything.
+fn contains(record: &[u8]) -> bool {
+    String::from_utf8_lossy(record).contains("SENTINEL") || record.contains(&b'\\')
+}
+
+/// Of a member that is there twice, one reader takes the last, and the other takes neither.
+fn is_ambiguous(record: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(record);
+    let twice = |name| text.matches(name).count() > 1;
+    text.contains("\\u") || ["version", "identity_id", "providers"].into_iter().any(twice)
+}
+
+/// The identity of a record, if it is one for these logins.
+fn usable(record: Option<&Value>, login: bool) -> Option<String> {
+    let record = record?;
+    let version = member(record, "version", 0)?.as_u64()?;
+    let id = text_member(record, "identity_id", 1)?;
+    let providers = member(record, "providers", 2)?.as_array()?;
+    if version != 1 || !providers.iter().all(Value::is_string) {
+        return None;
+    }
+    let known = !login || providers.iter().any(|provider| provider.as_str() == Some(PROVIDER));
+    (known && is_identity(&id) && id.starts_with("us-east-1:")).then_some(id)
+}

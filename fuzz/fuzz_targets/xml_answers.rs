@@ -1,0 +1,134 @@
+//! Answers of STS in the classic flow: the first byte chooses the status, the rest is the body.
+
+#![no_main]
+
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::transport::HttpResponse;
+use cognito_identity_credentials_fuzz::{
+    IDENTITY, Notes, ROLE, START, check_error, good, operation, settings, watch_log,
+};
+use libfuzzer_sys::fuzz_target;
+
+const STATUSES: [u16; 4] = [200, 200, 400, 500];
+
+fuzz_target!(init: watch_log(), |data: &[u8]| {
+    let Some((&choice, body)) = data.split_first() else { return };
+    let status = STATUSES[usize::from(choice) % STATUSES.len()];
+    let (clock, notes) = (ManualClock::new(), Notes::default());
+    let (answer, seen) = (HttpResponse::new(status, body), notes.clone());
+    let transport = move |request: &_| {
+        seen.take(request);
+        match operation(request) {
+            "AssumeRoleWithWebIdentity" => answer.clone(),
+            _ => good(request),
+        }
+    };
+    let builder = settings(&clock, transport).identity_id(IDENTITY).role_arn(ROLE);
+    let provider = builder.build().expect("the settings are good");
+    let set = match provider.get() {
+        Ok(set) => set,
+        Err(error) => {
+            check_error(&error);
+            assert!(provider.cached().is_none());
+            return;
+        }
+    };
+    assert_eq!(status, 200, "keys from an answer of status {status}");
+    let text = std::str::from_utf8(body).expect("keys from what is no text");
+    let data = provider.data().expect("a set has data");
+    // Where there is nothing to resolve or to leave out, a document can be read by hand.
+    if !["&", "<!", "<?", "\r"].iter().any(|odd| text.contains(odd)) {
+        let root = element(text).expect("keys from what is no XML");
+        let result = root.child("AssumeRoleWithWebIdentityResult").expect("a result");
+        let keys = result.child("Credentials").expect("keys");
+        assert_eq!(keys.text("AccessKeyId"), Some(set.access_key_id()));
+        assert_eq!(keys.text("SecretAccessKey"), Some(set.secret_access_key()));
+        assert_eq!(keys.text("SessionToken"), Some(set.session_token()));
+        let user = result.child("AssumedRoleUser");
+        assert_eq!(user.and_then(|user| user.text("Arn")), data.assumed_role_arn.as_deref());
+        assert_eq!(user.and_then(|user| user.text("AssumedRoleId")), data.assumed_role_id.as_deref());
+        assert_eq!(result.text("Audience"), data.audience.as_deref());
+        assert_eq!(result.text("Provider"), data.provider.as_deref());
+        assert_eq!(result.text("SourceIdentity"), data.source_identity.as_deref());
+    }
+    for text in [set.access_key_id(), set.secret_access_key(), set.session_token()] {
+        assert!(!text.is_empty() && text.trim() == text);
+    }
+    assert_eq!(set.identity_id(), Some(IDENTITY));
+
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
+    let life = set.expiration().duration_since(start).expect("it ended before it was issued");
+    assert!(!life.is_zero());
+    clock.advance(life.min(Duration::from_secs(12 * 3600)));
+    let contacts = notes.count();
+    if provider.get().is_ok() {
+        assert!(notes.count() > contacts, "a set that has ended is served");
+    }
+});
+
+struct Element<'a> {
+    name: &'a str,
+    /// What stands before the first child.
+    text: &'a str,
+    children: Vec<Element<'a>>,
+}
+
+impl Element<'_> {
+    fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        Some(self.child(name)?.text.trim()).filter(|text| !text.is_empty())
+    }
+}
+
+/// The root element of a document without declarations, comments, references and line ends of two
+/// characters, whose well-formedness is known.
+fn element(document: &str) -> Option<Element<'_>> {
+    let mut open: Vec<Element<'_>> = Vec::new();
+    let mut rest = &document[document.find('<')?..];
+    loop {
+        let inside = rest.strip_prefix('<')?;
+        let end = tag_end(inside)?;
+        let (tag, after) = (&inside[..end], &inside[end + 1..]);
+        let next = after.find('<').unwrap_or(after.len());
+        let mut closed = None;
+        if tag.starts_with('/') {
+            closed = open.pop();
+        } else {
+            let name = tag.split(|c: char| c.is_ascii_whitespace() || c == '/').next()?;
+            let name = name.rsplit(':').next()?;
+            let single = tag.ends_with('/');
+            let text = if single { "" } else { &after[..next] };
+            let element = Element { name, text, children: Vec::new() };
+            if single {
+                closed = Some(element);
+            } else {
+                open.push(element);
+            }
+        }
+        if let Some(element) = closed {
+            match open.last_mut() {
+                Some(parent) => parent.children.push(element),
+                None => return Some(element),
+            }
+        }
+        rest = &after[next..];
+    }
+}
+
+/// Where a tag ends: a `>` in a quoted value of an attribute does not end it.
+fn tag_end(tag: &str) -> Option<usize> {
+    let mut quote = None;
+    tag.bytes().position(|b| {
+        match quote {
+            Some(open) if open == b => quote = None,
+            None if b == b'"' || b == b'\'' => quote = Some(b),
+            _ => {}
+        }
+        quote.is_none() && b == b'>'
+    })
+}

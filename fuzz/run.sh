@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds every fuzz target and runs each for so many seconds, or for ten minutes or five million runs,
+# whichever is first. Prints a line for each target; a finding ends it with an error.
+#
+#   fuzz/run.sh [SECONDS]
+#
+# Needs the nightly toolchain and cargo-fuzz. Corpora and findings are kept in $FUZZ_WORK, if that is
+# set, else in a temporary folder, of which findings alone are left. There is no unsafe code in the
+# library, so no sanitizer runs; FUZZ_SANITIZER=address asks for one. FUZZ_TARGETS names some targets.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds=${1:-600}
+limit=(-max_total_time="$seconds")
+[ $# -gt 0 ] || limit+=(-runs=5000000)
+sanitizer=${FUZZ_SANITIZER:-none}
+export CARGO_TERM_COLOR=never
+
+work=${FUZZ_WORK:-$(mktemp -d)}
+mkdir -p "$work"
+finish() { [ -n "${FUZZ_WORK:-}" ] || [ -n "$(find "$work/artifacts" -type f 2>/dev/null)" ] || rm -rf "$work"; }
+trap finish EXIT
+target=${CARGO_TARGET_DIR:-$work/target}/fuzz
+
+cargo +nightly fuzz build --fuzz-dir . --target-dir "$target" --sanitizer "$sanitizer"
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+read -ra names <<<"${FUZZ_TARGETS:-$(cargo +nightly fuzz list --fuzz-dir . | tr '\n' ' ')}"
+failed=
+for name in "${names[@]}"; do
+  mkdir -p "$work/corpus/$name" "$work/artifacts/$name"
+  log=$work/$name.log
+  dictionary=dictionaries/$name.dict
+  status=0
+  "$target/$host/release/$name" "${limit[@]}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 \
+    $([ ! -f "$dictionary" ] || echo "-dict=$dictionary") -artifact_prefix="$work/artifacts/$name/" \
+    "$work/corpus/$name" "seeds/$name" >"$log" 2>&1 || status=$?
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  took=$(sed -n 's/^Done [0-9]* runs in \([0-9]*\) second.*/\1/p' "$log")
+  if [ "$status" = 0 ]; then
+    echo "$name: $runs runs in ${took:-?} s, no finding"
+  else
+    echo "$name: a finding after ${runs:-?} runs, see $work/artifacts/$name"
+    tail -n 40 "$log" >&2
+    failed=1
+  fi
+done
+[ -z "$failed" ]

@@ -1,0 +1,438 @@
+//! No block of memory is given back with a secret still in it. A binary of its own, for its
+//! allocator looks at every block that is freed.
+
+#![allow(unsafe_code, reason = "an allocator is unsafe code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+};
+use cognito_identity_credentials::{
+    Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error, FileToken, Logins,
+    MemoryStorage,
+};
+
+/// What every secret here has in it, more than once, and nothing else has.
+const MARK: &[u8] = b"SENTINEL";
+
+/// Characters that JSON may escape, and that a form does.
+const TOKEN: &str = "eyJSENTINEL/login+SENTINEL=";
+const NEWER_TOKEN: &str = "eyJSENTINEL/newer+SENTINEL=";
+const OPEN_ID_TOKEN: &str = "eyJSENTINEL/open+id+SENTINEL=";
+const KEYS: &str = r#""AccessKeyId":"ASIA","SecretKey":"SENTINEL/secret+SENTINEL","SessionToken":"SENTINEL/session+SENTINEL=""#;
+
+const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const PROVIDER: &str = "accounts.google.com";
+const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+
+#[global_allocator]
+static ALLOCATOR: Watcher = Watcher;
+
+thread_local! {
+    /// The blocks that were freed with a secret in them, and where.
+    static FOUND: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// Whether blocks that this thread frees are looked at.
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Watcher;
+
+// SAFETY: every call goes to the system's allocator, with the layout that came; blocks are read
+// alone, within their bounds, before they are freed. They begin as zeros, so all of it may be read.
+unsafe impl GlobalAlloc for Watcher {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if WATCHED.get() {
+            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
+            look_at(bytes);
+        }
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    /// Always moves, as it may at any time.
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let moved = Layout::from_size_align(size, layout.align()).expect("the caller's promise");
+        unsafe {
+            let new = self.alloc(moved);
+            if !new.is_null() {
+                std::ptr::copy_nonoverlapping(block, new, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            new
+        }
+    }
+}
+
+fn look_at(bytes: &[u8]) {
+    // A test that fails prints what it failed by, with a lock held that a backtrace takes too.
+    if std::thread::panicking() || !bytes.windows(MARK.len()).any(|part| part == MARK) {
+        return;
+    }
+    unwatched(|| {
+        let text = String::from_utf8_lossy(bytes);
+        let report = format!("{text:?} is freed\n{}", Backtrace::force_capture());
+        FOUND.with_borrow_mut(|found| found.push(report));
+    });
+}
+
+/// Runs code of the test's own, whose copies are its own.
+fn unwatched<T>(code: impl FnOnce() -> T) -> T {
+    let before = WATCHED.replace(false);
+    let result = code();
+    WATCHED.set(before);
+    result
+}
+
+/// The blocks that were freed with a secret in them, and where.
+fn leaks(code: impl FnOnce()) -> Vec<String> {
+    let watch = Watch::begin();
+    code();
+    drop(watch);
+    FOUND.take()
+}
+
+/// Ends with the code that is watched, also where that panics.
+struct Watch;
+
+impl Watch {
+    fn begin() -> Self {
+        WATCHED.set(true);
+        Self
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHED.set(false);
+    }
+}
+
+fn assert_clean(what: &str, code: impl FnOnce()) {
+    let leaks = leaks(code);
+    assert!(leaks.is_empty(), "{what}: {}", leaks.join("\n"));
+}
+
+fn operation(request: &HttpRequest) -> &str {
+    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+    target.map_or("AssumeRole", |(_, target)| target.rsplit('.').next().unwrap())
+}
+
+fn json(keys: &str) -> HttpResponse {
+    let body = format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#);
+    HttpResponse::new(200, body)
+}
+
+fn xml(keys: &str) -> HttpResponse {
+    HttpResponse::new(
+        200,
+        format!(
+            "<R><AssumeRoleWithWebIdentityResult><Credentials>{keys}</Credentials></AssumeRoleWithWebIdentityResult></R>"
+        ),
+    )
+}
+
+fn good(request: &HttpRequest) -> HttpResponse {
+    match operation(request) {
+        "GetId" => HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)),
+        "GetOpenIdToken" => HttpResponse::new(200, format!(r#"{{"Token":"{OPEN_ID_TOKEN}"}}"#)),
+        "GetCredentialsForIdentity" => json(&format!(r#"{KEYS},"Expiration":1767229200"#)),
+        _ => xml(
+            "<AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>SENTINEL/secret</SecretAccessKey><SessionToken>SENTINEL/session=</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration>",
+        ),
+    }
+}
+
+/// A service that answers `what` in place of one operation. What it makes is not looked at until the
+/// library frees it.
+fn service(
+    replaced: &'static str,
+    what: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
+) -> Builder {
+    CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .clock(ManualClock::new())
+        .failure_cooldown(Duration::ZERO)
+        .transport(move |request: &HttpRequest| {
+            Ok(unwatched(|| {
+                if operation(request) == replaced { what(request) } else { good(request) }
+            }))
+        })
+}
+
+fn well() -> Builder {
+    service("", |_| HttpResponse::new(500, ""))
+}
+
+#[test]
+fn what_is_freed_is_looked_at() {
+    assert_eq!(leaks(|| drop(TOKEN.to_owned())).len(), 1);
+    let grown = leaks(|| {
+        let mut text = TOKEN.to_owned();
+        text.reserve(1_000);
+        unwatched(|| drop(text));
+    });
+    assert_eq!(grown.len(), 1, "the old block of one that grows");
+    assert_clean("the test's own", || unwatched(|| drop(TOKEN.to_owned())));
+    assert_clean("no secret", || drop("nothing of the kind".to_owned()));
+}
+
+#[test]
+fn a_life_of_refreshes_leaves_nothing_behind() {
+    let flows: [(&str, fn() -> Builder); 6] = [
+        ("a guest", well),
+        ("a login", || well().login(PROVIDER, TOKEN)),
+        ("the classic flow", || well().login(PROVIDER, TOKEN).role_arn(ROLE)),
+        ("a source", || well().login_from(PROVIDER, || Ok(TOKEN.to_owned()))),
+        ("a backend", || {
+            well().developer_identity(|| Ok(DeveloperIdentity::new(IDENTITY, OPEN_ID_TOKEN)))
+        }),
+        ("a backend in the classic flow", || {
+            well()
+                .developer_identity(|| Ok(DeveloperIdentity::new(IDENTITY, OPEN_ID_TOKEN)))
+                .role_arn(ROLE)
+        }),
+    ];
+    for (what, builder) in flows {
+        assert_clean(what, || {
+            let storage = Arc::new(MemoryStorage::new());
+            let builder = builder().storage(storage.clone());
+            let spare = builder.clone();
+            let credentials = builder.build().unwrap();
+            let first = credentials.get().unwrap();
+            drop(credentials.refresh().unwrap());
+            credentials.expire();
+            credentials.get().unwrap();
+            credentials.invalidate(first.access_key_id());
+            credentials.get().unwrap();
+            unwatched(|| drop(format!("{credentials:?} {:?}", credentials.status())));
+            credentials.clear_cached_id();
+            assert!(first.session_token().contains("SENTINEL"));
+            drop((spare, credentials, storage));
+            drop(first);
+        });
+    }
+    assert_clean("credentials made by hand", || {
+        let (secret, token) = ("SENTINEL".to_owned(), "SENTINEL".to_owned());
+        drop(Credentials::new("ASIA", secret, token, SystemTime::UNIX_EPOCH));
+    });
+}
+
+#[test]
+fn logins_that_are_replaced_leave_nothing_behind() {
+    assert_clean("logins", || {
+        let credentials = well().login(PROVIDER, TOKEN).build().unwrap();
+        credentials.get().unwrap();
+        credentials.set_login(PROVIDER, NEWER_TOKEN.to_owned());
+        credentials.refresh().unwrap();
+        credentials.set_logins(Logins::new().with("a", TOKEN).with("a", NEWER_TOKEN));
+        credentials.refresh().unwrap();
+        credentials.set_logins([(PROVIDER, TOKEN), ("b", TOKEN)].into_iter().collect());
+        credentials.remove_login("b");
+        credentials.refresh().unwrap();
+        credentials.remove_login(PROVIDER);
+    });
+    assert_clean("settings that are refused", || {
+        let long = "SENTINEL".repeat(7_000);
+        drop(well().login(PROVIDER, long).build().unwrap_err());
+        drop(well().login(PROVIDER, TOKEN).region("x").build().unwrap_err());
+        drop(well().login(PROVIDER, TOKEN));
+    });
+}
+
+#[test]
+fn sources_leave_nothing_behind() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for length in [1, 500, 1_000, 6_000] {
+        let token = format!("\n {}\r\n", "SENTINEL".repeat(length));
+        std::fs::write(file.path(), &token).unwrap();
+        assert_clean("a file", || {
+            let source = FileToken::new(file.path());
+            let credentials = well().login_from(PROVIDER, source).build().unwrap();
+            for _ in 0..3 {
+                credentials.refresh().unwrap();
+            }
+        });
+    }
+    std::fs::write(file.path(), b"SENTINEL\xff").unwrap();
+    let refused: [(&str, fn(Builder) -> Builder); 3] = [
+        ("an empty token", |builder| builder.login_from(PROVIDER, || Ok(String::new()))),
+        ("a long token", |builder| {
+            builder.login_from(PROVIDER, || Ok(unwatched(|| "SENTINEL".repeat(7_000))))
+        }),
+        ("a long token of a backend", |builder| {
+            builder.developer_identity(|| {
+                Ok(DeveloperIdentity::new(IDENTITY, unwatched(|| "SENTINEL".repeat(7_000))))
+            })
+        }),
+    ];
+    for (what, source) in refused {
+        assert_clean(what, || drop(source(well()).build().unwrap().get().unwrap_err()));
+    }
+    assert_clean("a file that is no text", || {
+        let source = FileToken::new(file.path());
+        drop(well().login_from(PROVIDER, source).build().unwrap().get().unwrap_err());
+    });
+}
+
+/// Every way in which the service may repeat what it was sent.
+fn refusals() -> Vec<fn(&str) -> HttpResponse> {
+    vec![
+        |sent| refusal(sent, 400, "NotAuthorizedException", "Invalid login token. Token expired"),
+        |sent| refusal(sent, 400, "NotAuthorizedException", "Access to Identity"),
+        |sent| refusal(sent, 400, "NotAuthorizedException", "Logins don't match."),
+        |sent| refusal(sent, 403, "ResourceNotFoundException", "Identity 'x' not found."),
+        |sent| {
+            refusal(sent, 400, "InvalidParameterException", "\\u001b[31m\\u202e\\\\ \\ud83e\\udd80")
+        },
+        |sent| refusal(sent, 500, "InternalErrorException", ""),
+        |sent| refusal(sent, 200, "TooManyRequestsException", ""),
+        |sent| HttpResponse::new(400, format!(r#"{{"message":"{sent}"}} {sent}"#)),
+        |sent| HttpResponse::new(400, [sent.as_bytes(), b"\xff", sent.as_bytes()].concat()),
+        |sent| {
+            let parts = [br#"{"message":""#.as_slice(), sent.as_bytes(), b"\xff\"}"];
+            HttpResponse::new(400, parts.concat())
+        },
+        |sent| HttpResponse::new(302, sent),
+        |sent| {
+            HttpResponse::new(400, "")
+                .with_header("x-amzn-errortype", format!("{sent}:{sent}"))
+                .with_header("x-amzn-errormessage", format!("{sent} {sent}"))
+                .with_header("x-amzn-requestid", sent)
+                .with_header("date", sent)
+                .with_header("retry-after", sent)
+        },
+        |sent| {
+            let text = format!("no {sent} {sent}");
+            HttpResponse::new(
+                403,
+                format!(
+                    "<R><Error><Code>AccessDenied</Code><Message>{text}</Message></Error><RequestId>{sent}</RequestId></R>"
+                ),
+            )
+        },
+        |sent| HttpResponse::new(400, format!("<R><Error><Code>{sent}</Code>")),
+    ]
+}
+
+fn refusal(sent: &str, status: u16, code: &str, message: &str) -> HttpResponse {
+    let message = format!("{message} {sent} {sent}");
+    let escaped = message.replace('/', "\\/");
+    let body = format!(r#"{{"__type":"x#{code}","message":"{message}","Message":"{escaped}"}}"#);
+    HttpResponse::new(status, body)
+}
+
+/// The token that a request has.
+fn sent(request: &HttpRequest) -> &'static str {
+    let has =
+        |token: &str| request.body().windows(token.len()).any(|part| part == token.as_bytes());
+    let token = [TOKEN, NEWER_TOKEN].into_iter().find(|token| has(token));
+    token.unwrap_or(OPEN_ID_TOKEN)
+}
+
+#[test]
+fn refusals_that_repeat_a_token_leave_nothing_behind() {
+    for replaced in ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", "AssumeRole"] {
+        for (number, answer) in refusals().into_iter().enumerate() {
+            let classic = matches!(replaced, "GetOpenIdToken" | "AssumeRole");
+            assert_clean(&format!("{replaced}, refusal {number}"), || {
+                let calls = AtomicUsize::new(0);
+                let source = move || {
+                    let newer = calls.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+                    Ok(if newer { NEWER_TOKEN } else { TOKEN }.to_owned())
+                };
+                let mut builder = service(replaced, move |request| answer(sent(request)))
+                    .login_from(PROVIDER, source);
+                if classic {
+                    builder = builder.role_arn(ROLE);
+                }
+                let credentials = builder.build().unwrap();
+                let error = credentials.get().unwrap_err();
+                assert_prints_nothing(&error);
+                assert!(credentials.status().last_error.is_some());
+            });
+        }
+    }
+    assert_clean("a transport that fails", || {
+        let transport = |_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Io, "cut"));
+        let builder = well().login(PROVIDER, TOKEN).transport(transport);
+        drop(builder.build().unwrap().get().unwrap_err());
+    });
+}
+
+fn assert_prints_nothing(error: &Error) {
+    let text = unwatched(|| format!("{error:#} {error:?}"));
+    assert!(!text.contains("SENTINEL"), "{text}");
+}
+
+#[test]
+fn answers_that_cannot_be_used_leave_nothing_behind() {
+    let keys = |keys: &'static str| move || json(keys);
+    let text = |body: &'static str| move || HttpResponse::new(200, body);
+    let of_keys: Vec<Box<dyn Fn() -> HttpResponse + Send + Sync>> = vec![
+        Box::new(keys(r#""AccessKeyId":"A","SecretKey":["SENTINEL"]"#)),
+        Box::new(keys(r#""AccessKeyId":"A","SecretKey":"SENTINEL","SessionToken":{"SENTINEL":1}"#)),
+        Box::new(keys(r#""AccessKeyId":"A","SecretKey":"SENTINEL","SessionToken":"SENTINEL\q"#)),
+        Box::new(keys(r#""SecretKey":"SENTINEL\/x","SessionToken":"SENTINEL\u002fx""#)),
+        Box::new(|| json(&format!(r#"{KEYS},"Expiration":"SENTINEL""#))),
+        Box::new(|| json(&format!(r#"{KEYS},"Expiration":1"#))),
+        Box::new(|| json(&format!(r#"{KEYS},"Expiration":1767229200,"#))),
+        Box::new(|| json(KEYS)),
+        Box::new(text(r#"{"Credentials":"SENTINEL"}"#)),
+        Box::new(text(r#""SENTINEL""#)),
+        Box::new(text(r#"["SENTINEL\/x"]"#)),
+        Box::new(text("SENTINEL")),
+        Box::new(text(r#"{"IdentityId":"SENTINEL:SENTINEL"}"#)),
+        Box::new(text(r#"{"IdentityId":{"SENTINEL":"SENTINEL"}}"#)),
+        Box::new(text(r#"{"message":"SENTINEL","Token":["SENTINEL"]}"#)),
+        Box::new(|| HttpResponse::new(200, "SENTINEL".repeat(40_000))),
+        Box::new(|| xml("<AccessKeyId>A</AccessKeyId><SecretAccessKey>SENTINEL</SecretAccessKey>")),
+        Box::new(|| xml("<SecretAccessKey>SENTINEL</SecretAccessKey><SessionToken>SENTINEL<x/>")),
+        Box::new(|| xml("<AccessKeyId>SENTINEL<!-- SENTINEL --></AccessKeyId>")),
+    ];
+    for (number, answer) in of_keys.into_iter().enumerate() {
+        let answer = Arc::new(answer);
+        for replaced in ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", "AssumeRole"] {
+            let answer = answer.clone();
+            assert_clean(&format!("{replaced}, answer {number}"), || {
+                let mut builder = service(replaced, move |_| answer()).login(PROVIDER, TOKEN);
+                if matches!(replaced, "GetOpenIdToken" | "AssumeRole") {
+                    builder = builder.role_arn(ROLE);
+                }
+                drop(builder.build().unwrap().get());
+            });
+        }
+    }
+}
+
+#[test]
+fn keys_with_escapes_leave_nothing_behind() {
+    assert_clean("escapes", || {
+        let answer = |_: &HttpRequest| {
+            json(
+                r#""AccessKeyId":"A","SecretKey":"SENTINEL\/x\u002b","SessionToken":"\u0053ENTINEL\n\ud83e\udd80","Expiration":1767229200"#,
+            )
+        };
+        let credentials = service("GetCredentialsForIdentity", answer).build().unwrap();
+        let set = credentials.get().unwrap();
+        assert_eq!(set.secret_access_key(), "SENTINEL/x+");
+        assert_eq!(set.session_token(), "SENTINEL\n\u{1f980}");
+    });
+}
