@@ -4,9 +4,10 @@
 #
 #   fuzz/run.sh [SECONDS]
 #
-# Needs the nightly toolchain and cargo-fuzz. Corpora and findings are kept in $FUZZ_WORK, if that is
-# set, else in a temporary folder, of which findings alone are left. There is no unsafe code in the
-# library, so no sanitizer runs; FUZZ_SANITIZER=address asks for one. FUZZ_TARGETS names some targets.
+# Needs cargo-fuzz, a C++ compiler, and nightly Rust; another Rust is told to do as if. Corpora and
+# findings are kept in $FUZZ_WORK, if that is set, else in a temporary folder, of which findings alone
+# are left. There is no unsafe code in the library, so no sanitizer runs; FUZZ_SANITIZER=address asks
+# for one. FUZZ_TARGETS names some targets.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,9 +23,14 @@ finish() { [ -n "${FUZZ_WORK:-}" ] || [ -n "$(find "$work/artifacts" -type f 2>/
 trap finish EXIT
 target=${CARGO_TARGET_DIR:-$work/target}/fuzz
 
-cargo +nightly fuzz build --fuzz-dir . --target-dir "$target" --sanitizer "$sanitizer"
-host=$(rustc +nightly -vV | sed -n 's/^host: //p')
-read -ra names <<<"${FUZZ_TARGETS:-$(cargo +nightly fuzz list --fuzz-dir . | tr '\n' ' ')}"
+if cargo +nightly --version >/dev/null 2>&1; then
+  export RUSTUP_TOOLCHAIN=nightly
+else
+  export RUSTC_BOOTSTRAP=1
+fi
+cargo fuzz build --fuzz-dir . --target-dir "$target" --sanitizer "$sanitizer"
+host=$(rustc -vV | sed -n 's/^host: //p')
+read -ra names <<<"${FUZZ_TARGETS:-$(cargo fuzz list --fuzz-dir . | tr '\n' ' ')}"
 failed=
 for name in "${names[@]}"; do
   mkdir -p "$work/corpus/$name" "$work/artifacts/$name"

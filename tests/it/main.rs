@@ -24,6 +24,7 @@ mod javascript;
 mod layers;
 #[cfg(feature = "ureq")]
 mod proxy;
+mod readme;
 mod scenarios;
 mod secrets;
 mod settings;

@@ -1,0 +1,34 @@
+//! What the README says about the tests is so.
+
+use std::fs;
+use std::path::Path;
+
+/// The file that holds a test, and the test's name.
+fn place(path: &str) -> (String, &str) {
+    let (module, name) = path.rsplit_once("::").unwrap();
+    match module.strip_suffix("::tests") {
+        Some(module) => (format!("src/{}.rs", module.replace("::", "/")), name),
+        None if module.contains("::") => (format!("src/{}.rs", module.replace("::", "/")), name),
+        None => (format!("tests/it/{module}.rs"), name),
+    }
+}
+
+#[test]
+fn every_row_of_what_happens_when_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let section = readme.split("\n## ").find(|s| s.starts_with("What happens when")).unwrap();
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with("| … ")).collect();
+    assert!(rows.len() >= 7, "only {} rows found", rows.len());
+    for row in rows {
+        let shown_by = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
+        let tests: Vec<_> = shown_by.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test in: {row}");
+        for test in tests {
+            let (file, name) = place(test);
+            let text = fs::read_to_string(root.join(&file))
+                .unwrap_or_else(|error| panic!("{test}: {file}: {error}"));
+            assert!(text.contains(&format!("fn {name}(")), "{test} is not in {file}");
+        }
+    }
+}
