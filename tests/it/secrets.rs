@@ -4,12 +4,13 @@ use std::fmt::Debug;
 use std::sync::{Mutex, Once};
 use std::time::SystemTime;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    BoxError, CognitoIdentityCredentials, Credentials, Error, Logins,
+    BoxError, Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error,
+    FileToken, Logins, MemoryStorage, Storage,
 };
 
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
@@ -227,4 +228,260 @@ fn a_transports_own_cause_is_kept_as_the_source() {
         format!("{error:#}"),
         "GetCredentialsForIdentity: the transport failed: modem on fire"
     );
+}
+
+/// What the other tests here do not print: each with a secret in it, if it can hold one.
+#[test]
+fn no_other_public_type_prints_a_secret() {
+    record_log();
+    let changes = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let seen = changes.clone();
+    let stage = Stage::with(|builder| {
+        builder
+            .role_arn(crate::classic::ROLE)
+            .login(PROVIDER, TOKEN)
+            .on_identity_change(move |change| seen.lock().unwrap().push(change.clone()))
+    });
+    stage.cognito.accept_login(PROVIDER, TOKEN, "ann");
+    let set = stage.credentials.get().unwrap();
+    let data = stage.credentials.data().unwrap();
+    stage.credentials.set_identity_id(IDENTITY).unwrap();
+    let message = format!("no {IDENTITY}");
+    stage.cognito.fail_next("GetOpenIdToken", 1, Fault::not_authorized(message));
+    let error = stage.credentials.refresh().unwrap_err();
+    let storage = std::sync::Arc::new(MemoryStorage::new());
+    storage.store("key", SECRET.as_bytes()).unwrap();
+    let requests = stage.cognito.requests();
+    assert_eq!(changes.lock().unwrap().len(), 2);
+    let rows: [(&str, &dyn Debug); 11] = [
+        ("ResponseData", &data),
+        ("Status", &stage.credentials.status()),
+        ("CognitoIdentityCredentials", &stage.credentials),
+        ("Error", &error),
+        ("IdentityChange", &*changes.lock().unwrap()),
+        ("ReceivedRequest", &requests),
+        ("FakeCognito", &stage.cognito),
+        ("ManualClock", &stage.clock),
+        ("MemoryStorage", &storage),
+        ("FileToken", &FileToken::new("/run/token")),
+        ("TransportErrorKind", &TransportErrorKind::Closed),
+    ];
+    for (what, value) in rows {
+        let print = prints(&[value]);
+        assert_clean(&print);
+        for secret in
+            [set.secret_access_key(), set.session_token(), data.identity_id.split_at(10).1]
+        {
+            assert!(!print.contains(secret), "{what}: {print}");
+        }
+    }
+    #[cfg(feature = "ureq")]
+    {
+        use cognito_identity_credentials::transport::UreqTransport;
+        let builder = UreqTransport::builder().proxy("http://ann:SENTINEL@127.0.0.1:1");
+        assert_clean(&prints(&[&builder, &builder.clone().build().unwrap()]));
+        let refused = UreqTransport::builder().proxy("http://ann:SENTINEL@:::").build();
+        assert_clean(&error_prints(&refused.unwrap_err()));
+    }
+}
+
+/// Whatever a terminal would obey, and whatever hides or reorders text.
+const ODD: &str =
+    "\u{1b}[31m\r\n\u{85}\u{9b}31m\u{202e}\u{2066}\u{61c}\u{ad}\u{200b}\u{feff}\u{7f}";
+
+fn is_odd(c: char) -> bool {
+    c.is_control() || ODD.chars().any(|odd| odd == c && !odd.is_ascii())
+}
+
+/// Every call of both flows, refused in every form, with what it was sent in every place of the
+/// answer. STS is sent the open ID token, which is the same here.
+#[test]
+fn no_place_of_a_refusal_lets_through_what_was_sent() {
+    record_log();
+    let split = format!("{}\u{1b}{}", &TOKEN[..5], &TOKEN[5..]);
+    // A token that nobody sent is known by its length alone.
+    let session = format!("{SESSION}{}", "x".repeat(80));
+    let texts = [
+        format!("{ODD}{TOKEN}{ODD}{IDENTITY}{ODD}"),
+        format!("{split} {}", IDENTITY.replace('-', "\u{200b}-")),
+        format!("{}{TOKEN}", "x ".repeat(125)),
+        format!("{TOKEN}{TOKEN} {IDENTITY}{IDENTITY} '{session}'"),
+        format!("Invalid login token. Token expired: {TOKEN}"),
+        format!("Access to Identity '{IDENTITY}' is forbidden. {}", IDENTITY.to_uppercase()),
+    ];
+    type Answer = fn(&str) -> HttpResponse;
+    let places: [(&str, Answer); 8] = [
+        ("message", |text| {
+            let code = "NotAuthorizedException";
+            let body = serde_json::json!({ "__type": code, "message": text });
+            HttpResponse::new(400, body.to_string())
+        }),
+        ("Message", |text| {
+            let body = serde_json::json!({ "code": "InvalidIdentityToken", "Message": text });
+            HttpResponse::new(403, body.to_string())
+        }),
+        ("__type", |text| {
+            HttpResponse::new(400, serde_json::json!({ "__type": text }).to_string())
+        }),
+        ("a header's code", |text| {
+            HttpResponse::new(400, "").with_header("x-amzn-errortype", text)
+        }),
+        ("other headers", |text| {
+            HttpResponse::new(400, r#"{"__type":"ResourceNotFoundException"}"#)
+                .with_header("x-amzn-errormessage", text)
+                .with_header("x-amzn-requestid", text)
+                .with_header("retry-after", text)
+                .with_header("date", text)
+        }),
+        ("XML", |text| {
+            let text: String = text.chars().filter(|c| !c.is_ascii_control()).collect::<String>();
+            HttpResponse::new(
+                400,
+                format!(
+                    "<E><Error><Code>ExpiredTokenException {text}</Code><Message>{text}</Message></Error><RequestId>{text}</RequestId></E>"
+                ),
+            )
+        }),
+        ("what is no document", |text| HttpResponse::new(503, text)),
+        ("what is no text", |text| {
+            HttpResponse::new(200, [text.as_bytes(), b"\xff", text.as_bytes()].concat())
+        }),
+    ];
+    for refused in ["GetId", GET_CREDENTIALS, "GetOpenIdToken", "AssumeRole"] {
+        for (place, answer) in places {
+            for text in &texts {
+                let answer = answer(text);
+                let transport = move |request: &HttpRequest| {
+                    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+                    let name = target.map_or("AssumeRole", |(_, name)| &name[26..]);
+                    Ok(match name {
+                        name if name == refused => answer.clone(),
+                        "GetId" => {
+                            HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}"}}"#))
+                        }
+                        _ => HttpResponse::new(200, format!(r#"{{"Token":"{TOKEN}"}}"#)),
+                    })
+                };
+                let mut builder = CognitoIdentityCredentials::builder()
+                    .identity_pool_id(POOL)
+                    .login(PROVIDER, TOKEN)
+                    .clock(ManualClock::new())
+                    .transport(transport);
+                if matches!(refused, "GetOpenIdToken" | "AssumeRole") {
+                    builder = builder.role_arn(crate::classic::ROLE);
+                }
+                let credentials = builder.build().unwrap();
+                let error = credentials.get().unwrap_err();
+                assert!(error.operation().unwrap().starts_with(refused), "{error}");
+                let print = error_prints(&error);
+                assert_clean(&print);
+                assert_clean(&prints(&[&credentials, &credentials.status()]));
+                let lines = [error.message(), &error.to_string(), &format!("{error:#}")].concat();
+                let fields = [error.code(), error.request_id()].map(Option::unwrap_or_default);
+                let odd = lines.chars().chain(fields.concat().chars()).find(|c| is_odd(*c));
+                assert_eq!(odd, None, "{refused}, {place}: {print:?}");
+                assert!(error.message().chars().count() <= 256, "{refused}, {place}");
+            }
+        }
+    }
+    assert_clean(&logged());
+    let odd = logged().lines().find(|line| line.chars().any(is_odd)).map(str::to_owned);
+    assert_eq!(odd, None);
+}
+
+/// What is plugged in fails: its own words are passed on as the cause, and nothing else of it.
+#[test]
+fn failures_of_what_is_plugged_in_show_no_token() {
+    record_log();
+    use TransportErrorKind as Kind;
+    let kinds = [
+        Kind::Connect,
+        Kind::Tls,
+        Kind::Timeout,
+        Kind::Closed,
+        Kind::Io,
+        Kind::TooLarge,
+        Kind::Other,
+    ];
+    let stage = |settings: fn(Builder) -> Builder| {
+        let stage = Stage::with(settings);
+        stage.cognito.accept_login(PROVIDER, TOKEN, "ann");
+        stage.credentials
+    };
+    let mut rows: Vec<(String, CognitoIdentityCredentials)> = vec![
+        (
+            "a source".into(),
+            stage(|builder| builder.login_from(PROVIDER, || Err("no disk".into()))),
+        ),
+        (
+            "a source of what is no token".into(),
+            stage(|builder| builder.login_from(PROVIDER, || Ok(TOKEN.repeat(5_000)))),
+        ),
+        (
+            "a file".into(),
+            stage(|builder| builder.login_from(PROVIDER, FileToken::new("/no/file"))),
+        ),
+        (
+            "a backend".into(),
+            stage(|builder| builder.developer_identity(|| Err("no backend".into()))),
+        ),
+        (
+            "a backend of what is no identity".into(),
+            stage(|builder| {
+                builder.developer_identity(|| Ok(DeveloperIdentity::new(TOKEN, TOKEN)))
+            }),
+        ),
+        (
+            "a backend of another region".into(),
+            stage(|builder| {
+                let identity = IDENTITY.replace("us-east-1", "eu-west-1");
+                builder
+                    .developer_identity(move || Ok(DeveloperIdentity::new(identity.clone(), TOKEN)))
+            }),
+        ),
+        (
+            "a backend of what is no token".into(),
+            stage(|builder| {
+                builder.developer_identity(|| {
+                    Ok(DeveloperIdentity::new(IDENTITY, TOKEN.repeat(5_000)))
+                })
+            }),
+        ),
+    ];
+    for kind in kinds {
+        let transport = move |_: &HttpRequest| Err(TransportError::new(kind, "no network"));
+        let settings = CognitoIdentityCredentials::builder()
+            .identity_id(IDENTITY)
+            .login(PROVIDER, TOKEN)
+            .clock(ManualClock::new())
+            .transport(transport);
+        rows.push((format!("{kind:?}"), settings.build().unwrap()));
+    }
+    for (what, credentials) in rows {
+        let error = credentials.get().expect_err(&what);
+        assert_clean(&error_prints(&error));
+        assert_clean(&prints(&[&credentials, &credentials.status()]));
+    }
+
+    struct Broken;
+    impl Storage for Broken {
+        fn load(&self, _: &str) -> std::io::Result<Option<Vec<u8>>> {
+            Err(std::io::Error::other("no disk"))
+        }
+
+        fn store(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
+            Err(std::io::Error::other("no disk"))
+        }
+
+        fn remove(&self, _: &str) -> std::io::Result<()> {
+            Err(std::io::Error::other("no disk"))
+        }
+    }
+    let credentials = stage(|builder| builder.storage(Broken).login(PROVIDER, TOKEN));
+    let set = credentials.get().unwrap();
+    credentials.clear_cached_id();
+    assert_clean(&prints(&[&credentials, &credentials.status()]));
+    assert!(logged().contains("could not be read: no disk"));
+    assert!(!logged().contains(set.identity_id().unwrap()));
+    assert_clean(&logged());
 }
