@@ -71,9 +71,11 @@ pub fn requested_identity(request: &HttpRequest) -> Option<String> {
     Some(id.to_owned())
 }
 
-/// Where a run notes what was sent.
+/// Where a run notes what was sent: operations, and the identities that they are for.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<(String, Option<String>)>>>);
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+type Note = (String, Option<String>);
 
 impl Notes {
     /// Notes the operation and the identity that it is for.

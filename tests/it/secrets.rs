@@ -309,8 +309,7 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
         format!("Invalid login token. Token expired: {TOKEN}"),
         format!("Access to Identity '{IDENTITY}' is forbidden. {}", IDENTITY.to_uppercase()),
     ];
-    type Answer = fn(&str) -> HttpResponse;
-    let places: [(&str, Answer); 8] = [
+    let places: [(&str, fn(&str) -> HttpResponse); 8] = [
         ("message", |text| {
             let code = "NotAuthorizedException";
             let body = serde_json::json!({ "__type": code, "message": text });
@@ -389,11 +388,27 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
     assert_eq!(odd, None);
 }
 
+/// A storage without a disk.
+struct Broken;
+impl Storage for Broken {
+    fn load(&self, _: &str) -> std::io::Result<Option<Vec<u8>>> {
+        Err(std::io::Error::other("no disk"))
+    }
+
+    fn store(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
+        Err(std::io::Error::other("no disk"))
+    }
+
+    fn remove(&self, _: &str) -> std::io::Result<()> {
+        Err(std::io::Error::other("no disk"))
+    }
+}
+
 /// What is plugged in fails: its own words are passed on as the cause, and nothing else of it.
 #[test]
 fn failures_of_what_is_plugged_in_show_no_token() {
-    record_log();
     use TransportErrorKind as Kind;
+    record_log();
     let kinds = [
         Kind::Connect,
         Kind::Tls,
@@ -463,20 +478,6 @@ fn failures_of_what_is_plugged_in_show_no_token() {
         assert_clean(&prints(&[&credentials, &credentials.status()]));
     }
 
-    struct Broken;
-    impl Storage for Broken {
-        fn load(&self, _: &str) -> std::io::Result<Option<Vec<u8>>> {
-            Err(std::io::Error::other("no disk"))
-        }
-
-        fn store(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
-            Err(std::io::Error::other("no disk"))
-        }
-
-        fn remove(&self, _: &str) -> std::io::Result<()> {
-            Err(std::io::Error::other("no disk"))
-        }
-    }
     let credentials = stage(|builder| builder.storage(Broken).login(PROVIDER, TOKEN));
     let set = credentials.get().unwrap();
     credentials.clear_cached_id();
