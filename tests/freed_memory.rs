@@ -371,6 +371,14 @@ fn refusals_that_repeat_a_token_leave_nothing_behind() {
             });
         }
     }
+    assert_clean("two tokens in one text", || {
+        let answer = |_: &HttpRequest| {
+            let both = format!("{TOKEN} {NEWER_TOKEN} ").repeat(3);
+            HttpResponse::new(400, format!(r#"{{"__type":"X","message":"{both}"}}"#))
+        };
+        let builder = service("GetId", answer).login("a", TOKEN).login("b", NEWER_TOKEN);
+        assert_prints_nothing(&builder.build().unwrap().get().unwrap_err());
+    });
     assert_clean("a transport that fails", || {
         let transport = |_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Io, "cut"));
         let builder = well().login(PROVIDER, TOKEN).transport(transport);
