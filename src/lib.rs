@@ -50,8 +50,9 @@
 //!   and counted on the boot clock. (TLS itself needs a clock that is roughly right, to check
 //!   certificates.)
 //! * **Memory.** This crate's own copies of tokens and keys are shared, cannot be printed, and are
-//!   wiped when they are dropped; buffers of the HTTP and TLS libraries are not. A cached `get`
-//!   allocates nothing.
+//!   wiped when they are dropped; buffers of the HTTP and TLS libraries are not, nor what the XML
+//!   parser copies of a text with a reference (`&amp;`) in it, which keys and tokens have not.
+//!   A cached `get` allocates nothing.
 //! * **Environment.** The library reads no environment variable and no file, and writes none,
 //!   unless the program says so.
 //! * **Logging.** Through the [`log`] crate: renewals that failed (warn), changes of the identity
