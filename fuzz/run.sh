@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds every fuzz target and runs each for so many seconds, or for ten minutes or five million runs,
-# whichever is first. Prints a line for each target; a finding ends it with an error.
+# whichever is first. Prints a line for each target; a finding makes it fail in the end.
 #
 #   fuzz/run.sh [SECONDS]
 #
 # Needs cargo-fuzz, a C++ compiler, and nightly Rust; another Rust is told to do as if. Corpora and
-# findings are kept in $FUZZ_WORK, if that is set, else in a temporary folder, of which findings alone
-# are left. There is no unsafe code in the library, so no sanitizer runs; FUZZ_SANITIZER=address asks
+# findings are kept in $FUZZ_WORK, if that is set, else in a temporary folder, which is left only if
+# there is a finding. There is no unsafe code in the library, so no sanitizer runs; FUZZ_SANITIZER=address asks
 # for one. FUZZ_TARGETS names some targets.
 set -euo pipefail
 cd "$(dirname "$0")"

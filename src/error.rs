@@ -159,9 +159,6 @@ impl Error {
             ErrorKind::Tls => Some(
                 "check the device's clock, and that the transport trusts the authority that signed the certificate",
             ),
-            ErrorKind::Response => Some(
-                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else",
-            ),
             _ => None,
         })
     }
@@ -201,8 +198,13 @@ impl Error {
             Kind::TooLarge => (ErrorKind::Response, Repeat::Never),
             Kind::Other => (ErrorKind::Unreachable, Repeat::Never),
         };
+        let cause = match error.kind() {
+            Kind::TooLarge => Cause::NotTheService,
+            _ => Cause::Other,
+        };
         Self(Arc::new(Inner {
             repeat,
+            cause,
             operation: Some(operation),
             source: Some(Arc::new(error.clone())),
             ..Inner::local(kind, error.to_string())
@@ -219,7 +221,10 @@ impl Error {
         masks: &Masks<'_>,
     ) -> Self {
         let (kind, repeat) = classify(code, answer.status);
-        let cause = Cause::of(code, message.unwrap_or_default());
+        let cause = match (code, kind) {
+            (None, ErrorKind::Response) => Cause::NotTheService,
+            _ => Cause::of(code, message.unwrap_or_default()),
+        };
         let message = message.map(|message| masks.clean(message)).filter(|text| !text.is_empty());
         let message = message.unwrap_or_else(|| match (code, kind) {
             (None, ErrorKind::Response) => {
@@ -237,17 +242,18 @@ impl Error {
         }))
     }
 
-    /// The service answered "fine", but the answer cannot be used.
+    /// Something answered "fine", but the answer is none of the service's.
     pub(crate) fn response(
         operation: &'static str,
         answer: AnswerInfo,
         message: impl Into<String>,
     ) -> Self {
-        Self(Arc::new(Inner {
-            operation: Some(operation),
-            answer: Some(answer),
-            ..Inner::local(ErrorKind::Response, message.into())
-        }))
+        Self::unusable(operation, answer, message.into(), Cause::NotTheService)
+    }
+
+    /// The service answered "fine", with credentials that nobody can use any more.
+    pub(crate) fn expired(operation: &'static str, answer: AnswerInfo, message: &str) -> Self {
+        Self::unusable(operation, answer, message.to_owned(), Cause::Other)
     }
 
     pub(crate) fn cause(&self) -> Cause {
@@ -270,6 +276,20 @@ impl Error {
     /// Whether somebody answered, as opposed to a failure of the network or of local code.
     pub(crate) fn was_answered(&self) -> bool {
         self.0.answer.is_some()
+    }
+
+    fn unusable(
+        operation: &'static str,
+        answer: AnswerInfo,
+        message: String,
+        cause: Cause,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            operation: Some(operation),
+            answer: Some(answer),
+            cause,
+            ..Inner::local(ErrorKind::Response, message)
+        }))
     }
 
     fn local(kind: ErrorKind, message: String, source: Option<BoxError>) -> Self {
@@ -405,6 +425,8 @@ pub(crate) enum Cause {
     LoginConflict,
     OpenIdTokenRejected,
     RoleRefused,
+    /// What answered is not the service.
+    NotTheService,
     Other,
 }
 
@@ -475,6 +497,9 @@ impl Cause {
             }
             Self::CognitoTokenMisplaced => {
                 "a token of cognito-identity.amazonaws.com goes with the identity ID it was made for: set identity_id too"
+            }
+            Self::NotTheService => {
+                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else"
             }
             Self::GuestsOff => "the pool allows no guests: set a login, or turn guest access on",
             Self::NoProviders => "add the login's provider to the identity pool",

@@ -457,7 +457,7 @@ fn lease<T>(
             let Answer { sent, .. } = answer;
             Ok(Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFETIME)))
         }
-        _ => Err(Error::response(
+        _ => Err(Error::expired(
             operation,
             answer.info.clone(),
             "the credentials had already expired when they were issued",

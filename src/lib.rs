@@ -111,7 +111,7 @@
 //! | `retry` | the retry policy as a pure function |
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
-//! | `transport/ureq` `transport/quiet` | the only place that names ureq and rustls; what keeps their logs quiet |
+//! | `transport/ureq` `transport/proxy` `transport/quiet` | the only places that name ureq and rustls: the exchange, the way to it, and what keeps their logs quiet |
 //! | `testing/` | the fakes |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 const LONGEST: usize = 256;
 
 /// An unbroken run of this many token characters is no word of a message: it is masked whatever it
-/// is, so that a token echoed in part stays out too.
+/// is, so that most of a token echoed in part stays out too.
 const TOKEN_RUN: usize = 80;
 
 /// A shorter secret is none: a made-up token of a test, which may be part of any word.

@@ -183,7 +183,10 @@ impl World {
     }
 
     fn load(&self, task: &Task<()>) -> Result<Loaded<Value>, Error> {
-        let flight = self.cell.lock().flight.clone().unwrap();
+        let (flight, current) = {
+            let state = self.cell.lock();
+            (state.flight.clone().unwrap(), state.epoch)
+        };
         let number = flight.number;
         let planned = {
             let mut seen = self.seen.lock().unwrap();
@@ -191,6 +194,9 @@ impl World {
             seen.overlapped |= seen.loading;
             seen.loading = true;
             seen.flights.push((number, flight));
+            if task.epoch.settings != current.settings {
+                seen.outdated.insert(number);
+            }
             seen.loads += 1;
             *self.plan.get(seen.loads - 1).unwrap_or(&Load::Succeeds)
         };

@@ -1,4 +1,4 @@
-//! HTTPS by ureq and rustls. Nothing else in the crate names them, but for ureq's `Proxy`.
+//! HTTPS by ureq and rustls. Nothing else in the crate names them, but `proxy`, which holds ureq's.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -29,7 +29,7 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
 ///
 /// It reads no environment unless [told to](UreqTransportBuilder::proxy_from_env), follows no
-/// redirect, takes answers with less than 16 KiB of headers and at most 256 KiB of body, keeps idle
+/// redirect, takes answers with at most 128 headers of less than 16 KiB and 256 KiB of body, keeps idle
 /// connections for 15 seconds, and buffers 16 KiB in each direction. Server certificates are always
 /// checked, against Mozilla's roots as built in, or against the authorities that
 /// [`builder`](Self::builder) was given. A name look-up runs on a thread of its own, so that its time
@@ -120,7 +120,7 @@ impl UreqTransport {
             };
             let watch = thread::Builder::new()
                 .spawn_scoped(scope, watch)
-                .map_err(|error| failure(error.into(), Stage::BeforeAnswer, Some(proxy)))?;
+                .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
             let answer = exchange(&agent, Some(proxy), request);
             drop(finished);
             match (answer, watch.join()) {
@@ -513,7 +513,10 @@ impl fmt::Display for Cause {
             ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
                 Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong in its URL"),
                 Some(status) => write!(f, "it refused the connection (status {status})"),
-                None => f.write_str("it closed the connection instead of answering"),
+                None if reason.contains("did not respond") => {
+                    f.write_str("it closed the connection instead of answering")
+                }
+                None => f.write_str("it opened no tunnel"),
             },
             other => other.fmt(f),
         }

@@ -1,4 +1,4 @@
-//! Every kind of answer, and what becomes of it. One attempt, no repeats: see `retries` for those.
+//! Every kind of answer, what becomes of it, and what is repeated.
 
 use std::time::{Duration, SystemTime};
 

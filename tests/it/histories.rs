@@ -1,6 +1,7 @@
 //! Random histories of time, answers, settings and calls, against the promises that hold in all of
 //! them: nothing dead is served, and `get()` cannot fail while the set is good.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use cognito_identity_credentials::transport::{
 };
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
 
@@ -318,24 +320,27 @@ impl History {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("SOAK").is_some() { 5_000 } else { 500 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good(
-        settings in settings(),
-        answers in prop::collection::vec((answer(), prop_oneof![Just(0), 0_u64..13]), 1..30),
-        steps in prop::collection::vec(step(), 1..60),
-        seed in any::<u64>(),
-    ) {
+#[test]
+fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good() {
+    let cases = if std::env::var_os("SOAK").is_some() { 5_000 } else { 500 };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let after = prop_oneof![Just(0), 0_u64..13];
+    let histories = (
+        settings(),
+        prop::collection::vec((answer(), after), 1..30),
+        prop::collection::vec(step(), 1..=60),
+        any::<u64>(),
+    );
+    let steps_made = Cell::new(0);
+    let outcome = TestRunner::new(config).run(&histories, |(settings, answers, steps, seed)| {
         fastrand::seed(seed);
         let mut history = History::new(settings, answers);
         for step in &steps {
             history.step(step);
         }
-    }
+        steps_made.set(steps_made.get() + steps.len());
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{cases} random histories of {} steps in all", steps_made.get());
 }

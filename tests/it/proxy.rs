@@ -241,7 +241,7 @@ fn a_proxy_that_is_not_there_is_named() {
 fn whatever_a_proxy_does_the_attempt_ends_in_time() {
     type Serve = fn(TcpStream, &Seen);
     let tunnelled = b"HTTP/1.1 200 OK\r\n\r\n";
-    let limit = Duration::from_millis(400);
+    let short = Duration::from_millis(400);
     let rows: [(&str, &[u8], Serve, &[TransportErrorKind]); 8] = {
         use TransportErrorKind::{Closed, Connect, Io, Timeout, Tls};
         [
@@ -256,6 +256,9 @@ fn whatever_a_proxy_does_the_attempt_ends_in_time() {
         ]
     };
     for (what, first, then, expected) in rows {
+        // Where time does not decide, a loaded machine shall not either.
+        let limit =
+            if expected.contains(&TransportErrorKind::Timeout) { short } else { 25 * short };
         let (port, seen) = proxy(move |mut client, seen| {
             if !first.is_empty() {
                 take_head(&mut client, seen);

@@ -28,7 +28,23 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
             let (file, name) = place(test);
             let text = fs::read_to_string(root.join(&file))
                 .unwrap_or_else(|error| panic!("{test}: {file}: {error}"));
-            assert!(text.contains(&format!("fn {name}(")), "{test} is not in {file}");
+            let test_of_it = format!("#[test]\n    fn {name}(").replace("    ", "");
+            let text = text.replace("    ", "");
+            assert!(text.contains(&test_of_it), "{test} is no test of {file}");
         }
+    }
+    let totals: Vec<_> = section
+        .split("| what | total | command |")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.contains("---"))
+        .collect();
+    assert!(totals.len() >= 5, "only {} totals found", totals.len());
+    for row in totals {
+        let cells: Vec<_> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        assert!(cells[1].contains(|c: char| c.is_ascii_digit()), "no total in: {row}");
+        assert!(cells[2].contains('`') || cells[2] == "the same", "no command in: {row}");
     }
 }

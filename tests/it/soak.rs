@@ -66,7 +66,7 @@ struct Totals {
 /// One call of a thread.
 fn call(credentials: &CognitoIdentityCredentials, service: &Service, totals: &Totals) {
     let (begin, boot) = (Instant::now(), SystemClock.boot());
-    let known = service.calls.load(Ordering::SeqCst);
+    let before = credentials.cached();
     let outcome = match fastrand::u32(0..10_000) {
         0 => return credentials.expire(),
         1 => return credentials.set_login(PROVIDER, "token"),
@@ -90,9 +90,9 @@ fn call(credentials: &CognitoIdentityCredentials, service: &Service, totals: &To
     };
     let key = set.access_key_id();
     let end = service.issued.lock().unwrap()[key] + seconds(LIFETIME);
-    // What was there before the call was good for that long when the call looked at it, and so when
+    // What was cached before the call was good for that long when the call looked at it, and so when
     // it began, however late this thread came to be run again.
-    let old = key["ASIA".len()..].parse::<usize>().unwrap() < known;
+    let old = before.is_some_and(|before| before == set);
     let least = if old { EXPIRY_WINDOW } else { Duration::ZERO };
     assert!(end >= boot + least, "a set with {:?} left", end.saturating_sub(boot));
 }
