@@ -62,6 +62,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     assert!((200..300).contains(&status), "keys from an answer of status {status}");
     assert!(is_json(body), "a use was found for what is no JSON");
     let Ok(document) = serde_json::from_slice::<Value>(body) else { return };
+    assert!(document.is_object(), "a use was found for what is no object");
     let identity = text_member(&document, "IdentityId", 0);
     if let Some(id) = &identity {
         assert!(is_identity(id) && id.starts_with("us-east-1:"), "{id:?} is taken for an ID");
@@ -78,6 +79,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
         }
         _ => {
             let keys = member(&document, "Credentials", 1).expect("keys from nowhere");
+            assert!(keys.is_object(), "keys in what is no object");
             let texts = [
                 ("AccessKeyId", set.access_key_id()),
                 ("SecretKey", set.secret_access_key()),

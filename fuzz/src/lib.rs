@@ -164,8 +164,8 @@ pub fn is_json(body: &[u8]) -> bool {
     text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-/// A member of a JSON object. What is read into a structure may also be an array of its fields in
-/// order, which nobody sends and nobody is harmed by.
+/// A member of a JSON object. A stored record may also be an array of its fields in order, which
+/// nobody writes and nobody is harmed by.
 pub fn member<'a>(value: &'a Value, name: &str, index: usize) -> Option<&'a Value> {
     let found = match value {
         Value::Object(members) => members.get(name),

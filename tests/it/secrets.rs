@@ -1,5 +1,6 @@
 //! Nothing secret is printed, whatever happens.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::{Mutex, Once};
 use std::time::SystemTime;
@@ -20,8 +21,10 @@ const SECRET: &str = "SENTINEL-SECRET";
 const SESSION: &str = "SENTINEL-SESSION";
 const IDENTITY: &str = "us-east-1:5e471e10-5e47-5e47-5e47-5e471e105e47";
 
-/// Everything that any test of this binary logs, at level trace.
-static LOG: Mutex<String> = Mutex::new(String::new());
+thread_local! {
+    /// Everything that this test logs, at level trace.
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 struct Recorder;
 
@@ -32,7 +35,7 @@ impl log::Log for Recorder {
 
     fn log(&self, record: &log::Record<'_>) {
         let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
-        LOG.lock().unwrap().push_str(&line);
+        LOG.with_borrow_mut(|log| log.push_str(&line));
     }
 
     fn flush(&self) {}
@@ -47,7 +50,7 @@ pub(crate) fn record_log() {
 }
 
 pub(crate) fn logged() -> String {
-    LOG.lock().unwrap().clone()
+    LOG.with_borrow(Clone::clone)
 }
 
 pub(crate) fn assert_clean(text: &str) {

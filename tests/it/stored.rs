@@ -524,7 +524,7 @@ fn the_recovery_table_cell_by_cell() {
         ("guests off", || Fault::not_authorized("Unauthenticated access is not supported.")),
     ];
     let origins = ["GetId", "memory", "stored", "given"];
-    let mut cells = 0;
+    let mut rows = 0;
     for classic in [false, true] {
         for user in [false, true] {
             for origin in origins {
@@ -598,13 +598,13 @@ fn the_recovery_table_cell_by_cell() {
                     if origin != "GetId" {
                         assert_eq!(after == before, user || !replaced, "{what}");
                     }
-                    cells += 1;
+                    rows += 1;
                 }
             }
         }
     }
-    println!("{cells} cells of flow, login, origin and refusal");
-    assert_eq!(cells, 2 * 2 * 4 * 6);
+    println!("{rows} cells of flow, login, origin and refusal");
+    assert_eq!(rows, 2 * 2 * 4 * 6);
 }
 
 /// The storage is asked while a refresh of outdated settings is under way.
