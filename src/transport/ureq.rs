@@ -46,31 +46,29 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// The cryptography is that of rustls's `CryptoProvider::install_default`, if the program has called
 /// it (of rustls 0.23) before the first request, and else ring.
 ///
-/// With the cargo feature `device`, a clock that is behind [does no harm](#feature-device), a second
-/// connection resumes the TLS session of the first, and names are looked up and addresses tried with
-/// more care.
-///
-/// # Feature `device`
-///
-/// * Certificates are checked at the time of the device's clock, but never at one before
-///   `UreqTransportBuilder::earliest_time`.
-/// * Sessions of TLS 1.2 and 1.3 are kept in memory for four servers and resumed, so that later
-///   connections take neither certificates nor, mostly, a second round trip.
-/// * A name is looked up only to make a connection, within the time for connecting, and once at a
-///   time in the whole process: who needs a name that is being looked up waits for that. An address
-///   in place of a name needs no thread.
-/// * Each address of a name is tried a quarter of a second after the one before it, IPv6 and IPv4 in
-///   turn, and the first that answers is taken (on Linux; elsewhere each has its share of the time).
-/// * There is no thread for a proxy, and a tunnel is kept like any connection.
-///
 /// The HTTP library underneath prints every answer at log level trace. While an exchange is under way
 /// and the program's logger would take that (target `ureq_proto`), the maximum level of the process
 /// is lowered to debug; a logger that filters `ureq_proto` to debug itself is left alone.
 ///
 /// Cargo feature: `ureq` (on by default).
 ///
-/// The handle is cheap to make; the TLS settings are built with each connection. Share one among
-/// several providers with an `Arc`.
+/// The handle is cheap to make; the TLS settings are built with each connection, or once with the
+/// feature `device`. Share one among several providers with an `Arc`.
+///
+/// # Feature `device`
+///
+/// With it, connections are made by this crate and rustls alone:
+///
+/// * Certificates are checked at the time of the device's clock, but at none before
+///   `UreqTransportBuilder::earliest_time`.
+/// * TLS sessions are kept in memory for four servers and resumed, which spares the certificates and
+///   their check, and with TLS 1.2 a round trip.
+/// * A name is looked up only to make a connection, within the time for connecting, and once at a
+///   time in the whole process: who needs a name that is being looked up waits for that. An address
+///   in place of a name needs no thread.
+/// * Each address of a name is tried a quarter of a second after the one before it, IPv6 and IPv4 in
+///   turn, and the first that answers is taken (on Linux; elsewhere each has its share of the time).
+/// * There is no thread for a proxy, and a tunnel is kept like any connection.
 ///
 /// ```no_run
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
