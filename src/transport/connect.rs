@@ -355,6 +355,7 @@ fn passed(outcome: io::Result<usize>, deadline: Deadline) -> Result<Option<usize
 mod tests {
     use std::net::TcpListener;
     use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc::{self, Receiver};
     use std::thread;
 
     use socket2::{Domain, Socket, Type};
@@ -449,46 +450,51 @@ mod tests {
             thread::sleep(Duration::from_millis(300));
             (socket.accept().unwrap(), socket.accept().unwrap())
         });
-        let stream = dial(&[late, hanging], within(Duration::from_secs(60))).unwrap();
+        let addresses = [late, refusing(), hanging];
+        let stream = dial(&addresses, within(Duration::from_secs(60))).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), late);
         drop(answering.join().unwrap());
     }
 
-    /// Answers requests without a body, and closes after so many.
-    fn server(on_each: usize) -> u16 {
+    /// Answers so many requests on each connection, and tells when it has closed it.
+    fn server(requests: usize) -> (u16, Receiver<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let (sender, closed) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                for left in (0..on_each).rev() {
+                for _ in 0..requests {
                     let (mut head, mut byte) = (Vec::new(), [0]);
                     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
                         head.push(byte[0]);
                     }
-                    let last = if left == 0 { "Connection: close\r\n" } else { "" };
-                    let answer = format!("HTTP/1.1 200 OK\r\n{last}Content-Length: 0\r\n\r\n");
-                    stream.write_all(answer.as_bytes()).unwrap();
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
                 }
+                drop(stream);
+                sender.send(()).unwrap();
             }
         });
-        port
+        (port, closed)
     }
 
     #[test]
-    fn a_name_is_looked_up_once_for_each_connection_and_the_pool_needs_none() {
+    fn a_name_is_looked_up_once_for_each_connection_and_a_live_one_of_the_pool_needs_none() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static LOOK_UPS: LookUps = LookUps::new(|host| {
             assert_eq!(host, "service.example");
             COUNT.fetch_add(1, Ordering::SeqCst);
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
-        let port = server(3);
+        let (port, closed) = server(3);
         let tls = Tls::new(Certificates::default(), Time::default());
         let agent = agent_with(Agent::config_builder().build(), tls, &LOOK_UPS);
         for request in 0..7 {
             agent.post(format!("http://service.example:{port}/")).send_empty().unwrap();
             assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
+            if request % 3 == 2 {
+                closed.recv().unwrap();
+            }
         }
     }
 }

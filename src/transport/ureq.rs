@@ -445,6 +445,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_authority_of_ones_own_is_trusted_alone_unless_both_kinds_are_asked_for() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let none = UreqTransport::builder;
+        let rows = [
+            (none(), true),
+            (none().bundled_roots(true), true),
+            (none().ca_pem(&*pem), false),
+            (none().ca_pem(&*pem).bundled_roots(false), false),
+            (none().ca_pem(&*pem).bundled_roots(true), true),
+        ];
+        for (builder, bundled) in rows {
+            let certificates = builder.certificates(&mut Vec::new());
+            assert_eq!(certificates.bundled, bundled, "{builder:?}");
+            assert_eq!(certificates.authorities.len(), builder.ca_pems.len());
+        }
+    }
+
+    #[test]
     fn the_builder_prints_no_proxy_and_no_key() {
         let builder = UreqTransport::builder()
             .proxy("http://ann:hunter2@proxy:3128")

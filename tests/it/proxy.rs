@@ -16,6 +16,7 @@ use rustls::{ServerConnection, StreamOwned};
 
 use crate::support::{IDENTITY, POOL, PROVIDER};
 use crate::tls::{Authority, answer, for_names};
+use crate::wire::{read_request, respond};
 
 const HOST: &str = "cognito.example";
 const AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
@@ -296,6 +297,25 @@ fn the_connect_timeout_bounds_the_wait_for_the_tunnel() {
     let begin = Instant::now();
     assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
     assert!(begin.elapsed() < Duration::from_secs(5), "not the attempt's ten seconds");
+}
+
+#[test]
+fn what_goes_through_a_tunnel_may_take_longer_than_connecting() {
+    let limit = Duration::from_secs(1);
+    let authority = Authority::new();
+    let config = authority.server_config(for_names(&[HOST]));
+    let (server, _) = proxy(move |stream, _| {
+        let connection = ServerConnection::new(config.clone()).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while read_request(&mut stream) {
+            thread::sleep(limit + Duration::from_millis(200));
+            respond(&mut stream, 1);
+        }
+    });
+    let (port, _) = tunnel_to(server);
+    let transport = through(port, &authority).connect_timeout(limit);
+    let credentials = provider(&format!("https://{HOST}"), transport).max_attempts(1);
+    assert_eq!(credentials.build().unwrap().get().unwrap().access_key_id(), "K");
 }
 
 /// One is kept waiting by the proxy; the others share the transport and not its fate.
