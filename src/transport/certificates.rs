@@ -70,14 +70,10 @@ impl Own {
         if chain.is_empty() {
             return Err("holds no certificate".to_owned());
         }
-        if PrivateKeyDer::from_pem_slice(text).is_err() {
-            return Err(
-                "holds no private key as PKCS#8, PKCS#1 or SEC1 that is not encrypted".into()
-            );
-        }
-        let own = Self { chain, pem: pem.clone() };
-        match own.certified_key() {
-            Ok(_) => Ok(own),
+        let key = PrivateKeyDer::from_pem_slice(text)
+            .map_err(|_| "holds no private key as PKCS#8, PKCS#1 or SEC1 that is not encrypted")?;
+        match CertifiedKey::from_der(chain.clone(), key, &crypto()) {
+            Ok(_) => Ok(Self { chain, pem: pem.clone() }),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 Err("has a key that is not the first certificate's".to_owned())
             }
@@ -85,6 +81,7 @@ impl Own {
         }
     }
 
+    #[cfg(feature = "device")]
     pub(super) fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
         let key = PrivateKeyDer::from_pem_slice(self.pem.expose().as_bytes())
             .map_err(|error| rustls::Error::General(error.to_string()))?;

@@ -1,7 +1,6 @@
 //! HTTPS by ureq and rustls: the settings, and one exchange.
 
 use std::fmt;
-use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
