@@ -56,14 +56,18 @@ impl LookUps {
             answered: Condvar::new(),
         });
         let its_own = look_up.clone();
-        // With the lock held, so that it cannot end before it is entered.
-        thread::Builder::new().name("name look-up".to_owned()).spawn(move || {
-            let found = (self.resolver)(&its_own.host);
-            lock(&self.under_way).retain(|other| !Arc::ptr_eq(other, &its_own));
-            *lock(&its_own.answer) =
-                Some(found.map_err(|error| Failure(error.kind(), error.to_string())));
-            its_own.answered.notify_all();
-        })?;
+        // With the lock held, so that it cannot end before it is entered. The error of a thread that
+        // cannot be had looks like that of a time limit.
+        thread::Builder::new()
+            .name("name look-up".to_owned())
+            .spawn(move || {
+                let found = (self.resolver)(&its_own.host);
+                lock(&self.under_way).retain(|other| !Arc::ptr_eq(other, &its_own));
+                *lock(&its_own.answer) =
+                    Some(found.map_err(|error| Failure(error.kind(), error.to_string())));
+                its_own.answered.notify_all();
+            })
+            .map_err(io::Error::other)?;
         under_way.push(look_up.clone());
         Ok(look_up)
     }
