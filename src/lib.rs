@@ -48,7 +48,7 @@
 //!   fail.
 //! * **Clocks.** The wall clock of the device may be wrong. Life is measured on the service's clock
 //!   and counted on the boot clock. (TLS itself needs a clock that is roughly right, to check
-//!   certificates.)
+//!   certificates; the feature `device` gives it one to begin with.)
 //! * **Memory.** This crate's own copies of tokens and keys are shared, cannot be printed, and are
 //!   wiped when they are dropped; buffers of the HTTP and TLS libraries are not, nor what the XML
 //!   parser copies of a text with a reference (`&amp;`) in it, which keys and tokens have not.
@@ -69,9 +69,10 @@
 //! | feature | default | what it gives |
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
+//! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //!
-//! No feature changes what another one does.
+//! No feature changes what another one does, but that `device` makes the connections of `ureq`.
 //!
 //! # Architecture
 //!
@@ -111,7 +112,11 @@
 //! | `retry` | the retry policy as a pure function |
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
-//! | `transport/ureq` `transport/proxy` `transport/quiet` | the only places that name ureq and rustls: the exchange, the way to it, and what keeps their logs quiet |
+//! | `transport/ureq` `transport/proxy` | settings and one exchange; which requests go through a proxy |
+//! | `transport/certificates` `transport/failure` | whom TLS trusts and what it shows; what went wrong, in words to act on |
+//! | `transport/stock` | connections as ureq makes them |
+//! | `transport/connect` `transport/look_up` `transport/tls` | connections with the feature `device` |
+//! | `transport/quiet` | what keeps ureq's logs quiet |
 //! | `testing/` | the fakes |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html

@@ -23,9 +23,21 @@
 //! ```
 
 #[cfg(feature = "ureq")]
+mod certificates;
+#[cfg(feature = "device")]
+mod connect;
+#[cfg(feature = "ureq")]
+mod failure;
+#[cfg(feature = "device")]
+mod look_up;
+#[cfg(feature = "ureq")]
 mod proxy;
 #[cfg(feature = "ureq")]
 mod quiet;
+#[cfg(all(feature = "ureq", not(feature = "device")))]
+mod stock;
+#[cfg(feature = "device")]
+mod tls;
 #[cfg(feature = "ureq")]
 mod ureq;
 
@@ -39,7 +51,7 @@ use zeroize::Zeroizing;
 #[cfg(all(fuzzing, feature = "ureq"))]
 pub(crate) use self::proxy::covers;
 #[cfg(feature = "ureq")]
-pub use self::ureq::{UreqTransport, UreqTransportBuilder};
+pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 
 /// The largest body that is taken in. The service's answers have a few KiB.
 pub(crate) const LARGEST_BODY: usize = 256 * 1024;

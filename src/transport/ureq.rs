@@ -1,28 +1,31 @@
-//! HTTPS by ureq and rustls. Nothing else in the crate names them, but `proxy`, which holds ureq's.
+//! HTTPS by ureq and rustls: the settings, and one exchange.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 use std::mem;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+#[cfg(feature = "device")]
+use std::{sync::Arc, time::SystemTime};
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
-use super::proxy::{Name, Route};
+use super::certificates::{Certificates, Own};
+use super::failure::{Stage, failure};
+use super::proxy::Route;
 use super::quiet::Quiet;
-use super::{
-    HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
-};
+#[cfg(not(feature = "device"))]
+use super::stock;
+use super::{HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError};
+#[cfg(feature = "device")]
+use super::{connect, tls};
+#[cfg(feature = "device")]
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::secret::{Secret, read_to_end};
 
 /// A longer time limit is none, and would overflow the arithmetic with system times.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const BUFFER: usize = 16 * 1024;
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
@@ -39,14 +42,32 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// Through a proxy, every request has a connection of its own, which ends with it, and a thread
 /// that watches its time; that too ends with the request.
 ///
+/// The cryptography is that of rustls's `CryptoProvider::install_default`, if the program has called
+/// it (of rustls 0.23) before the first request, and else ring.
+///
 /// The HTTP library underneath prints every answer at log level trace. While an exchange is under way
 /// and the program's logger would take that (target `ureq_proto`), the maximum level of the process
 /// is lowered to debug; a logger that filters `ureq_proto` to debug itself is left alone.
 ///
 /// Cargo feature: `ureq` (on by default).
 ///
-/// The handle is cheap to make; the TLS settings are built with each connection. Share one among
-/// several providers with an `Arc`.
+/// The handle is cheap to make; the TLS settings are built with each connection, or once with the
+/// feature `device`. Share one among several providers with an `Arc`.
+///
+/// # Feature `device`
+///
+/// With it, connections are made by this crate and rustls alone:
+///
+/// * Certificates are checked at the time of the device's clock, but at none before
+///   `UreqTransportBuilder::earliest_time`.
+/// * TLS sessions are kept in memory for four servers and resumed, which spares the certificates and
+///   their check, and with TLS 1.2 a round trip.
+/// * A name is looked up only to make a connection, within the time for connecting, and once at a
+///   time in the whole process: who needs a name that is being looked up waits for that. An address
+///   in place of a name needs no thread.
+/// * Each address of a name is tried a quarter of a second after the one before it, IPv6 and IPv4 in
+///   turn, and the first that answers is taken (on Linux; elsewhere each has its share of the time).
+/// * There is no thread for a proxy, and a tunnel is kept like any connection.
 ///
 /// ```no_run
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -70,7 +91,7 @@ impl UreqTransport {
     /// A transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with(&UreqTransportBuilder::default(), RootCerts::WebPki, Route::default())
+        Self::with(&UreqTransportBuilder::default(), &Certificates::default(), Route::default())
     }
 
     /// Settings to start from: the defaults.
@@ -78,59 +99,29 @@ impl UreqTransport {
         UreqTransportBuilder::default()
     }
 
-    fn with(settings: &UreqTransportBuilder, roots: RootCerts, route: Route) -> Self {
-        let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots).build();
+    fn with(settings: &UreqTransportBuilder, certificates: &Certificates, route: Route) -> Self {
         let config = Agent::config_builder()
-            .tls_config(tls)
             .proxy(None)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(settings.user_agent.as_str())
             .accept("")
+            .ip_family(settings.ip_family.into())
             .timeout_connect(settings.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
             .input_buffer_size(BUFFER)
             // A head that fills the buffer leaves no room to read into, which would be taken for the
             // end of the connection, and the call be repeated.
             .max_response_header_size(BUFFER - 1)
-            .output_buffer_size(BUFFER)
-            .build();
-        Self { agent: config.into(), route }
-    }
-
-    /// Sends through a proxy. ureq limits each read of the proxy's answer to CONNECT but not their
-    /// sum, so a thread watches the time and ends what is late. Ending it ends the agent, which is
-    /// why that serves this one exchange.
-    fn send_through(
-        &self,
-        proxy: &Proxy,
-        request: &HttpRequest,
-    ) -> Result<HttpResponse, TransportError> {
-        let agent = self.agent.config().new_agent();
-        let limit = time_limit(request);
-        thread::scope(|scope| {
-            let (finished, watched) = mpsc::channel::<()>();
-            let its_agent = agent.clone();
-            let watch = move || {
-                let late = watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-                if late {
-                    its_agent.shutdown();
-                }
-                late
-            };
-            let watch = thread::Builder::new()
-                .spawn_scoped(scope, watch)
-                .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
-            let answer = exchange(&agent, Some(proxy), request);
-            drop(finished);
-            match (answer, watch.join()) {
-                (Err(_), Ok(true)) => {
-                    let late = ureq::Error::Timeout(ureq::Timeout::Global);
-                    Err(failure(late, Stage::BeforeAnswer, Some(proxy)))
-                }
-                (answer, _) => answer,
-            }
-        })
+            .output_buffer_size(BUFFER);
+        #[cfg(feature = "device")]
+        let agent = connect::agent(
+            config.build(),
+            tls::Tls::new(certificates.clone(), settings.time.clone()),
+        );
+        #[cfg(not(feature = "device"))]
+        let agent = config.tls_config(stock::tls_config(certificates)).build().new_agent();
+        Self { agent, route }
     }
 }
 
@@ -152,10 +143,15 @@ impl fmt::Debug for UreqTransport {
 pub struct UreqTransportBuilder {
     ca_files: Vec<PathBuf>,
     ca_pems: Vec<Vec<u8>>,
+    bundled_roots: Option<bool>,
+    client_cert: Option<Secret>,
     connect_timeout: Option<Duration>,
+    ip_family: IpFamily,
     user_agent: String,
     proxy: Option<Secret>,
     proxy_from_env: bool,
+    #[cfg(feature = "device")]
+    time: tls::Time,
 }
 
 impl Default for UreqTransportBuilder {
@@ -163,10 +159,15 @@ impl Default for UreqTransportBuilder {
         Self {
             ca_files: Vec::new(),
             ca_pems: Vec::new(),
+            bundled_roots: None,
+            client_cert: None,
             connect_timeout: None,
+            ip_family: IpFamily::Any,
             user_agent: USER_AGENT.to_owned(),
             proxy: None,
             proxy_from_env: false,
+            #[cfg(feature = "device")]
+            time: tls::Time::default(),
         }
     }
 }
@@ -186,8 +187,66 @@ impl UreqTransportBuilder {
         self
     }
 
+    /// Whether Mozilla's roots, as built in, are trusted. Default: unless
+    /// [`ca_file`](Self::ca_file) or [`ca_pem`](Self::ca_pem) says who is.
+    ///
+    /// `true` trusts both kinds side by side, which needs the feature `device`: without it, `true`
+    /// beside a `ca_file` or `ca_pem` is an error of [`build`](Self::build). `false` without either
+    /// is one too, for nobody would be trusted.
+    pub fn bundled_roots(mut self, trusted: bool) -> Self {
+        self.bundled_roots = Some(trusted);
+        self
+    }
+
+    /// The certificate that this side shows to a server that asks for one: PEM text with the
+    /// certificate, those that it rests on in order, and its private key as PKCS#8, PKCS#1 or SEC1,
+    /// not encrypted. Default: none.
+    ///
+    /// Cognito asks for none; a gateway before it may. An `https` [`proxy`](Self::proxy) that asks
+    /// is shown it too. `Debug` and errors never show any of it, and this crate's own copies of the
+    /// key are wiped; those of the TLS library are not.
+    pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
+        self.client_cert = Some(Secret::new(pem));
+        self
+    }
+
+    /// Which addresses of a host are tried. Default: [`Any`](IpFamily::Any).
+    pub fn ip_family(mut self, family: IpFamily) -> Self {
+        self.ip_family = family;
+        self
+    }
+
+    /// Certificates are never checked at a time before this, so that a device whose clock starts in
+    /// 1970 can reach the service before it has the time from anywhere. Default: the date of this
+    /// crate's release.
+    ///
+    /// What has expired by then stays refused. A certificate that was issued later is not valid yet
+    /// for a device whose clock says less, so the later the better, as long as it is surely past:
+    /// say, the time at which the program last ran (see
+    /// [`service_time`](crate::CognitoIdentityCredentials::service_time)), kept in a file.
+    ///
+    /// Cargo feature: `device`.
+    #[cfg(feature = "device")]
+    pub fn earliest_time(mut self, time: SystemTime) -> Self {
+        self.time.earliest = time;
+        self
+    }
+
+    /// The clock whose [`wall`](Clock::wall) certificates are checked by. Default:
+    /// [`SystemClock`](crate::SystemClock).
+    ///
+    /// It is asked in the middle of a TLS handshake, so it must answer at once.
+    ///
+    /// Cargo feature: `device`.
+    #[cfg(feature = "device")]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.time.clock = Arc::new(clock);
+        self
+    }
+
     /// The longest that connecting takes, with the TLS handshake, so that an address which does not
-    /// answer leaves time for another attempt. Default: no limit but the request's own.
+    /// answer leaves time for another attempt. With the feature `device` it counts the name look-up
+    /// too. Default: no limit but the request's own.
     #[doc(alias = "connectTimeout")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
@@ -252,21 +311,7 @@ impl UreqTransportBuilder {
     /// variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
-        let mut authorities = Vec::new();
-        for path in &self.ca_files {
-            match std::fs::read(path) {
-                Ok(pem) => add_authorities(
-                    &format!("ca_file: {}", path.display()),
-                    &pem,
-                    &mut authorities,
-                    &mut faults,
-                ),
-                Err(error) => faults.push(format!("ca_file: {}: {error}", path.display())),
-            }
-        }
-        for pem in &self.ca_pems {
-            add_authorities("ca_pem: the text", pem, &mut authorities, &mut faults);
-        }
+        let certificates = self.certificates(&mut faults);
         if self.user_agent.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
             faults.push("user_agent: has a character other than printable ASCII".to_owned());
         }
@@ -274,12 +319,36 @@ impl UreqTransportBuilder {
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
         }
-        let roots = if authorities.is_empty() {
-            RootCerts::WebPki
-        } else {
-            RootCerts::new_with_certs(&authorities)
-        };
-        Ok(UreqTransport::with(&self, roots, route))
+        Ok(UreqTransport::with(&self, &certificates, route))
+    }
+
+    fn certificates(&self, faults: &mut Vec<String>) -> Certificates {
+        let mut certificates = Certificates::default();
+        for path in &self.ca_files {
+            let what = format!("ca_file: {}", path.display());
+            let read = std::fs::read(path).map_err(|error| format!("{what}: {error}"));
+            faults.extend(read.and_then(|pem| certificates.trust(&what, &pem)).err());
+        }
+        for pem in &self.ca_pems {
+            faults.extend(certificates.trust("ca_pem: the text", pem).err());
+        }
+        let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
+        certificates.bundled = self.bundled_roots.unwrap_or(!given);
+        if !given && !certificates.bundled {
+            let fault = "bundled_roots: is false, and no ca_file or ca_pem says who is trusted";
+            faults.push(fault.to_owned());
+        }
+        if given && certificates.bundled && cfg!(not(feature = "device")) {
+            let fault = "bundled_roots: cannot be true beside ca_file or ca_pem in this build (feature `device` is off)";
+            faults.push(fault.to_owned());
+        }
+        if let Some(pem) = &self.client_cert {
+            match Own::from_pem(pem) {
+                Ok(own) => certificates.own = Some(own),
+                Err(fault) => faults.push(format!("client_cert_pem: {fault}")),
+            }
+        }
+        certificates
     }
 
     fn route(&self, faults: &mut Vec<String>) -> Route {
@@ -296,32 +365,26 @@ impl UreqTransportBuilder {
     }
 }
 
-fn add_authorities(
-    what: &str,
-    pem: &[u8],
-    authorities: &mut Vec<Certificate<'static>>,
-    faults: &mut Vec<String>,
-) {
-    let before = authorities.len();
-    for item in ureq::tls::parse_pem(pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => {
-                let der = rustls::pki_types::CertificateDer::from(certificate.der());
-                match rustls::RootCertStore::empty().add(der) {
-                    Ok(()) => authorities.push(certificate),
-                    Err(error) => {
-                        return faults.push(format!(
-                            "{what} holds a certificate that cannot be an authority: {error}"
-                        ));
-                    }
-                }
-            }
-            Ok(_) => {}
-            Err(error) => return faults.push(format!("{what} is not PEM: {error}")),
+/// Which addresses of a host [`UreqTransport`] tries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IpFamily {
+    /// All of them.
+    #[default]
+    Any,
+    /// IPv4 alone.
+    Ipv4Only,
+    /// IPv6 alone.
+    Ipv6Only,
+}
+
+impl From<IpFamily> for ureq::config::IpFamily {
+    fn from(family: IpFamily) -> Self {
+        match family {
+            IpFamily::Any => Self::Any,
+            IpFamily::Ipv4Only => Self::Ipv4Only,
+            IpFamily::Ipv6Only => Self::Ipv6Only,
         }
-    }
-    if authorities.len() == before {
-        faults.push(format!("{what} holds no certificate"));
     }
 }
 
@@ -329,17 +392,18 @@ impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let _quiet = Quiet::begin();
         match self.route.proxy_for(request.url()) {
-            Some(proxy) => self.send_through(proxy, request),
-            None => exchange(&self.agent, None, request),
+            #[cfg(not(feature = "device"))]
+            Some(proxy) => stock::exchange_through(&self.agent, proxy, request),
+            proxy => exchange(&self.agent, proxy, request),
         }
     }
 }
 
-fn time_limit(request: &HttpRequest) -> Duration {
+pub(super) fn time_limit(request: &HttpRequest) -> Duration {
     request.timeout().min(LONGEST_TIMEOUT)
 }
 
-fn exchange(
+pub(super) fn exchange(
     agent: &Agent,
     proxy: Option<&Proxy>,
     request: &HttpRequest,
@@ -375,177 +439,41 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
     Ok(read_to_end(reader, expected)?)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    BeforeAnswer,
-    InBody,
-}
-
-fn failure(error: ureq::Error, stage: Stage, proxy: Option<&Proxy>) -> TransportError {
-    use TransportErrorKind as Kind;
-    use ureq::Error as E;
-    let kind = match &error {
-        E::Timeout(_) => Kind::Timeout,
-        E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => Kind::Tls,
-        E::Io(error) if refused_by_rustls(error).is_some() => Kind::Tls,
-        E::Io(error) => match (error.kind(), stage) {
-            (io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock, _) => Kind::Timeout,
-            (
-                io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe,
-                Stage::BeforeAnswer,
-            ) => Kind::Closed,
-            (
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::NetworkDown
-                | io::ErrorKind::AddrNotAvailable,
-                _,
-            ) => Kind::Connect,
-            (_, Stage::BeforeAnswer) if is_look_up_failure(error) => Kind::Connect,
-            _ => Kind::Io,
-        },
-        E::ConnectProxyFailed(reason) => match refusal(reason) {
-            Some(408 | 429 | 500..) | None => Kind::Connect,
-            // It would refuse again.
-            Some(_) => Kind::Other,
-        },
-        E::HostNotFound | E::ConnectionFailed => Kind::Connect,
-        E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Kind::TooLarge,
-        E::Protocol(_) | E::BodyStalled => Kind::Io,
-        _ => Kind::Other,
-    };
-    TransportError::new(kind, Cause { error, proxy: proxy.map(|proxy| Name(proxy).to_string()) })
-}
-
-/// The status with which a proxy refused a tunnel. ureq has it in its text alone.
-fn refusal(reason: &str) -> Option<u16> {
-    reason.strip_prefix("proxy server responded ")?.get(..3)?.parse().ok()
-}
-
-fn refused_by_rustls(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// What is wrong, and what to look at, in front of what rustls says of it.
-fn describe(refusal: &rustls::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use rustls::{CertificateError as C, Error as E};
-    f.write_str(match refusal {
-        E::InvalidCertificate(fault) => match fault {
-            C::ExpiredContext { time, .. } => {
-                return write!(
-                    f,
-                    "the server's certificate has expired, or the device's clock is wrong: it says {}",
-                    Date(*time)
-                );
-            }
-            C::NotValidYetContext { time, .. } => {
-                return write!(
-                    f,
-                    "the server's certificate is not valid yet, or the device's clock is wrong: it says {}",
-                    Date(*time)
-                );
-            }
-            C::UnknownIssuer => {
-                "the server's certificate is from no authority that is trusted (ca_file and ca_pem say which are), or the server does not send the certificates in between"
-            }
-            C::NotValidForName | C::NotValidForNameContext { .. } => {
-                "the server's certificate is for another name"
-            }
-            C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
-                "the server's certificate is not meant for a server"
-            }
-            C::UnsupportedSignatureAlgorithmContext { .. }
-            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                "the server's certificate, or one that it rests on, is signed in a way that is too weak or unknown"
-            }
-            _ => "the server's certificate, or one that it rests on, does not hold",
-        },
-        E::NoCertificatesPresented => "the server has no certificate",
-        E::PeerIncompatible(_) | E::AlertReceived(rustls::AlertDescription::ProtocolVersion) => {
-            "the server does not speak TLS 1.2 or 1.3 as it is needed"
-        }
-        E::InvalidMessage(_) => "what answers there does not speak TLS",
-        E::AlertReceived(_) => "the server refused the TLS handshake",
-        _ => "TLS failed",
-    })
-}
-
-struct Date(rustls::pki_types::UnixTime);
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The end of the year 9999; RFC 3339 knows no later one.
-        const LAST: u64 = 253_402_300_799;
-        let since = Duration::from_secs(self.0.as_secs().min(LAST));
-        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
-    }
-}
-
-/// A failed name look-up comes from the resolver, which has no error numbers, with a text of its own
-/// and a kind that cannot be named.
-fn is_look_up_failure(error: &io::Error) -> bool {
-    let text = error.get_ref().map(ToString::to_string).unwrap_or_default();
-    error.raw_os_error().is_none() && text.starts_with("failed to lookup address")
-}
-
-/// An error of ureq with its causes, which ureq itself only prints, and with the proxy on the way.
-#[derive(Debug)]
-struct Cause {
-    error: ureq::Error,
-    proxy: Option<String>,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(proxy) = &self.proxy {
-            write!(f, "through the proxy {proxy}: ")?;
-        }
-        match &self.error {
-            ureq::Error::Io(error) => match refused_by_rustls(error) {
-                Some(refusal) => describe(refusal, f),
-                None => f.write_str("input or output failed"),
-            },
-            ureq::Error::Rustls(error) => describe(error, f),
-            ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
-                Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong in its URL"),
-                Some(status) => write!(f, "it refused the connection (status {status})"),
-                None if reason.contains("did not respond") => {
-                    f.write_str("it closed the connection instead of answering")
-                }
-                None => f.write_str("it opened no tunnel"),
-            },
-            other => other.fmt(f),
-        }
-    }
-}
-
-impl StdError for Cause {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.error {
-            ureq::Error::Io(error) => Some(error),
-            ureq::Error::Rustls(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_builder_prints_no_proxy() {
-        let builder = UreqTransport::builder().proxy("http://ann:hunter2@proxy:3128");
+    fn an_authority_of_ones_own_is_trusted_alone_unless_both_kinds_are_asked_for() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let none = UreqTransport::builder;
+        let rows = [
+            (none(), true),
+            (none().bundled_roots(true), true),
+            (none().ca_pem(&*pem), false),
+            (none().ca_pem(&*pem).bundled_roots(false), false),
+            (none().ca_pem(&*pem).bundled_roots(true), true),
+        ];
+        for (builder, bundled) in rows {
+            let certificates = builder.certificates(&mut Vec::new());
+            assert_eq!(certificates.bundled, bundled, "{builder:?}");
+            assert_eq!(certificates.authorities.len(), builder.ca_pems.len());
+        }
+    }
+
+    #[test]
+    fn the_builder_prints_no_proxy_and_no_key() {
+        let builder = UreqTransport::builder()
+            .proxy("http://ann:hunter2@proxy:3128")
+            .client_cert_pem("hunter2");
+        let time = if cfg!(feature = "device") { ", time: Time { .. }" } else { "" };
         assert_eq!(
             format!("{builder:?}"),
             format!(
-                "UreqTransportBuilder {{ ca_files: [], ca_pems: [], connect_timeout: None, user_agent: {USER_AGENT:?}, proxy: Some([redacted]), proxy_from_env: false }}"
+                "UreqTransportBuilder {{ ca_files: [], ca_pems: [], bundled_roots: None, client_cert: Some([redacted]), connect_timeout: None, ip_family: Any, user_agent: {USER_AGENT:?}, proxy: Some([redacted]), proxy_from_env: false{time} }}"
             )
         );
-        assert_eq!(format!("{:?}", builder.build().unwrap()), "UreqTransport { .. }");
+        assert_eq!(format!("{:?}", UreqTransport::new()), "UreqTransport { .. }");
     }
 }

@@ -18,6 +18,7 @@
 mod answers;
 mod classic;
 mod clocks;
+mod device_transport;
 mod histories;
 mod identity;
 mod javascript;

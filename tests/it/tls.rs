@@ -2,21 +2,28 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
-use cognito_identity_credentials::transport::{TransportError, TransportErrorKind, UreqTransport};
+use cognito_identity_credentials::transport::{
+    IpFamily, TransportError, TransportErrorKind, UreqTransport,
+};
 use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyPair, NameConstraints, SanType, date_time_ymd,
+    Issuer, KeyPair, NameConstraints, PKCS_RSA_SHA256, SanType, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
 
 use crate::support::{IDENTITY, POOL};
 use crate::wire::{read_request, respond};
@@ -59,7 +66,10 @@ impl Authority {
     }
 
     fn issue(&self, params: CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        self.issue_for(KeyPair::generate().unwrap(), params)
+    }
+
+    fn issue_for(&self, key: KeyPair, params: CertificateParams) -> Identity {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let mut chain = vec![certificate.der().clone()];
         chain.extend(self.chain.iter().cloned());
@@ -78,7 +88,7 @@ fn authority(settings: impl FnOnce(&mut CertificateParams)) -> (CertificateParam
     (params, KeyPair::generate().unwrap())
 }
 
-/// What a server shows.
+/// What a server shows, or a client.
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
@@ -86,6 +96,14 @@ struct Identity {
 
 impl Identity {
     fn config(self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+        self.config_for(versions, WebPkiClientVerifier::no_client_auth())
+    }
+
+    fn config_for(
+        self,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let provider = rustls::crypto::ring::default_provider();
         let key = provider.key_provider.load_private_key(key).unwrap();
@@ -94,10 +112,20 @@ impl Identity {
         let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(shown));
         Arc::new(config)
     }
+
+    /// The certificates as PEM, with a key in the form that its label says.
+    fn pem(&self, label: &str, key: &[u8]) -> String {
+        let chain = self.chain.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>();
+        chain + &pem(label, key)
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new(label, der))
 }
 
 /// A server, and a proxy through which it has every name but the loopback ones.
@@ -149,14 +177,17 @@ impl Served {
         let error = self.get_trusting(host, pem).expect_err(what);
         let text = format!("{error:#}");
         assert_eq!(error.kind(), ErrorKind::Tls, "{what}: {text}");
-        let source = std::error::Error::source(&error).unwrap();
-        let kind = source.downcast_ref::<TransportError>().unwrap().kind();
-        assert_eq!(kind, TransportErrorKind::Tls, "{what}");
+        assert_eq!(transport_kind(&error), TransportErrorKind::Tls, "{what}");
         assert!(!error.is_retryable(), "{what}");
         assert!(error.hint().is_some(), "{what}");
         assert!(text.contains(says), "{what}: {text}");
         assert_eq!(self.connections.load(Ordering::SeqCst), 1, "{what}: one attempt");
     }
+}
+
+fn transport_kind(error: &Error) -> TransportErrorKind {
+    let source = std::error::Error::source(error).unwrap();
+    source.downcast_ref::<TransportError>().unwrap().kind()
 }
 
 /// Serves what comes on one connection.
@@ -167,6 +198,8 @@ pub(crate) fn answer(stream: impl Read + Write, config: Arc<ServerConfig>) {
         respond(&mut stream, 1);
         stream.flush().unwrap();
     }
+    // Until the client has gone: closing with something unread would cut an alert off.
+    while stream.sock.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
 }
 
 pub(crate) fn for_names(names: &[&str]) -> CertificateParams {
@@ -478,20 +511,363 @@ fn a_server_of_an_older_time_is_refused_and_not_tried_again() {
 
 #[test]
 fn the_connect_timeout_bounds_the_handshake() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let held = thread::spawn(move || listener.accept().unwrap());
-    let limit = Duration::from_millis(100);
-    let transport = UreqTransport::builder().connect_timeout(limit).build().unwrap();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .endpoint_url(format!("https://127.0.0.1:{port}"))
-        .transport(transport)
-        .max_attempts(1)
-        .build()
-        .unwrap();
-    let begin = std::time::Instant::now();
-    assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
-    assert!(begin.elapsed() < Duration::from_secs(5), "not the attempt's ten seconds");
-    drop(held.join());
+    let silent = |_: &mut TcpStream| {};
+    // The head of a handshake record of 16 KiB, and then a byte of it now and then.
+    let dripping = |stream: &mut TcpStream| {
+        let mut next: &[u8] = &[22, 3, 3, 0x40, 0];
+        for _ in 0..200 {
+            if stream.write_all(next).is_err() {
+                break;
+            }
+            next = &[2];
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let rows: [(&str, fn(&mut TcpStream)); 2] = [("silent", silent), ("dripping", dripping)];
+    for (what, then) in rows {
+        let (port, _) = crate::proxy::proxy(move |mut stream, _| {
+            then(&mut stream);
+            while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+        });
+        let limit = Duration::from_millis(100);
+        let transport = UreqTransport::builder().connect_timeout(limit).build().unwrap();
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .endpoint_url(format!("https://127.0.0.1:{port}"))
+            .transport(transport)
+            .max_attempts(1)
+            .build()
+            .unwrap();
+        let begin = Instant::now();
+        let error = credentials.get().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{what}: {error:#}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "{what}: {:?}", begin.elapsed());
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_is_shown_the_one_that_was_given() {
+    let authority = Authority::new();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let roots = Arc::new(roots);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let serve = |version| {
+        let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        let server = authority.issue(for_names(&["localhost"]));
+        Served::start(server.config_for(&[version], builder.build().unwrap()))
+    };
+    let device = || {
+        let mut params = for_names(&["device"]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params
+    };
+    let ecdsa = authority.issue(device());
+    let ecdsa_key = ecdsa.key.serialize_der();
+    let deeper = authority.intermediate(|_| {}).issue(device());
+    let deeper_key = deeper.key.serialize_der();
+    let rsa = KeyPair::from_pkcs8_pem_and_sign_algo(include_str!("rsa_key.pem"), &PKCS_RSA_SHA256);
+    let rsa = authority.issue_for(rsa.unwrap(), device());
+    let rsa_key = rsa.key.serialize_der();
+    let stranger = Authority::new().issue(device());
+    let stranger_key = stranger.key.serialize_der();
+    let inner = |key: &[u8], begin: &[u8]| {
+        let at = key.windows(begin.len()).rposition(|window| window == begin).unwrap();
+        key[at..].to_vec()
+    };
+    // As they stand inside the PKCS#8: an EC key of 107 bytes, an RSA key with its version and the
+    // head of its modulus.
+    let sec1 = inner(&ecdsa_key, &[0x30, 0x6b, 2, 1, 1, 4, 0x20]);
+    let pkcs1 = inner(&rsa_key, &[0x30, 0x82, rsa_key[24 + 4], rsa_key[24 + 5], 2, 1, 0, 2, 0x82]);
+
+    let not_accepted = "does not accept the certificate that it was shown (client_cert_pem)";
+    let rows = [
+        ("PKCS#8", Some(ecdsa.pem("PRIVATE KEY", &ecdsa_key)), None),
+        ("SEC1", Some(ecdsa.pem("EC PRIVATE KEY", &sec1)), None),
+        ("RSA, PKCS#8", Some(rsa.pem("PRIVATE KEY", &rsa_key)), None),
+        ("RSA, PKCS#1", Some(rsa.pem("RSA PRIVATE KEY", &pkcs1)), None),
+        ("with an intermediate", Some(deeper.pem("PRIVATE KEY", &deeper_key)), None),
+        ("of a stranger", Some(stranger.pem("PRIVATE KEY", &stranger_key)), Some(not_accepted)),
+        ("none", None, Some("asks for a certificate of this side (client_cert_pem)")),
+    ];
+    for version in rustls::ALL_VERSIONS {
+        for (what, pem, refused) in &rows {
+            let served = serve(version);
+            let settings = UreqTransport::builder().ca_pem(authority.pem.clone());
+            let settings = match pem {
+                Some(pem) => settings.client_cert_pem(pem),
+                None => settings,
+            };
+            match (served.get("localhost", settings.build().unwrap()), refused) {
+                (Ok(identity), None) => assert_eq!(identity, IDENTITY),
+                (Err(error), Some(says)) => {
+                    let text = format!("{error:#}");
+                    assert_eq!(error.kind(), ErrorKind::Tls, "{what}, {version:?}: {text}");
+                    assert!(text.contains(says), "{what}, {version:?}: {text}");
+                }
+                (outcome, _) => panic!("{what}, {version:?}: {outcome:?}"),
+            }
+            assert_eq!(served.connections.load(Ordering::SeqCst), 1, "{what}, {version:?}");
+        }
+    }
+
+    let certificate = pem("CERTIFICATE", &ecdsa.chain[0]);
+    let faults = [
+        ("", "holds no certificate"),
+        ("nonsense", "holds no certificate"),
+        ("-----BEGIN CERTIFICATE-----\nhunter2%\n-----END CERTIFICATE-----\n", "is not PEM"),
+        (&*certificate, "holds no private key"),
+        (
+            &*format!("{certificate}{}", pem("ENCRYPTED PRIVATE KEY", b"hunter2")),
+            "holds no private key as PKCS#8, PKCS#1 or SEC1 that is not encrypted",
+        ),
+        (&*pem("PRIVATE KEY", &ecdsa_key), "holds no certificate"),
+        (&*ecdsa.pem("PRIVATE KEY", b"hunter2"), "cannot be used"),
+        (&*ecdsa.pem("PRIVATE KEY", &deeper_key), "has a key that is not the first certificate's"),
+    ];
+    for (given, says) in faults {
+        let error = UreqTransport::builder().client_cert_pem(given).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().starts_with(&format!("client_cert_pem: {says}")), "{error}");
+        assert!(!format!("{error:#} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn roots_that_are_built_in_are_trusted_beside_ones_own_where_that_can_be_had() {
+    let authority = Authority::new();
+    let settings = |pem: &str| UreqTransport::builder().ca_pem(pem).bundled_roots(true);
+    if cfg!(feature = "device") {
+        let served = authority.serve(for_names(&["localhost"]));
+        let transport = settings(&authority.pem).build().unwrap();
+        assert_eq!(served.get("localhost", transport).unwrap(), IDENTITY);
+        let transport = settings(&Authority::new().pem).build().unwrap();
+        assert_eq!(served.get("localhost", transport).unwrap_err().kind(), ErrorKind::Tls);
+    } else {
+        let error = settings(&authority.pem).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("bundled_roots: cannot be true beside"), "{error}");
+    }
+    let error = UreqTransport::builder().bundled_roots(false).build().unwrap_err();
+    assert!(error.message().starts_with("bundled_roots: is false, and no"), "{error}");
+    for settings in [
+        UreqTransport::builder().bundled_roots(true),
+        UreqTransport::builder().ca_pem(authority.pem.clone()).bundled_roots(false),
+    ] {
+        settings.build().unwrap();
+    }
+}
+
+#[test]
+fn a_family_of_addresses_can_be_ruled_out() {
+    use IpFamily::{Any, Ipv4Only, Ipv6Only};
+    let serve = |address: &str| {
+        let listener = TcpListener::bind((address, 0))?;
+        let port = listener.local_addr()?.port();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                while read_request(&mut stream) {
+                    respond(&mut stream, 1);
+                }
+            }
+        });
+        std::io::Result::Ok(port)
+    };
+    let four = ("127.0.0.1", serve("127.0.0.1").unwrap());
+    let mut rows = vec![(four, Any, true), (four, Ipv4Only, true), (four, Ipv6Only, false)];
+    // Not every machine has it.
+    if let Ok(port) = serve("::1") {
+        let six = ("[::1]", port);
+        rows.extend([(six, Any, true), (six, Ipv4Only, false), (six, Ipv6Only, true)]);
+    }
+    for ((host, port), family, reached) in rows {
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .endpoint_url(format!("http://{host}:{port}"))
+            .transport(UreqTransport::builder().ip_family(family).build().unwrap())
+            .clock(ManualClock::new())
+            .max_attempts(1)
+            .build()
+            .unwrap();
+        match credentials.get() {
+            Ok(_) => assert!(reached, "{host} {family:?}"),
+            Err(error) => {
+                assert!(!reached, "{host} {family:?}: {error:#}");
+                assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
+            }
+        }
+    }
+}
+
+/// What is installed is so for the whole process, so a child runs this test alone.
+#[test]
+fn the_cryptography_that_the_program_has_installed_is_used() {
+    const CHILD: &str = "CRYPTO_CHILD";
+    let only = rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
+    if std::env::var(CHILD).is_err() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--nocapture", "--exact"]);
+        child.arg("tls::the_cryptography_that_the_program_has_installed_is_used").env(CHILD, "1");
+        let output = child.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("OUTCOME: its own"), "{text}");
+        return;
+    }
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites = vec![only];
+    provider.install_default().unwrap();
+    let authority = Authority::new();
+    let config = authority.server_config(for_names(&["localhost"]));
+    let suites = Arc::new(Mutex::new(Vec::new()));
+    let seen = suites.clone();
+    let served = Served::on(move |stream| {
+        let connection = ServerConnection::new(config.clone()).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while read_request(&mut stream) {
+            let suite = stream.conn.negotiated_cipher_suite().unwrap().suite();
+            seen.lock().unwrap().push(suite);
+            respond(&mut stream, 1);
+        }
+    });
+    served.get("localhost", trusting(&authority.pem)).unwrap();
+    assert_eq!(*suites.lock().unwrap(), [only.suite(); 2]);
+    println!("OUTCOME: its own");
+}
+
+#[cfg(feature = "device")]
+mod device {
+    use std::time::SystemTime;
+
+    use rustls::HandshakeKind::{self, Full, Resumed};
+
+    use super::*;
+
+    fn year(year: i32, month: u8) -> SystemTime {
+        date_time_ymd(year, month, 1).into()
+    }
+
+    #[test]
+    fn certificates_are_checked_at_the_time_of_the_clock_but_at_none_before_the_floor() {
+        let authority = Authority::new();
+        let too_early = "is not valid yet, or the device's clock is wrong: it says ";
+        let too_late = "has expired, or the device's clock is wrong: it says ";
+        // The clock, the floor, the certificate's begin and end, and what comes of it.
+        let rows = [
+            ("1970, the release", 1970, None, 2026, 2999, Ok(())),
+            ("1970, the release, too new", 1970, None, 2999, 3000, Err((too_early, ""))),
+            ("1970, a floor", 1970, Some(2026), 2025, 2027, Ok(())),
+            ("before 1970, a floor", 1960, Some(2026), 2025, 2027, Ok(())),
+            ("1970, floor too low", 1970, Some(2001), 2025, 2027, Err((too_early, "2001-11-01"))),
+            ("1970, expired", 1970, Some(2026), 2020, 2025, Err((too_late, "2026-11-01"))),
+            ("1970, expired by the release", 1970, None, 2020, 2025, Err((too_late, ""))),
+            ("the clock is right", 2030, Some(2026), 2029, 2031, Ok(())),
+            ("the clock is right, expired", 2030, Some(2026), 2025, 2027, Err((too_late, "2030"))),
+            ("no floor", 1970, Some(1970), 2025, 2027, Err((too_early, "1970-11-01"))),
+        ];
+        for (what, now, floor, begin, end, expected) in rows {
+            let mut certificate = for_names(&["localhost"]);
+            certificate.not_before = date_time_ymd(begin, 1, 1);
+            certificate.not_after = date_time_ymd(end, 1, 1);
+            let served = authority.serve(certificate);
+            let settings = UreqTransport::builder()
+                .ca_pem(authority.pem.clone())
+                .clock(ManualClock::at(year(now, 11)));
+            let settings = match floor {
+                Some(floor) => settings.earliest_time(year(floor, 11)),
+                None => settings,
+            };
+            let outcome = served.get("localhost", settings.build().unwrap());
+            match (outcome, expected) {
+                (Ok(_), Ok(())) => {}
+                (Err(error), Err((says, date))) => {
+                    let text = format!("{error:#}");
+                    assert_eq!(error.kind(), ErrorKind::Tls, "{what}: {text}");
+                    assert!(text.contains(&format!("{says}{date}")), "{what}: {text}");
+                    assert!(error.hint().unwrap().contains("clock"), "{what}");
+                }
+                (outcome, _) => panic!("{what}: {outcome:?}"),
+            }
+        }
+    }
+
+    /// Answers one request on each connection, and keeps how its handshake went.
+    fn one_each(config: Arc<ServerConfig>) -> (Served, Arc<Mutex<Vec<HandshakeKind>>>) {
+        let kinds = Arc::new(Mutex::new(Vec::new()));
+        let seen = kinds.clone();
+        let served = Served::on(move |stream| {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            if read_request(&mut stream) {
+                seen.lock().unwrap().push(stream.conn.handshake_kind().unwrap());
+                let mut answer = Vec::new();
+                respond(&mut answer, 1);
+                let answer = String::from_utf8(answer).unwrap();
+                let answer = answer.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+                stream.write_all(answer.as_bytes()).unwrap();
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
+            while stream.sock.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+        });
+        (served, kinds)
+    }
+
+    fn at(served: &Served, transport: &Arc<UreqTransport>) -> CognitoIdentityCredentials {
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .identity_id(IDENTITY)
+            .endpoint_url(format!("https://localhost:{}", served.port))
+            .transport(transport.clone())
+            .clock(ManualClock::new())
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_later_connection_resumes_the_session_also_of_a_second_server_in_between() {
+        let authority = Authority::new();
+        for version in rustls::ALL_VERSIONS {
+            let serve = || {
+                let server = authority.issue(for_names(&["localhost", "127.0.0.1"]));
+                one_each(server.config(&[version]))
+            };
+            let (one, its_kinds) = serve();
+            let transport = Arc::new(trusting(&authority.pem));
+            for _ in 0..3 {
+                at(&one, &transport).get().unwrap();
+            }
+            assert_eq!(*its_kinds.lock().unwrap(), [Full, Resumed, Resumed], "{version:?}");
+
+            // Sessions are kept by name, without the port.
+            let (other, other_kinds) = serve();
+            let with_address = CognitoIdentityCredentials::builder()
+                .identity_pool_id(POOL)
+                .identity_id(IDENTITY)
+                .endpoint_url(format!("https://127.0.0.1:{}", other.port))
+                .transport(transport.clone())
+                .clock(ManualClock::new())
+                .build()
+                .unwrap();
+            with_address.get().unwrap();
+            at(&one, &transport).get().unwrap();
+            with_address.refresh().unwrap();
+            assert_eq!(*other_kinds.lock().unwrap(), [Full, Resumed], "{version:?}");
+            assert_eq!(its_kinds.lock().unwrap()[3], Resumed, "{version:?}");
+
+            let fresh = Arc::new(trusting(&authority.pem));
+            at(&one, &fresh).get().unwrap();
+            assert_eq!(its_kinds.lock().unwrap()[4], Full, "not shared between transports");
+        }
+    }
+
+    /// A session must not outlive the trust that it began with, nor skip the clock's part in it.
+    #[test]
+    fn a_transport_that_trusts_another_authority_resumes_nothing() {
+        let authority = Authority::new();
+        let (served, _) = one_each(authority.server_config(for_names(&["localhost"])));
+        at(&served, &Arc::new(trusting(&authority.pem))).get().unwrap();
+        let error = at(&served, &Arc::new(trusting(&Authority::new().pem))).get().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls);
+    }
 }
