@@ -11,7 +11,7 @@ use crate::cognito::Id;
 use crate::developer::DeveloperIdentityProvider;
 use crate::endpoint;
 use crate::error::Error;
-use crate::flow::{Developer, Exchange, Flow, Subject};
+use crate::flow::{ClassicFlow, Developer, Exchange, Flow, Subject};
 use crate::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::lease::Windows;
 use crate::logins::{Logins, TokenSource};
@@ -56,6 +56,8 @@ pub struct Builder {
     region: Option<String>,
     custom_role_arn: Option<String>,
     role_arn: Option<String>,
+    /// Set with `role_arn`.
+    classic: Option<ClassicFlow>,
     role_session_name: Option<String>,
     policy: Option<String>,
     policy_arns: Vec<String>,
@@ -93,6 +95,7 @@ impl CognitoIdentityCredentials {
             region: None,
             custom_role_arn: None,
             role_arn: None,
+            classic: None,
             role_session_name: None,
             policy: None,
             policy_arns: Vec::new(),
@@ -174,6 +177,7 @@ impl Builder {
     pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
         self.own("role_arn");
         self.role_arn = Some(arn.into());
+        self.classic = Some(ClassicFlow::new());
         self
     }
 
@@ -620,7 +624,7 @@ impl Builder {
 
     /// The classic flow with a role, else the enhanced one.
     fn exchange(&self, sts_url: String) -> Exchange {
-        let Some(role_arn) = self.role_arn.clone() else {
+        let (Some(role_arn), Some(flow)) = (self.role_arn.clone(), self.classic) else {
             return Exchange::Enhanced { custom_role_arn: self.custom_role_arn.clone() };
         };
         let role = RoleRequest {
@@ -631,7 +635,7 @@ impl Builder {
             policy: self.policy.clone(),
             duration_seconds: self.duration.map(|duration| duration.as_secs().to_string()),
         };
-        Exchange::Classic { sts_url, role }
+        Exchange::Classic { flow, sts_url, role }
     }
 
     /// Each value by itself.

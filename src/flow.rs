@@ -38,7 +38,20 @@ pub(crate) struct Flow {
 /// How an identity becomes credentials.
 pub(crate) enum Exchange {
     Enhanced { custom_role_arn: Option<String> },
-    Classic { sts_url: String, role: RoleRequest },
+    Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
+}
+
+/// The classic flow as a value. Setting a role is all that makes one, so a program that sets none is
+/// linked without STS and its XML.
+#[derive(Clone, Copy)]
+pub(crate) struct ClassicFlow(
+    fn(&Flow, &mut Run<'_>, &str, &RoleRequest) -> Result<Refreshed, Error>,
+);
+
+impl ClassicFlow {
+    pub(crate) const fn new() -> Self {
+        Self(Flow::classic)
+    }
 }
 
 /// The maker's backend, and the name under which its tokens are logins.
@@ -225,7 +238,7 @@ impl Flow {
             Exchange::Enhanced { custom_role_arn } => {
                 self.enhanced(run, custom_role_arn.as_deref())
             }
-            Exchange::Classic { sts_url, role } => self.classic(run, sts_url, role),
+            Exchange::Classic { flow, sts_url, role } => (flow.0)(self, run, sts_url, role),
         }
     }
 

@@ -240,7 +240,11 @@ impl Tokens {
     /// The token of the maker's backend, as the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
         match token_fault(token.expose()) {
-            None => Ok(Self(BTreeMap::from([(provider.to_owned(), token)]))),
+            None => {
+                let mut tokens = BTreeMap::new();
+                tokens.insert(provider.to_owned(), token);
+                Ok(Self(tokens))
+            }
             Some(fault) => {
                 let what = "the developer identity provider returned a token that";
                 Err(Error::login(format!("{what} {fault}"), None))

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use cognito_identity_credentials::transport::{
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error, ErrorKind};
 use rustls::{ServerConnection, StreamOwned};
 
-use crate::support::{IDENTITY, POOL, PROVIDER};
+use crate::support::{IDENTITY, POOL, PROVIDER, runnable};
 use crate::tls::{Authority, answer, for_names};
 use crate::wire::{read_request, respond};
 
@@ -469,7 +468,7 @@ fn the_environment_is_read_when_told_and_only_then() {
     ];
     for (from_env, variables, expected, tunnels) in rows {
         seen.0.lock().unwrap().0.clear();
-        let mut child = Command::new(std::env::current_exe().unwrap());
+        let mut child = runnable(&std::env::current_exe().unwrap());
         child.args(["--nocapture", "--exact"]);
         child.arg("proxy::the_environment_is_read_when_told_and_only_then");
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {

@@ -1,5 +1,7 @@
 //! A provider on the fakes, and answers made by hand.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -112,6 +114,17 @@ pub(crate) const HEADERS: [&str; 6] = [
     "x-amzn-requestid",
     "date",
 ];
+
+/// A command that runs a program of this machine's kind. Where the kernel cannot run those, the
+/// variable `TEST_RUNNER` names the emulator, with its arguments, that runs the tests.
+pub(crate) fn runnable(program: &Path) -> Command {
+    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(program);
+    command
+}
 
 /// Holds up the requests for credentials until the test lets them go, one by one.
 pub(crate) struct Gate {

@@ -14,7 +14,7 @@ use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage, Storage};
 use tempfile::TempDir;
 
-use crate::support::{IDENTITY, POOL, seconds};
+use crate::support::{IDENTITY, POOL, runnable, seconds};
 
 /// What a child process is to do, and in which directory.
 const TASK: &str = "STORAGE_CHILD_TASK";
@@ -34,7 +34,7 @@ fn soak() -> bool {
 
 /// This test in a process of its own, or `program` if that is it.
 fn child(program: PathBuf, task: &str, directory: &Path) -> Command {
-    let mut command = Command::new(program);
+    let mut command = runnable(&program);
     command
         .args(["--exact", "under_fire::a_child_does_its_task", "--nocapture"])
         .env(TASK, task)

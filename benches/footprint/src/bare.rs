@@ -1,0 +1,61 @@
+//! The two calls by hand: what a program weighs that has HTTPS and JSON, and not the library.
+//!
+//! `bare URL [CA_FILE]`
+
+use std::error::Error;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+mod report;
+
+const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const BUFFER: usize = 16 * 1024;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let url = arguments.next().ok_or("which URL?")?;
+    let roots = match arguments.next() {
+        None => RootCerts::WebPki,
+        Some(path) => {
+            let pem = std::fs::read(path)?;
+            let authorities = parse_pem(&pem).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            });
+            RootCerts::from(authorities)
+        }
+    };
+    let agent: Agent = Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .proxy(None)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(10)))
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .build()
+        .into();
+    let minted = call(&agent, &url, "GetId", &json!({ "IdentityPoolId": POOL }))?;
+    let request = json!({ "IdentityId": minted["IdentityId"] });
+    let answer = call(&agent, &url, "GetCredentialsForIdentity", &request)?;
+    let key = answer["Credentials"]["AccessKeyId"].as_str().ok_or("no credentials")?;
+    println!("key {key}");
+    report::report()?;
+    Ok(())
+}
+
+fn call(agent: &Agent, url: &str, operation: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+    let mut answer = agent
+        .post(url)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", format!("AWSCognitoIdentityService.{operation}"))
+        .send(serde_json::to_vec(body)?)?;
+    let text = answer.body_mut().with_config().limit(256 * 1024).read_to_vec()?;
+    if answer.status() != 200 {
+        return Err(format!("{operation}: status {}", answer.status()).into());
+    }
+    Ok(serde_json::from_slice(&text)?)
+}

@@ -1,0 +1,168 @@
+//! A service as far as the other programs need one: Cognito and STS over TLS on loopback, with an
+//! authority of its own, and a count of what reached it.
+//!
+//! `serve CA_FILE IDLE_SECONDS` writes the authority's certificate, and prints two ports. The first
+//! is the service's: it closes connections that are idle for so long. The second tells the counts,
+//! one a line, to everyone who connects. It runs until it is killed.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::json;
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+const IDENTITY: &str = "us-east-1:abcdef01-dead-beef-cafe-123456790ab0";
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    full: AtomicUsize,
+    resumed: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+fn main() -> Fallible<()> {
+    let mut arguments = std::env::args().skip(1);
+    let ca_file = arguments.next().ok_or("which file is the authority's?")?;
+    let idle = Duration::from_secs(arguments.next().ok_or("how long may it idle?")?.parse()?);
+
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "the authority of the footprint");
+    let key = KeyPair::generate()?;
+    std::fs::write(ca_file, params.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(params, key);
+    let own = KeyPair::generate()?;
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names)?.signed_by(&own, &issuer)?;
+    let private = PrivateKeyDer::try_from(own.serialize_der())?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)?;
+    let config = Arc::new(config);
+
+    let counts = Arc::new(Counts::default());
+    let teller = TcpListener::bind("127.0.0.1:0")?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{} {}", listener.local_addr()?.port(), teller.local_addr()?.port());
+    let told = counts.clone();
+    thread::spawn(move || {
+        for mut stream in teller.incoming().flatten() {
+            let count = |what: &AtomicUsize| what.load(Ordering::SeqCst);
+            let _ = writeln!(
+                stream,
+                "connections {}\nfull {}\nresumed {}\nrequests {}",
+                count(&told.connections),
+                count(&told.full),
+                count(&told.resumed),
+                count(&told.requests)
+            );
+        }
+    });
+    for stream in listener.incoming().flatten() {
+        let (config, counts) = (config.clone(), counts.clone());
+        thread::spawn(move || {
+            counts.connections.fetch_add(1, Ordering::SeqCst);
+            let _ = converse(stream, idle, config, &counts);
+        });
+    }
+    Ok(())
+}
+
+fn converse(
+    mut stream: TcpStream,
+    idle: Duration,
+    config: Arc<ServerConfig>,
+    counts: &Counts,
+) -> Fallible<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(idle))?;
+    let mut tls = ServerConnection::new(config)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream)?;
+    }
+    let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+    let kind = if resumed { &counts.resumed } else { &counts.full };
+    kind.fetch_add(1, Ordering::SeqCst);
+    let mut connection = BufReader::new(StreamOwned::new(tls, stream));
+    loop {
+        let mut operation = String::new();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if connection.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                if line == "\r\n" {
+                    break;
+                }
+                continue;
+            };
+            match &*name.to_ascii_lowercase() {
+                "content-length" => length = value.parse()?,
+                "x-amz-target" => {
+                    value.rsplit('.').next().unwrap_or_default().clone_into(&mut operation);
+                }
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        connection.read_exact(&mut body)?;
+        counts.requests.fetch_add(1, Ordering::SeqCst);
+        let (status, kind, answer) = answer(&operation);
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        let head = format!(
+            "HTTP/1.1 {status}\r\ndate: {now}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
+        connection.get_mut().write_all(&[head.into_bytes(), answer.into_bytes()].concat())?;
+    }
+}
+
+/// A call without a target is the one to STS. The tokens have a length as in life.
+fn answer(operation: &str) -> (&'static str, &'static str, String) {
+    const JSON: &str = "application/x-amz-json-1.1";
+    let expiration = SystemTime::now() + Duration::from_secs(3600);
+    let seconds = expiration.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let timestamp = humantime::format_rfc3339_seconds(expiration);
+    let (key, secret, token) = ("ASIAIOSFODNN7EXAMPLE", "s".repeat(40), "t".repeat(1200));
+    match operation {
+        "GetId" => ("200 OK", JSON, json!({ "IdentityId": IDENTITY }).to_string()),
+        "GetCredentialsForIdentity" => {
+            let credentials = json!({
+                "AccessKeyId": key, "SecretKey": secret, "SessionToken": token, "Expiration": seconds
+            });
+            let answer = json!({ "IdentityId": IDENTITY, "Credentials": credentials });
+            ("200 OK", JSON, answer.to_string())
+        }
+        "GetOpenIdToken" => {
+            ("200 OK", JSON, json!({ "IdentityId": IDENTITY, "Token": token }).to_string())
+        }
+        "" => {
+            let answer = format!(
+                "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+                 <AssumeRoleWithWebIdentityResult>\
+                 <SubjectFromWebIdentityToken>{IDENTITY}</SubjectFromWebIdentityToken>\
+                 <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/device/web-identity</Arn>\
+                 <AssumedRoleId>AROA:web-identity</AssumedRoleId></AssumedRoleUser>\
+                 <Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+                 <SessionToken>{token}</SessionToken><Expiration>{timestamp}</Expiration></Credentials>\
+                 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+            );
+            ("200 OK", "text/xml", answer)
+        }
+        _ => {
+            ("400 Bad Request", JSON, json!({ "__type": "UnknownOperationException" }).to_string())
+        }
+    }
+}
