@@ -4,13 +4,15 @@ use std::fs;
 use std::path::Path;
 
 /// The file that holds a test, and the test's name.
-fn place(path: &str) -> (String, &str) {
+fn place<'a>(root: &Path, path: &'a str) -> (String, &'a str) {
     let (module, name) = path.rsplit_once("::").unwrap();
-    match module.strip_suffix("::tests") {
-        Some(module) => (format!("src/{}.rs", module.replace("::", "/")), name),
-        None if module.contains("::") => (format!("src/{}.rs", module.replace("::", "/")), name),
-        None => (format!("tests/it/{module}.rs"), name),
+    let first = module.split("::").next().unwrap();
+    let ours = format!("tests/it/{first}.rs");
+    if root.join(&ours).exists() {
+        return (ours, name);
     }
+    let module = module.strip_suffix("::tests").unwrap_or(module);
+    (format!("src/{}.rs", module.replace("::", "/")), name)
 }
 
 #[test]
@@ -25,7 +27,7 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
         let tests: Vec<_> = shown_by.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test in: {row}");
         for test in tests {
-            let (file, name) = place(test);
+            let (file, name) = place(root, test);
             let text = fs::read_to_string(root.join(&file))
                 .unwrap_or_else(|error| panic!("{test}: {file}: {error}"));
             let test_of_it = format!("#[test]\n    fn {name}(").replace("    ", "");
