@@ -25,7 +25,7 @@ use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
 };
 
-use crate::support::{IDENTITY, POOL};
+use crate::support::{IDENTITY, POOL, runnable};
 use crate::wire::{read_request, respond};
 
 /// A certificate authority, with what its certificates rest on.
@@ -706,7 +706,7 @@ fn the_cryptography_that_the_program_has_installed_is_used() {
     const CHILD: &str = "CRYPTO_CHILD";
     let only = rustls::crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
     if std::env::var(CHILD).is_err() {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let mut child = runnable(&std::env::current_exe().unwrap());
         child.args(["--nocapture", "--exact"]);
         child.arg("tls::the_cryptography_that_the_program_has_installed_is_used").env(CHILD, "1");
         let output = child.output().unwrap();
