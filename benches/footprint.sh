@@ -12,8 +12,6 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/footprint"
 features=()
 [ -z "${FEATURES:-}" ] || features=(--features "cognito-identity-credentials/${FEATURES//,/,cognito-identity-credentials/}")
-locked=(--locked)
-[ -z "${FEATURES:-}" ] || locked=() # a feature may need a crate that is not in the lock file
 idle=2
 runs=11
 
@@ -25,7 +23,7 @@ finish() {
 }
 trap finish EXIT
 
-build() { cargo build --quiet --manifest-path benches/footprint/Cargo.toml "${locked[@]}" "${features[@]}" "$@"; }
+build() { cargo build --quiet --manifest-path benches/footprint/Cargo.toml --locked "${features[@]}" "$@"; }
 build --features rig --bin serve --bin counts
 build --release --bin bare --bin enhanced --bin full
 programs=$CARGO_TARGET_DIR/release

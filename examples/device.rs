@@ -29,6 +29,9 @@ use cognito_identity_credentials::{
 /// When this firmware was built: it is surely later than that.
 const BUILT: Duration = Duration::from_secs(1_795_478_400);
 
+/// Twenty years.
+const LONGEST_SERVICE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+
 fn main() {
     if let Err(error) = run() {
         eprintln!("error: {error:#}");
@@ -70,7 +73,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             Err(error) => eprintln!("no credentials: {error:#}"),
         }
         if let (Some(time), Some(folder)) = (credentials.service_time(), &state) {
-            keep_time(folder, time)?;
+            keep_time(folder, time).unwrap_or_else(|error| eprintln!("time not kept: {error}"));
         }
         let status = credentials.status();
         println!(
@@ -92,11 +95,13 @@ fn upload(keys: &Credentials) {
     println!("uploading, signed with {}", keys.access_key_id());
 }
 
-/// The later of the firmware's time and that at which the service was last heard of.
+/// The later of the firmware's time and that at which the service was last heard of. A time that no
+/// firmware lives to see is a damaged file, and would make every certificate an old one.
 fn last_known_time(state: Option<&PathBuf>) -> SystemTime {
     let kept = state.and_then(|folder| fs::read_to_string(folder.join("time")).ok());
     let kept = kept.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-    SystemTime::UNIX_EPOCH + kept.unwrap_or(BUILT).max(BUILT)
+    let sane = kept.filter(|kept| (BUILT..BUILT + LONGEST_SERVICE).contains(kept));
+    SystemTime::UNIX_EPOCH + sane.unwrap_or(BUILT)
 }
 
 /// Once a day is enough, and spares the flash.

@@ -283,7 +283,10 @@ fn dial(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Error
 fn dial(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Error> {
     let mut failed = Error::HostNotFound;
     for (others, address) in (1..=addresses.len() as u32).rev().zip(addresses) {
-        match TcpStream::connect_timeout(address, deadline.left()? / others) {
+        match TcpStream::connect_timeout(
+            address,
+            (deadline.left()? / others).max(Duration::from_millis(1)),
+        ) {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Error::Io(error),
         }
