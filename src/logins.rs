@@ -240,6 +240,7 @@ impl Tokens {
     /// The token of the maker's backend, as the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
         match token_fault(token.expose()) {
+            // `BTreeMap::from` would have every program linked with a sort.
             None => {
                 let mut tokens = BTreeMap::new();
                 tokens.insert(provider.to_owned(), token);

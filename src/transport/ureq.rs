@@ -306,9 +306,10 @@ impl UreqTransportBuilder {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be
-    /// read, PEM without a certificate that can be an authority, a `User-Agent` that no header can
-    /// hold, a proxy that is malformed or not supported, with the name of the setting or of the
-    /// variable.
+    /// read, PEM without a certificate that can be an authority, nobody to trust or (without the
+    /// feature `device`) two kinds of roots at once, a client certificate that cannot be used, a
+    /// `User-Agent` that no header can hold, a proxy that is malformed or not supported, with the name
+    /// of the setting or of the variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
         let certificates = self.certificates(&mut faults);
