@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 /// Those of the whole process.
 pub(super) static SYSTEM: LookUps =
@@ -18,6 +18,8 @@ pub(super) struct LookUps {
 
 struct LookUp {
     host: String,
+    /// A process that was forked off has the list and none of the threads.
+    process: u32,
     answer: Mutex<Option<Result<Vec<SocketAddr>, Failure>>>,
     answered: Condvar,
 }
@@ -47,11 +49,14 @@ impl LookUps {
     /// The look-up of this host that is under way, or a new one.
     fn join(&'static self, host: &str) -> io::Result<Arc<LookUp>> {
         let mut under_way = lock(&self.under_way);
+        let process = process::id();
+        under_way.retain(|other| other.process == process);
         if let Some(same) = under_way.iter().find(|other| other.host == host) {
             return Ok(same.clone());
         }
         let look_up = Arc::new(LookUp {
             host: host.to_owned(),
+            process,
             answer: Mutex::new(None),
             answered: Condvar::new(),
         });
@@ -116,6 +121,19 @@ mod tests {
             let expected = vec![SocketAddr::new(address.parse().unwrap(), 0)];
             assert_eq!(LOOK_UPS.addresses(address, Duration::ZERO).unwrap(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_look_up_of_the_process_that_this_one_was_forked_from_is_not_waited_for() {
+        static LOOK_UPS: LookUps = LookUps::new(|_| Ok(Vec::new()));
+        lock(&LOOK_UPS.under_way).push(Arc::new(LookUp {
+            host: "host".to_owned(),
+            process: process::id() + 1,
+            answer: Mutex::new(None),
+            answered: Condvar::new(),
+        }));
+        assert_eq!(LOOK_UPS.addresses("host", LONG).unwrap(), Some(Vec::new()));
+        assert!(none_left(&LOOK_UPS));
     }
 
     #[test]

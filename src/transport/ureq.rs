@@ -190,9 +190,8 @@ impl UreqTransportBuilder {
     /// Whether Mozilla's roots, as built in, are trusted. Default: unless
     /// [`ca_file`](Self::ca_file) or [`ca_pem`](Self::ca_pem) says who is.
     ///
-    /// `true` trusts both kinds side by side, which needs the feature `device`: without it, `true`
-    /// beside a `ca_file` or `ca_pem` is an error of [`build`](Self::build). `false` without either
-    /// is one too, for nobody would be trusted.
+    /// `true` trusts both kinds side by side. `false` without a `ca_file` or `ca_pem` is an error of
+    /// [`build`](Self::build), for nobody would be trusted.
     pub fn bundled_roots(mut self, trusted: bool) -> Self {
         self.bundled_roots = Some(trusted);
         self
@@ -306,10 +305,9 @@ impl UreqTransportBuilder {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be
-    /// read, PEM without a certificate that can be an authority, nobody to trust or (without the
-    /// feature `device`) two kinds of roots at once, a client certificate that cannot be used, a
-    /// `User-Agent` that no header can hold, a proxy that is malformed or not supported, with the name
-    /// of the setting or of the variable.
+    /// read, PEM without a certificate that can be an authority, nobody to trust, a client certificate
+    /// that cannot be used, a `User-Agent` that no header can hold, a proxy that is malformed or not
+    /// supported, with the name of the setting or of the variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
         let certificates = self.certificates(&mut faults);
@@ -337,10 +335,6 @@ impl UreqTransportBuilder {
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
         if !given && !certificates.bundled {
             let fault = "bundled_roots: is false, and no ca_file or ca_pem says who is trusted";
-            faults.push(fault.to_owned());
-        }
-        if given && certificates.bundled && cfg!(not(feature = "device")) {
-            let fault = "bundled_roots: cannot be true beside ca_file or ca_pem in this build (feature `device` is off)";
             faults.push(fault.to_owned());
         }
         if let Some(pem) = &self.client_cert {

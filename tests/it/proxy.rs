@@ -300,14 +300,16 @@ fn the_connect_timeout_bounds_the_wait_for_the_tunnel() {
 
 #[test]
 fn what_goes_through_a_tunnel_may_take_longer_than_connecting() {
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(2);
     let authority = Authority::new();
     let config = authority.server_config(for_names(&[HOST]));
     let (server, _) = proxy(move |stream, _| {
         let connection = ServerConnection::new(config.clone()).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
+        assert!(read_request(&mut stream));
+        thread::sleep(limit + Duration::from_millis(200));
+        respond(&mut stream, 1);
         while read_request(&mut stream) {
-            thread::sleep(limit + Duration::from_millis(200));
             respond(&mut stream, 1);
         }
     });

@@ -50,3 +50,35 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
         assert!(cells[2].contains('`') || cells[2] == "the same", "no command in: {row}");
     }
 }
+
+/// The feature `device` rests on traits that ureq may change in a minor version.
+#[test]
+fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let locked = lock.split("name = \"ureq\"\nversion = \"").nth(1).unwrap();
+    let minor = locked.split('.').take(2).collect::<Vec<_>>().join(".");
+    for file in ["README.md", "Cargo.toml"] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let held: Vec<_> = text.split("ureq = { version = \"~").skip(1).collect();
+        assert!(!held.is_empty(), "{file} holds no version");
+        for version in held {
+            assert!(version.starts_with(&format!("{minor}\"")), "{file}: {version:.6}");
+        }
+    }
+}
+
+/// Certificates are checked at no time before it, where the device has none.
+#[cfg(feature = "device")]
+#[test]
+fn the_earliest_time_of_the_feature_device_is_the_day_of_the_release() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let log = fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
+    let newest = log.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    let (version, day) = newest.split_once(", ").unwrap();
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let day = humantime::parse_rfc3339(&format!("{day}T00:00:00Z")).unwrap();
+    let seconds = day.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let tls = fs::read_to_string(root.join("src/transport/tls.rs")).unwrap().replace('_', "");
+    assert!(tls.contains(&format!("RELEASED: Duration = Duration::fromsecs({seconds})")));
+}

@@ -634,20 +634,14 @@ fn a_server_that_asks_for_a_certificate_is_shown_the_one_that_was_given() {
 }
 
 #[test]
-fn roots_that_are_built_in_are_trusted_beside_ones_own_where_that_can_be_had() {
+fn roots_that_are_built_in_are_trusted_beside_ones_own() {
     let authority = Authority::new();
     let settings = |pem: &str| UreqTransport::builder().ca_pem(pem).bundled_roots(true);
-    if cfg!(feature = "device") {
-        let served = authority.serve(for_names(&["localhost"]));
-        let transport = settings(&authority.pem).build().unwrap();
-        assert_eq!(served.get("localhost", transport).unwrap(), IDENTITY);
-        let transport = settings(&Authority::new().pem).build().unwrap();
-        assert_eq!(served.get("localhost", transport).unwrap_err().kind(), ErrorKind::Tls);
-    } else {
-        let error = settings(&authority.pem).build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("bundled_roots: cannot be true beside"), "{error}");
-    }
+    let served = authority.serve(for_names(&["localhost"]));
+    let transport = settings(&authority.pem).build().unwrap();
+    assert_eq!(served.get("localhost", transport).unwrap(), IDENTITY);
+    let transport = settings(&Authority::new().pem).build().unwrap();
+    assert_eq!(served.get("localhost", transport).unwrap_err().kind(), ErrorKind::Tls);
     let error = UreqTransport::builder().bundled_roots(false).build().unwrap_err();
     assert!(error.message().starts_with("bundled_roots: is false, and no"), "{error}");
     for settings in [
