@@ -10,7 +10,9 @@ use std::{process, thread};
 pub(super) static SYSTEM: LookUps =
     LookUps::new(|host| (host, 0).to_socket_addrs().map(Vec::from_iter));
 
-/// The look-ups under way: at most one for each host, on a thread of its own, which ends with it.
+/// The look-ups under way: at most one for each host, on a thread of its own, which ends with it. So a
+/// look-up that began before the network was there holds up the next ones for as long as the system's
+/// resolver goes on with it.
 pub(super) struct LookUps {
     resolver: fn(&str) -> io::Result<Vec<SocketAddr>>,
     under_way: Mutex<Vec<Arc<LookUp>>>,
@@ -18,7 +20,8 @@ pub(super) struct LookUps {
 
 struct LookUp {
     host: String,
-    /// A process that was forked off has the list and none of the threads.
+    /// A process that was forked off has the list and none of the threads. (One that was forked off
+    /// in the moment in which the list is locked is beyond help.)
     process: u32,
     answer: Mutex<Option<Result<Vec<SocketAddr>, Failure>>>,
     answered: Condvar,

@@ -28,24 +28,20 @@ const RELEASED: Duration = Duration::from_secs(1_795_478_400);
 /// Cognito and STS, a proxy, and one to spare.
 const SESSIONS: usize = 4 * 8;
 
-/// The time by which certificates are checked.
+/// How the time is told by which certificates are checked.
 #[derive(Clone)]
 pub(super) struct Time {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) earliest: SystemTime,
 }
 
-impl Default for Time {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), earliest: SystemTime::UNIX_EPOCH + RELEASED }
-    }
+pub(super) fn released() -> SystemTime {
+    SystemTime::UNIX_EPOCH + RELEASED
 }
 
-impl TimeProvider for Time {
-    fn current_time(&self) -> Option<UnixTime> {
-        let now = self.clock.wall().max(self.earliest);
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Some(UnixTime::since_unix_epoch(since))
+impl Default for Time {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), earliest: released() }
     }
 }
 
@@ -55,16 +51,43 @@ impl fmt::Debug for Time {
     }
 }
 
+/// The wall clock, but no earlier than a floor. The floor rises with the boot clock, so that a device
+/// which runs for months without the time follows the certificates that are issued meanwhile.
+#[derive(Debug)]
+struct Floored {
+    time: Time,
+    /// By the boot clock, when the floor stood at its beginning.
+    begun: Duration,
+}
+
+impl Floored {
+    fn new(time: Time) -> Self {
+        let begun = time.clock.boot();
+        Self { time, begun }
+    }
+}
+
+impl TimeProvider for Floored {
+    fn current_time(&self) -> Option<UnixTime> {
+        let Time { clock, earliest } = &self.time;
+        let since = clock.boot().saturating_sub(self.begun);
+        let floor = earliest.checked_add(since).unwrap_or(*earliest);
+        let now = clock.wall().max(floor);
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Some(UnixTime::since_unix_epoch(since))
+    }
+}
+
 /// Speaks TLS over the connection that it is given, where the URL says `https`.
 pub(super) struct Tls {
     certificates: Certificates,
-    time: Arc<Time>,
+    time: Arc<Floored>,
     config: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
 }
 
 impl Tls {
     pub(super) fn new(certificates: Certificates, time: Time) -> Self {
-        Self { certificates, time: Arc::new(time), config: OnceLock::new() }
+        Self { certificates, time: Arc::new(Floored::new(time)), config: OnceLock::new() }
     }
 
     /// Made when the first connection needs it.

@@ -99,6 +99,16 @@ impl UreqTransport {
         UreqTransportBuilder::default()
     }
 
+    /// When this crate was released: the default of
+    /// [`earliest_time`](UreqTransportBuilder::earliest_time), for programs that set a later one.
+    ///
+    /// Cargo feature: `device`.
+    #[cfg(feature = "device")]
+    #[must_use]
+    pub fn release_time() -> SystemTime {
+        tls::released()
+    }
+
     fn with(settings: &UreqTransportBuilder, certificates: &Certificates, route: Route) -> Self {
         let config = Agent::config_builder()
             .proxy(None)
@@ -217,11 +227,12 @@ impl UreqTransportBuilder {
 
     /// Certificates are never checked at a time before this, so that a device whose clock starts in
     /// 1970 can reach the service before it has the time from anywhere. Default: the date of this
-    /// crate's release.
+    /// crate's release ([`UreqTransport::release_time`]).
     ///
-    /// What has expired by then stays refused. A certificate that was issued later is not valid yet
-    /// for a device whose clock says less, so the later the better, as long as it is surely past:
-    /// say, the time at which the program last ran (see
+    /// From [`build`](Self::build) on it moves with the boot clock. What has expired by then stays
+    /// refused. A certificate that was issued later is not valid yet for a device whose clock says
+    /// less, so the later the better, as long as it is surely past: say, the later one of
+    /// the default and the time at which the program last ran (see
     /// [`service_time`](crate::CognitoIdentityCredentials::service_time)), kept in a file.
     ///
     /// Cargo feature: `device`.
@@ -234,7 +245,9 @@ impl UreqTransportBuilder {
     /// The clock whose [`wall`](Clock::wall) certificates are checked by. Default:
     /// [`SystemClock`](crate::SystemClock).
     ///
-    /// It is asked in the middle of a TLS handshake, so it must answer at once.
+    /// Its [`boot`](Clock::boot) moves the [`earliest_time`](Self::earliest_time) on. It is asked in
+    /// the middle of a TLS handshake, so it must answer at once. It is a setting of its own: the
+    /// [clock of the provider](crate::Builder::clock) has no part in TLS.
     ///
     /// Cargo feature: `device`.
     #[cfg(feature = "device")]

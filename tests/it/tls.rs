@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{
-    IpFamily, TransportError, TransportErrorKind, UreqTransport,
+    IpFamily, Transport, TransportError, TransportErrorKind, UreqTransport,
 };
 use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind};
 use rcgen::{
@@ -161,7 +161,7 @@ impl Served {
         self.get(host, transport.build().unwrap())
     }
 
-    fn get(&self, host: &str, transport: UreqTransport) -> Result<String, Error> {
+    fn get(&self, host: &str, transport: impl Transport + 'static) -> Result<String, Error> {
         let credentials = CognitoIdentityCredentials::builder()
             .identity_pool_id(POOL)
             .endpoint_url(format!("https://{host}:{}", self.port))
@@ -785,6 +785,33 @@ mod device {
         }
     }
 
+    /// A device that runs for months without the time takes what is issued meanwhile, and refuses what
+    /// ends.
+    #[test]
+    fn the_floor_rises_with_the_boot_clock() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let authority = Authority::new();
+        let clock = ManualClock::at(SystemTime::UNIX_EPOCH);
+        let transport = UreqTransport::builder()
+            .ca_pem(authority.pem.clone())
+            .clock(clock.clone())
+            .earliest_time(year(2026, 11))
+            .build()
+            .unwrap();
+        let transport = Arc::new(transport);
+        let mut outcomes = Vec::new();
+        for (begin, end) in [((2026, 1), (2027, 2)), ((2027, 1), (2028, 1)), ((2026, 1), (2027, 2))]
+        {
+            let mut certificate = for_names(&["localhost"]);
+            certificate.not_before = date_time_ymd(begin.0, begin.1, 1);
+            certificate.not_after = date_time_ymd(end.0, end.1, 1);
+            let served = authority.serve(certificate);
+            outcomes.push(served.get("localhost", transport.clone()).map_err(|error| error.kind()));
+            clock.advance(DAY * 180);
+        }
+        assert!(matches!(outcomes[..], [Ok(_), Ok(_), Err(ErrorKind::Tls)]), "{outcomes:?}");
+    }
+
     /// Answers one request on each connection, and keeps how its handshake went.
     fn one_each(config: Arc<ServerConfig>) -> (Served, Arc<Mutex<Vec<HandshakeKind>>>) {
         let kinds = Arc::new(Mutex::new(Vec::new()));
@@ -855,7 +882,7 @@ mod device {
         }
     }
 
-    /// A session must not outlive the trust that it began with, nor skip the clock's part in it.
+    /// A session must not outlive the trust that it began with.
     #[test]
     fn a_transport_that_trusts_another_authority_resumes_nothing() {
         let authority = Authority::new();
