@@ -70,6 +70,7 @@
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
 //! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
+//! | `aws-sdk` | no | the AWS SDK for Rust, under any executor: `ProvideCredentials` for [`CognitoIdentityCredentials`], and [`Credentials`] converted into the SDK's. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //!
 //! No feature changes what another one does, but that `device` makes the connections of `ureq`.
@@ -97,12 +98,14 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `aws_sdk` | what the AWS SDK for Rust asks for (feature `aws-sdk`) |
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
 //! | `provider` | what users call; ties the cell to the flow |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
 //! | `identity` | where an identity came from, how it is kept, how it changes |
+//! | `errand` | a refresh on a thread of its own, for futures to wait for (feature `aws-sdk`) |
 //! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
@@ -123,11 +126,15 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "aws-sdk")]
+mod aws_sdk;
 mod builder;
 mod environment;
 mod provider;
 
 mod cell;
+#[cfg(feature = "aws-sdk")]
+mod errand;
 mod flow;
 mod identity;
 mod lease;

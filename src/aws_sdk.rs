@@ -1,0 +1,115 @@
+//! What the AWS SDK for Rust needs of this crate: its credentials, and its trait for providers.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials as SdkCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+
+use crate::cell::Prospect;
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind};
+use crate::provider::CognitoIdentityCredentials;
+
+/// What the SDK calls the source of the credentials.
+const NAME: &str = "CognitoIdentity";
+
+/// The SDK's credentials, which end when these do. They hold copies of the secrets: the SDK wipes its
+/// own, but what it makes of them on the way to a request is its business.
+impl From<&Credentials> for SdkCredentials {
+    fn from(credentials: &Credentials) -> Self {
+        Self::new(
+            credentials.access_key_id(),
+            credentials.secret_access_key(),
+            Some(credentials.session_token().to_owned()),
+            Some(credentials.expiration()),
+            NAME,
+        )
+    }
+}
+
+impl From<Credentials> for SdkCredentials {
+    fn from(credentials: Credentials) -> Self {
+        (&credentials).into()
+    }
+}
+
+/// For the `credentials_provider` of an SDK client, under any executor. Needs the feature `aws-sdk`.
+///
+/// A future never blocks the thread that polls it and needs no runtime. Good credentials are there at
+/// the first poll; when their renewal is due, a thread begins it, and nobody waits for that. Without
+/// good ones the future waits for a thread that does what
+/// [`get`](CognitoIdentityCredentials::get) does: one for each refresh, shared by all futures, and gone
+/// when it has ended. A future that is dropped leaves the thread at work, for the next one to profit.
+///
+/// # The SDK's own cache
+///
+/// An SDK client asks once and keeps the answer until 5 to 10 s before its end (`buffer_time`, less
+/// up to a half), by the wall clock. By then the set is inside our `expiry_window` of 15 s, so the
+/// client gets new credentials and not the old ones again; a window below 10 s would have it ask
+/// until they are new. But so late it has no profit of `advisory_window`, knows nothing of `expire`
+/// and `invalidate`, and goes by a clock that may be wrong; and it gives up after `load_timeout`
+/// (5 s in older versions of the SDK, about 22 s in newer ones), where this provider tries for 60 s.
+/// With `IdentityCache::no_cache()` it asks for each request, which costs a copy of the credentials,
+/// and all is as with `get`.
+///
+/// # Errors
+///
+/// | [`ErrorKind`] | `CredentialsError` |
+/// |---|---|
+/// | `Config` | `InvalidConfiguration` |
+/// | `IdentityUnknown` | `CredentialsNotLoaded`, on which a chain asks its next provider |
+/// | `Timeout` | `ProviderTimedOut`, with the `timeout` of the settings |
+/// | `Reentrant` | `Unhandled` |
+/// | any other | `ProviderError` |
+///
+/// The source is our [`Error`], but for a timeout, which has none:
+/// [`status`](CognitoIdentityCredentials::status) tells more of it. `Unhandled` is also a transport or
+/// token source that panicked; `ProviderError` also a thread that the system does not grant.
+impl ProvideCredentials for CognitoIdentityCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.provide())
+    }
+
+    /// The cached credentials for as long as they are alive, though `get` may not hand them out any
+    /// more: for a client that has lost its patience.
+    fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
+        self.alive().map(Into::into)
+    }
+}
+
+impl CognitoIdentityCredentials {
+    async fn provide(&self) -> provider::Result {
+        let failed = |error| refusal(error, self.timeout());
+        let epoch = match self.prospect().map_err(failed)? {
+            Prospect::Value(credentials) => return Ok(credentials.into()),
+            Prospect::Refusal(error) => return Err(failed(error)),
+            Prospect::Renewal(credentials, epoch) => {
+                if let Err(error) = self.get_elsewhere(epoch) {
+                    log::warn!(
+                        "the credentials are still valid, but no thread renews them: {error}"
+                    );
+                }
+                return Ok(credentials.into());
+            }
+            Prospect::Load(epoch) => epoch,
+        };
+        match self.get_elsewhere(epoch).map_err(CredentialsError::provider_error)?.await {
+            Some(result) => result.map(Into::into).map_err(failed),
+            None => Err(CredentialsError::unhandled("the thread that was to refresh panicked")),
+        }
+    }
+}
+
+fn refusal(error: Error, timeout: Duration) -> CredentialsError {
+    match error.kind() {
+        ErrorKind::Config => CredentialsError::invalid_configuration(error),
+        ErrorKind::IdentityUnknown => CredentialsError::not_loaded(error),
+        ErrorKind::Timeout => CredentialsError::provider_timed_out(timeout),
+        ErrorKind::Reentrant => CredentialsError::unhandled(error),
+        _ => CredentialsError::provider_error(error),
+    }
+}
