@@ -42,6 +42,10 @@ impl From<Credentials> for SdkCredentials {
 /// [`get`](CognitoIdentityCredentials::get) does: one for each refresh, shared by all futures, and gone
 /// when it has ended. A future that is dropped leaves the thread at work, for the next one to profit.
 ///
+/// A future is there within `timeout` (60 s by default). Only a token source or a transport of the
+/// program's own that takes longer holds up those who wait for it; who comes later than `timeout`
+/// after its beginning waits for that time, and no longer.
+///
 /// # The SDK's own cache
 ///
 /// An SDK client asks once and keeps the answer until 5 to 10 s before its end (`buffer_time`, less

@@ -257,9 +257,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             });
         }
         Ok(match &state.cooldown {
-            Some((until, error)) if state.flight.is_none() && now < *until => {
-                Prospect::Refusal(error.clone())
-            }
+            Some((until, error)) if now < *until => Prospect::Refusal(error.clone()),
             _ => Prospect::Load(state.epoch),
         })
     }

@@ -8,15 +8,21 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// `K` tells which jobs are the same, `T` is what a job yields.
 pub(crate) struct Errand<K, T> {
     /// The run that began last. It belongs to its thread and to those who wait for it, so what it
     /// has yielded is gone once nobody wants it any more.
     latest: Mutex<Option<(K, Weak<Run<T>>)>>,
+    /// How long a run is joined. Whatever holds it up longer is not to hold up everybody else.
+    patience: Duration,
 }
 
-struct Run<T>(Mutex<Stage<T>>);
+struct Run<T> {
+    begun: Instant,
+    stage: Mutex<Stage<T>>,
+}
 
 enum Stage<T> {
     /// With a place for each future that waits.
@@ -38,11 +44,12 @@ struct Ending<T> {
 }
 
 impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
-    pub(crate) fn new() -> Self {
-        Self { latest: Mutex::new(None) }
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { latest: Mutex::new(None), patience }
     }
 
-    /// Waits for the run of the same key that is under way, or else for a new one of `job`.
+    /// Waits for the run of the same key that is under way, or else for a new one of `job`. An error
+    /// says that no thread is to be had.
     pub(crate) fn join(
         &self,
         key: K,
@@ -50,11 +57,13 @@ impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
     ) -> io::Result<Wait<T>> {
         let mut latest = lock(&self.latest);
         let same = latest.as_ref().filter(|(of, _)| *of == key);
-        let run = same.and_then(|(_, run)| run.upgrade()).filter(|run| run.is_under_way());
-        if let Some(run) = run {
+        let run = same.and_then(|(_, run)| run.upgrade());
+        let joined = |run: &Arc<Run<T>>| run.is_under_way() && run.begun.elapsed() < self.patience;
+        if let Some(run) = run.filter(joined) {
             return Ok(Wait { run, place: None });
         }
-        let run = Arc::new(Run(Mutex::new(Stage::UnderWay(Vec::new()))));
+        let stage = Mutex::new(Stage::UnderWay(Vec::new()));
+        let run = Arc::new(Run { begun: Instant::now(), stage });
         let ending = Ending { run: Arc::clone(&run), outcome: None };
         // The lock is held, so that nobody joins a run that cannot begin.
         thread::Builder::new().name("cognito-refresh".to_owned()).spawn(move || {
@@ -68,7 +77,7 @@ impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
 
 impl<T> Run<T> {
     fn is_under_way(&self) -> bool {
-        matches!(*lock(&self.0), Stage::UnderWay(_))
+        matches!(*lock(&self.stage), Stage::UnderWay(_))
     }
 }
 
@@ -79,7 +88,7 @@ impl<T: Clone> Future for Wait<T> {
         // Wakers are the executor's code: copied and dropped while the lock is not held.
         let waker = context.waker().clone();
         let this = self.get_mut();
-        let replaced = match &mut *lock(&this.run.0) {
+        let replaced = match &mut *lock(&this.run.stage) {
             Stage::Over(outcome) => return Poll::Ready(outcome.clone()),
             Stage::UnderWay(waiting) => {
                 let place = *this.place.get_or_insert(waiting.len());
@@ -98,7 +107,7 @@ impl<T: Clone> Future for Wait<T> {
 
 impl<T> Drop for Wait<T> {
     fn drop(&mut self) {
-        let forgotten = match (&mut *lock(&self.run.0), self.place) {
+        let forgotten = match (&mut *lock(&self.run.stage), self.place) {
             (Stage::UnderWay(waiting), Some(place)) => {
                 waiting.get_mut(place).and_then(Option::take)
             }
@@ -117,7 +126,7 @@ impl<T> Ending<T> {
 impl<T> Drop for Ending<T> {
     fn drop(&mut self) {
         let over = Stage::Over(self.outcome.take());
-        let before = mem::replace(&mut *lock(&self.run.0), over);
+        let before = mem::replace(&mut *lock(&self.run.stage), over);
         if let Stage::UnderWay(waiting) = before {
             waiting.into_iter().flatten().for_each(Waker::wake);
         }
@@ -134,7 +143,8 @@ mod tests {
     use super::*;
     use std::pin::pin;
     use std::sync::mpsc;
-    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(3600);
 
     struct Rig {
         errand: Errand<u8, Arc<u8>>,
@@ -142,8 +152,8 @@ mod tests {
     }
 
     impl Rig {
-        fn new() -> Self {
-            Self { errand: Errand::new(), begun: mpsc::channel() }
+        fn new(patience: Duration) -> Self {
+            Self { errand: Errand::new(patience), begun: mpsc::channel() }
         }
 
         /// Joins with a job that says that it begins, and ends once it is told what it yields.
@@ -181,7 +191,7 @@ mod tests {
 
     #[test]
     fn who_joins_a_run_under_way_has_no_job_run_and_gets_the_same() {
-        let rig = Rig::new();
+        let rig = Rig::new(LONG);
         let (first, end) = rig.join(1, 1);
         assert_eq!(rig.began(), 1);
         let (second, unused) = rig.join(1, 2);
@@ -194,7 +204,7 @@ mod tests {
     /// Even while somebody has not yet looked at what the last one yielded.
     #[test]
     fn a_run_that_is_over_or_has_another_key_is_not_joined() {
-        let rig = Rig::new();
+        let rig = Rig::new(LONG);
         let (first, end_first) = rig.join(1, 1);
         let (other, end_other) = rig.join(2, 2);
         let mut began = [rig.began(), rig.began()];
@@ -213,8 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_takes_too_long_is_not_joined() {
+        let rig = Rig::new(Duration::ZERO);
+        let (first, end_first) = rig.join(1, 1);
+        let (second, end_second) = rig.join(1, 2);
+        end_second.send(2).unwrap();
+        assert_eq!(*block_on(second).unwrap(), 2);
+        assert!(first.run.is_under_way());
+        end_first.send(1).unwrap();
+        assert_eq!(*block_on(first).unwrap(), 1);
+    }
+
+    #[test]
     fn a_run_is_over_when_its_job_panics() {
-        let errand = Errand::<_, u8>::new();
+        let errand = Errand::<_, u8>::new(LONG);
         let wait = errand.join(1, || panic!("a fault")).unwrap();
         assert_eq!(block_on(wait), None);
         assert_eq!(block_on(errand.join(1, || 1).unwrap()), Some(1));
@@ -222,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_any_more_is_dropped() {
-        let rig = Rig::new();
+        let rig = Rig::new(LONG);
         let (wait, end) = rig.join(1, 1);
         end.send(1).unwrap();
         let yielded = Arc::downgrade(&block_on(wait).unwrap());

@@ -110,13 +110,15 @@ impl CognitoIdentityCredentials {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
+        #[cfg(feature = "aws-sdk")]
+        let errand = Errand::new(limits.timeout);
         let cell = Cell::new(clock, limits, Settings { subject, data: None });
         Self(Arc::new(Inner {
             cell,
             flow,
             on_identity_change,
             #[cfg(feature = "aws-sdk")]
-            errand: Errand::new(),
+            errand,
         }))
     }
 

@@ -213,35 +213,66 @@ fn a_future_does_nothing_before_it_is_polled() {
 
 #[test]
 fn when_a_renewal_is_due_a_thread_begins_it_and_nobody_waits() {
-    let (stage, keeper) = gated(|builder| builder);
+    let clock = WatchedClock(ManualClock::new(), Arc::default());
+    let (stage, keeper) = gated(|builder| builder.clock(clock.clone()));
+    let time = &clock.0;
+    let threads = || clock.1.lock().unwrap().len();
     keeper.let_pass();
     let first = provided(&stage.credentials).unwrap();
     keeper.await_request();
+    assert_eq!(threads(), 2);
 
     // A failure shows in the status alone, and keeps the next attempt away.
-    stage.clock.advance(seconds(2701));
+    time.advance(seconds(2701));
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
     for _ in 0..3 {
-        let bell = Bell::new();
         let mut future = pin!(stage.credentials.provide_credentials());
-        let set = poll(future.as_mut(), &bell).map(Result::unwrap);
+        let set = poll(future.as_mut(), &Bell::new()).map(Result::unwrap);
         assert_eq!(set, Poll::Ready(first.clone()), "the set is good");
     }
     keeper.await_request();
     keeper.let_pass();
     await_that(|| stage.credentials.status().last_error.is_some());
-    assert_eq!(stage.contacts(), 2, "one thread for all");
     assert_eq!(provided(&stage.credentials).unwrap(), first);
-    assert_eq!(stage.contacts(), 2, "nobody is contacted during the pause");
+    assert_eq!((stage.contacts(), threads()), (2, 3), "one for all, and none during the pause");
 
-    stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
+    time.advance(stage.credentials.status().next_attempt_in.unwrap());
     assert_eq!(provided(&stage.credentials).unwrap(), first);
     keeper.await_request();
     keeper.let_pass();
     await_that(|| !matches_ours(&first, &stage.credentials.cached().unwrap()));
     let second = provided(&stage.credentials).unwrap();
     assert!(matches_ours(&second, &stage.credentials.cached().unwrap()));
-    assert_eq!(stage.contacts(), 3);
+    assert_eq!((stage.contacts(), threads()), (3, 4));
+
+    // Somebody else is at it already.
+    time.advance(seconds(2701));
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| stage.credentials.get().unwrap());
+        keeper.await_request();
+        assert_eq!(provided(&stage.credentials).unwrap(), second);
+        keeper.let_pass();
+        assert!(!matches_ours(&second, &leader.join().unwrap()));
+    });
+    assert_eq!((stage.contacts(), threads()), (4, 5), "the leader's own thread alone");
+}
+
+/// By the system's clock, as with the threads that wait for another's refresh.
+#[test]
+fn a_transport_that_hangs_holds_up_those_who_wait_for_it_and_nobody_after_the_timeout() {
+    let limit = Duration::from_millis(50);
+    let (stage, keeper) = gated(|builder| builder.timeout(limit));
+    let bell = Bell::new();
+    let mut held_up = Box::pin(stage.credentials.provide_credentials());
+    assert!(poll(held_up.as_mut(), &bell).is_pending());
+    let begun = Instant::now();
+    keeper.await_request();
+    await_that(|| begun.elapsed() > limit);
+    let error = provided(&stage.credentials).unwrap_err();
+    assert!(matches!(error, CredentialsError::ProviderTimedOut(_)), "{error:?}");
+    assert!(poll(held_up.as_mut(), &bell).is_pending());
+    keeper.let_pass();
+    assert!(matches_ours(&block_on(held_up).unwrap(), &stage.credentials.cached().unwrap()));
 }
 
 /// The set counts as over, or other settings are in force, since the refresh under way began.
