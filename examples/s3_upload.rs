@@ -74,14 +74,11 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn bucket_named(name: &str) -> Result<Bucket, Box<dyn Error>> {
-    let region = match env::var("AWS_S3_REGION") {
-        Ok(region) => region,
-        Err(_) => {
-            let pool = env::var("AWS_COGNITO_IDENTITY_POOL_ID");
-            let pool = pool.map_err(|_| "neither AWS_S3_REGION nor a pool is set")?;
-            pool.split(':').next().unwrap_or_default().to_owned()
-        }
-    };
+    let region = env::var("AWS_S3_REGION").or_else(|_| {
+        env::var("AWS_COGNITO_IDENTITY_POOL_ID")
+            .map(|pool| pool.split(':').next().unwrap_or_default().to_owned())
+            .map_err(|_| "neither AWS_S3_REGION nor a pool is set")
+    })?;
     let elsewhere = env::var("AWS_ENDPOINT_URL_S3").or_else(|_| env::var("AWS_ENDPOINT_URL"));
     let (endpoint, style) = match elsewhere {
         Ok(url) => (url, UrlStyle::Path),
@@ -176,12 +173,10 @@ impl<R> Watched<R> {
     }
 
     fn draw(&mut self) {
-        let percent = Some(self.read * 100 / self.size);
-        if percent == self.percent {
+        let percent = self.read * 100 / self.size;
+        if self.percent.replace(percent) == Some(percent) {
             return;
         }
-        self.percent = percent;
-        let percent = percent.unwrap_or_default();
         let done = "#".repeat(usize::try_from(percent / 2).unwrap_or_default());
         let end = if percent >= 100 { "\n" } else { "" };
         eprint!("\r[{done:<50}] {percent:>3} % of {} MiB{end}", self.size / MEBIBYTE);

@@ -117,3 +117,58 @@ fn refusal(error: Error, timeout: Duration) -> CredentialsError {
         _ => CredentialsError::provider_error(error),
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeCognito, Fault, ManualClock};
+
+    /// Each step brings the provider into a state of its own. What is to come is said, and then
+    /// `get()` shows that it does come.
+    #[test]
+    fn what_get_will_do_is_known_before_it_does_it() {
+        const OPERATION: &str = "GetCredentialsForIdentity";
+        let clock = ManualClock::new();
+        let cognito = FakeCognito::with_clock(clock.clone());
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(FakeCognito::POOL_ID)
+            .transport(cognito.clone())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let later = |seconds| clock.advance(Duration::from_secs(seconds));
+        let later_in_vain = |seconds| {
+            later(seconds);
+            cognito.fail_next(OPERATION, 1, Fault::not_authorized("No."));
+        };
+        let steps: [(&str, &dyn Fn(), &str); 9] = [
+            ("nothing is loaded", &|| {}, "load"),
+            ("fresh", &|| {}, "value"),
+            ("to be renewed, in vain", &|| later_in_vain(2701), "renewal"),
+            ("a pause after that", &|| later(60), "value"),
+            ("the pause is over", &|| later(600), "renewal"),
+            ("called off", &|| credentials.expire(), "load"),
+            ("over, in vain", &|| later_in_vain(3600), "load"),
+            ("a refusal stands", &|| {}, "refusal"),
+            ("it stands no longer", &|| later(5), "load"),
+        ];
+        for (state, step, expected) in steps {
+            step();
+            let (said, value) = match credentials.prospect().unwrap() {
+                Prospect::Value(value) => ("value", Some(value)),
+                Prospect::Renewal(value, _) => ("renewal", Some(value)),
+                Prospect::Refusal(_) => ("refusal", None),
+                Prospect::Load(_) => ("load", None),
+            };
+            assert_eq!(said, expected, "{state}");
+            let before = cognito.calls(OPERATION);
+            let got = credentials.get();
+            let contacts = cognito.calls(OPERATION) - before;
+            assert_eq!(contacts, usize::from(matches!(said, "renewal" | "load")), "{state}");
+            assert_eq!(got.is_err(), said == "refusal" || state == "over, in vain", "{state}");
+            if said == "value" {
+                assert_eq!(got.ok(), value, "{state}");
+            }
+        }
+    }
+}
