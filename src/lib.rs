@@ -41,7 +41,8 @@
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
-//!   `transport::UreqTransport` on name look-ups and proxies). No lock is held while the network or
+//!   `transport::UreqTransport` on name look-ups and proxies; and with the feature `aws-sdk`, a
+//!   refresh that the SDK asks for has a thread of its own). No lock is held while the network or
 //!   the program's own code runs.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
@@ -61,8 +62,9 @@
 //! # What it does not do
 //!
 //! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. It keeps no credentials over a restart, only the identity. It has no async API; an async
-//! program is better served by AWS's own SDK.
+//! program. It keeps no credentials over a restart, only the identity. It has no async API of its
+//! own; an async program is better served by AWS's SDK, which this provider serves in turn (feature
+//! `aws-sdk`).
 //!
 //! # Features
 //!
