@@ -73,6 +73,19 @@ pub(crate) struct View {
     pub(crate) next_attempt_in: Option<Duration>,
 }
 
+/// What `get` would do at one moment.
+#[cfg(feature = "aws-sdk")]
+pub(crate) enum Prospect<T> {
+    /// Return this value.
+    Value(T),
+    /// Try to renew this value, which is good for a while yet.
+    Renewal(T, Epoch),
+    /// Return this error, of a refusal that still stands.
+    Refusal(Error),
+    /// Load a value, or wait for the load that is under way.
+    Load(Epoch),
+}
+
 struct State<T, S> {
     settings: S,
     epoch: Epoch,
@@ -226,6 +239,40 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     pub(crate) fn needs_refresh(&self) -> bool {
         let (state, now) = self.look();
         self.standing(&state, now) == Standing::Mandatory
+    }
+
+    /// What `get` would do now. Neither loads nor waits.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn prospect(&self) -> Result<Prospect<T>, Error> {
+        let (state, now) = self.observe()?;
+        let standing = self.standing(&state, now);
+        if let (Some(held), true) = (&state.held, standing != Standing::Mandatory) {
+            let value = held.value.clone();
+            let paused = state.pause_until.is_some_and(|until| now < until);
+            let taken = state.flight.is_some();
+            return Ok(if standing == Standing::Fresh || paused || taken {
+                Prospect::Value(value)
+            } else {
+                Prospect::Renewal(value, state.epoch)
+            });
+        }
+        Ok(match &state.cooldown {
+            Some((until, error)) if now < *until => Prospect::Refusal(error.clone()),
+            _ => Prospect::Load(state.epoch),
+        })
+    }
+
+    /// The value, if it is neither over nor called off, however little it has left.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn alive(&self) -> Option<T> {
+        let (state, now) = self.look();
+        let held = state.held.as_ref().filter(|_| !state.spent)?;
+        (!self.left(held, now).is_zero()).then(|| held.value.clone())
+    }
+
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn timeout(&self) -> Duration {
+        self.limits.timeout
     }
 
     pub(crate) fn cached(&self) -> Option<T> {

@@ -41,7 +41,8 @@
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
-//!   `transport::UreqTransport` on name look-ups and proxies). No lock is held while the network or
+//!   `transport::UreqTransport` on name look-ups and proxies; and with the feature `aws-sdk`, a
+//!   refresh that the SDK asks for has a thread of its own). No lock is held while the network or
 //!   the program's own code runs.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
@@ -61,8 +62,9 @@
 //! # What it does not do
 //!
 //! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. It keeps no credentials over a restart, only the identity. It has no async API; an async
-//! program is better served by AWS's own SDK.
+//! program. It keeps no credentials over a restart, only the identity. It has no async API of its
+//! own; an async program is better served by AWS's SDK, which this provider serves in turn (feature
+//! `aws-sdk`).
 //!
 //! # Features
 //!
@@ -70,6 +72,7 @@
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
 //! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
+//! | `aws-sdk` | no | the AWS SDK for Rust, under any executor: `ProvideCredentials` for [`CognitoIdentityCredentials`], and [`Credentials`] converted into the SDK's. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //!
 //! No feature changes what another one does, but that `device` makes the connections of `ureq`.
@@ -97,12 +100,14 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `aws_sdk` | what the AWS SDK for Rust asks for (feature `aws-sdk`) |
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
 //! | `provider` | what users call; ties the cell to the flow |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
 //! | `identity` | where an identity came from, how it is kept, how it changes |
+//! | `errand` | a refresh on a thread of its own, for futures to wait for (feature `aws-sdk`) |
 //! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
@@ -123,11 +128,15 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "aws-sdk")]
+mod aws_sdk;
 mod builder;
 mod environment;
 mod provider;
 
 mod cell;
+#[cfg(feature = "aws-sdk")]
+mod errand;
 mod flow;
 mod identity;
 mod lease;

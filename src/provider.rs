@@ -1,13 +1,19 @@
 //! What users call.
 
 use std::fmt;
+#[cfg(feature = "aws-sdk")]
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "aws-sdk")]
+use crate::cell::Prospect;
 use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
 use crate::clock::Clock;
 use crate::cognito::Id;
 use crate::credentials::{Credentials, ResponseData};
+#[cfg(feature = "aws-sdk")]
+use crate::errand::{Errand, Wait};
 use crate::error::Error;
 use crate::flow::{Flow, Memory, Subject};
 use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
@@ -47,6 +53,9 @@ struct Inner {
     cell: Cell<Credentials, Settings>,
     flow: Flow,
     on_identity_change: Option<Arc<ChangeListener>>,
+    /// Refreshes that futures wait for.
+    #[cfg(feature = "aws-sdk")]
+    errand: Errand<Epoch, Result<Credentials, Error>>,
 }
 
 /// What is told of changes of the identity.
@@ -101,8 +110,16 @@ impl CognitoIdentityCredentials {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
+        #[cfg(feature = "aws-sdk")]
+        let errand = Errand::new(limits.timeout);
         let cell = Cell::new(clock, limits, Settings { subject, data: None });
-        Self(Arc::new(Inner { cell, flow, on_identity_change }))
+        Self(Arc::new(Inner {
+            cell,
+            flow,
+            on_identity_change,
+            #[cfg(feature = "aws-sdk")]
+            errand,
+        }))
     }
 
     /// Credentials with at least `expiry_window` of life, from memory or from the service. (If the
@@ -482,6 +499,35 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "correctClockSkew")]
     pub fn service_time(&self) -> Option<SystemTime> {
         self.0.flow.client.service_time()
+    }
+
+    /// What [`get`](Self::get) would do now. Never blocks.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn prospect(&self) -> Result<Prospect<Credentials>, Error> {
+        self.0.cell.prospect()
+    }
+
+    /// [`get`](Self::get) on another thread. Callers who find the same epoch share one. An error
+    /// says that there is no thread to be had.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn get_elsewhere(
+        &self,
+        epoch: Epoch,
+    ) -> io::Result<Wait<Result<Credentials, Error>>> {
+        let provider = self.clone();
+        self.0.errand.join(epoch, move || provider.get())
+    }
+
+    /// The cached credentials if they are neither over nor called off, though `get` may not hand
+    /// them out any more. Never blocks.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn alive(&self) -> Option<Credentials> {
+        self.0.cell.alive()
+    }
+
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.cell.timeout()
     }
 
     fn load(&self, task: &Task<Settings>) -> Result<Loaded<Credentials>, Error> {

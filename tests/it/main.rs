@@ -16,6 +16,8 @@
 )]
 
 mod answers;
+#[cfg(feature = "aws-sdk")]
+mod aws_sdk;
 mod classic;
 mod clocks;
 mod device_transport;

@@ -1,0 +1,20 @@
+//! The AWS SDK with the provider under tokio, with the SDK's own HTTP client.
+//!
+//! `AWS_COGNITO_IDENTITY_POOL_ID` names the pool, `AWS_ENDPOINT_URL` an emulator on loopback:
+//! the client here has no TLS.
+
+mod common;
+
+use std::error::Error;
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let under_tokio = |config: aws_sdk_sts::config::Builder| {
+        config.http_client(http.clone()).sleep_impl(TokioSleep::new())
+    };
+    // One thread: a refresh that blocked it would stop everything.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(common::run(under_tokio))
+}
