@@ -295,8 +295,9 @@ impl Builder {
         self
     }
 
-    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity is kept
-    /// for the pool and this name. Never a token. Default: none, one identity for the pool.
+    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity, and
+    /// [stored credentials](Self::persist_credentials), are kept for the pool and this name. Never a
+    /// token. Default: none, one identity for the pool.
     #[doc(alias = "LoginId")]
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
         self.login_id = Some(id.into());
