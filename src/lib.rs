@@ -29,7 +29,8 @@
 //! * [`Error`] and [`ErrorKind`] say what went wrong, by what there is to do about it.
 //! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest,
 //!   [`DeveloperIdentityProvider`] a user of the maker's own backend.
-//! * [`Storage`] keeps the identity over a restart; [`FileStorage`] is the one for most.
+//! * [`Storage`] keeps the identity over a restart, and the credentials if told to; [`FileStorage`] is
+//!   the one for most.
 //! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
 //! * `testing` (feature `testing`) has fakes of both, for unit tests of programs that use this
 //!   crate.
@@ -62,9 +63,10 @@
 //! # What it does not do
 //!
 //! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. It keeps no credentials over a restart, only the identity. It has no async API of its
-//! own; an async program is better served by AWS's SDK, which this provider serves in turn (feature
-//! `aws-sdk`).
+//! program. Over a restart of the program it keeps the identity, and the credentials only if
+//! [told to](Builder::persist_credentials); no credentials outlive a restart of the system. It has no
+//! async API of its own; an async program is better served by AWS's SDK, which this provider serves in
+//! turn (feature `aws-sdk`).
 //!
 //! # Features
 //!
@@ -104,10 +106,12 @@
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
 //! | `provider` | what users call; ties the cell to the flow |
+//! | `reuse` | credentials that another process has stored, in place of a refresh |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
 //! | `identity` | where an identity came from, how it is kept, how it changes |
 //! | `errand` | a refresh on a thread of its own, for futures to wait for (feature `aws-sdk`) |
+//! | `persisted` | the record of credentials that are kept, and its place in a storage |
 //! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
@@ -140,6 +144,8 @@ mod errand;
 mod flow;
 mod identity;
 mod lease;
+mod persisted;
+mod reuse;
 mod sync;
 
 mod client;
@@ -171,7 +177,7 @@ pub use error::{BoxError, Error, ErrorKind};
 pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};
-pub use storage::{FileStorage, MemoryStorage, Storage};
+pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 
 /// What the fuzzers call and programs cannot.
 #[cfg(all(fuzzing, feature = "ureq"))]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
 #[rustfmt::skip]
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 29] = [
     "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
     "developer", "credentials", "logins",
     "endpoint", "retry", "protocol", "cognito", "sts", // one rule, one format, one service each
     "client", // one call
-    "lease", "sync", "cell", "errand", "identity", "flow", // one value, one refresh
+    "lease", "sync", "cell", "errand", "identity", "persisted", "flow", "reuse", // one value, one refresh
     "provider", // what users call
     "aws_sdk", // what the SDK calls
     "builder", "environment", // the settings
