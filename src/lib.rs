@@ -29,6 +29,7 @@
 //! * [`Error`] and [`ErrorKind`] say what went wrong, by what there is to do about it.
 //! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest,
 //!   [`DeveloperIdentityProvider`] a user of the maker's own backend.
+//! * [`CredentialVariables`] and [`CredentialProcessDocument`] hand credentials to other programs.
 //! * [`Storage`] keeps the identity over a restart; [`FileStorage`] is the one for most.
 //! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
 //! * `testing` (feature `testing`) has fakes of both, for unit tests of programs that use this
@@ -111,6 +112,7 @@
 //! | `endpoint` | region → partition → URL; the https rule |
 //! | `retry` | the retry policy as a pure function |
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
+//! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
 //! | `transport/ureq` `transport/proxy` | settings and one exchange; which requests go through a proxy |
 //! | `transport/certificates` `transport/failure` | whom TLS trusts and what it shows; what went wrong, in words to act on |
@@ -145,6 +147,7 @@ mod clock;
 mod credentials;
 mod developer;
 mod error;
+mod export;
 mod logins;
 mod redact;
 mod secret;
@@ -159,6 +162,7 @@ pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, Error, ErrorKind};
+pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
 pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
 #[rustfmt::skip]
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
     "developer", "credentials", "logins",
     "endpoint", "retry", "protocol", "cognito", "sts", // one rule, one format, one service each
+    "export", // credentials for other programs
     "client", // one call
     "lease", "sync", "cell", "identity", "flow", // one value, one refresh
     "provider", // what users call
