@@ -1,9 +1,10 @@
 //! Credentials in the forms in which programs hand them to each other: the variables of the
 //! environment, and the answer of a `credential_process`.
 
-use std::array;
+use std::array::IntoIter;
 use std::ffi::OsString;
 use std::fmt;
+use std::iter::Flatten;
 use std::time::SystemTime;
 
 use serde::ser::SerializeStruct;
@@ -115,21 +116,20 @@ impl CredentialVariables {
         }
     }
 
-    /// The names and values. An end that is not known has no variable.
-    fn pairs(&self) -> Pairs<'_> {
+    /// The names and values, as [`Command::envs`](std::process::Command::envs) takes them. An end
+    /// that is not known has no variable.
+    #[must_use]
+    pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;
-        [
+        let pairs = [
             Some((ACCESS_KEY_ID, credentials.access_key_id())),
             Some((SECRET_ACCESS_KEY, credentials.secret_access_key())),
             Some((SESSION_TOKEN, credentials.session_token())),
             (!expiration.is_empty()).then_some((EXPIRATION, expiration.as_str())),
-        ]
-        .into_iter()
-        .flatten()
+        ];
+        CredentialVariablesIter(pairs.into_iter().flatten())
     }
 }
-
-type Pairs<'a> = std::iter::Flatten<array::IntoIter<Option<(&'static str, &'a str)>, 4>>;
 
 impl From<&Credentials> for CredentialVariables {
     fn from(credentials: &Credentials) -> Self {
@@ -145,18 +145,17 @@ impl From<CredentialVariables> for Credentials {
     }
 }
 
-/// The names and values, as [`Command::envs`](std::process::Command::envs) takes them.
 impl<'a> IntoIterator for &'a CredentialVariables {
     type Item = (&'static str, &'a str);
     type IntoIter = CredentialVariablesIter<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
-        CredentialVariablesIter(self.pairs())
+        self.iter()
     }
 }
 
 /// The names and values of [`CredentialVariables`].
-pub struct CredentialVariablesIter<'a>(Pairs<'a>);
+pub struct CredentialVariablesIter<'a>(Flatten<IntoIter<Option<(&'static str, &'a str)>, 4>>);
 
 impl<'a> Iterator for CredentialVariablesIter<'a> {
     type Item = (&'static str, &'a str);
@@ -275,7 +274,7 @@ mod tests {
             ("AWS_SESSION_TOKEN", "hunter3"),
             ("AWS_CREDENTIAL_EXPIRATION", END),
         ];
-        assert_eq!(variables.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(variables.iter().collect::<Vec<_>>(), expected);
         assert_eq!(read(&expected).unwrap(), credentials(end()));
 
         let mut command = std::process::Command::new("x");
@@ -298,7 +297,7 @@ mod tests {
         // It is not told as a moment to other programs either, but for the one form in which
         // nothing would mean "for ever".
         let unknown = read(&three).unwrap();
-        assert_eq!(CredentialVariables::from(&unknown).into_iter().count(), 3);
+        assert_eq!(CredentialVariables::from(&unknown).iter().count(), 3);
         let document = serde_json::to_string(&CredentialProcessDocument::from(&unknown)).unwrap();
         assert!(document.contains(r#""Expiration":"1970-01-01T00:00:00Z""#), "{document}");
     }
@@ -363,7 +362,7 @@ mod tests {
             r#"{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "[redacted]", "AWS_SESSION_TOKEN": "[redacted]", "AWS_CREDENTIAL_EXPIRATION": "2027-01-15T08:00:00Z"}"#
         );
         assert_eq!(
-            format!("{:?}", CredentialVariables::from(&credentials).into_iter()),
+            format!("{:?}", CredentialVariables::from(&credentials).iter()),
             "CredentialVariablesIter { .. }"
         );
         assert_eq!(

@@ -1,0 +1,153 @@
+//! What is known without network, and how to forget it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
+use cognito_identity_credentials::{CognitoIdentityCredentials, IdentityOrigin};
+
+use crate::arguments::Options;
+use crate::failure::{Failure, REFUSED};
+use crate::logger;
+use crate::output;
+use crate::settings::Settings;
+
+/// The identity ID and nothing else.
+pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
+    let (_, credentials) = offline(options)?;
+    match credentials.identity_id() {
+        Some(id) => output::print(format!("{id}\n").as_bytes()),
+        None => Err(Failure {
+            advice: Some("cognito-credentials process asks the service for one".to_owned()),
+            ..Failure::new(REFUSED, "no identity is known yet")
+        }),
+    }
+}
+
+pub(crate) fn status(options: &Options) -> Result<(), Failure> {
+    let (settings, credentials) = offline(options)?;
+    logger::hush();
+    // What is kept is found by looking for it; what is not is not got, for there is no network.
+    let found = credentials.get().ok();
+    let status = credentials.status();
+    let mut text = String::new();
+    let mut line = |what: &str, said: &str| {
+        let _ = writeln!(text, "{what:<14} {said}");
+    };
+    line("identity pool", settings.pool.as_deref().unwrap_or("none given"));
+    line("user", &user(options));
+    line(
+        "identity",
+        &match (status.identity_id.as_deref(), status.identity_origin) {
+            (None, _) => "none known yet".to_owned(),
+            (Some(id), Some(IdentityOrigin::Given)) => format!("{}, as given", masked(id)),
+            (Some(id), _) => masked(id),
+        },
+    );
+    line(
+        "credentials",
+        &match (found, status.expires_in) {
+            (Some(keys), Some(left)) => {
+                format!("{}, good for {}", keys.access_key_id(), rough(left))
+            }
+            _ => "none at hand: the next call asks the service".to_owned(),
+        },
+    );
+    line(
+        "kept in",
+        &match &settings.cache {
+            None => "nothing is kept".to_owned(),
+            Some(directory) if settings.keeps_credentials => directory.display().to_string(),
+            Some(directory) => format!(
+                "{} (the identity alone: the token does not say whose it is; --login-id NAME would)",
+                directory.display()
+            ),
+        },
+    );
+    output::print(text.as_bytes())
+}
+
+pub(crate) fn forget(options: &Options) -> Result<(), Failure> {
+    let (settings, credentials) = offline(options)?;
+    credentials.clear_cached_id();
+    // It says by itself what failed, but as a warning; look again.
+    logger::hush();
+    let left = settings.build()?;
+    let given = left.status().identity_origin == Some(IdentityOrigin::Given);
+    if (left.identity_id().is_some() && !given) || left.get().is_ok() {
+        return Err(Failure::new(REFUSED, "not everything could be removed"));
+    }
+    Ok(())
+}
+
+/// A provider that reaches nobody.
+fn offline(options: &Options) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
+    let nobody = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
+        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
+    };
+    let nobody: Arc<dyn Transport> = Arc::new(nobody);
+    let mut settings = Settings::new(options, nobody)?;
+    settings.builder = settings.builder.max_attempts(1);
+    let credentials = settings.build()?;
+    Ok((settings, credentials))
+}
+
+/// Who the user is, by the logins.
+pub(crate) fn user(options: &Options) -> String {
+    if options.logins.is_empty() {
+        return "guest".to_owned();
+    }
+    let logins = options.logins.iter();
+    let logins: Vec<_> =
+        logins.map(|login| format!("{}, by {}", login.provider, login.source)).collect();
+    logins.join("; ")
+}
+
+/// Enough of an identity ID to tell it from another. A guest's whole one fetches credentials.
+pub(crate) fn masked(id: &str) -> String {
+    let region = id.split_once(':').map_or("", |(region, _)| region);
+    let last: String = id.chars().skip(id.chars().count().saturating_sub(4)).collect();
+    format!("{region}:…{last}")
+}
+
+/// A time as people say it.
+pub(crate) fn rough(time: Duration) -> String {
+    let (count, unit) = match time.as_secs() {
+        seconds @ 0..120 => (seconds, "second"),
+        seconds @ 120..7200 => (seconds / 60, "minute"),
+        seconds @ 7200..172_800 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_told_by_its_end_alone() {
+        assert_eq!(masked("us-east-1:12345678-dead-beef-cafe-123456790ab0"), "us-east-1:…0ab0");
+        assert_eq!(masked("é"), ":…é");
+    }
+
+    #[test]
+    fn times_are_told_in_one_unit() {
+        let rows = [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (7199, "119 minutes"),
+            (7200, "2 hours"),
+            (200_000, "2 days"),
+        ];
+        for (seconds, expected) in rows {
+            assert_eq!(rough(Duration::from_secs(seconds)), expected);
+        }
+    }
+}
