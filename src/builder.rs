@@ -16,6 +16,7 @@ use crate::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::lease::Windows;
 use crate::logins::{Logins, TokenSource};
 use crate::provider::{ChangeListener, CognitoIdentityCredentials};
+use crate::reuse::{Parts, Persistence};
 use crate::storage::Storage;
 use crate::sts::RoleRequest;
 use crate::transport::Transport;
@@ -67,6 +68,7 @@ pub struct Builder {
     developer: Option<Arc<dyn DeveloperIdentityProvider>>,
     login_id: Option<String>,
     storage: Option<Arc<dyn Storage>>,
+    persistence: Option<Persistence>,
     on_identity_change: Option<Arc<ChangeListener>>,
     endpoint_url: Option<String>,
     sts_endpoint_url: Option<String>,
@@ -105,6 +107,7 @@ impl CognitoIdentityCredentials {
             developer: None,
             login_id: None,
             storage: None,
+            persistence: None,
             on_identity_change: None,
             endpoint_url: None,
             sts_endpoint_url: None,
@@ -331,6 +334,59 @@ impl Builder {
         self
     }
 
+    /// Keeps the current credentials in the [`storage`](Self::storage) too, for the next process: for
+    /// programs that run often and briefly, and for several on one device. Default: `false`.
+    ///
+    /// A `get()` that would ask the service, or make an attempt to renew what it has, looks into the
+    /// storage first, and is served from there, without a call and without asking a token source, if
+    /// all of this holds for the stored set:
+    ///
+    /// * It was issued in this run of the system, told by [`Clock::boot_id`]: on Linux and Android,
+    ///   and nowhere else with [`SystemClock`]. Its end is counted on the boot clock, so no wrong wall
+    ///   clock revives it. Where the boot clock stops in suspend, the wall clock must agree.
+    /// * It was issued for these settings: pool, login ID, names of the login providers (or that a
+    ///   backend names the identity), endpoints, role and all that goes with the role.
+    /// * It belongs to the identity that this provider would use: given, remembered or stored. (A
+    ///   backend is not asked for it: its identity is the one of this login ID.)
+    /// * It has more life than [`expiry_window`](Self::expiry_window); in place of a set that is
+    ///   still good, more than [`advisory_window`](Self::advisory_window) too.
+    /// * It was asked for after the set that this provider holds, and after the last
+    ///   [`expire`](CognitoIdentityCredentials::expire).
+    ///
+    /// [`refresh`](CognitoIdentityCredentials::refresh) always asks the service.
+    ///
+    /// What the service issues is written once for each refresh, every hour or so, which wears flash:
+    /// a directory in memory, such as one below `/run`, spares it, for a restart of the system makes
+    /// the record useless in any case. Whoever can read the record has the credentials until they
+    /// end: [`FileStorage`](crate::FileStorage) lets its owner alone.
+    ///
+    /// Processes that start together fetch once where the storage has [locks](Storage::lock): one
+    /// asks the service, the others wait for what it stores, for at most half of the time that they
+    /// have (`timeout`; `attempt_timeout` while the old set is good), then ask for themselves.
+    ///
+    /// Needs [`storage`](Self::storage) and [`identity_pool_id`](Self::identity_pool_id); with logins
+    /// or a developer identity also [`login_id`](Self::login_id), which must name the user, so that
+    /// nobody gets another's credentials. When logins are set later and there is none, nothing is
+    /// stored or reused. One login ID is one user: if users change, so must the provider. Failures of
+    /// the storage are logged and fail nothing.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+    ///     .persist_credentials(true)
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
+    pub fn persist_credentials(mut self, persist: bool) -> Self {
+        self.persistence = persist.then(Persistence::new);
+        self
+    }
+
     /// Tells the program when the identity ID changes: the old one, the new one, and why. Called on
     /// the thread that causes the change, without any lock held; what it does holds up that thread.
     /// A stored identity that is found again is no change. Default: nobody is told.
@@ -486,6 +542,17 @@ impl Builder {
         self.check_values(&mut faults);
         self.check_together(&mut faults);
         let exchange = self.exchange(sts_url);
+        let reuse = self.persistence.zip(pool.as_ref()).zip(self.storage.as_ref());
+        let reuse = reuse.map(|((persistence, pool), storage)| {
+            persistence.reuse(Parts {
+                storage: Arc::clone(storage),
+                clock: Arc::clone(&self.clock),
+                windows: self.windows,
+                pool,
+                login_id: self.login_id.clone(),
+                role_arn: self.role_arn.as_deref().or(self.custom_role_arn.as_deref()),
+            })
+        });
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
@@ -526,6 +593,7 @@ impl Builder {
         };
         Ok(CognitoIdentityCredentials::new(
             flow,
+            reuse,
             self.on_identity_change,
             subject,
             self.clock,
@@ -708,6 +776,21 @@ impl Builder {
             (
                 self.login_id.is_some() && self.storage.is_none(),
                 "login_id: names a stored identity, but no storage is set",
+            ),
+            (
+                self.persistence.is_some() && self.storage.is_none(),
+                "persist_credentials: needs storage, in which they are kept",
+            ),
+            (
+                self.persistence.is_some() && self.identity_pool_id.is_none(),
+                "persist_credentials: needs identity_pool_id, for which they are kept",
+            ),
+            (
+                self.persistence.is_some()
+                    && self.login_id.is_none()
+                    && (self.developer.is_some() || self.logins.providers().next().is_some()),
+                "persist_credentials: needs login_id where there are logins or a \
+                 developer_identity, lest one user get another's credentials",
             ),
         ];
         for (broken, fault) in rules {

@@ -46,6 +46,9 @@ pub(crate) struct Task<S> {
     pub(crate) settings: S,
     pub(crate) epoch: Epoch,
     pub(crate) budget: Budget,
+    /// The boot time after which a revived value must have been asked for, lest one that is held, or
+    /// that was called off, comes back.
+    pub(crate) revive_after: Option<Duration>,
 }
 
 /// What a load belongs to. One that began in an older epoch answers those who wait for it; what it
@@ -63,6 +66,8 @@ pub(crate) struct Epoch {
 pub(crate) struct Loaded<T> {
     pub(crate) value: T,
     pub(crate) lease: Lease,
+    /// Whether it is not new, but was kept by somebody: who wants a new one is not served with it.
+    pub(crate) revived: bool,
 }
 
 /// A picture of the cell at one moment.
@@ -79,6 +84,10 @@ struct State<T, S> {
     held: Option<Held<T>>,
     /// Set by `expire` and `invalidate`: the value is not handed out any more.
     spent: bool,
+    /// Whether `expire` was called since the last load began.
+    called_off: bool,
+    /// The boot time at which the first load after the last `expire` began.
+    revive_after: Option<Duration>,
     flight: Option<Arc<Flight<T>>>,
     /// How many flights there have been.
     flights: u64,
@@ -94,6 +103,7 @@ struct Held<T> {
     lease: Lease,
     /// The number of the flight that brought it.
     flight: u64,
+    revived: bool,
     advisory_window: Duration,
     wall: Option<WallLook>,
 }
@@ -117,6 +127,7 @@ struct Flight<T> {
 #[derive(Clone)]
 enum Outcome<T> {
     Done(Result<T, Error>),
+    Revived(T),
     /// The leader panicked.
     Abandoned,
 }
@@ -143,6 +154,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             epoch: Epoch { settings: 0, expired: 0 },
             held: None,
             spent: false,
+            called_off: false,
+            revive_after: None,
             flight: None,
             flights: 0,
             pause_until: None,
@@ -213,6 +226,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let mut state = self.lock();
         state.epoch.expired += 1;
         state.spent = true;
+        state.called_off = true;
     }
 
     /// Makes the value count as over if `is_it` says that it is the one.
@@ -290,7 +304,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                         attempts: 1,
                         recover: false,
                     };
-                    match self.lead(state, budget, &load) {
+                    match self.lead(state, now, budget, &load) {
                         Ok(value) => return Ok(value),
                         Err(error) => {
                             log::warn!(
@@ -301,7 +315,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                     }
                 }
             }
-            let newer = state.held.as_ref().filter(|held| held.flight > flights && !state.spent);
+            let newer = |held: &&Held<T>| held.flight > flights && !held.revived;
+            let newer = state.held.as_ref().filter(newer).filter(|_| !state.spent);
             if let (Want::New, Some(held)) = (want, newer) {
                 return Ok(held.value.clone());
             }
@@ -313,7 +328,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                     _ if now >= deadline => return Err(Error::timeout(TOO_LATE)),
                     _ => {}
                 }
-                return self.lead(state, budget, &load);
+                return self.lead(state, now, budget, &load);
             };
             let joined = flight.epoch == state.epoch;
             // A failure is everybody's, but not that of an advisory attempt, nor of one that has
@@ -322,6 +337,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             let fair = flight.budget.recover && theirs >= deadline.saturating_sub(now) / 2;
             match self.wait(state, &flight, give_up)? {
                 Outcome::Done(Ok(value)) if joined => return Ok(value),
+                Outcome::Revived(value) if joined && want == Want::Usable => return Ok(value),
                 Outcome::Done(Err(error)) if joined && fair => return Err(error),
                 _ => {}
             }
@@ -332,6 +348,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     fn lead(
         &self,
         mut state: MutexGuard<'_, State<T, S>>,
+        now: Duration,
         budget: Budget,
         load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
     ) -> Result<T, Error> {
@@ -344,7 +361,16 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             outcome: OnceLock::new(),
         });
         state.flight = Some(Arc::clone(&flight));
-        let task = Task { settings: state.settings.clone(), epoch: state.epoch, budget };
+        if std::mem::take(&mut state.called_off) {
+            state.revive_after = Some(now);
+        }
+        let held = state.held.as_ref().map(|held| held.lease.start());
+        let task = Task {
+            settings: state.settings.clone(),
+            epoch: state.epoch,
+            budget,
+            revive_after: held.max(state.revive_after),
+        };
         drop(state);
 
         let landing = Landing { cell: self, flight };
@@ -456,7 +482,7 @@ impl<T> Held<T> {
     fn pause_window(&self, limits: &Limits) -> Duration {
         if self.advisory_window.is_zero() {
             let by_lifetime = Windows { advisory: None, ..limits.windows };
-            return by_lifetime.advisory_for(self.lease.lifetime());
+            return by_lifetime.advisory_for(self.lease.lifetime);
         }
         self.advisory_window
     }
@@ -488,12 +514,13 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
         let mut replaced = (None, None);
         if state.epoch == self.flight.epoch {
             match result {
-                Ok(Loaded { value, lease }) => {
+                Ok(Loaded { value, lease, revived }) => {
                     state.held = Some(Held {
                         value: value.clone(),
                         lease: *lease,
                         flight: self.flight.number,
-                        advisory_window: limits.windows.advisory_for(lease.lifetime()),
+                        revived: *revived,
+                        advisory_window: limits.windows.advisory_for(lease.lifetime),
                         wall: None,
                     });
                     state.spent = false;
@@ -515,8 +542,12 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                 }
             }
         }
-        let outcome = result.as_ref().map(|loaded| loaded.value.clone()).map_err(Error::clone);
-        self.settle(&mut state, Outcome::Done(outcome));
+        let outcome = match result {
+            Ok(loaded) if loaded.revived => Outcome::Revived(loaded.value.clone()),
+            Ok(loaded) => Outcome::Done(Ok(loaded.value.clone())),
+            Err(error) => Outcome::Done(Err(error.clone())),
+        };
+        self.settle(&mut state, outcome);
         drop(state);
         drop(replaced);
     }
@@ -581,7 +612,7 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "it is what a load returns")]
     fn loaded(value: usize) -> Result<Loaded<usize>, Error> {
         let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
-        Ok(Loaded { value, lease })
+        Ok(Loaded { value, lease, revived: false })
     }
 
     impl Cell<usize, ()> {
@@ -765,7 +796,7 @@ mod tests {
         let cell = cell();
         let dead = || {
             let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
-            Ok(Loaded { value: 1, lease })
+            Ok(Loaded { value: 1, lease, revived: false })
         };
         assert_eq!(cell.get(Duration::MAX, |_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
         assert_eq!(cell.refresh(|_| dead()).unwrap_err().kind(), ErrorKind::Timeout);

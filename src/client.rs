@@ -18,10 +18,10 @@ pub(crate) struct Client {
 }
 
 /// The service's clock as the last answer showed it.
-#[derive(Clone, Copy)]
-struct ServiceTime {
-    date: SystemTime,
-    boot: Duration,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceTime {
+    pub(crate) date: SystemTime,
+    pub(crate) boot: Duration,
 }
 
 /// Both clocks, read together.
@@ -97,6 +97,18 @@ impl Client {
         let boot = self.clock.boot();
         let last = (*self.service_clock())?;
         last.date.checked_add(boot.saturating_sub(last.boot))
+    }
+
+    pub(crate) fn last_seen(&self) -> Option<ServiceTime> {
+        *self.service_clock()
+    }
+
+    /// Goes by what an answer to another process showed, if that is later than what is known.
+    pub(crate) fn has_seen(&self, seen: ServiceTime) {
+        let mut last = self.service_clock();
+        if last.is_none_or(|last| last.boot < seen.boot) {
+            *last = Some(seen);
+        }
     }
 
     fn attempt<O: Operation>(

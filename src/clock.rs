@@ -28,6 +28,14 @@ pub trait Clock: Send + Sync {
     fn boot_counts_suspend(&self) -> bool {
         true
     }
+
+    /// What tells this run of the system from every other one: processes that read the same ID share
+    /// [`boot`](Self::boot), to the same moment. Stored credentials are reused by it; see
+    /// [`persist_credentials`](crate::Builder::persist_credentials). Defaults to `None`, it cannot be
+    /// told, with which none are stored.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<T: Clock + ?Sized> Clock for Arc<T> {
@@ -46,10 +54,18 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     fn boot_counts_suspend(&self) -> bool {
         (**self).boot_counts_suspend()
     }
+
+    fn boot_id(&self) -> Option<String> {
+        (**self).boot_id()
+    }
 }
 
 /// The system's clocks: `CLOCK_REALTIME`, and `CLOCK_BOOTTIME` on Linux and Android. Elsewhere
 /// [`Instant`](std::time::Instant) stands in for the latter and is not relied upon across suspend.
+///
+/// On Linux and Android the boot ID is the kernel's, from `/proc`, together with the time namespace
+/// where there are such: they shift the boot clock. Elsewhere, and where `/proc` cannot be read,
+/// there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -68,6 +84,15 @@ impl Clock for SystemClock {
 
     fn boot_counts_suspend(&self) -> bool {
         cfg!(any(target_os = "linux", target_os = "android"))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn boot_id(&self) -> Option<String> {
+        let mut id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        if let Ok(namespace) = std::fs::read_link("/proc/self/ns/time") {
+            id.push_str(namespace.to_str()?);
+        }
+        Some(id)
     }
 }
 
@@ -100,5 +125,16 @@ mod tests {
             last = now;
         }
         assert!(last > Duration::ZERO);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_boot_id_is_the_kernels_and_the_time_namespaces() {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let id = Arc::new(SystemClock).boot_id().unwrap();
+        let namespace = id.strip_prefix(&kernel).unwrap();
+        let there_are_such = std::fs::symlink_metadata("/proc/self/ns/time").is_ok();
+        assert_eq!(namespace.starts_with("time:["), there_are_such, "{namespace}");
+        assert_eq!(SystemClock.boot_id().unwrap(), id, "the same for the same boot");
     }
 }

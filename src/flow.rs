@@ -2,7 +2,7 @@
 //! the service refuses.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::client::{Answer, Client};
 use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
@@ -12,14 +12,11 @@ use crate::error::{AnswerInfo, Cause, Error};
 use crate::identity::{
     Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore, Saved,
 };
-use crate::lease::Lease;
+use crate::lease::{LONGEST_LIFETIME, Lease};
 use crate::logins::{Logins, Tokens};
 use crate::protocol::Operation;
 use crate::retry::Budget;
 use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
-
-/// No lifetime is believed to be longer: it is the most that a role may grant.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 /// The part of the settings that does not change.
 pub(crate) struct Flow {
@@ -78,6 +75,9 @@ pub(crate) trait Memory {
     /// What the storage holds is not what was cleared or refused.
     fn trust_storage(&self);
 
+    /// Whether what this refresh brings is still wanted: nothing was changed or called off since.
+    fn current(&self) -> bool;
+
     /// The identity that is known now, whoever noted it.
     fn known(&self) -> Option<Identity>;
 
@@ -87,7 +87,8 @@ pub(crate) trait Memory {
 
 pub(crate) struct Refreshed {
     pub(crate) credentials: Credentials,
-    pub(crate) data: ResponseData,
+    /// `None` if the credentials were stored: this process has seen no answer.
+    pub(crate) data: Option<ResponseData>,
     pub(crate) lease: Lease,
 }
 
@@ -267,7 +268,7 @@ impl Flow {
                 issued.session_token,
                 issued.expiration,
             ),
-            data: ResponseData { identity_id, ..ResponseData::default() },
+            data: Some(ResponseData { identity_id, ..ResponseData::default() }),
             lease,
         })
     }
@@ -300,7 +301,7 @@ impl Flow {
                 issued.session_token,
                 issued.expiration,
             ),
-            data: ResponseData {
+            data: Some(ResponseData {
                 identity_id,
                 assumed_role_arn: issued.user_arn,
                 assumed_role_id: issued.user_id,
@@ -309,7 +310,7 @@ impl Flow {
                 provider: issued.provider,
                 packed_policy_size: issued.packed_policy_size,
                 source_identity: issued.source_identity,
-            },
+            }),
             lease,
         })
     }
@@ -370,7 +371,7 @@ impl Flow {
         Err(Error::response(operation, info.clone(), what))
     }
 
-    fn is_of_region(&self, id: &Id) -> bool {
+    pub(crate) fn is_of_region(&self, id: &Id) -> bool {
         self.region.as_deref().is_none_or(|region| id.region() == region)
     }
 

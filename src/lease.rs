@@ -2,13 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
+/// No lifetime is believed to be longer: it is the most that a role may grant.
+pub(crate) const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
 /// A lifetime counted from the moment before the value was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
-    lifetime: Duration,
-    boot_end: Duration,
+    pub(crate) lifetime: Duration,
+    pub(crate) boot_end: Duration,
     /// `None` where the wall clock cannot express it.
-    wall_end: Option<SystemTime>,
+    pub(crate) wall_end: Option<SystemTime>,
 }
 
 impl Lease {
@@ -20,8 +23,9 @@ impl Lease {
         }
     }
 
-    pub(crate) fn lifetime(&self) -> Duration {
-        self.lifetime
+    /// The boot time just before the value was asked for.
+    pub(crate) fn start(&self) -> Duration {
+        self.boot_end.saturating_sub(self.lifetime)
     }
 
     /// What is left by the boot clock.

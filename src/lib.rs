@@ -30,7 +30,8 @@
 //! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest,
 //!   [`DeveloperIdentityProvider`] a user of the maker's own backend.
 //! * [`CredentialVariables`] and [`CredentialProcessDocument`] hand credentials to other programs.
-//! * [`Storage`] keeps the identity over a restart; [`FileStorage`] is the one for most.
+//! * [`Storage`] keeps the identity over a restart, and the credentials if told to; [`FileStorage`] is
+//!   the one for most.
 //! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
 //! * `testing` (feature `testing`) has fakes of both, for unit tests of programs that use this
 //!   crate.
@@ -62,8 +63,9 @@
 //! # What it does not do
 //!
 //! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. It keeps no credentials over a restart, only the identity. It has no async API; an async
-//! program is better served by AWS's own SDK.
+//! program. Over a restart of the program it keeps the identity, and the credentials only if
+//! [told to](Builder::persist_credentials); no credentials outlive a restart of the system. It has no
+//! async API; an async program is better served by AWS's own SDK.
 //!
 //! # Features
 //!
@@ -101,9 +103,11 @@
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
 //! | `provider` | what users call; ties the cell to the flow |
+//! | `reuse` | credentials that another process has stored, in place of a refresh |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
 //! | `flow` | one refresh, and what to do about an identity that the service refuses |
 //! | `identity` | where an identity came from, how it is kept, how it changes |
+//! | `persisted` | the record of credentials that are kept, and its place in a storage |
 //! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
@@ -133,6 +137,8 @@ mod cell;
 mod flow;
 mod identity;
 mod lease;
+mod persisted;
+mod reuse;
 mod sync;
 
 mod client;
@@ -166,7 +172,7 @@ pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVaria
 pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};
-pub use storage::{FileStorage, MemoryStorage, Storage};
+pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 
 /// What the fuzzers call and programs cannot.
 #[cfg(all(fuzzing, feature = "ureq"))]

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::flow::{Flow, Memory, Subject};
 use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::logins::Logins;
+use crate::reuse::{Reuse, Wanted};
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
 ///
@@ -46,6 +47,7 @@ pub struct CognitoIdentityCredentials(Arc<Inner>);
 struct Inner {
     cell: Cell<Credentials, Settings>,
     flow: Flow,
+    reuse: Option<Box<dyn Reuse>>,
     on_identity_change: Option<Arc<ChangeListener>>,
 }
 
@@ -96,17 +98,20 @@ impl fmt::Debug for Status {
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
         flow: Flow,
+        reuse: Option<Box<dyn Reuse>>,
         on_identity_change: Option<Arc<ChangeListener>>,
         subject: Subject,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         let cell = Cell::new(clock, limits, Settings { subject, data: None });
-        Self(Arc::new(Inner { cell, flow, on_identity_change }))
+        Self(Arc::new(Inner { cell, flow, reuse, on_identity_change }))
     }
 
     /// Credentials with at least `expiry_window` of life, from memory or from the service. (If the
-    /// service issues a shorter life than that, the caller that asked for it still gets it.)
+    /// service issues a shorter life than that, the caller that asked for it still gets it.) With
+    /// [`persist_credentials`](crate::Builder::persist_credentials) a set that is stored may save
+    /// asking the service.
     ///
     /// * *Fresh*: a clone of the cached set. No network, no allocation.
     /// * *Inside the advisory window*: one caller makes one attempt to renew them; everybody else
@@ -183,11 +188,11 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.0.cell.get(limit, |task| self.load(task))
+        self.0.cell.get(limit, |task| self.load(task, false))
     }
 
-    /// New credentials from the service, however fresh the cached ones are. Joins a refresh that is
-    /// under way.
+    /// New credentials from the service, however fresh the cached ones are, or stored ones. Joins a
+    /// refresh that is under way.
     ///
     /// When it fails, the cached set stays where it was, and [`get`](Self::get) goes on returning
     /// it for as long as it is good.
@@ -217,7 +222,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "refreshPromise")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        self.0.cell.refresh(|task| self.load(task))
+        self.0.cell.refresh(|task| self.load(task, true))
     }
 
     /// Whether the next [`get`](Self::get) must reach the service to succeed: nothing is loaded, or
@@ -255,7 +260,7 @@ impl CognitoIdentityCredentials {
     }
 
     /// Makes the cached credentials count as over: the next [`get`](Self::get) asks the service. A
-    /// refresh under way no longer counts. A cooldown after a refusal still stands;
+    /// refresh under way no longer counts, and what is stored by then is not reused. A cooldown after a refusal still stands;
     /// [`refresh`](Self::refresh) ends it. Never blocks.
     #[doc(alias = "expired")]
     pub fn expire(&self) {
@@ -336,8 +341,9 @@ impl CognitoIdentityCredentials {
         Ok(())
     }
 
-    /// Forgets the identity ID, also one that was given, and removes it from the storage. The next
-    /// refresh asks the service for one. Cached credentials stay as they are. No network; blocks for
+    /// Forgets the identity ID, also one that was given, and removes it from the storage, and with it
+    /// [stored credentials](crate::Builder::persist_credentials). The next refresh asks the service
+    /// for one. Cached credentials stay as they are. No network; blocks for
     /// as long as the storage does.
     ///
     /// # Example
@@ -360,7 +366,8 @@ impl CognitoIdentityCredentials {
         let old = self.swap_identity(None);
         if let Some(store) = &self.0.flow.store {
             let (epoch, _) = self.0.cell.epoch();
-            if store.remove() {
+            let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.forget());
+            if store.remove() && forgotten {
                 self.0.cell.amend(epoch, |settings| settings.subject.storage_cleared = false);
             }
             // Another thread may have got and stored a new one before the removal.
@@ -414,8 +421,9 @@ impl CognitoIdentityCredentials {
         self.change_logins(|logins| logins.remove(provider));
     }
 
-    /// The other fields of the last answer: `None` before the first one, and from the start of a
-    /// refresh that `get()` cannot do without until one succeeds. Never blocks.
+    /// The other fields of the last answer: `None` before the first one, from the start of a refresh
+    /// that `get()` cannot do without until one succeeds, and while the credentials are
+    /// [stored ones](crate::Builder::persist_credentials) of another process. Never blocks.
     #[must_use]
     pub fn data(&self) -> Option<ResponseData> {
         self.0.cell.settings().data
@@ -456,7 +464,8 @@ impl CognitoIdentityCredentials {
     }
 
     /// The service's clock: the `Date` of its last answer plus the time since, by the boot clock.
-    /// `None` before the first answer.
+    /// `None` before the first answer, which may be one to another process whose
+    /// [stored credentials](crate::Builder::persist_credentials) are reused.
     ///
     /// AWS services usually refuse a signature whose time is off by more than five minutes; a signer
     /// on a device with a wrong clock goes by this one. Right to about a second plus the answer's
@@ -484,15 +493,24 @@ impl CognitoIdentityCredentials {
         self.0.flow.client.service_time()
     }
 
-    fn load(&self, task: &Task<Settings>) -> Result<Loaded<Credentials>, Error> {
-        let cell = &self.0.cell;
+    /// `new`: from the service, whatever is stored.
+    fn load(&self, task: &Task<Settings>, new: bool) -> Result<Loaded<Credentials>, Error> {
+        let Inner { cell, flow, reuse, .. } = &*self.0;
         if task.budget.recover {
             cell.annotate(task.epoch, |settings| settings.data = None);
         }
         let memory = Remembered { inner: &self.0, epoch: task.epoch };
-        let done = self.0.flow.refresh(&task.settings.subject, &task.budget, &memory)?;
-        cell.annotate(task.epoch, |settings| settings.data = Some(done.data));
-        Ok(Loaded { value: done.credentials, lease: done.lease })
+        let (subject, budget) = (&task.settings.subject, &task.budget);
+        let done = match reuse {
+            None => flow.refresh(subject, budget, &memory)?,
+            Some(reuse) => {
+                let wanted = Wanted { subject, budget, new, after: task.revive_after };
+                reuse.load(flow, &wanted, &memory)?
+            }
+        };
+        let revived = done.data.is_none();
+        cell.annotate(task.epoch, |settings| settings.data = done.data);
+        Ok(Loaded { value: done.credentials, lease: done.lease, revived })
     }
 
     /// The identity that is known, looked for in the storage if need be.
@@ -565,6 +583,10 @@ impl Memory for Remembered<'_> {
 
     fn trust_storage(&self) {
         self.inner.cell.amend(self.epoch, |settings| settings.subject.storage_cleared = false);
+    }
+
+    fn current(&self) -> bool {
+        self.inner.cell.epoch().0 == self.epoch
     }
 
     fn known(&self) -> Option<Identity> {

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use roxmltree::Node;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::secret::Secret;
 use crate::transport::HttpResponse;
 
 /// The role of the classic flow, and what goes with it: everything but the token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct RoleRequest {
     pub(crate) role_arn: String,
     pub(crate) session_name: String,

@@ -226,7 +226,7 @@ impl World {
 
 fn loaded(load: u64, task: &Task<()>) -> Loaded<Value> {
     let lease = Lease::new(Duration::ZERO, SystemTime::UNIX_EPOCH, LIFETIME);
-    Loaded { value: Value { load, epoch: task.epoch }, lease }
+    Loaded { value: Value { load, epoch: task.epoch }, lease, revived: false }
 }
 
 const SCRIPTS: [&[Call]; 5] = [

@@ -4,8 +4,15 @@ use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::Storage;
+#[cfg(unix)]
+use super::StorageLock;
+use crate::secret::read_to_end;
 
 /// A longer record is not one of ours.
 const LONGEST_RECORD: u64 = 64 * 1024;
@@ -26,6 +33,10 @@ const ATTEMPTS: u32 = 3;
 /// * Symbolic links are not followed, neither to records nor by temporary files.
 /// * A record that is longer than 64 KiB counts as absent.
 /// * Several processes may share a directory; the last one to write wins.
+/// * A lock is a lock of the kernel's (`flock`) on an empty file beside the record, of the same name
+///   with `.lock` and mode 0600, which stays. The kernel gives it back when its holder ends, however
+///   that ends. Who waits looks every few milliseconds. Elsewhere than on Unix, and on file systems
+///   that have none, there are no locks.
 /// * A key becomes a file name with all but small letters, digits, `-` and `_` escaped; a long one is
 ///   cut and given a digest.
 ///
@@ -60,7 +71,7 @@ impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
         let path = self.directory.join(file_name(key)?);
         match check_directory(&self.directory) {
-            Ok(()) => read(&path),
+            Ok(()) => Ok(read(&path)?.map(|mut value| std::mem::take(&mut *value))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -72,6 +83,19 @@ impl Storage for FileStorage {
 
     fn remove(&self, key: &str) -> io::Result<()> {
         remove(&Disk, &self.directory, key)
+    }
+
+    #[cfg(unix)]
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        let path = self.directory.join(format!("{}.lock", file_name(key)?));
+        match check_directory(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_directories(&Disk, &self.directory)?;
+                check_directory(&self.directory)?;
+            }
+            checked => checked?,
+        }
+        Ok(locked::wait_for(&path, wait)?.map(StorageLock::new))
     }
 }
 
@@ -137,7 +161,7 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
     let name = file_name(key)?;
     let path = directory.join(&name);
     match check_directory(directory) {
-        Ok(()) if read(&path).is_ok_and(|old| old.as_deref() == Some(value)) => {
+        Ok(()) if read(&path).is_ok_and(|old| old.is_some_and(|old| *old == value)) => {
             // Whoever wrote it may have died before this.
             return disk.sync_directory(directory);
         }
@@ -214,8 +238,8 @@ fn write_and_rename<O: Operations>(
     disk.rename(temporary, path)
 }
 
-/// Reads a record; `None` if there is none, or one that is too long.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// Reads a record, which may hold secrets; `None` if there is none, or one that is too long.
+fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match open_without_following(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -226,8 +250,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(refused("the record is not a regular file"));
     }
     check_owner(&metadata, "the record")?;
-    let mut value = Vec::new();
-    file.take(LONGEST_RECORD + 1).read_to_end(&mut value)?;
+    let expected = usize::try_from(metadata.len().min(LONGEST_RECORD)).unwrap_or_default();
+    let value = read_to_end(file.take(LONGEST_RECORD + 1), expected)?;
     Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
 }
 
@@ -302,7 +326,7 @@ fn file_name(key: &str) -> io::Result<String> {
 
 /// FNV-1a of 128 bits: the same in every version of this crate. It keeps keys apart that were not
 /// made to collide; what a record is good for is decided by the service.
-fn digest(text: &str) -> u128 {
+pub(crate) fn digest(text: &str) -> u128 {
     text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     })
@@ -338,6 +362,63 @@ fn lock(file: &File) -> bool {
 #[cfg(not(unix))]
 fn lock(_: &File) -> bool {
     false
+}
+
+/// Locks that last longer than a write. Their files are never removed: who waits for one has it open.
+#[cfg(unix)]
+mod locked {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+    use rustix::io::Errno;
+
+    use super::{check_owner, refused};
+
+    /// How long who waits sleeps between two looks.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    pub(super) struct Lock(File);
+
+    /// Closing is not enough: a child process may have the file open too.
+    impl Drop for Lock {
+        fn drop(&mut self) {
+            let _ = flock(&self.0, FlockOperation::Unlock);
+        }
+    }
+
+    pub(super) fn wait_for(path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
+        let start = Instant::now();
+        let file = open(path)?;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Lock(file))),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            let left = wait.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(PAUSE.min(left));
+        }
+    }
+
+    fn open(path: &Path) -> io::Result<File> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(refused("the lock is not a regular file"));
+        }
+        check_owner(&metadata, "the lock")?;
+        Ok(file)
+    }
 }
 
 #[cfg(test)]

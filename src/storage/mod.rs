@@ -6,14 +6,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 pub use file::FileStorage;
+pub(crate) use file::digest;
 
 /// Keeps small records under names, so that an identity outlives the program.
 ///
 /// A guest's identity ID is the one thing that a device cannot get back: without it the next start
 /// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
-/// provider is the identity ID and the names of the login providers, never a token.
+/// provider is the identity ID and the names of the login providers, never a token; with
+/// [`persist_credentials`](crate::Builder::persist_credentials) also the current credentials, which
+/// nobody else may read.
 ///
 /// The methods are called without any lock held. Their failures are logged and never fail a
 /// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the
@@ -40,6 +46,42 @@ pub trait Storage: Send + Sync {
     ///
     /// When the value may still be there.
     fn remove(&self, key: &str) -> io::Result<()>;
+
+    /// Keeps every other process (and every other caller in this one) from getting the lock of this
+    /// key until the returned one is dropped, and waits up to `wait` while somebody else has it.
+    /// `None` if it did not come by then, or if there are no locks, which is the default. The lock of
+    /// a process that dies must come free by itself.
+    ///
+    /// It keeps processes that start together from fetching the same credentials each for itself;
+    /// see [`persist_credentials`](crate::Builder::persist_credentials). It guards nothing:
+    /// [`load`](Self::load) and [`store`](Self::store) work without it, also while another has it.
+    ///
+    /// # Errors
+    ///
+    /// When there should be a lock and it cannot be had. It is logged, and the work goes on without.
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        let _ = (key, wait);
+        Ok(None)
+    }
+}
+
+/// A lock that [`Storage::lock`] has granted, until it is dropped.
+pub struct StorageLock {
+    _guard: Box<dyn Send>,
+}
+
+impl StorageLock {
+    /// A lock that is given back by dropping `guard`.
+    #[must_use]
+    pub fn new(guard: impl Send + 'static) -> Self {
+        Self { _guard: Box::new(guard) }
+    }
+}
+
+impl fmt::Debug for StorageLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorageLock").finish_non_exhaustive()
+    }
 }
 
 impl<T: Storage + ?Sized> Storage for Arc<T> {
@@ -54,13 +96,17 @@ impl<T: Storage + ?Sized> Storage for Arc<T> {
     fn remove(&self, key: &str) -> io::Result<()> {
         (**self).remove(key)
     }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        (**self).lock(key, wait)
+    }
 }
 
 /// A [`Storage`] that lives as long as the program. Share one with an `Arc`.
 ///
-/// `Debug` shows the keys.
+/// Values are wiped when they are replaced or dropped. There are no locks. `Debug` shows the keys.
 #[derive(Default)]
-pub struct MemoryStorage(Mutex<HashMap<String, Vec<u8>>>);
+pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
 
 impl MemoryStorage {
     /// An empty one.
@@ -69,18 +115,18 @@ impl MemoryStorage {
         Self::default()
     }
 
-    fn values(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+    fn values(&self) -> MutexGuard<'_, HashMap<String, Zeroizing<Vec<u8>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Storage for MemoryStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.values().get(key).cloned())
+        Ok(self.values().get(key).map(|value| value.to_vec()))
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.values().insert(key.to_owned(), value.to_owned());
+        self.values().insert(key.to_owned(), Zeroizing::new(value.to_owned()));
         Ok(())
     }
 

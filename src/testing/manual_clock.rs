@@ -1,5 +1,6 @@
 //! Time that moves when the test says so.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -33,9 +34,14 @@ pub struct ManualClock {
 struct Time {
     wall: SystemTime,
     boot: Duration,
+    /// The number of this run of the system, among those of all manual clocks.
+    run: u64,
     sleeps: Vec<Duration>,
     wall_reads: usize,
 }
+
+/// How many runs there have been.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 impl ManualClock {
     /// A clock that shows 1 January 2026, 00:00 UTC, a minute after the system's start.
@@ -47,7 +53,13 @@ impl ManualClock {
     /// A clock that shows `wall`, a minute after the system's start.
     #[must_use]
     pub fn at(wall: SystemTime) -> Self {
-        let time = Time { wall, boot: Duration::from_secs(60), sleeps: Vec::new(), wall_reads: 0 };
+        let time = Time {
+            wall,
+            boot: Duration::from_secs(60),
+            run: RUNS.fetch_add(1, Ordering::Relaxed),
+            sleeps: Vec::new(),
+            wall_reads: 0,
+        };
         Self { time: Arc::new(Mutex::new(time)), counts_suspend: true }
     }
 
@@ -78,6 +90,15 @@ impl ManualClock {
     /// so this is also a virtual machine that is resumed from a snapshot.
     pub fn set_wall(&self, wall: SystemTime) {
         self.time().wall = wall;
+    }
+
+    /// Starts the system again: it has another boot ID, and its boot clock shows one second. The wall
+    /// clock goes on. (A [`FakeCognito`](super::FakeCognito) that goes by this clock is started again
+    /// with it; [`set_time`](super::FakeCognito::set_time) puts its own time right.)
+    pub fn reboot(&self) {
+        let mut time = self.time();
+        time.boot = Duration::from_secs(1);
+        time.run = RUNS.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Every `sleep` so far, in order.
@@ -129,5 +150,10 @@ impl Clock for ManualClock {
 
     fn boot_counts_suspend(&self) -> bool {
         self.counts_suspend
+    }
+
+    /// Clones share it, and no other clock has it.
+    fn boot_id(&self) -> Option<String> {
+        Some(format!("manual {}", self.time().run))
     }
 }

@@ -127,7 +127,8 @@ impl Settings {
         }
         if let Some(directory) = &self.cache {
             self.keeps_credentials = certain;
-            self.builder = self.builder.storage(FileStorage::new(directory));
+            let storage = FileStorage::new(directory);
+            self.builder = self.builder.storage(storage).persist_credentials(certain);
         }
         for login in &options.logins {
             let source = Arc::clone(login);

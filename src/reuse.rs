@@ -1,0 +1,224 @@
+//! Credentials that another process has stored, in place of a refresh, and one refresh for all
+//! processes that would make the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::cognito::Id;
+use crate::error::Error;
+use crate::flow::{Exchange, Flow, Memory, Refreshed, Subject};
+use crate::identity::{Identity, IdentityOrigin};
+use crate::lease::Windows;
+use crate::persisted::{CredentialStore, Kept, Scope};
+use crate::retry::Budget;
+use crate::storage::Storage;
+
+/// On a clock that does not count suspend, the two clocks agree when they differ by no more.
+const AGREEMENT: Duration = Duration::from_secs(5);
+
+/// Stored credentials as a value. The setting is all that makes one, so a program without it is
+/// linked without the record and all that reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Persistence(fn(Parts<'_>) -> Box<dyn Reuse>);
+
+impl Persistence {
+    pub(crate) const fn new() -> Self {
+        Self(|parts| Box::new(Stored::new(parts)))
+    }
+
+    pub(crate) fn reuse(self, parts: Parts<'_>) -> Box<dyn Reuse> {
+        self.0(parts)
+    }
+}
+
+/// The settings that it works from.
+pub(crate) struct Parts<'a> {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) windows: Windows,
+    pub(crate) pool: &'a Id,
+    pub(crate) login_id: Option<String>,
+    pub(crate) role_arn: Option<&'a str>,
+}
+
+/// What a load is for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) budget: &'a Budget,
+    /// Whether it must come from the service.
+    pub(crate) new: bool,
+    /// The boot time after which a stored set must have been asked for.
+    pub(crate) after: Option<Duration>,
+}
+
+pub(crate) trait Reuse: Send + Sync {
+    /// What is stored, if it serves, else what the service issues, which is stored then.
+    fn load(
+        &self,
+        flow: &Flow,
+        wanted: &Wanted<'_>,
+        memory: &dyn Memory,
+    ) -> Result<Refreshed, Error>;
+
+    /// Removes what is stored. False if it may still be there.
+    fn forget(&self) -> bool;
+}
+
+struct Stored {
+    store: CredentialStore,
+    clock: Arc<dyn Clock>,
+    windows: Windows,
+    login_id: Option<String>,
+    /// Whether it was said that nothing is stored.
+    told: AtomicBool,
+}
+
+impl Stored {
+    fn new(parts: Parts<'_>) -> Self {
+        let Parts { storage, clock, windows, pool, login_id, role_arn } = parts;
+        let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
+        Self { store, clock, windows, login_id, told: AtomicBool::new(false) }
+    }
+
+    /// What a record must be of; `None` if nothing is to be stored.
+    fn scope(&self, flow: &Flow, subject: &Subject) -> Option<String> {
+        let providers: Vec<_> = subject.logins.providers().collect();
+        let user = flow.developer.is_some() || !providers.is_empty();
+        let boot_id = self.clock.boot_id();
+        let why = match &boot_id {
+            None => "the clock has no boot ID",
+            Some(_) if user && self.login_id.is_none() => {
+                "there are logins, but no login_id to tell users apart"
+            }
+            Some(_) => "",
+        };
+        if !why.is_empty() {
+            if !self.told.swap(true, Ordering::Relaxed) {
+                log::warn!("no credentials are stored or reused: {why}");
+            }
+            return None;
+        }
+        let (custom_role_arn, role) = match &flow.exchange {
+            Exchange::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
+            Exchange::Classic { sts_url, role, .. } => (None, Some((sts_url.as_str(), role))),
+        };
+        let scope = Scope {
+            boot_id: boot_id.as_deref()?,
+            pool: flow.pool.as_ref()?.as_str(),
+            login_id: self.login_id.as_deref(),
+            developer: flow.developer.is_some(),
+            providers,
+            endpoint: &flow.cognito_url,
+            custom_role_arn,
+            role,
+        };
+        scope.text()
+    }
+
+    /// The stored set, if it serves.
+    fn find(
+        &self,
+        flow: &Flow,
+        wanted: &Wanted<'_>,
+        scope: &str,
+        memory: &dyn Memory,
+    ) -> Option<Refreshed> {
+        let now = self.clock.boot();
+        let kept = self.store.load(scope, now)?;
+        let newer = wanted.after.is_none_or(|after| kept.lease.start() > after);
+        if !newer || !self.lives(&kept, now, wanted.budget) {
+            return None;
+        }
+        let subject = wanted.subject;
+        let identity = match &subject.identity {
+            Some(known) => known.clone(),
+            // The backend would name it, and is not asked.
+            None if flow.developer.is_some() && !subject.storage_cleared => {
+                Identity { id: kept.identity.clone(), origin: IdentityOrigin::Stored, given: true }
+            }
+            None => flow.stored(subject)?,
+        };
+        if identity.id != kept.identity || !flow.is_of_region(&identity.id) {
+            return None;
+        }
+        if subject.identity.is_none() {
+            memory.note(Some(&identity));
+        }
+        if let Some(seen) = kept.service {
+            flow.client.has_seen(seen);
+        }
+        log::debug!("stored credentials are reused");
+        Some(Refreshed { credentials: kept.credentials, data: None, lease: kept.lease })
+    }
+
+    /// Whether it lives long enough: beyond the window that the load is made in.
+    fn lives(&self, kept: &Kept, now: Duration, budget: &Budget) -> bool {
+        let mut left = kept.lease.left(now);
+        let by_wall = kept.lease.left_by_wall(self.clock.wall());
+        if !self.clock.boot_counts_suspend() {
+            // What the wall clock gained may be time spent suspended. What it lost cannot be, and may
+            // hide such time.
+            if by_wall > left.saturating_add(AGREEMENT) {
+                return false;
+            }
+            left = left.min(by_wall);
+        }
+        if left <= self.windows.expiry {
+            return false;
+        }
+        budget.recover
+            || left >= self.windows.advisory_for(kept.lease.lifetime) && !by_wall.is_zero()
+    }
+
+    /// Stores what the service has issued, unless it is called off already.
+    fn keep(&self, flow: &Flow, refreshed: &Refreshed, scope: &str, memory: &dyn Memory) {
+        if !memory.current() {
+            return;
+        }
+        let credentials = refreshed.credentials.clone();
+        let Some(identity) = credentials.identity_id().and_then(|id| Id::parse(id).ok()) else {
+            return;
+        };
+        let (lease, service) = (refreshed.lease, flow.client.last_seen());
+        self.store.save(&Kept { credentials, identity, lease, service }, scope);
+        // Called off while it was being written: it must not come back.
+        if !memory.current() {
+            self.store.remove();
+        }
+    }
+}
+
+impl Reuse for Stored {
+    fn load(
+        &self,
+        flow: &Flow,
+        wanted: &Wanted<'_>,
+        memory: &dyn Memory,
+    ) -> Result<Refreshed, Error> {
+        let Wanted { subject, budget, new, .. } = *wanted;
+        let Some(scope) = self.scope(flow, subject) else {
+            return flow.refresh(subject, budget, memory);
+        };
+        let find = || if new { None } else { self.find(flow, wanted, &scope, memory) };
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        // Who must ask the service itself waits for nobody. Others leave as much time for that as they
+        // wait, for the holder may hang.
+        let left = budget.deadline.saturating_sub(self.clock.boot());
+        let lock = self.store.lock(if new { Duration::ZERO } else { left / 2 });
+        if let (Some(_), Some(found)) = (&lock, find()) {
+            return Ok(found);
+        }
+        let refreshed = flow.refresh(subject, budget, memory)?;
+        self.keep(flow, &refreshed, &scope, memory);
+        drop(lock);
+        Ok(refreshed)
+    }
+
+    fn forget(&self) -> bool {
+        self.store.remove()
+    }
+}
