@@ -2,9 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::DirBuilder;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::arguments::Options;
 use crate::failure::Failure;
@@ -41,18 +39,6 @@ fn users(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")))
     };
     root.map(|root| root.join(NAME))
-}
-
-/// Makes the directories above the cache's own, which the storage makes, for their owner alone.
-pub(crate) fn make_room(directory: &Path) -> io::Result<()> {
-    let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    #[cfg_attr(not(unix), expect(unused_mut))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(parent)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use cognito_identity_credentials::transport::{
 use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage, Storage};
 
 use crate::arguments::Options;
-use crate::cache;
 use crate::failure::{Failure, LOGIN};
 use crate::known::{masked, rough, user};
 use crate::logger;
@@ -113,9 +112,7 @@ fn kept(settings: &Settings) {
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
-    let tried = cache::make_room(directory)
-        .and_then(|()| storage.store("doctor", b"doctor"))
-        .and_then(|()| storage.remove("doctor"));
+    let tried = storage.store("doctor", b"doctor").and_then(|()| storage.remove("doctor"));
     match tried {
         Ok(()) => tell("ok", "cache", &shown.to_string()),
         Err(error) => {

@@ -14,6 +14,9 @@ pub(crate) const NETWORK: u8 = 3;
 /// There is no login token that the service takes: sign in again.
 pub(crate) const LOGIN: u8 = 4;
 
+const NO_TOKEN: &str =
+    "look at where --login takes the token from; the user may have to sign in again";
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) status: u8,
@@ -31,6 +34,11 @@ impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let advice = "cognito-credentials --help lists the commands and options".to_owned();
         Self { advice: Some(advice), ..Self::new(USAGE, message) }
+    }
+
+    /// No token could be had.
+    pub(crate) fn login(message: impl Into<String>) -> Self {
+        Self { advice: Some(NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
     }
 
     /// A status alone, for everything has been said.
@@ -81,9 +89,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         ErrorKind::Timeout | ErrorKind::Unreachable => Some(
             "look at the network: is there one, does a firewall let HTTPS out, is a proxy needed (--proxy or HTTPS_PROXY)",
         ),
-        ErrorKind::Login => {
-            Some("look at where --login takes the token from; the user may have to sign in again")
-        }
+        ErrorKind::Login => Some(NO_TOKEN),
         ErrorKind::Throttled | ErrorKind::Unavailable => {
             Some("try again later: the service is at its limit or out of order")
         }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
-use cognito_identity_credentials::{CognitoIdentityCredentials, IdentityOrigin};
+use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, IdentityOrigin};
 
 use crate::arguments::Options;
 use crate::failure::{Failure, REFUSED};
 use crate::logger;
 use crate::output;
-use crate::settings::Settings;
+use crate::settings::{Keeps, Settings};
 
 /// The identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
@@ -30,43 +30,38 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
 pub(crate) fn status(options: &Options) -> Result<(), Failure> {
     let (settings, credentials) = offline(options)?;
     logger::hush();
-    // What is kept is found by looking for it; what is not is not got, for there is no network.
-    let found = credentials.get().ok();
+    let found = kept(&settings, &credentials);
     let status = credentials.status();
-    let mut text = String::new();
-    let mut line = |what: &str, said: &str| {
-        let _ = writeln!(text, "{what:<14} {said}");
+    let identity = match (status.identity_id.as_deref(), status.identity_origin) {
+        (None, _) => "none known yet".to_owned(),
+        (Some(id), Some(IdentityOrigin::Given)) => format!("{}, as given", masked(id)),
+        (Some(id), _) => masked(id),
     };
-    line("identity pool", settings.pool.as_deref().unwrap_or("none given"));
-    line("user", &user(options));
-    line(
-        "identity",
-        &match (status.identity_id.as_deref(), status.identity_origin) {
-            (None, _) => "none known yet".to_owned(),
-            (Some(id), Some(IdentityOrigin::Given)) => format!("{}, as given", masked(id)),
-            (Some(id), _) => masked(id),
-        },
-    );
-    line(
-        "credentials",
-        &match (found, status.expires_in) {
-            (Some(keys), Some(left)) => {
-                format!("{}, good for {}", keys.access_key_id(), rough(left))
+    let at_hand = match (found, status.expires_in) {
+        (Some(keys), Some(left)) => format!("{}, good for {}", keys.access_key_id(), rough(left)),
+        _ => "none at hand: the next call asks the service".to_owned(),
+    };
+    let kept = settings.cache.as_ref().map(|directory| {
+        let but = match settings.keeps {
+            Keeps::Credentials => "",
+            Keeps::IdentityForSystem => " (the identity alone, on this system)",
+            Keeps::IdentityForToken => {
+                " (the identity alone: the token does not say whose it is, as --login-id would)"
             }
-            _ => "none at hand: the next call asks the service".to_owned(),
-        },
-    );
-    line(
-        "kept in",
-        &match &settings.cache {
-            None => "nothing is kept".to_owned(),
-            Some(directory) if settings.keeps_credentials => directory.display().to_string(),
-            Some(directory) => format!(
-                "{} (the identity alone: the token does not say whose it is; --login-id NAME would)",
-                directory.display()
-            ),
-        },
-    );
+        };
+        format!("{}{but}", directory.display())
+    });
+    let lines = [
+        ("identity pool", settings.pool.unwrap_or_else(|| "none given".to_owned())),
+        ("user", user(options)),
+        ("identity", identity),
+        ("credentials", at_hand),
+        ("kept in", kept.unwrap_or_else(|| "nothing is kept".to_owned())),
+    ];
+    let mut text = String::new();
+    for (what, said) in lines {
+        let _ = writeln!(text, "{what:<14} {said}");
+    }
     output::print(text.as_bytes())
 }
 
@@ -77,7 +72,7 @@ pub(crate) fn forget(options: &Options) -> Result<(), Failure> {
     logger::hush();
     let left = settings.build()?;
     let given = left.status().identity_origin == Some(IdentityOrigin::Given);
-    if (left.identity_id().is_some() && !given) || left.get().is_ok() {
+    if (left.identity_id().is_some() && !given) || kept(&settings, &left).is_some() {
         return Err(Failure::new(REFUSED, "not everything could be removed"));
     }
     Ok(())
@@ -93,6 +88,13 @@ fn offline(options: &Options) -> Result<(Settings, CognitoIdentityCredentials), 
     settings.builder = settings.builder.max_attempts(1);
     let credentials = settings.build()?;
     Ok((settings, credentials))
+}
+
+/// The kept credentials. They are found by asking for some: what is not kept is not got, for there
+/// is no network. To ask makes the directory.
+fn kept(settings: &Settings, offline: &CognitoIdentityCredentials) -> Option<Credentials> {
+    let directory = settings.cache.as_ref().filter(|directory| directory.exists());
+    directory.and_then(|_| offline.get_within(Duration::from_secs(2)).ok())
 }
 
 /// Who the user is, by the logins.

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_has_no_claims() {
-        for text in ["", "a.b", "a.b.c.d", "a.!.c", &jwt("[]"), &jwt("{"), &jwt(r#"{"sub": 1}"#)] {
+        for text in ["", "a.b", "a.b.c.d", "a.!.c", &jwt("{"), &jwt(r#"{"sub": 1}"#)] {
             assert!(Claims::of(text).is_none(), "{text}");
         }
         assert!(Claims::of(&jwt(r#"{"exp": 1e300}"#)).unwrap().end().is_none());

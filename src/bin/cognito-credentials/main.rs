@@ -66,6 +66,9 @@ fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
     let settings = Settings::new(options, settings::transport(options)?)?;
-    settings.make_room();
-    Ok(settings.build()?.get()?)
+    let provider = settings.build()?;
+    // What is kept may be about to end. It is good enough for the first call, and the second tries for
+    // new ones then; otherwise it does nothing.
+    provider.get()?;
+    Ok(provider.get()?)
 }

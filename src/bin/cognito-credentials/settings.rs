@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::{Transport, UreqTransport};
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, FileStorage};
+use cognito_identity_credentials::{
+    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock,
+};
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::cache;
-use crate::failure::{Failure, LOGIN};
+use crate::failure::Failure;
 use crate::login;
 use crate::source::Source;
 
@@ -21,8 +23,17 @@ pub(crate) struct Settings {
     pub(crate) pool: Option<String>,
     /// Where things are kept, if anywhere.
     pub(crate) cache: Option<PathBuf>,
-    /// Whether credentials are kept there too.
-    pub(crate) keeps_credentials: bool,
+    pub(crate) keeps: Keeps,
+}
+
+/// What is kept in the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    Credentials,
+    /// The identity alone, for the system does not tell one run of it from another.
+    IdentityForSystem,
+    /// The identity alone, for the token does not say whose it is.
+    IdentityForToken,
 }
 
 type Apply = fn(Builder, String) -> Builder;
@@ -96,20 +107,13 @@ impl Settings {
             builder: builder.transport(transport),
             pool,
             cache: None,
-            keeps_credentials: false,
+            keeps: Keeps::Credentials,
         };
         settings.with_user(options)
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
         Ok(self.builder.clone().build()?)
-    }
-
-    /// Makes the directories above the cache's. If that fails, the storage says so.
-    pub(crate) fn make_room(&self) {
-        if let Some(directory) = &self.cache {
-            let _ = cache::make_room(directory);
-        }
     }
 
     /// The logins, and the cache for whom they are of. It is kept for a pool; without one there is
@@ -120,15 +124,20 @@ impl Settings {
         if self.cache.is_some() && !options.logins.is_empty() && options.value("login-id").is_none()
         {
             let user = login::user(&options.logins).map_err(|(provider, error)| {
-                Failure::new(LOGIN, format!("--login: no token for {provider}: {error}"))
+                Failure::login(format!("--login: no token for {provider}: {error}"))
             })?;
             certain = user.certain;
             self.builder = self.builder.login_id(user.login_id);
         }
         if let Some(directory) = &self.cache {
-            self.keeps_credentials = certain;
+            self.keeps = match (certain, SystemClock.boot_id()) {
+                (true, Some(_)) => Keeps::Credentials,
+                (true, None) => Keeps::IdentityForSystem,
+                (false, _) => Keeps::IdentityForToken,
+            };
+            let persist = self.keeps == Keeps::Credentials;
             let storage = FileStorage::new(directory);
-            self.builder = self.builder.storage(storage).persist_credentials(certain);
+            self.builder = self.builder.storage(storage).persist_credentials(persist);
         }
         for login in &options.logins {
             let source = Arc::clone(login);

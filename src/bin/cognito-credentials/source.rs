@@ -86,14 +86,17 @@ fn output(command: &str) -> Result<Zeroizing<String>, BoxError> {
         Some(stdout) => stdout.take(LONGEST + 1).read_to_end(&mut text),
         None => Ok(0),
     };
+    if text.len() as u64 > LONGEST {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err("the command printed more than any token has".into());
+    }
     let status = child.wait()?;
     // Its exit status says more than a pipe that broke.
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
-    if u64::try_from(read?)? > LONGEST {
-        return Err("the command printed more than any token has".into());
-    }
+    read?;
     let text =
         std::str::from_utf8(&text).map_err(|_| "the command printed something else than text")?;
     Ok(Zeroizing::new(text.trim().to_owned()))
