@@ -73,6 +73,7 @@
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
 //! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
+//! | `cli` | no | the command `cognito-credentials`, for shells and as a `credential_process`; nothing in the library. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //!
 //! No feature changes what another one does, but that `device` makes the connections of `ureq`.
@@ -124,6 +125,7 @@
 //! | `transport/connect` `transport/look_up` `transport/tls` | connections with the feature `device` |
 //! | `transport/quiet` | what keeps ureq's logs quiet |
 //! | `testing/` | the fakes |
+//! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
 

@@ -55,6 +55,18 @@ fn a_second_call_makes_no_service_call_whichever_command_it_is() {
 }
 
 #[test]
+fn commands_that_start_together_make_one_fetch() {
+    let machine = Machine::new();
+    let children: Vec<_> = (0..6)
+        .map(|_| machine.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
+    let said: Vec<_> = said.map(|output| String::from_utf8(output.stdout).unwrap()).collect();
+    assert!(said.iter().all(|other| key(other) == key(&said[0])), "{said:?}");
+    assert_eq!(machine.calls(), 2, "one identity and one set, for all of them");
+}
+
+#[test]
 fn what_is_known_is_told_without_network_and_can_be_forgotten() {
     let machine = Machine::new();
     let said = machine.run(&["identity"]);

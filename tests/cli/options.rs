@@ -1,6 +1,7 @@
 //! Each option, and the variable that stands for it, reaches the wire.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -286,10 +287,13 @@ fn the_examples_work() {
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.file("id-token", SECRET);
     let program = env!("CARGO_BIN_EXE_cognito-credentials");
-    if std::env::var_os("TEST_RUNNER").is_some() {
-        return; // A shell cannot run it without the emulator.
-    }
-    let folder = std::path::Path::new(program).parent().unwrap();
+    // As it would be installed; where an emulator is needed, with that before it.
+    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
+    let folder = machine.path("bin");
+    fs::create_dir(&folder).unwrap();
+    let command = machine
+        .file("bin/cognito-credentials", format!("#!/bin/sh\nexec {runner} '{program}' \"$@\"\n"));
+    fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
     for script in [
         "eval \"$(cognito-credentials env)\"; printenv AWS_SECRET_ACCESS_KEY",
         "cognito-credentials exec -- sh -c 'printenv AWS_SECRET_ACCESS_KEY'",
@@ -297,7 +301,7 @@ fn the_examples_work() {
         "cognito-credentials env --format dotenv > device.env; cat device.env",
     ] {
         let path = std::env::join_paths(
-            std::iter::once(folder.to_owned())
+            std::iter::once(folder.clone())
                 .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
         );
         let output = Command::new("sh")

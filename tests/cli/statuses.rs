@@ -145,7 +145,9 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
     let (joined, token, long) =
         (format!("--login={login}"), format!("--token={SECRET}"), format!("--{jwt}"));
     let typo = format!("--logni={login}");
-    let rows: [(&[&str], &str); 10] = [
+    let swapped = format!("--login={jwt}=@file");
+    let rows: [(&[&str], &str); 11] = [
+        (&["process", &swapped], "PROVIDER=@FILE"),
         (&["process", "--login", &login], "@FILE"),
         (&["process", &joined], "env:NAME"),
         (&["process", "--login", &jwt], "@FILE"),

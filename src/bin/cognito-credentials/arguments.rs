@@ -195,6 +195,10 @@ fn login(value: &OsStr) -> Result<Login, Failure> {
     let how = "--login: must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
     let value = value.to_str().ok_or_else(|| Failure::usage("--login: is not UTF-8"))?;
     let (provider, source) = value.split_once('=').ok_or_else(|| Failure::usage(how))?;
+    // Whoever mixes up the two sides must not see the token again.
+    if provider.starts_with("eyJ") {
+        return Err(Failure::usage(how));
+    }
     Ok(Login::new(provider.to_owned(), Source::parse("--login", source)?))
 }
 

@@ -124,6 +124,7 @@ pub(crate) fn in_options(message: &str) -> String {
     /// Names that are, where no fault begins with them.
     const WORDS: [&str; 6] = ["region", "duration", "policy", "timeout", "proxy", "login"];
 
+    let message = message.replace("clear the cached ID", "run cognito-credentials forget");
     let mut faults = Vec::new();
     for fault in message.split("; ") {
         let begins = fault.split_once(": ").is_some_and(|(setting, _)| WORDS.contains(&setting));
@@ -158,6 +159,10 @@ mod tests {
             (
                 "AWS_USE_FIPS_ENDPOINT, use_fips: cannot go with endpoint_url",
                 "AWS_USE_FIPS_ENDPOINT, --fips: cannot go with --endpoint-url",
+            ),
+            (
+                "clear the cached ID or set the right login",
+                "run cognito-credentials forget or set the right login",
             ),
             ("sts_endpoint_url: is plain http", "--sts-endpoint-url: is plain http"),
             ("", ""),
