@@ -675,6 +675,61 @@ mod tests {
         }
     }
 
+    /// A revived value is everybody's who asks for a usable one. Who wants a new one loads.
+    #[test]
+    fn a_revived_value_is_shared_but_never_a_new_one() {
+        for want in [Want::Usable, Want::New] {
+            let cell = cell();
+            let results = thread::scope(|scope| {
+                let reviving = scope.spawn(|| {
+                    cell.get(Duration::MAX, |_| {
+                        cell.await_waiters(1);
+                        loaded(0).map(|loaded| Loaded { revived: true, ..loaded })
+                    })
+                });
+                await_that(|| cell.lock().flight.is_some());
+                let value = match want {
+                    Want::Usable => cell.get(Duration::MAX, |_| loaded(1)),
+                    Want::New => cell.refresh(|_| loaded(1)),
+                };
+                [reviving.join().unwrap().unwrap(), value.unwrap()]
+            });
+            assert_eq!(results, [0, usize::from(want == Want::New)]);
+            assert_eq!(cell.cached(), Some(results[1]));
+        }
+    }
+
+    /// One that is held, or was there when `expire` was called, must not come back.
+    #[test]
+    fn a_load_is_told_what_may_be_revived() {
+        let cell = cell();
+        let after = Mutex::new(Vec::new());
+        let load = |task: &Task<()>| {
+            after.lock().unwrap().push(task.revive_after);
+            loaded(0)
+        };
+        let before = SystemClock.boot();
+        cell.refresh(load).unwrap();
+        cell.refresh(load).unwrap();
+        cell.invalidate(|_| true);
+        cell.get(Duration::MAX, load).unwrap();
+        let expired = SystemClock.boot();
+        cell.expire();
+        cell.get(Duration::MAX, |task| {
+            after.lock().unwrap().push(task.revive_after);
+            Err(Error::timeout("the network"))
+        })
+        .unwrap_err();
+        let failed = SystemClock.boot();
+        cell.get(Duration::MAX, load).unwrap();
+        let after = after.into_inner().unwrap();
+        assert_eq!(after[0], None, "anything may");
+        assert!(after[1] > Some(before) && after[2] > after[1], "what is newer than the held one");
+        assert!(after[3] > Some(expired), "{after:?}");
+        assert_eq!(after[4], after[3], "a failure changes nothing");
+        assert!(after[4] < Some(failed));
+    }
+
     /// The failure is one that is not remembered, so only sharing keeps the others from loading.
     #[test]
     fn waiters_share_a_failure() {

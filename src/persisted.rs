@@ -261,3 +261,149 @@ impl CredentialStore {
         })
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+    const SCOPE: &str = r#"{"boot_id":"this"}"#;
+    const NOW: Duration = Duration::from_secs(100);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn kept(keys: [&str; 3], lease: Lease) -> Kept {
+        let [key_id, secret, token] = keys;
+        let (secret, token) = (secret.to_owned(), token.to_owned());
+        Kept {
+            credentials: Credentials::of_identity(
+                IDENTITY.to_owned(),
+                key_id.to_owned(),
+                Zeroizing::new(secret).into(),
+                Zeroizing::new(token).into(),
+                at(1_767_229_200) + Duration::from_nanos(1),
+            ),
+            identity: Id::parse(IDENTITY).unwrap(),
+            lease,
+            service: Some(ServiceTime { date: at(1_767_225_600), boot: NOW }),
+        }
+    }
+
+    fn usual() -> Kept {
+        kept(["ASIA", "a/b+\"\\\n", "\u{1f980}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
+    }
+
+    fn read(record: &[u8]) -> Option<Kept> {
+        Kept::read(record, SCOPE, NOW).and_then(|kept| kept)
+    }
+
+    #[test]
+    fn what_is_written_is_read_for_the_same_scope_alone() {
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::MAX / 4);
+        let cases = [
+            usual(),
+            Kept { service: None, ..usual() },
+            kept(["A", "b", "c"], Lease::new(NOW, SystemTime::UNIX_EPOCH, HOUR)),
+            kept(["A", "b", "c"], Lease::new(Duration::ZERO, at(4_000_000_000), 12 * HOUR)),
+        ];
+        for kept in cases {
+            let record = kept.record(SCOPE).unwrap();
+            assert_eq!(record.capacity(), record.len(), "it never grew");
+            assert_eq!(read(&record), Some(kept));
+            let other = Kept::read(&record, r#"{"boot_id":"other"}"#, NOW);
+            assert_eq!(other, Some(None), "it is another's, not damaged");
+        }
+        // A wall clock that no record can express is none.
+        let kept = kept(["A", "b", "c"], Lease::new(NOW, late, HOUR));
+        assert_eq!(read(&kept.record(SCOPE).unwrap()).unwrap().lease.wall_end, None);
+    }
+
+    #[test]
+    fn a_record_that_is_cut_or_damaged_anywhere_is_none() {
+        let whole = usual().record(SCOPE).unwrap();
+        for length in 0..whole.len() {
+            assert_eq!(Kept::read(&whole[..length], SCOPE, NOW), None, "cut to {length}");
+        }
+        for place in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.to_vec();
+                damaged[place] ^= 1 << bit;
+                assert_eq!(read(&damaged), None, "{:?}", String::from_utf8_lossy(&damaged));
+            }
+        }
+        let text = std::str::from_utf8(&whole).unwrap();
+        for bad in [
+            text.replace(r#"{"version":1"#, r#"{"version":2"#),
+            text.replace(r#"{"version":1"#, r#"{"version":1,"version":1"#),
+            text.replace("version", "Version"),
+            format!("{text}{text}"),
+            format!("[{text}]"),
+            "null".to_owned(),
+            "\u{0}\u{1}".to_owned(),
+        ] {
+            assert_ne!(bad, text);
+            assert_eq!(Kept::read(bad.as_bytes(), SCOPE, NOW), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_makes_no_sense_is_none() {
+        let second = Duration::from_secs(1);
+        let lease = |start, lifetime| Lease::new(start, at(1_767_225_600), lifetime);
+        let keys = ["A", "b", "c"];
+        let rows = [
+            ("an honest one", kept(keys, lease(NOW, HOUR)), true),
+            ("the longest", kept(keys, lease(NOW, 12 * HOUR)), true),
+            ("longer than any role grants", kept(keys, lease(NOW, 12 * HOUR + second)), false),
+            ("no life", kept(keys, lease(NOW, Duration::ZERO)), false),
+            ("from the future", kept(keys, lease(NOW + second, HOUR)), false),
+            ("more than 12 h from now", kept(keys, lease(NOW + HOUR, 12 * HOUR)), false),
+            ("no key ID", kept(["", "b", "c"], lease(NOW, HOUR)), false),
+            ("no secret", kept(["A", "", "c"], lease(NOW, HOUR)), false),
+            ("no token", kept(["A", "b", ""], lease(NOW, HOUR)), false),
+        ];
+        for (what, kept, good) in rows {
+            let record = kept.record(SCOPE).unwrap();
+            assert_eq!(read(&record), good.then_some(kept), "{what}");
+        }
+        let seen = ServiceTime { date: at(1), boot: NOW + second };
+        let ahead = Kept { service: Some(seen), ..usual() }.record(SCOPE).unwrap();
+        assert_eq!(read(&ahead), Some(Kept { service: None, ..usual() }), "the clock alone is not");
+    }
+
+    #[test]
+    fn debug_shows_neither_secrets_nor_the_identity() {
+        let mut kept = usual();
+        kept.service = None;
+        kept.lease.wall_end = None;
+        assert_eq!(
+            format!("{kept:?}"),
+            "Kept { credentials: Credentials { access_key_id: \"ASIA\", expiration: \
+             \"2026-01-01T01:00:00.000000001Z\", .. }, identity: us-east-1:[redacted], lease: Lease { \
+             lifetime: 3600s, boot_end: 3700s, wall_end: None }, service: None }"
+        );
+    }
+
+    #[test]
+    fn keys_have_all_that_programs_in_one_directory_may_differ_in() {
+        let pool = Id::parse("us-east-1:00000000-0000-4000-8000-0000000000aa").unwrap();
+        let rows = [
+            (None, None, ""),
+            (Some("ann"), None, "/ann"),
+            (None, Some("arn:r"), "/arn:r"),
+            (Some("ann"), Some("arn:r"), "/ann/arn:r"),
+        ];
+        for (login_id, role, end) in rows {
+            let storage = Arc::new(crate::MemoryStorage::new());
+            let store = CredentialStore::new(storage.clone(), &pool, login_id, role);
+            store.save(&usual(), SCOPE);
+            let key = format!("credentials/{}{end}", pool.as_str());
+            assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
+            assert_eq!(store.load(SCOPE, NOW), Some(usual()));
+            assert!(store.remove());
+            assert_eq!(store.load(SCOPE, NOW), None);
+        }
+    }
+}

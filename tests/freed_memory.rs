@@ -23,8 +23,8 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error, FileToken, Logins,
-    MemoryStorage,
+    Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error, FileStorage,
+    FileToken, Logins, MemoryStorage,
 };
 
 /// What every secret here has in it, more than once, and nothing else has.
@@ -234,6 +234,82 @@ fn a_life_of_refreshes_leaves_nothing_behind() {
         let (secret, token) = ("SENTINEL".to_owned(), "SENTINEL".to_owned());
         drop(Credentials::new("ASIA", secret, token, SystemTime::UNIX_EPOCH));
     });
+}
+
+#[test]
+fn credentials_that_are_stored_and_reused_leave_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("d");
+    let clock = ManualClock::new();
+    let escaped = |_: &HttpRequest| {
+        json(
+            r#""AccessKeyId":"A","SecretKey":"SENTINEL\"\\","SessionToken":"\nSENTINEL\u0001\ud83e\udd80","Expiration":1767229200"#,
+        )
+    };
+    let long = |_: &HttpRequest| {
+        let token = "SENTINEL".repeat(1_500);
+        json(&format!(
+            r#""AccessKeyId":"A","SecretKey":"SENTINEL","SessionToken":"{token}","Expiration":1767229200"#
+        ))
+    };
+    let answers: [(&str, &dyn Fn() -> Builder); 4] = [
+        ("usual keys", &well),
+        ("a role", &|| well().role_arn(ROLE)),
+        ("escapes", &|| service("GetCredentialsForIdentity", escaped)),
+        ("a long token", &|| service("GetCredentialsForIdentity", long)),
+    ];
+    for (what, builder) in answers {
+        for in_files in [true, false] {
+            let memory = Arc::new(MemoryStorage::new());
+            let record = |name: &str| {
+                let name = name.to_owned();
+                unwatched(|| {
+                    let entries = std::fs::read_dir(&directory).unwrap();
+                    let mut entries = entries.map(|entry| entry.unwrap().path());
+                    entries.find(|path| path.to_str().unwrap().contains(&name)).unwrap()
+                })
+            };
+            assert_clean(&format!("{what}, in files: {in_files}"), || {
+                let process = || {
+                    let builder = builder().clock(clock.clone()).persist_credentials(true);
+                    let builder = if in_files {
+                        builder.storage(FileStorage::new(&directory))
+                    } else {
+                        builder.storage(memory.clone())
+                    };
+                    builder.build().unwrap()
+                };
+                let first = process();
+                let set = first.get().unwrap();
+                let next = process();
+                assert!(next.get().unwrap() == set, "it is reused");
+                assert_eq!(next.data(), None);
+                clock.advance(Duration::from_secs(1));
+                first.refresh().unwrap();
+                first.refresh().unwrap();
+                next.expire();
+                next.get().unwrap();
+                // One that does not serve, and one that is damaged.
+                drop(process().refresh());
+                if in_files {
+                    let path = record("credentials");
+                    let text = unwatched(|| std::fs::read_to_string(&path).unwrap());
+                    assert!(text.contains("SENTINEL"));
+                    for damaged in
+                        [text.replace("version", "VERSION"), text[..text.len() - 9].into()]
+                    {
+                        unwatched(|| std::fs::write(&path, &damaged).unwrap());
+                        process().get().unwrap();
+                        unwatched(|| drop(damaged));
+                    }
+                    unwatched(|| drop(text));
+                }
+                next.clear_cached_id();
+            });
+            unwatched(|| drop(memory));
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }
 
 #[test]

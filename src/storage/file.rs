@@ -428,6 +428,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::Instant;
 
     fn temporary() -> tempfile::TempDir {
         tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
@@ -550,6 +551,57 @@ mod tests {
         assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
         FileStorage::new(root.path()).store("k", b"ours").unwrap();
         assert_eq!(files(root.path()), ["k"]);
+    }
+
+    #[test]
+    fn a_lock_is_one_holders_until_it_is_dropped() {
+        let root = temporary();
+        let directory = root.path().join("a/b");
+        let [one, other] = [(); 2].map(|()| FileStorage::new(&directory));
+        let now = |storage: &FileStorage, key| storage.lock(key, Duration::ZERO).unwrap();
+        let held = now(&one, "../k").unwrap();
+        assert_eq!(files(&directory), ["%2E%2E%2Fk.lock"]);
+        assert_eq!((mode(&directory), mode(&directory.join("%2E%2E%2Fk.lock"))), (0o700, 0o600));
+        assert!(now(&other, "../k").is_none() && now(&one, "../k").is_none());
+        assert!(now(&other, "another").is_some());
+        let start = Instant::now();
+        assert!(other.lock("../k", Duration::from_millis(50)).unwrap().is_none());
+        assert!((50..20_000).contains(&start.elapsed().as_millis()), "it waits, and not for ever");
+        one.store("../k", b"1").unwrap();
+        one.remove("../k").unwrap();
+        assert!(now(&other, "../k").is_none(), "the record has nothing to do with it");
+
+        // A child process that has the file open does not keep the lock.
+        let file = File::open(directory.join("%2E%2E%2Fk.lock")).unwrap();
+        drop(held);
+        drop(now(&other, "../k").unwrap());
+        drop(file);
+
+        let held = now(&one, "../k").unwrap();
+        let waiting = std::thread::spawn(move || other.lock("../k", Duration::from_secs(60)));
+        drop(held);
+        assert!(waiting.join().unwrap().unwrap().is_some(), "who waits gets it");
+    }
+
+    #[test]
+    fn a_lock_is_no_link_no_pipe_and_nothing_that_others_may_write() {
+        let (root, elsewhere) = (temporary(), temporary());
+        let storage = FileStorage::new(root.path());
+        let lock = |key| storage.lock(key, Duration::ZERO);
+        let theirs = elsewhere.path().join("theirs");
+        symlink(&theirs, root.path().join("k.lock")).unwrap();
+        assert!(lock("k").is_err() && !theirs.exists());
+        fs::create_dir(root.path().join("d.lock")).unwrap();
+        assert!(lock("d").is_err());
+        let status = std::process::Command::new("mkfifo").arg(root.path().join("p.lock")).status();
+        assert!(status.unwrap().success());
+        assert!(lock("p").is_err());
+        drop(lock("w").unwrap().unwrap());
+        fs::set_permissions(root.path().join("w.lock"), fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(lock("w").is_err());
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

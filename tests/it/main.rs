@@ -23,6 +23,7 @@ mod histories;
 mod identity;
 mod javascript;
 mod layers;
+mod persisted;
 #[cfg(feature = "ureq")]
 mod proxy;
 mod readme;

@@ -1,20 +1,25 @@
 //! `FileStorage` with processes that die, processes that compete, and disks that somebody has been
 //! at: never another's identity, never a failed refresh, never a link followed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::FakeCognito;
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage, Storage};
+use cognito_identity_credentials::transport::HttpRequest;
+use cognito_identity_credentials::{
+    Builder, Clock, CognitoIdentityCredentials, FileStorage, Storage, StorageLock, SystemClock,
+};
 use tempfile::TempDir;
 
-use crate::support::{IDENTITY, POOL, runnable, seconds};
+use crate::support::{IDENTITY, POOL, issued, operation, runnable, seconds};
 
 /// What a child process is to do, and in which directory.
 const TASK: &str = "STORAGE_CHILD_TASK";
@@ -90,6 +95,12 @@ fn a_child_does_its_task() {
         Some("first") => write(&RECORDS[..1]),
         Some("second") => write(&RECORDS[1..]),
         Some("refresh") => refresh_and_tell(directory),
+        Some("share") => share(Path::new(&directory)),
+        Some("hold") => {
+            let _lock = storage.lock(&format!("credentials/{POOL}"), seconds(60)).unwrap().unwrap();
+            println!("{AT_WORK}");
+            std::thread::sleep(seconds(120));
+        }
         _ => panic!("there is no such task"),
     }
 }
@@ -109,6 +120,39 @@ fn provider(cognito: &FakeCognito, directory: &Path) -> CognitoIdentityCredentia
         .storage(FileStorage::new(directory))
         .build()
         .unwrap()
+}
+
+/// A service of the machine's own, which takes its time and notes each call in a file.
+fn sharing(directory: &Path) -> Builder {
+    let calls = directory.with_extension("calls");
+    let answer = move |request: &HttpRequest| {
+        let call = fs::OpenOptions::new().create(true).append(true).open(&calls);
+        // One write, which the kernel keeps in one piece.
+        call.unwrap().write_all(format!("{}\n", operation(request)).as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(issued(&fastrand::u64(..).to_string()))
+    };
+    CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(answer)
+        .storage(FileStorage::new(directory))
+        .persist_credentials(true)
+}
+
+fn calls(directory: &Path) -> Vec<String> {
+    let calls = fs::read_to_string(directory.with_extension("calls")).unwrap_or_default();
+    calls.lines().map(str::to_owned).collect()
+}
+
+/// One run of a program that shares credentials with others. It begins when its parent says so.
+fn share(directory: &Path) {
+    println!("{AT_WORK}");
+    let limit = Instant::now() + seconds(60);
+    while !directory.with_extension("go").exists() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let set = sharing(directory).build().unwrap().get().unwrap();
+    println!("key: {}", set.access_key_id());
 }
 
 fn private() -> TempDir {
@@ -174,6 +218,103 @@ fn two_writing_processes_and_a_reader_never_see_half_a_record() {
     assert!(!reads.contains(&0), "the two did not compete");
     let mode = fs::metadata(directory.join("k")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
+}
+
+fn no_boot_id() -> bool {
+    let none = SystemClock.boot_id().is_none();
+    if none {
+        println!("skipped: this system has no boot ID, so nothing is shared");
+    }
+    none
+}
+
+#[test]
+fn processes_that_start_together_fetch_once() {
+    if no_boot_id() {
+        return;
+    }
+    let (rounds, processes) = if soak() { (40, 8) } else { (1, 5) };
+    for round in 0..rounds {
+        let root = private();
+        let directory = root.path().join("d");
+        let mut children: Vec<_> = (0..processes)
+            .map(|_| {
+                let mut command = child(std::env::current_exe().unwrap(), "share", &directory);
+                let mut child = Writer(command.stdout(Stdio::piped()).spawn().unwrap());
+                let mut said = BufReader::new(child.0.stdout.take().unwrap()).lines();
+                let ready = said.any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
+                assert!(ready, "a process ended before it began");
+                (child, said)
+            })
+            .collect();
+        fs::write(directory.with_extension("go"), "").unwrap();
+        let keys: BTreeSet<_> = children
+            .iter_mut()
+            .map(|(child, said)| {
+                let key = said.map_while(Result::ok).find(|line| line.contains("key: "));
+                assert!(child.0.wait().unwrap().success());
+                key.expect("it has credentials")
+            })
+            .collect();
+        assert_eq!(keys.len(), 1, "round {round}: all have the same set");
+        assert_eq!(calls(&directory), ["GetId", "GetCredentialsForIdentity"], "round {round}");
+    }
+    println!(
+        "storage: {rounds} times {processes} processes that start together, one fetch each time"
+    );
+}
+
+/// Tells when somebody comes for a lock.
+struct Telling(FileStorage, Sender<()>);
+
+impl Storage for Telling {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.0.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.0.remove(key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        self.1.send(()).unwrap();
+        self.0.lock(key, wait)
+    }
+}
+
+/// One that hangs holds up others for half of the time that they have, and one that dies for none.
+#[test]
+fn a_holder_that_hangs_or_dies_fails_no_refresh() {
+    if no_boot_id() {
+        return;
+    }
+    let root = private();
+    let directory = root.path().join("d");
+    let holder = Writer::start("hold", &directory);
+    let build = || sharing(&directory).build().unwrap();
+    let begin = Instant::now();
+    sharing(&directory).timeout(seconds(2)).build().unwrap().get().unwrap();
+    assert!(begin.elapsed() >= seconds(1), "half of two seconds, not {:?}", begin.elapsed());
+    build().get().unwrap();
+    build().refresh().unwrap();
+    assert!(begin.elapsed() < seconds(25), "the last two wait for nobody: {:?}", begin.elapsed());
+    assert_eq!(calls(&directory).len(), 3);
+
+    let (tell, told) = channel();
+    let storage = Telling(FileStorage::new(&directory), tell);
+    let next = sharing(&directory).storage(storage).build().unwrap();
+    next.expire();
+    let waiting = std::thread::spawn(move || next.get());
+    told.recv_timeout(seconds(60)).unwrap();
+    let begin = Instant::now();
+    drop(holder); // by SIGKILL
+    waiting.join().unwrap().unwrap();
+    assert!(begin.elapsed() < seconds(25), "not half a minute: {:?}", begin.elapsed());
+    assert_eq!(calls(&directory).len(), 4);
 }
 
 /// What becomes of the identity when somebody has been at the disk.
