@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::Storage;
+use crate::secret::read_to_end;
 
 /// A longer record is not one of ours.
 const LONGEST_RECORD: u64 = 64 * 1024;
@@ -60,7 +64,7 @@ impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
         let path = self.directory.join(file_name(key)?);
         match check_directory(&self.directory) {
-            Ok(()) => read(&path),
+            Ok(()) => Ok(read(&path)?.map(|mut value| mem::take(&mut *value))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -137,7 +141,7 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
     let name = file_name(key)?;
     let path = directory.join(&name);
     match check_directory(directory) {
-        Ok(()) if read(&path).is_ok_and(|old| old.as_deref() == Some(value)) => {
+        Ok(()) if read(&path).is_ok_and(|old| old.is_some_and(|old| *old == value)) => {
             // Whoever wrote it may have died before this.
             return disk.sync_directory(directory);
         }
@@ -215,7 +219,7 @@ fn write_and_rename<O: Operations>(
 }
 
 /// Reads a record; `None` if there is none, or one that is too long.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match open_without_following(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -226,8 +230,7 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(refused("the record is not a regular file"));
     }
     check_owner(&metadata, "the record")?;
-    let mut value = Vec::new();
-    file.take(LONGEST_RECORD + 1).read_to_end(&mut value)?;
+    let value = read_to_end(file.take(LONGEST_RECORD + 1), 1024)?;
     Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
 }
 

@@ -1,4 +1,4 @@
-//! Where an identity is kept between two runs of the program.
+//! Where an identity, or a rotated refresh token, is kept between two runs of the program.
 
 mod file;
 
@@ -7,13 +7,17 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use zeroize::Zeroizing;
+
 pub use file::FileStorage;
 
 /// Keeps small records under names, so that an identity outlives the program.
 ///
 /// A guest's identity ID is the one thing that a device cannot get back: without it the next start
 /// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
-/// provider is the identity ID and the names of the login providers, never a token.
+/// provider is the identity ID and the names of the login providers, never a token. `UserPoolTokens`
+/// (feature `user-pool`) stores a refresh token, under a key of its own, if the user pool rotates
+/// them: then the last one is all that the user's sign-in is good for.
 ///
 /// The methods are called without any lock held. Their failures are logged and never fail a
 /// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the
@@ -56,11 +60,12 @@ impl<T: Storage + ?Sized> Storage for Arc<T> {
     }
 }
 
-/// A [`Storage`] that lives as long as the program. Share one with an `Arc`.
+/// A [`Storage`] that lives as long as the program. Share one with an `Arc`. Values are wiped when they
+/// are dropped.
 ///
 /// `Debug` shows the keys.
 #[derive(Default)]
-pub struct MemoryStorage(Mutex<HashMap<String, Vec<u8>>>);
+pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
 
 impl MemoryStorage {
     /// An empty one.
@@ -69,18 +74,18 @@ impl MemoryStorage {
         Self::default()
     }
 
-    fn values(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+    fn values(&self) -> MutexGuard<'_, HashMap<String, Zeroizing<Vec<u8>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Storage for MemoryStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.values().get(key).cloned())
+        Ok(self.values().get(key).map(|value| value.to_vec()))
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.values().insert(key.to_owned(), value.to_owned());
+        self.values().insert(key.to_owned(), Zeroizing::new(value.to_owned()));
         Ok(())
     }
 
