@@ -34,6 +34,8 @@
 
 mod fake_cognito;
 mod manual_clock;
+#[cfg(feature = "user-pool")]
+mod user_pool;
 
 use std::time::Duration;
 

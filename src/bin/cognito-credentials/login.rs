@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::BoxError;
-use ring::digest::{Context, SHA256};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::source::Source;
@@ -88,10 +88,10 @@ impl Claims {
 /// the subject that a token names; else of the path of the file, which is one user's. Any other
 /// token may be anybody's.
 pub(crate) fn user(logins: &[Arc<Login>]) -> Result<User, (String, BoxError)> {
-    let mut digest = Context::new(&SHA256);
+    let mut digest = Sha256::new();
     let mut certain = true;
     let mut add = |piece: &str| {
-        digest.update(&(piece.len() as u64).to_be_bytes());
+        digest.update((piece.len() as u64).to_be_bytes());
         digest.update(piece.as_bytes());
     };
     for login in logins {
@@ -121,7 +121,7 @@ pub(crate) fn user(logins: &[Arc<Login>]) -> Result<User, (String, BoxError)> {
         }
     }
     let mut login_id = String::new();
-    for byte in digest.finish().as_ref().iter().take(16) {
+    for byte in digest.finalize().iter().take(16) {
         let _ = write!(login_id, "{byte:02x}");
     }
     Ok(User { login_id, certain })
