@@ -17,6 +17,7 @@ mod commands;
 mod diagnosis;
 mod options;
 mod programs;
+mod renewal;
 mod service;
 mod statuses;
 mod users;

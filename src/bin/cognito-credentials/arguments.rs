@@ -1,6 +1,7 @@
 //! What was asked for: a command and its options, none of them judged yet.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(crate) enum Command {
 }
 
 /// The options with a value. Given twice, the last one counts.
-const VALUED: [&str; 18] = [
+const VALUED: [&str; 25] = [
     "account-id",
     "ca-file",
     "cache-dir",
@@ -46,11 +47,18 @@ const VALUED: [&str; 18] = [
     "max-attempts",
     "policy",
     "proxy",
+    "refresh-token",
     "region",
     "role-arn",
     "role-session-name",
     "sts-endpoint-url",
     "timeout",
+    "user-pool-client-id",
+    "user-pool-client-secret",
+    "user-pool-device-key",
+    "user-pool-endpoint-url",
+    "user-pool-id",
+    "user-pool-username",
 ];
 
 /// The options that are on when they are there; `--fips=false` turns off what a variable turns on.
@@ -173,11 +181,33 @@ impl Options {
         }
     }
 
-    /// Where the secrets of these options come from.
+    /// Where the secret of this option comes from.
+    pub(crate) fn source(&self, name: &str) -> Result<Option<Source>, Failure> {
+        let text = self.text(name)?;
+        text.map(|text| Source::parse(&format!("--{name}"), &text)).transpose()
+    }
+
+    /// Where the secrets of all options come from.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = Source> {
         let proxy = self.value("proxy").and_then(OsStr::to_str);
         let proxy = proxy.and_then(|value| settings::proxy_source(value).ok().flatten());
-        self.logins.iter().map(|login| login.source.clone()).chain(proxy)
+        let pools = ["refresh-token", "user-pool-client-secret"];
+        let pools = pools.into_iter().filter_map(|name| self.source(name).ok().flatten());
+        self.logins.iter().map(|login| login.source.clone()).chain(pools).chain(proxy)
+    }
+
+    pub(crate) fn attempts(&self) -> Result<Option<u32>, Failure> {
+        let Some(text) = self.text("max-attempts")? else { return Ok(None) };
+        match text.parse() {
+            Ok(attempts) => Ok(Some(attempts)),
+            Err(_) => Err(Failure::usage("--max-attempts: must be a number, at least 1")),
+        }
+    }
+
+    /// Whether the flag is on, or the variable that stands for it.
+    pub(crate) fn is_on(&self, flag: &str, variable: &str) -> bool {
+        let set = || env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+        self.switch(flag).unwrap_or_else(set)
     }
 
     /// A time: `90` seconds, or `15m`, `1h 30m`.

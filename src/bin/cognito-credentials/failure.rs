@@ -14,8 +14,7 @@ pub(crate) const NETWORK: u8 = 3;
 /// There is no login token that the service takes: sign in again.
 pub(crate) const LOGIN: u8 = 4;
 
-const NO_TOKEN: &str =
-    "look at where --login takes the token from; the user may have to sign in again";
+const NO_TOKEN: &str = "look at where the token comes from (--login, --refresh-token); the user may have to sign in again";
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -72,13 +71,15 @@ impl From<Error> for Failure {
 }
 
 fn status(error: &Error) -> u8 {
+    if error.needs_sign_in() {
+        return LOGIN;
+    }
     match error.kind() {
         ErrorKind::Config | ErrorKind::IdentityUnknown => USAGE,
         ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Response => {
             NETWORK
         }
         ErrorKind::Login => LOGIN,
-        ErrorKind::NotAuthorized if error.message().starts_with("Invalid login token") => LOGIN,
         _ => REFUSED,
     }
 }
@@ -103,7 +104,13 @@ fn advice(error: &Error) -> Option<&'static str> {
 /// The library speaks of its settings by their names, which are the options' with other strokes.
 pub(crate) fn in_options(message: &str) -> String {
     /// Names that are no words of a sentence.
-    const SETTINGS: [(&str, &str); 16] = [
+    const SETTINGS: [(&str, &str); 22] = [
+        ("user_pool_id", "--user-pool-id"),
+        ("client_id", "--user-pool-client-id"),
+        ("client_secret", "--user-pool-client-secret"),
+        ("device_key", "--user-pool-device-key"),
+        ("user_pool_endpoint_url", "--user-pool-endpoint-url"),
+        ("refresh_token", "--refresh-token"),
         ("identity_pool_id", "--identity-pool-id"),
         ("identity_id", "--identity-id"),
         ("account_id", "--account-id"),
@@ -122,13 +129,27 @@ pub(crate) fn in_options(message: &str) -> String {
         ("persist_credentials", "the cache"),
     ];
     /// Names that are, where no fault begins with them.
-    const WORDS: [&str; 6] = ["region", "duration", "policy", "timeout", "proxy", "login"];
+    const WORDS: [(&str, &str); 7] = [
+        ("region", "--region"),
+        ("duration", "--duration"),
+        ("policy", "--policy"),
+        ("timeout", "--timeout"),
+        ("proxy", "--proxy"),
+        ("login", "--login"),
+        ("username", "--user-pool-username"),
+    ];
 
     let message = message.replace("clear the cached ID", "run cognito-credentials forget");
     let mut faults = Vec::new();
     for fault in message.split("; ") {
-        let begins = fault.split_once(": ").is_some_and(|(setting, _)| WORDS.contains(&setting));
-        let mut said = String::from(if begins { "--" } else { "" });
+        let first = fault.split_once(": ").and_then(|(setting, rest)| {
+            let (_, option) = WORDS.iter().find(|(name, _)| *name == setting)?;
+            Some((*option, rest))
+        });
+        let (mut said, fault) = match first {
+            Some((option, rest)) => (format!("{option}: "), rest),
+            None => (String::new(), fault),
+        };
         for piece in fault.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
             let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             let rest = piece.strip_prefix(word).unwrap_or_default();

@@ -18,10 +18,16 @@ Usage: cognito-credentials COMMAND [OPTIONS]
   --identity-pool-id ID    REGION:GUID, and nothing else is needed for guests
   --login PROVIDER=TOKEN   a user's token: @FILE, env:NAME or cmd:COMMAND
   --login-id NAME          who the user is, for the cache [by the token]
+  --user-pool-id ID        a user pool's login, which renews itself, with
+                           --user-pool-client-id ID, --refresh-token TOKEN;
+                           --user-pool-client-secret TOKEN with
+                           --user-pool-username NAME;
+                           --user-pool-device-key KEY
   --identity-id ID  --region NAME  --account-id ID  --custom-role-arn ARN
   --role-arn ARN           the classic flow, with --role-session-name NAME,
                            --duration TIME, --policy @FILE
-  --endpoint-url URL  --sts-endpoint-url URL  --danger-allow-http
+  --endpoint-url URL  --sts-endpoint-url URL  --user-pool-endpoint-url URL
+  --danger-allow-http      plain http to other hosts than this one
   --fips  --dual-stack     other endpoints of AWS
   --ca-file PEM            trust these authorities alone
   --proxy URL              [HTTPS_PROXY]; with a password: @FILE or env:NAME

@@ -1,5 +1,6 @@
 //! What is known without network, and how to forget it.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,13 +100,12 @@ fn kept(settings: &Settings, offline: &CognitoIdentityCredentials) -> Option<Cre
 
 /// Who the user is, by the logins.
 pub(crate) fn user(options: &Options) -> String {
-    if options.logins.is_empty() {
-        return "guest".to_owned();
-    }
     let logins = options.logins.iter();
-    let logins: Vec<_> =
-        logins.map(|login| format!("{}, by {}", login.provider, login.source)).collect();
-    logins.join("; ")
+    let logins = logins.map(|login| format!("{}, by {}", login.provider, login.source));
+    let pool = options.value("user-pool-id").and_then(OsStr::to_str);
+    let pool = pool.map(|id| format!("user pool {id}, by a refresh token"));
+    let all: Vec<_> = logins.chain(pool).collect();
+    if all.is_empty() { "guest".to_owned() } else { all.join("; ") }
 }
 
 /// Enough of an identity ID to tell it from another. A guest's whole one fetches credentials.

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::source::Source;
+use crate::user_pool::PoolLogin;
 
 pub(crate) struct Login {
     pub(crate) provider: String,
@@ -86,8 +87,9 @@ impl Claims {
 
 /// Who the user of these logins is, by a digest from which nothing can be read: of the issuer and
 /// the subject that a token names; else of the path of the file, which is one user's. Any other
-/// token may be anybody's.
-pub(crate) fn user(logins: &[Arc<Login>]) -> Result<User, (String, BoxError)> {
+/// token may be anybody's. A refresh token is the user's for long, and stands for itself. The error
+/// says which login has no token.
+pub(crate) fn user(logins: &[Arc<Login>], pool: Option<&PoolLogin>) -> Result<User, String> {
     let mut digest = Sha256::new();
     let mut certain = true;
     let mut add = |piece: &str| {
@@ -96,7 +98,8 @@ pub(crate) fn user(logins: &[Arc<Login>]) -> Result<User, (String, BoxError)> {
     };
     for login in logins {
         add(&login.provider);
-        let claims = login.claims().map_err(|error| (login.provider.clone(), error))?;
+        let no_token = |error| format!("--login: no token for {}: {error}", login.provider);
+        let claims = login.claims().map_err(no_token)?;
         match (claims.unwrap_or_default(), &login.source) {
             (Claims { iss: Some(iss), sub: Some(sub), .. }, _) => {
                 add("subject");
@@ -119,6 +122,10 @@ pub(crate) fn user(logins: &[Arc<Login>]) -> Result<User, (String, BoxError)> {
                 add(command);
             }
         }
+    }
+    if let Some(pool) = pool {
+        add("user pool");
+        pool.identify(add).map_err(|error| format!("--refresh-token: {error}"))?;
     }
     let mut login_id = String::new();
     for byte in digest.finalize().iter().take(16) {
@@ -146,7 +153,7 @@ mod tests {
     }
 
     fn id(login: Arc<Login>) -> String {
-        user(&[login]).ok().unwrap().login_id
+        user(&[login], None).ok().unwrap().login_id
     }
 
     #[test]
@@ -167,7 +174,10 @@ mod tests {
             [file("p", "/t", &ann), file("q", "/u", &bob)],
             [file("p", "/t", &bob), file("q", "/u", &ann)],
         );
-        assert_ne!(user(&both).ok().unwrap().login_id, user(&swapped).ok().unwrap().login_id);
+        assert_ne!(
+            user(&both, None).ok().unwrap().login_id,
+            user(&swapped, None).ok().unwrap().login_id
+        );
     }
 
     #[test]
@@ -183,7 +193,7 @@ mod tests {
             (login("p", command, &jwt(r#"{"sub": "ann"}"#)), false),
         ];
         for (login, certain) in rows {
-            assert_eq!(user(&[login]).ok().unwrap().certain, certain);
+            assert_eq!(user(&[login], None).ok().unwrap().certain, certain);
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `settings` | the provider's settings, from options and variables |
 //! | `source` | where a secret comes from: a file, a variable, a command |
 //! | `login` | a login's token, and whose it is |
+//! | `user_pool` | the login of a user pool, which renews itself |
 //! | `cache` | where identities and credentials are kept |
 //! | `output` | credentials as JSON, for shells, and as lines of a file |
 //! | `run` | a program with the credentials in its environment |
@@ -31,6 +32,7 @@ mod output;
 mod run;
 mod settings;
 mod source;
+mod user_pool;
 
 use std::process::ExitCode;
 

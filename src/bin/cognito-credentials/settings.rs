@@ -17,6 +17,7 @@ use crate::cache;
 use crate::failure::Failure;
 use crate::login;
 use crate::source::Source;
+use crate::user_pool::PoolLogin;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
@@ -94,22 +95,19 @@ impl Settings {
         if let Some(timeout) = options.time("timeout")? {
             builder = builder.timeout(timeout);
         }
-        if let Some(attempts) = options.text("max-attempts")? {
-            let attempts = attempts
-                .parse()
-                .map_err(|_| Failure::usage("--max-attempts: must be a number, at least 1"))?;
+        if let Some(attempts) = options.attempts()? {
             builder = builder.max_attempts(attempts);
         }
         let set = |name: &str| variable(options, name).and_then(|value| value.into_string().ok());
         let pool = options.text("identity-pool-id")?.or_else(|| set(POOL));
         let pool = pool.filter(|pool| !pool.is_empty());
         let settings = Self {
-            builder: builder.transport(transport),
+            builder: builder.transport(Arc::clone(&transport)),
             pool,
             cache: None,
             keeps: Keeps::Credentials,
         };
-        settings.with_user(options)
+        settings.with_user(options, PoolLogin::new(options, transport)?)
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
@@ -118,16 +116,20 @@ impl Settings {
 
     /// The logins, and the cache for whom they are of. It is kept for a pool; without one there is
     /// none.
-    fn with_user(mut self, options: &Options) -> Result<Self, Failure> {
+    fn with_user(
+        mut self,
+        options: &Options,
+        mut pool_login: Option<PoolLogin>,
+    ) -> Result<Self, Failure> {
         let mut certain = true;
+        let mut login_id = options.text("login-id")?;
+        let is_guest = options.logins.is_empty() && pool_login.is_none();
         self.cache = if self.pool.is_some() { cache::directory(options)? } else { None };
-        if self.cache.is_some() && !options.logins.is_empty() && options.value("login-id").is_none()
-        {
-            let user = login::user(&options.logins).map_err(|(provider, error)| {
-                Failure::login(format!("--login: no token for {provider}: {error}"))
-            })?;
+        if self.cache.is_some() && !is_guest && login_id.is_none() {
+            let user = login::user(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
             certain = user.certain;
-            self.builder = self.builder.login_id(user.login_id);
+            self.builder = self.builder.login_id(user.login_id.as_str());
+            login_id = Some(user.login_id);
         }
         if let Some(directory) = &self.cache {
             self.keeps = match (certain, SystemClock.boot_id()) {
@@ -137,11 +139,17 @@ impl Settings {
             };
             let persist = self.keeps == Keeps::Credentials;
             let storage = FileStorage::new(directory);
+            if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
+                login.keep(storage.clone(), login_id);
+            }
             self.builder = self.builder.storage(storage).persist_credentials(persist);
         }
         for login in &options.logins {
             let source = Arc::clone(login);
             self.builder = self.builder.login_from(login.provider.clone(), move || source.token());
+        }
+        if let Some(login) = pool_login {
+            self.builder = login.add_to(self.builder);
         }
         Ok(self)
     }
