@@ -16,7 +16,7 @@ use crate::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::lease::Windows;
 use crate::logins::{Logins, TokenSource};
 use crate::provider::{ChangeListener, CognitoIdentityCredentials};
-use crate::reuse::{Parts, Persistence};
+use crate::reuse::{Reuse, Stored};
 use crate::storage::Storage;
 use crate::sts::RoleRequest;
 use crate::transport::Transport;
@@ -295,8 +295,9 @@ impl Builder {
         self
     }
 
-    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity is kept
-    /// for the pool and this name. Never a token. Default: none, one identity for the pool.
+    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity, and
+    /// [stored credentials](Self::persist_credentials), are kept for the pool and this name. Never a
+    /// token. Default: none, one identity for the pool.
     #[doc(alias = "LoginId")]
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
         self.login_id = Some(id.into());
@@ -383,7 +384,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn persist_credentials(mut self, persist: bool) -> Self {
-        self.persistence = persist.then(Persistence::new);
+        self.persistence = persist.then_some(Persistence(Self::reuse));
         self
     }
 
@@ -542,17 +543,8 @@ impl Builder {
         self.check_values(&mut faults);
         self.check_together(&mut faults);
         let exchange = self.exchange(sts_url);
-        let reuse = self.persistence.zip(pool.as_ref()).zip(self.storage.as_ref());
-        let reuse = reuse.map(|((persistence, pool), storage)| {
-            persistence.reuse(Parts {
-                storage: Arc::clone(storage),
-                clock: Arc::clone(&self.clock),
-                windows: self.windows,
-                pool,
-                login_id: self.login_id.clone(),
-                role_arn: self.role_arn.as_deref().or(self.custom_role_arn.as_deref()),
-            })
-        });
+        let reuse =
+            self.persistence.and_then(|Persistence(make)| make(&self, pool.as_ref(), &mut faults));
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
@@ -707,6 +699,32 @@ impl Builder {
         Exchange::Classic { flow, sts_url, role }
     }
 
+    /// What stores and reuses credentials, with its own rules.
+    fn reuse(&self, pool: Option<&Id>, faults: &mut Faults) -> Option<Box<dyn Reuse>> {
+        if self.storage.is_none() {
+            faults.add("persist_credentials: needs storage, in which they are kept");
+        }
+        if self.identity_pool_id.is_none() {
+            faults.add("persist_credentials: needs identity_pool_id, for which they are kept");
+        }
+        let user = self.developer.is_some() || self.logins.providers().next().is_some();
+        if user && self.login_id.is_none() {
+            faults.add(
+                "persist_credentials: needs login_id where there are logins or a \
+                 developer_identity, lest one user get another's credentials",
+            );
+        }
+        let role_arn = self.role_arn.as_deref().or(self.custom_role_arn.as_deref());
+        Some(Box::new(Stored::new(
+            Arc::clone(self.storage.as_ref()?),
+            Arc::clone(&self.clock),
+            self.windows,
+            pool?,
+            self.login_id.clone(),
+            role_arn,
+        )))
+    }
+
     /// Each value by itself.
     fn check_values(&self, faults: &mut Faults) {
         match self.account_id.as_deref() {
@@ -778,21 +796,6 @@ impl Builder {
                 self.login_id.is_some() && self.storage.is_none(),
                 "login_id: names a stored identity, but no storage is set",
             ),
-            (
-                self.persistence.is_some() && self.storage.is_none(),
-                "persist_credentials: needs storage, in which they are kept",
-            ),
-            (
-                self.persistence.is_some() && self.identity_pool_id.is_none(),
-                "persist_credentials: needs identity_pool_id, for which they are kept",
-            ),
-            (
-                self.persistence.is_some()
-                    && self.login_id.is_none()
-                    && (self.developer.is_some() || self.logins.providers().next().is_some()),
-                "persist_credentials: needs login_id where there are logins or a \
-                 developer_identity, lest one user get another's credentials",
-            ),
         ];
         for (broken, fault) in rules {
             if broken {
@@ -812,6 +815,12 @@ impl Builder {
         }
     }
 }
+
+/// Storing and reusing credentials as a value. The setting is all that makes one, so a program without
+/// it is linked without all that does it.
+#[derive(Clone, Copy)]
+#[expect(clippy::type_complexity, reason = "it is the signature of one function")]
+struct Persistence(fn(&Builder, Option<&Id>, &mut Faults) -> Option<Box<dyn Reuse>>);
 
 /// What is wrong with the settings.
 pub(crate) struct Faults(pub(crate) Vec<String>);

@@ -130,8 +130,8 @@ impl CognitoIdentityCredentials {
     /// # Blocking
     ///
     /// At most `timeout` (60 s by default) for the whole call, `attempt_timeout` (10 s) while the
-    /// cached set is still good; a token source or a transport of the program's own that takes
-    /// longer holds up the caller that leads, and nobody else.
+    /// cached set is still good; a token source, a storage or a transport of the program's own that
+    /// takes longer holds up the caller that leads, and nobody else.
     ///
     /// # Errors
     ///

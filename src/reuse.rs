@@ -18,31 +18,6 @@ use crate::storage::Storage;
 /// On a clock that does not count suspend, the two clocks agree when they differ by no more.
 const AGREEMENT: Duration = Duration::from_secs(5);
 
-/// Stored credentials as a value. The setting is all that makes one, so a program without it is
-/// linked without the record and all that reads it.
-#[derive(Clone, Copy)]
-pub(crate) struct Persistence(fn(Parts<'_>) -> Box<dyn Reuse>);
-
-impl Persistence {
-    pub(crate) const fn new() -> Self {
-        Self(|parts| Box::new(Stored::new(parts)))
-    }
-
-    pub(crate) fn reuse(self, parts: Parts<'_>) -> Box<dyn Reuse> {
-        self.0(parts)
-    }
-}
-
-/// The settings that it works from.
-pub(crate) struct Parts<'a> {
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) windows: Windows,
-    pub(crate) pool: &'a Id,
-    pub(crate) login_id: Option<String>,
-    pub(crate) role_arn: Option<&'a str>,
-}
-
 /// What a load is for.
 pub(crate) struct Wanted<'a> {
     pub(crate) subject: &'a Subject,
@@ -53,6 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) after: Option<Duration>,
 }
 
+/// What a load goes through where credentials are stored. A provider names the trait alone, so that a
+/// program without the setting is linked without the record and all that reads it.
 pub(crate) trait Reuse: Send + Sync {
     /// What is stored, if it serves, else what the service issues, which is stored then.
     fn load(
@@ -66,7 +43,7 @@ pub(crate) trait Reuse: Send + Sync {
     fn forget(&self) -> bool;
 }
 
-struct Stored {
+pub(crate) struct Stored {
     store: CredentialStore,
     clock: Arc<dyn Clock>,
     windows: Windows,
@@ -76,8 +53,14 @@ struct Stored {
 }
 
 impl Stored {
-    fn new(parts: Parts<'_>) -> Self {
-        let Parts { storage, clock, windows, pool, login_id, role_arn } = parts;
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        windows: Windows,
+        pool: &Id,
+        login_id: Option<String>,
+        role_arn: Option<&str>,
+    ) -> Self {
         let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
         Self { store, clock, windows, login_id, told: AtomicBool::new(false) }
     }

@@ -36,6 +36,8 @@ enum Call {
 #[derive(Clone, Copy, Debug)]
 enum Load {
     Succeeds,
+    /// Brings a value that was kept, unless it is to be a new one.
+    Revives,
     Fails,
     Panics,
 }
@@ -68,6 +70,7 @@ impl Clock for ModelClock {
 struct Value {
     load: u64,
     epoch: Epoch,
+    revived: bool,
 }
 
 struct World {
@@ -121,7 +124,7 @@ impl World {
             totals,
         };
         if !matches!(start, Start::Empty) {
-            world.cell.get(Duration::MAX, |task| Ok(loaded(1, task))).unwrap();
+            world.cell.get(Duration::MAX, |task| Ok(loaded(1, task, false))).unwrap();
         }
         world
     }
@@ -129,13 +132,14 @@ impl World {
     fn run(&self, calls: &[Call]) {
         for call in calls {
             match call {
-                Call::Get => drop(self.ask(|load| self.cell.get(Duration::MAX, load))),
+                Call::Get => drop(self.ask(false, |load| self.cell.get(Duration::MAX, load))),
                 Call::Refresh => {
                     let (flights, joins) = {
                         let state = self.cell.lock();
                         (state.flights, state.flight.is_some())
                     };
-                    if let Some(value) = self.ask(|load| self.cell.refresh(load)) {
+                    if let Some(value) = self.ask(true, |load| self.cell.refresh(load)) {
+                        assert!(!value.revived, "a kept value for a refresh");
                         let newest = value.load + u64::from(joins);
                         assert!(newest > flights, "an old value for a refresh");
                     }
@@ -165,11 +169,12 @@ impl World {
     /// Asks for a value, and checks that it is not older than what the caller knows.
     fn ask(
         &self,
+        new: bool,
         ask: impl FnOnce(&dyn Fn(&Task<()>) -> Result<Loaded<Value>, Error>) -> Result<Value, Error>,
     ) -> Option<Value> {
         let known = self.cell.epoch().0;
         let outdated = self.seen.lock().unwrap().outdated.clone();
-        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task)))).ok()?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task, new)))).ok()?;
         let value = match outcome {
             Err(error) if error.message() == TOO_LATE => {
                 assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
@@ -183,7 +188,7 @@ impl World {
         Some(value)
     }
 
-    fn load(&self, task: &Task<()>) -> Result<Loaded<Value>, Error> {
+    fn load(&self, task: &Task<()>, new: bool) -> Result<Loaded<Value>, Error> {
         let (flight, current) = {
             let state = self.cell.lock();
             (state.flight.clone().unwrap(), state.epoch)
@@ -204,7 +209,8 @@ impl World {
         drop(self.network.lock());
         self.seen.lock().unwrap().loading = false;
         match planned {
-            Load::Succeeds => Ok(loaded(number, task)),
+            Load::Revives if !new => Ok(loaded(number, task, true)),
+            Load::Succeeds | Load::Revives => Ok(loaded(number, task, false)),
             Load::Fails => Err(Error::timeout("the network")),
             Load::Panics => resume_unwind(Box::new("the load has a fault")),
         }
@@ -225,9 +231,9 @@ impl World {
     }
 }
 
-fn loaded(load: u64, task: &Task<()>) -> Loaded<Value> {
+fn loaded(load: u64, task: &Task<()>, revived: bool) -> Loaded<Value> {
     let lease = Lease::new(Duration::ZERO, SystemTime::UNIX_EPOCH, LIFETIME);
-    Loaded { value: Value { load, epoch: task.epoch }, lease, revived: false }
+    Loaded { value: Value { load, epoch: task.epoch, revived }, lease, revived }
 }
 
 const SCRIPTS: [&[Call]; 5] = [
@@ -264,7 +270,8 @@ fn two_threads_meet_while_their_time_runs_out() {
 
 /// The number of calls that gave up because their time was over.
 fn explore_all(threads: &[[&'static [Call]; 3]]) -> usize {
-    let plans: [&[Load]; 4] = [&[], &[Load::Fails], &[Load::Panics], &[Load::Fails, Load::Panics]];
+    let plans: [&[Load]; 5] =
+        [&[], &[Load::Revives], &[Load::Fails], &[Load::Panics], &[Load::Fails, Load::Panics]];
     let (mut programs, totals) = (0, Arc::new(Totals::default()));
     for start in [Start::Empty, Start::Fresh, Start::Advisory] {
         for plan in plans {

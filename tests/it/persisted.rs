@@ -15,6 +15,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::classic::ROLE;
+use crate::secrets::{logged, record_log};
 use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, operation, seconds};
 
 const OTHER_POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000bb";
@@ -541,6 +542,7 @@ fn contradictions_are_told_by_build() {
 
 #[test]
 fn logins_that_come_later_without_a_login_id_neither_read_nor_write() {
+    record_log();
     let device = Device::new();
     let guest = device.guest();
     let (set, _) = device.get(&guest);
@@ -551,16 +553,22 @@ fn logins_that_come_later_without_a_login_id_neither_read_nor_write() {
     ];
     for change in changes {
         let late = device.guest();
+        let told =
+            || logged().matches("no credentials are stored or reused: there are logins").count();
+        let told_before = told();
         change(&late);
         device.clock.advance(seconds(1));
         let (bobs, called) = device.get(&late);
         assert!(called && bobs != set);
         assert_eq!(device.storage.load(RECORD).unwrap().unwrap(), record, "the guest's is there");
+        late.refresh().unwrap();
+        assert_eq!(told(), told_before + 1, "and it is told once");
         device.clock.advance(seconds(1));
         late.remove_login(PROVIDER);
         late.expire();
         let (again, called) = device.get(&late);
         assert!(called && again != bobs, "a guest again, after an expire()");
+        assert_ne!(device.storage.load(RECORD).unwrap().unwrap(), record, "who stores again");
         device.storage.store(RECORD, &record).unwrap();
     }
 }
@@ -658,8 +666,10 @@ impl Storage for Moody {
 }
 
 #[test]
-fn failures_of_the_storage_fail_nothing() {
+fn failures_of_the_storage_fail_nothing_and_are_logged_without_a_secret() {
+    record_log();
     for fails in ["load", "store", "lock", "remove"] {
+        let logged_before = logged().len();
         let device = Device::new();
         let storage = Arc::new(Moody::default());
         storage.fails.lock().unwrap().push(fails);
@@ -676,6 +686,11 @@ fn failures_of_the_storage_fail_nothing() {
         first.expire();
         first.get().unwrap();
         assert_eq!(storage.locked.load(Ordering::SeqCst), 0, "{fails}: every lock is given back");
+        let log = logged().split_off(logged_before);
+        assert!(log.contains("on strike"), "{fails}: {log}");
+        for secret in [set.secret_access_key(), set.session_token(), set.identity_id().unwrap()] {
+            assert!(!log.contains(secret), "{fails}: {log}");
+        }
     }
 }
 
