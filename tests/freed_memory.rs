@@ -512,7 +512,8 @@ fn a_user_pools_tokens_leave_nothing_behind() {
                     let tokens = settings.clone().build().unwrap();
                     let credentials = well().login_from_user_pool(&tokens).build().unwrap();
                     for _ in 0..2 {
-                        unwatched(|| drop(tokens.id_token()));
+                        let token = tokens.id_token();
+                        unwatched(|| drop(token));
                         drop(credentials.refresh());
                         tokens.set_refresh_token("SENTINEL_newer-SENTINEL").unwrap();
                     }
