@@ -23,9 +23,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// fn advice(error: &Error) -> &'static str {
 ///     match error.kind() {
+///         _ if error.needs_sign_in() => "sign in again",
 ///         ErrorKind::Config => "mend the settings",
-///         ErrorKind::Login => "sign in again",
-///         ErrorKind::NotAuthorized => error.hint().unwrap_or("sign in again"),
 ///         _ if error.is_retryable() => "try again later",
 ///         _ => error.hint().unwrap_or("ask whoever runs the identity pool"),
 ///     }
@@ -61,7 +60,9 @@ pub enum ErrorKind {
     /// configuration; the message names each setting.
     Config,
     /// A login token could not be had: its source failed, or returned something that cannot be a
-    /// token. Have the user sign in again, or look at [`source`](StdError::source).
+    /// token. Have the user sign in again if [`needs_sign_in`](Error::needs_sign_in) says so, else
+    /// look at [`source`](StdError::source). (A source that failed with an error of this library
+    /// that is no fault of the login, such as [`Unreachable`](Self::Unreachable), has that kind.)
     Login,
     /// No identity is known and none may be asked for. Set an identity ID, set an identity pool ID,
     /// or allow new guests.
@@ -82,9 +83,9 @@ pub enum ErrorKind {
     /// The service has a fault of its own. Try again later if [`is_retryable`](Error::is_retryable)
     /// says so.
     Unavailable,
-    /// The service refuses this identity, this login or this role. [`hint`](Error::hint) tells
-    /// which setting to look at where the service's text is a known one; after a rejected login
-    /// token, have the user sign in again.
+    /// The service refuses this identity, this login or this role, or a user pool the refresh
+    /// token. [`hint`](Error::hint) tells which setting to look at where the service's text is a
+    /// known one; [`needs_sign_in`](Error::needs_sign_in), whether to have the user sign in again.
     NotAuthorized,
     /// The identity or the identity pool does not exist. Look at the IDs and at the region.
     NotFound,

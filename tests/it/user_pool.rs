@@ -443,6 +443,8 @@ fn a_restart_goes_on_from_whatever_the_storage_has() {
         assert!(whole.len() > 60, "it is written anew");
         let later = String::from_utf8(whole).unwrap().replace(":1,", ":2,");
         storage.store(KEY, later.as_bytes()).unwrap();
+        let bare = pool.bare().storage(storage.clone()).build().unwrap();
+        assert_eq!(bare.id_token().unwrap_err().kind(), ErrorKind::Login, "of a later version");
         start().id_token().unwrap();
     }
 }
@@ -490,11 +492,17 @@ fn a_token_that_another_process_replaced_meanwhile_is_looked_up_again_once() {
     pool.clock.advance(seconds(3600));
     tokens.id_token().unwrap();
     assert_eq!(pool.sent(GET_TOKENS).split_off(4), [next]);
+
+    pool.clock.advance(seconds(3600));
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::not_authorized("Refresh Token has been revoked"));
+    tokens.id_token().unwrap_err();
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 6, "what is stored is what was refused");
 }
 
-/// A storage that fails when it is told to.
+/// A storage that fails when it is told to, and counts.
 #[derive(Default)]
 struct Flaky {
+    stores: AtomicUsize,
     inner: MemoryStorage,
     broken: std::sync::atomic::AtomicBool,
 }
@@ -514,6 +522,7 @@ impl Storage for Flaky {
     }
 
     fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        self.stores.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         self.inner.store(key, value)
     }
@@ -711,6 +720,7 @@ fn another_users_sign_in_puts_an_end_to_the_tokens_of_the_first() {
     assert_eq!(stored(&storage), None, "a restart must not be Ann");
     assert_ne!(tokens.id_token().unwrap(), anns);
     assert_eq!(pool.sent(GET_TOKENS).last(), Some(&bobs));
+    assert_eq!(pool.cognito.calls(INITIATE), 1, "the app client is the same");
     assert!(stored(&storage).is_some());
 
     tokens.forget_refresh_token();
@@ -724,7 +734,7 @@ fn another_users_sign_in_puts_an_end_to_the_tokens_of_the_first() {
 fn what_a_renewal_brings_after_a_new_sign_in_is_neither_kept_nor_stored() {
     let pool = Pool::rotating(0);
     let bobs = pool.cognito.sign_in("bob");
-    let storage = Arc::new(MemoryStorage::new());
+    let storage = Arc::new(Flaky::default());
     let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
     let (service, inside, next) = (pool.cognito.clone(), place.clone(), bobs.clone());
     let transport = move |request: &HttpRequest| {
@@ -736,9 +746,10 @@ fn what_a_renewal_brings_after_a_new_sign_in_is_neither_kept_nor_stored() {
     let tokens = settings.transport(transport).build().unwrap();
     place.set(tokens.clone()).unwrap();
     tokens.id_token().unwrap();
-    assert_eq!(stored(&storage), None);
+    assert_eq!(storage.stores.load(Ordering::SeqCst), 0);
     tokens.id_token().unwrap();
     assert_eq!(pool.sent(GET_TOKENS), [&*pool.given, &*bobs]);
+    assert_eq!(storage.stores.load(Ordering::SeqCst), 1);
 }
 
 /// Signed in anew while the rotated token is being written.
