@@ -6,7 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest};
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, SECRET, Said, serve};
+use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy, serve};
 
 const CLIENT: [&str; 4] =
     ["--user-pool-id", FakeCognito::USER_POOL_ID, "--user-pool-client-id", FakeCognito::CLIENT_ID];
@@ -106,6 +106,7 @@ fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
         let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH", "-v"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
+        assert_eq!(machine.calls(), 1, "AWS_MAX_ATTEMPTS is for the user pool too: {fault:?}");
     }
     let machine = Machine::new();
     for (source, says) in
@@ -215,4 +216,43 @@ fn wrong_settings_of_a_user_pool_are_told_as_options() {
         assert!(said.err.contains(says), "{arguments:?} {said:?}");
     }
     assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn what_is_for_every_service_is_for_the_user_pool_too() {
+    let (proxy, asked) = refusing_proxy();
+    let machine = Machine::new();
+    let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+    let rows: [(Option<(&str, &str)>, &[&str], &str); 5] = [
+        (None, &[], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
+        (None, &["--fips"], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
+        (Some(fips), &[], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
+        (Some(fips), &["--fips=false"], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
+        (
+            None,
+            &["--user-pool-endpoint-url=http://device.invalid", "--danger-allow-http"],
+            "CONNECT device.invalid:80 ",
+        ),
+    ];
+    for (variable, arguments, expected) in rows {
+        let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
+        let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
+        let mut command = machine.bare(&[&start, arguments].concat());
+        command.envs(variable);
+        let said = machine.finish(command);
+        assert_eq!(said.status, 3, "{arguments:?} {said:?}");
+        let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
+        assert!(asked.starts_with(expected), "{arguments:?}: {asked}");
+    }
+
+    let silent = listen(|stream| {
+        std::thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    let token = machine.cognito.sign_in("ann");
+    let begun = std::time::Instant::now();
+    let limits = ["--timeout=100ms", "--refresh-token=env:REFRESH"];
+    let limits = [&limits[..], &["--user-pool-endpoint-url", &silent]].concat();
+    assert_eq!(run(&machine, "process", &token, &limits).status, 3);
+    assert!(begun.elapsed() < Duration::from_secs(8), "it has its own limit of 10 seconds");
 }

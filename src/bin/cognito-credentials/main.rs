@@ -17,6 +17,23 @@
 //! | `doctor` | every step tried, and told in plain words |
 //! | `failure` | what went wrong, and the exit status |
 //! | `logger` | the library's log on standard error |
+//!
+//! Answers go to standard output, everything else to standard error.
+//!
+//! | exit status | means |
+//! |---|---|
+//! | 0 | fine |
+//! | 1 | the service refused or is out of order, or `identity` knows none, or anything else |
+//! | 2 | the options or settings are wrong |
+//! | 3 | no answer of the service: network, proxy, TLS, a captive portal |
+//! | 4 | no login token that is good: sign in again |
+//! | 126, 127 | `exec`: the program cannot be run, or is not there; else its status is the program's |
+//!
+//! The identity and the credentials are kept in the user's cache directory, for the pool and the user,
+//! and a second call within their life makes no service call. Who the user is, `--login-id` says.
+//! Without it, it is the issuer and the subject that the login token names, which is read each time
+//! for that; a token that names none is taken to be the same user's as long as it comes from the same
+//! file, and for one from a variable or a command the identity alone is kept.
 
 #![forbid(unsafe_code)]
 
