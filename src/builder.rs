@@ -554,6 +554,7 @@ impl Builder {
         };
 
         let limits = Limits {
+            what: "the credentials",
             windows: self.windows,
             timeout: self.timeout,
             attempt_timeout: self.attempt_timeout,
@@ -821,7 +822,8 @@ impl Builder {
 #[expect(clippy::type_complexity, reason = "it is the signature of one function")]
 struct Persistence(fn(&Builder, Option<&Id>, &mut Faults) -> Option<Box<dyn Reuse>>);
 
-struct Faults(Vec<String>);
+/// What is wrong with the settings.
+pub(crate) struct Faults(pub(crate) Vec<String>);
 
 impl Faults {
     /// What is wrong, with the names of the environment variables that it came from.
@@ -836,11 +838,11 @@ impl Faults {
         named.collect()
     }
 
-    fn add(&mut self, fault: impl Into<String>) {
+    pub(crate) fn add(&mut self, fault: impl Into<String>) {
         self.0.push(fault.into());
     }
 
-    fn length(&mut self, setting: &str, text: Option<&str>, least: usize, most: usize) {
+    pub(crate) fn length(&mut self, setting: &str, text: Option<&str>, least: usize, most: usize) {
         match text.map(|text| text.chars().count()) {
             Some(length) if !(least..=most).contains(&length) => self
                 .add(format!("{setting}: has {length} characters, it must have {least} to {most}")),
@@ -861,12 +863,12 @@ impl Faults {
 
 #[cfg(feature = "ureq")]
 #[expect(clippy::unnecessary_wraps, reason = "without the feature there is none")]
-fn default_transport() -> Option<Arc<dyn Transport>> {
+pub(crate) fn default_transport() -> Option<Arc<dyn Transport>> {
     Some(Arc::new(crate::transport::UreqTransport::new()))
 }
 
 #[cfg(not(feature = "ureq"))]
-fn default_transport() -> Option<Arc<dyn Transport>> {
+pub(crate) fn default_transport() -> Option<Arc<dyn Transport>> {
     None
 }
 

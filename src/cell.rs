@@ -32,6 +32,8 @@ pub(crate) struct Cell<T, S> {
 /// The settings of the cell itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// What the value is called in errors and logs.
+    pub(crate) what: &'static str,
     pub(crate) windows: Windows,
     /// The longest that `get` and `refresh` take.
     pub(crate) timeout: Duration,
@@ -354,9 +356,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                     match self.lead(state, now, budget, &load) {
                         Ok(value) => return Ok(value),
                         Err(error) => {
-                            log::warn!(
-                                "the credentials are still valid, but not renewed: {error:#}"
-                            );
+                            let what = self.limits.what;
+                            log::warn!("could not renew {what} ahead of time: {error:#}");
                             continue;
                         }
                     }
@@ -372,7 +373,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                     Some((until, error)) if want == Want::Usable && now < *until => {
                         return Err(error.clone());
                     }
-                    _ if now >= deadline => return Err(Error::timeout(TOO_LATE)),
+                    _ if now >= deadline => return Err(self.too_late()),
                     _ => {}
                 }
                 return self.lead(state, now, budget, &load);
@@ -426,7 +427,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let result = match result {
             // The device was suspended while they were on their way.
             Ok(loaded) if loaded.lease.left(now).is_zero() => {
-                Err(Error::timeout("the credentials had ended when they arrived"))
+                Err(Error::timeout(&format!("{} had ended on arrival", self.limits.what)))
             }
             result => result,
         };
@@ -449,7 +450,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                 Some(give_up) => {
                     let left = give_up.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Error::timeout(TOO_LATE));
+                        return Err(self.too_late());
                     }
                     let woken = self.landed.wait_timeout(state, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0
@@ -518,6 +519,10 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         }
     }
 
+    fn too_late(&self) -> Error {
+        Error::timeout(&format!("{} did not come in time", self.limits.what))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T, S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -534,8 +539,6 @@ impl<T> Held<T> {
         self.advisory_window
     }
 }
-
-const TOO_LATE: &str = "the credentials did not come in time";
 
 impl<T, S> State<T, S> {
     /// Forgets failures, so that the next caller tries at once. The error that kept callers away is
@@ -647,6 +650,7 @@ mod tests {
 
     fn cell() -> Cell<usize, ()> {
         let limits = Limits {
+            what: "the value",
             windows: Windows { expiry: Duration::ZERO, advisory: None },
             timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(10),

@@ -84,7 +84,7 @@ impl Operation for GetId<'_> {
 
     fn decode(&self, response: &HttpResponse) -> Result<Id, Malformed> {
         let [id] = aws_json::decode(response, ["IdentityId"])?;
-        identity_id(id)?.ok_or_else(|| lacks("IdentityId"))
+        identity_id(id)?.ok_or_else(|| aws_json::lacks("IdentityId"))
     }
 
     fn fault(&self, response: &HttpResponse) -> Fault {
@@ -135,16 +135,16 @@ impl Operation for GetCredentialsForIdentity<'_> {
 
     fn decode(&self, response: &HttpResponse) -> Result<IssuedCredentials, Malformed> {
         let [id, keys] = aws_json::decode(response, ["IdentityId", "Credentials"])?;
-        let keys = keys.ok_or_else(|| lacks("Credentials"))?;
+        let keys = keys.ok_or_else(|| aws_json::lacks("Credentials"))?;
         let names = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
         let [key_id, secret, token, end] =
             aws_json::members("the answer's Credentials", keys, names)?;
-        let end = end.ok_or_else(|| lacks("Credentials.Expiration"));
+        let end = end.ok_or_else(|| aws_json::lacks("Credentials.Expiration"));
         Ok(IssuedCredentials {
             identity_id: identity_id(id)?,
-            access_key_id: mem::take(&mut *text(key_id, "Credentials.AccessKeyId")?),
-            secret_key: text(secret, "Credentials.SecretKey")?.into(),
-            session_token: text(token, "Credentials.SessionToken")?.into(),
+            access_key_id: mem::take(&mut *aws_json::required(key_id, "Credentials.AccessKeyId")?),
+            secret_key: aws_json::required(secret, "Credentials.SecretKey")?.into(),
+            session_token: aws_json::required(token, "Credentials.SessionToken")?.into(),
             expiration: timestamp::parse_json(end?).ok_or_else(|| {
                 let what = "is neither seconds since 1970 nor an RFC 3339 timestamp";
                 Malformed(format!("the answer's Credentials.Expiration {what}"))
@@ -191,7 +191,10 @@ impl Operation for GetOpenIdToken<'_> {
 
     fn decode(&self, response: &HttpResponse) -> Result<OpenIdToken, Malformed> {
         let [id, token] = aws_json::decode(response, ["IdentityId", "Token"])?;
-        Ok(OpenIdToken { identity_id: identity_id(id)?, token: text(token, "Token")?.into() })
+        Ok(OpenIdToken {
+            identity_id: identity_id(id)?,
+            token: aws_json::required(token, "Token")?.into(),
+        })
     }
 
     fn fault(&self, response: &HttpResponse) -> Fault {
@@ -208,23 +211,9 @@ fn masks<'a>(logins: &'a Tokens, identity: &'a Id) -> Masks<'a> {
     Masks { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
 }
 
-fn lacks(field: &str) -> Malformed {
-    Malformed(format!("the answer lacks {field}"))
-}
-
-/// A text that must be there; an empty one is none.
-fn text(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, Malformed> {
-    let text = json.map(|json| string(json, name)).transpose()?;
-    text.filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
-}
-
-fn string(json: &str, name: &str) -> Result<Zeroizing<String>, Malformed> {
-    aws_json::string(json)
-        .ok_or_else(|| Malformed(format!("the answer's {name} is not a JSON string")))
-}
-
 fn identity_id(json: Option<&str>) -> Result<Option<Id>, Malformed> {
-    let id = json.map(|json| string(json, "IdentityId")).transpose()?.map(|id| Id::parse(&id));
+    let id =
+        json.map(|json| aws_json::text(json, "IdentityId")).transpose()?.map(|id| Id::parse(&id));
     id.transpose().map_err(|fault| Malformed(format!("the answer's IdentityId {fault}")))
 }
 
@@ -246,7 +235,7 @@ mod tests {
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
     fn tokens(logins: &[(&str, &str)]) -> Tokens {
-        logins.iter().copied().collect::<crate::Logins>().tokens().unwrap()
+        logins.iter().copied().collect::<crate::Logins>().tokens(&Tokens::default()).unwrap()
     }
 
     fn json(operation: &impl Operation) -> serde_json::Value {

@@ -114,18 +114,16 @@ impl fmt::Debug for Credentials {
             .field("access_key_id", &self.0.access_key_id)
             .field(
                 "expiration",
-                &humantime::format_rfc3339(self.expiration_for_print()).to_string(),
+                &humantime::format_rfc3339(printable(self.0.expiration)).to_string(),
             )
             .finish_non_exhaustive()
     }
 }
 
-impl Credentials {
-    /// `humantime` cannot print years beyond 9999 or before 1970; nothing real lies there.
-    fn expiration_for_print(&self) -> SystemTime {
-        let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
-        self.0.expiration.clamp(SystemTime::UNIX_EPOCH, last)
-    }
+/// `humantime` cannot print years beyond 9999 or before 1970; nothing real lies there.
+pub(crate) fn printable(moment: SystemTime) -> SystemTime {
+    let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
+    moment.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
 /// The fields of the last answer other than the credentials. Those that only the classic flow has

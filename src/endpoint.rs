@@ -44,6 +44,11 @@ pub(crate) fn is_region(region: &str) -> bool {
 /// Two quirks of AWS's rules: in the `aws` partition the ordinary host serves both address
 /// families, and FIPS with dual-stack maps to the ordinary FIPS host in four regions.
 pub(crate) fn cognito_identity(region: &str, fips: bool, dual_stack: bool) -> String {
+    let service = if fips { "cognito-identity-fips" } else { "cognito-identity" };
+    regional(region, service, fips, dual_stack)
+}
+
+fn regional(region: &str, service: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition_of(region);
     let ordinary = match (fips, dual_stack) {
         (_, false) => true,
@@ -51,8 +56,20 @@ pub(crate) fn cognito_identity(region: &str, fips: bool, dual_stack: bool) -> St
         (true, true) => matches!(region, "us-east-1" | "us-east-2" | "us-west-1" | "us-west-2"),
     };
     let suffix = if ordinary { partition.suffix } else { partition.dual_stack_suffix };
-    let service = if fips { "cognito-identity-fips" } else { "cognito-identity" };
     format!("https://{service}.{region}.{suffix}/")
+}
+
+/// Cognito user pools' URL in a region. AWS's rules have the same quirks as for
+/// [`cognito_identity`].
+#[cfg(feature = "user-pool")]
+pub(crate) fn user_pools(region: &str, fips: bool, dual_stack: bool) -> String {
+    regional(region, if fips { "cognito-idp-fips" } else { "cognito-idp" }, fips, dual_stack)
+}
+
+/// The name under which a user pool's tokens are sent as a login: their issuer, without the scheme.
+#[cfg(feature = "user-pool")]
+pub(crate) fn user_pool_login(region: &str, pool_id: &str) -> String {
+    format!("cognito-idp.{region}.{}/{pool_id}", partition_of(region).suffix)
 }
 
 /// STS's regional URL. One quirk of AWS's rules: in `aws-us-gov` the ordinary host is the FIPS host.
@@ -215,6 +232,34 @@ mod tests {
         assert_eq!(cognito_login("us-gov-west-1"), "cognito-identity-us-gov.amazonaws.com");
         assert_eq!(cognito_login("us-gov-east-1"), "cognito-identity.us-gov-east-1.amazonaws.com");
         assert_eq!(cognito_login("cn-north-1"), "cognito-identity.cn-north-1.amazonaws.com.cn");
+    }
+
+    #[cfg(feature = "user-pool")]
+    #[test]
+    fn user_pools_have_the_hosts_of_awss_rules() {
+        let rows = [
+            ("us-east-1", false, false, "cognito-idp.us-east-1.amazonaws.com"),
+            ("eu-west-1", false, true, "cognito-idp.eu-west-1.amazonaws.com"),
+            ("us-west-2", true, false, "cognito-idp-fips.us-west-2.amazonaws.com"),
+            ("us-west-2", true, true, "cognito-idp-fips.us-west-2.amazonaws.com"),
+            ("ca-central-1", true, true, "cognito-idp-fips.ca-central-1.api.aws"),
+            ("cn-north-1", false, false, "cognito-idp.cn-north-1.amazonaws.com.cn"),
+            ("cn-north-1", false, true, "cognito-idp.cn-north-1.api.amazonwebservices.com.cn"),
+            ("us-gov-west-1", true, false, "cognito-idp-fips.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", false, true, "cognito-idp.us-gov-west-1.api.aws"),
+            ("us-iso-east-1", false, false, "cognito-idp.us-iso-east-1.c2s.ic.gov"),
+        ];
+        for (region, fips, dual_stack, host) in rows {
+            assert_eq!(user_pools(region, fips, dual_stack), format!("https://{host}/"));
+        }
+        let rows = [
+            ("eu-west-1", "cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a"),
+            ("us-gov-west-1", "cognito-idp.us-gov-west-1.amazonaws.com/us-gov-west-1_a"),
+            ("cn-north-1", "cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_a"),
+        ];
+        for (region, login) in rows {
+            assert_eq!(user_pool_login(region, &format!("{region}_a")), login);
+        }
     }
 
     #[test]

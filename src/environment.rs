@@ -50,14 +50,28 @@ impl Builder {
         Self::from_variables(|name| env::var_os(name))
     }
 
-    /// For the fuzz target, which must not change the environment of its process.
-    #[cfg(fuzzing)]
-    #[doc(hidden)]
-    pub fn from_made_up_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        Self::from_variables(lookup)
-    }
-
-    fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+    /// As [`from_env`](Self::from_env), but with the variables that `lookup` knows: those of a file,
+    /// or of the environment without some.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::Builder;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let settings = Builder::from_variables(|name| match name {
+    ///     "AWS_COGNITO_IDENTITY_POOL_ID" => {
+    ///         Some("us-east-1:12345678-dead-beef-cafe-123456790ab0".into())
+    ///     }
+    ///     name => std::env::var_os(name).filter(|_| name.starts_with("AWS_ENDPOINT_URL")),
+    /// })?;
+    /// let credentials = settings.build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut get = |name: &'static str| {
             let value = lookup(name)?.into_string();

@@ -23,9 +23,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// fn advice(error: &Error) -> &'static str {
 ///     match error.kind() {
+///         _ if error.needs_sign_in() => "sign in again",
 ///         ErrorKind::Config => "mend the settings",
-///         ErrorKind::Login => "sign in again",
-///         ErrorKind::NotAuthorized => error.hint().unwrap_or("sign in again"),
 ///         _ if error.is_retryable() => "try again later",
 ///         _ => error.hint().unwrap_or("ask whoever runs the identity pool"),
 ///     }
@@ -61,7 +60,9 @@ pub enum ErrorKind {
     /// configuration; the message names each setting.
     Config,
     /// A login token could not be had: its source failed, or returned something that cannot be a
-    /// token. Have the user sign in again, or look at [`source`](StdError::source).
+    /// token. Have the user sign in again if [`needs_sign_in`](Error::needs_sign_in) says so, else
+    /// look at [`source`](StdError::source). (A source that failed with an error of this library
+    /// that is no fault of the login, such as [`Unreachable`](Self::Unreachable), has that kind.)
     Login,
     /// No identity is known and none may be asked for. Set an identity ID, set an identity pool ID,
     /// or allow new guests.
@@ -82,9 +83,9 @@ pub enum ErrorKind {
     /// The service has a fault of its own. Try again later if [`is_retryable`](Error::is_retryable)
     /// says so.
     Unavailable,
-    /// The service refuses this identity, this login or this role. [`hint`](Error::hint) tells
-    /// which setting to look at where the service's text is a known one; after a rejected login
-    /// token, have the user sign in again.
+    /// The service refuses this identity, this login or this role, or a user pool the refresh
+    /// token. [`hint`](Error::hint) tells which setting to look at where the service's text is a
+    /// known one; [`needs_sign_in`](Error::needs_sign_in), whether to have the user sign in again.
     NotAuthorized,
     /// The identity or the identity pool does not exist. Look at the IDs and at the region.
     NotFound,
@@ -152,32 +153,117 @@ impl Error {
         self.0.repeat != Repeat::Never
     }
 
+    /// Whether the user has to sign in again: the user pool refused the refresh token or the user
+    /// (see `UserPoolTokens`), or the identity pool refused a login token as expired or invalid and
+    /// its source had no better one. It looks through the [`source`](StdError::source)s of this
+    /// error, so it also holds for what `get()` returns when a token source fails for such a reason.
+    ///
+    /// What passes by itself, such as a user pool that cannot be reached, does not call for it:
+    /// see [`is_retryable`](Self::is_retryable).
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, testing::FakeCognito};
+    /// let cognito = FakeCognito::new();
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// cognito.expire_login("accounts.google.com", "token-of-ann");
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .login("accounts.google.com", "token-of-ann")
+    ///     .transport(cognito)
+    ///     .build()?;
+    /// assert!(credentials.get().unwrap_err().needs_sign_in());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    #[must_use]
+    pub fn needs_sign_in(&self) -> bool {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(self);
+        while let Some(error) = next {
+            if error.downcast_ref::<Self>().is_some_and(|error| error.cause().needs_sign_in()) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+
     /// What to look at first, where the cause is a known one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.0.cause.hint().or(match self.0.kind {
+        self.0.cause.hint().or_else(|| match self.0.kind {
             ErrorKind::Tls => Some(
                 "check the device's clock, and that the transport trusts the authority that signed the certificate",
             ),
-            _ => None,
+            _ => self.source()?.downcast_ref::<Self>()?.hint(),
         })
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::local(ErrorKind::Config, message.into(), None)
+        Self::local(ErrorKind::Config, message.into())
     }
 
+    /// No login token could be had. Where the program's code failed with an error of this library,
+    /// what is no fault of the login keeps its kind, and what may pass stays so.
     pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
-        Self::local(ErrorKind::Login, message, source)
+        use ErrorKind as Kind;
+        let own = source.as_ref().and_then(|source| source.downcast_ref::<Self>());
+        let kind = match own.map_or(Kind::Login, Self::kind) {
+            Kind::Config
+            | Kind::IdentityUnknown
+            | Kind::NotAuthorized
+            | Kind::NotFound
+            | Kind::Refused => Kind::Login,
+            kind => kind,
+        };
+        let repeat = own.map_or(Repeat::Never, Self::repeat);
+        Self(Arc::new(Inner {
+            repeat,
+            source: source.map(Arc::from),
+            ..Inner::local(kind, message)
+        }))
+    }
+
+    /// Nothing can be done without the user.
+    #[cfg(feature = "user-pool")]
+    pub(crate) fn sign_in(message: &str) -> Self {
+        let inner = Inner::local(ErrorKind::Login, message.to_owned());
+        Self(Arc::new(Inner { cause: Cause::SignIn, ..inner }))
+    }
+
+    /// A user pool wants more of the user than the refresh token.
+    #[cfg(feature = "user-pool")]
+    pub(crate) fn challenge(operation: &'static str, answer: AnswerInfo, name: &str) -> Self {
+        let message = format!("the user pool asks the user for more: {name}");
+        Self(Arc::new(Inner {
+            operation: Some(operation),
+            answer: Some(answer),
+            cause: Cause::SignIn,
+            ..Inner::local(ErrorKind::NotAuthorized, message)
+        }))
+    }
+
+    /// The same error, read as a user pool's refusal: its codes mean something else there.
+    #[cfg(feature = "user-pool")]
+    pub(crate) fn of_user_pool(mut self) -> Self {
+        let (Some(code), Some(inner)) = (self.code().map(str::to_owned), Arc::get_mut(&mut self.0))
+        else {
+            return self;
+        };
+        inner.cause = Cause::of_user_pool(&code, &inner.message);
+        if inner.cause == Cause::SignIn {
+            inner.kind = ErrorKind::NotAuthorized;
+        }
+        self
     }
 
     pub(crate) fn identity_unknown(message: &str) -> Self {
-        Self::local(ErrorKind::IdentityUnknown, message.to_owned(), None)
+        Self::local(ErrorKind::IdentityUnknown, message.to_owned())
     }
 
     pub(crate) fn reentrant() -> Self {
         let message = "credentials were asked for from inside the provider's own transport, token source or clock";
-        Self::local(ErrorKind::Reentrant, message.to_owned(), None)
+        Self::local(ErrorKind::Reentrant, message.to_owned())
     }
 
     /// Time ran out before anything could be tried, or while another thread was trying.
@@ -292,8 +378,8 @@ impl Error {
         }))
     }
 
-    fn local(kind: ErrorKind, message: String, source: Option<BoxError>) -> Self {
-        Self(Arc::new(Inner { source: source.map(Arc::from), ..Inner::local(kind, message) }))
+    fn local(kind: ErrorKind, message: String) -> Self {
+        Self(Arc::new(Inner::local(kind, message)))
     }
 }
 
@@ -425,6 +511,18 @@ pub(crate) enum Cause {
     LoginConflict,
     OpenIdTokenRejected,
     RoleRefused,
+    /// A user pool refuses the refresh token or the user.
+    #[cfg(feature = "user-pool")]
+    SignIn,
+    /// A user pool refuses the app client's secret.
+    #[cfg(feature = "user-pool")]
+    ClientSecret,
+    /// A user pool knows no such app client.
+    #[cfg(feature = "user-pool")]
+    NoClient,
+    /// The app client does not allow this operation, or not in this form.
+    #[cfg(feature = "user-pool")]
+    FlowOff,
     /// What answered is not the service.
     NotTheService,
     Other,
@@ -474,6 +572,36 @@ impl Cause {
         }
     }
 
+    /// What a user pool's refusal means. A refresh token is all that its call is about, so a "not
+    /// authorized" of unknown text is about that.
+    #[cfg(feature = "user-pool")]
+    fn of_user_pool(code: &str, message: &str) -> Self {
+        let message = message.to_ascii_lowercase();
+        match code {
+            "NotAuthorizedException" if message.contains("secret") => Self::ClientSecret,
+            "NotAuthorizedException" if message.contains("not enabled") => Self::FlowOff,
+            "NotAuthorizedException"
+            | "RefreshTokenReuseException"
+            | "UserNotFoundException"
+            | "UserNotConfirmedException"
+            | "PasswordResetRequiredException" => Self::SignIn,
+            "ResourceNotFoundException" => Self::NoClient,
+            "InvalidParameterException"
+            | "UnsupportedOperationException"
+            | "OperationNotEnabledException" => Self::FlowOff,
+            _ => Self::Other,
+        }
+    }
+
+    fn needs_sign_in(self) -> bool {
+        match self {
+            #[cfg(feature = "user-pool")]
+            Self::SignIn => true,
+            Self::TokenExpired | Self::TokenInvalid => true,
+            _ => false,
+        }
+    }
+
     fn hint(self) -> Option<&'static str> {
         Some(match self {
             Self::IdentityForbidden => {
@@ -514,6 +642,20 @@ impl Cause {
             }
             Self::RoleRefused => {
                 "check role_arn, and that the role's trust policy names the identity pool and this kind of user"
+            }
+            #[cfg(feature = "user-pool")]
+            Self::SignIn => {
+                "have the user sign in again, and set the refresh token that comes of it; a token that is called invalid may also be of another app client, or need its device_key"
+            }
+            #[cfg(feature = "user-pool")]
+            Self::ClientSecret => {
+                "check client_secret and username: the pool's own name of the user, as the claim cognito:username has it"
+            }
+            #[cfg(feature = "user-pool")]
+            Self::NoClient => "check user_pool_id and client_id",
+            #[cfg(feature = "user-pool")]
+            Self::FlowOff => {
+                "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH, or rotates refresh tokens, and the values of the settings"
             }
             Self::Other => return None,
         })
@@ -614,6 +756,96 @@ mod tests {
             assert_eq!(Cause::of(Some(code), message), cause, "{code}: {message}");
             assert_eq!(cause.hint().is_some(), cause != Cause::Other);
         }
+    }
+
+    #[cfg(feature = "user-pool")]
+    #[test]
+    fn a_user_pools_refusals_are_told_apart() {
+        const DENIED: &str = "NotAuthorizedException";
+        use ErrorKind as K;
+        let rows = [
+            (DENIED, "Refresh Token has expired", Cause::SignIn, K::NotAuthorized),
+            (DENIED, "Refresh Token has been revoked", Cause::SignIn, K::NotAuthorized),
+            (DENIED, "Invalid Refresh Token", Cause::SignIn, K::NotAuthorized),
+            (DENIED, "User is disabled.", Cause::SignIn, K::NotAuthorized),
+            (DENIED, "Something new.", Cause::SignIn, K::NotAuthorized),
+            (
+                DENIED,
+                "Unable to verify secret hash for client x",
+                Cause::ClientSecret,
+                K::NotAuthorized,
+            ),
+            (DENIED, "SecretHash does not match the client", Cause::ClientSecret, K::NotAuthorized),
+            (
+                DENIED,
+                "Client x is configured for secret but secret was not received",
+                Cause::ClientSecret,
+                K::NotAuthorized,
+            ),
+            (DENIED, "Auth flow not enabled for this client", Cause::FlowOff, K::NotAuthorized),
+            ("RefreshTokenReuseException", "", Cause::SignIn, K::NotAuthorized),
+            ("UserNotFoundException", "User does not exist.", Cause::SignIn, K::NotAuthorized),
+            ("UserNotConfirmedException", "", Cause::SignIn, K::NotAuthorized),
+            ("PasswordResetRequiredException", "", Cause::SignIn, K::NotAuthorized),
+            ("ResourceNotFoundException", "", Cause::NoClient, K::NotFound),
+            ("InvalidParameterException", "", Cause::FlowOff, K::Refused),
+            ("UnsupportedOperationException", "", Cause::FlowOff, K::Refused),
+            ("OperationNotEnabledException", "", Cause::FlowOff, K::Refused),
+            ("UnsupportedTokenTypeException", "", Cause::Other, K::Refused),
+            ("UserLambdaValidationException", "", Cause::Other, K::Refused),
+            ("ForbiddenException", "", Cause::Other, K::Refused),
+            ("TooManyRequestsException", "", Cause::Other, K::Throttled),
+            ("InternalErrorException", "", Cause::Other, K::Unavailable),
+        ];
+        for (code, message, cause, kind) in rows {
+            let answer = AnswerInfo { status: 400, ..AnswerInfo::default() };
+            let masks = Masks::default();
+            let error = Error::service("InitiateAuth", answer, Some(code), Some(message), &masks);
+            let error = error.of_user_pool();
+            assert_eq!((error.cause(), error.kind()), (cause, kind), "{code}: {message}");
+            assert_eq!(error.hint().is_some(), cause != Cause::Other);
+            assert_eq!(error.needs_sign_in(), cause == Cause::SignIn);
+            assert_eq!(error.is_retryable(), matches!(kind, K::Throttled | K::Unavailable));
+        }
+    }
+
+    /// A token source may fail with an error of this library's.
+    #[test]
+    fn a_failed_source_keeps_what_is_no_fault_of_the_login() {
+        use ErrorKind as K;
+        let service = |code: &str, message: &str| {
+            let answer = AnswerInfo { status: 400, ..AnswerInfo::default() };
+            Error::service("GetId", answer, Some(code), Some(message), &Masks::default())
+        };
+        let lost = |kind| Error::transport("GetId", &TransportError::new(kind, "x"));
+        let expired = "Invalid login token. Token expired: 1 >= 0";
+        let rows = [
+            (lost(TransportErrorKind::Connect), K::Unreachable, true, false),
+            (lost(TransportErrorKind::Timeout), K::Timeout, true, false),
+            (lost(TransportErrorKind::Tls), K::Tls, false, false),
+            (service("TooManyRequestsException", ""), K::Throttled, true, false),
+            (service("InternalErrorException", ""), K::Unavailable, true, false),
+            (service("NotAuthorizedException", "No."), K::Login, false, false),
+            (service("NotAuthorizedException", expired), K::Login, false, true),
+            (service("ResourceNotFoundException", ""), K::Login, false, false),
+            (service("InvalidParameterException", ""), K::Login, false, false),
+            (Error::config("x"), K::Login, false, false),
+            (Error::identity_unknown("x"), K::Login, false, false),
+            (Error::reentrant(), K::Reentrant, false, false),
+            (Error::timeout("x"), K::Timeout, true, false),
+        ];
+        for (source, kind, retryable, sign_in) in rows {
+            let hint = source.hint();
+            let text = format!("it failed: {source}");
+            let error = Error::login("it failed".to_owned(), Some(source.into()));
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{text}");
+            assert_eq!((error.needs_sign_in(), error.hint()), (sign_in, hint), "{text}");
+            assert!(format!("{error:#}").starts_with(&text), "{error:#}");
+            assert!(!error.was_answered(), "nobody who asked for credentials was answered");
+        }
+        let error = Error::login("it failed".to_owned(), Some("disk on fire".into()));
+        assert_eq!((error.kind(), error.is_retryable()), (K::Login, false));
+        assert!(!error.needs_sign_in());
     }
 
     #[test]

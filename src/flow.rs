@@ -138,7 +138,7 @@ impl Flow {
             minted: false,
             refused: None,
         };
-        self.ask_sources(&mut run)?;
+        self.ask_sources(&mut run, &Tokens::default())?;
         let error = match self.attempt(&mut run) {
             Err(error) if budget.recover => error,
             done => return done,
@@ -148,7 +148,7 @@ impl Flow {
             Remedy::NewOpenIdToken => {}
             Remedy::NewTokens => {
                 let before = (run.tokens.clone(), run.developer.clone());
-                self.ask_sources(&mut run)?;
+                self.ask_sources(&mut run, &before.0)?;
                 if before == (run.tokens.clone(), run.developer.clone()) {
                     return Err(error);
                 }
@@ -164,7 +164,7 @@ impl Flow {
                     }
                 }
                 if ask_sources {
-                    self.ask_sources(&mut run)?;
+                    self.ask_sources(&mut run, &Tokens::default())?;
                 }
                 self.replace(&mut run).inspect_err(|_| {
                     let old = run.refused.as_ref().map(|identity| &identity.id);
@@ -199,10 +199,11 @@ impl Flow {
         }
     }
 
-    /// The login tokens of now: from their sources, or from the maker's backend.
-    fn ask_sources(&self, run: &mut Run<'_>) -> Result<(), Error> {
+    /// The login tokens of now, others than the `refused` ones: from their sources, or from the
+    /// maker's backend.
+    fn ask_sources(&self, run: &mut Run<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
-            run.tokens = run.subject.logins.tokens()?;
+            run.tokens = run.subject.logins.tokens(refused)?;
             return Ok(());
         };
         if run.subject.logins.providers().next().is_some() {

@@ -28,7 +28,9 @@
 //! * [`Builder`] has every setting, with its default.
 //! * [`Error`] and [`ErrorKind`] say what went wrong, by what there is to do about it.
 //! * [`Logins`] and [`TokenSource`] make the program a user instead of a guest,
-//!   [`DeveloperIdentityProvider`] a user of the maker's own backend.
+//!   [`DeveloperIdentityProvider`] a user of the maker's own backend. `UserPoolTokens` (feature
+//!   `user-pool`) is a token source that renews the login of a Cognito user pool.
+//! * [`CredentialVariables`] and [`CredentialProcessDocument`] hand credentials to other programs.
 //! * [`Storage`] keeps the identity over a restart, and the credentials if told to; [`FileStorage`] is
 //!   the one for most.
 //! * [`transport`] is the seam to HTTP, [`Clock`] the one to time.
@@ -37,7 +39,7 @@
 //!
 //! # Contract
 //!
-//! * **Blocking.** Only `get`, `get_within` and `refresh` touch the network, on the calling thread,
+//! * **Blocking.** Only `get`, `get_within` and `refresh` (and a `UserPoolTokens`) touch the network, on the calling thread,
 //!   and they come back within the `timeout` (60 s by default). Everything else answers at once, but
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
@@ -62,8 +64,9 @@
 //!
 //! # What it does not do
 //!
-//! It signs no requests, lists no identities, and signs nobody in: login tokens come from the
-//! program. Over a restart of the program it keeps the identity, and the credentials only if
+//! It signs no requests, lists no identities, and signs nobody in: login tokens, or the refresh
+//! token of a user pool, come from the program. Over a restart of the program it keeps the identity,
+//! a refresh token where the user pool rotates it, and the credentials only if
 //! [told to](Builder::persist_credentials); no credentials outlive a restart of the system. It has no
 //! async API of its own; an async program is better served by AWS's SDK, which this provider serves in
 //! turn (feature `aws-sdk`).
@@ -75,7 +78,9 @@
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
 //! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
 //! | `aws-sdk` | no | the AWS SDK for Rust, under any executor: `ProvideCredentials` for [`CognitoIdentityCredentials`], and [`Credentials`] converted into the SDK's. |
+//! | `cli` | no | the command `cognito-credentials`, for shells and as a `credential_process`; nothing in the library. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
+//! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool that renew themselves by a refresh token. |
 //!
 //! No feature changes what another one does, but that `device` makes the connections of `ureq`.
 //!
@@ -105,6 +110,7 @@
 //! | `aws_sdk` | what the AWS SDK for Rust asks for (feature `aws-sdk`) |
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
+//! | `user_pool_tokens` | login tokens of a user pool: settings, cell, and what is stored of a rotation |
 //! | `provider` | what users call; ties the cell to the flow |
 //! | `reuse` | credentials that another process has stored, in place of a refresh |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
@@ -115,11 +121,12 @@
 //! | `sync` | the cell's lock, condition variable and thread identity |
 //! | `lease` | how long a value is good for, and when it is renewed |
 //! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
-//! | `cognito` `sts` | one service each: typed input, wire form, typed output |
+//! | `cognito` `sts` `user_pool` | one service each: typed input, wire form, typed output |
 //! | `protocol/` | wire formats, and where an error code hides in them |
 //! | `endpoint` | region → partition → URL; the https rule |
 //! | `retry` | the retry policy as a pure function |
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
+//! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
 //! | `transport/ureq` `transport/proxy` | settings and one exchange; which requests go through a proxy |
 //! | `transport/certificates` `transport/failure` | whom TLS trusts and what it shows; what went wrong, in words to act on |
@@ -127,6 +134,7 @@
 //! | `transport/connect` `transport/look_up` `transport/tls` | connections with the feature `device` |
 //! | `transport/quiet` | what keeps ureq's logs quiet |
 //! | `testing/` | the fakes |
+//! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
 
@@ -137,6 +145,8 @@ mod aws_sdk;
 mod builder;
 mod environment;
 mod provider;
+#[cfg(feature = "user-pool")]
+mod user_pool_tokens;
 
 mod cell;
 #[cfg(feature = "aws-sdk")]
@@ -155,11 +165,14 @@ mod endpoint;
 mod protocol;
 mod retry;
 mod sts;
+#[cfg(feature = "user-pool")]
+mod user_pool;
 
 mod clock;
 mod credentials;
 mod developer;
 mod error;
+mod export;
 mod logins;
 mod redact;
 mod secret;
@@ -174,10 +187,13 @@ pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, Error, ErrorKind};
+pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
 pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{CognitoIdentityCredentials, Status};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
+#[cfg(feature = "user-pool")]
+pub use user_pool_tokens::{UserPoolTokens, UserPoolTokensBuilder};
 
 /// What the fuzzers call and programs cannot.
 #[cfg(all(fuzzing, feature = "ureq"))]

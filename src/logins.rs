@@ -20,7 +20,9 @@ const LONGEST_TOKEN: usize = 50_000;
 /// Closures are token sources. One is called on the thread that leads a refresh, without any lock
 /// held; while it runs, other callers wait at most the provider's `timeout`. Its error becomes the
 /// [`source`](std::error::Error::source) of an error of kind
-/// [`Login`](crate::ErrorKind::Login); keep secrets out of its text.
+/// [`Login`](crate::ErrorKind::Login); keep secrets out of its text. If it is itself an [`Error`] of
+/// this library that is no fault of the login (a network that is down, a service that is busy), the
+/// kind and [`is_retryable`](Error::is_retryable) are those of that error.
 pub trait TokenSource: Send + Sync {
     /// The current token.
     ///
@@ -28,6 +30,18 @@ pub trait TokenSource: Send + Sync {
     ///
     /// Whatever keeps the source from yielding one.
     fn token(&self) -> Result<String, BoxError>;
+
+    /// A token in place of `refused`, which the identity pool has just refused as expired or
+    /// invalid. If it is the same again, the refusal is final. A source that keeps tokens overrides
+    /// this and fetches another; by default [`token`](Self::token) is asked once more.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
+        let _ = refused;
+        self.token()
+    }
 }
 
 impl<F> TokenSource for F
@@ -167,8 +181,9 @@ impl Logins {
         faults
     }
 
-    /// Asks every source. Blocks for as long as they do.
-    pub(crate) fn tokens(&self) -> Result<Tokens, Error> {
+    /// Asks every source, for another token than the `refused` one where there is one. Blocks for as
+    /// long as they do.
+    pub(crate) fn tokens(&self, refused: &Tokens) -> Result<Tokens, Error> {
         let faults = self.faults();
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
@@ -178,7 +193,11 @@ impl Logins {
             let token = match login {
                 Login::Token(token) => token.clone(),
                 Login::Source(source) => {
-                    let token = source.token().map(Secret::new).map_err(|source| {
+                    let asked = match refused.0.get(provider) {
+                        Some(refused) => source.token_after_refusal(refused.expose()),
+                        None => source.token(),
+                    };
+                    let token = asked.map(Secret::new).map_err(|source| {
                         let message = format!("the token source for {} failed", shown(provider));
                         Error::login(message, Some(source))
                     })?;
@@ -289,7 +308,7 @@ mod tests {
         ];
         for (logins, fault) in rows {
             assert_eq!(logins.faults(), [fault]);
-            assert_eq!(logins.tokens().unwrap_err().kind(), ErrorKind::Config);
+            assert_eq!(logins.tokens(&Tokens::default()).unwrap_err().kind(), ErrorKind::Config);
         }
         let at_the_limits = Logins::new().with("p".repeat(128), "t".repeat(50_000));
         assert!(at_the_limits.faults().is_empty());
@@ -302,15 +321,18 @@ mod tests {
         logins.insert_source("p".into(), move || {
             Ok(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string())
         });
-        assert_ne!(logins.tokens().unwrap(), logins.tokens().unwrap());
+        assert_ne!(
+            logins.tokens(&Tokens::default()).unwrap(),
+            logins.tokens(&Tokens::default()).unwrap()
+        );
 
         logins.insert_source("p".into(), || Err("disk on fire".into()));
-        let error = logins.tokens().unwrap_err();
+        let error = logins.tokens(&Tokens::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert_eq!(format!("{error:#}"), "the token source for p failed: disk on fire");
 
         logins.insert_source("p".into(), || Ok(String::new()));
-        let error = logins.tokens().unwrap_err();
+        let error = logins.tokens(&Tokens::default()).unwrap_err();
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
     }
 
@@ -324,7 +346,7 @@ mod tests {
         }
         let mut logins = Logins::new();
         logins.insert_source("p".into(), FileToken::new("/no/such/token"));
-        let error = logins.tokens().unwrap_err();
+        let error = logins.tokens(&Tokens::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
@@ -334,6 +356,6 @@ mod tests {
         let logins =
             Logins::new().with("eyJ0b2tlbg", "x").with("p", "hunter2").with("z".repeat(90), "x");
         assert_eq!(format!("{logins:?}"), r#"Logins {"[redacted]", "p", "[redacted]"}"#);
-        assert!(!format!("{:?}", logins.tokens().unwrap()).contains("hunter2"));
+        assert!(!format!("{:?}", logins.tokens(&Tokens::default()).unwrap()).contains("hunter2"));
     }
 }

@@ -521,3 +521,86 @@ fn keys_with_escapes_leave_nothing_behind() {
         assert_eq!(set.session_token(), "SENTINEL\n\u{1f980}");
     });
 }
+
+/// Every token that a user pool sends or is sent, over rotations, restarts, refusals and sign-ins.
+#[cfg(feature = "user-pool")]
+#[test]
+fn a_user_pools_tokens_leave_nothing_behind() {
+    use cognito_identity_credentials::{FileStorage, Storage, UserPoolTokens};
+
+    // {"exp":1767229200,"x":"SENTINEL"}
+    const ID_TOKEN: &str =
+        "eyJSENTINEL.eyJleHAiOjE3NjcyMjkyMDAsIngiOiJTRU5USU5FTCJ9.SENTINEL-SENTINEL";
+    let renewed = |number: usize| {
+        let result = format!(
+            r#""AccessToken":"SENTINEL","IdToken":"{ID_TOKEN}","RefreshToken":"SENTINEL_{number}-SENTINEL""#
+        );
+        let body = format!(r#"{{"AuthenticationResult":{{{result}}}}}"#);
+        HttpResponse::new(200, body).with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
+    };
+    let refused = |_: usize| {
+        let message = "Refresh Token SENTINEL_given-SENTINEL SENTINEL-SECRET is no more";
+        let body = format!(r#"{{"__type":"NotAuthorizedException","message":"{message}"}}"#);
+        HttpResponse::new(400, body)
+    };
+    let unusable = |number: usize| {
+        let body = ["SENTINEL", r#"{"AuthenticationResult":{"IdToken":["SENTINEL"]}}"#];
+        HttpResponse::new(200, body[number % 2])
+    };
+    let off = |number: usize| match number {
+        0 => HttpResponse::new(400, r#"{"__type":"InvalidParameterException"}"#),
+        _ => renewed(number),
+    };
+    let answers: [(&str, &(dyn Fn(usize) -> HttpResponse + Sync)); 4] =
+        [("renewed", &renewed), ("refused", &refused), ("unusable", &unusable), ("off", &off)];
+    let folder = tempfile::tempdir().unwrap();
+    for (what, answer) in answers {
+        let storages: [fn(&std::path::Path) -> Arc<dyn Storage>; 2] =
+            [|_| Arc::new(MemoryStorage::new()), |path| Arc::new(FileStorage::new(path))];
+        for storage in storages {
+            let storage = storage(&folder.path().join(what));
+            let bodies: Vec<_> = (0..9).map(answer).collect();
+            assert_clean(what, || {
+                let calls = Arc::new(AtomicUsize::new(0));
+                let transport = move |request: &HttpRequest| {
+                    let number = calls.fetch_add(1, Ordering::Relaxed);
+                    Ok(unwatched(|| {
+                        let answer = &bodies[number % bodies.len()];
+                        let body = String::from_utf8_lossy(request.body());
+                        if !body.contains("newer") || answer.status() == 200 {
+                            return answer.clone();
+                        }
+                        // A refusal repeats the token that it is of.
+                        let text = String::from_utf8_lossy(answer.body()).replace("given", "newer");
+                        HttpResponse::new(answer.status(), text)
+                    }))
+                };
+                let settings = UserPoolTokens::builder()
+                    .user_pool_id("us-east-1_a")
+                    .client_id("client")
+                    .client_secret("SENTINEL-SECRET")
+                    .username("SENTINEL-USER")
+                    .refresh_token("SENTINEL_given-SENTINEL")
+                    .clock(ManualClock::new())
+                    .storage(storage)
+                    .transport(transport);
+                for _ in 0..2 {
+                    let tokens = settings.clone().build().unwrap();
+                    let credentials = well().login_from_user_pool(&tokens).build().unwrap();
+                    for _ in 0..2 {
+                        let token = tokens.id_token();
+                        unwatched(|| drop(token));
+                        drop(credentials.refresh());
+                        tokens.set_refresh_token("SENTINEL_newer-SENTINEL").unwrap();
+                    }
+                    drop(tokens.set_refresh_token("SENTINEL SENTINEL"));
+                    unwatched(|| drop(format!("{tokens:?} {settings:?}")));
+                    drop(credentials.refresh());
+                    tokens.forget_refresh_token();
+                    drop(tokens.id_token().unwrap_err());
+                }
+                drop(settings.refresh_token("SENTINEL\n").build().unwrap_err());
+            });
+        }
+    }
+}

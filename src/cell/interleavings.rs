@@ -103,6 +103,7 @@ struct Seen {
 impl World {
     fn new(start: Start, plan: &'static [Load], totals: Arc<Totals>) -> Self {
         let limits = Limits {
+            what: "the credentials",
             windows: Windows { expiry: Duration::ZERO, advisory: None },
             timeout: TIMEOUT,
             attempt_timeout: Duration::from_secs(10),

@@ -106,6 +106,21 @@ pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
+/// The text of a field of an answer.
+pub(crate) fn text(json: &str, name: &str) -> Result<Zeroizing<String>, Malformed> {
+    string(json).ok_or_else(|| Malformed(format!("the answer's {name} is not a JSON string")))
+}
+
+/// A text that must be there; an empty one is none.
+pub(crate) fn required(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, Malformed> {
+    let text = json.map(|json| text(json, name)).transpose()?;
+    text.filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
+}
+
+pub(crate) fn lacks(field: &str) -> Malformed {
+    Malformed(format!("the answer lacks {field}"))
+}
+
 /// What an escape, without its backslash, stands for, and the text behind it.
 fn unescape(escape: &str) -> Option<(char, &str)> {
     let (kind, rest) = escape.split_at_checked(1)?;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
         let path = self.directory.join(file_name(key)?);
         match check_directory(&self.directory) {
-            Ok(()) => Ok(read(&path)?.map(|mut value| std::mem::take(&mut *value))),
+            Ok(()) => Ok(read(&path)?.map(|mut value| mem::take(&mut *value))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

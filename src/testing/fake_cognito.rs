@@ -59,26 +59,30 @@ pub struct FakeCognito {
     service: Arc<Mutex<Service>>,
 }
 
-struct Service {
+pub(super) struct Service {
     /// The service's time at boot time zero.
     epoch: SystemTime,
     lifetime: Duration,
     pools: BTreeMap<String, Pool>,
-    logins: BTreeMap<(String, String), Login>,
+    pub(super) logins: BTreeMap<(String, String), Login>,
     identities: BTreeMap<String, Identity>,
     open_id_tokens: BTreeMap<String, OpenIdToken>,
     faults: Vec<(String, Fault)>,
     requests: Vec<ReceivedRequest>,
-    serial: u64,
+    pub(super) serial: u64,
+    #[cfg(feature = "user-pool")]
+    pub(super) user_pool: super::user_pool::UserPool,
 }
 
 struct Pool {
     guests: bool,
 }
 
-struct Login {
-    user: String,
-    expired: bool,
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) expired: bool,
+    /// `None` where it ends by [`FakeCognito::expire_login`] alone.
+    pub(super) end: Option<SystemTime>,
 }
 
 struct OpenIdToken {
@@ -104,12 +108,31 @@ pub struct ReceivedRequest {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Input {
+pub(super) struct Input {
     identity_pool_id: Option<String>,
     identity_id: Option<String>,
     account_id: Option<String>,
     custom_role_arn: Option<String>,
     logins: BTreeMap<String, String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) auth_flow: Option<String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) auth_parameters: BTreeMap<String, String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) client_id: Option<String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) client_secret: Option<String>,
+    #[cfg(feature = "user-pool")]
+    refresh_token: Option<String>,
+}
+
+#[cfg(feature = "user-pool")]
+impl Input {
+    /// Where the operation has it.
+    pub(super) fn refresh_token(&self) -> Option<&str> {
+        let parameter = self.auth_parameters.get("REFRESH_TOKEN");
+        self.refresh_token.as_ref().or(parameter).map(String::as_str)
+    }
 }
 
 impl ReceivedRequest {
@@ -163,6 +186,20 @@ impl ReceivedRequest {
     #[must_use]
     pub fn login(&self, provider: &str) -> Option<&str> {
         self.input.logins.get(provider).map(String::as_str)
+    }
+
+    /// The refresh token that was sent to the user pool (feature `user-pool`).
+    #[cfg(feature = "user-pool")]
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.input.refresh_token()
+    }
+
+    /// A parameter of `InitiateAuth`, such as `SECRET_HASH` (feature `user-pool`).
+    #[cfg(feature = "user-pool")]
+    #[must_use]
+    pub fn auth_parameter(&self, name: &str) -> Option<&str> {
+        self.input.auth_parameters.get(name).map(String::as_str)
     }
 }
 
@@ -246,6 +283,8 @@ impl Fault {
 /// What the fake answers.
 const OPERATIONS: [&str; 4] =
     ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", STS_OPERATION];
+const USER_POOL_OPERATIONS: &[&str] =
+    if cfg!(feature = "user-pool") { &["InitiateAuth", "GetTokensFromRefreshToken"] } else { &[] };
 const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 
 /// How long an OpenID token lives.
@@ -274,6 +313,8 @@ impl FakeCognito {
             faults: Vec::new(),
             requests: Vec::new(),
             serial: 0,
+            #[cfg(feature = "user-pool")]
+            user_pool: super::user_pool::UserPool::default(),
         };
         Self { clock: Arc::new(clock), service: Arc::new(Mutex::new(service)) }
     }
@@ -304,7 +345,7 @@ impl FakeCognito {
         token: impl Into<String>,
         user: impl Into<String>,
     ) {
-        let login = Login { user: user.into(), expired: false };
+        let login = Login { user: user.into(), expired: false, end: None };
         self.service().logins.insert((provider.into(), token.into()), login);
     }
 
@@ -382,7 +423,8 @@ impl FakeCognito {
     ///
     /// If the service has no such operation.
     pub fn fail_next(&self, operation: &str, times: usize, fault: Fault) {
-        assert!(OPERATIONS.contains(&operation), "{operation} is none of {OPERATIONS:?}");
+        let known = [OPERATIONS.as_slice(), USER_POOL_OPERATIONS].concat();
+        assert!(known.contains(&operation), "{operation} is none of {known:?}");
         let fault = (operation.to_owned(), fault);
         self.service().faults.extend(std::iter::repeat_n(fault, times));
     }
@@ -405,7 +447,14 @@ impl FakeCognito {
         self.service().identities.len()
     }
 
-    fn service(&self) -> MutexGuard<'_, Service> {
+    /// The service's time.
+    #[cfg(feature = "user-pool")]
+    pub(super) fn now(&self) -> SystemTime {
+        let boot = self.clock.boot();
+        self.service().epoch + boot
+    }
+
+    pub(super) fn service(&self) -> MutexGuard<'_, Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -489,7 +538,9 @@ fn operation(request: &HttpRequest, form: &[(String, String)]) -> String {
     }
     let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
     let target = target.map_or("", |(_, value)| value.as_str());
-    target.strip_prefix("AWSCognitoIdentityService.").unwrap_or(target).to_owned()
+    let services = ["AWSCognitoIdentityService.", "AWSCognitoIdentityProviderService."];
+    let bare = services.iter().find_map(|service| target.strip_prefix(service));
+    bare.unwrap_or(target).to_owned()
 }
 
 fn error_document(operation: &str, code: &str, message: &str) -> String {
@@ -522,9 +573,9 @@ fn reply(service: &Service, status: u16, date: Option<SystemTime>, body: String)
     }
 }
 
-struct Refusal(&'static str, String);
+pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
 
-fn not_authorized(message: impl Into<String>) -> Refusal {
+pub(super) fn not_authorized(message: impl Into<String>) -> Refusal {
     Refusal("NotAuthorizedException", message.into())
 }
 
@@ -559,6 +610,10 @@ impl Service {
                 let id = self.authenticate(&input, now)?;
                 let token = self.open_id_token(&id, now + TOKEN_LIFETIME);
                 json!({ "IdentityId": id, "Token": token })
+            }
+            #[cfg(feature = "user-pool")]
+            operation if USER_POOL_OPERATIONS.contains(&operation) => {
+                self.renew(operation, &input, now)?
             }
             _ => return Err(Refusal("UnknownOperationException", String::new())),
         };
@@ -703,7 +758,7 @@ impl Service {
                     "Invalid login token. Couldn't verify signed token."
                 })
             })?;
-            if login.expired {
+            if login.expired || login.end.is_some_and(|end| end <= now) {
                 return Err(not_authorized(
                     "Invalid login token. Token expired: 1515184654 >= 1515167855",
                 ));

@@ -34,6 +34,39 @@
 
 mod fake_cognito;
 mod manual_clock;
+#[cfg(feature = "user-pool")]
+mod user_pool;
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::transport::HttpRequest;
 
 pub use fake_cognito::{FakeCognito, Fault, ReceivedRequest};
 pub use manual_clock::ManualClock;
+
+/// A request as the library makes them, for unit tests of a transport of the program's own, and for
+/// a server that answers with a [`FakeCognito`]. The names of the headers are in lower case.
+///
+/// ```
+/// use std::time::Duration;
+/// use cognito_identity_credentials::testing::{FakeCognito, http_request};
+/// use cognito_identity_credentials::transport::Transport;
+///
+/// let headers = [("x-amz-target", "AWSCognitoIdentityService.GetId")];
+/// let body = format!(r#"{{"IdentityPoolId": "{}"}}"#, FakeCognito::POOL_ID);
+/// let request = http_request("https://localhost/", headers, body, Duration::from_secs(1));
+/// assert_eq!(FakeCognito::new().send(&request).unwrap().status(), 200);
+/// ```
+pub fn http_request<N: Into<String>, V: Into<String>>(
+    url: &str,
+    headers: impl IntoIterator<Item = (N, V)>,
+    body: impl Into<Vec<u8>>,
+    timeout: Duration,
+) -> HttpRequest {
+    let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut request = HttpRequest::new(url, headers, Zeroizing::new(body.into()));
+    request.set_timeout(timeout);
+    request
+}

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
 #[rustfmt::skip]
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 32] = [
     "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
     "developer", "credentials", "logins",
-    "endpoint", "retry", "protocol", "cognito", "sts", // one rule, one format, one service each
+    "endpoint", "retry", "protocol", "cognito", "sts", "user_pool", // one rule, one format, one service each
+    "export", // credentials for other programs
     "client", // one call
     "lease", "sync", "cell", "errand", "identity", "persisted", "flow", "reuse", // one value, one refresh
     "provider", // what users call
     "aws_sdk", // what the SDK calls
-    "builder", "environment", // the settings
+    "builder", "environment", "user_pool_tokens", // the settings
     "testing", "lib", // the fakes, and the front page
 ];
 

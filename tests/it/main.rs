@@ -40,6 +40,8 @@ mod support;
 mod tls;
 #[cfg(unix)]
 mod under_fire;
+#[cfg(feature = "user-pool")]
+mod user_pool;
 mod windows;
 #[cfg(feature = "ureq")]
 mod wire;

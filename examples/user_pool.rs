@@ -1,0 +1,100 @@
+//! A program whose user signed in once: the refresh token renews the login, the login the credentials.
+//!
+//! Without settings it runs on the embedded `FakeCognito`:
+//!
+//! ```sh
+//! cargo run --example user_pool --features testing,user-pool
+//! ```
+//!
+//! With these in the environment it talks to AWS, or to the emulator at `AWS_ENDPOINT_URL`:
+//!
+//! | variable | |
+//! |---|---|
+//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the identity pool, which takes logins of the user pool |
+//! | `USER_POOL_ID`, `CLIENT_ID` | the user pool and its app client |
+//! | `CLIENT_SECRET`, `POOL_USERNAME` | of an app client that has a secret |
+//! | `REFRESH_TOKEN_FILE` | what the sign-in yielded |
+//! | `STATE_DIRECTORY` | where the identity is kept, and a refresh token that the user pool rotates |
+//!
+//! It ends with status 2 if the user has to sign in again.
+
+use std::env;
+use std::fs;
+use std::process::ExitCode;
+
+use cognito_identity_credentials::testing::FakeCognito;
+use cognito_identity_credentials::{
+    BoxError, Builder, CognitoIdentityCredentials, Error, FileStorage, UserPoolTokens,
+};
+
+fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<Error>() {
+        Some(error) => {
+            eprintln!("error: {error:#}");
+            error.hint().into_iter().for_each(|hint| eprintln!("hint: {hint}"));
+            if error.needs_sign_in() {
+                eprintln!("the user has to sign in again");
+                return ExitCode::from(2);
+            }
+        }
+        None => eprintln!("error: {error}"),
+    }
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<(), BoxError> {
+    let (tokens, credentials) =
+        if env::var_os("USER_POOL_ID").is_some() { on_cognito()? } else { on_the_fake()? };
+    println!("logging in as a user of {}", tokens.provider());
+    let keys = credentials.get()?;
+    println!("access key ID  {}", keys.access_key_id());
+    println!("expires        {}", humantime::format_rfc3339_seconds(keys.expiration()));
+
+    // As after hours: however often the login token has ended meanwhile, the refresh needs no user.
+    let next = credentials.refresh()?;
+    assert_eq!(next.identity_id(), keys.identity_id());
+    println!("refreshed      {}", next.access_key_id());
+    Ok(())
+}
+
+fn on_cognito() -> Result<(UserPoolTokens, CognitoIdentityCredentials), BoxError> {
+    let needed = |name: &str| env::var(name).map_err(|error| format!("{name}: {error}"));
+    let folder = needed("STATE_DIRECTORY")?;
+    let refresh_token = fs::read_to_string(needed("REFRESH_TOKEN_FILE")?)?;
+
+    let mut settings = UserPoolTokens::builder()
+        .user_pool_id(needed("USER_POOL_ID")?)
+        .client_id(needed("CLIENT_ID")?)
+        .refresh_token(refresh_token.trim())
+        .storage(FileStorage::new(&folder));
+    if let Ok(secret) = env::var("CLIENT_SECRET") {
+        settings = settings.client_secret(secret).username(needed("POOL_USERNAME")?);
+    }
+    if let Ok(url) = env::var("AWS_ENDPOINT_URL") {
+        settings = settings.endpoint_url(url);
+    }
+    let tokens = settings.build()?;
+    let credentials = Builder::from_env()?
+        .login_from_user_pool(&tokens)
+        .storage(FileStorage::new(&folder))
+        .build()?;
+    Ok((tokens, credentials))
+}
+
+fn on_the_fake() -> Result<(UserPoolTokens, CognitoIdentityCredentials), BoxError> {
+    println!("USER_POOL_ID is not set: running on FakeCognito, in memory.");
+    let cognito = FakeCognito::new();
+    let tokens = UserPoolTokens::builder()
+        .user_pool_id(FakeCognito::USER_POOL_ID)
+        .client_id(FakeCognito::CLIENT_ID)
+        .refresh_token(cognito.sign_in("ann"))
+        .transport(cognito.clone())
+        .build()?;
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(FakeCognito::POOL_ID)
+        .login_from_user_pool(&tokens)
+        .transport(cognito)
+        .build()?;
+    Ok((tokens, credentials))
+}

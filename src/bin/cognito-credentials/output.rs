@@ -1,0 +1,131 @@
+//! Credentials for others to read, on standard output.
+
+use std::io::{self, Write};
+
+use cognito_identity_credentials::{CredentialProcessDocument, CredentialVariables, Credentials};
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, REFUSED};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Shell,
+    Dotenv,
+}
+
+/// Writes it all. A reader that has gone away has what it wanted.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut to = io::stdout().lock();
+    match to.write_all(text).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(REFUSED, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The document of a `credential_process`.
+pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
+    let mut text = buffer(credentials);
+    serde_json::to_writer(&mut *text, &CredentialProcessDocument::from(credentials))
+        .map_err(|_| Failure::new(REFUSED, "the credentials cannot be written as JSON"))?;
+    text.push(b'\n');
+    print(&text)
+}
+
+/// Lines that set the variables.
+pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
+    let mut text = buffer(credentials);
+    for (name, value) in &variables(credentials)? {
+        match format {
+            Format::Shell => {
+                text.extend_from_slice(b"export ");
+                text.extend_from_slice(name.as_bytes());
+                text.push(b'=');
+                quote(value, &mut text);
+            }
+            Format::Dotenv => {
+                text.extend_from_slice(name.as_bytes());
+                text.push(b'=');
+                dotenv(value, &mut text);
+            }
+        }
+        text.push(b'\n');
+    }
+    print(&text)
+}
+
+/// The variables, unless they have what none can hold.
+pub(crate) fn variables(credentials: &Credentials) -> Result<CredentialVariables, Failure> {
+    let variables = CredentialVariables::from(credentials);
+    if variables.iter().any(|(_, value)| value.contains('\0')) {
+        let message = "the service's credentials have a character that no variable can hold";
+        return Err(Failure::new(REFUSED, message));
+    }
+    Ok(variables)
+}
+
+/// Room for the longest form of the credentials, so that it never grows and leaves no copy behind.
+fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
+    let secrets =
+        [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
+    // JSON writes a control character with six bytes.
+    let longest: usize = secrets.iter().map(|secret| secret.len() * 6).sum();
+    Zeroizing::new(Vec::with_capacity(longest + 512))
+}
+
+/// Between single quotes everything is itself to a POSIX shell, but the single quote.
+fn quote(value: &str, to: &mut Vec<u8>) {
+    to.push(b'\'');
+    for byte in value.bytes() {
+        match byte {
+            b'\'' => to.extend_from_slice(b"'\\''"),
+            byte => to.push(byte),
+        }
+    }
+    to.push(b'\'');
+}
+
+/// Credentials are plain words, which every reader of such files takes without quotes (some keep
+/// quotes as part of the value). Anything else is quoted as most of them agree on.
+fn dotenv(value: &str, to: &mut Vec<u8>) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+/=.:@%,".contains(&b);
+    if value.bytes().all(plain) {
+        to.extend_from_slice(value.as_bytes());
+        return;
+    }
+    if !value.contains(['\'', '\n', '\r', '\\']) {
+        return quote(value, to);
+    }
+    to.push(b'"');
+    for byte in value.bytes() {
+        match byte {
+            b'\n' => to.extend_from_slice(b"\\n"),
+            b'\r' => to.extend_from_slice(b"\\r"),
+            b'"' | b'\\' | b'$' | b'`' => to.extend_from_slice(&[b'\\', byte]),
+            byte => to.push(byte),
+        }
+    }
+    to.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_file_is_plain_where_it_can_be() {
+        let rows = [
+            ("ASIA/+=x", "ASIA/+=x"),
+            ("2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z"),
+            ("a b#$c", "'a b#$c'"),
+            ("it's $x", "\"it's \\$x\""),
+            ("a\nb\\", "\"a\\nb\\\\\""),
+        ];
+        for (value, expected) in rows {
+            let mut text = Vec::new();
+            dotenv(value, &mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
+}

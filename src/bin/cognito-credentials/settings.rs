@@ -1,0 +1,225 @@
+//! The provider's settings: the environment's variables, and options, which win.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cognito_identity_credentials::transport::{Transport, UreqTransport};
+use cognito_identity_credentials::{
+    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock,
+};
+use zeroize::Zeroizing;
+
+use crate::arguments::Options;
+use crate::cache;
+use crate::failure::Failure;
+use crate::login;
+use crate::source::Source;
+use crate::user_pool::PoolLogin;
+
+pub(crate) struct Settings {
+    pub(crate) builder: Builder,
+    pub(crate) pool: Option<String>,
+    /// Where things are kept, if anywhere.
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) keeps: Keeps,
+}
+
+/// What is kept in the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    Credentials,
+    /// The identity alone, for the system does not tell one run of it from another.
+    IdentityForSystem,
+    /// The identity alone, for the token does not say whose it is.
+    IdentityForToken,
+}
+
+type Apply = fn(Builder, String) -> Builder;
+type ApplyFlag = fn(Builder, bool) -> Builder;
+
+/// The options that are texts, the variables that they win over, and what they set.
+const TEXTS: [(&str, &[&str], Apply); 10] = [
+    ("identity-pool-id", &[POOL], Builder::identity_pool_id),
+    ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
+    ("region", &["AWS_REGION", "AWS_DEFAULT_REGION"], Builder::region),
+    ("account-id", &["AWS_ACCOUNT_ID"], Builder::account_id),
+    ("custom-role-arn", &["AWS_COGNITO_CUSTOM_ROLE_ARN"], Builder::custom_role_arn),
+    ("role-arn", &["AWS_COGNITO_ROLE_ARN"], Builder::role_arn),
+    ("role-session-name", &[SESSION_NAME], Builder::role_session_name),
+    ("endpoint-url", &["AWS_ENDPOINT_URL_COGNITO_IDENTITY"], Builder::endpoint_url),
+    ("sts-endpoint-url", &["AWS_ENDPOINT_URL_STS"], Builder::sts_endpoint_url),
+    ("login-id", &[], Builder::login_id),
+];
+
+/// The same for those that are on or off.
+const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
+    ("fips", &["AWS_USE_FIPS_ENDPOINT"], Builder::use_fips),
+    ("dual-stack", &["AWS_USE_DUALSTACK_ENDPOINT"], Builder::use_dual_stack),
+    ("danger-allow-http", &[], Builder::danger_allow_http),
+];
+
+const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
+const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+impl Settings {
+    /// Reads what the options name, the tokens too where they say whose the cache is.
+    pub(crate) fn new(options: &Options, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
+        let mut builder = Builder::from_variables(|name| variable(options, name))?;
+        for (option, _, apply) in TEXTS {
+            if let Some(value) = options.text(option)? {
+                builder = apply(builder, value);
+            }
+        }
+        for (option, _, apply) in FLAGS {
+            if let Some(on) = options.switch(option) {
+                builder = apply(builder, on);
+            }
+        }
+        // The library reads it with its variable for the role alone.
+        let own_role = options.value("role-arn").is_some();
+        if own_role && options.value("role-session-name").is_none() {
+            if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
+                builder = builder.role_session_name(name);
+            }
+        }
+        if let Some(duration) = options.time("duration")? {
+            builder = builder.duration(duration);
+        }
+        if let Some(policy) = policy(options)? {
+            builder = builder.policy(policy);
+        }
+        if let Some(timeout) = options.time("timeout")? {
+            builder = builder.timeout(timeout);
+        }
+        if let Some(attempts) = options.attempts()? {
+            builder = builder.max_attempts(attempts);
+        }
+        let set = |name: &str| variable(options, name).and_then(|value| value.into_string().ok());
+        let pool = options.text("identity-pool-id")?.or_else(|| set(POOL));
+        let pool = pool.filter(|pool| !pool.is_empty());
+        let settings = Self {
+            builder: builder.transport(Arc::clone(&transport)),
+            pool,
+            cache: None,
+            keeps: Keeps::Credentials,
+        };
+        settings.with_user(options, PoolLogin::new(options, transport)?)
+    }
+
+    pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
+        Ok(self.builder.clone().build()?)
+    }
+
+    /// The logins, and the cache for whom they are of. It is kept for a pool; without one there is
+    /// none.
+    fn with_user(
+        mut self,
+        options: &Options,
+        mut pool_login: Option<PoolLogin>,
+    ) -> Result<Self, Failure> {
+        let mut certain = true;
+        let mut login_id = options.text("login-id")?;
+        let is_guest = options.logins.is_empty() && pool_login.is_none();
+        self.cache = if self.pool.is_some() { cache::directory(options)? } else { None };
+        if self.cache.is_some() && !is_guest && login_id.is_none() {
+            let user = login::user(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
+            certain = user.certain;
+            self.builder = self.builder.login_id(user.login_id.as_str());
+            login_id = Some(user.login_id);
+        }
+        if let Some(directory) = &self.cache {
+            self.keeps = match (certain, SystemClock.boot_id()) {
+                (true, Some(_)) => Keeps::Credentials,
+                (true, None) => Keeps::IdentityForSystem,
+                (false, _) => Keeps::IdentityForToken,
+            };
+            let persist = self.keeps == Keeps::Credentials;
+            let storage = FileStorage::new(directory);
+            if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
+                login.keep(storage.clone(), login_id);
+            }
+            self.builder = self.builder.storage(storage).persist_credentials(persist);
+        }
+        for login in &options.logins {
+            let source = Arc::clone(login);
+            self.builder = self.builder.login_from(login.provider.clone(), move || source.token());
+        }
+        if let Some(login) = pool_login {
+            self.builder = login.add_to(self.builder);
+        }
+        Ok(self)
+    }
+}
+
+/// HTTPS, with the authorities and the proxy of the options or the environment.
+pub(crate) fn transport(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
+    let mut builder = UreqTransport::builder().proxy_from_env(true);
+    let mut variable = None;
+    if let Some(path) = options.value("ca-file") {
+        builder = builder.ca_file(path);
+    } else if let Some(path) = env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
+        builder = builder.ca_file(path);
+        variable = Some(CA_BUNDLE);
+    }
+    if let Some(proxy) = proxy(options)? {
+        builder = builder.proxy(&**proxy);
+    }
+    match builder.build() {
+        Ok(transport) => Ok(Arc::new(transport)),
+        Err(error) => {
+            let mut failure = Failure::from(error);
+            if let Some(variable) = variable {
+                failure.message = failure.message.replace("--ca-file: ", &format!("{variable}: "));
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// A variable, unless an option wins over it. The authorities are for the transport alone.
+fn variable(options: &Options, name: &str) -> Option<OsString> {
+    let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
+    let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
+    let beaten = texts.chain(flags).any(|(option, variables)| {
+        let given = options.value(option).is_some() || options.switch(option).is_some();
+        given && variables.contains(&name)
+    });
+    if beaten || name == CA_BUNDLE { None } else { env::var_os(name) }
+}
+
+fn policy(options: &Options) -> Result<Option<String>, Failure> {
+    let Some(value) = options.text("policy")? else { return Ok(None) };
+    let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
+        return Err(Failure::usage("--policy: must be @FILE"));
+    };
+    match fs::read_to_string(path) {
+        Ok(policy) => Ok(Some(policy.trim().to_owned())),
+        Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
+    }
+}
+
+/// The proxy's URL. One with a user name and password must not be on the command line either.
+fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
+    let Some(value) = options.text("proxy")? else { return Ok(None) };
+    match proxy_source(&value)? {
+        None => Ok(Some(Zeroizing::new(value))),
+        Some(source) => match source.read() {
+            Ok(url) => Ok(Some(url)),
+            Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
+        },
+    }
+}
+
+/// Where the URL comes from, if the option does not hold it itself.
+pub(crate) fn proxy_source(value: &str) -> Result<Option<Source>, Failure> {
+    let elsewhere = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
+    if elsewhere || value.contains('@') {
+        Source::parse("--proxy", value).map(Some)
+    } else {
+        Ok(None)
+    }
+}

@@ -1,0 +1,181 @@
+//! The login of a user pool, which renews itself by a refresh token.
+
+use std::env;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cognito_identity_credentials::transport::Transport;
+use cognito_identity_credentials::{
+    BoxError, Builder, FileStorage, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
+};
+use zeroize::Zeroizing;
+
+use crate::arguments::Options;
+use crate::failure::{Failure, in_options};
+use crate::source::Source;
+
+/// Those that only a user pool has, beside its ID.
+const OPTIONS: [&str; 6] = [
+    "refresh-token",
+    "user-pool-client-id",
+    "user-pool-client-secret",
+    "user-pool-device-key",
+    "user-pool-endpoint-url",
+    "user-pool-username",
+];
+
+type Apply = fn(UserPoolTokensBuilder, String) -> UserPoolTokensBuilder;
+
+const TEXTS: [(&str, Apply); 4] = [
+    ("user-pool-id", UserPoolTokensBuilder::user_pool_id),
+    ("user-pool-client-id", UserPoolTokensBuilder::client_id),
+    ("user-pool-device-key", UserPoolTokensBuilder::device_key),
+    ("user-pool-username", UserPoolTokensBuilder::username),
+];
+
+/// Secrets are read when they are needed, which is not at all while what is kept is good.
+pub(crate) struct PoolLogin {
+    settings: UserPoolTokensBuilder,
+    provider: String,
+    /// The user pool and the app client.
+    client: [String; 2],
+    refresh_token: Option<Source>,
+    client_secret: Option<Source>,
+    /// A refresh token that was read before it was needed.
+    read: Mutex<Option<Zeroizing<String>>>,
+    tokens: Mutex<Option<UserPoolTokens>>,
+}
+
+impl PoolLogin {
+    /// The login that the options describe, if they do.
+    pub(crate) fn new(
+        options: &Options,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Option<Self>, Failure> {
+        let text = |option| Ok::<_, Failure>(options.text(option)?.unwrap_or_default());
+        let client = [text("user-pool-id")?, text("user-pool-client-id")?];
+        if options.value("user-pool-id").is_none() {
+            return match OPTIONS.iter().find(|option| options.value(option).is_some()) {
+                Some(option) => Err(Failure::usage(format!("--{option}: needs --user-pool-id"))),
+                None => Ok(None),
+            };
+        }
+        let mut settings = UserPoolTokens::builder().transport(transport);
+        for (option, apply) in TEXTS {
+            if let Some(value) = options.text(option)? {
+                settings = apply(settings, value);
+            }
+        }
+        if let Some(url) = endpoint(options)? {
+            settings = settings.endpoint_url(url);
+        }
+        settings = settings
+            .use_fips(options.is_on("fips", "AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(options.is_on("dual-stack", "AWS_USE_DUALSTACK_ENDPOINT"))
+            .danger_allow_http(options.flag("danger-allow-http"));
+        if let Some(timeout) = options.time("timeout")? {
+            settings = settings.timeout(timeout);
+        }
+        // A variable that is malformed is told by the settings of the identity pool.
+        let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
+        if let Some(attempts) = options.attempts()?.or_else(set) {
+            settings = settings.max_attempts(attempts);
+        }
+        let refresh_token = options.source("refresh-token")?;
+        if refresh_token.is_none() && options.value("login-id").is_none() {
+            let how =
+                "--refresh-token: not given; without it, --login-id says whose kept one it is";
+            return Err(Failure::usage(how));
+        }
+        let client_secret = options.source("user-pool-client-secret")?;
+        // The secret is only known later; without it, so is the name that goes with it.
+        let trial = settings.clone();
+        let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
+        let provider = trial.build().map_err(|error| Failure {
+            message: in_options(&told(error.message())),
+            ..Failure::from(error)
+        })?;
+        let provider = provider.provider().to_owned();
+        Ok(Some(Self {
+            settings,
+            provider,
+            client,
+            refresh_token,
+            client_secret,
+            read: Mutex::default(),
+            tokens: Mutex::default(),
+        }))
+    }
+
+    /// What tells this login from others. Reads the refresh token, for now and for later.
+    pub(crate) fn identify(&self, mut add: impl FnMut(&str)) -> Result<(), BoxError> {
+        self.client.iter().for_each(|text| add(text));
+        let token = self.read_refresh_token()?;
+        add(token.as_ref().map_or("", |token| token));
+        *lock(&self.read) = token;
+        Ok(())
+    }
+
+    /// Keeps rotated refresh tokens for this user.
+    pub(crate) fn keep(&mut self, storage: FileStorage, login_id: String) {
+        self.settings = self.settings.clone().storage(storage).login_id(login_id);
+    }
+
+    pub(crate) fn add_to(self, builder: Builder) -> Builder {
+        builder.login_from(self.provider.clone(), self)
+    }
+
+    fn read_refresh_token(&self) -> Result<Option<Zeroizing<String>>, BoxError> {
+        let read = lock(&self.read).take();
+        match (read, &self.refresh_token) {
+            (None, Some(source)) => Ok(Some(source.read()?)),
+            (read, _) => Ok(read),
+        }
+    }
+
+    /// No lock is held while files are read and commands run.
+    fn tokens(&self) -> Result<UserPoolTokens, BoxError> {
+        let made = lock(&self.tokens).clone();
+        if let Some(tokens) = made {
+            return Ok(tokens);
+        }
+        let mut settings = self.settings.clone();
+        if let Some(mut token) = self.read_refresh_token()? {
+            settings = settings.refresh_token(std::mem::take(&mut *token));
+        }
+        if let Some(source) = &self.client_secret {
+            settings = settings.client_secret(std::mem::take(&mut *source.read()?));
+        }
+        let tokens = settings.build()?;
+        *lock(&self.tokens) = Some(tokens.clone());
+        Ok(tokens)
+    }
+}
+
+impl TokenSource for PoolLogin {
+    fn token(&self) -> Result<String, BoxError> {
+        self.tokens()?.token()
+    }
+
+    fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
+        self.tokens()?.token_after_refusal(refused)
+    }
+}
+
+/// Where the user pool is asked, if it is not AWS.
+fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
+    if let Some(url) = options.text("user-pool-endpoint-url")? {
+        return Ok(Some(url));
+    }
+    let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
+    let set = |name| env::var(name).ok().filter(|url| !url.is_empty());
+    Ok(names.into_iter().find_map(set))
+}
+
+/// The library's names of settings, made the options'. Some are the identity pool's too.
+fn told(message: &str) -> String {
+    message.replace("endpoint_url", "user_pool_endpoint_url")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,386 @@
+//! Credentials in the forms in which programs hand them to each other: the variables of the
+//! environment, and the answer of a `credential_process`.
+
+use std::array::IntoIter;
+use std::ffi::OsString;
+use std::fmt;
+use std::iter::Flatten;
+use std::time::SystemTime;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::credentials::{Credentials, printable};
+use crate::error::Error;
+use crate::protocol::timestamp;
+
+const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
+
+/// The environment variables that AWS's tools and SDKs read credentials from:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, and
+/// `AWS_CREDENTIAL_EXPIRATION` (RFC 3339, UTC), by which some of them know the end.
+///
+/// They are made from [`Credentials`], and turn into them again. The secrets are those of the
+/// credentials, not copies. `Debug` shows no secret.
+///
+/// ```
+/// use std::process::Command;
+/// use std::time::{Duration, SystemTime};
+/// use cognito_identity_credentials::{CredentialVariables, Credentials};
+///
+/// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+/// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+///
+/// let variables = CredentialVariables::from(&credentials);
+/// let mut backup = Command::new("backup");
+/// backup.env_remove("AWS_PROFILE").envs(&variables);
+///
+/// assert_eq!(Credentials::from(variables), credentials);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialVariables {
+    credentials: Credentials,
+    /// Empty when the end is not known.
+    expiration: String,
+}
+
+impl CredentialVariables {
+    /// The variables of this process. Reads its environment, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_variables`](Self::from_variables).
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// The variables that `lookup` knows: those of a file or another process.
+    ///
+    /// Without `AWS_CREDENTIAL_EXPIRATION`, which many programs do not set, the end is not known.
+    /// It is then taken to be over: the [`expiration`](Credentials::expiration) of the credentials
+    /// is [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH), so that nobody takes them for fresh.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use cognito_identity_credentials::{CredentialVariables, Credentials};
+    ///
+    /// let variables = CredentialVariables::from_variables(|name| match name {
+    ///     "AWS_ACCESS_KEY_ID" => Some("ASIAEXAMPLE".into()),
+    ///     "AWS_SECRET_ACCESS_KEY" => Some("secret".into()),
+    ///     "AWS_SESSION_TOKEN" => Some("token".into()),
+    ///     _ => None,
+    /// })?;
+    /// assert_eq!(Credentials::from(variables).expiration(), SystemTime::UNIX_EPOCH);
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config), naming each of the first three variables that is not
+    /// set or blank, each variable that is not UTF-8, and an expiration that is no RFC 3339
+    /// timestamp. No value is in the text.
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let mut faults = Vec::new();
+        let mut get = |name: &str, needed: bool| {
+            let fault = match lookup(name).map(OsString::into_string) {
+                Some(Ok(value)) if !value.trim().is_empty() => return value,
+                Some(Err(_)) => "is not UTF-8",
+                Some(Ok(_)) if needed => "is blank",
+                None if needed => "is not set",
+                _ => return String::new(),
+            };
+            faults.push(format!("{name}: {fault}"));
+            String::new()
+        };
+        let access_key_id = get(ACCESS_KEY_ID, true);
+        let secret_access_key = get(SECRET_ACCESS_KEY, true);
+        let session_token = get(SESSION_TOKEN, true);
+        let expiration = get(EXPIRATION, false);
+        let end = match timestamp::parse_rfc3339(expiration.trim()) {
+            Some(end) => end,
+            None if expiration.is_empty() => SystemTime::UNIX_EPOCH,
+            None => {
+                faults.push(format!("{EXPIRATION}: is no RFC 3339 timestamp"));
+                SystemTime::UNIX_EPOCH
+            }
+        };
+        // Made in any case: it wipes what was read.
+        let credentials = Credentials::new(access_key_id, secret_access_key, session_token, end);
+        if faults.is_empty() {
+            Ok(Self::from(&credentials))
+        } else {
+            Err(Error::config(faults.join("; ")))
+        }
+    }
+
+    /// The names and values, as [`Command::envs`](std::process::Command::envs) takes them. An end
+    /// that is not known has no variable.
+    #[must_use]
+    pub fn iter(&self) -> CredentialVariablesIter<'_> {
+        let Self { credentials, expiration } = self;
+        let pairs = [
+            Some((ACCESS_KEY_ID, credentials.access_key_id())),
+            Some((SECRET_ACCESS_KEY, credentials.secret_access_key())),
+            Some((SESSION_TOKEN, credentials.session_token())),
+            (!expiration.is_empty()).then_some((EXPIRATION, expiration.as_str())),
+        ];
+        CredentialVariablesIter(pairs.into_iter().flatten())
+    }
+}
+
+impl From<&Credentials> for CredentialVariables {
+    fn from(credentials: &Credentials) -> Self {
+        let known = credentials.expiration() > SystemTime::UNIX_EPOCH;
+        let expiration = if known { rfc3339(credentials) } else { String::new() };
+        Self { credentials: credentials.clone(), expiration }
+    }
+}
+
+impl From<CredentialVariables> for Credentials {
+    fn from(variables: CredentialVariables) -> Self {
+        variables.credentials
+    }
+}
+
+impl<'a> IntoIterator for &'a CredentialVariables {
+    type Item = (&'static str, &'a str);
+    type IntoIter = CredentialVariablesIter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The names and values of [`CredentialVariables`].
+pub struct CredentialVariablesIter<'a>(Flatten<IntoIter<Option<(&'static str, &'a str)>, 4>>);
+
+impl<'a> Iterator for CredentialVariablesIter<'a> {
+    type Item = (&'static str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl fmt::Debug for CredentialVariablesIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialVariablesIter").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CredentialVariables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_map();
+        for (name, value) in self {
+            let secret = [SECRET_ACCESS_KEY, SESSION_TOKEN].contains(&name);
+            shown.entry(&name, &if secret { "[redacted]" } else { value });
+        }
+        shown.finish()
+    }
+}
+
+/// What a [`credential_process`] prints for AWS's tools and SDKs: a JSON object with `Version` 1,
+/// `AccessKeyId`, `SecretAccessKey`, `SessionToken` and `Expiration` (RFC 3339, UTC).
+///
+/// Serializing it gives the secrets away, which is its purpose; [`Credentials`] themselves cannot be
+/// serialized, so that it does not happen by accident. `Debug` shows no secret.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use cognito_identity_credentials::{CredentialProcessDocument, Credentials};
+///
+/// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+/// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+/// assert_eq!(
+///     serde_json::to_string(&CredentialProcessDocument::from(&credentials)).unwrap(),
+///     r#"{"Version":1,"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret","SessionToken":"token","Expiration":"2027-01-15T08:00:00Z"}"#
+/// );
+/// ```
+///
+/// ```compile_fail
+/// use cognito_identity_credentials::Credentials;
+///
+/// fn leak(credentials: &Credentials) -> serde_json::Result<String> {
+///     serde_json::to_string(credentials)
+/// }
+/// ```
+///
+/// [`credential_process`]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialProcessDocument(Credentials);
+
+impl From<&Credentials> for CredentialProcessDocument {
+    fn from(credentials: &Credentials) -> Self {
+        Self(credentials.clone())
+    }
+}
+
+impl Serialize for CredentialProcessDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_struct("CredentialProcessDocument", 5)?;
+        document.serialize_field("Version", &1)?;
+        document.serialize_field("AccessKeyId", self.0.access_key_id())?;
+        document.serialize_field("SecretAccessKey", self.0.secret_access_key())?;
+        document.serialize_field("SessionToken", self.0.session_token())?;
+        // Never left out: without it the readers take the keys for ones that do not end.
+        document.serialize_field("Expiration", &rfc3339(&self.0))?;
+        document.end()
+    }
+}
+
+impl fmt::Debug for CredentialProcessDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CredentialProcessDocument").field(&self.0).finish()
+    }
+}
+
+/// In whole seconds, rounded down: the end is never told later than it is.
+fn rfc3339(credentials: &Credentials) -> String {
+    humantime::format_rfc3339_seconds(printable(credentials.expiration())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use std::time::Duration;
+
+    const END: &str = "2027-01-15T08:00:00Z";
+
+    fn end() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn credentials(end: SystemTime) -> Credentials {
+        Credentials::new("ASIAEXAMPLE", "hunter2", "hunter3", end)
+    }
+
+    fn read(variables: &[(&str, &str)]) -> Result<Credentials, Error> {
+        let lookup = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        CredentialVariables::from_variables(lookup).map(Credentials::from)
+    }
+
+    #[test]
+    fn the_variables_are_those_of_aws_and_lead_back_to_the_same_credentials() {
+        let variables = CredentialVariables::from(&credentials(end()));
+        let expected = [
+            ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ("AWS_SESSION_TOKEN", "hunter3"),
+            ("AWS_CREDENTIAL_EXPIRATION", END),
+        ];
+        assert_eq!(variables.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(read(&expected).unwrap(), credentials(end()));
+
+        let mut command = std::process::Command::new("x");
+        command.envs(&variables);
+        assert_eq!(command.get_envs().count(), 4);
+    }
+
+    #[test]
+    fn an_end_that_is_not_known_never_passes_for_fresh() {
+        let three = [
+            ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ("AWS_SESSION_TOKEN", "hunter3"),
+        ];
+        let over = SystemTime::UNIX_EPOCH;
+        assert_eq!(read(&three).unwrap(), credentials(over));
+        let blank = [&three[..], &[("AWS_CREDENTIAL_EXPIRATION", " ")]].concat();
+        assert_eq!(read(&blank).unwrap().expiration(), over);
+
+        // It is not told as a moment to other programs either, but for the one form in which
+        // nothing would mean "for ever".
+        let unknown = read(&three).unwrap();
+        assert_eq!(CredentialVariables::from(&unknown).iter().count(), 3);
+        let document = serde_json::to_string(&CredentialProcessDocument::from(&unknown)).unwrap();
+        assert!(document.contains(r#""Expiration":"1970-01-01T00:00:00Z""#), "{document}");
+    }
+
+    #[test]
+    fn what_is_missing_or_malformed_is_named_and_no_value_is_told() {
+        let all = [
+            ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ("AWS_SESSION_TOKEN", "hunter3"),
+            ("AWS_CREDENTIAL_EXPIRATION", "2027-01-15T09:00:00+01:00"),
+        ];
+        assert_eq!(read(&all).unwrap().expiration(), end());
+        for (missing, _) in &all[..3] {
+            let rest: Vec<_> = all.iter().copied().filter(|(name, _)| name != missing).collect();
+            let error = read(&rest).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert_eq!(error.message(), format!("{missing}: is not set"));
+            let blank: Vec<_> = rest.into_iter().chain([(*missing, " \n")]).collect();
+            assert_eq!(read(&blank).unwrap_err().message(), format!("{missing}: is blank"));
+        }
+        let error = read(&[("AWS_SECRET_ACCESS_KEY", "hunter2"), (EXPIRATION, "hunter4")]);
+        let message = error.unwrap_err().message().to_owned();
+        assert_eq!(
+            message,
+            "AWS_ACCESS_KEY_ID: is not set; AWS_SESSION_TOKEN: is not set; \
+             AWS_CREDENTIAL_EXPIRATION: is no RFC 3339 timestamp"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_not_text_is_named() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let lookup = |_: &str| Some(OsString::from_vec(vec![0xff]));
+        let error = CredentialVariables::from_variables(lookup).unwrap_err();
+        assert!(error.message().starts_with("AWS_ACCESS_KEY_ID: is not UTF-8; "), "{error}");
+        assert!(error.message().contains("AWS_CREDENTIAL_EXPIRATION: is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn the_end_is_rounded_down_and_any_end_can_be_told() {
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        let rows = [
+            (end() + Duration::from_millis(999), END),
+            (late, "9999-12-31T23:59:59Z"),
+            (SystemTime::UNIX_EPOCH - Duration::from_secs(1), "1970-01-01T00:00:00Z"),
+        ];
+        for (end, expected) in rows {
+            let document = CredentialProcessDocument::from(&credentials(end));
+            let json = serde_json::to_value(&document).unwrap();
+            assert_eq!(json["Expiration"], expected);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let credentials = credentials(end());
+        assert_eq!(
+            format!("{:?}", CredentialVariables::from(&credentials)),
+            r#"{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "[redacted]", "AWS_SESSION_TOKEN": "[redacted]", "AWS_CREDENTIAL_EXPIRATION": "2027-01-15T08:00:00Z"}"#
+        );
+        assert_eq!(
+            format!("{:?}", CredentialVariables::from(&credentials).iter()),
+            "CredentialVariablesIter { .. }"
+        );
+        assert_eq!(
+            format!("{:?}", CredentialProcessDocument::from(&credentials)),
+            r#"CredentialProcessDocument(Credentials { access_key_id: "ASIAEXAMPLE", expiration: "2027-01-15T08:00:00Z", .. })"#
+        );
+    }
+
+    /// Compiles only while credentials are not `Serialize`: the method would be ambiguous.
+    #[test]
+    fn credentials_cannot_be_serialized_by_accident() {
+        trait Ambiguous<A> {
+            fn name() {}
+        }
+        impl<T> Ambiguous<()> for T {}
+        impl<T: Serialize> Ambiguous<u8> for T {}
+
+        <Credentials as Ambiguous<_>>::name();
+        <CredentialVariables as Ambiguous<_>>::name();
+    }
+}

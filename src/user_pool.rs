@@ -1,0 +1,485 @@
+//! Amazon Cognito user pools: their IDs, and the two operations that renew a login.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::endpoint;
+use crate::error::Error;
+use crate::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
+use crate::redact::Masks;
+use crate::secret::Secret;
+use crate::transport::HttpResponse;
+
+const LONGEST_ID: usize = 55;
+
+/// The service sets no limit; its tokens have about 2,000 characters.
+const LONGEST_TOKEN: usize = 16_384;
+
+/// The ID of a user pool: `REGION_NAME`, at most 55 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UserPoolId(String);
+
+impl UserPoolId {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let well_formed = text.rsplit_once('_').is_some_and(|(region, name)| {
+            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+            !region.is_empty()
+                && region.bytes().all(word)
+                && !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric())
+        });
+        if text.is_empty() {
+            Err("is empty".to_owned())
+        } else if text.len() > LONGEST_ID {
+            Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
+        } else if !well_formed {
+            Err("must have the form REGION_NAME, such as us-east-1_aBcDeFgHi".to_owned())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.0.rsplit_once('_').map_or("", |(region, _)| region)
+    }
+
+    /// The name under which the pool's tokens are sent as a login.
+    pub(crate) fn provider(&self) -> String {
+        endpoint::user_pool_login(self.region(), &self.0)
+    }
+}
+
+/// What is wrong with a refresh token, without a word of it.
+pub(crate) fn token_fault(token: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_=.".contains(&b);
+    match token.len() {
+        0 => Some("is empty".to_owned()),
+        length if length > LONGEST_TOKEN => {
+            Some(format!("has {length} characters, it must have at most {LONGEST_TOKEN}"))
+        }
+        _ if !token.bytes().all(allowed) => {
+            Some("has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// An app client of a user pool, and the device that it runs on.
+pub(crate) struct AppClient {
+    pub(crate) id: String,
+    pub(crate) secret: Option<ClientSecret>,
+    /// Of a device that the user pool remembers.
+    pub(crate) device_key: Option<String>,
+}
+
+pub(crate) struct ClientSecret {
+    secret: Secret,
+    /// The name that the pool has for the user.
+    username: Option<Secret>,
+    /// The proof of the secret that `InitiateAuth` wants. It needs the name.
+    hash: Option<Secret>,
+}
+
+impl ClientSecret {
+    pub(crate) fn new(
+        secret: Secret,
+        client_id: &str,
+        username: Option<Secret>,
+    ) -> Result<Self, Error> {
+        let hash = |username: &Secret| hmac(secret.expose(), &[username.expose(), client_id]);
+        let hash = username.as_ref().map(hash).transpose()?;
+        Ok(Self { secret, username, hash })
+    }
+}
+
+/// HMAC-SHA256 in Base64.
+pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
+        .map_err(|_| Error::config("a key cannot be used for HMAC"))?;
+    for part in message {
+        mac.update(part.as_bytes());
+    }
+    let mut code = Zeroizing::new([0; 32]);
+    code.copy_from_slice(&mac.finalize().into_bytes());
+    Ok(Secret::new(STANDARD.encode(&code[..])))
+}
+
+/// When the token says that it ends: the `exp` of a JWT. Its signature is the business of those that
+/// it is meant for; here it came from its issuer.
+pub(crate) fn end(token: &str) -> Option<SystemTime> {
+    let payload = token.split('.').nth(1)?.trim_end_matches('=');
+    let mut json = Zeroizing::new(vec![0; base64::decoded_len_estimate(payload.len())]);
+    let length = URL_SAFE_NO_PAD.decode_slice(payload, &mut json).ok()?;
+    let json = std::str::from_utf8(json.get(..length)?).ok()?;
+    let [end] = aws_json::members("the token", json, ["exp"]).ok()?;
+    timestamp::parse_json(end?)
+}
+
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html>
+pub(crate) struct InitiateAuth<'a> {
+    pub(crate) client: &'a AppClient,
+    pub(crate) refresh_token: &'a Secret,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct InitiateAuthInput<'a> {
+    auth_flow: &'static str,
+    client_id: &'a str,
+    auth_parameters: AuthParameters<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+struct AuthParameters<'a> {
+    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_hash: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_key: Option<&'a str>,
+}
+
+/// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_GetTokensFromRefreshToken.html>
+pub(crate) struct GetTokensFromRefreshToken<'a> {
+    pub(crate) client: &'a AppClient,
+    pub(crate) refresh_token: &'a Secret,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetTokensInput<'a> {
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_key: Option<&'a str>,
+    refresh_token: &'a str,
+}
+
+/// What the user pool makes of a refresh token.
+#[derive(Debug)]
+pub(crate) enum Renewal {
+    Tokens(IssuedTokens),
+    /// It wants more of the user first: the challenge's name.
+    Challenge(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct IssuedTokens {
+    pub(crate) id_token: Secret,
+    pub(crate) expires_in: Option<Duration>,
+    /// In place of the one that was sent, where the app client rotates them.
+    pub(crate) refresh_token: Option<Secret>,
+}
+
+impl Operation for InitiateAuth<'_> {
+    type Output = Renewal;
+
+    const NAME: &'static str = "InitiateAuth";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_json::headers("AWSCognitoIdentityProviderService.InitiateAuth")
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let client = self.client;
+        let hash = client.secret.as_ref().and_then(|secret| secret.hash.as_ref());
+        aws_json::encode(&InitiateAuthInput {
+            auth_flow: "REFRESH_TOKEN_AUTH",
+            client_id: &client.id,
+            auth_parameters: AuthParameters {
+                refresh_token: self.refresh_token.expose(),
+                secret_hash: hash.map(Secret::expose),
+                device_key: client.device_key.as_deref(),
+            },
+        })
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<Renewal, Malformed> {
+        decode(response)
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_json::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        masks(self.client, self.refresh_token)
+    }
+}
+
+impl Operation for GetTokensFromRefreshToken<'_> {
+    type Output = Renewal;
+
+    const NAME: &'static str = "GetTokensFromRefreshToken";
+
+    fn headers(&self) -> Vec<(String, String)> {
+        aws_json::headers("AWSCognitoIdentityProviderService.GetTokensFromRefreshToken")
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let client = self.client;
+        aws_json::encode(&GetTokensInput {
+            client_id: &client.id,
+            client_secret: client.secret.as_ref().map(|secret| secret.secret.expose()),
+            device_key: client.device_key.as_deref(),
+            refresh_token: self.refresh_token.expose(),
+        })
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<Renewal, Malformed> {
+        decode(response)
+    }
+
+    fn fault(&self, response: &HttpResponse) -> Fault {
+        aws_json::fault(response)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        masks(self.client, self.refresh_token)
+    }
+}
+
+/// The access token is nobody's here, and is not even copied.
+fn decode(response: &HttpResponse) -> Result<Renewal, Malformed> {
+    let [result, challenge] =
+        aws_json::decode(response, ["AuthenticationResult", "ChallengeName"])?;
+    let Some(result) = result else {
+        let name = aws_json::required(challenge, "AuthenticationResult")?;
+        let known = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        return Ok(Renewal::Challenge(if known { (*name).clone() } else { "unknown".to_owned() }));
+    };
+    let names = ["IdToken", "ExpiresIn", "RefreshToken"];
+    let [id, expires_in, refresh] =
+        aws_json::members("the answer's AuthenticationResult", result, names)?;
+    let refresh = refresh.map(refresh_token).transpose()?;
+    Ok(Renewal::Tokens(IssuedTokens {
+        id_token: aws_json::required(id, "AuthenticationResult.IdToken")?.into(),
+        expires_in: expires_in.and_then(|json| json.parse().ok()).map(Duration::from_secs),
+        refresh_token: refresh,
+    }))
+}
+
+fn refresh_token(json: &str) -> Result<Secret, Malformed> {
+    let token = aws_json::text(json, "AuthenticationResult.RefreshToken")?;
+    match token_fault(&token) {
+        None => Ok(token.into()),
+        Some(fault) => Err(Malformed(format!("the answer's RefreshToken {fault}"))),
+    }
+}
+
+fn masks<'a>(client: &'a AppClient, refresh_token: &'a Secret) -> Masks<'a> {
+    let mut secrets = vec![refresh_token.expose(), &client.id];
+    if let Some(ClientSecret { secret, username, hash }) = &client.secret {
+        secrets.push(secret.expose());
+        secrets.extend([username, hash].into_iter().flatten().map(Secret::expose));
+    }
+    secrets.extend(client.device_key.as_deref());
+    Masks { secrets, public: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(username: Option<&str>, device_key: Option<&str>) -> AppClient {
+        let id = "1example23456789";
+        let secret = username.map(|username| {
+            let (secret, username) = (Secret::new("shhh-client-secret"), Secret::new(username));
+            ClientSecret::new(secret, id, Some(username)).unwrap()
+        });
+        AppClient { id: id.to_owned(), secret, device_key: device_key.map(str::to_owned) }
+    }
+
+    fn json(operation: &impl Operation) -> serde_json::Value {
+        serde_json::from_slice(&operation.body().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn user_pool_ids_have_the_services_form() {
+        let long = format!("us-east-1_{}", "a".repeat(45));
+        for (id, region) in [("us-east-1_aB9", "us-east-1"), ("x_y_z", "x_y"), (&long, "us-east-1")]
+        {
+            assert_eq!(UserPoolId::parse(id).unwrap().region(), region);
+        }
+        let longer = format!("{long}a");
+        for id in ["", "_", "x", "x_", "_x", "x_y-z", "x y_z", "é_x", "x_é", "x_y\n", &longer] {
+            assert!(UserPoolId::parse(id).is_err(), "{id:?}");
+        }
+        let provider = UserPoolId::parse("cn-north-1_aB9").unwrap().provider();
+        assert_eq!(provider, "cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_aB9");
+    }
+
+    #[test]
+    fn refresh_tokens_have_the_services_form() {
+        for token in ["a", "eyJ-_=.9", &"a".repeat(16_384)] {
+            assert_eq!(token_fault(token), None);
+        }
+        for (token, fault) in [
+            ("", "is empty"),
+            ("SENTINEL\n", "has a character that no refresh token has"),
+            (&"SENTINEL".repeat(2_049), "has 16392 characters"),
+        ] {
+            let found = token_fault(token).unwrap();
+            assert!(found.starts_with(fault) && !found.contains("SENTINEL"), "{found}");
+        }
+    }
+
+    /// Computed with the `hmac` module of another language's standard library.
+    #[test]
+    fn the_secret_hash_is_the_one_that_others_compute() {
+        let hash = client(Some("ann"), None).secret.unwrap().hash.unwrap();
+        assert_eq!(hash.expose(), "79/h1Uvxj6z/H4X7/stzTaCh8RAGJy0y5nQ7yZcbLLM=");
+        let long = hmac(&"k".repeat(100), &["é"]).unwrap();
+        assert_eq!(long.expose(), "OsGzpd0yYfc5lx+d5ssUU9EwKLiNKgi7HnwM0Soo82U=");
+    }
+
+    #[test]
+    fn initiate_auth_is_written_as_documented() {
+        let token = Secret::new("eyJjd-refresh");
+        let (plain, whole) = (client(None, None), client(Some("ann"), Some("us-east-1_abc-9")));
+        let operation = InitiateAuth { client: &plain, refresh_token: &token };
+        assert_eq!(
+            String::from_utf8_lossy(&operation.body().unwrap()),
+            r#"{"AuthFlow":"REFRESH_TOKEN_AUTH","ClientId":"1example23456789","AuthParameters":{"REFRESH_TOKEN":"eyJjd-refresh"}}"#
+        );
+        assert_eq!(
+            operation.headers(),
+            [
+                ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
+                (
+                    "x-amz-target".to_owned(),
+                    "AWSCognitoIdentityProviderService.InitiateAuth".to_owned()
+                ),
+            ]
+        );
+        let operation = InitiateAuth { client: &whole, refresh_token: &token };
+        assert_eq!(
+            json(&operation)["AuthParameters"],
+            serde_json::json!({
+                "REFRESH_TOKEN": "eyJjd-refresh",
+                "SECRET_HASH": "79/h1Uvxj6z/H4X7/stzTaCh8RAGJy0y5nQ7yZcbLLM=",
+                "DEVICE_KEY": "us-east-1_abc-9",
+            })
+        );
+    }
+
+    #[test]
+    fn get_tokens_is_written_as_documented() {
+        let token = Secret::new("eyJjd-refresh");
+        let (plain, whole) = (client(None, None), client(Some("ann"), Some("us-east-1_abc-9")));
+        let operation = GetTokensFromRefreshToken { client: &plain, refresh_token: &token };
+        let written = serde_json::json!({
+            "ClientId": "1example23456789", "RefreshToken": "eyJjd-refresh"
+        });
+        assert_eq!(json(&operation), written);
+        let target = &operation.headers()[1].1;
+        assert_eq!(target, "AWSCognitoIdentityProviderService.GetTokensFromRefreshToken");
+        let operation = GetTokensFromRefreshToken { client: &whole, refresh_token: &token };
+        assert_eq!(
+            json(&operation),
+            serde_json::json!({
+                "ClientId": "1example23456789",
+                "ClientSecret": "shhh-client-secret",
+                "DeviceKey": "us-east-1_abc-9",
+                "RefreshToken": "eyJjd-refresh",
+            })
+        );
+    }
+
+    fn read(body: &str) -> Result<Renewal, Malformed> {
+        let (client, token) = (client(None, None), Secret::new("x"));
+        let response = HttpResponse::new(200, body);
+        let operation = GetTokensFromRefreshToken { client: &client, refresh_token: &token };
+        let rotated = operation.decode(&response).map(|renewal| format!("{renewal:?}"));
+        let renewal = InitiateAuth { client: &client, refresh_token: &token }.decode(&response);
+        assert_eq!(renewal.as_ref().map(|r| format!("{r:?}")).ok(), rotated.ok());
+        renewal
+    }
+
+    /// The form of the sample responses in the API reference.
+    #[test]
+    fn tokens_are_read_as_documented() {
+        let sample = r#"{
+            "AuthenticationResult": {
+                "AccessToken": "eyJra456defEXAMPLE", "ExpiresIn": 3600, "IdToken": "eyJra789ghiEXAMPLE",
+                "RefreshToken": "eyJjd123abcEXAMPLE", "TokenType": "Bearer"
+            },
+            "ChallengeParameters": {}
+        }"#;
+        let Renewal::Tokens(issued) = read(sample).unwrap() else { panic!("no tokens") };
+        assert_eq!(issued.id_token.expose(), "eyJra789ghiEXAMPLE");
+        assert_eq!(issued.expires_in, Some(Duration::from_secs(3600)));
+        assert_eq!(issued.refresh_token.as_ref().map(Secret::expose), Some("eyJjd123abcEXAMPLE"));
+        assert!(!format!("{issued:?}").contains("EXAMPLE"));
+
+        let bare = read(r#"{"AuthenticationResult":{"IdToken":"t","RefreshToken":null}}"#);
+        let Renewal::Tokens(issued) = bare.unwrap() else { panic!("no tokens") };
+        assert_eq!((issued.expires_in, issued.refresh_token), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_named_and_not_quoted() {
+        for (name, shown) in [("SMS_MFA", "SMS_MFA"), ("x y", "unknown")] {
+            match read(&format!(r#"{{"ChallengeName":"{name}","Session":"SENTINEL"}}"#)).unwrap() {
+                Renewal::Challenge(name) => assert_eq!(name, shown),
+                Renewal::Tokens(_) => panic!("tokens"),
+            }
+        }
+        let rows = [
+            ("{}", "the answer lacks AuthenticationResult"),
+            (r#"{"AuthenticationResult":null}"#, "the answer lacks AuthenticationResult"),
+            (
+                r#"{"AuthenticationResult":"SENTINEL"}"#,
+                "the answer's AuthenticationResult is not a JSON object",
+            ),
+            (
+                r#"{"AuthenticationResult":{"AccessToken":"SENTINEL"}}"#,
+                "the answer lacks AuthenticationResult.IdToken",
+            ),
+            (
+                r#"{"AuthenticationResult":{"IdToken":"t","RefreshToken":"SENTI NEL"}}"#,
+                "the answer's RefreshToken has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone",
+            ),
+        ];
+        for (body, fault) in rows {
+            assert_eq!(read(body).unwrap_err().0, fault);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_read_from_it() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let token = |payload: &str| format!("eyJ.{}.sig", URL_SAFE_NO_PAD.encode(payload));
+        let rows = [
+            (token(r#"{"sub":"a","exp":1767229200,"iat":1}"#), at(1_767_229_200)),
+            (token(r#"{"exp":1.7672292e9,"n":"é?>~"}"#), at(1_767_229_200)),
+            (token(r#"{"exp":1,"x":"ab"}"#) + "==", at(1)),
+            (token(r#"{"exp":null}"#), None),
+            (token(r#"{"exp":-1}"#), None),
+            (token("{}"), None),
+            (token("[1]"), None),
+            (token("\u{0}"), None),
+            ("eyJ.e30=.sig".to_owned(), None),
+            ("eyJ.!!!.sig".to_owned(), None),
+            ("eyJ..".to_owned(), None),
+            ("opaque".to_owned(), None),
+            (String::new(), None),
+        ];
+        for (token, expected) in rows {
+            assert_eq!(end(&token), expected, "{token}");
+        }
+        let padded = format!("eyJ.{}=.sig", URL_SAFE_NO_PAD.encode(r#"{"exp":7}  "#));
+        assert_eq!(end(&padded), at(7));
+    }
+}

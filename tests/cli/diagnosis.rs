@@ -1,0 +1,177 @@
+//! `doctor`: what works, what does not, and what to do about it.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cognito_identity_credentials::testing::Fault;
+
+use crate::service::{
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, refusing_proxy,
+};
+
+fn examine(machine: &Machine, arguments: &[&str]) -> Said {
+    let said = machine.run(&[&["doctor"], arguments].concat());
+    assert_eq!(said.err, "", "the report is the answer");
+    for secret in [SECRET, "fake/secret", "fake+session"] {
+        assert!(!said.out.contains(secret), "{}", said.out);
+    }
+    for request in machine.cognito.requests() {
+        if let Some(id) = request.identity_id() {
+            assert!(!said.out.contains(id), "{}", said.out);
+        }
+    }
+    said
+}
+
+fn token(end: u64) -> String {
+    format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {end}}}"#)))
+}
+
+#[test]
+fn a_sound_machine_gets_a_clean_report() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, token(4_000_000_000), "ann");
+    machine.file("token", token(4_000_000_000));
+    let login = format!("--login={PROVIDER}=@token");
+    let said = examine(&machine, &[&login, "--role-arn", ROLE]);
+    assert_eq!(said.status, 0, "{}", said.out);
+    for line in [
+        "ok    login        accounts.google.com: a token good for ",
+        &format!(
+            "ok    settings     identity pool {POOL}; accounts.google.com, by the file token\n"
+        ),
+        &format!("ok    cache        {}\n", machine.cache().display()),
+        "ok    name         127.0.0.1: 1 address\n",
+        "ok    connection   127.0.0.1: plain http, without TLS\n",
+        "ok    GetId        HTTP status 200 in ",
+        "ok    GetOpenIdToken HTTP status 200 in ",
+        "ok    AssumeRoleWithWebIdentity HTTP status 200 in ",
+        "ok    clock        right\n",
+        "ok    credentials  ASIAFAKE",
+        " minutes; identity us-east-1:…",
+    ] {
+        assert!(said.out.contains(line), "{line} not in\n{}", said.out);
+    }
+    assert!(!said.out.contains("BAD"), "{}", said.out);
+    let before = machine.calls();
+    examine(&machine, &[&login, "--role-arn", ROLE]);
+    assert!(machine.calls() > before, "it asks the service, whatever is kept");
+}
+
+#[test]
+fn each_thing_that_is_wrong_is_named_with_what_to_do() {
+    let (proxy, _) = refusing_proxy();
+    let rows: [(&dyn Fn(&Machine), &[&str], i32, [&str; 2]); 11] = [
+        (
+            &|machine| machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300)),
+            &[],
+            1,
+            [
+                "BAD   clock        this machine's clock is 2 hours behind the service's",
+                "set it (NTP)",
+            ],
+        ),
+        (
+            &|machine| machine.cognito.set_time(SystemTime::now() - Duration::from_secs(7300)),
+            &[],
+            1,
+            [
+                "BAD   clock        this machine's clock is 2 hours ahead of the service's",
+                "set it (NTP)",
+            ],
+        ),
+        (
+            &|machine| {
+                machine.cognito.fail_next(
+                    GET_CREDENTIALS,
+                    2,
+                    Fault::not_authorized(
+                        "Unauthenticated access is not supported for this identity pool.",
+                    ),
+                );
+            },
+            &[],
+            1,
+            [
+                "BAD   GetCredentialsForIdentity HTTP status 400",
+                "what to do: the pool allows no guests",
+            ],
+        ),
+        (
+            &|machine| drop(machine.file("token", token(1))),
+            &["--login=p=@token"],
+            4,
+            [
+                "BAD   login        p: the token from the file token ended ",
+                "what to do: sign in again",
+            ],
+        ),
+        (
+            &|_| {},
+            &["--login=p=@none"],
+            4,
+            ["BAD   login        --login: no token for p: none: ", "what to do"],
+        ),
+        (&|_| {}, &["--timeout=0"], 2, ["BAD   settings     --timeout: must be longer", "--help"]),
+        (
+            &|_| {},
+            &["--endpoint-url=http://127.0.0.1:1"],
+            3,
+            ["BAD   connection   127.0.0.1: could not connect", "what to do: look at the network"],
+        ),
+        (
+            &|machine| {
+                // Speaks HTTP where TLS is expected.
+                let url = listen(|mut stream| {
+                    let _ = stream.read(&mut [0; 1024]);
+                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                });
+                machine.file("url", url.replace("http://127.0.0.1", "https://localhost"));
+            },
+            &["URL"],
+            3,
+            ["BAD   TLS          localhost: the TLS connection was refused", "does not speak TLS"],
+        ),
+        (
+            &|_| {},
+            &["--endpoint-url=https://nowhere.invalid", "--timeout=10"],
+            3,
+            ["BAD   name         nowhere.invalid: ", "name servers"],
+        ),
+        (
+            &|_| {},
+            &["--endpoint-url=https://nowhere.invalid", "--proxy", &proxy],
+            3,
+            [
+                "ok    name         nowhere.invalid: left to the proxy",
+                "it refused the connection (status 403)",
+            ],
+        ),
+        (
+            &|machine| {
+                std::fs::create_dir(machine.path("shared")).unwrap();
+                let open = std::fs::Permissions::from_mode(0o777);
+                std::fs::set_permissions(machine.path("shared"), open).unwrap();
+            },
+            &["--cache-dir=shared"],
+            0,
+            ["BAD   cache        shared: ", "directory of this user's alone"],
+        ),
+    ];
+    for (prepare, arguments, status, says) in rows {
+        let machine = Machine::new();
+        prepare(&machine);
+        let url = std::fs::read_to_string(machine.path("url")).unwrap_or_default();
+        let url = format!("--endpoint-url={url}");
+        let arguments: Vec<_> =
+            arguments.iter().map(|word| if *word == "URL" { &*url } else { word }).collect();
+        let said = examine(&machine, &arguments);
+        assert_eq!(said.status, status, "{arguments:?}\n{}", said.out);
+        for words in says {
+            assert!(said.out.contains(words), "{words} not in\n{}", said.out);
+        }
+    }
+}

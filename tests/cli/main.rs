@@ -1,0 +1,23 @@
+//! The command, as a process of its own that is given nothing but what a test gives it, and a fake
+//! service on loopback.
+
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    clippy::unchecked_time_subtraction,
+    reason = "tests fail by panicking, and a table of cases is one long function"
+)]
+
+mod commands;
+mod diagnosis;
+mod options;
+mod programs;
+mod renewal;
+mod service;
+mod statuses;
+mod users;

@@ -1,0 +1,322 @@
+//! Each option, and the variable that stands for it, reaches the wire.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::Arc;
+
+use cognito_identity_credentials::testing::{Fault, ReceivedRequest};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::service::{
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, answer, listen, refusing_proxy, serve,
+};
+
+const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const STS: &str = "AssumeRoleWithWebIdentity";
+
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// A request of this operation, made by a run with these arguments and variables.
+fn request(
+    machine: &Machine,
+    variables: Variables<'_>,
+    arguments: &[&str],
+    operation: &str,
+) -> ReceivedRequest {
+    let before = machine.calls();
+    let mut command = machine.command(&[&["process", "--no-cache"], arguments].concat());
+    command.envs(variables.iter().copied());
+    let said = machine.finish(command);
+    let requests = machine.cognito.requests().split_off(before);
+    let mut found = requests.into_iter().filter(|request| request.operation() == operation);
+    found.next().unwrap_or_else(|| panic!("no {operation} by {arguments:?}: {said:?}"))
+}
+
+#[test]
+fn what_the_service_is_told_comes_from_options_and_from_variables() {
+    type Field = fn(&ReceivedRequest) -> Option<&str>;
+    let rows: [(&str, &str, &str, &str, Field); 5] = [
+        ("--account-id", "AWS_ACCOUNT_ID", "12345", "GetId", ReceivedRequest::account_id),
+        (
+            "--identity-id",
+            "AWS_COGNITO_IDENTITY_ID",
+            IDENTITY,
+            GET_CREDENTIALS,
+            ReceivedRequest::identity_id,
+        ),
+        (
+            "--custom-role-arn",
+            "AWS_COGNITO_CUSTOM_ROLE_ARN",
+            ROLE,
+            GET_CREDENTIALS,
+            ReceivedRequest::custom_role_arn,
+        ),
+        ("--role-arn", "AWS_COGNITO_ROLE_ARN", ROLE, STS, |request| request.form_field("RoleArn")),
+        (
+            "--identity-pool-id",
+            "AWS_COGNITO_IDENTITY_POOL_ID",
+            "us-east-1:00000000-0000-4000-8000-0000000000bb",
+            "GetId",
+            ReceivedRequest::identity_pool_id,
+        ),
+    ];
+    let machine = Machine::new();
+    machine.cognito.add_pool(rows[4].2);
+    for (option, variable, value, operation, field) in rows {
+        let got = request(&machine, &[], &[option, value], operation);
+        assert_eq!(field(&got), Some(value), "{option}");
+        let joined = format!("{option}={value}");
+        // An option wins, also over a variable that is no good.
+        let got = request(&machine, &[(variable, "no good")], &[&joined], operation);
+        assert_eq!(field(&got), Some(value), "{joined}");
+        let got = request(&machine, &[(variable, value)], &[], operation);
+        assert_eq!(field(&got), Some(value), "{variable}");
+    }
+}
+
+#[test]
+fn the_classic_flow_has_its_options() {
+    let machine = Machine::new();
+    let policy = machine.file("policy.json", "{\"Version\": \"2012-10-17\"}\n");
+    let policy = format!("@{policy}");
+    let rows: [(Variables<'_>, &[&str], &str, &str); 6] = [
+        (&[], &["--role-session-name", "me"], "RoleSessionName", "me"),
+        (&[("AWS_ROLE_SESSION_NAME", "me")], &[], "RoleSessionName", "me"),
+        (&[], &["--duration", "900"], "DurationSeconds", "900"),
+        (&[], &["--duration", "2h"], "DurationSeconds", "7200"),
+        (&[], &["--policy", &policy], "Policy", "{\"Version\": \"2012-10-17\"}"),
+        (
+            &[("AWS_ROLE_SESSION_NAME", "you")],
+            &["--role-session-name", "me"],
+            "RoleSessionName",
+            "me",
+        ),
+    ];
+    for (variables, arguments, field, value) in rows {
+        let arguments = [&["--role-arn", ROLE], arguments].concat();
+        let got = request(&machine, variables, &arguments, STS);
+        assert_eq!(got.form_field(field), Some(value), "{variables:?} {arguments:?}");
+    }
+}
+
+#[test]
+fn a_token_comes_from_a_file_a_variable_or_a_command() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    machine.cognito.accept_login("graph.facebook.com", "other", "ann");
+    let file = machine.file("token", format!(" {SECRET}\n"));
+    for source in [format!("@{file}"), "@token".into(), "env:TOKEN".into(), "cmd:cat token".into()]
+    {
+        let login = format!("{PROVIDER}={source}");
+        let got = request(&machine, &[("TOKEN", SECRET)], &["--login", &login], "GetId");
+        assert_eq!(got.login(PROVIDER), Some(SECRET), "{login}");
+    }
+    let (one, two) = (format!("{PROVIDER}=@token"), "graph.facebook.com=cmd:echo other");
+    let got = request(&machine, &[], &["--login", &one, "--login", two], GET_CREDENTIALS);
+    assert_eq!(got.providers().collect::<Vec<_>>(), [PROVIDER, "graph.facebook.com"]);
+}
+
+#[test]
+fn each_service_has_its_endpoint() {
+    let machine = Machine::new();
+    let url = serve(machine.cognito.clone());
+    let nowhere = "http://127.0.0.1:1";
+    let cognito = ["--endpoint-url", &url];
+    let sts = ["--sts-endpoint-url", &url];
+    let role = ["--role-arn", ROLE];
+    let rows: [(Variables<'_>, Vec<&str>); 6] = [
+        (&[("AWS_ENDPOINT_URL", nowhere)], [&cognito[..], &sts, &role].concat()),
+        (&[("AWS_ENDPOINT_URL_STS", nowhere)], [&sts[..], &role].concat()),
+        (&[("AWS_ENDPOINT_URL_COGNITO_IDENTITY", nowhere)], [&cognito[..], &role].concat()),
+        (
+            &[
+                ("AWS_ENDPOINT_URL", nowhere),
+                ("AWS_ENDPOINT_URL_STS", &url),
+                ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", &url),
+            ],
+            role.to_vec(),
+        ),
+        (&[("AWS_ENDPOINT_URL", "no good")], [&cognito[..], &sts].concat()),
+        (&[("AWS_ENDPOINT_URL", nowhere)], cognito.to_vec()),
+    ];
+    for (number, (variables, arguments)) in rows.into_iter().enumerate() {
+        let mut command = machine.command(&[&["process", "--no-cache"], &arguments[..]].concat());
+        command.envs(variables.iter().copied());
+        let said = machine.finish(command);
+        // The shared URL is judged by itself, for it is STS's too.
+        let expected = if number == 4 { 2 } else { 0 };
+        assert_eq!(said.status, expected, "{variables:?} {arguments:?} {said:?}");
+    }
+}
+
+/// What a proxy is asked for shows which endpoint was chosen, and that it was asked.
+#[test]
+fn endpoints_of_aws_and_proxies_are_chosen() {
+    let (proxy, asked) = refusing_proxy();
+    let pool = "eu-west-1:00000000-0000-4000-8000-0000000000aa";
+    let name = proxy.strip_prefix("http://").unwrap();
+    let secret_proxy = format!("http://ann:{SECRET}@{name}");
+    let machine = Machine::new();
+    let file = format!("@{}", machine.file("proxy", &secret_proxy));
+    let basic = "proxy-authorization: basic yw5uomh1bnrlcji=";
+    let plain = "cognito-identity.eu-west-1.amazonaws.com:443";
+    let fips = "cognito-identity-fips.eu-west-1.amazonaws.com:443";
+    let both = "cognito-identity-fips.eu-west-1.api.aws:443";
+    let rows: [(Variables<'_>, &[&str], [&str; 2]); 10] = [
+        (&[], &["--proxy", &proxy], [plain, ""]),
+        (&[("HTTPS_PROXY", &proxy)], &[], [plain, ""]),
+        (&[("HTTPS_PROXY", &secret_proxy)], &[], [plain, basic]),
+        (&[("HTTPS_PROXY", "http://127.0.0.1:1")], &["--proxy", &proxy], [plain, ""]),
+        (&[("P", &secret_proxy)], &["--proxy", "env:P"], [plain, basic]),
+        (&[], &["--proxy", &file], [plain, basic]),
+        (&[], &["--proxy", &proxy, "--fips"], [fips, ""]),
+        (&[("AWS_USE_FIPS_ENDPOINT", "true")], &["--proxy", &proxy, "--fips=false"], [plain, ""]),
+        (&[], &["--proxy", &proxy, "--fips", "--dual-stack"], [both, ""]),
+        (
+            &[],
+            &["--proxy", &proxy, "--endpoint-url=http://device.invalid", "--danger-allow-http"],
+            ["device.invalid:80", ""],
+        ),
+    ];
+    for (variables, arguments, expected) in rows {
+        let start = ["process", "--no-cache", "--identity-pool-id", pool];
+        let mut command = machine.bare(&[&start, arguments].concat());
+        command.envs(variables.iter().copied());
+        let said = machine.finish(command);
+        assert_eq!(said.status, 3, "{arguments:?} {said:?}");
+        let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default().to_lowercase();
+        for words in expected {
+            assert!(asked.contains(words), "{arguments:?}: {words} not in {asked}");
+        }
+    }
+}
+
+#[test]
+fn time_and_attempts_are_limited() {
+    let machine = Machine::new();
+    for (arguments, attempts) in [(&["--max-attempts", "2"][..], 2), (&[], 1)] {
+        machine.cognito.fail_next("GetId", 2, Fault::internal_error());
+        let before = machine.calls();
+        machine.run(&[&["process", "--no-cache"], arguments].concat());
+        assert_eq!(machine.calls(), before + attempts, "{arguments:?}");
+        machine.cognito.fail_next("GetId", 0, Fault::internal_error());
+    }
+    // Accepts and says nothing.
+    let silent = listen(|stream| {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        drop(stream);
+    });
+    for time in ["100ms", "--timeout=1"] {
+        let option = if time.starts_with("--") { vec![time] } else { vec!["--timeout", time] };
+        let arguments = [&["process", "--no-cache", "--endpoint-url", &silent], &option[..]];
+        let said = machine.run(&arguments.concat());
+        assert_eq!(said.status, 3, "{said:?}");
+    }
+}
+
+/// A service behind TLS, with a certificate of an authority of the test's own.
+#[test]
+fn authorities_are_trusted_by_option_and_by_variable() {
+    let machine = Machine::new();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).unwrap();
+    let own = KeyPair::generate().unwrap();
+    let issuer = rcgen::Issuer::new(params, key);
+    let certificate =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(own.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let (config, cognito) = (Arc::new(config), machine.cognito.clone());
+    let url = listen(move |stream| {
+        let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+        while answer(&mut stream, &cognito).is_some() {}
+    });
+    let url = url.replace("http://127.0.0.1", "https://localhost");
+    let pem = machine.file("ca.pem", authority.pem());
+
+    let rows: [(Variables<'_>, &[&str], i32, &str); 6] = [
+        (&[], &[], 3, "no authority that is trusted"),
+        (&[], &["--ca-file", &pem], 0, ""),
+        (&[("AWS_CA_BUNDLE", &pem)], &[], 0, ""),
+        (&[("AWS_CA_BUNDLE", "/no/such/file")], &["--ca-file", &pem], 0, ""),
+        (&[("AWS_CA_BUNDLE", "/no/such/file")], &[], 2, "AWS_CA_BUNDLE: /no/such/file"),
+        (&[("AWS_CA_BUNDLE", &pem)], &["--ca-file", "/none"], 2, "--ca-file: /none"),
+    ];
+    for (variables, arguments, status, says) in rows {
+        let start = ["process", "--no-cache", "--endpoint-url", &url];
+        let mut command = machine.command(&[&start, arguments].concat());
+        command.envs(variables.iter().copied());
+        let said = machine.finish(command);
+        assert_eq!(said.status, status, "{variables:?} {arguments:?} {said:?}");
+        assert!(said.err.contains(says), "{said:?}");
+    }
+}
+
+#[test]
+fn verbose_tells_what_is_done_and_warnings_come_always() {
+    let machine = Machine::new();
+    for flag in ["--verbose", "-v"] {
+        machine.cognito.fail_next("GetId", 1, Fault::internal_error());
+        let said = machine.run(&["process", "--no-cache", flag, "--max-attempts=2"]);
+        assert_eq!(said.status, 0, "{said:?}");
+        assert!(said.err.contains("cognito-credentials: debug: "), "{said:?}");
+        assert!(said.err.lines().all(|line| line.starts_with("cognito-credentials: ")), "{said:?}");
+    }
+    machine.cognito.fail_next("GetId", 1, Fault::internal_error());
+    let said = machine.run(&["process", "--no-cache", "--max-attempts=2"]);
+    assert_eq!((said.status, &*said.err), (0, ""));
+}
+
+/// The examples of the help and of the README, with the service in AWS's place.
+#[test]
+fn the_examples_work() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    machine.file("id-token", SECRET);
+    let program = env!("CARGO_BIN_EXE_cognito-credentials");
+    // As it would be installed; where an emulator is needed, with that before it.
+    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
+    let folder = machine.path("bin");
+    fs::create_dir(&folder).unwrap();
+    let command = machine
+        .file("bin/cognito-credentials", format!("#!/bin/sh\nexec {runner} '{program}' \"$@\"\n"));
+    fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
+    for script in [
+        "eval \"$(cognito-credentials env)\"; printenv AWS_SECRET_ACCESS_KEY",
+        "cognito-credentials exec -- sh -c 'printenv AWS_SECRET_ACCESS_KEY'",
+        "cognito-credentials process --login accounts.google.com=@id-token",
+        "cognito-credentials env --format dotenv > device.env; cat device.env",
+    ] {
+        let path = std::env::join_paths(
+            std::iter::once(folder.clone())
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        let output = Command::new("sh")
+            .args(["-euc", script])
+            .env_clear()
+            .env("PATH", path.unwrap())
+            .env("HOME", machine.home.path())
+            .env("AWS_COGNITO_IDENTITY_POOL_ID", POOL)
+            .env("AWS_ENDPOINT_URL", &machine.url)
+            .current_dir(machine.home.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("fake/secret/key"), "{script}: {said} {:?}", output.stderr);
+    }
+    let kept = fs::read_dir(machine.cache()).unwrap().count();
+    assert!(kept >= 4, "the guest's and the user's: {kept}");
+}

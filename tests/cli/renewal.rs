@@ -1,0 +1,258 @@
+//! The login of a user pool, which renews itself by a refresh token.
+
+use std::fs;
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest};
+use cognito_identity_credentials::transport::TransportErrorKind;
+
+use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy, serve};
+
+const CLIENT: [&str; 4] =
+    ["--user-pool-id", FakeCognito::USER_POOL_ID, "--user-pool-client-id", FakeCognito::CLIENT_ID];
+
+/// Runs with this refresh token in a file and in a variable, which no run may tell.
+fn run(machine: &Machine, command: &str, token: &str, arguments: &[&str]) -> Said {
+    machine.file("refresh-token", format!("{token}\n"));
+    let mut command = machine.command(&[&[command], &CLIENT[..], arguments].concat());
+    command.env("REFRESH", token).env("CLIENT_SECRET", SECRET);
+    let said = machine.finish(command);
+    assert!(token.is_empty() || !format!("{said:?}").contains(token), "{said:?}");
+    said
+}
+
+fn key(said: &Said) -> String {
+    assert_eq!((said.status, &*said.err), (0, ""), "{said:?}");
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    document["AccessKeyId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_refresh_token_is_all_that_is_needed_and_a_second_call_makes_no_service_call() {
+    for source in ["@refresh-token", "env:REFRESH", "cmd:cat refresh-token"] {
+        let machine = Machine::new();
+        let ann = machine.cognito.sign_in("ann");
+        let login = ["--refresh-token", source];
+        let first = key(&run(&machine, "process", &ann, &login));
+        let requests = machine.cognito.requests();
+        let operations: Vec<_> = requests.iter().map(ReceivedRequest::operation).collect();
+        assert_eq!(operations, ["InitiateAuth", "GetId", GET_CREDENTIALS]);
+        assert_eq!(key(&run(&machine, "process", &ann, &login)), first);
+        assert_eq!(machine.calls(), 3, "{source}");
+
+        let bob = machine.cognito.sign_in("bob");
+        assert_ne!(key(&run(&machine, "process", &bob, &login)), first, "another user");
+        assert_eq!(machine.calls(), 6, "{source}");
+    }
+}
+
+#[test]
+fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
+    let machine = Machine::new();
+    machine.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
+    let given = machine.cognito.sign_in("ann");
+    let login = ["--refresh-token", "@refresh-token"];
+    let mut keys = vec![key(&run(&machine, "process", &given, &login))];
+    for _ in 0..2 {
+        // So that the login is needed again; the token that was given is dead by now.
+        assert_eq!(run(&machine, "forget", &given, &login).status, 0);
+        keys.push(key(&run(&machine, "process", &given, &login)));
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(machine.cognito.identities(), 1, "it is the same user all the time");
+
+    machine.cognito.sign_out("ann");
+    run(&machine, "forget", &given, &login);
+    let said = run(&machine, "process", &given, &login);
+    assert_eq!(said.status, 4, "{said:?}");
+    assert!(said.err.contains("sign in again"), "{said:?}");
+    let anew = machine.cognito.sign_in("ann");
+    key(&run(&machine, "process", &anew, &login));
+
+    // What is kept is enough to start from.
+    let named = ["--login-id", "ann", "--refresh-token", "@refresh-token"];
+    let said = run(&machine, "process", &machine.cognito.sign_in("ann"), &named);
+    key(&said);
+    run(&machine, "forget", "", &named[..2]);
+    key(&run(&machine, "process", "", &named[..2]));
+    let before = machine.calls();
+    let said = run(&machine, "process", "", &["--login-id", "nobody"]);
+    assert_eq!((said.status, machine.calls()), (4, before), "{said:?}");
+
+    for file in fs::read_dir(machine.cache()).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains(&given) && !name.contains(&anew), "{name}");
+    }
+}
+
+#[test]
+fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
+    let lost = Fault::NoAnswer(TransportErrorKind::Io);
+    let refused = |code: &str| Fault::error(400, code, "Something.");
+    let rows = [
+        (refused("NotAuthorizedException"), 4, "sign in again"),
+        (refused("UserNotFoundException"), 4, "sign in again"),
+        (refused("ResourceNotFoundException"), 4, "check --user-pool-id and --user-pool-client-id"),
+        (refused("TooManyRequestsException"), 1, "try again later"),
+        (Fault::internal_error(), 1, "try again later"),
+        (lost, 3, "look at the network"),
+    ];
+    for (fault, status, says) in rows {
+        let machine = Machine::new();
+        let token = machine.cognito.sign_in("ann");
+        machine.cognito.fail_next("InitiateAuth", 9, fault.clone());
+        machine.cognito.fail_next("GetTokensFromRefreshToken", 9, fault.clone());
+        let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH", "-v"]);
+        assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
+        assert!(said.err.contains(says), "{fault:?} {said:?}");
+        assert_eq!(machine.calls(), 1, "AWS_MAX_ATTEMPTS is for the user pool too: {fault:?}");
+    }
+    let machine = Machine::new();
+    for (source, says) in
+        [("@none", "none: "), ("env:NONE", "NONE is not set"), ("cmd:exit 3", "status: 3")]
+    {
+        let login = format!("--refresh-token={source}");
+        for more in [&["--no-cache"][..], &[]] {
+            let said = run(&machine, "process", "", &[&[&*login], more].concat());
+            assert_eq!(said.status, 4, "{said:?}");
+            assert!(said.err.contains(says), "{said:?}");
+        }
+    }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn an_app_client_with_a_secret_has_its_options() {
+    let machine = Machine::new();
+    machine.cognito.set_client_secret(Some(SECRET));
+    let token = machine.cognito.sign_in("ann");
+    let login = ["--refresh-token=env:REFRESH", "--user-pool-username=ann", "--no-cache"];
+    let said = run(&machine, "process", &token, &login);
+    assert_eq!(said.status, 2, "a name alone is for nothing: {said:?}");
+    let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH"]);
+    assert_eq!(said.status, 4, "without its secret: {said:?}");
+    assert!(said.err.contains("check --user-pool-client-secret"), "{said:?}");
+    machine.file("secret", SECRET);
+    for source in ["env:CLIENT_SECRET", "@secret", "cmd:cat secret"] {
+        let secret = format!("--user-pool-client-secret={source}");
+        key(&run(&machine, "process", &token, &[&login[..], &[&secret]].concat()));
+    }
+    // The same by another endpoint, and with the key of a remembered device.
+    let url = serve(machine.cognito.clone());
+    let more = [
+        "--user-pool-client-secret=env:CLIENT_SECRET",
+        "--user-pool-device-key=us-east-1_12345678-dead-beef-cafe-123456790ab0",
+        "--user-pool-endpoint-url",
+        &url,
+    ];
+    key(&run(&machine, "process", &token, &[&login[..], &more].concat()));
+    let more = [&more[..3], &["http://127.0.0.1:1"]].concat();
+    assert_eq!(run(&machine, "process", &token, &[&login[..], &more].concat()).status, 3);
+}
+
+#[test]
+fn a_program_has_no_refresh_token_and_the_doctor_tells_of_the_renewal() {
+    let machine = Machine::new();
+    machine.cognito.set_client_secret(Some(SECRET));
+    let token = machine.cognito.sign_in("ann");
+    let login = [
+        "--refresh-token=env:REFRESH",
+        "--user-pool-client-secret=env:CLIENT_SECRET",
+        "--user-pool-username=ann",
+    ];
+    let said = run(&machine, "exec", &token, &[&login[..], &["--", "env"]].concat());
+    assert_eq!(said.status, 0, "{said:?}");
+    assert!(!said.out.contains(SECRET) && !said.out.contains("REFRESH="), "{said:?}");
+
+    let said = run(&machine, "doctor", &token, &login);
+    assert_eq!(said.status, 0, "{said:?}");
+    let settings = format!("user pool {}, by a refresh token\n", FakeCognito::USER_POOL_ID);
+    assert!(said.out.contains(&settings), "{said:?}");
+    assert!(said.out.contains("ok    InitiateAuth HTTP status 200 in "), "{said:?}");
+}
+
+#[test]
+fn wrong_settings_of_a_user_pool_are_told_as_options() {
+    let machine = Machine::new();
+    let rows: [(&[&str], &str); 9] = [
+        (&["--refresh-token=@x"], "--refresh-token: needs --user-pool-id"),
+        (&["--user-pool-username=x"], "--user-pool-username: needs --user-pool-id"),
+        (&CLIENT, "--refresh-token: not given"),
+        (&["--user-pool-id=x", "--refresh-token=@x"], "--user-pool-id: "),
+        (&["--user-pool-id=us-east-1_x", "--refresh-token=@x"], "--user-pool-client-id: "),
+        (&[CLIENT[0], CLIENT[1], CLIENT[2], CLIENT[3], "--refresh-token", SECRET], "env:NAME"),
+        (
+            &[
+                CLIENT[0],
+                CLIENT[1],
+                CLIENT[2],
+                CLIENT[3],
+                "--refresh-token=@x",
+                "--user-pool-client-secret",
+                SECRET,
+            ],
+            "env:NAME",
+        ),
+        (
+            &[
+                CLIENT[0],
+                CLIENT[1],
+                CLIENT[2],
+                CLIENT[3],
+                "--refresh-token=@x",
+                "--user-pool-endpoint-url=x",
+            ],
+            "--user-pool-endpoint-url: ",
+        ),
+        (
+            &[CLIENT[0], CLIENT[1], CLIENT[2], CLIENT[3], "--refresh-token=@x", "--fips"],
+            "--fips: cannot go with --user-pool-endpoint-url",
+        ),
+    ];
+    for (arguments, says) in rows {
+        let said = machine.run(&[&["process"], arguments].concat());
+        assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
+        assert!(said.err.contains(says), "{arguments:?} {said:?}");
+    }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn what_is_for_every_service_is_for_the_user_pool_too() {
+    let (proxy, asked) = refusing_proxy();
+    let machine = Machine::new();
+    let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+    let rows: [(Option<(&str, &str)>, &[&str], &str); 5] = [
+        (None, &[], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
+        (None, &["--fips"], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
+        (Some(fips), &[], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
+        (Some(fips), &["--fips=false"], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
+        (
+            None,
+            &["--user-pool-endpoint-url=http://device.invalid", "--danger-allow-http"],
+            "CONNECT device.invalid:80 ",
+        ),
+    ];
+    for (variable, arguments, expected) in rows {
+        let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
+        let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
+        let mut command = machine.bare(&[&start, arguments].concat());
+        command.envs(variable);
+        let said = machine.finish(command);
+        assert_eq!(said.status, 3, "{arguments:?} {said:?}");
+        let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
+        assert!(asked.starts_with(expected), "{arguments:?}: {asked}");
+    }
+
+    let silent = listen(|stream| {
+        std::thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    let token = machine.cognito.sign_in("ann");
+    let begun = std::time::Instant::now();
+    let limits = ["--timeout=100ms", "--refresh-token=env:REFRESH"];
+    let limits = [&limits[..], &["--user-pool-endpoint-url", &silent]].concat();
+    assert_eq!(run(&machine, "process", &token, &limits).status, 3);
+    assert!(begun.elapsed() < Duration::from_secs(8), "it has its own limit of 10 seconds");
+}

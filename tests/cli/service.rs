@@ -1,0 +1,207 @@
+//! A machine with the command on it, and the service that it talks to.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::{FakeCognito, http_request};
+use cognito_identity_credentials::transport::Transport;
+use tempfile::TempDir;
+
+pub(crate) const POOL: &str = FakeCognito::POOL_ID;
+pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
+pub(crate) const PROVIDER: &str = "accounts.google.com";
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
+
+/// What every secret of these tests has in it; none may come out where it does not belong.
+pub(crate) const SECRET: &str = "hunter2";
+
+/// The service, and a machine's home.
+pub(crate) struct Machine {
+    pub(crate) cognito: FakeCognito,
+    pub(crate) url: String,
+    pub(crate) home: TempDir,
+}
+
+/// What a run of the command left behind.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let cognito = FakeCognito::new();
+        let url = serve(cognito.clone());
+        Self { cognito, url, home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Makes a file, and says where it is.
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.path(".cache/cognito-credentials")
+    }
+
+    /// The command with these arguments and nothing else.
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = runnable(Path::new(env!("CARGO_BIN_EXE_cognito-credentials")));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        // What the tests' own runner needs.
+        for name in ["LLVM_PROFILE_FILE", "QEMU_LD_PREFIX"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+    }
+
+    /// The command with the variables that lead it to the pool and the service.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        command
+            .env("AWS_COGNITO_IDENTITY_POOL_ID", POOL)
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_MAX_ATTEMPTS", "1");
+        command
+    }
+
+    /// Runs it, and checks what holds for every run: no secret on standard error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        self.finish(self.command(arguments))
+    }
+
+    pub(crate) fn finish(&self, mut command: Command) -> Said {
+        let output = command.output().unwrap();
+        let said = Said {
+            status: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        for secret in self.secrets() {
+            assert!(!said.err.contains(&secret), "{secret} in: {}", said.err);
+        }
+        assert!(!said.err.contains("panicked"), "{}", said.err);
+        said
+    }
+
+    /// The keys, and all that these tests call a secret, and the identities.
+    fn secrets(&self) -> Vec<String> {
+        let requests = self.cognito.requests();
+        let ids = requests.iter().filter_map(|request| request.identity_id().map(str::to_owned));
+        ids.chain(["SecretKey", "SECRET", "secret-key", SECRET].map(str::to_owned)).collect()
+    }
+
+    /// Runs it, and it is fine.
+    pub(crate) fn fine(&self, arguments: &[&str]) -> String {
+        let said = self.run(arguments);
+        assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}: {said:?}");
+        said.out
+    }
+
+    /// How many calls the service got.
+    pub(crate) fn calls(&self) -> usize {
+        self.cognito.requests().len()
+    }
+}
+
+/// As in the library's own tests: an emulator runs what the kernel cannot.
+fn runnable(program: &Path) -> Command {
+    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(program);
+    command
+}
+
+/// Puts a fake service on loopback, and gives its URL.
+pub(crate) fn serve(cognito: FakeCognito) -> String {
+    listen(move |mut stream| while answer(&mut stream, &cognito).is_some() {})
+}
+
+/// Listens on loopback, and gives each connection to `serve`.
+pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    url
+}
+
+/// Answers one request; `None` when there is none, or no answer to give.
+pub(crate) fn answer(stream: &mut (impl Read + Write), cognito: &FakeCognito) -> Option<()> {
+    let mut lines = Vec::new();
+    let mut reader = BufReader::with_capacity(1, &mut *stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let headers: Vec<(String, String)> = lines
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length")?;
+    let mut body = vec![0; length.1.parse().unwrap()];
+    reader.read_exact(&mut body).ok()?;
+    let request = http_request("http://localhost/", headers, body, Duration::from_secs(1));
+    let response = cognito.send(&request).ok()?;
+    let mut head = format!("HTTP/1.1 {} X\r\n", response.status());
+    for name in ["date", "x-amzn-requestid", "x-amzn-errortype", "retry-after"] {
+        if let Some(value) = response.header(name) {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+    }
+    let _ = write!(head, "content-length: {}\r\n\r\n", response.body().len());
+    stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()
+}
+
+/// A proxy that notes what it is asked for, and refuses.
+pub(crate) fn refusing_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = asked.clone();
+    let url = listen(move |mut stream| {
+        let mut head = Vec::new();
+        for line in BufReader::new(&stream).lines().map_while(Result::ok) {
+            if line.is_empty() {
+                break;
+            }
+            head.push(line);
+        }
+        notes.lock().unwrap().push(head.join("\n"));
+        let _ = stream.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+    });
+    (url, asked)
+}

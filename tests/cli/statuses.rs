@@ -1,0 +1,169 @@
+//! The exit statuses, and that no secret is taken as an argument.
+
+use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::transport::TransportErrorKind;
+
+use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET};
+
+#[test]
+fn the_exit_status_says_what_there_is_to_do() {
+    let lost = || Fault::NoAnswer(TransportErrorKind::Io);
+    let machine = Machine::new();
+    let rows: [(&str, Fault, i32, &str); 12] = [
+        ("GetId", Fault::throttled(), 1, "TooManyRequestsException"),
+        ("GetId", Fault::internal_error(), 1, "try again later"),
+        (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "ask whoever runs"),
+        (
+            GET_CREDENTIALS,
+            Fault::not_authorized(
+                "Unauthenticated access is not supported for this identity pool.",
+            ),
+            1,
+            "set a login",
+        ),
+        (
+            "GetId",
+            Fault::error(404, "ResourceNotFoundException", "IdentityPool 'x' not found."),
+            1,
+            "check --identity-pool-id and region",
+        ),
+        ("GetId", Fault::error(400, "InvalidParameterException", "No."), 1, "No."),
+        (
+            GET_CREDENTIALS,
+            Fault::not_authorized("Invalid login token. Token expired: 1 >= 0"),
+            4,
+            "has expired",
+        ),
+        (
+            GET_CREDENTIALS,
+            Fault::not_authorized("Invalid login token. Couldn't verify signed token."),
+            4,
+            "not accepted",
+        ),
+        ("GetId", lost(), 3, "look at the network"),
+        ("GetId", Fault::raw(200, "<html>Welcome to the hotel</html>"), 3, "captive portal"),
+        ("GetId", Fault::raw(302, ""), 3, "captive portal"),
+        ("GetId", Fault::raw(200, "x".repeat(300_000)), 3, "too large"),
+    ];
+    for (operation, fault, status, says) in rows {
+        machine.cognito.fail_next(operation, 2, fault.clone());
+        let said = machine.run(&["process", "--no-cache", "--verbose"]);
+        assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
+        assert!(said.err.contains(says), "{fault:?} {said:?}");
+        // Whatever of the two was not used up.
+        while machine.run(&["process", "--no-cache"]).status != 0 {}
+    }
+    let nobody = machine.run(&["process", "--endpoint-url", "http://127.0.0.1:1"]);
+    assert_eq!(nobody.status, 3, "{nobody:?}");
+    assert!(nobody.err.contains("GetId: could not connect"), "{nobody:?}");
+}
+
+#[test]
+fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
+    let machine = Machine::new();
+    let rows = [
+        ("@/no/such/file", "/no/such/file"),
+        ("env:NO_SUCH_VARIABLE", "NO_SUCH_VARIABLE is not set"),
+        ("cmd:echo to the user >&2; exit 7", "exit status: 7"),
+        ("cmd:exit 7", "exit status: 7"),
+        ("cmd:kill -9 $$", "signal: 9"),
+        ("cmd:true", "is empty"),
+        ("env:EMPTY", "is empty"),
+        ("cmd:head -c 300000 /dev/zero", "more than any token has"),
+        ("cmd:printf '\\377'", "something else than text"),
+    ];
+    for (source, says) in rows {
+        for more in [&["--no-cache"][..], &["--login-id", "me"], &[]] {
+            let login = format!("{PROVIDER}={source}");
+            let mut command = machine.command(&[&["process", "--login", &login], more].concat());
+            command.env("EMPTY", "");
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (4, ""), "{login} {more:?} {said:?}");
+            assert!(said.err.contains(says), "{login} {more:?} {said:?}");
+            assert!(said.err.contains("what to do"), "{login} {more:?} {said:?}");
+            assert_eq!(said.err.contains("to the user"), source.contains("user"), "{said:?}");
+        }
+    }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn wrong_words_are_told_and_lead_to_the_help() {
+    let machine = Machine::new();
+    let rows: [(&[&str], &str); 27] = [
+        (&[], "which command?"),
+        (&["proces"], "there is no command proces"),
+        (&["process", "more"], "one word too many"),
+        (&["process", "--regoin", "x"], "there is no option --regoin"),
+        (&["process", "-x"], "there is no such option"),
+        (&["process", "--region"], "--region: needs a value"),
+        (&["process", "--fips=maybe"], "--fips: can only be true or false"),
+        (&["process", "--format", "sh"], "--format: goes with the command env"),
+        (&["env", "--format", "fish"], "--format: can only be sh or dotenv"),
+        (&["exec"], "which program?"),
+        (&["process", "--timeout", "soon"], "--timeout: must be a time"),
+        (&["process", "--timeout", "0"], "--timeout: must be longer than zero"),
+        (&["process", "--duration", "x"], "--duration: must be a time"),
+        (&["process", "--duration", "900"], "--duration: is of the classic flow"),
+        (&["process", "--max-attempts", "x"], "--max-attempts: must be a number"),
+        (&["process", "--max-attempts", "0"], "--max-attempts: "),
+        (&["process", "--policy", "{}"], "--policy: must be @FILE"),
+        (&["process", "--policy", "@/no/such/file"], "--policy: /no/such/file"),
+        (&["process", "--cache-dir", ""], "--cache-dir: is empty"),
+        (&["process", "--login", "no-equals-sign"], "--login: must be PROVIDER=@FILE"),
+        (&["process", "--region", "eu-west-1"], "--region: eu-west-1 contradicts"),
+        (&["process", "--fips"], "--fips: cannot go with --endpoint-url"),
+        (&["process", "--identity-id", "x"], "--identity-id: "),
+        (&["process", "--proxy", "socks5://x"], "--proxy: "),
+        (&["process", "--endpoint-url", "http://device.invalid"], "--endpoint-url: is plain http"),
+        (&["process", "--role-arn", "x"], "--role-arn: "),
+        (&["process", "--ca-file", "/none"], "--ca-file: /none"),
+    ];
+    for (arguments, says) in rows {
+        let said = machine.run(arguments);
+        assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
+        assert!(said.err.contains(says), "{arguments:?} {said:?}");
+        assert!(said.err.contains("--help"), "{arguments:?} {said:?}");
+    }
+    let mut wrong = machine.command(&["process"]);
+    wrong.env("AWS_REGION", "eu-west-1");
+    let said = machine.finish(wrong);
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("AWS_REGION, region: eu-west-1 contradicts"), "{said:?}");
+    let said = machine.finish(machine.bare(&["process", "--no-cache"]));
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("--identity-pool-id: not set"), "{said:?}");
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
+    let machine = Machine::new();
+    let login = format!("{PROVIDER}={SECRET}");
+    let jwt = format!("eyJhbGciOiJub25lIn0.{SECRET}.c2ln");
+    let proxy = format!("http://ann:{SECRET}@127.0.0.1:1");
+    let (joined, token, long) =
+        (format!("--login={login}"), format!("--token={SECRET}"), format!("--{jwt}"));
+    let typo = format!("--logni={login}");
+    let swapped = format!("--login={jwt}=@file");
+    let rows: [(&[&str], &str); 11] = [
+        (&["process", &swapped], "PROVIDER=@FILE"),
+        (&["process", "--login", &login], "@FILE"),
+        (&["process", &joined], "env:NAME"),
+        (&["process", "--login", &jwt], "@FILE"),
+        (&["process", &token], "=cmd:COMMAND"),
+        (&["process", "--id-token", SECRET], "@FILE"),
+        (&["process", "--proxy", &proxy], "@FILE"),
+        (&["process", &jwt], "one word too many"),
+        (&[&jwt], "there is no command"),
+        (&["process", &long], "there is no such option"),
+        (&["process", &typo], "there is no option --logni"),
+    ];
+    for (arguments, says) in rows {
+        // That the secret is not repeated is checked for every run.
+        let said = machine.run(arguments);
+        assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
+        assert!(said.err.contains(says), "{arguments:?} {said:?}");
+    }
+    assert_eq!(machine.calls(), 0);
+}

@@ -1,0 +1,1068 @@
+//! Login tokens of a user pool: renewed in time, over rotations, restarts and refusals.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
+use cognito_identity_credentials::{
+    CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage,
+    UserPoolTokens, UserPoolTokensBuilder,
+};
+
+use crate::secrets::{assert_clean, logged, record_log};
+use crate::support::{GET_CREDENTIALS, POOL, seconds};
+
+const INITIATE: &str = "InitiateAuth";
+const GET_TOKENS: &str = "GetTokensFromRefreshToken";
+const USER_POOL: &str = FakeCognito::USER_POOL_ID;
+const CLIENT: &str = FakeCognito::CLIENT_ID;
+const KEY: &str = "refresh-token/us-east-1_FakePool1/fakeclient0123456789fakecl";
+
+/// A service, its time, and what Ann's sign-in yielded.
+struct Pool {
+    clock: ManualClock,
+    cognito: FakeCognito,
+    given: String,
+}
+
+impl Pool {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let cognito = FakeCognito::with_clock(clock.clone());
+        let given = cognito.sign_in("ann");
+        Self { clock, cognito, given }
+    }
+
+    fn rotating(grace: u64) -> Self {
+        let pool = Self::new();
+        pool.cognito.set_refresh_token_rotation(Some(seconds(grace)));
+        pool
+    }
+
+    /// Settings without a refresh token.
+    fn bare(&self) -> UserPoolTokensBuilder {
+        UserPoolTokens::builder()
+            .user_pool_id(USER_POOL)
+            .client_id(CLIENT)
+            .transport(self.cognito.clone())
+            .clock(self.clock.clone())
+    }
+
+    fn settings(&self) -> UserPoolTokensBuilder {
+        self.bare().refresh_token(&self.given)
+    }
+
+    fn tokens(&self) -> UserPoolTokens {
+        self.settings().build().unwrap()
+    }
+
+    fn provider(&self, tokens: &UserPoolTokens) -> CognitoIdentityCredentials {
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .login_from_user_pool(tokens)
+            .transport(self.cognito.clone())
+            .clock(self.clock.clone())
+            .build()
+            .unwrap()
+    }
+
+    /// The refresh tokens that were sent by one operation, in order.
+    fn sent(&self, operation: &str) -> Vec<String> {
+        let requests = self.cognito.requests().into_iter();
+        let sent = requests.filter(|request| request.operation() == operation);
+        sent.map(|request| request.refresh_token().unwrap().to_owned()).collect()
+    }
+
+    fn calls(&self) -> (usize, usize) {
+        (self.cognito.calls(INITIATE), self.cognito.calls(GET_TOKENS))
+    }
+}
+
+fn stored(storage: &MemoryStorage) -> Option<String> {
+    let record = storage.load(KEY).unwrap()?;
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(record["version"], 1);
+    assert_eq!(record.as_object().unwrap().len(), 3, "version, given, refresh_token");
+    Some(record["refresh_token"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_provider_outlives_its_login_tokens() {
+    let pool = Pool::new();
+    let tokens = pool.tokens();
+    assert_eq!(tokens.provider(), "cognito-idp.us-east-1.amazonaws.com/us-east-1_FakePool1");
+    let credentials = pool.provider(&tokens);
+    let first = credentials.get().unwrap();
+    for _ in 0..3 {
+        pool.clock.advance(seconds(3601));
+        let next = credentials.get().unwrap();
+        assert_eq!(next.identity_id(), first.identity_id());
+    }
+    assert_eq!(pool.calls(), (4, 0));
+    let requests = pool.cognito.requests();
+    let logins: Vec<_> = requests.iter().filter_map(|r| r.login(tokens.provider())).collect();
+    assert_eq!(logins.len(), 5, "one GetId, four times credentials");
+    assert_eq!(logins.last(), Some(&&*tokens.id_token().unwrap()));
+}
+
+/// What is left of an hour, what the user pool does then, and what comes of it.
+#[test]
+fn a_token_is_renewed_ahead_of_time_and_never_handed_out_with_less_than_a_minute() {
+    let rows = [
+        (900, false, "old", 0),
+        (899, false, "new", 1),
+        (899, true, "old", 1),
+        (60, false, "new", 1),
+        (60, true, "old", 1),
+        (59, false, "new", 1),
+        (59, true, "error", 4),
+    ];
+    for (left, fails, outcome, calls) in rows {
+        let pool = Pool::new();
+        // The device's own idea of the time is far off, from before the token was issued.
+        pool.clock.set_wall(SystemTime::UNIX_EPOCH + seconds(77));
+        let tokens = pool.tokens();
+        let first = tokens.id_token().unwrap();
+        pool.clock.advance(seconds(3600 - left));
+        let before = pool.calls().0;
+        if fails {
+            pool.cognito.fail_next(INITIATE, 4, Fault::NoAnswer(TransportErrorKind::Connect));
+        }
+        let next = tokens.id_token();
+        let found = match &next {
+            Ok(token) if *token == first => "old",
+            Ok(_) => "new",
+            Err(error) => {
+                assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unreachable, true));
+                assert!(!error.needs_sign_in());
+                "error"
+            }
+        };
+        assert_eq!((found, pool.calls().0 - before), (outcome, calls), "{left} s left, {fails}");
+    }
+}
+
+/// A user pool that answers this `AuthenticationResult`, at the hour that the clock begins with.
+fn answering(clock: &ManualClock, result: &str) -> UserPoolTokensBuilder {
+    let body = format!(r#"{{"AuthenticationResult":{result}}}"#);
+    let transport = move |_: &HttpRequest| {
+        let date = "Thu, 01 Jan 2026 00:00:00 GMT";
+        Ok(HttpResponse::new(200, body.clone()).with_header("date", date))
+    };
+    let settings = UserPoolTokens::builder().user_pool_id(USER_POOL).client_id(CLIENT);
+    settings.refresh_token("given").clock(clock.clone()).transport(transport)
+}
+
+/// A token that ends so many seconds after that hour: `base64url({"exp":1767225600 + seconds})`.
+fn jwt(exp: &str) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut encoded = String::new();
+    for chunk in format!(r#"{{"exp":{exp}}}"#).as_bytes().chunks(3) {
+        let bits =
+            chunk.iter().fold(0, |bits, b| bits << 8 | usize::from(*b)) << (8 * (3 - chunk.len()));
+        for digit in 0..=chunk.len() {
+            encoded.push(char::from(DIGITS[bits >> (18 - 6 * digit) & 63]));
+        }
+    }
+    format!("eyJ.{encoded}.sig")
+}
+
+#[test]
+fn a_token_lives_as_long_as_it_says_itself_or_as_the_answer_says_of_one_that_does_not() {
+    let hour = 1_767_225_600_u64;
+    let token = |life: u64| {
+        format!(r#"{{"IdToken":"{}","ExpiresIn":77}}"#, jwt(&(hour + life).to_string()))
+    };
+    let rows: [(String, Result<u64, &str>); 8] = [
+        (token(3600), Ok(3600)),
+        (token(10 * 365 * 86_400), Ok(86_400)),
+        (token(59), Ok(59)),
+        (token(0), Err("the ID token had already expired when it was issued")),
+        (r#"{"IdToken":"opaque","ExpiresIn":1800}"#.to_owned(), Ok(1800)),
+        (
+            r#"{"IdToken":"opaque","ExpiresIn":0}"#.to_owned(),
+            Err("the ID token had already expired when it was issued"),
+        ),
+        (
+            r#"{"IdToken":"opaque"}"#.to_owned(),
+            Err("the answer's IdToken does not say when it ends, and ExpiresIn is missing"),
+        ),
+        (
+            r#"{"AccessToken":"opaque","ExpiresIn":1800}"#.to_owned(),
+            Err("the answer lacks AuthenticationResult.IdToken"),
+        ),
+    ];
+    for (result, expected) in rows {
+        let clock = ManualClock::new();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let inner = answering(&clock, &result).build().unwrap();
+        match expected {
+            Err(fault) => {
+                let error = inner.id_token().unwrap_err();
+                assert_eq!((error.kind(), error.message()), (ErrorKind::Response, fault));
+                assert!(!error.needs_sign_in());
+            }
+            Ok(life) => {
+                let body = format!(r#"{{"AuthenticationResult":{result}}}"#);
+                let count = calls.clone();
+                let tokens = answering(&clock, &result)
+                    .transport(move |_: &HttpRequest| {
+                        if count.fetch_add(1, Ordering::Relaxed) > 0 {
+                            return Ok(HttpResponse::new(500, ""));
+                        }
+                        let date = "Thu, 01 Jan 2026 00:00:00 GMT";
+                        Ok(HttpResponse::new(200, body.clone()).with_header("date", date))
+                    })
+                    .max_attempts(1)
+                    .build()
+                    .unwrap();
+                tokens.id_token().unwrap();
+                if life > 60 {
+                    clock.advance(seconds(life - 60));
+                    assert!(tokens.id_token().is_ok(), "{result}");
+                    clock.advance(seconds(1));
+                }
+                assert!(tokens.id_token().is_err(), "{result}");
+            }
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_cause_one_renewal() {
+    let pool = Pool::new();
+    let (threads, started) = (16, Barrier::new(16));
+    let about_to_ask = Arc::new(AtomicUsize::new(0));
+    let (service, asking) = (pool.cognito.clone(), about_to_ask.clone());
+    let transport = move |request: &HttpRequest| {
+        while asking.load(Ordering::SeqCst) < threads {
+            thread::yield_now();
+        }
+        service.send(request)
+    };
+    let tokens = pool.settings().transport(transport).build().unwrap();
+    let found = thread::scope(|scope| {
+        let ask = || {
+            started.wait();
+            about_to_ask.fetch_add(1, Ordering::SeqCst);
+            tokens.clone().id_token().unwrap()
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(found.iter().all(|token| *token == found[0]));
+    assert_eq!(pool.calls(), (1, 0));
+}
+
+#[test]
+fn a_transport_that_asks_for_the_token_it_helps_to_fetch_is_told_so() {
+    let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
+    let inside = place.clone();
+    let transport = move |_: &HttpRequest| {
+        let error = inside.get().unwrap().id_token().unwrap_err();
+        Err(TransportError::new(TransportErrorKind::Other, error))
+    };
+    let tokens = Pool::new().settings().transport(transport).build().unwrap();
+    place.set(tokens.clone()).unwrap();
+    let error = tokens.id_token().unwrap_err();
+    assert!(format!("{error:#}").contains("from inside"), "{error:#}");
+}
+
+#[test]
+fn without_rotation_nothing_is_written() {
+    let pool = Pool::new();
+    let storage = Arc::new(MemoryStorage::new());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    for _ in 0..3 {
+        tokens.id_token().unwrap();
+        pool.clock.advance(seconds(3600));
+    }
+    assert_eq!(pool.sent(INITIATE), [&*pool.given; 3]);
+    assert_eq!(format!("{storage:?}"), "MemoryStorage {}");
+}
+
+#[test]
+fn rotation_is_found_out_once_and_its_tokens_outlive_the_program() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let start =
+        |settings: UserPoolTokensBuilder| settings.storage(storage.clone()).build().unwrap();
+    let mut latest = pool.given.clone();
+    let mut renew = |tokens: &UserPoolTokens| {
+        tokens.id_token().unwrap();
+        assert_eq!(pool.sent(GET_TOKENS).last(), Some(&latest));
+        pool.clock.advance(seconds(3600));
+        latest = stored(&storage).unwrap();
+    };
+    let first = start(pool.settings());
+    renew(&first);
+    renew(&first);
+    assert_eq!(pool.calls(), (1, 2), "the first call is refused, and no other made");
+    assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{KEY:?}}}"));
+    drop(first);
+
+    renew(&start(pool.settings()));
+    let from_storage = start(pool.bare());
+    renew(&from_storage);
+    renew(&from_storage);
+    renew(&start(pool.settings()));
+    assert_eq!(pool.calls(), (1, 6), "it still descends from the one that was given");
+}
+
+#[test]
+fn an_app_client_that_is_said_to_rotate_is_not_asked_otherwise() {
+    let pool = Pool::rotating(0);
+    let tokens = pool.settings().refresh_token_rotation(true).build().unwrap();
+    for _ in 0..3 {
+        tokens.id_token().unwrap();
+        pool.clock.advance(seconds(3600));
+    }
+    assert_eq!(pool.calls(), (0, 3));
+    pool.cognito.set_refresh_token_rotation(None);
+    tokens.id_token().unwrap();
+    assert_eq!(pool.calls(), (0, 4), "the operation also serves one that does not");
+}
+
+#[test]
+fn a_new_sign_in_wins_over_what_is_stored_of_an_old_one() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let start = |token: &str| {
+        let settings = pool.bare().refresh_token(token).refresh_token_rotation(true);
+        settings.storage(storage.clone()).build().unwrap()
+    };
+    start(&pool.given).id_token().unwrap();
+    let of_ann = stored(&storage).unwrap();
+    let bobs = pool.cognito.sign_in("bob");
+    start(&bobs).id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS), [&*pool.given, &*bobs]);
+    let of_bob = stored(&storage).unwrap();
+    assert_ne!(of_ann, of_bob);
+
+    // The old one no longer has a record, and its first token was replaced long ago.
+    let error = start(&pool.given).id_token().unwrap_err();
+    assert_eq!(error.code(), Some("RefreshTokenReuseException"));
+    assert!(error.needs_sign_in());
+    assert_eq!(stored(&storage).as_ref(), Some(&of_bob));
+}
+
+#[test]
+fn users_and_app_clients_have_records_of_their_own() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let settings = pool.settings().storage(storage.clone()).login_id("ann/1");
+    settings.build().unwrap().id_token().unwrap();
+    assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{\"{KEY}/ann/1\"}}"));
+    let error = pool.bare().storage(storage).login_id("bob").build().unwrap().id_token();
+    assert_eq!(error.unwrap_err().message(), "no refresh token is known: the user has to sign in");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_of_a_rotated_token_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let pool = Pool::rotating(0);
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("state");
+    let settings = || pool.settings().storage(FileStorage::new(&directory)).build().unwrap();
+    settings().id_token().unwrap();
+    pool.clock.advance(seconds(3600));
+    settings().id_token().unwrap();
+    let files: Vec<_> = std::fs::read_dir(&directory).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!files[0].file_name().to_string_lossy().contains("fake-refresh"));
+}
+
+#[test]
+fn a_rotated_token_is_stored_before_anything_else_is_done() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    let (service, kept) = (pool.cognito.clone(), storage.clone());
+    let transport = move |request: &HttpRequest| {
+        assert!(stored(&kept).is_some(), "the ID token is used before the other is stored");
+        service.send(request)
+    };
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login_from(tokens.provider(), tokens.clone())
+        .transport(transport)
+        .clock(pool.clock.clone())
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+
+    // Also one that comes with an ID token that is none.
+    let clock = ManualClock::new();
+    let storage = Arc::new(MemoryStorage::new());
+    let result = r#"{"IdToken":"opaque","RefreshToken":"rotated"}"#;
+    let tokens = answering(&clock, result).storage(storage.clone()).build().unwrap();
+    tokens.id_token().unwrap_err();
+    assert_eq!(stored(&storage).as_deref(), Some("rotated"));
+}
+
+#[test]
+fn a_lost_answer_costs_a_sign_in_only_where_there_is_no_grace() {
+    let pool = Pool::rotating(60);
+    let tokens = pool.settings().refresh_token_rotation(true).build().unwrap();
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::AnswerLost(TransportErrorKind::Io));
+    tokens.id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS), [&*pool.given; 2]);
+
+    let pool = Pool::rotating(0);
+    let tokens = pool.settings().refresh_token_rotation(true).build().unwrap();
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::AnswerLost(TransportErrorKind::Io));
+    let error = tokens.id_token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotAuthorized);
+    assert!(error.needs_sign_in() && !error.is_retryable());
+}
+
+/// A power cut between the answer and the storage, and one between the storage and the answer's use.
+#[test]
+fn a_restart_goes_on_from_whatever_the_storage_has() {
+    let pool = Pool::rotating(60);
+    let storage = Arc::new(MemoryStorage::new());
+    let start = || pool.settings().storage(storage.clone()).build().unwrap();
+    start().id_token().unwrap();
+    let before = storage.load(KEY).unwrap().unwrap();
+    start().id_token().unwrap();
+    storage.store(KEY, &before).unwrap();
+    start().id_token().unwrap();
+
+    for damage in ["", "null", "{}", "\u{0}", "{\"version\":2}"] {
+        storage.store(KEY, damage.as_bytes()).unwrap();
+        start().id_token().unwrap();
+        let whole = storage.load(KEY).unwrap().unwrap();
+        assert!(whole.len() > 60, "it is written anew");
+        let later = String::from_utf8(whole).unwrap().replace(":1,", ":2,");
+        storage.store(KEY, later.as_bytes()).unwrap();
+        let bare = pool.bare().storage(storage.clone()).build().unwrap();
+        assert_eq!(bare.id_token().unwrap_err().kind(), ErrorKind::Login, "of a later version");
+        start().id_token().unwrap();
+    }
+}
+
+#[test]
+fn processes_that_share_a_storage_go_on_with_each_others_tokens() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let process = || pool.settings().storage(storage.clone()).build().unwrap();
+    let (one, other) = (process(), process());
+    for _ in 0..3 {
+        one.id_token().unwrap();
+        other.id_token().unwrap();
+        pool.clock.advance(seconds(3600));
+    }
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 6);
+    assert_eq!(pool.cognito.calls(INITIATE), 1, "the other finds the first one's record");
+}
+
+/// The other process renews while this one's request is on its way.
+#[test]
+fn a_token_that_another_process_replaced_meanwhile_is_looked_up_again_once() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let settings = || pool.settings().storage(storage.clone()).refresh_token_rotation(true);
+    // Where nobody has, a refusal is final after one call.
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::not_authorized("Refresh Token has been revoked"));
+    assert!(settings().build().unwrap().id_token().unwrap_err().needs_sign_in());
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 1);
+
+    let other = settings().build().unwrap();
+    let (service, calls) = (pool.cognito.clone(), AtomicUsize::new(0));
+    let transport = move |request: &HttpRequest| {
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            other.id_token().unwrap();
+        }
+        service.send(request)
+    };
+    let tokens = settings().transport(transport).build().unwrap();
+    tokens.id_token().unwrap();
+    let sent = pool.sent(GET_TOKENS);
+    assert_eq!(sent.len(), 4);
+    assert_eq!(sent[1..3], [&*pool.given; 2], "the other's, and the late one");
+    let next = stored(&storage).unwrap();
+    pool.clock.advance(seconds(3600));
+    tokens.id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS).split_off(4), [next]);
+
+    pool.clock.advance(seconds(3600));
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::not_authorized("Refresh Token has been revoked"));
+    tokens.id_token().unwrap_err();
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 6, "what is stored is what was refused");
+}
+
+/// A storage that fails when it is told to, and counts.
+#[derive(Default)]
+struct Flaky {
+    stores: AtomicUsize,
+    inner: MemoryStorage,
+    broken: std::sync::atomic::AtomicBool,
+}
+
+impl Flaky {
+    fn check(&self) -> std::io::Result<()> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("no disk"));
+        }
+        Ok(())
+    }
+}
+
+impl Storage for Flaky {
+    fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.inner.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        self.stores.fetch_add(1, Ordering::SeqCst);
+        self.check()?;
+        self.inner.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> std::io::Result<()> {
+        self.check()?;
+        self.inner.remove(key)
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
+    record_log();
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    let renew = || {
+        tokens.id_token().unwrap();
+        pool.clock.advance(seconds(3600));
+    };
+    renew();
+    storage.broken.store(true, Ordering::SeqCst);
+    renew();
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the rotated refresh token could not be stored; without it the next start needs another sign-in: no disk";
+    assert_eq!(logged().matches(warning).count(), 1, "{}", logged());
+    renew();
+    storage.broken.store(false, Ordering::SeqCst);
+    renew();
+    assert_eq!(logged().matches(warning).count(), 2);
+    assert!(!logged().contains("fake-refresh-token"));
+    pool.settings().storage(storage).build().unwrap().id_token().unwrap();
+    tokens.id_token().unwrap();
+}
+
+/// What the user pool says, and what a caller of the tokens and of the provider makes of it.
+#[test]
+fn a_refusal_says_whether_the_user_must_sign_in() {
+    use ErrorKind as K;
+    let denied = |text: &str| Fault::error(400, "NotAuthorizedException", text);
+    let code = |code: &str| Fault::error(400, code, "No.");
+    let rows = [
+        (denied("Refresh Token has expired"), K::NotAuthorized, K::Login, true, false),
+        (denied("Refresh Token has been revoked"), K::NotAuthorized, K::Login, true, false),
+        (denied("Invalid Refresh Token"), K::NotAuthorized, K::Login, true, false),
+        (denied("User is disabled."), K::NotAuthorized, K::Login, true, false),
+        (denied("Unable to verify secret hash"), K::NotAuthorized, K::Login, false, false),
+        (code("UserNotFoundException"), K::NotAuthorized, K::Login, true, false),
+        (code("UserNotConfirmedException"), K::NotAuthorized, K::Login, true, false),
+        (code("PasswordResetRequiredException"), K::NotAuthorized, K::Login, true, false),
+        (code("RefreshTokenReuseException"), K::NotAuthorized, K::Login, true, false),
+        (code("ResourceNotFoundException"), K::NotFound, K::Login, false, false),
+        (code("UserLambdaValidationException"), K::Refused, K::Login, false, false),
+        (code("TooManyRequestsException"), K::Throttled, K::Throttled, false, true),
+        (code("InternalErrorException"), K::Unavailable, K::Unavailable, false, true),
+        (Fault::timeout(), K::Timeout, K::Timeout, false, true),
+        (Fault::NoAnswer(TransportErrorKind::Connect), K::Unreachable, K::Unreachable, false, true),
+        (Fault::NoAnswer(TransportErrorKind::Tls), K::Tls, K::Tls, false, false),
+        (Fault::raw(200, "<html>"), K::Response, K::Response, false, false),
+        (
+            Fault::raw(200, r#"{"ChallengeName":"SMS_MFA","Session":"x"}"#),
+            K::NotAuthorized,
+            K::Login,
+            true,
+            false,
+        ),
+    ];
+    for (fault, kind, through, sign_in, retryable) in rows {
+        let pool = Pool::new();
+        let tokens = pool.tokens();
+        let credentials = pool.provider(&tokens);
+        let what = format!("{fault:?}");
+        pool.cognito.fail_next(INITIATE, 4, fault);
+        let outer = credentials.get().unwrap_err();
+        assert_eq!(
+            (outer.kind(), outer.needs_sign_in(), outer.is_retryable()),
+            (through, sign_in, retryable),
+            "{what}"
+        );
+        let inner = std::error::Error::source(&outer).unwrap();
+        let inner = inner.downcast_ref::<Error>().unwrap().clone();
+        assert_eq!(
+            (inner.kind(), inner.needs_sign_in(), inner.is_retryable(), inner.operation()),
+            (kind, sign_in, retryable, Some(INITIATE)),
+            "{what}"
+        );
+        assert_eq!(outer.hint(), inner.hint());
+        let message =
+            "the token source for cognito-idp.us-east-1.amazonaws.com/us-east-1_FakePool1 failed";
+        assert!(
+            format!("{outer:#}").starts_with(&format!("{message}: InitiateAuth: ")),
+            "{outer:#}"
+        );
+        assert_eq!(pool.cognito.calls("GetId"), 0, "nothing is asked for without a token");
+
+        // The provider does not hold against the user what the user has mended.
+        tokens.set_refresh_token(pool.cognito.sign_in("ann")).unwrap();
+        let cause = |error: Error| std::error::Error::source(&error).map(ToString::to_string);
+        let again = credentials.get().map_err(cause);
+        assert_eq!(pool.calls().0, if retryable { 5 } else { 2 }, "{what}: {again:?}");
+    }
+}
+
+#[test]
+fn a_refusal_stands_for_a_while_and_a_new_sign_in_ends_it() {
+    let pool = Pool::new();
+    let tokens = pool.tokens();
+    pool.cognito.sign_out("ann");
+    for _ in 0..5 {
+        assert!(tokens.id_token().unwrap_err().needs_sign_in());
+    }
+    assert_eq!(pool.calls().0, 1);
+    pool.clock.advance(seconds(6));
+    tokens.id_token().unwrap_err();
+    assert_eq!(pool.calls().0, 2);
+    tokens.set_refresh_token(pool.cognito.sign_in("ann")).unwrap();
+    tokens.id_token().unwrap();
+
+    // A time that the service asks for and that does not fit ends the call at once.
+    let busy = |_: &HttpRequest| {
+        let body = r#"{"__type":"TooManyRequestsException"}"#;
+        Ok(HttpResponse::new(400, body).with_header("retry-after", "30"))
+    };
+    let pool = Pool::new();
+    let tokens = pool.settings().transport(busy).build().unwrap();
+    assert_eq!(tokens.id_token().unwrap_err().kind(), ErrorKind::Throttled);
+    assert_eq!(pool.clock.sleeps(), [Duration::ZERO; 0]);
+}
+
+#[test]
+fn a_login_token_that_the_identity_pool_refuses_is_renewed_at_once() {
+    let pool = Pool::new();
+    let tokens = pool.tokens();
+    let credentials = pool.provider(&tokens);
+    credentials.get().unwrap();
+    let refused = tokens.id_token().unwrap();
+    pool.cognito.expire_login(tokens.provider(), &refused);
+    credentials.refresh().unwrap();
+    assert_eq!(pool.calls().0, 2);
+    assert_ne!(tokens.id_token().unwrap(), refused);
+
+    // One that another provider has renewed already is not renewed once more.
+    let second = pool.provider(&tokens);
+    let stale = Mutex::new(Some(tokens.id_token().unwrap()));
+    pool.cognito.expire_login(tokens.provider(), stale.lock().unwrap().as_ref().unwrap());
+    credentials.refresh().unwrap();
+    second.get().unwrap();
+    assert_eq!(pool.calls().0, 3);
+
+    // And where a new one is refused too, that is final.
+    for fault in ["Token expired: 1 >= 0", "Couldn't verify signed token."] {
+        let before = pool.calls().0;
+        let fault = Fault::not_authorized(format!("Invalid login token. {fault}"));
+        pool.cognito.fail_next(GET_CREDENTIALS, 2, fault);
+        let error = credentials.refresh().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAuthorized);
+        assert!(error.needs_sign_in());
+        assert_eq!(pool.calls().0, before + 1);
+    }
+}
+
+#[test]
+fn a_revoked_login_that_cannot_be_renewed_calls_for_the_user() {
+    let pool = Pool::new();
+    let tokens = pool.tokens();
+    let credentials = pool.provider(&tokens);
+    let keys = credentials.get().unwrap();
+    pool.cognito.sign_out("ann");
+    let error = credentials.refresh().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Login);
+    assert!(error.needs_sign_in());
+    assert!(format!("{error:#}").contains("Refresh Token has been revoked"), "{error:#}");
+    assert_eq!(credentials.get().unwrap(), keys, "which are still good");
+    tokens.set_refresh_token(pool.cognito.sign_in("ann")).unwrap();
+    assert_eq!(credentials.refresh().unwrap().identity_id(), keys.identity_id());
+}
+
+#[test]
+fn another_users_sign_in_puts_an_end_to_the_tokens_of_the_first() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    let anns = tokens.id_token().unwrap();
+    tokens.set_refresh_token(&pool.given).unwrap();
+    assert_eq!(tokens.id_token().unwrap(), anns, "the same sign-in changes nothing");
+    let of_ann = stored(&storage);
+    assert!(of_ann.is_some());
+
+    let error = tokens.set_refresh_token("not a token").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(!error.to_string().contains("not a token"));
+    assert_eq!((tokens.id_token().unwrap(), stored(&storage)), (anns.clone(), of_ann));
+
+    let bobs = pool.cognito.sign_in("bob");
+    tokens.set_refresh_token(&bobs).unwrap();
+    assert_eq!(stored(&storage), None, "a restart must not be Ann");
+    assert_ne!(tokens.id_token().unwrap(), anns);
+    assert_eq!(pool.sent(GET_TOKENS).last(), Some(&bobs));
+    assert_eq!(pool.cognito.calls(INITIATE), 1, "the app client is the same");
+    assert!(stored(&storage).is_some());
+
+    tokens.forget_refresh_token();
+    assert_eq!(stored(&storage), None);
+    let error = tokens.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Login, true));
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 2);
+}
+
+#[test]
+fn what_a_renewal_brings_after_a_new_sign_in_is_neither_kept_nor_stored() {
+    let pool = Pool::rotating(0);
+    let bobs = pool.cognito.sign_in("bob");
+    let storage = Arc::new(Flaky::default());
+    let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
+    let (service, inside, next) = (pool.cognito.clone(), place.clone(), bobs.clone());
+    let transport = move |request: &HttpRequest| {
+        let answer = service.send(request)?;
+        inside.get().unwrap().set_refresh_token(&next).unwrap();
+        Ok(answer)
+    };
+    let settings = pool.settings().storage(storage.clone()).refresh_token_rotation(true);
+    let tokens = settings.transport(transport).build().unwrap();
+    place.set(tokens.clone()).unwrap();
+    tokens.id_token().unwrap();
+    assert_eq!(storage.stores.load(Ordering::SeqCst), 0);
+    tokens.id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS), [&*pool.given, &*bobs]);
+    assert_eq!(storage.stores.load(Ordering::SeqCst), 1);
+}
+
+/// Signed in anew while the rotated token is being written.
+#[test]
+fn a_token_that_was_stored_too_late_is_removed_again() {
+    struct Slow(MemoryStorage, Arc<OnceLock<UserPoolTokens>>);
+    impl Storage for Slow {
+        fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+            self.0.load(key)
+        }
+
+        fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
+            self.1.get().unwrap().set_refresh_token("bobs").unwrap();
+            self.0.store(key, value)
+        }
+
+        fn remove(&self, key: &str) -> std::io::Result<()> {
+            self.0.remove(key)
+        }
+    }
+    let pool = Pool::rotating(0);
+    let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
+    let storage = Arc::new(Slow(MemoryStorage::new(), place.clone()));
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    place.set(tokens.clone()).unwrap();
+    tokens.id_token().unwrap();
+    assert_eq!(stored(&storage.0), None);
+}
+
+#[test]
+fn an_app_client_with_a_secret_is_sent_its_hash_or_the_secret() {
+    let pool = Pool::new();
+    pool.cognito.set_client_secret(Some("shhh-client-secret"));
+    let with = |name: &str| {
+        let settings = pool.settings().client_secret("shhh-client-secret").username(name);
+        settings.build().unwrap()
+    };
+    with("ann").id_token().unwrap();
+    let request = pool.cognito.requests().pop().unwrap();
+    assert_eq!(
+        request.auth_parameter("SECRET_HASH"),
+        // Computed with the `hmac` module of another language's standard library.
+        Some("L2aAbk8kvX6wrRK5qBLQI4fL1wa2/HHUMiOcd27Ysw4=")
+    );
+    for tokens in [with("bob"), pool.tokens()] {
+        let error = tokens.id_token().unwrap_err();
+        assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::NotAuthorized, false));
+        assert!(error.hint().unwrap().contains("client_secret"), "{error}");
+    }
+    pool.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
+    with("ann").id_token().unwrap();
+    let other = pool.bare().refresh_token(pool.cognito.sign_in("ann"));
+    let other = other.client_secret("shhh-client-secret").refresh_token_rotation(true);
+    other.build().unwrap().id_token().unwrap();
+}
+
+#[test]
+fn settings_are_checked_all_at_once_before_any_call() {
+    let tokens = || Pool::new().settings();
+    let long = "SENTINEL".repeat(2_049);
+    let rows = [
+        (
+            UserPoolTokens::builder().transport(FakeCognito::new()),
+            "user_pool_id: not set; client_id: not set",
+        ),
+        (
+            tokens().user_pool_id("SENTINEL").client_id("SENTINEL-"),
+            "user_pool_id: must have the form REGION_NAME, such as us-east-1_aBcDeFgHi; \
+             client_id: may have A-Z a-z 0-9 _ + alone",
+        ),
+        (
+            tokens().user_pool_id("x_y_z"),
+            "user_pool_id: its region cannot stand in a host name; set endpoint_url for an emulator",
+        ),
+        (
+            tokens().refresh_token("SENTINEL\n").client_id(""),
+            "client_id: has 0 characters, it must have 1 to 128; \
+             refresh_token: has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone",
+        ),
+        (
+            tokens().refresh_token(long),
+            "refresh_token: has 16392 characters, it must have at most 16384",
+        ),
+        (tokens().refresh_token(""), "refresh_token: is empty"),
+        (
+            tokens().client_secret("SENTINEL SENTINEL"),
+            "client_secret: has a space or a character that no secret has; \
+             client_secret: needs username, of which and the secret a hash is sent",
+        ),
+        (
+            tokens().username("SENTINEL"),
+            "username: goes into the hash of client_secret alone, which is not set",
+        ),
+        (
+            tokens().username("").client_secret(""),
+            "client_secret: has 0 characters, it must have 1 to 128; \
+             username: has 0 characters, it must have 1 to 128",
+        ),
+        (tokens().device_key("SENTINEL"), "device_key: must have the form REGION_GUID"),
+        (
+            tokens().login_id(""),
+            "login_id: is empty; login_id: names a stored refresh token, but no storage is set",
+        ),
+        (
+            tokens().timeout(Duration::ZERO).attempt_timeout(Duration::ZERO).max_attempts(0),
+            "timeout: must be longer than zero; attempt_timeout: must be longer than zero; \
+             max_attempts: must be at least 1",
+        ),
+        (
+            tokens().endpoint_url("http://example.com").use_fips(true).use_dual_stack(true),
+            "use_fips: cannot go with endpoint_url; use_dual_stack: cannot go with endpoint_url; \
+             endpoint_url: is plain http, which would show login tokens and credentials to the \
+             network: use https, or say danger_allow_http(true) for an emulator on a private network",
+        ),
+    ];
+    for (settings, fault) in rows {
+        assert!(!format!("{settings:?}").contains("SENTINEL"));
+        let error = settings.build().unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Config, fault));
+    }
+    let at_the_limits = tokens()
+        .client_id("a".repeat(128))
+        .client_secret("s".repeat(128))
+        .username("é".repeat(128))
+        .refresh_token("r".repeat(16_384))
+        .device_key("us-east-1_0123456789abcdef-0123456789abcdef-0123456789")
+        .endpoint_url("http://example.com")
+        .danger_allow_http(true);
+    at_the_limits.build().unwrap();
+}
+
+#[test]
+fn the_endpoint_is_the_one_of_the_pools_region() {
+    let rows: [(&str, fn(UserPoolTokensBuilder) -> UserPoolTokensBuilder, &str); 4] = [
+        ("eu-west-1_a", |s| s, "https://cognito-idp.eu-west-1.amazonaws.com/"),
+        ("cn-north-1_a", |s| s, "https://cognito-idp.cn-north-1.amazonaws.com.cn/"),
+        (
+            "ca-central-1_a",
+            |s| s.use_fips(true).use_dual_stack(true),
+            "https://cognito-idp-fips.ca-central-1.api.aws/",
+        ),
+        ("x_y_a", |s| s.endpoint_url("http://127.0.0.1:9/idp"), "http://127.0.0.1:9/idp/"),
+    ];
+    for (id, settings, url) in rows {
+        let seen = Arc::new(Mutex::new(String::new()));
+        let urls = seen.clone();
+        let transport = move |request: &HttpRequest| {
+            request.url().clone_into(&mut urls.lock().unwrap());
+            assert_eq!(request.timeout(), seconds(10));
+            Ok(HttpResponse::new(403, ""))
+        };
+        let pool = Pool::new();
+        let tokens = settings(pool.settings().user_pool_id(id).transport(transport));
+        tokens.build().unwrap().id_token().unwrap_err();
+        assert_eq!(*seen.lock().unwrap(), url);
+    }
+}
+
+#[test]
+fn debug_shows_the_user_pool_alone() {
+    let pool = Pool::new();
+    let settings = pool.settings().client_secret("SENTINEL").username("SENTINEL");
+    assert_eq!(
+        format!("{settings:?}"),
+        r#"UserPoolTokensBuilder { user_pool_id: Some("us-east-1_FakePool1"), refresh_token: Some([redacted]), client_secret: Some([redacted]), .. }"#
+    );
+    let tokens = pool.tokens();
+    tokens.id_token().unwrap();
+    assert_eq!(
+        format!("{tokens:?}"),
+        r#"UserPoolTokens { user_pool_id: "us-east-1_FakePool1", refresh_token: Some([redacted]), id_token: Some([redacted]), .. }"#
+    );
+    assert_eq!(
+        format!("{:?}", pool.bare().build().unwrap()),
+        r#"UserPoolTokens { user_pool_id: "us-east-1_FakePool1", refresh_token: None, id_token: None, .. }"#
+    );
+    let request = pool.cognito.requests().pop().unwrap();
+    assert_eq!(
+        format!("{request:?}"),
+        r#"ReceivedRequest { operation: "InitiateAuth", providers: [], .. }"#
+    );
+}
+
+/// A user pool that repeats everything that it was sent, everywhere.
+#[test]
+fn nothing_of_what_is_sent_or_comes_shows_in_errors_and_logs() {
+    record_log();
+    let secrets =
+        ["SENTINEL-REFRESH", "SENTINEL-CLIENT-SECRET", "SENTINEL-USER", "us-east-1_5e471e10-5e47"];
+    let client = "SENTINELclient";
+    let hash = Arc::new(Mutex::new(String::new()));
+    for status in [200, 400, 500] {
+        for code in ["NotAuthorizedException", "InvalidParameterException", "SENTINEL-REFRESH", ""]
+        {
+            for place in ["message", "ChallengeName", "AuthenticationResult"] {
+                let seen = hash.clone();
+                let transport = move |request: &HttpRequest| {
+                    let sent: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+                    let sent = sent["AuthParameters"]["SECRET_HASH"].as_str().map(str::to_owned);
+                    if let Some(hash) = sent {
+                        *seen.lock().unwrap() = hash;
+                    }
+                    let text = format!("{} {client} {}", secrets.join(" "), seen.lock().unwrap());
+                    let body = serde_json::json!({ "__type": code, place: text }).to_string();
+                    let answer = HttpResponse::new(status, body);
+                    Ok(answer.with_header("x-amzn-requestid", text))
+                };
+                let tokens = UserPoolTokens::builder()
+                    .user_pool_id(USER_POOL)
+                    .client_id(client)
+                    .refresh_token(secrets[0])
+                    .client_secret(secrets[1])
+                    .username(secrets[2])
+                    .device_key(secrets[3])
+                    .clock(ManualClock::new())
+                    .transport(transport)
+                    .build()
+                    .unwrap();
+                let error = tokens.id_token().unwrap_err();
+                let credentials = CognitoIdentityCredentials::builder()
+                    .identity_pool_id(POOL)
+                    .login_from_user_pool(&tokens)
+                    .transport(FakeCognito::new())
+                    .build()
+                    .unwrap();
+                let outer = credentials.get().unwrap_err();
+                let text =
+                    format!("{error:#} {error:?} {outer:#} {outer:?} {tokens:?} {credentials:?}");
+                let hash = hash.lock().unwrap();
+                assert_clean(&text);
+                assert!(hash.len() == 44 && !text.contains(&*hash), "{text}");
+            }
+        }
+    }
+    let pool = Pool::rotating(0);
+    let tokens = pool.tokens();
+    pool.provider(&tokens).get().unwrap();
+    let id_token = tokens.id_token().unwrap();
+    assert!(logged().contains("InitiateAuth → https://cognito-idp.us-east-1.amazonaws.com/"));
+    assert_clean(&logged());
+    for secret in [&*id_token, "fake-refresh-token", "fake-access-token", &hash.lock().unwrap()] {
+        assert!(!logged().contains(secret));
+    }
+}
+
+/// Over a socket, byte by byte.
+#[cfg(feature = "ureq")]
+#[test]
+fn the_request_goes_over_a_socket_as_documented() {
+    let mut server = mockito::Server::new();
+    let id_token = jwt("1767229200");
+    let mock = server
+        .mock("POST", "/")
+        .match_header("content-type", "application/x-amz-json-1.1")
+        .match_header("x-amz-target", "AWSCognitoIdentityProviderService.InitiateAuth")
+        .match_body(
+            r#"{"AuthFlow":"REFRESH_TOKEN_AUTH","ClientId":"fakeclient0123456789fakecl","AuthParameters":{"REFRESH_TOKEN":"given","DEVICE_KEY":"us-east-1_0-9"}}"#,
+        )
+        .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
+        .with_body(format!(r#"{{"AuthenticationResult":{{"IdToken":"{id_token}"}}}}"#))
+        .create();
+    let tokens = UserPoolTokens::builder()
+        .user_pool_id(USER_POOL)
+        .client_id(CLIENT)
+        .refresh_token("given")
+        .device_key("us-east-1_0-9")
+        .endpoint_url(server.url())
+        .clock(ManualClock::new())
+        .build()
+        .unwrap();
+    assert_eq!(tokens.id_token().unwrap(), id_token);
+    assert_eq!(tokens.id_token().unwrap(), id_token);
+    mock.assert();
+}
+
+/// The fake itself: what unit tests of others rely on.
+#[test]
+fn the_fakes_user_pool_ends_what_has_ended() {
+    let pool = Pool::new();
+    pool.cognito.set_refresh_token_lifetime(seconds(7_200));
+    pool.cognito.set_id_token_lifetime(seconds(300));
+    let tokens = pool.bare().refresh_token(pool.cognito.sign_in("ann")).build().unwrap();
+    let credentials = pool.provider(&tokens);
+    credentials.get().unwrap();
+    let stale = tokens.id_token().unwrap();
+    pool.clock.advance(seconds(300));
+    let by_hand = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login(tokens.provider(), stale)
+        .transport(pool.cognito.clone())
+        .build()
+        .unwrap();
+    let error = by_hand.get().unwrap_err();
+    assert!(error.message().starts_with("Invalid login token. Token expired"), "{error}");
+    assert!(error.needs_sign_in());
+    tokens.id_token().unwrap();
+    pool.clock.advance(seconds(7_200));
+    assert_eq!(tokens.id_token().unwrap_err().message(), "Refresh Token has expired");
+
+    let rows: [(&str, fn(&Pool)); 2] = [
+        ("User is disabled.", |pool| pool.cognito.disable_user("ann")),
+        ("Refresh Token has been revoked", |pool| pool.cognito.sign_out("ann")),
+    ];
+    for (message, end) in rows {
+        let pool = Pool::new();
+        end(&pool);
+        assert_eq!(pool.tokens().id_token().unwrap_err().message(), message);
+        let again = pool.bare().refresh_token(pool.cognito.sign_in("ann"));
+        again.build().unwrap().id_token().unwrap();
+    }
+    let pool = Pool::new();
+    let error = pool.settings().client_id("other").build().unwrap().id_token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = pool.bare().refresh_token("other").build().unwrap().id_token().unwrap_err();
+    assert_eq!(error.message(), "Invalid Refresh Token");
+}
