@@ -19,7 +19,8 @@ pub(crate) use file::digest;
 /// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
 /// provider is the identity ID and the names of the login providers, never a token; with
 /// [`persist_credentials`](crate::Builder::persist_credentials) also the current credentials, which
-/// nobody else may read.
+/// nobody else may read. Keys of identities begin with `identity/`, those of credentials with
+/// `credentials/`.
 ///
 /// The methods are called without any lock held. Their failures are logged and never fail a
 /// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the
