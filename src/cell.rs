@@ -473,7 +473,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     }
 
     fn too_late(&self) -> Error {
-        Error::timeout(&format!("{} did not come in time", self.limits.what))
+        Error::timeout(&format!("{} {TOO_LATE}", self.limits.what))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, S>> {
@@ -492,6 +492,8 @@ impl<T> Held<T> {
         self.advisory_window
     }
 }
+
+const TOO_LATE: &str = "did not come in time";
 
 impl<T, S> State<T, S> {
     /// Forgets failures, so that the next caller tries at once. The error that kept callers away is

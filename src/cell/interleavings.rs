@@ -176,7 +176,7 @@ impl World {
         let outdated = self.seen.lock().unwrap().outdated.clone();
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task, new)))).ok()?;
         let value = match outcome {
-            Err(error) if error.message() == TOO_LATE => {
+            Err(error) if error.message().ends_with(TOO_LATE) => {
                 assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
                 self.totals.late.fetch_add(1, Ordering::Relaxed);
                 return None;
