@@ -130,13 +130,11 @@ impl Machine {
 /// The command's own file. A compiler behind a script may not be told of it, for shells drop variables
 /// with a hyphen in their names; it is beside the folder that the tests are in.
 pub(crate) fn program() -> PathBuf {
-    match option_env!("CARGO_BIN_EXE_cognito-credentials") {
-        Some(program) => program.into(),
-        None => {
-            let tests = std::env::current_exe().unwrap();
-            tests.parent().unwrap().parent().unwrap().join("cognito-credentials")
-        }
+    if let Some(program) = option_env!("CARGO_BIN_EXE_cognito-credentials") {
+        return program.into();
     }
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("cognito-credentials")
 }
 
 /// As in the library's own tests: an emulator runs what the kernel cannot.
