@@ -356,10 +356,11 @@ impl Builder {
     ///
     /// [`refresh`](CognitoIdentityCredentials::refresh) always asks the service.
     ///
-    /// What the service issues is written once for each refresh, every hour or so, which wears flash:
-    /// a directory in memory, such as one below `/run`, spares it, for a restart of the system makes
-    /// the record useless in any case. Whoever can read the record has the credentials until they
-    /// end: [`FileStorage`](crate::FileStorage) lets its owner alone.
+    /// What the service issues is written once for each refresh, every hour or so, which wears flash.
+    /// The record is of no use after a restart of the system, so memory is good enough for it: a
+    /// [`Storage`] of the program's own may keep keys that begin with `credentials/` in a directory
+    /// below `/run`, and the others, the identity's, where they last. Whoever can read the record has
+    /// the credentials until they end: [`FileStorage`](crate::FileStorage) lets its owner alone.
     ///
     /// Processes that start together fetch once where the storage has [locks](Storage::lock): one
     /// asks the service, the others wait for what it stores, for at most half of the time that they

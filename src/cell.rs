@@ -644,7 +644,7 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::clock::SystemClock;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
@@ -749,6 +749,35 @@ mod tests {
             });
             assert_eq!(results, [0, usize::from(want == Want::New)]);
             assert_eq!(cell.cached(), Some(results[1]));
+        }
+    }
+
+    /// A leader panics, and one who waits takes over. Whoever that is, who wants a new value gets one.
+    #[test]
+    fn a_revived_value_of_a_later_load_is_not_a_new_one_either() {
+        for _ in 0..50 {
+            let cell = cell();
+            let loads = AtomicUsize::new(0);
+            let load = |new: bool| {
+                if loads.fetch_add(1, Ordering::SeqCst) == 0 {
+                    cell.await_waiters(7);
+                    resume_unwind(Box::new("the first load has a fault"));
+                }
+                loaded(usize::from(new)).map(|loaded| Loaded { revived: !new, ..loaded })
+            };
+            thread::scope(|scope| {
+                for number in 0..8 {
+                    let (load, cell) = (&load, &cell);
+                    scope.spawn(move || {
+                        let ask = || match number % 4 {
+                            0 => cell.refresh(|_| load(true)).map(|value| value == 1),
+                            _ => cell.get(Duration::MAX, |_| load(false)).map(|_| true),
+                        };
+                        let outcome = catch_unwind(AssertUnwindSafe(ask));
+                        assert!(outcome.is_err() || outcome.unwrap().unwrap(), "a kept value");
+                    });
+                }
+            });
         }
     }
 

@@ -270,8 +270,13 @@ fn two_threads_meet_while_their_time_runs_out() {
 
 /// The number of calls that gave up because their time was over.
 fn explore_all(threads: &[[&'static [Call]; 3]]) -> usize {
-    let plans: [&[Load]; 5] =
-        [&[], &[Load::Revives], &[Load::Fails], &[Load::Panics], &[Load::Fails, Load::Panics]];
+    let plans: [&[Load]; 5] = [
+        &[],
+        &[Load::Revives],
+        &[Load::Fails],
+        &[Load::Panics, Load::Revives],
+        &[Load::Fails, Load::Panics],
+    ];
     let (mut programs, totals) = (0, Arc::new(Totals::default()));
     for start in [Start::Empty, Start::Fresh, Start::Advisory] {
         for plan in plans {

@@ -382,7 +382,7 @@ mod locked {
     /// How long who waits sleeps between two looks.
     const PAUSE: Duration = Duration::from_millis(10);
 
-    pub(super) struct Lock(File);
+    pub(super) struct Lock(pub(super) File);
 
     /// Closing is not enough: a child process may have the file open too.
     impl Drop for Lock {
@@ -572,11 +572,14 @@ mod tests {
         one.remove("../k").unwrap();
         assert!(now(&other, "../k").is_none(), "the record has nothing to do with it");
 
-        // A child process that has the file open does not keep the lock.
-        let file = File::open(directory.join("%2E%2E%2Fk.lock")).unwrap();
+        drop(held);
+        // A child process that has the same file open does not keep the lock.
+        let path = directory.join("%2E%2E%2Fk.lock");
+        let held = locked::wait_for(&path, Duration::ZERO).unwrap().unwrap();
+        let in_a_child = held.0.try_clone().unwrap();
         drop(held);
         drop(now(&other, "../k").unwrap());
-        drop(file);
+        drop(in_a_child);
 
         let held = now(&one, "../k").unwrap();
         let waiting = std::thread::spawn(move || other.lock("../k", Duration::from_secs(60)));

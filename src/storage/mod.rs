@@ -19,9 +19,10 @@ pub(crate) use file::digest;
 /// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
 /// provider is the identity ID and the names of the login providers, never a token; with
 /// [`persist_credentials`](crate::Builder::persist_credentials) also the current credentials, which
-/// nobody else may read. `UserPoolTokens` (feature `user-pool`) stores a refresh token, under a key of
-/// its own, if the user pool rotates them: then the last one is all that the user's sign-in is good
-/// for.
+/// nobody else may read. `UserPoolTokens` (feature `user-pool`) stores a refresh token if the user pool
+/// rotates them: then the last one is all that the user's sign-in is good for. Keys of identities begin
+/// with `identity/`, those of credentials with `credentials/`, those of refresh tokens with
+/// `refresh-token/`.
 ///
 /// The methods are called without any lock held. Their failures are logged and never fail a
 /// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the

@@ -11,7 +11,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, answer, listen, refusing_proxy, serve,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, answer, listen, program,
+    refusing_proxy, serve,
 };
 
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
@@ -286,7 +287,8 @@ fn the_examples_work() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.file("id-token", SECRET);
-    let program = env!("CARGO_BIN_EXE_cognito-credentials");
+    let program = program();
+    let program = program.display();
     // As it would be installed; where an emulator is needed, with that before it.
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
     let folder = machine.path("bin");

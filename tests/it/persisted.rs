@@ -4,7 +4,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
@@ -297,8 +297,13 @@ fn whatever_differs_is_a_miss() {
         assert!(device.calls() > calls, "{what}");
     }
 
-    let events: [(&str, fn(&Device)); 7] = [
+    let events: [(&str, fn(&Device)); 8] = [
         ("another run of the system", |device| device.clock.reboot()),
+        ("another run of the system, as long after its start", |device| {
+            let boot = device.clock.boot();
+            device.clock.reboot();
+            device.clock.advance(boot);
+        }),
         ("its end", |device| device.clock.advance(seconds(3600))),
         ("the window before its end", |device| device.clock.advance(seconds(3585))),
         ("a lost identity", |device| device.storage.remove(&format!("identity/{POOL}")).unwrap()),
@@ -585,7 +590,9 @@ fn what_is_out_of_date_when_it_comes_is_not_stored() {
     for (what, change) in changes {
         let device = Device::new();
         let (gate, keeper) = Gate::before(device.cognito.clone());
-        let credentials = device.process(|builder| builder.transport(gate));
+        let storage = Arc::new(Moody::default());
+        let credentials =
+            device.process(|builder| builder.transport(gate).storage(storage.clone()));
         std::thread::scope(|scope| {
             let led = scope.spawn(|| credentials.get());
             keeper.await_request();
@@ -593,8 +600,59 @@ fn what_is_out_of_date_when_it_comes_is_not_stored() {
             keeper.let_pass();
             led.join().unwrap().unwrap();
         });
-        assert_eq!(device.storage.load(RECORD).unwrap(), None, "{what}");
+        assert!(!storage.asked().contains(&"store credentials".to_owned()), "{what}");
     }
+}
+
+/// A storage in which something happens while it writes.
+struct Eventful(MemoryStorage, Arc<OnceLock<CognitoIdentityCredentials>>);
+
+impl Storage for Eventful {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        if let (Some(credentials), true) = (self.1.get(), key.starts_with("credentials")) {
+            credentials.expire();
+        }
+        self.0.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.0.remove(key)
+    }
+}
+
+#[test]
+fn what_is_called_off_while_it_is_written_is_removed() {
+    let (device, slot) = (Device::new(), Arc::new(OnceLock::new()));
+    let storage = Arc::new(Eventful(MemoryStorage::new(), slot.clone()));
+    let credentials = device.process(|builder| builder.storage(storage.clone()));
+    device.get(&credentials);
+    assert!(storage.load(RECORD).unwrap().is_some(), "the control");
+    slot.set(credentials.clone()).ok().unwrap();
+    credentials.refresh().unwrap();
+    assert_eq!(storage.load(RECORD).unwrap(), None);
+}
+
+/// What this process has seen later itself is the better word.
+#[test]
+fn the_services_time_is_the_one_that_was_seen_last() {
+    let device = Device::new();
+    let (first, other) = (device.guest(), device.guest());
+    let (set, _) = device.get(&other);
+    device.clock.advance(seconds(10));
+    first.refresh().unwrap();
+    device.clock.advance(seconds(10));
+    device.cognito.set_time(device.clock.wall() + seconds(500));
+    device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
+    other.refresh().unwrap_err();
+    other.set_login("x", "y"); // ends the cooldown
+    other.remove_login("x");
+    other.invalidate(set.access_key_id());
+    assert!(!device.get(&other).1);
+    assert_eq!(other.service_time(), Some(device.clock.wall() + seconds(500)));
 }
 
 #[test]
@@ -778,7 +836,7 @@ fn a_panic_gives_the_lock_back() {
 /// A storage whose code asks for credentials itself is told so, and no lock is held while it runs.
 #[test]
 fn a_storage_that_asks_for_credentials_is_told_so() {
-    struct Circular(Arc<std::sync::OnceLock<CognitoIdentityCredentials>>, MemoryStorage);
+    struct Circular(Arc<OnceLock<CognitoIdentityCredentials>>, MemoryStorage);
 
     impl Storage for Circular {
         fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
@@ -805,7 +863,7 @@ fn a_storage_that_asks_for_credentials_is_told_so() {
     }
 
     let device = Device::new();
-    let slot = Arc::new(std::sync::OnceLock::new());
+    let slot = Arc::new(OnceLock::new());
     let storage = Circular(slot.clone(), MemoryStorage::new());
     let credentials = device.process(|builder| builder.storage(storage));
     slot.set(credentials.clone()).ok().unwrap();

@@ -16,11 +16,11 @@ Usage: cognito-credentials COMMAND [OPTIONS]
   doctor     try every step and say what is wrong
 
   --identity-pool-id ID    REGION:GUID, and nothing else is needed for guests
-  --login PROVIDER=TOKEN   a user's token: @FILE, env:NAME or cmd:COMMAND
+  --login PROVIDER=SOURCE  a user's token; SOURCE: @FILE, env:NAME, cmd:COMMAND
   --login-id NAME          who the user is, for the cache [by the token]
   --user-pool-id ID        a user pool's login, which renews itself, with
-                           --user-pool-client-id ID, --refresh-token TOKEN;
-                           --user-pool-client-secret TOKEN with
+                           --user-pool-client-id ID, --refresh-token SOURCE;
+                           --user-pool-client-secret SOURCE with
                            --user-pool-username NAME;
                            --user-pool-device-key KEY
   --identity-id ID  --region NAME  --account-id ID  --custom-role-arn ARN
