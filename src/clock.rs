@@ -88,14 +88,26 @@ impl Clock for SystemClock {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn boot_id(&self) -> Option<String> {
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        // What the link in its place leads to, by its number: `time:[4026531834]`.
-        match rustix::fs::stat(c"/proc/self/ns/time") {
-            Ok(namespace) => Some(format!("{kernel}{}", namespace.st_ino)),
-            Err(rustix::io::Errno::NOENT) => Some(kernel),
-            Err(_) => None,
-        }
+        boot_id()
     }
+}
+
+/// By system calls alone: this is in every program, though few ask for it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn boot_id() -> Option<String> {
+    use rustix::fs::{CWD, Mode, OFlags, open, readlinkat_raw};
+    use rustix::io::{Errno, read};
+
+    let mut id = [0; 96];
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = open(c"/proc/sys/kernel/random/boot_id", flags, Mode::empty()).ok()?;
+    let kernel = read(file, &mut id).ok()?;
+    let namespace = match readlinkat_raw(CWD, c"/proc/self/ns/time", id.get_mut(kernel..)?) {
+        Ok(length) => length,
+        Err(Errno::NOENT) => 0,
+        Err(_) => return None,
+    };
+    Some(std::str::from_utf8(id.get(..kernel + namespace)?).ok()?.to_owned())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -135,7 +147,7 @@ mod tests {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         let id = Arc::new(SystemClock).boot_id().unwrap();
         let namespace = match std::fs::read_link("/proc/self/ns/time") {
-            Ok(link) => link.to_str().unwrap().replace(|c: char| !c.is_ascii_digit(), ""),
+            Ok(link) => link.to_str().unwrap().to_owned(),
             Err(_) => String::new(),
         };
         assert_eq!(id, format!("{kernel}{namespace}"));

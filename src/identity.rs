@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cognito::Id;
+use crate::protocol::aws_json::{members, string};
 use crate::storage::Storage;
 
 /// The version of the record. One that a later version wrote counts as absent.
@@ -105,11 +106,23 @@ pub(crate) struct IdentityStore {
     doubtful: Arc<AtomicBool>,
 }
 
-#[derive(Deserialize, PartialEq, Serialize)]
+#[derive(PartialEq, Serialize)]
 struct Record {
     version: u32,
     identity_id: String,
     providers: Vec<String>,
+}
+
+impl Record {
+    /// Member by member, which takes less code than the library's reading of a whole type.
+    fn read(text: &str) -> Option<Self> {
+        let names = ["version", "identity_id", "providers"];
+        let [version, identity_id, providers] = members("the record", text, names).ok()?;
+        let version = version?.parse().ok().filter(|version| *version == VERSION)?;
+        let identity_id = string(identity_id?)?.as_str().to_owned();
+        let providers = serde_json::from_str(providers?).ok()?;
+        Some(Self { version, identity_id, providers })
+    }
 }
 
 impl IdentityStore {
@@ -192,9 +205,7 @@ impl IdentityStore {
                 return Err(());
             }
         };
-        let record =
-            std::str::from_utf8(&value).ok().and_then(|text| serde_json::from_str(text).ok());
-        let record = record.filter(|record: &Record| record.version == VERSION);
+        let record = std::str::from_utf8(&value).ok().and_then(Record::read);
         if record.is_none() {
             log::warn!("the stored identity is not a record of this version; it counts as absent");
         }
