@@ -207,6 +207,6 @@ pub mod fuzzing {
 }
 
 /// The examples of the README are compiled and run as tests.
-#[cfg(all(doctest, feature = "ureq", feature = "testing"))]
+#[cfg(all(doctest, feature = "ureq", feature = "testing", feature = "user-pool"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
