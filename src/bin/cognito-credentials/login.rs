@@ -86,9 +86,9 @@ impl Claims {
 }
 
 /// Who the user of these logins is, by a digest from which nothing can be read: of the issuer and
-/// the subject that a token names; else of the path of the file, which is one user's. Any other
-/// token may be anybody's. A refresh token is the user's for long, and stands for itself. The error
-/// says which login has no token.
+/// the subject that a token names. A token that names none may be anybody's, and next time somebody
+/// else's, wherever it comes from. A refresh token is the user's for long, and stands for itself. The
+/// error says which login has no token.
 pub(crate) fn user(logins: &[Arc<Login>], pool: Option<&PoolLogin>) -> Result<User, String> {
     let mut digest = Sha256::new();
     let mut certain = true;
@@ -107,6 +107,7 @@ pub(crate) fn user(logins: &[Arc<Login>], pool: Option<&PoolLogin>) -> Result<Us
                 add(&sub);
             }
             (_, Source::File(path)) => {
+                certain = false;
                 add("file");
                 let path = path::absolute(path).unwrap_or_else(|_| path.clone());
                 add(&path.to_string_lossy());
@@ -181,11 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_says_nothing_is_a_users_only_in_a_file() {
+    fn a_token_that_says_nothing_may_be_anybodys() {
         let ann = jwt(r#"{"iss": "https://p", "sub": "ann"}"#);
         let (variable, command) = (Source::Variable("T".into()), Source::Command("t".into()));
         let rows = [
-            (file("p", "/t", "opaque"), true),
+            (file("p", "/t", "opaque"), false),
+            (file("p", "/t", &ann), true),
             (login("p", variable.clone(), "opaque"), false),
             (login("p", command.clone(), "opaque"), false),
             (login("p", variable, &ann), true),
