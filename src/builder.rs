@@ -349,8 +349,9 @@ impl Builder {
     ///   backend names the identity), endpoints, role and all that goes with the role.
     /// * It belongs to the identity that this provider would use: given, remembered or stored. (A
     ///   backend is not asked for it: its identity is the one of this login ID.)
-    /// * It has more life than [`expiry_window`](Self::expiry_window); in place of a set that is
-    ///   still good, more than [`advisory_window`](Self::advisory_window) too.
+    /// * It has more life than [`expiry_window`](Self::expiry_window). Inside its
+    ///   [`advisory_window`](Self::advisory_window), or when the wall clock alone says that it is over,
+    ///   one attempt to renew it comes first, as for a set that is held, and it serves if that fails.
     /// * It was asked for after the set that this provider holds, and after the last
     ///   [`expire`](CognitoIdentityCredentials::expire).
     ///
@@ -369,8 +370,9 @@ impl Builder {
     /// Needs [`storage`](Self::storage) and [`identity_pool_id`](Self::identity_pool_id); with logins
     /// or a developer identity also [`login_id`](Self::login_id), which must name the user, so that
     /// nobody gets another's credentials. When logins are set later and there is none, nothing is
-    /// stored or reused. One login ID is one user: if users change, so must the provider. Failures of
-    /// the storage are logged and fail nothing.
+    /// stored or reused. One login ID is one user: for another user, make another provider with
+    /// another login ID, and do not set the other's login in this one. Failures of the storage are
+    /// logged and fail nothing.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -720,6 +722,7 @@ impl Builder {
             Arc::clone(self.storage.as_ref()?),
             Arc::clone(&self.clock),
             self.windows,
+            self.attempt_timeout,
             pool?,
             self.login_id.clone(),
             role_arn,

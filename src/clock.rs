@@ -63,9 +63,9 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 /// The system's clocks: `CLOCK_REALTIME`, and `CLOCK_BOOTTIME` on Linux and Android. Elsewhere
 /// [`Instant`](std::time::Instant) stands in for the latter and is not relied upon across suspend.
 ///
-/// On Linux and Android the boot ID is the kernel's, from `/proc`, together with the time namespace
-/// where there are such: they shift the boot clock. Elsewhere, and where `/proc` cannot be read,
-/// there is none.
+/// On Linux and Android the boot ID is the kernel's, from `/proc`, together with the offsets of the time
+/// namespace where there are such: they shift the boot clock. Elsewhere, and where `/proc` cannot be
+/// read, there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -95,19 +95,20 @@ impl Clock for SystemClock {
 /// By system calls alone: this is in every program, though few ask for it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn boot_id() -> Option<String> {
-    use rustix::fs::{CWD, Mode, OFlags, open, readlinkat_raw};
+    use rustix::fs::{Mode, OFlags, open};
     use rustix::io::{Errno, read};
 
-    let mut id = [0; 96];
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = open(c"/proc/sys/kernel/random/boot_id", flags, Mode::empty()).ok()?;
-    let kernel = read(file, &mut id).ok()?;
-    let namespace = match readlinkat_raw(CWD, c"/proc/self/ns/time", id.get_mut(kernel..)?) {
-        Ok(length) => length,
-        Err(Errno::NOENT) => 0,
-        Err(_) => return None,
-    };
-    Some(std::str::from_utf8(id.get(..kernel + namespace)?).ok()?.to_owned())
+    let mut id = [0; 256];
+    let mut length = 0;
+    for path in [c"/proc/sys/kernel/random/boot_id", c"/proc/self/timens_offsets"] {
+        match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => length += read(file, id.get_mut(length..)?).ok()?,
+            // A kernel without time namespaces.
+            Err(Errno::NOENT) if length > 0 => {}
+            Err(_) => return None,
+        }
+    }
+    Some(std::str::from_utf8(id.get(..length)?).ok()?.to_owned())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -143,13 +144,10 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_boot_id_is_the_kernels_and_the_time_namespaces() {
+    fn the_boot_id_is_the_kernels_and_the_offsets_of_the_time_namespace() {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         let id = Arc::new(SystemClock).boot_id().unwrap();
-        let namespace = match std::fs::read_link("/proc/self/ns/time") {
-            Ok(link) => link.to_str().unwrap().to_owned(),
-            Err(_) => String::new(),
-        };
+        let namespace = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
         assert_eq!(id, format!("{kernel}{namespace}"));
         assert_eq!(SystemClock.boot_id().unwrap(), id, "the same for the same boot");
     }

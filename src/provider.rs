@@ -83,7 +83,8 @@ pub struct Status {
     /// How long the cached credentials live on; zero when they are over, `None` when there are
     /// none.
     pub expires_in: Option<Duration>,
-    /// Whether the next `get()` must reach the service to succeed.
+    /// Whether the next `get()` must load credentials to succeed: from the service, or what another
+    /// process has stored.
     pub needs_refresh: bool,
     /// The failure of the last refresh; `None` once one has succeeded.
     pub last_error: Option<Error>,
@@ -243,8 +244,9 @@ impl CognitoIdentityCredentials {
         self.0.cell.refresh(|task| self.load(task, true))
     }
 
-    /// Whether the next [`get`](Self::get) must reach the service to succeed: nothing is loaded, or
-    /// what is loaded has expired, is about to, or was called off. Never blocks.
+    /// Whether the next [`get`](Self::get) must load credentials to succeed, from the service or
+    /// [stored](crate::Builder::persist_credentials) ones: nothing is loaded, or what is loaded has
+    /// expired, is about to, or was called off. Never blocks.
     ///
     /// # Example
     ///
@@ -278,8 +280,11 @@ impl CognitoIdentityCredentials {
     }
 
     /// Makes the cached credentials count as over: the next [`get`](Self::get) asks the service. A
-    /// refresh under way no longer counts, and what is stored by then is not reused. A cooldown after a refusal still stands;
-    /// [`refresh`](Self::refresh) ends it. Never blocks.
+    /// refresh under way no longer counts, and what is stored by then is not reused by this provider. (A
+    /// program that ends before it gets others leaves what is
+    /// [stored](crate::Builder::persist_credentials) to the next one; [`refresh`](Self::refresh) puts
+    /// something new in its place.) A cooldown after a refusal still stands; [`refresh`](Self::refresh)
+    /// ends it. Never blocks.
     #[doc(alias = "expired")]
     pub fn expire(&self) {
         self.0.cell.expire();
@@ -398,8 +403,10 @@ impl CognitoIdentityCredentials {
     }
 
     /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
-    /// they are; call [`expire`](Self::expire) to be rid of them, as when the user changes. A token
-    /// that breaks the service's limits is an error of the next refresh. Never blocks.
+    /// they are; call [`expire`](Self::expire) to be rid of them, as when the user changes. (With
+    /// [`persist_credentials`](crate::Builder::persist_credentials) a login ID is one user's: make another
+    /// provider for another user.) A token that breaks the service's limits is an error of the next
+    /// refresh. Never blocks.
     ///
     /// # Example
     ///

@@ -43,10 +43,26 @@ pub(crate) trait Reuse: Send + Sync {
     fn forget(&self) -> bool;
 }
 
+/// A stored set that serves.
+struct Found {
+    set: Refreshed,
+    /// Whether an attempt to renew it comes first.
+    due: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Fresh,
+    /// Inside its advisory window, or over by the wall clock alone.
+    Due,
+    Over,
+}
+
 pub(crate) struct Stored {
     store: CredentialStore,
     clock: Arc<dyn Clock>,
     windows: Windows,
+    attempt_timeout: Duration,
     login_id: Option<String>,
     /// Whether it was said that nothing is stored.
     told: AtomicBool,
@@ -57,12 +73,13 @@ impl Stored {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         windows: Windows,
+        attempt_timeout: Duration,
         pool: &Id,
         login_id: Option<String>,
         role_arn: Option<&str>,
     ) -> Self {
         let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
-        Self { store, clock, windows, login_id, told: AtomicBool::new(false) }
+        Self { store, clock, windows, attempt_timeout, login_id, told: AtomicBool::new(false) }
     }
 
     /// What a record must be of; `None` if nothing is to be stored.
@@ -107,11 +124,12 @@ impl Stored {
         wanted: &Wanted<'_>,
         scope: &str,
         memory: &dyn Memory,
-    ) -> Option<Refreshed> {
+    ) -> Option<Found> {
         let now = self.clock.boot();
         let kept = self.store.load(scope, now)?;
         let newer = wanted.after.is_none_or(|after| kept.lease.start() > after);
-        if !newer || !self.lives(&kept, now, wanted.budget) {
+        let standing = self.standing(&kept, now);
+        if !newer || standing == Standing::Over {
             return None;
         }
         let subject = wanted.subject;
@@ -132,27 +150,28 @@ impl Stored {
         if let Some(seen) = kept.service {
             flow.client.has_seen(seen);
         }
-        log::debug!("stored credentials are reused");
-        Some(Refreshed { credentials: kept.credentials, data: None, lease: kept.lease })
+        let set = Refreshed { credentials: kept.credentials, data: None, lease: kept.lease };
+        Some(Found { set, due: standing == Standing::Due })
     }
 
-    /// Whether it lives long enough: beyond the window that the load is made in.
-    fn lives(&self, kept: &Kept, now: Duration, budget: &Budget) -> bool {
+    fn standing(&self, kept: &Kept, now: Duration) -> Standing {
         let mut left = kept.lease.left(now);
         let by_wall = kept.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
             // What the wall clock gained may be time spent suspended. What it lost cannot be, and may
             // hide such time.
             if by_wall > left.saturating_add(AGREEMENT) {
-                return false;
+                return Standing::Over;
             }
             left = left.min(by_wall);
         }
         if left <= self.windows.expiry {
-            return false;
+            Standing::Over
+        } else if left < self.windows.advisory_for(kept.lease.lifetime) || by_wall.is_zero() {
+            Standing::Due
+        } else {
+            Standing::Fresh
         }
-        budget.recover
-            || left >= self.windows.advisory_for(kept.lease.lifetime) && !by_wall.is_zero()
     }
 
     /// Stores what the service has issued, unless it is called off already.
@@ -185,20 +204,42 @@ impl Reuse for Stored {
             return flow.refresh(subject, budget, memory);
         };
         let find = || if new { None } else { self.find(flow, wanted, &scope, memory) };
-        if let Some(found) = find() {
-            return Ok(found);
+        let mut found = find();
+        if let Some(Found { set, due: false }) = found {
+            return Ok(set);
         }
+        let now = self.clock.boot();
+        let budget = match &found {
+            // As in the advisory window of a set that is held: it is good for a while yet.
+            Some(_) => &Budget {
+                deadline: budget.deadline.min(now.saturating_add(self.attempt_timeout)),
+                attempts: 1,
+                recover: false,
+            },
+            None => budget,
+        };
         // Who must ask the service itself waits for nobody. Others leave as much time for that as they
         // wait, for the holder may hang.
-        let left = budget.deadline.saturating_sub(self.clock.boot());
+        let left = budget.deadline.saturating_sub(now);
         let lock = self.store.lock(if new { Duration::ZERO } else { left / 2 });
-        if let (Some(_), Some(found)) = (&lock, find()) {
-            return Ok(found);
+        if lock.is_some() {
+            found = find();
+            if let Some(Found { set, due: false }) = found {
+                return Ok(set);
+            }
         }
-        let refreshed = flow.refresh(subject, budget, memory)?;
-        self.keep(flow, &refreshed, &scope, memory);
-        drop(lock);
-        Ok(refreshed)
+        match (flow.refresh(subject, budget, memory), found) {
+            (Ok(refreshed), _) => {
+                self.keep(flow, &refreshed, &scope, memory);
+                drop(lock);
+                Ok(refreshed)
+            }
+            (Err(error), Some(Found { set, .. })) if wanted.budget.recover => {
+                log::warn!("could not renew the stored credentials ahead of time: {error:#}");
+                Ok(set)
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn forget(&self) -> bool {

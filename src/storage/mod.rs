@@ -69,13 +69,13 @@ pub trait Storage: Send + Sync {
 }
 
 /// A lock that [`Storage::lock`] has granted, until it is dropped.
+#[must_use = "the lock is given back when this is dropped"]
 pub struct StorageLock {
     _guard: Box<dyn Send>,
 }
 
 impl StorageLock {
     /// A lock that is given back by dropping `guard`.
-    #[must_use]
     pub fn new(guard: impl Send + 'static) -> Self {
         Self { _guard: Box::new(guard) }
     }

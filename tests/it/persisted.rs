@@ -331,7 +331,8 @@ fn whatever_differs_is_a_miss() {
     let device = Device::new();
     let (set, _) = device.get(&device.guest());
     device.clock.advance(seconds(3584));
-    assert_eq!(device.get(&device.guest()), (set, false), "a second before the window");
+    device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
+    assert_eq!(device.get(&device.guest()), (set, true), "a second before the window");
 }
 
 #[test]
@@ -346,7 +347,7 @@ fn without_a_boot_id_nothing_is_kept_and_nothing_reused() {
 }
 
 /// The wall clock at the fetch and at the next process, in every combination: it ends nothing and
-/// revives nothing.
+/// revives nothing. Where it says "over", there is an attempt first.
 #[test]
 fn no_wall_clock_revives_or_ends_what_is_stored() {
     let years = |year: u64| SystemTime::UNIX_EPOCH + seconds((year - 1970) * 31_556_952);
@@ -358,8 +359,12 @@ fn no_wall_clock_revives_or_ends_what_is_stored() {
             let (set, _) = device.get(&device.guest());
             device.clock.advance(seconds(1000));
             device.clock.set_wall(years(after));
+            let over = after > before;
+            if over {
+                device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
+            }
             let next = device.guest();
-            assert_eq!(device.get(&next), (set.clone(), false), "{what}");
+            assert_eq!(device.get(&next), (set.clone(), over), "{what}");
             assert_eq!(next.service_time(), Some(years(2026) + seconds(1000)), "{what}");
             device.clock.advance(seconds(2600));
             device.clock.set_wall(years(after));
@@ -460,7 +465,12 @@ fn an_advisory_attempt_takes_what_another_has_renewed() {
     device.clock.advance(seconds(2699));
     assert_eq!(device.get(&other), (set.clone(), false));
     device.clock.advance(seconds(2));
-    assert_eq!(device.get(&device.guest()), (set.clone(), false), "who has nothing takes it");
+    let calls = device.calls();
+    device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
+    let late = device.guest();
+    assert_eq!(device.get(&late), (set.clone(), true), "who has nothing tries first, and takes it");
+    assert_eq!(device.calls(), calls + 1, "once");
+    assert!(!late.needs_refresh());
     let (second, called) = device.get(&first);
     assert!(called && second != set, "the stored one is in its window too");
     assert_eq!(device.get(&other), (second.clone(), false));
@@ -483,7 +493,23 @@ fn an_advisory_attempt_that_fails_leaves_what_there_was() {
     device.clock.advance(seconds(2800));
     device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
     assert_eq!(device.get(&first), (set.clone(), true));
-    assert_eq!(device.get(&device.guest()), (set, false));
+    device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
+    assert_eq!(device.get(&device.guest()), (set.clone(), true), "whatever failed");
+    let (new, called) = device.get(&device.guest());
+    assert!(called && new != set);
+    assert_eq!(device.get(&device.guest()), (new, false));
+}
+
+/// A machine that was asleep or put back to an earlier state may have a boot clock that knows nothing
+/// of it.
+#[test]
+fn a_wall_clock_that_jumped_costs_the_processes_after_it_one_fetch() {
+    let device = Device::new();
+    let (set, _) = device.get(&device.guest());
+    device.clock.set_wall(device.clock.wall() + seconds(7 * 24 * 3600));
+    let (new, called) = device.get(&device.guest());
+    assert!(called && new != set);
+    assert_eq!(device.get(&device.guest()), (new, false));
 }
 
 /// Where the wall clock says "over", the next set must have a better word of it.

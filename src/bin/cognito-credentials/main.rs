@@ -85,9 +85,5 @@ fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
     let settings = Settings::new(options, settings::transport(options)?)?;
-    let provider = settings.build()?;
-    // What is kept may be about to end. It is good enough for the first call, and the second tries for
-    // new ones then; otherwise it does nothing.
-    provider.get()?;
-    Ok(provider.get()?)
+    Ok(settings.build()?.get()?)
 }
