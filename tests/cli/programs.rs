@@ -98,7 +98,7 @@ fn the_program_takes_the_commands_place_and_its_input() {
 }
 
 #[test]
-fn an_interrupt_ends_the_command() {
+fn a_signal_ends_the_command() {
     let machine = Machine::new();
     let (connected, connections) = channel();
     let connected = std::sync::Mutex::new(connected);
@@ -112,7 +112,7 @@ fn an_interrupt_ends_the_command() {
     let mut child = machine.command(&["process", "--endpoint-url", &url]).spawn().unwrap();
     connections.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
     let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
     drop(done);
 }
