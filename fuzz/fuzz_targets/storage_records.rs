@@ -89,9 +89,9 @@ fn is_ambiguous(record: &[u8]) -> bool {
 /// The identity of a record, if it is one for these logins.
 fn usable(record: Option<&Value>, login: bool) -> Option<String> {
     let record = record?;
-    let version = member(record, "version", 0)?.as_u64()?;
-    let id = text_member(record, "identity_id", 1)?;
-    let providers = member(record, "providers", 2)?.as_array()?;
+    let version = member(record, "version")?.as_u64()?;
+    let id = text_member(record, "identity_id")?;
+    let providers = member(record, "providers")?.as_array()?;
     if version != 1 || !providers.iter().all(Value::is_string) {
         return None;
     }

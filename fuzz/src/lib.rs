@@ -164,19 +164,13 @@ pub fn is_json(body: &[u8]) -> bool {
     text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-/// A member of a JSON object. A stored record may also be an array of its fields in order, which
-/// nobody writes and nobody is harmed by.
-pub fn member<'a>(value: &'a Value, name: &str, index: usize) -> Option<&'a Value> {
-    let found = match value {
-        Value::Object(members) => members.get(name),
-        Value::Array(items) => items.get(index),
-        _ => None,
-    };
-    found.filter(|value| !value.is_null())
+/// A member of a JSON object.
+pub fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.as_object()?.get(name).filter(|value| !value.is_null())
 }
 
-pub fn text_member(value: &Value, name: &str, index: usize) -> Option<String> {
-    member(value, name, index)?.as_str().map(str::to_owned)
+pub fn text_member(value: &Value, name: &str) -> Option<String> {
+    member(value, name)?.as_str().map(str::to_owned)
 }
 
 /// Seconds from 1970 to the beginning of a day of the Gregorian calendar, counted year by year and
