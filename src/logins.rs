@@ -31,9 +31,11 @@ pub trait TokenSource: Send + Sync {
     /// Whatever keeps the source from yielding one.
     fn token(&self) -> Result<String, BoxError>;
 
-    /// A token in place of `refused`, which the identity pool has just refused as expired or
-    /// invalid. If it is the same again, the refusal is final. A source that keeps tokens overrides
-    /// this and fetches another; by default [`token`](Self::token) is asked once more.
+    /// A token in place of `refused`: the identity pool has just refused one of the tokens of this
+    /// refresh as expired or invalid. It does not say which, so with several logins each source is
+    /// asked, and `refused` is the token of this one. If they are all the same again, the refusal is
+    /// final. A source that keeps tokens overrides this and fetches another, unless what it keeps is
+    /// not `refused` any more; by default [`token`](Self::token) is asked once more.
     ///
     /// # Errors
     ///
