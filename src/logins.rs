@@ -338,6 +338,31 @@ mod tests {
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
     }
 
+    /// The identity pool refuses the whole, so nobody knows which of them is to blame.
+    #[test]
+    fn after_a_refusal_each_source_is_asked_for_another_token_than_its_own() {
+        struct Kept;
+        impl TokenSource for Kept {
+            fn token(&self) -> Result<String, BoxError> {
+                Ok("first".to_owned())
+            }
+
+            fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
+                Ok(format!("after {refused}"))
+            }
+        }
+        let mut logins = Logins::new().with("c", "fixed");
+        logins.insert_source("a".into(), Kept);
+        logins.insert_source("b".into(), || Ok("again".to_owned()));
+        let first = logins.tokens(&Tokens::default()).unwrap();
+        let next = logins.tokens(&first).unwrap();
+        let texts = |tokens: &Tokens| -> Vec<String> {
+            tokens.iter().map(|(_, token)| token.expose().to_owned()).collect()
+        };
+        assert_eq!(texts(&first), ["first", "again", "fixed"]);
+        assert_eq!(texts(&next), ["after first", "again", "fixed"]);
+    }
+
     #[test]
     fn a_token_file_is_read_afresh_and_its_failure_names_it() {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -410,10 +410,10 @@ impl Inner {
             session.rotates = true;
             session.owned |= owned;
             session.kept = Kept::Writing;
-            session.current.replace(link.clone())
+            (session.current.replace(link.clone()), session.owned)
         });
-        let (Some(_), Some(store)) = (old, &self.store) else { return };
-        if let Err(error) = self.write(store, epoch, link.clone()) {
+        let (Some((_, owned)), Some(store)) = (old, &self.store) else { return };
+        if let Err(error) = self.write(store, epoch, link.clone(), owned) {
             log::warn!(
                 "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
             );
@@ -434,7 +434,7 @@ impl Inner {
             session.current.clone().filter(|_| unsaved)
         });
         let Some(Some(link)) = link else { return };
-        match self.write(store, epoch, link) {
+        match self.write(store, epoch, link, session.owned) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
             Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
         }
@@ -442,13 +442,18 @@ impl Inner {
 
     /// Stores a token of the session, and the latest one if another rotation came in between: the
     /// two writes may have landed in either order.
-    fn write(&self, store: &TokenStore, epoch: Epoch, mut link: Link) -> Result<(), String> {
+    fn write(
+        &self,
+        store: &TokenStore,
+        epoch: Epoch,
+        mut link: Link,
+        mut owned: bool,
+    ) -> Result<(), String> {
         loop {
-            // Of a session that is over nothing may take another's place.
-            let owned = self.cell.amend(epoch, |session| session.owned).unwrap_or(true);
             let saved = store.save(&link, owned);
+            owned |= saved.is_ok();
             let noted = self.cell.amend(epoch, |session| {
-                session.owned |= saved.is_ok();
+                session.owned |= owned;
                 let latest = session.current.clone().filter(|latest| *latest != link);
                 session.kept = match (&latest, &saved) {
                     (Some(_), _) => Kept::Writing,

@@ -456,7 +456,7 @@ fn a_lost_answer_costs_a_sign_in_only_where_there_is_no_grace() {
 #[test]
 fn a_rotation_ahead_of_time_is_seen_through() {
     // How the rotation is known, and how long each lost answer took.
-    for (said, took) in [(true, 0), (false, 0), (true, 9)] {
+    for (said, took) in [(true, 0), (false, 0), (true, 11)] {
         for (lost, new) in [(1, true), (2, took == 0), (4, false)] {
             let pool = Pool::rotating(60);
             let (service, clock) = (pool.cognito.clone(), pool.clock.clone());
@@ -717,6 +717,34 @@ fn processes_that_share_a_directory_need_no_grace_period() {
     }
 }
 
+/// The one asks the way that an app client without rotation is asked, and is refused.
+#[test]
+fn a_rotation_that_another_process_found_out_is_gone_by() {
+    let pool = Pool::rotating(0);
+    for found_out in [true, false] {
+        let given = pool.cognito.sign_in("ann");
+        let storage = Arc::new(MemoryStorage::new());
+        let settings = || pool.bare().refresh_token(&given).storage(storage.clone());
+        let (other, service) = (settings().build().unwrap(), pool.cognito.clone());
+        let transport = move |request: &HttpRequest| {
+            if request.headers().iter().any(|(_, value)| value.contains(GET_TOKENS)) {
+                return service.send(request);
+            }
+            if found_out {
+                other.id_token().unwrap();
+            }
+            let body = r#"{"__type":"NotAuthorizedException","message":"Invalid Refresh Token"}"#;
+            Ok(HttpResponse::new(400, body))
+        };
+        let tokens = settings().transport(transport).build().unwrap();
+        match tokens.id_token() {
+            Ok(_) => assert!(found_out),
+            Err(error) => assert!(error.needs_sign_in() && !found_out, "{error}"),
+        }
+    }
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 2);
+}
+
 /// The other process has no locks, and renews while an early renewal's request is on its way.
 #[test]
 fn a_token_that_was_replaced_is_looked_up_again_also_ahead_of_time() {
@@ -895,6 +923,22 @@ fn an_earlier_sign_in_does_not_take_the_place_of_a_later_one() {
     assert_eq!(logged().matches(warning).count(), before + 2);
     process().id_token().unwrap();
     assert_ne!(stored(&storage), kept, "the later one goes on");
+    // Nor is it replaced by one that had not written any yet, but goes on with what it read.
+    let third = pool.cognito.sign_in("cid");
+    let comes = start(pool.bare().refresh_token(&third));
+    let (service, calls) = (pool.cognito.clone(), AtomicUsize::new(0));
+    let transport = move |request: &HttpRequest| {
+        let answer = service.send(request);
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            comes.id_token().unwrap();
+        }
+        answer
+    };
+    start(pool.bare().transport(transport)).id_token().unwrap();
+    pool.clock.advance(seconds(3600));
+    start(pool.bare().refresh_token(&third)).id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS).iter().filter(|sent| **sent == third).count(), 1);
+
     // Its own token was replaced by that of the other process; nothing is stored any more of theirs.
     assert!(from_storage.id_token().unwrap_err().needs_sign_in());
 }
