@@ -31,9 +31,11 @@ pub trait TokenSource: Send + Sync {
     /// Whatever keeps the source from yielding one.
     fn token(&self) -> Result<String, BoxError>;
 
-    /// A token in place of `refused`, which the identity pool has just refused as expired or
-    /// invalid. If it is the same again, the refusal is final. A source that keeps tokens overrides
-    /// this and fetches another; by default [`token`](Self::token) is asked once more.
+    /// A token in place of `refused`: the identity pool has just refused one of the tokens of this
+    /// refresh as expired or invalid. It does not say which, so with several logins each source is
+    /// asked, and `refused` is the token of this one. If they are all the same again, the refusal is
+    /// final. A source that keeps tokens overrides this and fetches another, unless what it keeps is
+    /// not `refused` any more; by default [`token`](Self::token) is asked once more.
     ///
     /// # Errors
     ///
@@ -334,6 +336,31 @@ mod tests {
         logins.insert_source("p".into(), || Ok(String::new()));
         let error = logins.tokens(&Tokens::default()).unwrap_err();
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
+    }
+
+    /// The identity pool refuses the whole, so nobody knows which of them is to blame.
+    #[test]
+    fn after_a_refusal_each_source_is_asked_for_another_token_than_its_own() {
+        struct Kept;
+        impl TokenSource for Kept {
+            fn token(&self) -> Result<String, BoxError> {
+                Ok("first".to_owned())
+            }
+
+            fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
+                Ok(format!("after {refused}"))
+            }
+        }
+        let mut logins = Logins::new().with("c", "fixed");
+        logins.insert_source("a".into(), Kept);
+        logins.insert_source("b".into(), || Ok("again".to_owned()));
+        let first = logins.tokens(&Tokens::default()).unwrap();
+        let next = logins.tokens(&first).unwrap();
+        let texts = |tokens: &Tokens| -> Vec<String> {
+            tokens.iter().map(|(_, token)| token.expose().to_owned()).collect()
+        };
+        assert_eq!(texts(&first), ["first", "again", "fixed"]);
+        assert_eq!(texts(&next), ["after first", "again", "fixed"]);
     }
 
     #[test]

@@ -176,7 +176,9 @@ pub(crate) enum Renewal {
 
 #[derive(Debug)]
 pub(crate) struct IssuedTokens {
-    pub(crate) id_token: Secret,
+    /// Or what is wrong with it. That is judged when the refresh token is safe, which may come with
+    /// one that is no use.
+    pub(crate) id_token: Result<Secret, Malformed>,
     pub(crate) expires_in: Option<Duration>,
     /// In place of the one that was sent, where the app client rotates them.
     pub(crate) refresh_token: Option<Secret>,
@@ -264,18 +266,19 @@ fn decode(response: &HttpResponse) -> Result<Renewal, Malformed> {
         aws_json::members("the answer's AuthenticationResult", result, names)?;
     let refresh = refresh.map(refresh_token).transpose()?;
     Ok(Renewal::Tokens(IssuedTokens {
-        id_token: aws_json::required(id, "AuthenticationResult.IdToken")?.into(),
+        id_token: aws_json::required(id, "AuthenticationResult.IdToken").map(Secret::from),
         expires_in: expires_in.and_then(|json| json.parse().ok()).map(Duration::from_secs),
         refresh_token: refresh,
     }))
 }
 
+/// As it came: the service is who says what its tokens look like.
 fn refresh_token(json: &str) -> Result<Secret, Malformed> {
     let token = aws_json::text(json, "AuthenticationResult.RefreshToken")?;
-    match token_fault(&token) {
-        None => Ok(token.into()),
-        Some(fault) => Err(Malformed(format!("the answer's RefreshToken {fault}"))),
+    if token.is_empty() {
+        return Err(Malformed("the answer's RefreshToken is empty".to_owned()));
     }
+    Ok(token.into())
 }
 
 fn masks<'a>(client: &'a AppClient, refresh_token: &'a Secret) -> Masks<'a> {
@@ -418,7 +421,7 @@ mod tests {
             "ChallengeParameters": {}
         }"#;
         let Renewal::Tokens(issued) = read(sample).unwrap() else { panic!("no tokens") };
-        assert_eq!(issued.id_token.expose(), "eyJra789ghiEXAMPLE");
+        assert_eq!(issued.id_token.as_ref().map(Secret::expose), Ok("eyJra789ghiEXAMPLE"));
         assert_eq!(issued.expires_in, Some(Duration::from_secs(3600)));
         assert_eq!(issued.refresh_token.as_ref().map(Secret::expose), Some("eyJjd123abcEXAMPLE"));
         assert!(!format!("{issued:?}").contains("EXAMPLE"));
@@ -444,16 +447,27 @@ mod tests {
                 "the answer's AuthenticationResult is not a JSON object",
             ),
             (
-                r#"{"AuthenticationResult":{"AccessToken":"SENTINEL"}}"#,
-                "the answer lacks AuthenticationResult.IdToken",
+                r#"{"AuthenticationResult":{"IdToken":"t","RefreshToken":""}}"#,
+                "the answer's RefreshToken is empty",
             ),
             (
-                r#"{"AuthenticationResult":{"IdToken":"t","RefreshToken":"SENTI NEL"}}"#,
-                "the answer's RefreshToken has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone",
+                r#"{"AuthenticationResult":{"IdToken":"SENTINEL","RefreshToken":["SENTINEL"]}}"#,
+                "the answer's AuthenticationResult.RefreshToken is not a JSON string",
             ),
         ];
         for (body, fault) in rows {
             assert_eq!(read(body).unwrap_err().0, fault);
+        }
+        // An ID token that is none does not take the refresh token with it.
+        let lacks = "the answer lacks AuthenticationResult.IdToken";
+        let no_text = "the answer's AuthenticationResult.IdToken is not a JSON string";
+        for (id, fault) in [("null", lacks), ("\"\"", lacks), (r#"["SENTINEL"]"#, no_text)] {
+            let body = format!(
+                r#"{{"AuthenticationResult":{{"IdToken":{id},"RefreshToken":"rot/ ated+"}}}}"#
+            );
+            let Renewal::Tokens(issued) = read(&body).unwrap() else { panic!("no tokens") };
+            assert_eq!(issued.refresh_token.as_ref().map(Secret::expose), Some("rot/ ated+"));
+            assert_eq!(issued.id_token, Err(Malformed(fault.to_owned())));
         }
     }
 

@@ -16,10 +16,10 @@ use crate::endpoint;
 use crate::error::{BoxError, Cause, Error};
 use crate::lease::{Lease, Windows};
 use crate::logins::TokenSource;
-use crate::protocol::{Operation, aws_json};
+use crate::protocol::{Malformed, Operation, aws_json};
 use crate::retry::Budget;
 use crate::secret::Secret;
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageLock};
 use crate::transport::Transport;
 use crate::user_pool::{
     self, AppClient, ClientSecret, GetTokensFromRefreshToken, InitiateAuth, Renewal, UserPoolId,
@@ -102,6 +102,9 @@ struct Inner {
     /// What a refresh token's origin is told by.
     key: String,
     store: Option<TokenStore>,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    attempts: u32,
 }
 
 /// What the user's sign-in has come to.
@@ -111,10 +114,22 @@ struct Session {
     given: Option<Link>,
     /// What the last rotation brought.
     current: Option<Link>,
-    /// Whether `current` may be newer than what is stored.
-    unsaved: bool,
+    kept: Kept,
+    /// Whether the storage has had a token of this sign-in.
+    owned: bool,
     /// Whether the app client turned out to rotate refresh tokens.
     rotates: bool,
+    /// Whether the user signed out: what is stored, or comes to be stored, is not theirs any more.
+    signed_out: bool,
+}
+
+/// Whether the storage has what the last rotation brought.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kept {
+    #[default]
+    Yes,
+    Writing,
+    No,
 }
 
 /// A refresh token, and a digest of the one that the program gave and that it descends from. A new
@@ -167,7 +182,11 @@ impl UserPoolTokens {
     /// # Blocking
     ///
     /// At most `timeout` (20 s by default), `attempt_timeout` (10 s) while the cached token is still
-    /// good; and for as long as the storage does.
+    /// good; and for as long as the storage does. Where the app client rotates refresh tokens it is
+    /// `timeout` in either case, for one caller, the others being served from memory: an answer that
+    /// was lost is asked for again at once, within the app client's grace period, for after it the
+    /// token that was sent is worth nothing. Up to half of that time may go by waiting for the
+    /// storage's lock.
     ///
     /// # Errors
     ///
@@ -184,8 +203,11 @@ impl UserPoolTokens {
     /// refresh token of an earlier sign-in is removed. One that is set already changes nothing.
     ///
     /// The credentials of a provider stay as they are; call its
-    /// [`expire`](crate::CognitoIdentityCredentials::expire) if the user is another one. Without
-    /// rotation the token is not stored: it is the program's to keep.
+    /// [`expire`](crate::CognitoIdentityCredentials::expire) if the user is another one. With
+    /// [`persist_credentials`](crate::Builder::persist_credentials) that is not enough, for there one
+    /// `login_id` is one user: another user needs another provider, with a `login_id` of their own.
+    ///
+    /// Without rotation the token is not stored: it is the program's to keep.
     ///
     /// No network; blocks for as long as the storage does.
     ///
@@ -204,13 +226,24 @@ impl UserPoolTokens {
     }
 
     /// Forgets the refresh token and the cached ID token, and removes what is stored: the user signs
-    /// out of this program. The user pool is not told; until the tokens end there, somebody who has
-    /// them can use them. No network; blocks for as long as the storage does.
+    /// out of this program. From then on none is known until
+    /// [`set_refresh_token`](Self::set_refresh_token), whatever another process stores. One that is
+    /// built later without a refresh token starts from what is stored then: from nothing, unless
+    /// the removal failed, which is logged (warn), or another process stays signed in.
+    ///
+    /// The user pool is not told; until the tokens end there, somebody who has them can use them. The
+    /// credentials of a provider stay as they are, and those that it
+    /// [stored](crate::Builder::persist_credentials) are given to the next process until they end:
+    /// call its [`clear_cached_id`](crate::CognitoIdentityCredentials::clear_cached_id) and
+    /// [`expire`](crate::CognitoIdentityCredentials::expire).
+    ///
+    /// No network; blocks for as long as the storage does.
     pub fn forget_refresh_token(&self) {
         self.0.begin(None);
     }
 
     fn secret(&self) -> Result<Secret, Error> {
+        self.0.write_again();
         self.0.cell.get(Duration::MAX, |task| self.0.load(task))
     }
 }
@@ -239,24 +272,78 @@ impl Builder {
 impl Inner {
     fn load(&self, task: &Task<Session>) -> Result<Loaded<Secret>, Error> {
         let session = &task.settings;
-        let link = self.link(session)?;
-        let (mut link, renewal) = match self.renew(session, &link, &task.budget) {
+        // A rotation that is given up after a lost answer may have ended the token that was sent, so
+        // it is seen through, also where the cached ID token is still good.
+        let full = Budget {
+            deadline: self.clock.boot().saturating_add(self.timeout),
+            attempts: self.attempts,
+            recover: true,
+        };
+        let rotation = if task.budget.recover { task.budget } else { full };
+        if self.rotates || session.rotates {
+            return self.rotate(task, &rotation);
+        }
+        let (link, _) = self.link(session)?;
+        if session.given.as_ref().is_none_or(|given| given.token != link.token) {
+            return self.rotate(task, &rotation);
+        }
+        // With rotation the user pool takes tokens for another operation alone; an app client that
+        // does not say so beforehand is asked for both.
+        let (client, refresh_token) = (&self.app, &link.token);
+        match self.call(&InitiateAuth { client, refresh_token }, &task.budget) {
+            Err(error) if error.cause() == Cause::FlowOff => {
+                log::debug!("the app client may rotate refresh tokens; asking for that");
+                self.rotate(task, &rotation)
+            }
             Err(error) if task.budget.recover && error.needs_sign_in() => {
-                // Another process that shares the storage may have been quicker.
-                let stored = self.store.as_ref().and_then(|store| store.load(session.given()));
+                // Another process that shares the storage may have found out that it rotates.
+                match self.stored(session).filter(|stored| stored.token != link.token) {
+                    Some(_) => self.rotate(task, &rotation),
+                    None => Err(error),
+                }
+            }
+            renewal => self.accept(task.epoch, link, false, renewal?),
+        }
+    }
+
+    /// Renews with a token that may be replaced thereby. Other processes are kept from sending the
+    /// same one until its successor is stored, if the storage can do that.
+    fn rotate(&self, task: &Task<Session>, budget: &Budget) -> Result<Loaded<Secret>, Error> {
+        let session = &task.settings;
+        let left = budget.deadline.saturating_sub(self.clock.boot());
+        let _lock = self.store.as_ref().and_then(|store| store.lock(left / 2));
+        let client = &self.app;
+        let renew = |link: &Link| {
+            self.call(&GetTokensFromRefreshToken { client, refresh_token: &link.token }, budget)
+        };
+        let (link, owned) = self.link(session)?;
+        match renew(&link) {
+            Err(error) if error.needs_sign_in() => {
+                // Without locks another process may have been quicker.
+                let stored = self.stored(session);
                 let Some(newer) = stored.filter(|stored| stored.token != link.token) else {
                     return Err(error);
                 };
-                let renewal = self.renew(session, &newer, &task.budget)?;
+                let renewal = renew(&newer)?;
                 let noted = self.cell.amend(task.epoch, |session| {
-                    session.unsaved = false;
+                    session.kept = Kept::Yes;
                     session.current.replace(newer.clone())
                 });
                 drop(noted);
-                (newer, renewal)
+                self.accept(task.epoch, newer, true, renewal)
             }
-            renewal => (link, renewal?),
-        };
+            renewal => self.accept(task.epoch, link, owned, renewal?),
+        }
+    }
+
+    /// Takes an answer to `link`. `owned` tells whether that is known to have been stored.
+    fn accept(
+        &self,
+        epoch: Epoch,
+        mut link: Link,
+        owned: bool,
+        renewal: Answered,
+    ) -> Result<Loaded<Secret>, Error> {
         let Answered { operation, answer: Answer { output, sent, date, info } } = renewal;
         let mut issued = match output {
             Renewal::Tokens(issued) => issued,
@@ -265,10 +352,14 @@ impl Inner {
         // Before anything can fail: the token that was sent is on its way out.
         if let Some(rotated) = issued.refresh_token.take().filter(|token| *token != link.token) {
             link.token = rotated;
-            self.adopt(task.epoch, &link);
+            self.adopt(epoch, &link, owned);
         }
+        let id_token = match issued.id_token {
+            Ok(token) => token,
+            Err(Malformed(fault)) => return Err(Error::response(operation, info, fault)),
+        };
         // On the service's own clock, counted from before the token was asked for.
-        let lifetime = match user_pool::end(issued.id_token.expose()) {
+        let lifetime = match user_pool::end(id_token.expose()) {
             Some(end) => Some(end.duration_since(date).unwrap_or_default()),
             None => issued.expires_in,
         };
@@ -281,33 +372,27 @@ impl Inner {
             return Err(Error::expired(operation, info, what));
         }
         let lease = Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFE));
-        Ok(Loaded { value: issued.id_token, lease, revived: false })
+        Ok(Loaded { value: id_token, lease, revived: false })
     }
 
-    /// The refresh token to send. What is stored is the latest, for every rotation is stored and
-    /// another process may have made the last one; unless a rotation of our own could not be stored.
-    fn link(&self, session: &Session) -> Result<Link, Error> {
-        let unsaved = session.current.as_ref().filter(|_| session.unsaved).cloned();
-        unsaved
-            .or_else(|| self.store.as_ref()?.load(session.given()))
-            .or_else(|| session.current.clone().or_else(|| session.given.clone()))
+    /// The refresh token to send, and whether it is stored. What is stored is the latest, for every
+    /// rotation is stored and another process may have made the last one; unless a rotation of our
+    /// own could not be stored.
+    fn link(&self, session: &Session) -> Result<(Link, bool), Error> {
+        let in_memory = |link: &Option<Link>| link.clone().map(|link| (link, false));
+        let known = || {
+            let unsaved = if session.kept == Kept::Yes { &None } else { &session.current };
+            in_memory(unsaved)
+                .or_else(|| self.stored(session).map(|link| (link, true)))
+                .or_else(|| in_memory(&session.current))
+                .or_else(|| in_memory(&session.given))
+        };
+        (if session.signed_out { None } else { known() })
             .ok_or_else(|| Error::sign_in("no refresh token is known: the user has to sign in"))
     }
 
-    /// Asks the user pool for tokens. With rotation it takes them for another operation alone; an
-    /// app client that does not say so beforehand is asked for both.
-    fn renew(&self, session: &Session, link: &Link, budget: &Budget) -> Result<Answered, Error> {
-        let (client, refresh_token) = (&self.app, &link.token);
-        let descended = session.given.as_ref().is_none_or(|given| given.token != link.token);
-        if !(self.rotates || session.rotates || descended) {
-            match self.call(&InitiateAuth { client, refresh_token }, budget) {
-                Err(error) if error.cause() == Cause::FlowOff => {
-                    log::debug!("the app client may rotate refresh tokens; asking for that");
-                }
-                renewal => return renewal,
-            }
-        }
-        self.call(&GetTokensFromRefreshToken { client, refresh_token }, budget)
+    fn stored(&self, session: &Session) -> Option<Link> {
+        self.store.as_ref()?.load(session.given())
     }
 
     fn call<O: Operation<Output = Renewal>>(
@@ -320,27 +405,83 @@ impl Inner {
     }
 
     /// Keeps what a rotation brought, unless the user has signed in anew meanwhile.
-    fn adopt(&self, epoch: Epoch, link: &Link) {
+    fn adopt(&self, epoch: Epoch, link: &Link, owned: bool) {
         let old = self.cell.amend(epoch, |session| {
             session.rotates = true;
-            session.unsaved = true;
-            session.current.replace(link.clone())
+            session.owned |= owned;
+            session.kept = Kept::Writing;
+            (session.current.replace(link.clone()), session.owned)
         });
-        let (Some(_), Some(store)) = (old, &self.store) else { return };
-        let saved = store.save(link);
-        let noted = self.cell.amend(epoch, |session| session.unsaved = !saved);
-        // Signed in anew while it was being written: it must not come back.
-        if noted.is_none() {
-            store.remove_if(|stored| stored == link);
+        let (Some((_, owned)), Some(store)) = (old, &self.store) else { return };
+        if let Err(error) = self.write(store, epoch, link.clone(), owned) {
+            log::warn!(
+                "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
+            );
+        }
+    }
+
+    /// Tries once more to store what could not be.
+    fn write_again(&self) {
+        let Some(store) = &self.store else { return };
+        let (epoch, session) = self.cell.epoch();
+        if session.kept != Kept::No {
+            return;
+        }
+        // Nobody else does it at the same time, nor a storage that asks for a token meanwhile.
+        let link = self.cell.amend(epoch, |session| {
+            let unsaved = session.kept == Kept::No;
+            session.kept = if unsaved { Kept::Writing } else { session.kept };
+            session.current.clone().filter(|_| unsaved)
+        });
+        let Some(Some(link)) = link else { return };
+        match self.write(store, epoch, link, session.owned) {
+            Ok(()) => log::debug!("the rotated refresh token is stored after all"),
+            Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
+        }
+    }
+
+    /// Stores a token of the session, and the latest one if another rotation came in between: the
+    /// two writes may have landed in either order.
+    fn write(
+        &self,
+        store: &TokenStore,
+        epoch: Epoch,
+        mut link: Link,
+        mut owned: bool,
+    ) -> Result<(), String> {
+        loop {
+            let saved = store.save(&link, owned);
+            owned |= saved.is_ok();
+            let noted = self.cell.amend(epoch, |session| {
+                session.owned |= owned;
+                let latest = session.current.clone().filter(|latest| *latest != link);
+                session.kept = match (&latest, &saved) {
+                    (Some(_), _) => Kept::Writing,
+                    (None, Ok(())) => Kept::Yes,
+                    (None, Err(_)) => Kept::No,
+                };
+                latest
+            });
+            match noted {
+                Some(Some(latest)) => link = latest,
+                Some(None) => return saved,
+                None => {
+                    // Signed in anew while it was being written: it must not come back.
+                    store.remove_if(|stored| *stored == link);
+                    return Ok(());
+                }
+            }
         }
     }
 
     /// Begins with another sign-in, or with none.
     fn begin(&self, given: Option<Link>) {
         let origin = given.as_ref().map(|given| given.origin.clone());
+        let signed_out = given.is_none();
         let (changed, old) = self.cell.change(|session| {
-            let changed = given.is_none() || session.given != given;
-            let next = Session { given, rotates: session.rotates, ..Session::default() };
+            let changed = signed_out || session.given != given;
+            let rotates = session.rotates;
+            let next = Session { given, rotates, signed_out, ..Session::default() };
             let old = changed.then(|| mem::replace(session, next));
             (changed, (changed, old))
         });
@@ -349,8 +490,11 @@ impl Inner {
             return;
         }
         self.cell.expire();
-        if let Some(store) = &self.store {
-            store.remove_if(|stored| Some(&stored.origin) != origin.as_ref());
+        match (&self.store, origin) {
+            (None, _) => {}
+            // Whatever it is, also what cannot be read.
+            (Some(store), None) => store.remove(),
+            (Some(store), Some(origin)) => store.remove_if(|stored| stored.origin != origin),
         }
     }
 }
@@ -395,29 +539,39 @@ impl TokenStore {
         origin.is_none_or(|origin| *origin == stored.origin).then_some(stored)
     }
 
-    /// False if it may be lost with this process.
-    fn save(&self, link: &Link) -> bool {
-        let (given, refresh_token) = (link.origin.expose(), link.token.expose());
-        let stored = aws_json::encode(&Record { version: 1, given, refresh_token })
-            .map_err(|error| error.to_string())
-            .and_then(|record| {
-                self.storage.store(&self.key, &record).map_err(|error| error.to_string())
-            });
-        if let Err(error) = &stored {
+    /// Stores a token; `owned` if one of the same sign-in has been stored before. What is there of
+    /// another sign-in then came later, and stays.
+    fn save(&self, link: &Link, owned: bool) -> Result<(), String> {
+        if owned && self.record().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(
-                "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
+                "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
             );
+            return Ok(());
         }
-        stored.is_ok()
+        let (given, refresh_token) = (link.origin.expose(), link.token.expose());
+        let record = aws_json::encode(&Record { version: 1, given, refresh_token })
+            .map_err(|error| error.to_string())?;
+        self.storage.store(&self.key, &record).map_err(|error| error.to_string())
     }
 
     fn remove_if(&self, is_it: impl FnOnce(&Link) -> bool) {
-        if !self.record().is_some_and(|stored| is_it(&stored)) {
-            return;
+        if self.record().is_some_and(|stored| is_it(&stored)) {
+            self.remove();
         }
+    }
+
+    fn remove(&self) {
         if let Err(error) = self.storage.remove(&self.key) {
             log::warn!("the stored refresh token could not be removed: {error}");
         }
+    }
+
+    /// Keeps other processes from renewing by the same token, if that can be had in time.
+    fn lock(&self, wait: Duration) -> Option<StorageLock> {
+        self.storage.lock(&self.key, wait).unwrap_or_else(|error| {
+            log::warn!("the stored refresh token could not be locked: {error}");
+            None
+        })
     }
 
     /// What cannot be read as a record of this version counts as absent.
@@ -444,7 +598,8 @@ fn parse(record: &[u8]) -> Option<Link> {
     let names = ["version", "given", "refresh_token"];
     let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
     let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
-    let sound = version == Some(VERSION) && user_pool::token_fault(&token).is_none();
+    // What the service issues is stored as it is, whatever it looks like.
+    let sound = version == Some(VERSION) && !token.is_empty();
     sound.then(|| Link { token: token.into(), origin: origin.into() })
 }
 
@@ -561,9 +716,17 @@ impl UserPoolTokensBuilder {
     /// alone may read, not encrypted. Without rotation nothing is written. Default: nowhere but in
     /// memory.
     ///
-    /// A write that fails is logged (warn), and the token kept in memory. Several processes may
-    /// share one: each takes what another has stored, and a token that is refused is looked up
-    /// again. Where they may renew at the same moment, give the app client a grace period.
+    /// A write that fails is logged (warn), the token is kept in memory, and the write is tried again
+    /// whenever a token is asked for.
+    ///
+    /// Several processes may share one: each takes what another has stored, and a token that is
+    /// refused is looked up again. A renewal holds the storage's
+    /// [`lock`](Storage::lock) until the new token is stored, so that two do not send the same one;
+    /// who waits for it goes on without after half of its [`timeout`](Self::timeout). For a storage
+    /// without locks give the app client a grace period.
+    ///
+    /// What a later sign-in has stored under the same [`login_id`](Self::login_id) is not replaced by
+    /// a process that goes on with an earlier one; that is logged (warn).
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Some(Arc::new(storage));
         self
@@ -668,7 +831,10 @@ impl UserPoolTokensBuilder {
         let session = Session { given, ..Session::default() };
         Ok(UserPoolTokens(Arc::new(Inner {
             client: Client::new(transport, Arc::clone(&self.clock), self.attempt_timeout),
-            cell: Cell::new(self.clock, limits, session),
+            cell: Cell::new(Arc::clone(&self.clock), limits, session),
+            clock: self.clock,
+            timeout: self.timeout,
+            attempts: self.max_attempts,
             url,
             provider: pool.provider(),
             pool,

@@ -1,7 +1,7 @@
 //! Login tokens of a user pool: renewed in time, over rotations, restarts and refusals.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage,
+    CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage, StorageLock,
     UserPoolTokens, UserPoolTokensBuilder,
 };
 
@@ -375,9 +375,11 @@ fn the_file_of_a_rotated_token_is_its_owners_alone() {
     pool.clock.advance(seconds(3600));
     settings().id_token().unwrap();
     let files: Vec<_> = std::fs::read_dir(&directory).unwrap().map(Result::unwrap).collect();
-    assert_eq!(files.len(), 1);
-    assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!files[0].file_name().to_string_lossy().contains("fake-refresh"));
+    assert_eq!(files.len(), 2, "the record, and its lock");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!file.file_name().to_string_lossy().contains("fake-refresh"));
+    }
 }
 
 #[test]
@@ -399,13 +401,39 @@ fn a_rotated_token_is_stored_before_anything_else_is_done() {
         .unwrap();
     credentials.get().unwrap();
 
-    // Also one that comes with an ID token that is none.
-    let clock = ManualClock::new();
-    let storage = Arc::new(MemoryStorage::new());
-    let result = r#"{"IdToken":"opaque","RefreshToken":"rotated"}"#;
-    let tokens = answering(&clock, result).storage(storage.clone()).build().unwrap();
-    tokens.id_token().unwrap_err();
-    assert_eq!(stored(&storage).as_deref(), Some("rotated"));
+    // Also one that comes with an ID token that is none, and one that looks like no other.
+    let lacks = "the answer lacks AuthenticationResult.IdToken";
+    let endless = "the answer's IdToken does not say when it ends, and ExpiresIn is missing";
+    let no_text = "the answer's AuthenticationResult.IdToken is not a JSON string";
+    let rows = [
+        (r#""IdToken":"opaque","#, "rotated", Some(endless)),
+        (r#""AccessToken":"a","#, "rotated", Some(lacks)),
+        (r#""IdToken":"","#, "rotated", Some(lacks)),
+        (r#""IdToken":7,"#, "rotated", Some(no_text)),
+        (r#""IdToken":"o","ExpiresIn":3600,"#, "rot/ ated+é", None),
+        (r#""IdToken":"o","ExpiresIn":3600,"#, &"r".repeat(20_000), None),
+    ];
+    for (rest, rotated, fault) in rows {
+        let clock = ManualClock::new();
+        let storage = Arc::new(MemoryStorage::new());
+        let result = format!(r#"{{{rest}"RefreshToken":"{rotated}"}}"#);
+        let tokens = answering(&clock, &result).storage(storage.clone()).build().unwrap();
+        let error = tokens.id_token().err();
+        assert_eq!(error.as_ref().map(Error::message), fault, "{result}");
+        assert_eq!(stored(&storage).as_deref(), Some(rotated), "{result}");
+
+        // The next process sends it.
+        let sent = Arc::new(Mutex::new(None));
+        let seen = sent.clone();
+        let transport = move |request: &HttpRequest| {
+            let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+            *seen.lock().unwrap() = body["RefreshToken"].as_str().map(str::to_owned);
+            Ok(HttpResponse::new(403, ""))
+        };
+        let next = answering(&clock, "").storage(storage).transport(transport).build().unwrap();
+        next.id_token().unwrap_err();
+        assert_eq!(sent.lock().unwrap().as_deref(), Some(rotated), "{result}");
+    }
 }
 
 #[test]
@@ -422,6 +450,40 @@ fn a_lost_answer_costs_a_sign_in_only_where_there_is_no_grace() {
     let error = tokens.id_token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAuthorized);
     assert!(error.needs_sign_in() && !error.is_retryable());
+}
+
+/// Its ID token is still good for a quarter of an hour, but no grace period is that long.
+#[test]
+fn a_rotation_ahead_of_time_is_seen_through() {
+    // How the rotation is known, and how long each lost answer took.
+    for (said, took) in [(true, 0), (false, 0), (true, 11)] {
+        for (lost, new) in [(1, true), (2, took == 0), (4, false)] {
+            let pool = Pool::rotating(60);
+            let (service, clock) = (pool.cognito.clone(), pool.clock.clone());
+            let to_lose = Arc::new(AtomicUsize::new(0));
+            let losing = to_lose.clone();
+            let transport = move |request: &HttpRequest| {
+                let answer = service.send(request)?;
+                let less = |left: usize| left.checked_sub(1);
+                if losing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+                    return Ok(answer);
+                }
+                clock.advance(seconds(took));
+                Err(TransportError::new(TransportErrorKind::Timeout, "lost"))
+            };
+            let settings = pool.settings().refresh_token_rotation(said).transport(transport);
+            let tokens = settings.timeout(seconds(15)).build().unwrap();
+            let first = tokens.id_token().unwrap();
+            pool.clock.advance(seconds(2_800));
+            to_lose.store(lost, Ordering::SeqCst);
+            let before = pool.cognito.calls(GET_TOKENS);
+            let next = tokens.id_token().unwrap();
+            let row = format!("{said}, {took} s, {lost} lost");
+            assert_eq!(next != first, new, "{row}: the old one is good where no new one came");
+            let calls = if took == 0 { 4.min(lost + 1) } else { 2 };
+            assert_eq!(pool.cognito.calls(GET_TOKENS) - before, calls, "{row}");
+        }
+    }
 }
 
 /// A power cut between the answer and the storage, and one between the storage and the answer's use.
@@ -499,12 +561,217 @@ fn a_token_that_another_process_replaced_meanwhile_is_looked_up_again_once() {
     assert_eq!(pool.cognito.calls(GET_TOKENS), 6, "what is stored is what was refused");
 }
 
+/// A storage with locks, and what was asked of them.
+#[derive(Default)]
+struct Locked {
+    inner: MemoryStorage,
+    taken: Mutex<bool>,
+    free: Condvar,
+    asked: Mutex<Vec<(String, Duration)>>,
+    broken: AtomicBool,
+}
+
+impl Locked {
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// Waits until somebody has asked for a lock for the so-many-th time.
+    fn await_asked(&self, count: usize) {
+        let start = std::time::Instant::now();
+        while self.asked() < count {
+            assert!(start.elapsed() < seconds(8), "nobody asks for the lock");
+            thread::yield_now();
+        }
+    }
+}
+
+struct Guard(Arc<Locked>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap() = false;
+        self.0.free.notify_all();
+    }
+}
+
+struct OfLocked(Arc<Locked>);
+
+impl Storage for OfLocked {
+    fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.0.inner.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        assert!(*self.0.taken.lock().unwrap(), "it is stored while the lock is held");
+        self.0.inner.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> std::io::Result<()> {
+        self.0.inner.remove(key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> std::io::Result<Option<StorageLock>> {
+        self.0.asked.lock().unwrap().push((key.to_owned(), wait));
+        if self.0.broken.load(Ordering::SeqCst) {
+            *self.0.taken.lock().unwrap() = true;
+            return Err(std::io::Error::other("no locks"));
+        }
+        let taken = self.0.taken.lock().unwrap();
+        let (mut taken, late) =
+            self.0.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap();
+        if late.timed_out() {
+            return Ok(None);
+        }
+        *taken = true;
+        Ok(Some(StorageLock::new(Guard(self.0.clone()))))
+    }
+}
+
+#[test]
+fn two_processes_that_renew_at_once_do_so_one_after_the_other() {
+    for said in [true, false] {
+        let pool = Pool::rotating(0);
+        let storage = Arc::new(Locked::default());
+        let process = || {
+            let (service, locks) = (pool.cognito.clone(), storage.clone());
+            let transport = move |request: &HttpRequest| {
+                let answer = service.send(request);
+                let rotated = request.headers().iter().any(|(_, value)| value.contains(GET_TOKENS));
+                if rotated {
+                    // The old token is gone, and the new one not stored: now the other one comes.
+                    locks.await_asked(2);
+                }
+                answer
+            };
+            let settings = pool.settings().refresh_token_rotation(said).transport(transport);
+            settings.storage(OfLocked(storage.clone())).build().unwrap()
+        };
+        let (one, other) = (process(), process());
+        thread::scope(|scope| {
+            let threads = [&one, &other].map(|tokens| scope.spawn(|| tokens.id_token()));
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+        let sent = pool.sent(GET_TOKENS);
+        assert_eq!(sent.len(), 2);
+        assert_eq!(sent[0], pool.given);
+        assert_ne!(sent[1], pool.given, "what the first one stored");
+        let asked = storage.asked.lock().unwrap().clone();
+        assert_eq!(asked, [(KEY.to_owned(), seconds(10)), (KEY.to_owned(), seconds(10))]);
+        assert!(!*storage.taken.lock().unwrap());
+    }
+}
+
+#[test]
+fn the_lock_comes_free_however_a_renewal_ends_and_is_for_rotation_alone() {
+    record_log();
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Locked::default());
+    let settings =
+        || pool.settings().storage(OfLocked(storage.clone())).refresh_token_rotation(true);
+    pool.cognito.fail_next(GET_TOKENS, 1, Fault::not_authorized("Refresh Token has been revoked"));
+    settings().build().unwrap().id_token().unwrap_err();
+    assert!(!*storage.taken.lock().unwrap());
+    let panics = |_: &HttpRequest| -> Result<HttpResponse, TransportError> { panic!("on purpose") };
+    let tokens = settings().transport(panics).build().unwrap();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tokens.id_token()));
+    assert!(panicked.is_err());
+    assert!(!*storage.taken.lock().unwrap());
+    assert_eq!(storage.asked(), 2);
+
+    // Who has it and does not let go keeps nobody from renewing.
+    *storage.taken.lock().unwrap() = true;
+    settings().timeout(Duration::from_millis(20)).build().unwrap().id_token().unwrap();
+    storage.broken.store(true, Ordering::SeqCst);
+    settings().build().unwrap().id_token().unwrap();
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the stored refresh token could not be locked: no locks";
+    assert!(logged().contains(warning), "{}", logged());
+
+    let pool = Pool::new();
+    let storage = Arc::new(Locked::default());
+    let tokens = pool.settings().storage(OfLocked(storage.clone())).build().unwrap();
+    tokens.id_token().unwrap();
+    assert_eq!(storage.asked(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn processes_that_share_a_directory_need_no_grace_period() {
+    let pool = Pool::rotating(0);
+    let folder = tempfile::tempdir().unwrap();
+    let process = || pool.settings().storage(FileStorage::new(folder.path())).build().unwrap();
+    let (one, other, start) = (process(), process(), Barrier::new(2));
+    for round in 0..5 {
+        thread::scope(|scope| {
+            for tokens in [&one, &other] {
+                scope.spawn(|| {
+                    start.wait();
+                    tokens.id_token().unwrap();
+                });
+            }
+        });
+        assert_eq!(pool.cognito.calls(GET_TOKENS), 2 * (round + 1));
+        pool.clock.advance(seconds(3600));
+    }
+}
+
+/// The one asks the way that an app client without rotation is asked, and is refused.
+#[test]
+fn a_rotation_that_another_process_found_out_is_gone_by() {
+    let pool = Pool::rotating(0);
+    for found_out in [true, false] {
+        let given = pool.cognito.sign_in("ann");
+        let storage = Arc::new(MemoryStorage::new());
+        let settings = || pool.bare().refresh_token(&given).storage(storage.clone());
+        let (other, service) = (settings().build().unwrap(), pool.cognito.clone());
+        let transport = move |request: &HttpRequest| {
+            if request.headers().iter().any(|(_, value)| value.contains(GET_TOKENS)) {
+                return service.send(request);
+            }
+            if found_out {
+                other.id_token().unwrap();
+            }
+            let body = r#"{"__type":"NotAuthorizedException","message":"Invalid Refresh Token"}"#;
+            Ok(HttpResponse::new(400, body))
+        };
+        let tokens = settings().transport(transport).build().unwrap();
+        match tokens.id_token() {
+            Ok(_) => assert!(found_out),
+            Err(error) => assert!(error.needs_sign_in() && !found_out, "{error}"),
+        }
+    }
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 2);
+}
+
+/// The other process has no locks, and renews while an early renewal's request is on its way.
+#[test]
+fn a_token_that_was_replaced_is_looked_up_again_also_ahead_of_time() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let other = pool.settings().storage(storage.clone()).build().unwrap();
+    let (service, calls) = (pool.cognito.clone(), AtomicUsize::new(0));
+    let transport = move |request: &HttpRequest| {
+        if calls.fetch_add(1, Ordering::SeqCst) == 1 {
+            other.id_token().unwrap();
+        }
+        service.send(request)
+    };
+    let settings = pool.settings().storage(storage).refresh_token_rotation(true);
+    let tokens = settings.transport(transport).build().unwrap();
+    let first = tokens.id_token().unwrap();
+    pool.clock.advance(seconds(2_800));
+    assert_ne!(tokens.id_token().unwrap(), first);
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 4);
+}
+
 /// A storage that fails when it is told to, and counts.
 #[derive(Default)]
 struct Flaky {
     stores: AtomicUsize,
     inner: MemoryStorage,
-    broken: std::sync::atomic::AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Flaky {
@@ -555,6 +822,193 @@ fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
     assert!(!logged().contains("fake-refresh-token"));
     pool.settings().storage(storage).build().unwrap().id_token().unwrap();
     tokens.id_token().unwrap();
+}
+
+#[test]
+fn a_write_that_failed_is_tried_again_when_a_token_is_asked_for() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    let settings = || pool.settings().storage(storage.clone());
+    // What is there is of an earlier sign-in, and must go also by the second attempt.
+    let earlier = pool.bare().refresh_token(pool.cognito.sign_in("ann"));
+    earlier.storage(storage.clone()).build().unwrap().id_token().unwrap();
+    let earlier = stored(&storage.inner);
+
+    storage.broken.store(true, Ordering::SeqCst);
+    let tokens = settings().build().unwrap();
+    let first = tokens.id_token().unwrap();
+    assert_eq!(tokens.id_token().unwrap(), first);
+    assert_eq!(storage.stores.load(Ordering::SeqCst), 3, "the earlier one's, and two that failed");
+    assert_eq!(stored(&storage.inner), earlier);
+
+    storage.broken.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(tokens.id_token().unwrap(), first);
+        assert_eq!(storage.stores.load(Ordering::SeqCst), 4);
+        assert_ne!(stored(&storage.inner), earlier);
+    }
+    settings().build().unwrap().id_token().unwrap();
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 3, "nobody is told to sign in");
+}
+
+/// A storage that does something else first, once.
+#[derive(Default)]
+struct Diverted(Flaky, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Storage for Diverted {
+    fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.0.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
+        let first = self.1.lock().unwrap().take();
+        if let Some(first) = first {
+            first();
+        }
+        self.0.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> std::io::Result<()> {
+        self.0.remove(key)
+    }
+}
+
+/// A renewal comes while an older token is being written for the second time.
+#[test]
+fn the_latest_token_is_what_is_stored_in_the_end() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Diverted::default());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    storage.0.broken.store(true, Ordering::SeqCst);
+    tokens.id_token().unwrap();
+    storage.0.broken.store(false, Ordering::SeqCst);
+    let (inside, clock) = (tokens.clone(), pool.clock.clone());
+    *storage.1.lock().unwrap() = Some(Box::new(move || {
+        clock.advance(seconds(3600));
+        inside.id_token().unwrap();
+    }));
+    tokens.id_token().unwrap();
+    assert_eq!(pool.cognito.calls(GET_TOKENS), 2);
+    pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+    assert_eq!(
+        storage.0.stores.load(Ordering::SeqCst),
+        5,
+        "two, the late one, the latest, the next"
+    );
+}
+
+#[test]
+fn an_earlier_sign_in_does_not_take_the_place_of_a_later_one() {
+    record_log();
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let start = |settings: UserPoolTokensBuilder| {
+        settings.storage(storage.clone()).refresh_token_rotation(true).build().unwrap()
+    };
+    let earlier = start(pool.settings());
+    earlier.id_token().unwrap();
+    let from_storage = start(pool.settings());
+    let later = pool.cognito.sign_in("bob");
+    let process = || start(pool.bare().refresh_token(&later));
+    process().id_token().unwrap();
+    let kept = stored(&storage);
+
+    let warning = "another sign-in has taken the place of the stored refresh token";
+    let before = logged().matches(warning).count();
+    for _ in 0..2 {
+        pool.clock.advance(seconds(3600));
+        earlier.id_token().unwrap();
+        assert_eq!(stored(&storage), kept);
+    }
+    assert_eq!(logged().matches(warning).count(), before + 2);
+    process().id_token().unwrap();
+    assert_ne!(stored(&storage), kept, "the later one goes on");
+    // Nor is it replaced by one that had not written any yet, but goes on with what it read.
+    let third = pool.cognito.sign_in("cid");
+    let comes = start(pool.bare().refresh_token(&third));
+    let (service, calls) = (pool.cognito.clone(), AtomicUsize::new(0));
+    let transport = move |request: &HttpRequest| {
+        let answer = service.send(request);
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            comes.id_token().unwrap();
+        }
+        answer
+    };
+    start(pool.bare().transport(transport)).id_token().unwrap();
+    pool.clock.advance(seconds(3600));
+    start(pool.bare().refresh_token(&third)).id_token().unwrap();
+    assert_eq!(pool.sent(GET_TOKENS).iter().filter(|sent| **sent == third).count(), 1);
+
+    // Its own token was replaced by that of the other process; nothing is stored any more of theirs.
+    assert!(from_storage.id_token().unwrap_err().needs_sign_in());
+}
+
+#[test]
+fn who_signed_out_stays_signed_out_whatever_is_stored() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    let process = || {
+        let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+        tokens.id_token().unwrap();
+        tokens
+    };
+    let (tokens, other) = (process(), process());
+    let signed_out = || {
+        let error = tokens.id_token().unwrap_err();
+        assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Login, true));
+    };
+    // The removal fails.
+    storage.broken.store(true, Ordering::SeqCst);
+    tokens.forget_refresh_token();
+    assert!(stored(&storage.inner).is_some());
+    signed_out();
+    // It works, and another process that is still signed in stores what it has got.
+    storage.broken.store(false, Ordering::SeqCst);
+    tokens.forget_refresh_token();
+    assert_eq!(stored(&storage.inner), None);
+    pool.clock.advance(seconds(3600));
+    other.id_token().unwrap();
+    assert!(stored(&storage.inner).is_some());
+    signed_out();
+    // What cannot be read goes too.
+    for record in ["{\"version\":2}", "\u{0}"] {
+        storage.inner.store(KEY, record.as_bytes()).unwrap();
+        tokens.forget_refresh_token();
+        assert_eq!(storage.inner.load(KEY).unwrap(), None);
+    }
+    // The same user comes back, and another program starts from what is stored.
+    tokens.set_refresh_token(pool.cognito.sign_in("ann")).unwrap();
+    tokens.id_token().unwrap();
+    pool.bare().storage(storage.clone()).build().unwrap().id_token().unwrap();
+}
+
+/// As the documentation of `forget_refresh_token` has it.
+#[test]
+fn who_signs_out_leaves_no_credentials_to_the_next_process() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    let provider = |tokens: &UserPoolTokens| {
+        CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .login_from_user_pool(tokens)
+            .login_id("ann")
+            .storage(storage.clone())
+            .persist_credentials(true)
+            .transport(pool.cognito.clone())
+            .clock(pool.clock.clone())
+            .build()
+            .unwrap()
+    };
+    let next = || provider(&pool.bare().storage(storage.clone()).build().unwrap()).get();
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    let credentials = provider(&tokens);
+    let anns = credentials.get().unwrap();
+    tokens.forget_refresh_token();
+    assert_eq!(next().unwrap(), anns, "which are good until they end");
+    credentials.clear_cached_id();
+    credentials.expire();
+    assert!(credentials.get().unwrap_err().needs_sign_in());
+    assert!(next().unwrap_err().needs_sign_in());
 }
 
 /// What the user pool says, and what a caller of the tokens and of the provider makes of it.
