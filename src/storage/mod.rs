@@ -56,7 +56,8 @@ pub trait Storage: Send + Sync {
     /// a process that dies must come free by itself.
     ///
     /// It keeps processes that start together from fetching the same credentials each for itself;
-    /// see [`persist_credentials`](crate::Builder::persist_credentials). It guards nothing:
+    /// see [`persist_credentials`](crate::Builder::persist_credentials). It also keeps them from sending
+    /// the same refresh token where a user pool rotates those. It guards nothing:
     /// [`load`](Self::load) and [`store`](Self::store) work without it, also while another has it.
     ///
     /// # Errors
