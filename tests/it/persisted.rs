@@ -164,6 +164,15 @@ fn without_the_setting_nothing_is_kept_and_nothing_reused() {
     assert!(called && kept != set);
     assert!(device.get(&plain(false)).1);
     assert_eq!(device.get(&plain(true)), (kept, false));
+
+    let device = Device::new();
+    let default = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(device.cognito.clone())
+        .clock(device.clock.clone())
+        .storage(device.storage.clone());
+    default.build().unwrap().get().unwrap();
+    assert_eq!(device.storage.load(RECORD).unwrap(), None, "it is off unless asked for");
 }
 
 /// A clock that cannot tell one run of the system from another.
