@@ -44,7 +44,7 @@ type ApplyFlag = fn(Builder, bool) -> Builder;
 const TEXTS: [(&str, &[&str], Apply); 10] = [
     ("identity-pool-id", &[POOL], Builder::identity_pool_id),
     ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
-    ("region", &["AWS_REGION", "AWS_DEFAULT_REGION"], Builder::region),
+    ("region", &[], Builder::region),
     ("account-id", &["AWS_ACCOUNT_ID"], Builder::account_id),
     ("custom-role-arn", &["AWS_COGNITO_CUSTOM_ROLE_ARN"], Builder::custom_role_arn),
     ("role-arn", &["AWS_COGNITO_ROLE_ARN"], Builder::role_arn),
@@ -64,6 +64,7 @@ const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+const NOT_HERE: [&str; 3] = [CA_BUNDLE, "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl Settings {
     /// Reads what the options name, the tokens too where they say whose the cache is.
@@ -180,7 +181,9 @@ pub(crate) fn transport(options: &Options) -> Result<Arc<dyn Transport>, Failure
     }
 }
 
-/// A variable, unless an option wins over it. The authorities are for the transport alone.
+/// A variable, unless an option wins over it or it is not for this. The authorities are for the
+/// transport alone; the region is the SDKs', and may be another one than the pool's, which its ID
+/// tells.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
     let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
     let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
@@ -188,7 +191,7 @@ fn variable(options: &Options, name: &str) -> Option<OsString> {
         let given = options.value(option).is_some() || options.switch(option).is_some();
         given && variables.contains(&name)
     });
-    if beaten || name == CA_BUNDLE { None } else { env::var_os(name) }
+    if beaten || NOT_HERE.contains(&name) { None } else { env::var_os(name) }
 }
 
 fn policy(options: &Options) -> Result<Option<String>, Failure> {
