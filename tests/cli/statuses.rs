@@ -1,5 +1,9 @@
 //! The exit statuses, and that no secret is taken as an argument.
 
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
@@ -84,6 +88,27 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
             assert_eq!(said.err.contains("to the user"), source.contains("user"), "{said:?}");
         }
     }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn a_command_for_a_token_has_to_end_in_time() {
+    let machine = Machine::new();
+    let begun = Instant::now();
+    // The second leaves somebody behind who holds the pipe open, the third closes it and goes on.
+    for command in ["exec sleep 60", "sleep 60 2>&- & echo x", "exec >&-; exec sleep 60"] {
+        let login = format!("--login={PROVIDER}=cmd:echo $$ > id; {command}");
+        for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
+            let said = machine.run(&["process", &login, "--timeout=300ms", more]);
+            assert_eq!((said.status, &*said.out), (4, ""), "{command} {more} {said:?}");
+            let says = "the command did not end within 300ms (--timeout)";
+            assert!(said.err.contains(says), "{command} {more} {said:?}");
+            let id = fs::read_to_string(machine.path("id")).unwrap();
+            let lives = Command::new("kill").args(["-0", id.trim()]).output().unwrap();
+            assert!(!lives.status.success(), "{command} {more}");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(50), "nobody waits for what does not end");
     assert_eq!(machine.calls(), 0);
 }
 

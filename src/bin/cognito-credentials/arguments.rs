@@ -79,6 +79,7 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
     let mut options = Options::default();
     let mut word: Option<String> = None;
     let mut program = None;
+    let mut logins = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| unreadable(&error))? {
         let name = match argument {
             Arg::Short('h') => "help",
@@ -117,12 +118,15 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
                 "version" => return Ok(Arguments { command: Command::Version, options }),
                 "login" => {
                     let value = parser.value().map_err(|error| unreadable(&error))?;
-                    options.logins.push(Arc::new(login(&value)?));
+                    logins.push(login(&value)?);
                 }
                 unknown => return Err(no_such_option(unknown)),
             }
         }
     }
+    let limit = options.limit()?;
+    let made = logins.into_iter().map(|(provider, source)| Login::new(provider, source, limit));
+    options.logins = made.map(Arc::new).collect();
     let Some(word) = word else {
         return Err(Failure::usage("which command? process, env, exec, status, doctor, …"));
     };
@@ -210,6 +214,11 @@ impl Options {
         self.switch(flag).unwrap_or_else(set)
     }
 
+    /// How long a command may take that prints a secret.
+    pub(crate) fn limit(&self) -> Result<Duration, Failure> {
+        Ok(self.time("timeout")?.unwrap_or(Duration::from_secs(60)))
+    }
+
     /// A time: `90` seconds, or `15m`, `1h 30m`.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Duration>, Failure> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -221,7 +230,7 @@ impl Options {
     }
 }
 
-fn login(value: &OsStr) -> Result<Login, Failure> {
+fn login(value: &OsStr) -> Result<(String, Source), Failure> {
     let how = "--login: must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
     let value = value.to_str().ok_or_else(|| Failure::usage("--login: is not UTF-8"))?;
     let (provider, source) = value.split_once('=').ok_or_else(|| Failure::usage(how))?;
@@ -229,7 +238,7 @@ fn login(value: &OsStr) -> Result<Login, Failure> {
     if provider.starts_with("eyJ") {
         return Err(Failure::usage(how));
     }
-    Ok(Login::new(provider.to_owned(), Source::parse("--login", source)?))
+    Ok((provider.to_owned(), Source::parse("--login", source)?))
 }
 
 fn no_such_option(name: &str) -> Failure {

@@ -210,7 +210,7 @@ fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(value) = options.text("proxy")? else { return Ok(None) };
     match proxy_source(&value)? {
         None => Ok(Some(Zeroizing::new(value))),
-        Some(source) => match source.read() {
+        Some(source) => match source.read(options.limit()?) {
             Ok(url) => Ok(Some(url)),
             Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
         },
