@@ -115,7 +115,7 @@ fn a_command_for_a_token_has_to_end_in_time() {
 #[test]
 fn wrong_words_are_told_and_lead_to_the_help() {
     let machine = Machine::new();
-    let rows: [(&[&str], &str); 27] = [
+    let rows: [(&[&str], &str); 28] = [
         (&[], "which command?"),
         (&["proces"], "there is no command proces"),
         (&["process", "more"], "one word too many"),
@@ -125,6 +125,7 @@ fn wrong_words_are_told_and_lead_to_the_help() {
         (&["process", "--fips=maybe"], "--fips: can only be true or false"),
         (&["process", "--format", "sh"], "--format: goes with the command env"),
         (&["env", "--format", "fish"], "--format: can only be sh or dotenv"),
+        (&["status", "--all"], "--all: goes with the command forget"),
         (&["exec"], "which program?"),
         (&["process", "--timeout", "soon"], "--timeout: must be a time"),
         (&["process", "--timeout", "0"], "--timeout: must be longer than zero"),

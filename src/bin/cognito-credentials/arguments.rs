@@ -62,7 +62,7 @@ const VALUED: [&str; 25] = [
 ];
 
 /// The options that are on when they are there; `--fips=false` turns off what a variable turns on.
-const FLAGS: [&str; 5] = ["danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
+const FLAGS: [&str; 6] = ["all", "danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -133,6 +133,9 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
     let format = options.text("format")?;
     if format.is_some() && word != "env" {
         return Err(Failure::usage("--format: goes with the command env"));
+    }
+    if options.flag("all") && word != "forget" {
+        return Err(Failure::usage("--all: goes with the command forget"));
     }
     let command = match word.as_str() {
         "process" => Command::Process,

@@ -13,7 +13,6 @@ use cognito_identity_credentials::{
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::cache;
 use crate::failure::Failure;
 use crate::login;
 use crate::source::Source;
@@ -22,6 +21,10 @@ use crate::user_pool::PoolLogin;
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
+    /// The user pool and the app client.
+    pub(crate) user_pool: Option<[String; 2]>,
+    /// Who the user is, for the cache; none for a guest, and where there is no cache.
+    pub(crate) login_id: Option<String>,
     /// Where things are kept, if anywhere.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) keeps: Keeps,
@@ -68,7 +71,11 @@ const NOT_HERE: [&str; 3] = [CA_BUNDLE, "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl Settings {
     /// Reads what the options name, the tokens too where they say whose the cache is.
-    pub(crate) fn new(options: &Options, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        options: &Options,
+        transport: Arc<dyn Transport>,
+        cache: impl Fn(&Options) -> Result<Option<PathBuf>, Failure>,
+    ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
         for (option, _, apply) in TEXTS {
             if let Some(value) = options.text(option)? {
@@ -99,13 +106,14 @@ impl Settings {
         if let Some(attempts) = options.attempts()? {
             builder = builder.max_attempts(attempts);
         }
-        let set = |name: &str| variable(options, name).and_then(|value| value.into_string().ok());
-        let pool = options.text("identity-pool-id")?.or_else(|| set(POOL));
-        let pool = pool.filter(|pool| !pool.is_empty());
+        let pool = pool(options)?;
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
+            // A cache is kept for a pool.
+            cache: if pool.is_some() { cache(options)? } else { None },
             pool,
-            cache: None,
+            user_pool: None,
+            login_id: None,
             keeps: Keeps::Credentials,
         };
         settings.with_user(options, PoolLogin::new(options, transport)?)
@@ -115,8 +123,7 @@ impl Settings {
         Ok(self.builder.clone().build()?)
     }
 
-    /// The logins, and the cache for whom they are of. It is kept for a pool; without one there is
-    /// none.
+    /// The logins, and the cache for whom they are of.
     fn with_user(
         mut self,
         options: &Options,
@@ -125,7 +132,6 @@ impl Settings {
         let mut certain = true;
         let mut login_id = options.text("login-id")?;
         let is_guest = options.logins.is_empty() && pool_login.is_none();
-        self.cache = if self.pool.is_some() { cache::directory(options)? } else { None };
         if self.cache.is_some() && !is_guest && login_id.is_none() {
             let user = login::user(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
             certain = user.certain;
@@ -140,9 +146,11 @@ impl Settings {
             };
             let persist = self.keeps == Keeps::Credentials;
             let storage = FileStorage::new(directory);
+            self.login_id.clone_from(&login_id);
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
                 login.keep(storage.clone(), login_id);
             }
+            self.user_pool = pool_login.as_ref().map(|login| login.client.clone());
             self.builder = self.builder.storage(storage).persist_credentials(persist);
         }
         for login in &options.logins {
@@ -192,6 +200,13 @@ fn variable(options: &Options, name: &str) -> Option<OsString> {
         given && variables.contains(&name)
     });
     if beaten || NOT_HERE.contains(&name) { None } else { env::var_os(name) }
+}
+
+/// The identity pool.
+pub(crate) fn pool(options: &Options) -> Result<Option<String>, Failure> {
+    let set = || variable(options, POOL).and_then(|value| value.into_string().ok());
+    let pool = options.text("identity-pool-id")?.or_else(set);
+    Ok(pool.filter(|pool| !pool.is_empty()))
 }
 
 fn policy(options: &Options) -> Result<Option<String>, Failure> {

@@ -38,7 +38,7 @@ pub(crate) struct PoolLogin {
     settings: UserPoolTokensBuilder,
     provider: String,
     /// The user pool and the app client.
-    client: [String; 2],
+    pub(crate) client: [String; 2],
     refresh_token: Option<Source>,
     /// How long a source may take.
     limit: Duration,
