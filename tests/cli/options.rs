@@ -316,7 +316,7 @@ fn the_examples_work() {
         .file("bin/cognito-credentials", format!("#!/bin/sh\nexec {runner} '{program}' \"$@\"\n"));
     fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
     for script in [
-        "eval \"$(cognito-credentials env)\"; printenv AWS_SECRET_ACCESS_KEY",
+        "keys=$(cognito-credentials env) && eval \"$keys\"; printenv AWS_SECRET_ACCESS_KEY",
         "cognito-credentials exec -- sh -c 'printenv AWS_SECRET_ACCESS_KEY'",
         "cognito-credentials process --login accounts.google.com=@id-token",
         "cognito-credentials env --format dotenv > device.env; cat device.env",
