@@ -287,10 +287,18 @@ fn check_owner(metadata: &Metadata, what: &str) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
-    if metadata.mode() & 0o022 != 0 || ![0, own].contains(&metadata.uid()) {
-        return Err(refused(&format!("others may write to {what}; take that right from them")));
+    match owner_fault(what, metadata.mode(), metadata.uid(), own) {
+        Some(fault) => Err(refused(&fault)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+#[cfg(unix)]
+fn owner_fault(what: &str, mode: u32, owner: u32, own: u32) -> Option<String> {
+    if ![0, own].contains(&owner) {
+        return Some(format!("{what} belongs to another user"));
+    }
+    (mode & 0o022 != 0).then(|| format!("others may write to {what}; take that right from them"))
 }
 
 #[cfg(not(unix))]
@@ -606,6 +614,24 @@ mod tests {
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
         assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn another_owner_is_told_from_others_who_may_write() {
+        let (theirs, open) = (Some("it belongs to another user"), Some("others may write to it"));
+        let rows = [
+            (0o700, 7, None),
+            (0o755, 0, None),
+            (0o700, 8, theirs),
+            (0o777, 8, theirs),
+            (0o720, 7, open),
+            (0o702, 0, open),
+        ];
+        for (mode, owner, says) in rows {
+            let fault = owner_fault("it", mode, owner, 7);
+            let fault = fault.as_deref().map(|fault| fault.split(';').next().unwrap());
+            assert_eq!(fault, says, "{mode:o} {owner}");
+        }
     }
 
     #[test]

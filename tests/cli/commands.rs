@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{
     Clock, CognitoIdentityCredentials, CredentialVariables, Credentials, FileStorage, SystemClock,
 };
 use serde_json::{Value, json};
 
-use crate::service::{GET_CREDENTIALS, Machine, POOL};
+use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET};
 
 /// The set that a document or the lines for a shell hold.
 fn key(said: &str) -> &str {
@@ -107,11 +109,111 @@ fn forgetting_in_a_cache_that_cannot_be_changed_is_told() {
         fs::set_permissions(machine.cache(), fs::Permissions::from_mode(mode)).unwrap();
     };
     allow(0o777);
-    let said = machine.run(&["forget"]);
+    let refused = [&["forget"][..], &["forget", "--all"]].map(|forget| machine.run(forget));
     allow(0o700);
-    assert!(said.err.contains("warn"), "{said:?}");
-    assert!(said.err.contains("others may write"), "{said:?}");
+    for said in refused {
+        assert_eq!((said.status, &*said.out), (1, ""), "{said:?}");
+        assert!(said.err.contains("not everything could be removed from "), "{said:?}");
+        assert!(said.err.contains("others may write"), "{said:?}");
+    }
+    // What has the name of a record and cannot be removed as one.
     machine.fine(&["identity"]);
+    let folder = machine.cache().join("credentials%2Fx");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(machine.run(&["forget", "--all"]).status, 1);
+    fs::remove_dir(folder).unwrap();
+    assert!(machine.run(&["identity"]).err.contains("no identity is known yet"));
+    machine.fine(&["forget", "--all", "--no-cache"]);
+}
+
+/// The records' names, without those of locks.
+fn records(machine: &Machine) -> Vec<String> {
+    let entries = fs::read_dir(machine.cache()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.contains(".lock")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
+    let machine = Machine::new();
+    let token = URL_SAFE_NO_PAD.encode(r#"{"iss": "https://p", "sub": "ann"}"#);
+    let token = format!("e30.{token}.{SECRET}");
+    machine.cognito.accept_login(PROVIDER, &token, "ann");
+    machine.file("token", &token);
+    let other = "us-east-1:00000000-0000-4000-8000-0000000000bb";
+    machine.cognito.add_pool(other);
+    let long_role = format!("arn:aws:iam::123456789012:role/{}/r", "p".repeat(200));
+    let long_name = "Ann".repeat(40);
+    let login = format!("--login={PROVIDER}=@token");
+    let users: [&[&str]; 6] = [
+        &[],
+        &[&login],
+        &[&login, "--login-id", "ann"],
+        &[&login, "--login-id", "ann/b"],
+        &[&login, "--login-id", &long_name],
+        &["--identity-pool-id", other],
+    ];
+    let roles: [&[&str]; 3] = [&[], &["--role-arn", ROLE], &["--role-arn", &long_role]];
+    let fill = |user: &[&str]| {
+        for role in roles {
+            machine.fine(&[&["process"], user, role].concat());
+        }
+    };
+    let mut each = Vec::new();
+    for user in users {
+        let before = if each.is_empty() { Vec::new() } else { records(&machine) };
+        fill(user);
+        let mut own = records(&machine);
+        own.retain(|name| !before.contains(name));
+        assert_eq!(own.len(), 4, "an identity and three sets: {own:?}");
+        each.push(own);
+    }
+    for (user, own) in users.into_iter().zip(&each) {
+        let mut others = records(&machine);
+        others.retain(|name| !own.contains(name));
+        // What a writer that died has left.
+        let leaving = format!("{}.0123456789abcdef", own[0]);
+        fs::write(machine.cache().join(leaving), "").unwrap();
+        assert_eq!(machine.fine(&[&["forget"], user].concat()), "");
+        assert_eq!(records(&machine), others, "{user:?}");
+        fill(user);
+    }
+
+    let stranger = machine.cache().join("notes");
+    fs::write(&stranger, "").unwrap();
+    let said = machine.finish(machine.bare(&["forget", "--all"]));
+    assert_eq!((said.status, &*said.out, &*said.err), (0, "", ""), "without any settings");
+    let left: Vec<_> =
+        fs::read_dir(machine.cache()).unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(left, [stranger], "the locks are gone too");
+}
+
+#[test]
+fn without_the_token_that_tells_the_user_the_commands_say_what_to_do() {
+    let machine = Machine::new();
+    for source in ["@none", "env:NONE", "cmd:exit 7"] {
+        let login = format!("--login={PROVIDER}={source}");
+        let status = machine.fine(&["status", &login]);
+        for line in [
+            &format!("identity pool  {POOL}\n"),
+            "login          --login: no token for ",
+            "not found: ",
+        ] {
+            assert!(status.contains(line), "{line} not in {status}");
+        }
+        for command in ["identity", "forget"] {
+            let said = machine.run(&[command, &login]);
+            assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
+            for words in ["no token for ", "--login-id NAME", "forget --all"] {
+                assert!(said.err.contains(words), "{words} not in {said:?}");
+            }
+            let named = machine.run(&[command, &login, "--login-id=ann"]);
+            assert_eq!(named.status, i32::from(command == "identity"), "{named:?}");
+        }
+        machine.fine(&["forget", &login, "--all"]);
+    }
 }
 
 #[test]
@@ -155,7 +257,47 @@ fn a_cache_that_cannot_be_used_is_told_and_the_answer_comes_all_the_same() {
     let said = machine.run(&["process", "--cache-dir", &file]);
     assert_eq!(said.status, 0);
     key(&said.out);
-    assert!(said.err.contains("cognito-credentials: warn: "), "{said:?}");
+    let start = format!("cognito-credentials: warn: the cache {file} cannot be used: ");
+    assert!(said.err.starts_with(&start) && said.err.contains("another guest"), "{said:?}");
+    assert_eq!(said.err.lines().count(), 1, "once: {said:?}");
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    machine.file("token", SECRET);
+    let login = format!("--login={PROVIDER}=@token");
+    let said = machine.run(&["process", "--cache-dir", &format!("{file}/x"), &login]);
+    assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
+    assert!(said.err.contains("asks the service") && !said.err.contains("guest"), "{said:?}");
+}
+
+/// Only root can give a directory away, so that there is nothing to see for others.
+#[test]
+fn no_cache_is_made_in_another_users_home() {
+    let machine = Machine::new();
+    let home = machine.path("home");
+    fs::create_dir_all(home.join("theirs")).unwrap();
+    if std::os::unix::fs::chown(&home, Some(12345), None).is_err() {
+        return;
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = machine.command(&[&["process"], arguments].concat());
+        command.env("HOME", &home);
+        machine.finish(command)
+    };
+    let said = run(&[]);
+    assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
+    for words in ["belongs to another user", "--cache-dir", "--no-cache"] {
+        assert!(said.err.contains(words), "{said:?}");
+    }
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is made");
+    assert_eq!(run(&["--no-cache"]).status, 0);
+    assert_eq!(run(&["--cache-dir", home.join("theirs/x").to_str().unwrap()]).err, "");
+
+    // One that is there already is theirs too.
+    let theirs = home.join(".cache/cognito-credentials");
+    fs::create_dir_all(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
+    let said = run(&[]);
+    assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
+    assert!(said.err.contains("the directory belongs to another user"), "{said:?}");
 }
 
 /// The system's clocks as they were some time ago.
@@ -362,6 +504,7 @@ fn the_help_fits_a_screen_and_names_every_command_and_option() {
         "--user-pool-endpoint-url",
         "--refresh-token",
         "--format",
+        "--all",
         "126",
         "127",
         "@FILE",

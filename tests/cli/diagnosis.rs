@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, refusing_proxy,
@@ -28,6 +29,15 @@ fn examine(machine: &Machine, arguments: &[&str]) -> Said {
 
 fn token(end: u64) -> String {
     format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {end}}}"#)))
+}
+
+fn authority() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertificateParams::new(["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap()
+        .pem()
 }
 
 #[test]
@@ -146,7 +156,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &["--endpoint-url=https://nowhere.invalid", "--proxy", &proxy],
             3,
             [
-                "ok    name         nowhere.invalid: left to the proxy",
+                "ok    name         nowhere.invalid: not known here (",
                 "it refused the connection (status 403)",
             ],
         ),
@@ -157,7 +167,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
                 std::fs::set_permissions(machine.path("shared"), open).unwrap();
             },
             &["--cache-dir=shared"],
-            0,
+            1,
             ["BAD   cache        shared: ", "directory of this user's alone"],
         ),
     ];
@@ -173,5 +183,70 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
         for words in says {
             assert!(said.out.contains(words), "{words} not in\n{}", said.out);
         }
+    }
+}
+
+/// What is bad and passes is bad all the same.
+#[test]
+fn whatever_is_bad_is_in_the_exit_status() {
+    let (two, lost) = ("--max-attempts=2", Fault::NoAnswer(TransportErrorKind::Io));
+    let rows: [(Option<Fault>, &[&str], i32, &str); 4] = [
+        (None, &[], 0, "ok    credentials"),
+        (Some(Fault::internal_error()), &[two], 1, "BAD   GetId"),
+        (Some(lost), &[two], 3, "BAD   connection"),
+        (None, &["--login=accounts.google.com=@token"], 4, "BAD   login"),
+    ];
+    for (fault, arguments, status, says) in rows {
+        let machine = Machine::new();
+        // Over by this machine's clock alone.
+        machine.cognito.accept_login(PROVIDER, token(1), "ann");
+        machine.file("token", token(1));
+        if let Some(fault) = fault {
+            machine.cognito.fail_next("GetId", 1, fault);
+        }
+        let said = examine(&machine, arguments);
+        assert_eq!(said.status, status, "{arguments:?}\n{}", said.out);
+        assert!(said.out.contains(says), "{}", said.out);
+        assert!(said.out.contains("ok    credentials"), "{}", said.out);
+    }
+}
+
+#[test]
+fn the_settings_are_told_with_where_they_come_from() {
+    let machine = Machine::new();
+    let pem = machine.file("ca.pem", authority());
+    let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");
+    machine.file("proxy", &secret);
+    let url = &machine.url;
+    let rows: [(&[(&str, &str)], &[&str], String); 4] = [
+        (
+            &[],
+            &[],
+            format!("region us-east-1 (of the pool's ID); endpoint {url} (AWS_ENDPOINT_URL); built-in authorities; no proxy\n"),
+        ),
+        (
+            &[("HTTPS_PROXY", &secret), ("AWS_CA_BUNDLE", &pem)],
+            &[],
+            format!("authorities of {pem} (AWS_CA_BUNDLE); proxy proxy.invalid:3128 (HTTPS_PROXY)\n"),
+        ),
+        (
+            &[("HTTPS_PROXY", &secret), ("AWS_CA_BUNDLE", &pem)],
+            &["--proxy=@proxy", "--ca-file=ca.pem", "--endpoint-url=http://127.0.0.1:1"],
+            "endpoint http://127.0.0.1:1 (--endpoint-url); authorities of ca.pem (--ca-file); proxy by the file proxy (--proxy)\n".to_owned(),
+        ),
+        (
+            &[("AWS_ENDPOINT_URL_COGNITO_IDENTITY", url), ("AWS_REGION", "eu-west-1")],
+            &["--proxy=http://proxy.invalid:3128"],
+            format!("endpoint {url} (AWS_ENDPOINT_URL_COGNITO_IDENTITY); built-in authorities; proxy proxy.invalid:3128 (--proxy)\n"),
+        ),
+    ];
+    for (variables, arguments, line) in rows {
+        let arguments = [&["doctor", "--timeout=5"], arguments].concat();
+        let mut command = machine.command(&arguments);
+        command.envs(variables.iter().copied());
+        let said = machine.finish(command);
+        assert!(said.out.contains(&line), "{line} not in\n{}", said.out);
+        assert!(said.out.contains("ok    settings     region us-east-1 "), "{}", said.out);
+        assert!(!said.out.contains(SECRET), "{}", said.out);
     }
 }

@@ -79,6 +79,25 @@ fn what_the_service_is_told_comes_from_options_and_from_variables() {
 }
 
 #[test]
+fn the_region_of_the_sdks_may_be_another_than_the_pools() {
+    let machine = Machine::new();
+    for variables in [
+        &[("AWS_REGION", "us-west-2"), ("AWS_DEFAULT_REGION", "eu-west-1")][..],
+        &[("AWS_DEFAULT_REGION", "not a region")],
+    ] {
+        for given in [&["--identity-pool-id", POOL], &["--identity-id", IDENTITY]] {
+            request(&machine, variables, given, GET_CREDENTIALS);
+        }
+        let mut command = machine.command(&["exec", "--", "env"]);
+        command.envs(variables.iter().copied());
+        let said = machine.finish(command);
+        for (name, value) in variables {
+            assert!(said.out.contains(&format!("{name}={value}\n")), "the program's: {said:?}");
+        }
+    }
+}
+
+#[test]
 fn the_classic_flow_has_its_options() {
     let machine = Machine::new();
     let policy = machine.file("policy.json", "{\"Version\": \"2012-10-17\"}\n");
@@ -297,7 +316,7 @@ fn the_examples_work() {
         .file("bin/cognito-credentials", format!("#!/bin/sh\nexec {runner} '{program}' \"$@\"\n"));
     fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
     for script in [
-        "eval \"$(cognito-credentials env)\"; printenv AWS_SECRET_ACCESS_KEY",
+        "keys=$(cognito-credentials env) && eval \"$keys\"; printenv AWS_SECRET_ACCESS_KEY",
         "cognito-credentials exec -- sh -c 'printenv AWS_SECRET_ACCESS_KEY'",
         "cognito-credentials process --login accounts.google.com=@id-token",
         "cognito-credentials env --format dotenv > device.env; cat device.env",

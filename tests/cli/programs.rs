@@ -54,6 +54,19 @@ fn a_program_has_the_credentials_and_nothing_that_leads_elsewhere() {
 }
 
 #[test]
+fn a_program_has_the_keys_of_an_identity_and_not_its_id() {
+    let machine = Machine::new();
+    machine.fine(&["process"]);
+    let id = machine.fine(&["identity"]);
+    let mut command = machine.command(&["exec", "--no-cache", "--", "env"]);
+    command.env("AWS_COGNITO_IDENTITY_ID", id.trim_end());
+    let said = machine.finish(command);
+    assert!(said.out.contains("AWS_ACCESS_KEY_ID=ASIA"), "{said:?}");
+    assert_eq!(machine.cognito.identities(), 1, "it was gone by");
+    assert!(!said.out.contains(id.trim_end()), "{said:?}");
+}
+
+#[test]
 fn arguments_and_exit_statuses_are_the_programs_own() {
     let machine = Machine::new();
     let script = machine.file("not executable", "#!/bin/sh\n");

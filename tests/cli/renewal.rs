@@ -46,6 +46,42 @@ fn a_refresh_token_is_all_that_is_needed_and_a_second_call_makes_no_service_call
     }
 }
 
+fn lose_credentials(machine: &Machine) {
+    for file in fs::read_dir(machine.cache()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_str().unwrap().starts_with("credentials") {
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_rotated_refresh_token_is_forgotten_with_the_rest() {
+    let machine = Machine::new();
+    machine.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
+    let logins: [&[&str]; 3] = [
+        &["--refresh-token", "@refresh-token"],
+        &["--refresh-token", "@refresh-token", "--login-id", "ann"],
+        &["--refresh-token", "@refresh-token", "--login-id", "bob"],
+    ];
+    let tokens = logins.map(|login| {
+        let token = machine.cognito.sign_in("ann");
+        key(&run(&machine, "process", &token, login));
+        token
+    });
+    let kept = || {
+        let names = fs::read_dir(machine.cache()).unwrap().map(|it| it.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        names.filter(|name| name.starts_with("refresh-token") && !name.contains(".lock")).count()
+    };
+    for (done, (login, token)) in logins.into_iter().zip(tokens).enumerate() {
+        assert_eq!(kept(), 3 - done, "{login:?}");
+        assert_eq!(run(&machine, "forget", &token, login).status, 0);
+        let said = run(&machine, "process", &token, login);
+        assert_eq!(said.status, 4, "the user has to sign in again: {said:?}");
+    }
+}
+
 #[test]
 fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
     let machine = Machine::new();
@@ -54,8 +90,8 @@ fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
     let login = ["--refresh-token", "@refresh-token"];
     let mut keys = vec![key(&run(&machine, "process", &given, &login))];
     for _ in 0..2 {
-        // So that the login is needed again; the token that was given is dead by now.
-        assert_eq!(run(&machine, "forget", &given, &login).status, 0);
+        // The login is needed again; the token that was given is dead by now.
+        lose_credentials(&machine);
         keys.push(key(&run(&machine, "process", &given, &login)));
     }
     keys.dedup();
@@ -63,7 +99,7 @@ fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
     assert_eq!(machine.cognito.identities(), 1, "it is the same user all the time");
 
     machine.cognito.sign_out("ann");
-    run(&machine, "forget", &given, &login);
+    lose_credentials(&machine);
     let said = run(&machine, "process", &given, &login);
     assert_eq!(said.status, 4, "{said:?}");
     assert!(said.err.contains("sign in again"), "{said:?}");
@@ -74,7 +110,7 @@ fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
     let named = ["--login-id", "ann", "--refresh-token", "@refresh-token"];
     let said = run(&machine, "process", &machine.cognito.sign_in("ann"), &named);
     key(&said);
-    run(&machine, "forget", "", &named[..2]);
+    lose_credentials(&machine);
     key(&run(&machine, "process", "", &named[..2]));
     let before = machine.calls();
     let said = run(&machine, "process", "", &["--login-id", "nobody"]);

@@ -62,7 +62,7 @@ const VALUED: [&str; 25] = [
 ];
 
 /// The options that are on when they are there; `--fips=false` turns off what a variable turns on.
-const FLAGS: [&str; 5] = ["danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
+const FLAGS: [&str; 6] = ["all", "danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -79,6 +79,7 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
     let mut options = Options::default();
     let mut word: Option<String> = None;
     let mut program = None;
+    let mut logins = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| unreadable(&error))? {
         let name = match argument {
             Arg::Short('h') => "help",
@@ -117,18 +118,24 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
                 "version" => return Ok(Arguments { command: Command::Version, options }),
                 "login" => {
                     let value = parser.value().map_err(|error| unreadable(&error))?;
-                    options.logins.push(Arc::new(login(&value)?));
+                    logins.push(login(&value)?);
                 }
                 unknown => return Err(no_such_option(unknown)),
             }
         }
     }
+    let limit = options.limit()?;
+    let made = logins.into_iter().map(|(provider, source)| Login::new(provider, source, limit));
+    options.logins = made.map(Arc::new).collect();
     let Some(word) = word else {
         return Err(Failure::usage("which command? process, env, exec, status, doctor, …"));
     };
     let format = options.text("format")?;
     if format.is_some() && word != "env" {
         return Err(Failure::usage("--format: goes with the command env"));
+    }
+    if options.flag("all") && word != "forget" {
+        return Err(Failure::usage("--all: goes with the command forget"));
     }
     let command = match word.as_str() {
         "process" => Command::Process,
@@ -210,6 +217,11 @@ impl Options {
         self.switch(flag).unwrap_or_else(set)
     }
 
+    /// How long a command may take that prints a secret.
+    pub(crate) fn limit(&self) -> Result<Duration, Failure> {
+        Ok(self.time("timeout")?.unwrap_or(Duration::from_secs(60)))
+    }
+
     /// A time: `90` seconds, or `15m`, `1h 30m`.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Duration>, Failure> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -221,7 +233,7 @@ impl Options {
     }
 }
 
-fn login(value: &OsStr) -> Result<Login, Failure> {
+fn login(value: &OsStr) -> Result<(String, Source), Failure> {
     let how = "--login: must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
     let value = value.to_str().ok_or_else(|| Failure::usage("--login: is not UTF-8"))?;
     let (provider, source) = value.split_once('=').ok_or_else(|| Failure::usage(how))?;
@@ -229,7 +241,7 @@ fn login(value: &OsStr) -> Result<Login, Failure> {
     if provider.starts_with("eyJ") {
         return Err(Failure::usage(how));
     }
-    Ok(Login::new(provider.to_owned(), Source::parse("--login", source)?))
+    Ok((provider.to_owned(), Source::parse("--login", source)?))
 }
 
 fn no_such_option(name: &str) -> Failure {

@@ -4,20 +4,25 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage, Storage};
+use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
 
 use crate::arguments::Options;
-use crate::failure::{Failure, LOGIN};
+use crate::cache;
+use crate::failure::{Failure, LOGIN, NETWORK, REFUSED};
 use crate::known::{masked, rough, user};
 use crate::logger;
 use crate::output;
 use crate::settings::{self, Settings};
+
+/// The exit status for the first thing that was found bad.
+static BAD: AtomicU8 = AtomicU8::new(0);
 
 /// AWS's services refuse signatures that are off by more.
 const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -28,12 +33,12 @@ pub(crate) fn examine(options: &Options) -> Result<(), Failure> {
     let transport = settings::transport(options).map_err(|failure| bad("settings", &failure))?;
     let witness = Arc::new(Witness {
         inner: transport,
-        through_proxy: options.value("proxy").is_some() || proxy_in_environment(),
+        through_proxy: proxy(options).is_some(),
         hosts: Mutex::default(),
     });
     tokens(options);
-    let mut settings =
-        Settings::new(options, Arc::<Witness>::clone(&witness)).map_err(|failure| {
+    let mut settings = Settings::new(options, Arc::<Witness>::clone(&witness), cache::directory)
+        .map_err(|failure| {
             bad(if failure.status == LOGIN { "login" } else { "settings" }, &failure)
         })?;
     if options.value("max-attempts").is_none() {
@@ -42,20 +47,29 @@ pub(crate) fn examine(options: &Options) -> Result<(), Failure> {
     let credentials = settings.build().map_err(|failure| bad("settings", &failure))?;
     let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
     tell("ok", "settings", &format!("identity pool {pool}; {}", user(options)));
+    tell("ok", "settings", &origins(options, settings.pool.as_deref()));
     kept(&settings);
 
     let outcome = credentials.refresh();
-    let clock = skew(&credentials);
+    skew(&credentials);
     match outcome {
         Ok(keys) => {
             let left = credentials.status().expires_in.unwrap_or_default();
             let identity = keys.identity_id().map(masked).unwrap_or_default();
             let (key, left) = (keys.access_key_id(), rough(left));
             tell("ok", "credentials", &format!("{key}, good for {left}; identity {identity}"));
-            if clock { Ok(()) } else { Err(Failure::told(crate::failure::REFUSED)) }
+            match BAD.load(Ordering::Relaxed) {
+                0 => Ok(()),
+                status => Err(Failure::told(status)),
+            }
         }
         Err(error) => Err(bad("credentials", &error.into())),
     }
+}
+
+fn tell_bad(status: u8, what: &str, said: &str) {
+    let _ = BAD.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
+    tell("BAD", what, said);
 }
 
 fn tell(verdict: &str, what: &str, said: &str) {
@@ -69,7 +83,7 @@ fn advise(advice: &str) {
 
 /// Tells a failure in the report, and leaves its exit status.
 fn bad(what: &str, failure: &Failure) -> Failure {
-    tell("BAD", what, &failure.message);
+    tell_bad(failure.status, what, &failure.message);
     if let Some(advice) = &failure.advice {
         advise(advice);
     }
@@ -92,8 +106,8 @@ fn tokens(options: &Options) {
             }
             (_, past) => {
                 let ago = rough(past.unwrap_or_default());
-                tell(
-                    "BAD",
+                tell_bad(
+                    LOGIN,
                     "login",
                     &format!("{provider}: the token from {source} ended {ago} ago"),
                 );
@@ -112,11 +126,11 @@ fn kept(settings: &Settings) {
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
-    let tried = storage.store("doctor", b"doctor").and_then(|()| storage.remove("doctor"));
+    let tried = cache::try_out(&storage);
     match tried {
         Ok(()) => tell("ok", "cache", &shown.to_string()),
         Err(error) => {
-            tell("BAD", "cache", &format!("{shown}: {error}"));
+            tell_bad(REFUSED, "cache", &format!("{shown}: {error}"));
             advise(
                 "let --cache-dir name a directory of this user's alone, or say --no-cache; without a cache a guest is somebody else each time",
             );
@@ -125,8 +139,8 @@ fn kept(settings: &Settings) {
 }
 
 /// Whether this machine's clock is right by the service's.
-fn skew(credentials: &CognitoIdentityCredentials) -> bool {
-    let Some(service) = credentials.service_time() else { return true };
+fn skew(credentials: &CognitoIdentityCredentials) {
+    let Some(service) = credentials.service_time() else { return };
     let now = SystemTime::now();
     let (off, way) = match now.duration_since(service) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -138,17 +152,62 @@ fn skew(credentials: &CognitoIdentityCredentials) -> bool {
         } else {
             format!("{} {way} the service's", rough(off))
         };
-        tell("ok", "clock", &second);
-        return true;
+        return tell("ok", "clock", &second);
     }
-    tell("BAD", "clock", &format!("this machine's clock is {} {way} the service's", rough(off)));
+    tell_bad(
+        REFUSED,
+        "clock",
+        &format!("this machine's clock is {} {way} the service's", rough(off)),
+    );
     advise("set it (NTP): AWS refuses requests that are signed with a wrong time");
-    false
 }
 
-fn proxy_in_environment() -> bool {
-    let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-    names.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+/// Which settings of the machine's count, and where they come from.
+fn origins(options: &Options, pool: Option<&str>) -> String {
+    let (owner, id) = match pool {
+        Some(pool) => ("pool", Some(pool.to_owned())),
+        None => {
+            ("identity", found(options, "identity-id", &["AWS_COGNITO_IDENTITY_ID"]).map(|it| it.0))
+        }
+    };
+    let region = id.as_deref().and_then(|id| id.split_once(':')).map_or("", |(region, _)| region);
+    let urls = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL"];
+    let endpoint = match found(options, "endpoint-url", &urls) {
+        Some((url, from)) => format!("endpoint {url} ({from})"),
+        None => "AWS's endpoint".to_owned(),
+    };
+    let authorities = match found(options, "ca-file", &["AWS_CA_BUNDLE"]) {
+        Some((file, from)) => format!("authorities of {file} ({from})"),
+        None => "built-in authorities".to_owned(),
+    };
+    let proxy = proxy(options).map_or("no proxy".to_owned(), |proxy| format!("proxy {proxy}"));
+    format!("region {region} (of the {owner}'s ID); {endpoint}; {authorities}; {proxy}")
+}
+
+/// An option's value, or that of the first variable that is set and not empty; and its name.
+fn found(options: &Options, option: &str, variables: &[&str]) -> Option<(String, String)> {
+    if let Some(value) = options.value(option) {
+        return Some((value.to_string_lossy().into_owned(), format!("--{option}")));
+    }
+    let set = |name: &&str| env::var_os(name).filter(|value| !value.is_empty());
+    let (name, value) = variables.iter().find_map(|name| Some((name, set(name)?)))?;
+    Some((value.to_string_lossy().into_owned(), (*name).to_owned()))
+}
+
+/// The proxy without its user and password, and where it comes from.
+fn proxy(options: &Options) -> Option<String> {
+    let variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let (value, from) = found(options, "proxy", &variables)?;
+    if from == "--proxy" {
+        if let Ok(Some(source)) = settings::proxy_source(&value) {
+            return Some(format!("by {source} ({from})"));
+        }
+    }
+    let host = match value.rsplit_once('@') {
+        Some((_, host)) => host,
+        None => value.split_once("://").map_or(&*value, |(_, host)| host),
+    };
+    Some(format!("{} ({from})", host.trim_end_matches('/')))
 }
 
 /// A transport that tells each step of each request.
@@ -182,14 +241,18 @@ impl Transport for Witness {
                 if response.header("date").is_none() {
                     let _ = write!(said, ", without a Date");
                 }
-                tell(if fine { "ok" } else { "BAD" }, operation, &said);
+                if fine {
+                    tell("ok", operation, &said);
+                } else {
+                    tell_bad(REFUSED, operation, &said);
+                }
             }
             Err(error) => {
                 let what = match error.kind() {
                     TransportErrorKind::Tls => "TLS",
                     _ => "connection",
                 };
-                tell("BAD", what, &format!("{host}: {error}, after {took} ms"));
+                tell_bad(NETWORK, what, &format!("{host}: {error}, after {took} ms"));
             }
         }
         outcome
@@ -198,9 +261,6 @@ impl Transport for Witness {
 
 impl Witness {
     fn look_up(&self, host: &str, port: u16) {
-        if self.through_proxy {
-            return tell("ok", "name", &format!("{host}: left to the proxy"));
-        }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match (bare, port).to_socket_addrs().map(Iterator::count) {
             Ok(count) if count > 0 => {
@@ -209,7 +269,11 @@ impl Witness {
             }
             failed => {
                 let why = failed.err().map_or("no address".to_owned(), |error| error.to_string());
-                tell("BAD", "name", &format!("{host}: {why}"));
+                if self.through_proxy {
+                    let said = format!("{host}: not known here ({why}); the proxy may know it");
+                    return tell("ok", "name", &said);
+                }
+                tell_bad(NETWORK, "name", &format!("{host}: {why}"));
                 advise(
                     "look at the network and at its name servers (/etc/resolv.conf); behind a proxy, say --proxy or set HTTPS_PROXY",
                 );

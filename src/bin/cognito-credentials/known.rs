@@ -1,4 +1,4 @@
-//! What is known without network, and how to forget it.
+//! What is known without network.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -11,14 +11,15 @@ use cognito_identity_credentials::transport::{
 use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, IdentityOrigin};
 
 use crate::arguments::Options;
-use crate::failure::{Failure, REFUSED};
+use crate::cache;
+use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::logger;
 use crate::output;
-use crate::settings::{Keeps, Settings};
+use crate::settings::{self, Keeps, Settings};
 
 /// The identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
-    let (_, credentials) = offline(options)?;
+    let (_, credentials) = offline(options).map_err(without_token)?;
     match credentials.identity_id() {
         Some(id) => output::print(format!("{id}\n").as_bytes()),
         None => Err(Failure {
@@ -29,7 +30,10 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
 }
 
 pub(crate) fn status(options: &Options) -> Result<(), Failure> {
-    let (settings, credentials) = offline(options)?;
+    let (settings, credentials) = match offline(options) {
+        Err(failure) if failure.status == LOGIN => return status_of_nobody(options, &failure),
+        known => known?,
+    };
     logger::hush();
     let found = kept(&settings, &credentials);
     let status = credentials.status();
@@ -59,6 +63,24 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         ("credentials", at_hand),
         ("kept in", kept.unwrap_or_else(|| "nothing is kept".to_owned())),
     ];
+    print(lines)
+}
+
+/// Without the login token it is not known whose cache to look into.
+fn status_of_nobody(options: &Options, failure: &Failure) -> Result<(), Failure> {
+    let whose = "not found: the token that tells the user, or else --login-id, is missing";
+    let kept = cache::directory(options)?.map(|directory| directory.display().to_string());
+    print([
+        ("identity pool", settings::pool(options)?.unwrap_or_else(|| "none given".to_owned())),
+        ("user", user(options)),
+        ("login", failure.message.clone()),
+        ("identity", whose.to_owned()),
+        ("credentials", whose.to_owned()),
+        ("kept in", kept.unwrap_or_else(|| "nothing is kept".to_owned())),
+    ])
+}
+
+fn print<const N: usize>(lines: [(&str, String); N]) -> Result<(), Failure> {
     let mut text = String::new();
     for (what, said) in lines {
         let _ = writeln!(text, "{what:<14} {said}");
@@ -66,26 +88,24 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
     output::print(text.as_bytes())
 }
 
-pub(crate) fn forget(options: &Options) -> Result<(), Failure> {
-    let (settings, credentials) = offline(options)?;
-    credentials.clear_cached_id();
-    // It says by itself what failed, but as a warning; look again.
-    logger::hush();
-    let left = settings.build()?;
-    let given = left.status().identity_origin == Some(IdentityOrigin::Given);
-    if (left.identity_id().is_some() && !given) || kept(&settings, &left).is_some() {
-        return Err(Failure::new(REFUSED, "not everything could be removed"));
+/// What to do where the user is not known for want of a token.
+pub(crate) fn without_token(failure: Failure) -> Failure {
+    if failure.status != LOGIN {
+        return failure;
     }
-    Ok(())
+    let advice = "say --login-id NAME if the cache was made with one, or sign in again; cognito-credentials forget --all removes everybody's";
+    Failure { advice: Some(advice.to_owned()), ..failure }
 }
 
 /// A provider that reaches nobody.
-fn offline(options: &Options) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
+pub(crate) fn offline(
+    options: &Options,
+) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
     let nobody = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
         Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
     };
     let nobody: Arc<dyn Transport> = Arc::new(nobody);
-    let mut settings = Settings::new(options, nobody)?;
+    let mut settings = Settings::new(options, nobody, cache::directory)?;
     settings.builder = settings.builder.max_attempts(1);
     let credentials = settings.build()?;
     Ok((settings, credentials))

@@ -1,6 +1,7 @@
 //! The library's log on standard error: warnings always, and what it does with `--verbose`. The
 //! libraries underneath are left out: they may print requests.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -18,6 +19,12 @@ pub(crate) fn hush() {
     if log::max_level() < LevelFilter::Debug {
         log::set_max_level(LevelFilter::Off);
     }
+}
+
+/// A warning of the command's own.
+pub(crate) fn warn(text: fmt::Arguments<'_>) {
+    // There is nobody to tell if standard error is closed.
+    let _ = writeln!(io::stderr(), "cognito-credentials: warn: {text}");
 }
 
 impl Log for Logger {

@@ -18,6 +18,8 @@ use crate::user_pool::PoolLogin;
 pub(crate) struct Login {
     pub(crate) provider: String,
     pub(crate) source: Source,
+    /// How long the source may take.
+    limit: Duration,
     /// A token that was read before it was needed; good for one time.
     read: Mutex<Option<Zeroizing<String>>>,
 }
@@ -40,8 +42,8 @@ pub(crate) struct User {
 }
 
 impl Login {
-    pub(crate) fn new(provider: String, source: Source) -> Self {
-        Self { provider, source, read: Mutex::new(None) }
+    pub(crate) fn new(provider: String, source: Source, limit: Duration) -> Self {
+        Self { provider, source, limit, read: Mutex::new(None) }
     }
 
     /// Reads the token, for now and for the first time that it is asked for.
@@ -49,7 +51,7 @@ impl Login {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let token = match read.take() {
             Some(token) => token,
-            None => self.source.read()?,
+            None => self.source.read(self.limit)?,
         };
         let claims = Claims::of(&token);
         *read = Some(token);
@@ -61,7 +63,7 @@ impl Login {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut token = match read {
             Some(token) => token,
-            None => self.source.read()?,
+            None => self.source.read(self.limit)?,
         };
         Ok(std::mem::take(&mut *token))
     }
@@ -144,7 +146,7 @@ mod tests {
     }
 
     fn login(provider: &str, source: Source, token: &str) -> Arc<Login> {
-        let login = Login::new(provider.to_owned(), source);
+        let login = Login::new(provider.to_owned(), source, Duration::ZERO);
         *login.read.lock().unwrap() = Some(Zeroizing::new(token.to_owned()));
         Arc::new(login)
     }

@@ -14,6 +14,7 @@
 //! | `output` | credentials as JSON, for shells, and as lines of a file |
 //! | `run` | a program with the credentials in its environment |
 //! | `known` | what is known without network |
+//! | `forget` | what is kept, removed |
 //! | `doctor` | every step tried, and told in plain words |
 //! | `failure` | what went wrong, and the exit status |
 //! | `logger` | the library's log on standard error |
@@ -30,10 +31,11 @@
 //! | 126, 127 | `exec`: the program cannot be run, or is not there; else its status is the program's |
 //!
 //! The identity and the credentials are kept in the user's cache directory, for the pool and the user,
-//! and a second call within their life makes no service call. Who the user is, `--login-id` says.
+//! and a second call makes no service call while what is kept has more than a quarter of its life, or
+//! 15 minutes, left (on Linux and Android: elsewhere the identity alone is kept). Then one attempt is
+//! made to renew it; what is kept serves if that fails. Who the user is, `--login-id` says.
 //! Without it, it is the issuer and the subject that the login token names, which is read each time
-//! for that; a token that names none is taken to be the same user's as long as it comes from the same
-//! file, and for one from a variable or a command the identity alone is kept.
+//! for that; for a token that names none the identity alone is kept, by where the token comes from.
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +43,7 @@ mod arguments;
 mod cache;
 mod doctor;
 mod failure;
+mod forget;
 mod help;
 mod known;
 mod logger;
@@ -78,12 +81,13 @@ fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
         }
         Command::Identity => known::identity(&options),
         Command::Status => known::status(&options),
-        Command::Forget => known::forget(&options),
+        Command::Forget if options.flag("all") => forget::everybodys(&options),
+        Command::Forget => forget::users(&options),
         Command::Doctor => doctor::examine(&options),
     }
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    let settings = Settings::new(options, settings::transport(options)?)?;
+    let settings = Settings::new(options, settings::transport(options)?, cache::usable)?;
     Ok(settings.build()?.get()?)
 }

@@ -19,6 +19,8 @@ const NOT_EXECUTABLE: u8 = 126;
 
 /// What leads AWS's tools and SDKs to other credentials, or gives them an old token beside these.
 const MISLEADING: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+/// A guest's ID is all that one needs to fetch credentials, for ever.
+const IDENTITY_ID: &str = "AWS_COGNITO_IDENTITY_ID";
 const MISLEADING_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 
 /// Becomes the program, where the system can do that; else runs it and ends as it ends.
@@ -45,7 +47,7 @@ pub(crate) fn run(
             command.env_remove(name);
         }
     }
-    command.env_remove("AWS_CREDENTIAL_EXPIRATION");
+    command.env_remove(IDENTITY_ID).env_remove("AWS_CREDENTIAL_EXPIRATION");
     command.envs(&output::variables(credentials)?);
     let error = replace(command);
     let status = match error.kind() {

@@ -13,7 +13,6 @@ use cognito_identity_credentials::{
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::cache;
 use crate::failure::Failure;
 use crate::login;
 use crate::source::Source;
@@ -22,6 +21,10 @@ use crate::user_pool::PoolLogin;
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
+    /// The user pool and the app client.
+    pub(crate) user_pool: Option<[String; 2]>,
+    /// Who the user is, for the cache; none for a guest, and where there is no cache.
+    pub(crate) login_id: Option<String>,
     /// Where things are kept, if anywhere.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) keeps: Keeps,
@@ -44,7 +47,7 @@ type ApplyFlag = fn(Builder, bool) -> Builder;
 const TEXTS: [(&str, &[&str], Apply); 10] = [
     ("identity-pool-id", &[POOL], Builder::identity_pool_id),
     ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
-    ("region", &["AWS_REGION", "AWS_DEFAULT_REGION"], Builder::region),
+    ("region", &[], Builder::region),
     ("account-id", &["AWS_ACCOUNT_ID"], Builder::account_id),
     ("custom-role-arn", &["AWS_COGNITO_CUSTOM_ROLE_ARN"], Builder::custom_role_arn),
     ("role-arn", &["AWS_COGNITO_ROLE_ARN"], Builder::role_arn),
@@ -64,10 +67,15 @@ const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+const NOT_HERE: [&str; 3] = [CA_BUNDLE, "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl Settings {
     /// Reads what the options name, the tokens too where they say whose the cache is.
-    pub(crate) fn new(options: &Options, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        options: &Options,
+        transport: Arc<dyn Transport>,
+        cache: impl Fn(&Options) -> Result<Option<PathBuf>, Failure>,
+    ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
         for (option, _, apply) in TEXTS {
             if let Some(value) = options.text(option)? {
@@ -98,13 +106,14 @@ impl Settings {
         if let Some(attempts) = options.attempts()? {
             builder = builder.max_attempts(attempts);
         }
-        let set = |name: &str| variable(options, name).and_then(|value| value.into_string().ok());
-        let pool = options.text("identity-pool-id")?.or_else(|| set(POOL));
-        let pool = pool.filter(|pool| !pool.is_empty());
+        let pool = pool(options)?;
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
+            // A cache is kept for a pool.
+            cache: if pool.is_some() { cache(options)? } else { None },
             pool,
-            cache: None,
+            user_pool: None,
+            login_id: None,
             keeps: Keeps::Credentials,
         };
         settings.with_user(options, PoolLogin::new(options, transport)?)
@@ -114,8 +123,7 @@ impl Settings {
         Ok(self.builder.clone().build()?)
     }
 
-    /// The logins, and the cache for whom they are of. It is kept for a pool; without one there is
-    /// none.
+    /// The logins, and the cache for whom they are of.
     fn with_user(
         mut self,
         options: &Options,
@@ -124,7 +132,6 @@ impl Settings {
         let mut certain = true;
         let mut login_id = options.text("login-id")?;
         let is_guest = options.logins.is_empty() && pool_login.is_none();
-        self.cache = if self.pool.is_some() { cache::directory(options)? } else { None };
         if self.cache.is_some() && !is_guest && login_id.is_none() {
             let user = login::user(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
             certain = user.certain;
@@ -139,9 +146,11 @@ impl Settings {
             };
             let persist = self.keeps == Keeps::Credentials;
             let storage = FileStorage::new(directory);
+            self.login_id.clone_from(&login_id);
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
                 login.keep(storage.clone(), login_id);
             }
+            self.user_pool = pool_login.as_ref().map(|login| login.client.clone());
             self.builder = self.builder.storage(storage).persist_credentials(persist);
         }
         for login in &options.logins {
@@ -180,7 +189,9 @@ pub(crate) fn transport(options: &Options) -> Result<Arc<dyn Transport>, Failure
     }
 }
 
-/// A variable, unless an option wins over it. The authorities are for the transport alone.
+/// A variable, unless an option wins over it or it is not for this. The authorities are for the
+/// transport alone; the region is the SDKs', and may be another one than the pool's, which its ID
+/// tells.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
     let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
     let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
@@ -188,7 +199,14 @@ fn variable(options: &Options, name: &str) -> Option<OsString> {
         let given = options.value(option).is_some() || options.switch(option).is_some();
         given && variables.contains(&name)
     });
-    if beaten || name == CA_BUNDLE { None } else { env::var_os(name) }
+    if beaten || NOT_HERE.contains(&name) { None } else { env::var_os(name) }
+}
+
+/// The identity pool.
+pub(crate) fn pool(options: &Options) -> Result<Option<String>, Failure> {
+    let set = || variable(options, POOL).and_then(|value| value.into_string().ok());
+    let pool = options.text("identity-pool-id")?.or_else(set);
+    Ok(pool.filter(|pool| !pool.is_empty()))
 }
 
 fn policy(options: &Options) -> Result<Option<String>, Failure> {
@@ -207,7 +225,7 @@ fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(value) = options.text("proxy")? else { return Ok(None) };
     match proxy_source(&value)? {
         None => Ok(Some(Zeroizing::new(value))),
-        Some(source) => match source.read() {
+        Some(source) => match source.read(options.limit()?) {
             Ok(url) => Ok(Some(url)),
             Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
         },

@@ -3,9 +3,12 @@
 
 use std::env;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::{BoxError, FileToken, TokenSource};
 use zeroize::Zeroizing;
@@ -56,8 +59,8 @@ impl Source {
         }
     }
 
-    /// The secret, without the white space around it. Blocks for as long as the command runs.
-    pub(crate) fn read(&self) -> Result<Zeroizing<String>, BoxError> {
+    /// The secret, without the white space around it. A command runs for no longer than `limit`.
+    pub(crate) fn read(&self, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
         match self {
             Self::File(path) => FileToken::new(path).token().map(Zeroizing::new),
             Self::Variable(name) => {
@@ -66,40 +69,85 @@ impl Source {
                 let value = Zeroizing::new(value);
                 Ok(Zeroizing::new(value.trim().to_owned()))
             }
-            Self::Command(command) => output(command),
+            Self::Command(command) => output(command, limit),
         }
     }
 }
 
-/// What a command prints. It has no input, for that is the program's of `exec`.
-fn output(command: &str) -> Result<Zeroizing<String>, BoxError> {
-    let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    let mut child = Command::new(shell)
-        .args([option, command])
+/// What a command prints. It has no input, for that is the program's of `exec`, and no process group
+/// of its own, so that it may ask the user on the terminal and an interrupt reaches it.
+fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
+    let mut child = shell(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{shell} cannot be run: {error}"))?;
-    // Never grows, so that no copy of the secret is left behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(LONGEST)? + 32));
-    let read = match child.stdout.take() {
-        Some(stdout) => stdout.take(LONGEST + 1).read_to_end(&mut text),
-        None => Ok(0),
-    };
-    if text.len() as u64 > LONGEST {
+        .map_err(|error| format!("the shell cannot be run: {error}"))?;
+    let outcome = outcome(&mut child, limit);
+    if outcome.is_err() {
         let _ = child.kill();
         let _ = child.wait();
-        return Err("the command printed more than any token has".into());
     }
-    let status = child.wait()?;
+    let (text, status) = outcome?;
     // Its exit status says more than a pipe that broke.
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
-    read?;
+    let text = text?;
     let text =
         std::str::from_utf8(&text).map_err(|_| "the command printed something else than text")?;
     Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+#[cfg(not(windows))]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+/// The shell reads its line as it is; quotes that are escaped for other programs are not for it. With
+/// /S it takes off the outer ones and no others.
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    use std::os::windows::process::CommandExt;
+
+    let mut shell = Command::new("cmd");
+    shell.raw_arg(format!("/S /C \"{command}\""));
+    shell
+}
+
+type Text = io::Result<Zeroizing<Vec<u8>>>;
+
+/// What a child prints and how it ends, in time.
+fn outcome(child: &mut Child, limit: Duration) -> Result<(Text, ExitStatus), BoxError> {
+    let begun = Instant::now();
+    let late = || format!("the command did not end within {limit:?} (--timeout)");
+    let stdout = child.stdout.take().ok_or("the command has no output")?;
+    let (sender, receiver) = mpsc::channel();
+    // Whatever the child has started may hold the pipe open after its end; then this stays behind.
+    thread::spawn(move || sender.send(read(stdout)));
+    let text = receiver.recv_timeout(limit).map_err(|_| late())?;
+    if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
+        return Err("the command printed more than any token has".into());
+    }
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((text, status));
+        }
+        let left = limit.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(late().into());
+        }
+        thread::sleep(left.min(Duration::from_millis(2)));
+    }
+}
+
+/// Never grows, so that no copy of the secret is left behind.
+fn read(stdout: ChildStdout) -> Text {
+    let length = usize::try_from(LONGEST + 32).unwrap_or_default();
+    let mut text = Zeroizing::new(Vec::with_capacity(length));
+    stdout.take(LONGEST + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// For people. A command may have secrets in it.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
@@ -37,8 +38,10 @@ pub(crate) struct PoolLogin {
     settings: UserPoolTokensBuilder,
     provider: String,
     /// The user pool and the app client.
-    client: [String; 2],
+    pub(crate) client: [String; 2],
     refresh_token: Option<Source>,
+    /// How long a source may take.
+    limit: Duration,
     client_secret: Option<Source>,
     /// A refresh token that was read before it was needed.
     read: Mutex<Option<Zeroizing<String>>>,
@@ -100,6 +103,7 @@ impl PoolLogin {
             provider,
             client,
             refresh_token,
+            limit: options.limit()?,
             client_secret,
             read: Mutex::default(),
             tokens: Mutex::default(),
@@ -127,7 +131,7 @@ impl PoolLogin {
     fn read_refresh_token(&self) -> Result<Option<Zeroizing<String>>, BoxError> {
         let read = lock(&self.read).take();
         match (read, &self.refresh_token) {
-            (None, Some(source)) => Ok(Some(source.read()?)),
+            (None, Some(source)) => Ok(Some(source.read(self.limit)?)),
             (read, _) => Ok(read),
         }
     }
@@ -143,7 +147,7 @@ impl PoolLogin {
             settings = settings.refresh_token(std::mem::take(&mut *token));
         }
         if let Some(source) = &self.client_secret {
-            settings = settings.client_secret(std::mem::take(&mut *source.read()?));
+            settings = settings.client_secret(std::mem::take(&mut *source.read(self.limit)?));
         }
         let tokens = settings.build()?;
         *lock(&self.tokens) = Some(tokens.clone());
