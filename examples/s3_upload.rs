@@ -9,7 +9,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the pool; `Builder::from_env` lists what else is read for the credentials |
+//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the pool; `Builder::from_env` lists what else is read for the credentials, but for the region |
 //! | `AWS_S3_REGION` | the bucket's region; without it, the pool's |
 //! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` | an emulator, or another service that speaks S3; without them, AWS |
 //!
@@ -60,7 +60,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     let (bucket, key) =
         object.strip_prefix("s3://").and_then(|path| path.split_once('/')).ok_or(USAGE)?;
     let store = Store {
-        credentials: Builder::from_env()?.build()?,
+        // The SDKs' region is the bucket's.
+        credentials: Builder::from_variables(|name| {
+            (!["AWS_REGION", "AWS_DEFAULT_REGION"].contains(&name)).then(|| env::var_os(name))?
+        })?
+        .build()?,
         bucket: bucket_named(bucket)?,
         agent: Agent::config_builder()
             .http_status_as_error(false)

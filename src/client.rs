@@ -80,7 +80,7 @@ impl Client {
                 error.retry_after(),
                 fastrand::f64(),
             );
-            let left = budget.deadline.saturating_sub(self.clock.boot());
+            let left = self.left(budget);
             match delay {
                 Some(delay) if delay < left => {
                     if !delay.is_zero() {
@@ -90,6 +90,11 @@ impl Client {
                 _ => return Err(error),
             }
         }
+    }
+
+    /// What is left of a budget's time.
+    pub(crate) fn left(&self, budget: &Budget) -> Duration {
+        budget.deadline.saturating_sub(self.clock.boot())
     }
 
     /// The service's clock now: the `Date` of the last answer, and the time since.

@@ -235,7 +235,12 @@ mod tests {
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
     fn tokens(logins: &[(&str, &str)]) -> Tokens {
-        logins.iter().copied().collect::<crate::Logins>().tokens(&Tokens::default()).unwrap()
+        logins
+            .iter()
+            .copied()
+            .collect::<crate::Logins>()
+            .tokens(&Tokens::default(), || Duration::MAX)
+            .unwrap()
     }
 
     fn json(operation: &impl Operation) -> serde_json::Value {

@@ -203,7 +203,8 @@ impl Flow {
     /// maker's backend.
     fn ask_sources(&self, run: &mut Run<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
-            run.tokens = run.subject.logins.tokens(refused)?;
+            let left = || self.client.left(run.budget);
+            run.tokens = run.subject.logins.tokens(refused, left)?;
             return Ok(());
         };
         if run.subject.logins.providers().next().is_some() {

@@ -39,8 +39,9 @@
 //!
 //! # Contract
 //!
-//! * **Blocking.** Only `get`, `get_within` and `refresh` (and a `UserPoolTokens`) touch the network, on the calling thread,
-//!   and they come back within the `timeout` (60 s by default). Everything else answers at once, but
+//! * **Blocking.** Only `get`, `get_within` and `refresh` (and a `UserPoolTokens`) touch the network, on
+//!   the calling thread, and they come back within the `timeout` (60 s by default; a user pool's
+//!   rotation of refresh tokens is seen through, within 20 s). Everything else answers at once, but
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
@@ -78,7 +79,7 @@
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
 //! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
 //! | `aws-sdk` | no | the AWS SDK for Rust, under any executor: `ProvideCredentials` for [`CognitoIdentityCredentials`], and [`Credentials`] converted into the SDK's. |
-//! | `cli` | no | the command `cognito-credentials`, for shells and as a `credential_process`; nothing in the library. |
+//! | `cli` | no | the command `cognito-credentials`, for shells and as a `credential_process`. It turns on `ureq` and `user-pool`. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool that renew themselves by a refresh token. |
 //!

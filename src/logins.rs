@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{BoxError, Error};
 use crate::secret::{Secret, read_to_end};
@@ -31,18 +32,30 @@ pub trait TokenSource: Send + Sync {
     /// Whatever keeps the source from yielding one.
     fn token(&self) -> Result<String, BoxError>;
 
-    /// A token in place of `refused`: the identity pool has just refused one of the tokens of this
-    /// refresh as expired or invalid. It does not say which, so with several logins each source is
-    /// asked, and `refused` is the token of this one. If they are all the same again, the refusal is
-    /// final. A source that keeps tokens overrides this and fetches another, unless what it keeps is
-    /// not `refused` any more; by default [`token`](Self::token) is asked once more.
+    /// The current token, by then: what [`get_within`](crate::CognitoIdentityCredentials::get_within)
+    /// or the provider's `timeout` leaves. A source that uses a network overrides this; by default
+    /// [`token`](Self::token) takes the time that it takes.
     ///
     /// # Errors
     ///
     /// As [`token`](Self::token).
-    fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
-        let _ = refused;
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        let _ = limit;
         self.token()
+    }
+
+    /// A token in place of `refused`: the identity pool has just refused one of the tokens of this
+    /// refresh as expired or invalid. It does not say which, so with several logins each source is
+    /// asked, and `refused` is the token of this one. If they are all the same again, the refusal is
+    /// final. A source that keeps tokens overrides this and fetches another, unless what it keeps is
+    /// not `refused` any more; by default [`token_within`](Self::token_within) is asked once more.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+        let _ = refused;
+        self.token_within(limit)
     }
 }
 
@@ -183,9 +196,13 @@ impl Logins {
         faults
     }
 
-    /// Asks every source, for another token than the `refused` one where there is one. Blocks for as
-    /// long as they do.
-    pub(crate) fn tokens(&self, refused: &Tokens) -> Result<Tokens, Error> {
+    /// Asks every source, for another token than the `refused` one where there is one, and says how
+    /// much time is left. Blocks for as long as they do.
+    pub(crate) fn tokens(
+        &self,
+        refused: &Tokens,
+        left: impl Fn() -> Duration,
+    ) -> Result<Tokens, Error> {
         let faults = self.faults();
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
@@ -196,8 +213,8 @@ impl Logins {
                 Login::Token(token) => token.clone(),
                 Login::Source(source) => {
                     let asked = match refused.0.get(provider) {
-                        Some(refused) => source.token_after_refusal(refused.expose()),
-                        None => source.token(),
+                        Some(refused) => source.token_after_refusal(refused.expose(), left()),
+                        None => source.token_within(left()),
                     };
                     let token = asked.map(Secret::new).map_err(|source| {
                         let message = format!("the token source for {} failed", shown(provider));
@@ -310,7 +327,10 @@ mod tests {
         ];
         for (logins, fault) in rows {
             assert_eq!(logins.faults(), [fault]);
-            assert_eq!(logins.tokens(&Tokens::default()).unwrap_err().kind(), ErrorKind::Config);
+            assert_eq!(
+                logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err().kind(),
+                ErrorKind::Config
+            );
         }
         let at_the_limits = Logins::new().with("p".repeat(128), "t".repeat(50_000));
         assert!(at_the_limits.faults().is_empty());
@@ -324,17 +344,17 @@ mod tests {
             Ok(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string())
         });
         assert_ne!(
-            logins.tokens(&Tokens::default()).unwrap(),
-            logins.tokens(&Tokens::default()).unwrap()
+            logins.tokens(&Tokens::default(), || Duration::MAX).unwrap(),
+            logins.tokens(&Tokens::default(), || Duration::MAX).unwrap()
         );
 
         logins.insert_source("p".into(), || Err("disk on fire".into()));
-        let error = logins.tokens(&Tokens::default()).unwrap_err();
+        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert_eq!(format!("{error:#}"), "the token source for p failed: disk on fire");
 
         logins.insert_source("p".into(), || Ok(String::new()));
-        let error = logins.tokens(&Tokens::default()).unwrap_err();
+        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
     }
 
@@ -347,20 +367,28 @@ mod tests {
                 Ok("first".to_owned())
             }
 
-            fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
-                Ok(format!("after {refused}"))
+            fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+                Ok(format!("first in {limit:?}"))
+            }
+
+            fn token_after_refusal(
+                &self,
+                refused: &str,
+                limit: Duration,
+            ) -> Result<String, BoxError> {
+                Ok(format!("after {refused} in {limit:?}"))
             }
         }
         let mut logins = Logins::new().with("c", "fixed");
         logins.insert_source("a".into(), Kept);
         logins.insert_source("b".into(), || Ok("again".to_owned()));
-        let first = logins.tokens(&Tokens::default()).unwrap();
-        let next = logins.tokens(&first).unwrap();
+        let first = logins.tokens(&Tokens::default(), || Duration::from_secs(3)).unwrap();
+        let next = logins.tokens(&first, || Duration::from_secs(2)).unwrap();
         let texts = |tokens: &Tokens| -> Vec<String> {
             tokens.iter().map(|(_, token)| token.expose().to_owned()).collect()
         };
-        assert_eq!(texts(&first), ["first", "again", "fixed"]);
-        assert_eq!(texts(&next), ["after first", "again", "fixed"]);
+        assert_eq!(texts(&first), ["first in 3s", "again", "fixed"]);
+        assert_eq!(texts(&next), ["after first in 3s in 2s", "again", "fixed"]);
     }
 
     #[test]
@@ -373,7 +401,7 @@ mod tests {
         }
         let mut logins = Logins::new();
         logins.insert_source("p".into(), FileToken::new("/no/such/token"));
-        let error = logins.tokens(&Tokens::default()).unwrap_err();
+        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
@@ -383,6 +411,9 @@ mod tests {
         let logins =
             Logins::new().with("eyJ0b2tlbg", "x").with("p", "hunter2").with("z".repeat(90), "x");
         assert_eq!(format!("{logins:?}"), r#"Logins {"[redacted]", "p", "[redacted]"}"#);
-        assert!(!format!("{:?}", logins.tokens(&Tokens::default()).unwrap()).contains("hunter2"));
+        assert!(
+            !format!("{:?}", logins.tokens(&Tokens::default(), || Duration::MAX).unwrap())
+                .contains("hunter2")
+        );
     }
 }

@@ -150,7 +150,8 @@ impl CognitoIdentityCredentials {
     ///
     /// At most `timeout` (60 s by default) for the whole call, `attempt_timeout` (10 s) while the
     /// cached set is still good; a token source, a storage or a transport of the program's own that
-    /// takes longer holds up the caller that leads, and nobody else.
+    /// takes longer holds up the caller that leads, and nobody else. So does a user pool's rotation of
+    /// refresh tokens, by the `timeout` of its tokens (20 s) at most.
     ///
     /// # Errors
     ///

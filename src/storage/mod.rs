@@ -1,4 +1,4 @@
-//! Where an identity, or a rotated refresh token, is kept between two runs of the program.
+//! Where an identity, credentials, or a rotated refresh token are kept between two runs of the program.
 
 mod file;
 
@@ -52,7 +52,9 @@ pub trait Storage: Send + Sync {
 
     /// Keeps every other process (and every other caller in this one) from getting the lock of this
     /// key until the returned one is dropped, and waits up to `wait` while somebody else has it.
-    /// `None` if it did not come by then, or if there are no locks, which is the default. The lock of
+    /// `None` if it did not come by then, or if there are no locks, which is the default: a storage that
+    /// wraps another must pass this on. With a `wait` of zero it is tried once. The key is a record's own,
+    /// and the lock is apart from the record. The lock of
     /// a process that dies must come free by itself.
     ///
     /// It keeps processes that start together from fetching the same credentials each for itself;

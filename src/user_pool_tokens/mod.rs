@@ -168,7 +168,7 @@ impl UserPoolTokens {
     /// the app client's secret; any other kind as for a call to the identity pool.
     /// [`needs_sign_in`](Error::needs_sign_in) tells those apart that the user must mend.
     pub fn id_token(&self) -> Result<String, Error> {
-        Ok(self.secret()?.expose().to_owned())
+        self.within(Duration::MAX)
     }
 
     /// Sets the refresh token of a new sign-in, which the next [`id_token`](Self::id_token) goes by.
@@ -215,9 +215,9 @@ impl UserPoolTokens {
         self.0.begin(None);
     }
 
-    fn secret(&self) -> Result<Secret, Error> {
+    fn within(&self, limit: Duration) -> Result<String, Error> {
         self.0.write_again();
-        self.0.cell.get(Duration::MAX, |task| self.0.load(task))
+        Ok(self.0.cell.get(limit, |task| self.0.load(task))?.expose().to_owned())
     }
 }
 
@@ -226,17 +226,22 @@ impl TokenSource for UserPoolTokens {
         Ok(self.id_token()?)
     }
 
-    fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        Ok(self.within(limit)?)
+    }
+
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
         self.0.cell.invalidate(|cached| cached.expose() == refused);
-        self.token()
+        self.token_within(limit)
     }
 }
 
 impl Builder {
     /// Adds the login of a user pool, whose tokens renew themselves: short for
-    /// [`login_from`](Self::login_from) with [`provider`](UserPoolTokens::provider) and a clone. A
-    /// `get()` that needs a new ID token takes the time that both services need: the `timeout` of
-    /// the tokens adds to its own.
+    /// [`login_from`](Self::login_from) with [`provider`](UserPoolTokens::provider) and a clone. The
+    /// time for a new ID token is part of the `get()` that needs it. Where the app client rotates
+    /// refresh tokens a renewal that has begun is seen through all the same, and may hold up the
+    /// caller that leads by the `timeout` of the tokens (20 s) in all.
     pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
         self.login_from(tokens.provider(), tokens.clone())
     }
@@ -246,13 +251,12 @@ impl Inner {
     fn load(&self, task: &Task<Session>) -> Result<Loaded<Secret>, Error> {
         let session = &task.settings;
         // A rotation that is given up after a lost answer may have ended the token that was sent, so
-        // it is seen through, also where the cached ID token is still good.
-        let full = Budget {
+        // it is seen through, also where the cached ID token is still good or the caller in a hurry.
+        let rotation = Budget {
             deadline: self.clock.boot().saturating_add(self.timeout),
             attempts: self.attempts,
             recover: true,
         };
-        let rotation = if task.budget.recover { task.budget } else { full };
         if self.rotates || session.rotates {
             return self.rotate(task, &rotation);
         }

@@ -207,8 +207,8 @@ impl UserPoolTokensBuilder {
     }
 
     /// The longest that [`id_token`](UserPoolTokens::id_token) takes, with all calls, attempts and
-    /// delays. It adds to the time that a provider's `get()` takes. Default: 20 seconds. Zero is an
-    /// error.
+    /// delays. Asked for by a provider's `get()`, it takes no longer than that has, unless the app
+    /// client rotates refresh tokens. Default: 20 seconds. Zero is an error.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -10,8 +10,8 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage, StorageLock,
-    UserPoolTokens, UserPoolTokensBuilder,
+    Clock, CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage,
+    StorageLock, UserPoolTokens, UserPoolTokensBuilder,
 };
 
 use crate::secrets::{assert_clean, logged, record_log};
@@ -230,6 +230,52 @@ fn a_token_lives_as_long_as_it_says_itself_or_as_the_answer_says_of_one_that_doe
                 assert!(tokens.id_token().is_err(), "{result}");
             }
         }
+    }
+}
+
+/// A user pool that keeps silent holds up nobody for longer than they have, but for a rotation, which
+/// is seen through.
+#[test]
+fn a_renewal_takes_no_longer_than_the_get_that_needs_it_has() {
+    let rows = [
+        ("in a hurry", false, 0, Some(2), 2),
+        ("with time enough", false, 0, None, 20),
+        ("ahead of time", false, 2800, None, 10),
+        ("in a hurry, rotating", true, 0, Some(2), 20),
+        ("ahead of time, rotating", true, 2800, None, 20),
+        ("no time at all, rotating", true, 0, Some(0), 0),
+    ];
+    for (what, rotating, age, limit, most) in rows {
+        let pool = Pool::new();
+        let silent = Arc::new(AtomicBool::new(false));
+        let (clock, cognito, is_silent) =
+            (pool.clock.clone(), pool.cognito.clone(), silent.clone());
+        let transport = move |request: &HttpRequest| {
+            if is_silent.load(Ordering::SeqCst) {
+                clock.advance(request.timeout());
+                return Err(TransportError::new(TransportErrorKind::Timeout, "silence"));
+            }
+            cognito.send(request)
+        };
+        let tokens = pool.settings().transport(transport).refresh_token_rotation(rotating);
+        if rotating {
+            pool.cognito.set_refresh_token_rotation(Some(seconds(60)));
+        }
+        let provider = pool.provider(&tokens.build().unwrap());
+        if age > 0 {
+            provider.get().unwrap();
+            pool.clock.advance(seconds(age));
+        }
+        silent.store(true, Ordering::SeqCst);
+        let begun = pool.clock.boot();
+        let outcome = match limit {
+            Some(limit) => provider.get_within(seconds(limit)),
+            None => provider.get(),
+        };
+        assert_eq!(outcome.is_ok(), age > 0, "{what}");
+        let took = pool.clock.boot() - begun;
+        assert!(took <= seconds(most), "{what}: {took:?}");
+        assert!(most == 0 || took >= seconds(most) / 2, "{what}: {took:?}");
     }
 }
 

@@ -31,9 +31,9 @@
 //! | 126, 127 | `exec`: the program cannot be run, or is not there; else its status is the program's |
 //!
 //! The identity and the credentials are kept in the user's cache directory, for the pool and the user,
-//! and a second call makes no service call while what is kept has more than a quarter of its life, or
-//! 15 minutes, left (on Linux and Android: elsewhere the identity alone is kept). Then one attempt is
-//! made to renew it; what is kept serves if that fails. Who the user is, `--login-id` says.
+//! and a second call makes no service call while what is kept has more than the library's advisory
+//! window left, 15 minutes of an hour (on Linux and Android: elsewhere the identity alone is kept).
+//! Then one attempt is made to renew it; what is kept serves if that fails. Who the user is, `--login-id` says.
 //! Without it, it is the issuer and the subject that the login token names, which is read each time
 //! for that; for a token that names none the identity alone is kept, by where the token comes from.
 

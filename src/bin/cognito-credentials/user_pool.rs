@@ -160,8 +160,12 @@ impl TokenSource for PoolLogin {
         self.tokens()?.token()
     }
 
-    fn token_after_refusal(&self, refused: &str) -> Result<String, BoxError> {
-        self.tokens()?.token_after_refusal(refused)
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        self.tokens()?.token_within(limit)
+    }
+
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+        self.tokens()?.token_after_refusal(refused, limit)
     }
 }
 
