@@ -164,6 +164,12 @@ impl Gatekeeper {
         self.arrived.recv_timeout(seconds(30)).expect("no request came");
     }
 
+    /// Whether a request has arrived.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn has_request(&self) -> bool {
+        self.arrived.try_recv().is_ok()
+    }
+
     /// Lets one request pass, at once or when it comes.
     pub(crate) fn let_pass(&self) {
         self.release.send(()).unwrap();
