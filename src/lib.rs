@@ -94,6 +94,9 @@
 //! get() ──► cell: fresh? ─yes─► clone
 //!             │ no: one caller leads, the rest wait for the same outcome
 //!             ▼
+//!           reuse: stored by another process, and good? ─yes─► cell   (with persist_credentials)
+//!             │ no
+//!             ▼
 //!           flow: login tokens ► identity ID (developer / given / remembered / stored / GetId)
 //!             │
 //!             ├─ enhanced: GetCredentialsForIdentity
@@ -111,7 +114,7 @@
 //! | `aws_sdk` | what the AWS SDK for Rust asks for (feature `aws-sdk`) |
 //! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
 //! | `environment` | settings from environment variables |
-//! | `user_pool_tokens` | login tokens of a user pool: settings, cell, and what is stored of a rotation |
+//! | `user_pool_tokens/` | login tokens of a user pool: settings, cell, and what is stored of a rotation |
 //! | `provider` | what users call; ties the cell to the flow |
 //! | `reuse` | credentials that another process has stored, in place of a refresh |
 //! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
