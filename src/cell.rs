@@ -121,6 +121,8 @@ struct Held<T> {
     revived: bool,
     advisory_window: Duration,
     wall: Option<WallLook>,
+    /// Before this boot time it is fresh unless it is spent, and the wall clock need not be looked at.
+    fresh_until: Duration,
 }
 
 /// What the wall clock said when it was last looked at.
@@ -463,6 +465,9 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let Some(held) = state.held.as_ref().filter(|_| !state.spent) else {
             return Standing::Mandatory;
         };
+        if now < held.fresh_until {
+            return Standing::Fresh;
+        }
         let left = self.left(held, now);
         if left.is_zero() || left < self.limits.windows.expiry {
             Standing::Mandatory
@@ -490,6 +495,9 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let now = self.clock.boot();
         let mut state = self.lock();
         let Some(held) = &mut state.held else { return (state, now) };
+        if now < held.fresh_until {
+            return (state, now);
+        }
         // Where the wall clock alone notices a suspend, it must be looked at each time.
         let due = self.wall_decides
             || held.wall.is_none_or(|look| now.saturating_sub(look.at) >= WALL_INTERVAL);
@@ -503,7 +511,13 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let wall = self.clock.wall();
         let mut state = self.lock();
         if let Some(held) = &mut state.held {
-            held.wall = Some(WallLook { at: now, left: held.lease.left_by_wall(wall) });
+            let left = held.lease.left_by_wall(wall);
+            held.wall = Some(WallLook { at: now, left });
+            if !self.wall_decides && !left.is_zero() {
+                let window = held.advisory_window.max(self.limits.windows.expiry);
+                let next_look = now.saturating_add(WALL_INTERVAL);
+                held.fresh_until = held.lease.boot_end.saturating_sub(window).min(next_look);
+            }
         }
         (state, now)
     }
@@ -574,6 +588,7 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                         revived: *revived,
                         advisory_window: limits.windows.advisory_for(lease.lifetime),
                         wall: None,
+                        fresh_until: Duration::ZERO,
                     });
                     state.spent = false;
                     replaced = (state.last_error.take(), state.end_backoff());

@@ -318,6 +318,23 @@ fn configured_windows_win() {
     assert_ne!(stage.credentials.get().unwrap(), first);
 }
 
+/// Also within the second for which the wall clock is not looked at again, and where the mandatory
+/// window is the longer one.
+#[test]
+fn a_window_opens_at_its_moment_however_lately_get_was_called() {
+    for (expiry, advisory) in [(15, 900), (600, 900), (900, 15), (900, 0)] {
+        let stage =
+            Stage::with(|b| b.expiry_window(seconds(expiry)).advisory_window(seconds(advisory)));
+        let first = stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(2700) - Duration::from_millis(500));
+        for _ in 0..6 {
+            assert_eq!(stage.credentials.get().unwrap(), first, "{expiry} {advisory}");
+            stage.clock.advance(Duration::from_millis(100));
+        }
+        assert_ne!(stage.credentials.get().unwrap(), first, "{expiry} {advisory}");
+    }
+}
+
 /// Two calls, one attempt each, and one attempt's time for both.
 #[test]
 fn an_advisory_attempt_has_one_attempts_time_in_all() {
