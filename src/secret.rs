@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+/// What is read into where nothing is known of the length.
+const SMALLEST_BUFFER: usize = 511;
+
 /// A login token or a key. Clones share one copy of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Arc<Zeroizing<String>>);
@@ -27,27 +30,29 @@ impl From<Zeroizing<String>> for Secret {
     }
 }
 
-/// Reads to the end, into memory that is wiped, also the parts that it outgrows.
+/// Reads to the end, into memory that is wiped, also the parts that it outgrows. Nothing is outgrown
+/// where no more comes than is expected.
 pub(crate) fn read_to_end(
     mut reader: impl Read,
     expected: usize,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut read = Zeroizing::new(Vec::with_capacity(expected));
-    let mut chunk = Zeroizing::new([0; 4096]);
+    let mut buffer = Zeroizing::new(vec![0; expected.max(SMALLEST_BUFFER).saturating_add(1)]);
+    let mut length = 0;
     loop {
-        let new = match reader.read(&mut chunk[..]) {
-            Ok(0) => return Ok(read),
-            Ok(length) => chunk.get(..length).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match reader.read(buffer.get_mut(length..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(new) => length += new,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        if read.len() + new.len() > read.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity((read.len() + new.len()) * 2));
-            larger.extend_from_slice(&read);
-            read = larger;
         }
-        read.extend_from_slice(new);
+        if length >= buffer.len() {
+            let mut larger = Zeroizing::new(vec![0; buffer.len() * 2]);
+            larger.iter_mut().zip(&*buffer).for_each(|(new, old)| *new = *old);
+            buffer = larger;
+        }
     }
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 impl fmt::Debug for Secret {
@@ -63,5 +68,50 @@ mod tests {
     #[test]
     fn a_secret_prints_nothing_of_itself() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
+    }
+
+    /// Gives so many bytes at a time, and is interrupted before each.
+    struct Trickle<'a> {
+        left: &'a [u8],
+        at_a_time: usize,
+        interrupted: bool,
+    }
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(!buffer.is_empty(), "which would be taken for the end");
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let length = self.left.len().min(self.at_a_time).min(buffer.len());
+            self.left.read(&mut buffer[..length])
+        }
+    }
+
+    #[test]
+    fn all_is_read_whatever_was_expected_and_however_it_comes() {
+        let text: Vec<u8> = (0..5_000).map(|n| (n % 251) as u8).collect();
+        for length in [0, 1, 510, 511, 512, 513, 1_024, 5_000] {
+            for expected in [0, 1, 511, 512, length, 4_096] {
+                for at_a_time in [1, 7, 512, 9_999] {
+                    let left = &text[..length];
+                    let reader = Trickle { left, at_a_time, interrupted: false };
+                    let read = read_to_end(reader, expected).unwrap();
+                    assert_eq!(*read, left, "{length} {expected} {at_a_time}");
+                    let fits = length <= expected.max(SMALLEST_BUFFER);
+                    assert!(!fits || read.capacity() <= expected.max(SMALLEST_BUFFER) + 1);
+                }
+            }
+        }
+        assert!(read_to_end(io::empty().chain(Failing), 5).is_err());
+    }
+
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
     }
 }
