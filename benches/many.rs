@@ -1,5 +1,5 @@
 //! Providers by the thousand that share one transport, as a server has them that acts for many users:
-//! what each costs must not depend on how many there are.
+//! what each costs must not depend on how many there are, but for what the processor's cache holds.
 //!
 //! ```sh
 //! cargo bench --bench many --features testing
