@@ -54,7 +54,7 @@ impl Masks<'_> {
     /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless it is
     /// what some secret ends with: an identity's, or a token that is no more than a GUID.
     pub(crate) fn request_id(&self, id: &str) -> String {
-        let secret = || self.secrets.iter().any(|secret| secret.trim_end().ends_with(id));
+        let secret = || self.secrets.iter().any(|secret| secret.trim().ends_with(id));
         if is_guid(id) && !secret() { id.to_owned() } else { self.clean(id) }
     }
 
@@ -85,8 +85,7 @@ fn visible(text: &str) -> Zeroizing<String> {
 /// Whether what can be seen of a secret may be in a text of this length. Most are tokens, longer than
 /// any message, which need not be copied to find that out.
 fn is_no_longer(secret: &str, length: usize) -> bool {
-    let shown = |c: &char| !is_invisible(*c) && !c.is_whitespace();
-    secret.chars().filter(shown).nth(length).is_none()
+    secret.bytes().filter(u8::is_ascii_graphic).nth(length).is_none()
 }
 
 /// The text with a mask in place of a secret. It may hold others, so it is wiped, and never grows.
