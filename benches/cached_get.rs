@@ -1,12 +1,13 @@
-//! What a cached `get()` costs, beside the least that it could cost: one lock, one look at the boot
-//! clock, one reference count.
+//! What a cached `get()` costs, beside the least that it could cost: one look at the boot clock, one
+//! reference count, and one way to share the value among threads. The floor is a mutex, which the
+//! provider has too; a read-write lock and a lock-free snapshot (`arc-swap`) show what that costs.
 //!
 //! ```sh
 //! cargo bench --bench cached_get --features testing
 //! ```
 //!
-//! The table shows times and allocations; the last lines show the ratio to the floor as the median
-//! of alternated rounds in the same run, which does not depend on the machine or its load.
+//! The table shows times and allocations; the last lines show the ratios to the mutex as the medians
+//! of alternated rounds in the same run, which do not depend on the machine or its load.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,9 +17,10 @@
 )]
 
 use std::hint::black_box;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, Credentials, SystemClock};
 
@@ -36,23 +38,49 @@ static PROVIDER: LazyLock<CognitoIdentityCredentials> = LazyLock::new(|| {
     provider
 });
 
-struct Floor {
-    held: Mutex<(Duration, Credentials)>,
-}
+/// What is shared: the end of the credentials on the boot clock, and the credentials.
+struct Held(Duration, Credentials);
 
-impl Floor {
-    fn get(&self) -> Option<Credentials> {
-        let now = SystemClock.boot();
-        let held = self.held.lock().unwrap();
-        (now < held.0).then(|| held.1.clone())
+impl Held {
+    fn by(&self, now: Duration) -> Option<Credentials> {
+        (now < self.0).then(|| self.1.clone())
     }
 }
 
-static FLOOR: LazyLock<Floor> = LazyLock::new(|| {
-    let end = SystemClock.boot() + Duration::from_secs(3600);
-    let floor = Floor { held: Mutex::new((end, PROVIDER.get().unwrap())) };
-    assert_eq!(floor.get(), PROVIDER.cached());
-    floor
+struct Floors {
+    mutex: Mutex<Held>,
+    rw_lock: RwLock<Held>,
+    arc_swap: ArcSwap<Held>,
+}
+
+impl Floors {
+    fn mutex(&self) -> Option<Credentials> {
+        let now = SystemClock.boot();
+        self.mutex.lock().unwrap().by(now)
+    }
+
+    fn rw_lock(&self) -> Option<Credentials> {
+        let now = SystemClock.boot();
+        self.rw_lock.read().unwrap().by(now)
+    }
+
+    fn arc_swap(&self) -> Option<Credentials> {
+        let now = SystemClock.boot();
+        self.arc_swap.load().by(now)
+    }
+}
+
+static FLOORS: LazyLock<Floors> = LazyLock::new(|| {
+    let held = || Held(SystemClock.boot() + Duration::from_secs(3600), PROVIDER.get().unwrap());
+    let floors = Floors {
+        mutex: Mutex::new(held()),
+        rw_lock: RwLock::new(held()),
+        arc_swap: ArcSwap::from_pointee(held()),
+    };
+    for value in [floors.mutex(), floors.rw_lock(), floors.arc_swap()] {
+        assert_eq!(value, PROVIDER.cached());
+    }
+    floors
 });
 
 #[divan::bench(threads = [1, 2, 8])]
@@ -62,14 +90,26 @@ fn get(bencher: divan::Bencher<'_, '_>) {
 }
 
 #[divan::bench(threads = [1, 2, 8])]
-fn floor(bencher: divan::Bencher<'_, '_>) {
-    let floor = &*FLOOR;
-    bencher.bench(|| floor.get().unwrap());
+fn floor_mutex(bencher: divan::Bencher<'_, '_>) {
+    let floors = &*FLOORS;
+    bencher.bench(|| floors.mutex().unwrap());
+}
+
+#[divan::bench(threads = [1, 2, 8])]
+fn floor_rw_lock(bencher: divan::Bencher<'_, '_>) {
+    let floors = &*FLOORS;
+    bencher.bench(|| floors.rw_lock().unwrap());
+}
+
+#[divan::bench(threads = [1, 2, 8])]
+fn floor_arc_swap(bencher: divan::Bencher<'_, '_>) {
+    let floors = &*FLOORS;
+    bencher.bench(|| floors.arc_swap().unwrap());
 }
 
 /// Nanoseconds for each call, with so many threads calling.
-fn time(threads: u32, call: impl Fn() -> Credentials + Sync) -> f64 {
-    const CALLS: u32 = 100_000;
+fn time(threads: u32, call: &(impl Fn() -> Credentials + Sync)) -> f64 {
+    const CALLS: u32 = 50_000;
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -83,22 +123,39 @@ fn time(threads: u32, call: impl Fn() -> Credentials + Sync) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS * threads)
 }
 
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn main() {
     divan::main();
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    let (provider, floor) = (&*PROVIDER, &*FLOOR);
+    let (provider, floors) = (&*PROVIDER, &*FLOORS);
     for threads in [1, 2, 8] {
-        let mut rounds: Vec<(f64, f64, f64)> = (0..31)
+        let rounds: Vec<[f64; 4]> = (0..31)
             .map(|_| {
-                let floor = time(threads, || floor.get().unwrap());
-                let get = time(threads, || provider.get().unwrap());
-                (get / floor, get, floor)
+                [
+                    time(threads, &|| floors.mutex().unwrap()),
+                    time(threads, &|| provider.get().unwrap()),
+                    time(threads, &|| floors.rw_lock().unwrap()),
+                    time(threads, &|| floors.arc_swap().unwrap()),
+                ]
             })
             .collect();
-        rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (ratio, get, floor) = rounds[rounds.len() / 2];
-        println!("{threads} threads: get {get:.1} ns, floor {floor:.1} ns, ratio {ratio:.2}");
+        let ratio = |which: usize| median(rounds.iter().map(|r| r[which] / r[0]).collect());
+        let ns = |which: usize| median(rounds.iter().map(|r| r[which]).collect());
+        println!(
+            "{threads} threads: mutex {:.1} ns; get {:.1} ns, {:.2} of it; rw_lock {:.1} ns, {:.2}; arc_swap {:.1} ns, {:.2}",
+            ns(0),
+            ns(1),
+            ratio(1),
+            ns(2),
+            ratio(2),
+            ns(3),
+            ratio(3)
+        );
     }
 }

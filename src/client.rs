@@ -148,32 +148,33 @@ fn read<O: Operation>(
     let request_id = response
         .header("x-amzn-requestid")
         .or_else(|| response.header("x-amz-request-id"))
-        .map(|id| masks.clean(id));
+        .map(|id| masks.request_id(id));
     let info = AnswerInfo {
         status: response.status(),
         code: None,
         request_id,
         retry_after: retry::retry_after(response, date),
     };
-    let refused = |fault: Fault| {
+    let refused = |fault: Fault, mut info: AnswerInfo| {
         let code = fault.code.as_deref().map(String::as_str);
         let message = fault.message.as_deref().map(String::as_str);
-        let mut info = info.clone();
         info.request_id =
-            info.request_id.or_else(|| fault.request_id.as_ref().map(|id| masks.clean(id)));
+            info.request_id.or_else(|| fault.request_id.as_ref().map(|id| masks.request_id(id)));
         Error::service(O::NAME, info, code, message, &masks)
     };
     if response.body().len() > LARGEST_BODY {
         return Err(Error::response(O::NAME, info, "the answer is larger than 256 KiB"));
     }
     if !(200..300).contains(&response.status()) {
-        return Err(refused(operation.fault(response)));
+        return Err(refused(operation.fault(response), info));
     }
-    operation.decode(response).map(|output| (output, info.clone())).map_err(|Malformed(what)| {
-        let fault = operation.fault(response);
-        match fault.code {
-            Some(_) => refused(fault),
-            None => Error::response(O::NAME, info.clone(), what),
-        }
+    let Malformed(what) = match operation.decode(response) {
+        Ok(output) => return Ok((output, info)),
+        Err(malformed) => malformed,
+    };
+    let fault = operation.fault(response);
+    Err(match fault.code {
+        Some(_) => refused(fault, info),
+        None => Error::response(O::NAME, info, what),
     })
 }

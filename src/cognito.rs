@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
@@ -16,9 +17,10 @@ use crate::transport::HttpResponse;
 
 const LONGEST_ID: usize = 55;
 
-/// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters.
+/// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters. Clones share the
+/// text.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Id(String);
+pub(crate) struct Id(Arc<str>);
 
 impl Id {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -37,7 +39,7 @@ impl Id {
         } else if !well_formed {
             Err("must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0".to_owned())
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         }
     }
 

@@ -258,8 +258,8 @@ impl Flow {
         };
         let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
         let name = GetCredentialsForIdentity::NAME;
-        let identity_id =
-            self.confirm(run, name, &answer.info, answer.output.identity_id.clone())?;
+        let answered = answer.output.identity_id.clone();
+        let identity_id = self.confirm(run, name, &answer.info, answered)?.as_str().to_owned();
         let lease = lease(name, &answer, answer.output.expiration)?;
         let issued = answer.output;
         Ok(Refreshed {
@@ -282,8 +282,8 @@ impl Flow {
         role: &RoleRequest,
     ) -> Result<Refreshed, Error> {
         let identity = known(run)?;
-        let (token, identity_id) = if let Some(developer) = &run.developer {
-            (developer.token().clone(), identity.id.as_str().to_owned())
+        let (token, id) = if let Some(developer) = &run.developer {
+            (developer.token().clone(), identity.id)
         } else {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &run.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
@@ -295,6 +295,7 @@ impl Flow {
         let answer = self.client.call(sts_url, &operation, run.budget)?;
         let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
         let issued = answer.output;
+        let identity_id = id.as_str().to_owned();
         Ok(Refreshed {
             credentials: Credentials::of_identity(
                 identity_id.clone(),
@@ -351,7 +352,7 @@ impl Flow {
         operation: &'static str,
         info: &AnswerInfo,
         answered: Option<Id>,
-    ) -> Result<String, Error> {
+    ) -> Result<Id, Error> {
         let identity = known(run)?;
         let answered = answered.map(|id| self.checked(operation, info, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
@@ -361,7 +362,7 @@ impl Flow {
         } else {
             self.keep(run);
         }
-        Ok(known(run)?.id.as_str().to_owned())
+        Ok(known(run)?.id)
     }
 
     /// An ID that the service hands us is checked like one from the program.

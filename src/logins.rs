@@ -117,7 +117,7 @@ impl TokenSource for FileToken {
 /// assert_eq!(format!("{logins:?}"), r#"Logins {"accounts.google.com"}"#);
 /// ```
 #[derive(Clone, Default)]
-pub struct Logins(BTreeMap<String, Login>);
+pub struct Logins(BTreeMap<Arc<str>, Login>);
 
 #[derive(Clone)]
 enum Login {
@@ -141,11 +141,11 @@ impl Logins {
 
     /// Adds a login, or replaces the one of the same provider.
     pub fn insert(&mut self, provider: impl Into<String>, token: impl Into<String>) {
-        self.0.insert(provider.into(), Login::Token(Secret::new(token)));
+        self.0.insert(provider.into().into(), Login::Token(Secret::new(token)));
     }
 
     pub(crate) fn insert_source(&mut self, provider: String, source: impl TokenSource + 'static) {
-        self.0.insert(provider, Login::Source(Arc::new(source)));
+        self.0.insert(provider.into(), Login::Source(Arc::new(source)));
     }
 
     /// Removes the login of this provider, if there is one.
@@ -155,7 +155,7 @@ impl Logins {
 
     /// The providers' names, in alphabetical order.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.keys().map(|provider| &**provider)
     }
 
     /// Whether these are the same logins: the same tokens, from the same sources.
@@ -272,7 +272,7 @@ impl<P: Into<String>, T: Into<String>> FromIterator<(P, T)> for Logins {
 
 /// The tokens of one refresh, every source asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens(BTreeMap<String, Secret>);
+pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 
 impl Tokens {
     /// The token of the maker's backend, as the only login.
@@ -281,7 +281,7 @@ impl Tokens {
             // `BTreeMap::from` would have every program linked with a sort.
             None => {
                 let mut tokens = BTreeMap::new();
-                tokens.insert(provider.to_owned(), token);
+                tokens.insert(provider.into(), token);
                 Ok(Self(tokens))
             }
             Some(fault) => {
@@ -296,7 +296,7 @@ impl Tokens {
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Secret)> {
-        self.0.iter().map(|(provider, token)| (provider.as_str(), token))
+        self.0.iter().map(|(provider, token)| (&**provider, token))
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
 #[derive(Clone)]
 struct Settings {
     subject: Subject,
-    data: Option<ResponseData>,
+    data: Option<Arc<ResponseData>>,
 }
 
 /// What a provider knows at one moment, without asking anybody.
@@ -452,7 +452,7 @@ impl CognitoIdentityCredentials {
     /// [stored ones](crate::Builder::persist_credentials) of another process. Never blocks.
     #[must_use]
     pub fn data(&self) -> Option<ResponseData> {
-        self.0.cell.settings().data
+        self.0.cell.settings().data.map(Arc::unwrap_or_clone)
     }
 
     /// What the provider knows: identity, time left, last failure. No network; asks the storage as
@@ -564,7 +564,7 @@ impl CognitoIdentityCredentials {
             }
         };
         let revived = done.data.is_none();
-        cell.annotate(task.epoch, |settings| settings.data = done.data);
+        cell.annotate(task.epoch, |settings| settings.data = done.data.map(Arc::new));
         Ok(Loaded { value: done.credentials, lease: done.lease, revived })
     }
 

@@ -29,7 +29,8 @@ impl Masks<'_> {
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = visible(text);
         // As the service may see them, and the longest first: one may be the beginning of another.
-        let mut secrets: Vec<_> = self.secrets.iter().map(|secret| visible(secret)).collect();
+        let fits = |secret: &&&str| is_no_longer(secret, text.len());
+        let mut secrets: Vec<_> = self.secrets.iter().filter(fits).map(|s| visible(s)).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
         for secret in &secrets {
             let secret = secret.trim();
@@ -48,6 +49,13 @@ impl Masks<'_> {
             }
         }
         clean
+    }
+
+    /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless it is
+    /// what some secret ends with: an identity's, or a token that is no more than a GUID.
+    pub(crate) fn request_id(&self, id: &str) -> String {
+        let secret = || self.secrets.iter().any(|secret| secret.trim().ends_with(id));
+        if is_guid(id) && !secret() { id.to_owned() } else { self.clean(id) }
     }
 
     /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
@@ -72,6 +80,12 @@ fn visible(text: &str) -> Zeroizing<String> {
     let mut visible = Zeroizing::new(String::with_capacity(text.len()));
     visible.extend(text.chars().filter(|c| !is_invisible(*c)));
     visible
+}
+
+/// Whether what can be seen of a secret may be in a text of this length. Most are tokens, longer than
+/// any message, which need not be copied to find that out.
+fn is_no_longer(secret: &str, length: usize) -> bool {
+    secret.bytes().filter(u8::is_ascii_graphic).nth(length).is_none()
 }
 
 /// The text with a mask in place of a secret. It may hold others, so it is wiped, and never grows.
@@ -176,6 +190,35 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(masks.clean(&text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_guid_of_a_request_passes_and_one_of_a_secret_does_not() {
+        let guid = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
+        let identity = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+        let token = "0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
+        let login = format!("{token}\n");
+        let masks = Masks { secrets: vec![identity, &login], public: None };
+        let rows = [
+            (guid.to_owned(), guid.to_owned()),
+            (identity[10..].to_owned(), MASK.to_owned()),
+            (identity.to_owned(), "[redacted]".to_owned()),
+            (token.to_owned(), MASK.to_owned()),
+            (format!("{guid} "), "[redacted] ".to_owned()),
+            (format!("{guid}\u{7}"), MASK.to_owned()),
+            (String::new(), String::new()),
+            ("request-1".to_owned(), "request-1".to_owned()),
+        ];
+        for (id, expected) in rows {
+            assert_eq!(masks.request_id(&id), expected, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_though_more_of_it_cannot_be_seen_than_the_text_is_long() {
+        let hidden = format!("{}SEN\u{200b}TINEL{}", " ".repeat(50), "\u{7}".repeat(50));
+        let masks = Masks { secrets: vec![&hidden], public: None };
+        assert_eq!(masks.clean("SENTINEL"), MASK);
     }
 
     #[test]

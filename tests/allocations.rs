@@ -1,16 +1,39 @@
-//! A cached `get()` allocates nothing. A binary of its own, for the allocator counts everything.
+//! What a cached `get()` and a refresh allocate. A binary of its own, for the allocator counts
+//! everything.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tests fail by panicking")]
 
-use cognito_identity_credentials::CognitoIdentityCredentials;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use cognito_identity_credentials::testing::FakeCognito;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError,
+};
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
+const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const END: u64 = 1_785_589_200;
+const DATE: &str = "Sat, 01 Aug 2026 12:00:00 GMT";
+
+/// The session token alone has about as many characters as the service's.
+const SESSION_TOKEN: usize = 1_200;
+
+/// The tests take turns, for each would count what the others allocate.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_cached_get_allocates_nothing() {
+    let _alone = alone();
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(FakeCognito::POOL_ID)
         .transport(FakeCognito::new())
@@ -29,4 +52,192 @@ fn a_cached_get_allocates_nothing() {
         region.change().allocations
     });
     assert_eq!(least.min(), Some(0));
+}
+
+/// Answers that were made before, each for one request, so that the transport allocates nothing.
+#[derive(Clone, Default)]
+struct Prepared(Arc<Mutex<Exchange>>);
+
+#[derive(Default)]
+struct Exchange {
+    answers: VecDeque<HttpResponse>,
+    /// How much there was to send.
+    sent: usize,
+}
+
+impl Transport for Prepared {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let mut exchange = self.0.lock().unwrap();
+        exchange.sent += request.body().len();
+        Ok(exchange.answers.pop_front().unwrap())
+    }
+}
+
+impl Prepared {
+    fn prepare(&self, bodies: &[String]) {
+        let mut exchange = self.0.lock().unwrap();
+        exchange.sent = 0;
+        exchange.answers = bodies
+            .iter()
+            .map(|body| {
+                HttpResponse::new(200, body.clone())
+                    .with_header("date", DATE)
+                    .with_header("x-amzn-requestid", "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1")
+            })
+            .collect();
+    }
+
+    fn sent(&self) -> usize {
+        let exchange = self.0.lock().unwrap();
+        assert!(exchange.answers.is_empty(), "an answer was not asked for");
+        exchange.sent
+    }
+}
+
+fn get_id() -> String {
+    format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)
+}
+
+fn credentials() -> String {
+    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
+    let keys = format!(
+        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{END}"#
+    );
+    format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#)
+}
+
+fn open_id_token() -> String {
+    format!(r#"{{"IdentityId":"{IDENTITY}","Token":"{}"}}"#, "o".repeat(SESSION_TOKEN))
+}
+
+fn assumed_role() -> String {
+    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
+    format!(
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">
+  <AssumeRoleWithWebIdentityResult>
+    <SubjectFromWebIdentityToken>{IDENTITY}</SubjectFromWebIdentityToken>
+    <Audience>{POOL}</Audience>
+    <AssumedRoleUser>
+      <Arn>arn:aws:sts::123456789012:assumed-role/device/device</Arn>
+      <AssumedRoleId>AROACLKWSDQRAOEXAMPLE:device</AssumedRoleId>
+    </AssumedRoleUser>
+    <Credentials>
+      <SessionToken>{token}</SessionToken>
+      <SecretAccessKey>{secret}</SecretAccessKey>
+      <Expiration>2026-08-01T13:00:00Z</Expiration>
+      <AccessKeyId>ASIAEXAMPLE</AccessKeyId>
+    </Credentials>
+    <Provider>cognito-identity.amazonaws.com</Provider>
+  </AssumeRoleWithWebIdentityResult>
+  <ResponseMetadata><RequestId>ad4156e9-bce1-11e2-82e6-6b6ef4e1a2b3</RequestId></ResponseMetadata>
+</AssumeRoleWithWebIdentityResponse>"
+    )
+}
+
+fn logins(builder: Builder, number: usize, length: usize) -> Builder {
+    (0..number).fold(builder, |builder, n| builder.login(format!("p{n}.example"), token(length)))
+}
+
+fn token(length: usize) -> String {
+    "e".repeat(length)
+}
+
+/// The fewest allocations and bytes of many refreshes, and how many of the bytes were bodies to send.
+fn refresh(
+    settings: impl Fn(Builder) -> Builder,
+    known: bool,
+    answers: &[String],
+) -> (Stats, usize) {
+    let counts = (0..4).map(|_| {
+        let transport = Prepared::default();
+        let builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .transport(transport.clone());
+        let builder = if known { builder.identity_id(IDENTITY) } else { builder };
+        let provider = settings(builder).build().unwrap();
+        if known {
+            transport.prepare(answers);
+            provider.refresh().unwrap();
+        }
+        transport.prepare(answers);
+        let region = Region::new(ALLOCATOR);
+        let loaded = provider.refresh();
+        let stats = region.change();
+        assert_eq!(loaded.unwrap().session_token().len(), SESSION_TOKEN);
+        (stats, transport.sent())
+    });
+    counts.min_by_key(|(stats, _)| stats.allocations).unwrap()
+}
+
+#[test]
+fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
+    const LONG: usize = 50_000;
+    let _alone = alone();
+    let role = |builder: Builder| builder.role_arn("arn:aws:iam::123456789012:role/device");
+    let enhanced = || vec![credentials()];
+    let classic = || vec![open_id_token(), assumed_role()];
+    let first = |mut answers: Vec<String>| {
+        answers.insert(0, get_id());
+        answers
+    };
+    let settings: [(&str, &dyn Fn(Builder) -> Builder, bool, Vec<String>, usize); 10] = [
+        ("a guest's first", &|b| b, false, first(enhanced()), 0),
+        ("a guest", &|b| b, true, enhanced(), 0),
+        ("a login of 1 KiB", &|b| logins(b, 1, 1024), true, enhanced(), 0),
+        ("a login of 50,000 characters", &|b| logins(b, 1, LONG), true, enhanced(), 0),
+        ("10 of them", &|b| logins(b, 10, LONG), true, enhanced(), 0),
+        ("10 of them, the first time", &|b| logins(b, 10, LONG), false, first(enhanced()), 0),
+        (
+            "a source that makes one",
+            &|b| b.login_from("p.example", || Ok(token(LONG))),
+            true,
+            enhanced(),
+            LONG,
+        ),
+        ("a guest's classic flow", &|b| role(b), true, classic(), 0),
+        ("the classic flow with 10 logins", &|b| logins(role(b), 10, LONG), true, classic(), 0),
+        ("all of it, the first time", &|b| logins(role(b), 10, LONG), false, first(classic()), 0),
+    ];
+    for (what, settings, known, answers, of_source) in settings {
+        let (stats, sent) = refresh(settings, known, &answers);
+        let Stats { allocations, reallocations, bytes_allocated, .. } = stats;
+        let besides = bytes_allocated - sent - of_source;
+        println!(
+            "{what}: {allocations} allocations, {reallocations} that grew, {bytes_allocated} bytes, {besides} besides what is sent"
+        );
+        assert!(allocations <= 60, "{what}: {allocations} allocations");
+        // The parser of XML has lists that grow; nothing of ours does.
+        let classic = answers.len() - usize::from(!known) == 2;
+        assert!(reallocations <= if classic { 6 } else { 0 }, "{what}: {reallocations} that grew");
+        assert!(besides <= 16 * 1024, "{what}: {besides} bytes besides what is sent");
+    }
+}
+
+/// An error looks for each token in what the service said, and need not copy them to do so.
+#[test]
+fn a_refusal_copies_no_token() {
+    let _alone = alone();
+    let least = (0..4).map(|_| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let body = sent.clone();
+        let refusal =
+            HttpResponse::new(400, r#"{"__type":"NotAuthorizedException","message":"no"}"#)
+                .with_header("x-amzn-requestid", "request 1");
+        let refusal = Mutex::new(Some(refusal));
+        let builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .identity_id(IDENTITY)
+            .transport(move |request: &HttpRequest| {
+                body.store(request.body().len(), Ordering::Relaxed);
+                Ok(refusal.lock().unwrap().take().unwrap())
+            });
+        let provider = logins(builder, 10, 50_000).build().unwrap();
+        let region = Region::new(ALLOCATOR);
+        let error = provider.refresh().unwrap_err();
+        let bytes = region.change().bytes_allocated;
+        assert_eq!((error.message(), error.request_id()), ("no", Some("request 1")));
+        bytes - sent.load(Ordering::Relaxed)
+    });
+    let besides = least.min().unwrap();
+    assert!(besides <= 16 * 1024, "{besides} bytes besides what is sent");
 }

@@ -67,12 +67,12 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
-/// A timestamp without its end. `humantime` would pass over what follows the seconds up to a second
-/// end, as in `…:00Z123Z`.
+/// A timestamp without its end, which `humantime` reads too: of one with an end it would pass over what
+/// follows the seconds up to a second end, as in `…:00Z123Z`.
 fn parse_utc(local: &str) -> Option<SystemTime> {
     let plain = |b: u8| b.is_ascii_digit() || b"-T:.".contains(&b);
-    let text = local.bytes().all(plain).then(|| format!("{local}Z"))?;
-    humantime::parse_rfc3339(&text).ok()
+    let text = Some(local).filter(|text| text.bytes().all(plain))?;
+    humantime::parse_rfc3339_weak(text).ok()
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod fake_cognito;
 mod manual_clock;
 #[cfg(feature = "user-pool")]
 mod user_pool;
+#[doc(hidden)]
+pub mod wire;
 
 use std::time::Duration;
 

@@ -3,13 +3,18 @@
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::transport::{HttpResponse, TransportError, TransportErrorKind};
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+};
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
 use proptest::prelude::*;
 
 use crate::support::{
     GET_CREDENTIALS, HEADERS, IDENTITY, POOL, Stage, answering, both, issued, seconds,
 };
+
+/// In the form that AWS gives them, which is that of an identity's GUID.
+const REQUEST_ID: &str = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
 
 #[test]
 fn each_documented_error_has_its_kind_wherever_its_code_hides() {
@@ -43,23 +48,45 @@ fn each_documented_error_has_its_kind_wherever_its_code_hides() {
             header("").with_header("x-amzn-ErrorMessage", "m"),
         ];
         for form in forms {
-            let form = form.with_header("x-amzn-RequestId", "r-1");
+            let form = form.with_header("x-amzn-RequestId", REQUEST_ID);
             both(form, |credentials| {
                 let error = credentials.get().unwrap_err();
                 assert_eq!(error.kind(), kind, "{code}");
                 assert_eq!(error.code(), Some(code));
                 assert_eq!(error.message(), "m");
                 assert_eq!(error.status(), Some(status));
-                assert_eq!(error.request_id(), Some("r-1"));
+                assert_eq!(error.request_id(), Some(REQUEST_ID));
                 assert_eq!(error.operation(), Some(GET_CREDENTIALS));
                 assert_eq!(error.is_retryable(), retryable, "{code}");
                 assert_eq!(
                     error.to_string(),
-                    format!("{GET_CREDENTIALS}: {code}: m (HTTP status {status}, request ID r-1)")
+                    format!(
+                        "{GET_CREDENTIALS}: {code}: m (HTTP status {status}, request ID {REQUEST_ID})"
+                    )
                 );
             });
         }
     }
+}
+
+#[test]
+fn the_id_of_a_request_that_sts_refused_is_found_in_the_body() {
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_id(IDENTITY)
+        .role_arn("arn:aws:iam::123456789012:role/r")
+        .transport(|request: &HttpRequest| {
+            Ok(if request.url().starts_with("https://sts.") {
+                let error = "<Error><Code>AccessDenied</Code><Message>m</Message></Error>";
+                let id = format!("<RequestId>{REQUEST_ID}</RequestId>");
+                HttpResponse::new(403, format!("<ErrorResponse>{error}{id}</ErrorResponse>"))
+            } else {
+                HttpResponse::new(200, r#"{"Token": "token"}"#)
+            })
+        })
+        .build()
+        .unwrap();
+    let error = credentials.get().unwrap_err();
+    assert_eq!(error.request_id(), Some(REQUEST_ID), "{error}");
 }
 
 #[test]

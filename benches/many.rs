@@ -1,0 +1,116 @@
+//! Providers by the thousand that share one transport, as a server has them that acts for many users:
+//! what each costs must not depend on how many there are, but for what the processor's cache holds.
+//!
+//! ```sh
+//! cargo bench --bench many --features testing
+//! ```
+//!
+//! The floor is one provider. The table shows the time of one refresh and of one cached `get()` among so
+//! many, in an order that leaves no provider in the processor's cache; the last lines the heap of each
+//! provider with its credentials, which is a count and the same on each run. It is asserted to be flat.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a benchmark fails by panicking"
+)]
+
+use std::alloc::System;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+/// Counted twice: by divan for its table, and by bytes that are still held.
+#[global_allocator]
+static ALLOCATOR: divan::AllocProfiler<&StatsAlloc<System>> =
+    divan::AllocProfiler::new(&INSTRUMENTED_SYSTEM);
+
+const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+const NUMBERS: [usize; 3] = [1, 100, 10_000];
+
+fn transport() -> Arc<dyn Transport> {
+    let end = SystemTime::now() + Duration::from_secs(3600);
+    let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let (secret, token) = ("s".repeat(40), "t".repeat(1_200));
+    let keys = format!(
+        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{end}"#
+    );
+    let body = format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#);
+    let answer = HttpResponse::new(200, body)
+        .with_header("date", httpdate::fmt_http_date(SystemTime::now()));
+    Arc::new(move |_: &HttpRequest| Ok(answer.clone()))
+}
+
+/// So many providers with their credentials, each with a login of its own.
+fn providers(number: usize, transport: &Arc<dyn Transport>) -> Vec<CognitoIdentityCredentials> {
+    let mut providers = Vec::with_capacity(number);
+    for n in 0..number {
+        let provider = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .identity_id(IDENTITY)
+            .login("example.com", format!("{n:01024}"))
+            .transport(transport.clone())
+            .build()
+            .unwrap();
+        assert_eq!(provider.get().unwrap().session_token().len(), 1_200);
+        providers.push(provider);
+    }
+    providers
+}
+
+/// One after another, with a step that comes by each before it comes by any again.
+fn in_turn<'a>(
+    providers: &'a [CognitoIdentityCredentials],
+) -> impl Fn() -> &'a CognitoIdentityCredentials {
+    let next = Cell::new(0);
+    move || {
+        next.set((next.get() + 7_919) % providers.len());
+        &providers[next.get()]
+    }
+}
+
+#[divan::bench(args = NUMBERS)]
+fn refresh_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
+    let providers = providers(number, &transport());
+    let next = in_turn(&providers);
+    bencher.bench_local(|| next().refresh().unwrap());
+}
+
+#[divan::bench(args = NUMBERS)]
+fn get_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
+    let providers = providers(number, &transport());
+    let next = in_turn(&providers);
+    bencher.bench_local(|| next().get().unwrap());
+}
+
+/// What each of so many providers holds on the heap, in bytes.
+fn heap(number: usize) -> f64 {
+    let transport = transport();
+    let region = Region::new(&INSTRUMENTED_SYSTEM);
+    let providers = providers(number, &transport);
+    let change = region.change();
+    let held = change.bytes_allocated - change.bytes_deallocated;
+    assert_eq!(providers.len(), number);
+    held as f64 / number as f64
+}
+
+fn main() {
+    divan::main();
+    // What is made once in a process is no provider's.
+    heap(1);
+    let heaps = NUMBERS.map(heap);
+    for (number, heap) in NUMBERS.iter().zip(heaps) {
+        println!(
+            "{number} providers: {heap:.0} bytes of heap each, {:.3} of one's",
+            heap / heaps[0]
+        );
+        assert!((heap / heaps[0] - 1.0).abs() <= 0.1, "the heap of {number} providers is not flat");
+    }
+}

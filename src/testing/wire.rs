@@ -1,0 +1,172 @@
+//! The wire formats by themselves, for the benches of this crate. No public API: what is here changes
+//! with any version.
+
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
+use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::logins::{Logins, Tokens};
+use crate::protocol::{Fault, Operation, timestamp};
+use crate::secret::Secret;
+use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+use crate::transport::HttpResponse;
+
+/// What the requests of one refresh are made of.
+#[derive(Debug)]
+pub struct Wire {
+    pool: Id,
+    identity: Id,
+    tokens: Tokens,
+    role: RoleRequest,
+    open_id_token: Secret,
+}
+
+impl Wire {
+    /// # Errors
+    ///
+    /// When an ID or a login breaks the service's limits.
+    pub fn new(
+        pool: &str,
+        identity: &str,
+        logins: &Logins,
+        role_arn: &str,
+        open_id_token: &str,
+    ) -> Result<Self, Error> {
+        let id = |text| Id::parse(text).map_err(Error::config);
+        Ok(Self {
+            pool: id(pool)?,
+            identity: id(identity)?,
+            tokens: logins.tokens(&Tokens::default(), || Duration::MAX)?,
+            role: RoleRequest {
+                role_arn: role_arn.to_owned(),
+                session_name: "session".to_owned(),
+                provider_id: None,
+                policy_arns: Vec::new(),
+                policy: None,
+                duration_seconds: None,
+            },
+            open_id_token: Secret::new(open_id_token),
+        })
+    }
+
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn encode_get_id(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.get_id().body()
+    }
+
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn encode_get_credentials(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.get_credentials().body()
+    }
+
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn encode_get_open_id_token(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.get_open_id_token().body()
+    }
+
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn encode_assume_role(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.assume_role().body()
+    }
+
+    /// The length of the identity ID in an answer of `GetId`.
+    #[must_use]
+    pub fn decode_get_id(&self, answer: &HttpResponse) -> Option<usize> {
+        Some(self.get_id().decode(answer).ok()?.as_str().len())
+    }
+
+    /// The credentials in an answer of `GetCredentialsForIdentity`.
+    #[must_use]
+    pub fn decode_get_credentials(&self, answer: &HttpResponse) -> Option<Credentials> {
+        let issued = self.get_credentials().decode(answer).ok()?;
+        let id = issued.identity_id?.as_str().to_owned();
+        let [secret, token] = [issued.secret_key, issued.session_token];
+        let key_id = issued.access_key_id;
+        Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
+    }
+
+    /// The length of the token in an answer of `GetOpenIdToken`.
+    #[must_use]
+    pub fn decode_get_open_id_token(&self, answer: &HttpResponse) -> Option<usize> {
+        Some(self.get_open_id_token().decode(answer).ok()?.token.expose().len())
+    }
+
+    /// The credentials in an answer of `AssumeRoleWithWebIdentity`.
+    #[must_use]
+    pub fn decode_assume_role(&self, answer: &HttpResponse) -> Option<Credentials> {
+        let issued = self.assume_role().decode(answer).ok()?;
+        let id = self.identity.as_str().to_owned();
+        let [secret, token] = [issued.secret_access_key, issued.session_token];
+        let key_id = issued.access_key_id;
+        Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
+    }
+
+    /// The error code in an answer of Cognito.
+    #[must_use]
+    pub fn json_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
+        let Fault { code, .. } = self.get_id().fault(answer);
+        code
+    }
+
+    /// The error code in an answer of STS.
+    #[must_use]
+    pub fn xml_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
+        let Fault { code, .. } = self.assume_role().fault(answer);
+        code
+    }
+
+    fn get_id(&self) -> GetId<'_> {
+        GetId { identity_pool_id: &self.pool, account_id: None, logins: &self.tokens }
+    }
+
+    fn get_credentials(&self) -> GetCredentialsForIdentity<'_> {
+        let (identity_id, logins) = (&self.identity, &self.tokens);
+        GetCredentialsForIdentity { identity_id, logins, custom_role_arn: None }
+    }
+
+    fn get_open_id_token(&self) -> GetOpenIdToken<'_> {
+        GetOpenIdToken { identity_id: &self.identity, logins: &self.tokens }
+    }
+
+    fn assume_role(&self) -> AssumeRoleWithWebIdentity<'_> {
+        AssumeRoleWithWebIdentity { role: &self.role, web_identity_token: &self.open_id_token }
+    }
+}
+
+/// A moment as it is written in JSON.
+#[must_use]
+pub fn json_timestamp(json: &str) -> Option<SystemTime> {
+    timestamp::parse_json(json)
+}
+
+/// A moment as it is written in XML.
+#[must_use]
+pub fn xml_timestamp(text: &str) -> Option<SystemTime> {
+    timestamp::parse_rfc3339(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_token() {
+        let logins = Logins::new().with("p", "SENTINEL");
+        let wire = Wire::new("r:0", "r:1", &logins, "arn:role", "SENTINEL").unwrap();
+        assert_eq!(
+            format!("{wire:?}"),
+            "Wire { pool: r:[redacted], identity: r:[redacted], tokens: Tokens({\"p\": [redacted]}), role: RoleRequest { role_arn: \"arn:role\", session_name: \"session\", provider_id: None, policy_arns: [], policy: None, duration_seconds: None }, open_id_token: [redacted] }"
+        );
+    }
+}
