@@ -121,7 +121,8 @@ struct Held<T> {
     revived: bool,
     advisory_window: Duration,
     wall: Option<WallLook>,
-    /// Before this boot time it is fresh unless it is spent, and the wall clock need not be looked at.
+    /// Before this boot time it is fresh unless it is spent, and the wall clock need not be looked at
+    /// again.
     fresh_until: Duration,
 }
 
@@ -189,11 +190,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         within: Duration,
         load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
     ) -> Result<T, Error> {
-        {
-            let (state, now) = self.observe()?;
-            if let (Standing::Fresh, Some(held)) = (self.standing(&state, now), &state.held) {
-                return Ok(held.value.clone());
-            }
+        if let Some(value) = self.fresh()? {
+            return Ok(value);
         }
         self.obtain(Want::Usable, within.min(self.limits.timeout), load)
     }
@@ -323,6 +321,17 @@ impl<T: Clone, S: Clone> Cell<T, S> {
                 .map(|until| until.saturating_sub(now))
                 .filter(|wait| !wait.is_zero()),
         }
+    }
+
+    /// The value, if one comparison tells that it is fresh. This is what nearly every call of `get`
+    /// comes to.
+    fn fresh(&self) -> Result<Option<T>, Error> {
+        let inside = self.enter()?;
+        let now = self.clock.boot();
+        drop(inside);
+        let state = self.lock();
+        let held = state.held.as_ref().filter(|held| now < held.fresh_until);
+        Ok(held.filter(|_| !state.spent && state.flight.is_none()).map(|held| held.value.clone()))
     }
 
     fn obtain(
@@ -465,9 +474,6 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let Some(held) = state.held.as_ref().filter(|_| !state.spent) else {
             return Standing::Mandatory;
         };
-        if now < held.fresh_until {
-            return Standing::Fresh;
-        }
         let left = self.left(held, now);
         if left.is_zero() || left < self.limits.windows.expiry {
             Standing::Mandatory
@@ -495,9 +501,6 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         let now = self.clock.boot();
         let mut state = self.lock();
         let Some(held) = &mut state.held else { return (state, now) };
-        if now < held.fresh_until {
-            return (state, now);
-        }
         // Where the wall clock alone notices a suspend, it must be looked at each time.
         let due = self.wall_decides
             || held.wall.is_none_or(|look| now.saturating_sub(look.at) >= WALL_INTERVAL);
@@ -524,13 +527,17 @@ impl<T: Clone, S: Clone> Cell<T, S> {
 
     /// Like [`look`](Self::look), for callers that may load: refused inside a load's own code.
     fn observe(&self) -> Result<(MutexGuard<'_, State<T, S>>, Duration), Error> {
-        let inside = Inside::enter(std::ptr::from_ref(self).addr()).ok_or_else(Error::reentrant)?;
+        let inside = self.enter()?;
         let (state, now) = self.look();
         drop(inside);
         match &state.flight {
             Some(flight) if flight.leader == sync::current().id() => Err(Error::reentrant()),
             _ => Ok((state, now)),
         }
+    }
+
+    fn enter(&self) -> Result<Inside, Error> {
+        Inside::enter(std::ptr::from_ref(self).addr()).ok_or_else(Error::reentrant)
     }
 
     fn too_late(&self) -> Error {
