@@ -110,7 +110,8 @@ fn asking_from_inside_is_an_error() {
     type Slot = Arc<OnceLock<CognitoIdentityCredentials>>;
     fn ask(slot: &Slot) -> ErrorKind {
         let credentials = slot.get().unwrap();
-        assert!(credentials.cached().is_none(), "what needs no refresh still answers");
+        let loaded = credentials.cached().is_some();
+        assert_eq!(credentials.needs_refresh(), !loaded, "what needs no refresh still answers");
         assert_eq!(credentials.refresh().unwrap_err().kind(), ErrorKind::Reentrant);
         assert_eq!(credentials.get_within(seconds(1)).unwrap_err().kind(), ErrorKind::Reentrant);
         credentials.clone().get().unwrap_err().kind()
@@ -148,7 +149,10 @@ fn asking_from_inside_is_an_error() {
             .unwrap(),
     )
     .unwrap();
-    slot.get().unwrap().get().unwrap();
+    let credentials = slot.get().unwrap();
+    credentials.get().unwrap();
+    credentials.get().unwrap();
+    credentials.refresh().unwrap(); // with a fresh set there
 }
 
 /// A clock that asks for credentials whenever it is looked at.
