@@ -548,6 +548,7 @@ impl Builder {
         let exchange = self.exchange(sts_url);
         let reuse =
             self.persistence.and_then(|Persistence(make)| make(&self, pool.as_ref(), &mut faults));
+        let limits = self.limits();
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
@@ -556,14 +557,6 @@ impl Builder {
             return Err(Error::config(faults.named(&self.variables).join("; ")));
         };
 
-        let limits = Limits {
-            what: "the credentials",
-            windows: self.windows,
-            timeout: self.timeout,
-            attempt_timeout: self.attempt_timeout,
-            attempts: self.max_attempts,
-            cooldown: self.failure_cooldown,
-        };
         let store = self.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
             IdentityStore::new(Arc::clone(storage), pool, self.login_id.as_deref())
         });
@@ -625,6 +618,18 @@ impl Builder {
         }
         self.check_values(&mut faults);
         faults.named(&self.variables)
+    }
+
+    /// What the cell goes by.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            what: "the credentials",
+            windows: self.windows,
+            timeout: self.timeout,
+            attempt_timeout: self.attempt_timeout,
+            attempts: self.max_attempts,
+            cooldown: self.failure_cooldown,
+        }
     }
 
     fn parse_region(

@@ -8,6 +8,8 @@ use crate::transport::HttpResponse;
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
+/// How often a cooldown is doubled at most.
+const DOUBLINGS: u32 = 4;
 
 /// What one refresh may spend.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,21 @@ pub(crate) fn delay(
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
     Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
+}
+
+/// How long to keep away after the failure of a refresh that the service answered: a random 1/5 to
+/// 1 of `limit`, which each throttled refresh after the first in a row (`throttled` counts them)
+/// doubles, up to 16 times. A single device does not notice; a fleet that asks for more than the
+/// quota stops asking in vain.
+pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
+    let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
+    portion(bound, (1.0 + 4.0 * roll) / 5.0)
+}
+
+/// How long to leave a good set alone after an attempt to renew it failed: a random 1/3 to 2/3 of
+/// its advisory window.
+pub(crate) fn advisory_pause(window: Duration, roll: f64) -> Duration {
+    portion(window, (1.0 + roll) / 3.0)
 }
 
 /// A share, from 0 to 1, of any duration: the longest ones do not survive arithmetic with floats.

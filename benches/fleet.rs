@@ -1,0 +1,368 @@
+//! A fleet of devices against Cognito's quotas, in virtual time and deterministic from a seed: what
+//! the retry policies, cooldowns and windows of this library, of the SDK for JavaScript v2 and of
+//! AWS's SDKs in standard mode make of a power-up of the whole fleet, and of a day with an outage.
+//!
+//! ```sh
+//! cargo bench --bench fleet --features testing
+//! cargo bench --bench fleet --features testing -- --devices 50000 --quota 100 --get-id-quota 10 \
+//!     --burst 2 --seed 7 --svg curves.svg
+//! ```
+//!
+//! The model:
+//!
+//! * The service has a token bucket for each operation, which holds `--burst` seconds' worth of calls
+//!   (1). What exceeds it is refused with `TooManyRequestsException` and takes nothing from the
+//!   bucket. An answer takes 20 to 80 ms. In an outage every call is answered with a fault (500).
+//!   Credentials live for an hour.
+//! * A device has power back at a random moment of one minute. Its program asks for credentials at
+//!   once, or after a random delay, and then for an upload each minute. A *patient* program whose
+//!   `get()` failed asks again after 10 s, an *eager* one after 1 s, and one that *asks when told* at
+//!   `status().next_attempt_in`.
+//! * *JavaScript*: 3 retries, after a random part of 100, 200 and 400 ms; renews within 15 s of the
+//!   end; remembers nothing of a failure, and no identity over a restart (but in a browser).
+//! * *Standard*: 2 retries, after a random part of 1 and 2 s, from a quota of 500 that a retry takes 5
+//!   of and a success gives back; renews within a random part of the last 10 s; stores no identity.
+//! * *Ours*: the library's own functions for delays, cooldowns, pauses and windows. Before anything is
+//!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
+//!   and the same random numbers, and must call at the same nanoseconds.
+//!
+//! *Without* is the time from a program's asking for credentials until it has some.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    reason = "a benchmark fails by panicking, and its numbers are small"
+)]
+
+#[path = "fleet/curves.rs"]
+mod curves;
+#[path = "fleet/device.rs"]
+mod device;
+#[path = "fleet/equivalence.rs"]
+mod equivalence;
+#[path = "fleet/queue.rs"]
+mod queue;
+#[path = "fleet/sim.rs"]
+mod sim;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use device::{Again, LIBRARY, Ours, Policy, SECOND, doublings};
+use sim::{Outcome, Quotas, Scenario, Start};
+
+const PATIENT: Again = Again::After(10 * SECOND);
+const EAGER: Again = Again::After(SECOND);
+const DAY: u64 = 24 * 3600 * SECOND;
+/// Ten minutes, half a day after all have credentials.
+const OUTAGE: (u64, u64) = (12 * 3600 * SECOND, 12 * 3600 * SECOND + 600 * SECOND);
+
+/// The policies to compare. The cooldown that does not grow is the library's until it was simulated.
+const POLICIES: [(&str, Policy); 4] = [
+    ("JavaScript", Policy::JavaScript),
+    ("Standard", Policy::Standard),
+    ("ours, cooldown not growing", NOT_GROWING),
+    ("**ours**", LIBRARY),
+];
+
+const NOT_GROWING: Policy =
+    Policy::Ours(Ours { cooldown: device::Growth::Doublings(0), window_jitter: 0.0 });
+
+struct Options {
+    devices: Option<u32>,
+    quotas: Quotas,
+    seed: u64,
+    svg: Option<String>,
+}
+
+impl Options {
+    fn parse() -> Self {
+        let mut options = Self {
+            devices: None,
+            quotas: Quotas { credentials: 200.0, get_id: 25.0, burst: 1.0 },
+            seed: 1,
+            svg: None,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument}: no value"));
+            match argument.as_str() {
+                "--devices" => options.devices = Some(value().parse().unwrap()),
+                "--quota" => options.quotas.credentials = value().parse().unwrap(),
+                "--get-id-quota" => options.quotas.get_id = value().parse().unwrap(),
+                "--burst" => options.quotas.burst = value().parse().unwrap(),
+                "--seed" => options.seed = value().parse().unwrap(),
+                "--svg" => options.svg = Some(value()),
+                // What cargo says.
+                "--bench" | "--test" => {}
+                other => panic!("{other}: no such option"),
+            }
+        }
+        options
+    }
+}
+
+/// A patient fleet with stored identities that powers up at once.
+fn power_up(options: &Options, devices: u32, policy: Policy) -> Scenario {
+    Scenario {
+        devices,
+        quotas: options.quotas,
+        stored: true,
+        start: Start::PowerUp { delay: 0 },
+        policy,
+        again: PATIENT,
+        day: 0,
+        outage: None,
+        seed: options.seed,
+    }
+}
+
+/// How long the quota itself takes to serve the fleet, in seconds.
+fn ideal(scenario: &Scenario) -> f64 {
+    let Quotas { credentials, get_id, .. } = scenario.quotas;
+    let least = if scenario.stored { credentials } else { get_id.min(credentials) };
+    f64::from(scenario.devices) / least
+}
+
+/// Runs scenarios on two threads. Each has random numbers of its own, so the order has no effect.
+fn run_all(scenarios: &[Scenario]) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(vec![None; scenarios.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let index = scenarios.iter().position(|other| std::ptr::eq(other, scenario));
+                    let outcome = sim::run(scenario);
+                    outcomes.lock().unwrap()[index.unwrap()] = Some(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap().into_iter().map(Option::unwrap).collect()
+}
+
+fn power_up_row(scenario: &Scenario, name: &str, outcome: &Outcome) -> String {
+    let Scenario { devices, stored, start, again, .. } = *scenario;
+    let delay = match start {
+        Start::PowerUp { delay: 1.. } => "random",
+        _ => "none",
+    };
+    let period = &outcome.power_up;
+    format!(
+        "| {} | {delay} | {} | {name} | {:.0} s | {:.0} s | {:.0} s | {:.2} | {:.1} | {:.1} % | {} | {:.0} s |",
+        if stored { "stored" } else { "not stored" },
+        again_name(again),
+        outcome.half,
+        outcome.most,
+        outcome.all,
+        outcome.all / ideal(scenario),
+        period.calls as f64 / f64::from(devices),
+        100.0 * period.throttled_share(),
+        period.minted,
+        period.without / f64::from(devices),
+    )
+}
+
+const POWER_UP_HEAD: &str = "\
+| identity | delay | program | policy | 50 % hold | 99 % hold | 100 % hold | of the quota's time | calls per device | throttled | minted | without, mean |
+|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+fn day_row(scenario: &Scenario, name: &str, outcome: &Outcome) -> String {
+    let (period, devices) = (&outcome.day, f64::from(scenario.devices));
+    format!(
+        "| {name} | {:.2} | {:.2} % | {:.2} | {:.1} % | {:.1} s | {:.0} s |",
+        period.calls as f64 / devices,
+        100.0 * period.throttled_share(),
+        period.throttled as f64 / devices,
+        100.0 * period.hit as f64 / devices,
+        period.without / devices,
+        period.worst,
+    )
+}
+
+const DAY_HEAD: &str = "\
+| policy | calls per device | throttled | throttled per device | devices without for over a second | without, mean | without, worst |
+|---|---|---|---|---|---|---|";
+
+fn again_name(again: Again) -> &'static str {
+    match again {
+        PATIENT => "patient",
+        EAGER => "eager",
+        Again::AsTold => "as told",
+        Again::After(_) => "other",
+    }
+}
+
+/// The tables of one fleet. Large ones leave out the eager program.
+fn report(options: &Options, devices: u32, thorough: bool) {
+    let Quotas { credentials, get_id, burst } = options.quotas;
+    println!(
+        "\n## {devices} devices, GetCredentialsForIdentity {credentials}/s, GetId {get_id}/s, burst \
+         {burst} s, seed {}\n",
+        options.seed
+    );
+    let mut rows = Vec::new();
+    for stored in [true, false] {
+        for delayed in [false, true] {
+            for again in [PATIENT, EAGER, Again::AsTold] {
+                for (name, policy) in POLICIES {
+                    let ours = matches!(policy, Policy::Ours(_));
+                    if (again == EAGER && !thorough) || (again == Again::AsTold && !ours) {
+                        continue;
+                    }
+                    let mut scenario = power_up(options, devices, policy);
+                    (scenario.stored, scenario.again) = (stored, again);
+                    if delayed {
+                        let delay = (ideal(&scenario) * SECOND as f64) as u64;
+                        scenario.start = Start::PowerUp { delay };
+                    }
+                    rows.push((name, scenario));
+                }
+            }
+        }
+    }
+    println!(
+        "Power-up within a minute (the random delay is up to the quota's time):\n\n{POWER_UP_HEAD}"
+    );
+    print_rows(&rows, power_up_row);
+
+    println!(
+        "\nThe day after a power-up with stored identities, with an outage of 10 minutes:\n\n{DAY_HEAD}"
+    );
+    let rows: Vec<_> = POLICIES
+        .iter()
+        .map(|&(name, policy)| {
+            let scenario = power_up(options, devices, policy);
+            (name, Scenario { day: DAY, outage: Some(OUTAGE), ..scenario })
+        })
+        .collect();
+    print_rows(&rows, day_row);
+
+    println!(
+        "\nA day without an outage, but all credentials end in the same second at first:\n\n{DAY_HEAD}"
+    );
+    let mut policies = POLICIES.to_vec();
+    for (name, window_jitter) in
+        [("ours, window jitter of 1/3", 1.0 / 3.0), ("ours, window jitter of 2/3", 2.0 / 3.0)]
+    {
+        let cooldown = device::Growth::Library;
+        policies.push((name, Policy::Ours(Ours { cooldown, window_jitter })));
+    }
+    let rows: Vec<_> = policies
+        .iter()
+        .map(|&(name, policy)| {
+            let scenario = power_up(options, devices, policy);
+            (name, Scenario { day: DAY, start: Start::Lockstep, ..scenario })
+        })
+        .collect();
+    print_rows(&rows, day_row);
+}
+
+fn print_rows(rows: &[(&str, Scenario)], row: impl Fn(&Scenario, &str, &Outcome) -> String) {
+    let scenarios: Vec<_> = rows.iter().map(|row| row.1).collect();
+    for ((name, scenario), outcome) in rows.iter().zip(run_all(&scenarios)) {
+        println!("{}", row(scenario, name, &outcome));
+    }
+}
+
+/// How far the cooldown grows, and what that is good for.
+fn growth(options: &Options, devices: u32) {
+    println!("\nHow often throttling doubles the cooldown at most:\n\n{POWER_UP_HEAD}");
+    let names: Vec<_> = (0..=6).map(|times| format!("{times}: up to {} s", 5 << times)).collect();
+    let mut rows = Vec::new();
+    for stored in [true, false] {
+        for again in [PATIENT, EAGER] {
+            for (times, name) in (0..).zip(&names) {
+                let scenario = power_up(options, devices, doublings(times));
+                rows.push((name.as_str(), Scenario { stored, again, ..scenario }));
+            }
+        }
+    }
+    print_rows(&rows, power_up_row);
+}
+
+/// What the library must do, in every run: after a power-up with stored identities all devices hold
+/// credentials within 1.5 times the quota's time, and under 1 % of a day's calls are throttled.
+fn assert_targets(options: &Options, devices: u32) {
+    let scenarios: Vec<_> = [PATIENT, EAGER, Again::AsTold]
+        .map(|again| Scenario { again, day: DAY, ..power_up(options, devices, LIBRARY) })
+        .into();
+    for (scenario, outcome) in scenarios.iter().zip(run_all(&scenarios)) {
+        let again = again_name(scenario.again);
+        let (ideal, share) = (ideal(scenario), outcome.day.throttled_share());
+        assert!(outcome.all <= 1.5 * ideal, "{again}: {:.0} s of {ideal:.0} s", outcome.all);
+        assert!(outcome.all >= 0.9 * ideal, "{again}: faster than the quota allows");
+        assert!(share < 0.01, "{again}: {share:.4} of a day's calls are throttled");
+        assert_eq!(outcome.day.hit, 0, "{again}: nobody goes without in a steady day");
+        assert_eq!(outcome.power_up.minted, 0, "{again}");
+        println!(
+            "{devices} devices, {again}: all hold credentials after {:.2} of the quota's time, {:.1} \
+             calls each; {:.2} % of a steady day's calls are throttled",
+            outcome.all / ideal,
+            outcome.power_up.calls as f64 / f64::from(devices),
+            100.0 * share,
+        );
+    }
+}
+
+fn main() {
+    let started = Instant::now();
+    let options = Options::parse();
+    let test = std::env::args().any(|argument| argument == "--test")
+        || !std::env::args().any(|argument| argument == "--bench");
+    let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
+    let same = equivalence::assert_same(seeds, hours);
+    assert!(same.failures_seen > 1000 && same.renewals_failed > 100, "{same:?}");
+    assert!(same.longest_cooldown > Duration::from_secs(20), "no growth was compared: {same:?}");
+    println!(
+        "the simulated device makes the library's calls, to the nanosecond: {} calls, {} failures of \
+         get(), {seeds} seeds of {hours} hours",
+        same.calls, same.failures_seen
+    );
+
+    let small = Quotas { credentials: 20.0, get_id: 2.5, burst: 1.0 };
+    let small = Options { quotas: small, svg: None, ..options };
+    let (a, b) = (power_up(&small, 1_000, LIBRARY), power_up(&small, 1_000, LIBRARY));
+    let (a, b) = (sim::run(&a), sim::run(&b));
+    assert_eq!((a.all.to_bits(), a.power_up.calls), (b.all.to_bits(), b.power_up.calls));
+    assert_targets(&small, 10_000);
+    if test {
+        let curves = curves::draw(&curve_outcomes(&small, 2_000), 2_000, 20.0);
+        assert!(curves.len() < 60_000 && curves.ends_with("</svg>\n"));
+        return;
+    }
+
+    if let Some(devices) = options.devices {
+        report(&options, devices, true);
+        growth(&options, devices);
+    } else {
+        let Quotas { credentials, get_id, burst } = options.quotas;
+        let ten = Quotas { credentials: 10.0 * credentials, get_id: 10.0 * get_id, burst };
+        report(&options, 100_000, true);
+        growth(&options, 100_000);
+        report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, false);
+    }
+    if let Some(path) = &options.svg {
+        let devices = options.devices.unwrap_or(100_000);
+        let outcomes = curve_outcomes(&options, devices);
+        let curves = curves::draw(&outcomes, devices, options.quotas.credentials);
+        std::fs::write(path, curves).unwrap();
+    }
+    println!("\n{:.0} s", started.elapsed().as_secs_f64());
+}
+
+fn curve_outcomes(options: &Options, devices: u32) -> Vec<Outcome> {
+    let scenarios = POLICIES.map(|(_, policy)| Scenario {
+        day: OUTAGE.1 + 3600 * SECOND,
+        outage: Some(OUTAGE),
+        ..power_up(options, devices, policy)
+    });
+    run_all(&scenarios)
+}

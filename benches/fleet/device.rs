@@ -1,0 +1,339 @@
+//! One device: a program that needs credentials for an upload a minute, and the policy of its SDK.
+
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::policy::{self, Failure};
+use fastrand::Rng;
+
+pub(crate) type Nanos = u64;
+
+pub(crate) const SECOND: Nanos = 1_000_000_000;
+
+/// How long credentials live that the enhanced flow issues.
+pub(crate) const LIFETIME: Nanos = 3600 * SECOND;
+
+/// A program uploads once a minute, from its first upload on, and needs credentials for that.
+pub(crate) const UPLOAD: Nanos = 60 * SECOND;
+
+const NONE: Nanos = Nanos::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    GetId,
+    GetCredentials,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Issued,
+    Failed(Failure),
+}
+
+pub(crate) trait Service {
+    /// The answer to a call, and how long it takes to come.
+    fn answer(&mut self, call: Call, at: Nanos) -> (Answer, Nanos);
+}
+
+/// When a program whose `get()` failed calls it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    After(Nanos),
+    /// When `status().next_attempt_in` says so, where the policy knows that, else after 10 s.
+    AsTold,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Policy {
+    /// `AWS.CognitoIdentityCredentials` of the SDK for JavaScript v2.
+    JavaScript,
+    /// The standard mode of AWS's SDKs, with the lazy cache of the SDK for Rust.
+    Standard,
+    /// This library. Alternatives to its constants are for comparison.
+    Ours(Ours),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ours {
+    pub(crate) cooldown: Growth,
+    /// The window opens by a random share of itself later, at most by this one.
+    pub(crate) window_jitter: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// What the library does.
+    Library,
+    /// Throttling doubles the cooldown so many times at most.
+    Doublings(u32),
+}
+
+/// The library as it is.
+pub(crate) const LIBRARY: Policy =
+    Policy::Ours(Ours { cooldown: Growth::Library, window_jitter: 0.0 });
+
+/// The library with as many doublings as given, for comparison.
+pub(crate) fn doublings(doublings: u32) -> Policy {
+    Policy::Ours(Ours { cooldown: Growth::Doublings(doublings), window_jitter: 0.0 })
+}
+
+/// What is the same for all devices.
+pub(crate) struct Rules {
+    pub(crate) policy: Policy,
+    pub(crate) again: Again,
+    defaults: policy::Defaults,
+    advisory_window: Duration,
+}
+
+impl Rules {
+    pub(crate) fn new(policy: Policy, again: Again) -> Self {
+        let advisory_window = policy::advisory_window(Duration::from_nanos(LIFETIME));
+        Self { policy, again, defaults: policy::defaults(), advisory_window }
+    }
+}
+
+pub(crate) struct Device {
+    /// When the credentials end; zero without any.
+    end: Nanos,
+    /// When the next `get()` would renew them, and when it would have to.
+    renew_from: Nanos,
+    renew_at_last: Nanos,
+    keep_away_until: Nanos,
+    /// When the program asked for the first time.
+    first_asked: Nanos,
+    /// When the call of `get()` must be over.
+    deadline: Nanos,
+    /// Since when the program goes without, or `NONE`.
+    without_since: Nanos,
+    /// The standard mode's quota of retries.
+    tokens: u16,
+    spent: u16,
+    attempt: u8,
+    throttled: u8,
+    has_identity: bool,
+    asking: bool,
+    renewing: bool,
+    ever_held: bool,
+}
+
+/// What became of one event.
+pub(crate) struct Step {
+    /// When the device acts next.
+    pub(crate) next: Nanos,
+    pub(crate) got: Option<Got>,
+}
+
+/// A device has got credentials.
+pub(crate) struct Got {
+    pub(crate) at: Nanos,
+    /// Since when its program had to go without.
+    pub(crate) without_since: Option<Nanos>,
+    pub(crate) first: bool,
+}
+
+impl Device {
+    pub(crate) fn new(first_asked: Nanos, has_identity: bool) -> Self {
+        Self {
+            end: 0,
+            renew_from: 0,
+            renew_at_last: 0,
+            keep_away_until: 0,
+            first_asked,
+            deadline: 0,
+            without_since: NONE,
+            tokens: 500,
+            spent: 0,
+            attempt: 0,
+            throttled: 0,
+            has_identity,
+            asking: false,
+            renewing: false,
+            ever_held: false,
+        }
+    }
+
+    /// Hands the device credentials that end at `end`, and says when it acts next.
+    pub(crate) fn hold(&mut self, end: Nanos, rules: &Rules, rng: &mut Rng) -> Nanos {
+        self.take(end, rules, rng);
+        self.next_renewal(self.first_asked.saturating_sub(1))
+    }
+
+    pub(crate) fn without_since(&self) -> Option<Nanos> {
+        Some(self.without_since).filter(|since| *since != NONE)
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        now: Nanos,
+        rules: &Rules,
+        service: &mut impl Service,
+        rng: &mut Rng,
+    ) -> Step {
+        if !self.asking {
+            self.ask(now, rules);
+        }
+        self.attempt += 1;
+        let call = if self.has_identity { Call::GetCredentials } else { Call::GetId };
+        let (answer, latency) = service.answer(call, now);
+        let then = now + latency;
+        match (answer, call) {
+            (Answer::Issued, Call::GetId) => {
+                self.has_identity = true;
+                self.pay_back();
+                self.attempt = 0;
+                if then < self.deadline {
+                    return Step { next: then, got: None };
+                }
+                Step { next: self.fail(then, None, rules, rng), got: None }
+            }
+            (Answer::Issued, Call::GetCredentials) => {
+                self.pay_back();
+                self.asking = false;
+                self.take(now + LIFETIME, rules, rng);
+                if let Policy::Ours(_) = rules.policy {
+                    // A flight that lands rolls for both kinds of pause, whatever it brings.
+                    (rng.f64(), rng.f64());
+                }
+                let got = Got {
+                    at: then,
+                    without_since: self.without_since(),
+                    first: !std::mem::replace(&mut self.ever_held, true),
+                };
+                self.without_since = NONE;
+                Step { next: self.next_renewal(then), got: Some(got) }
+            }
+            (Answer::Failed(failure), _) => {
+                let delay = self.delay(failure, rules, rng);
+                let next = match delay.map(|delay| then + delay) {
+                    Some(next) if next < self.deadline => next,
+                    _ => self.fail(then, Some(failure), rules, rng),
+                };
+                Step { next, got: None }
+            }
+        }
+    }
+
+    /// The program calls `get()`.
+    fn ask(&mut self, now: Nanos, rules: &Rules) {
+        self.asking = true;
+        self.attempt = 0;
+        self.spent = 0;
+        self.renewing = now < self.renew_at_last;
+        let limit = match rules.policy {
+            Policy::Ours(_) if self.renewing => nanos(rules.defaults.attempt_timeout),
+            Policy::Ours(_) => nanos(rules.defaults.timeout),
+            Policy::JavaScript | Policy::Standard => NONE - now,
+        };
+        self.deadline = now + limit;
+        if !self.renewing && self.without_since == NONE {
+            self.without_since = now;
+        }
+    }
+
+    fn delay(&mut self, failure: Failure, rules: &Rules, rng: &mut Rng) -> Option<Nanos> {
+        let attempt = u32::from(self.attempt);
+        match rules.policy {
+            Policy::JavaScript => {
+                (attempt < 4).then(|| share((SECOND / 10) << (attempt - 1), rng.f64()))
+            }
+            Policy::Standard => {
+                if attempt >= 3 || self.tokens < 5 {
+                    return None;
+                }
+                (self.tokens, self.spent) = (self.tokens - 5, 5);
+                Some(share((SECOND << (attempt - 1)).min(20 * SECOND), rng.f64()))
+            }
+            Policy::Ours(_) => {
+                let attempts = if self.renewing { 1 } else { rules.defaults.attempts };
+                policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
+            }
+        }
+    }
+
+    /// A call succeeded: the last retry's tokens come back, or else one of those spent before.
+    fn pay_back(&mut self) {
+        let back = if self.spent == 0 { 1 } else { self.spent };
+        (self.tokens, self.spent) = ((self.tokens + back).min(500), 0);
+    }
+
+    fn take(&mut self, end: Nanos, rules: &Rules, rng: &mut Rng) {
+        self.end = end;
+        self.keep_away_until = 0;
+        self.throttled = 0;
+        let before_end = |window: Duration| (end + 1).saturating_sub(nanos(window));
+        (self.renew_from, self.renew_at_last) = match rules.policy {
+            Policy::JavaScript => {
+                let at_last = before_end(Duration::from_secs(15));
+                (at_last, 0)
+            }
+            Policy::Standard => (end + 1 - share(10 * SECOND, rng.f64()), 0),
+            Policy::Ours(ours) => {
+                let late = if ours.window_jitter > 0.0 {
+                    rules.advisory_window.mul_f64(ours.window_jitter * rng.f64())
+                } else {
+                    Duration::ZERO
+                };
+                let from = before_end(rules.advisory_window.saturating_sub(late));
+                (from, before_end(rules.defaults.expiry_window))
+            }
+        };
+    }
+
+    /// A call of `get()` has failed, which the program sees unless it was only renewing.
+    fn fail(
+        &mut self,
+        then: Nanos,
+        failure: Option<Failure>,
+        rules: &Rules,
+        rng: &mut Rng,
+    ) -> Nanos {
+        self.asking = false;
+        if let Policy::Ours(ours) = rules.policy {
+            let (thirds, fifths) = (rng.f64(), rng.f64());
+            if self.renewing {
+                let pause = policy::advisory_pause(rules.advisory_window, thirds);
+                self.renew_from = then + nanos(pause);
+                return self.next_renewal(then);
+            }
+            if let Some(failure) = failure {
+                let throttled = failure == Failure::Throttled;
+                self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
+                let (limit, times) = (rules.defaults.cooldown, u32::from(self.throttled));
+                let cooldown = match ours.cooldown {
+                    Growth::Library => policy::cooldown(limit, times, fifths),
+                    Growth::Doublings(most) => {
+                        let limit = limit * (1 << times.saturating_sub(1).min(most));
+                        policy::cooldown(limit, 1, fifths)
+                    }
+                };
+                self.keep_away_until = then + nanos(cooldown);
+            }
+        }
+        match rules.again {
+            Again::AsTold if self.keep_away_until > then => self.keep_away_until,
+            Again::AsTold => then + 10 * SECOND,
+            // Calls that a cooldown answers reach nobody, and are left out.
+            Again::After(pause) => {
+                then + pause * (self.keep_away_until.saturating_sub(then)).div_ceil(pause).max(1)
+            }
+        }
+    }
+
+    /// The first upload after `after` at which `get()` contacts the service. Those between reach
+    /// nobody, and are left out.
+    fn next_renewal(&self, after: Nanos) -> Nanos {
+        let from = match self.renew_at_last {
+            0 => self.renew_from,
+            at_last => self.renew_from.min(at_last),
+        };
+        let from = from.max(after + 1).max(self.first_asked);
+        self.first_asked + (from - self.first_asked).div_ceil(UPLOAD) * UPLOAD
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap()
+}
+
+fn share(of: Nanos, roll: f64) -> Nanos {
+    (of as f64 * roll) as Nanos
+}
