@@ -5,7 +5,7 @@
 //! ```sh
 //! cargo bench --bench fleet --features testing
 //! cargo bench --bench fleet --features testing -- --devices 50000 --quota 100 --get-id-quota 10 \
-//!     --burst 2 --seed 7 --svg curves.svg
+//!     --burst 2 --seed 7 --all --svg benches/fleet.svg
 //! ```
 //!
 //! The model:
@@ -54,7 +54,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use device::{Again, LIBRARY, Ours, Policy, SECOND, doublings};
+use device::{Again, LIBRARY, Policy, SECOND, Window, doublings, one_attempt_then, windows};
 use sim::{Outcome, Quotas, Scenario, Start};
 
 const PATIENT: Again = Again::After(10 * SECOND);
@@ -67,18 +67,17 @@ const OUTAGE: (u64, u64) = (12 * 3600 * SECOND, 12 * 3600 * SECOND + 600 * SECON
 const POLICIES: [(&str, Policy); 4] = [
     ("JavaScript", Policy::JavaScript),
     ("Standard", Policy::Standard),
-    ("ours, cooldown not growing", NOT_GROWING),
+    ("ours, cooldown not growing", doublings(0)),
     ("**ours**", LIBRARY),
 ];
-
-const NOT_GROWING: Policy =
-    Policy::Ours(Ours { cooldown: device::Growth::Doublings(0), window_jitter: 0.0 });
 
 struct Options {
     devices: Option<u32>,
     quotas: Quotas,
     seed: u64,
     svg: Option<String>,
+    /// Also an eager fleet without stored identities: minutes of nothing but throttled calls.
+    all: bool,
 }
 
 impl Options {
@@ -88,6 +87,7 @@ impl Options {
             quotas: Quotas { credentials: 200.0, get_id: 25.0, burst: 1.0 },
             seed: 1,
             svg: None,
+            all: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -98,6 +98,7 @@ impl Options {
                 "--get-id-quota" => options.quotas.get_id = value().parse().unwrap(),
                 "--burst" => options.quotas.burst = value().parse().unwrap(),
                 "--seed" => options.seed = value().parse().unwrap(),
+                "--all" => options.all = true,
                 "--svg" => options.svg = Some(value()),
                 // What cargo says.
                 "--bench" | "--test" => {}
@@ -200,8 +201,9 @@ fn again_name(again: Again) -> &'static str {
     }
 }
 
-/// The tables of one fleet. Large ones leave out the eager program.
-fn report(options: &Options, devices: u32, thorough: bool) {
+/// The tables of one fleet. What a fleet does depends on the ratio of its size to the quotas, so that a
+/// large one leaves out what the small one has shown.
+fn report(options: &Options, devices: u32, large: bool) {
     let Quotas { credentials, get_id, burst } = options.quotas;
     println!(
         "\n## {devices} devices, GetCredentialsForIdentity {credentials}/s, GetId {get_id}/s, burst \
@@ -213,8 +215,12 @@ fn report(options: &Options, devices: u32, thorough: bool) {
         for delayed in [false, true] {
             for again in [PATIENT, EAGER, Again::AsTold] {
                 for (name, policy) in POLICIES {
-                    let ours = matches!(policy, Policy::Ours(_));
-                    if (again == EAGER && !thorough) || (again == Again::AsTold && !ours) {
+                    let left_out = match again {
+                        EAGER => large || !(stored || delayed || options.all),
+                        Again::AsTold => large || policy != LIBRARY,
+                        Again::After(_) => false,
+                    };
+                    if left_out {
                         continue;
                     }
                     let mut scenario = power_up(options, devices, policy);
@@ -249,12 +255,10 @@ fn report(options: &Options, devices: u32, thorough: bool) {
         "\nA day without an outage, but all credentials end in the same second at first:\n\n{DAY_HEAD}"
     );
     let mut policies = POLICIES.to_vec();
-    for (name, window_jitter) in
-        [("ours, window jitter of 1/3", 1.0 / 3.0), ("ours, window jitter of 2/3", 2.0 / 3.0)]
-    {
-        let cooldown = device::Growth::Library;
-        policies.push((name, Policy::Ours(Ours { cooldown, window_jitter })));
-    }
+    policies.extend([
+        ("ours, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
+        ("ours, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
+    ]);
     let rows: Vec<_> = policies
         .iter()
         .map(|&(name, policy)| {
@@ -275,14 +279,18 @@ fn print_rows(rows: &[(&str, Scenario)], row: impl Fn(&Scenario, &str, &Outcome)
 /// How far the cooldown grows, and what that is good for.
 fn growth(options: &Options, devices: u32) {
     println!("\nHow often throttling doubles the cooldown at most:\n\n{POWER_UP_HEAD}");
-    let names: Vec<_> = (0..=6).map(|times| format!("{times}: up to {} s", 5 << times)).collect();
+    let mut policies: Vec<_> = (0..=6)
+        .map(|times| (format!("{times}: up to {} s", 5 << times), doublings(times)))
+        .collect();
+    policies.extend((3..=4).map(|times| {
+        let name = format!("{times}: up to {} s, then 1 attempt each", 5 << times);
+        (name, one_attempt_then(times))
+    }));
     let mut rows = Vec::new();
-    for stored in [true, false] {
-        for again in [PATIENT, EAGER] {
-            for (times, name) in (0..).zip(&names) {
-                let scenario = power_up(options, devices, doublings(times));
-                rows.push((name.as_str(), Scenario { stored, again, ..scenario }));
-            }
+    for (stored, again) in [(true, PATIENT), (true, EAGER), (false, PATIENT)] {
+        for (name, policy) in &policies {
+            let scenario = power_up(options, devices, *policy);
+            rows.push((name.as_str(), Scenario { stored, again, ..scenario }));
         }
     }
     print_rows(&rows, power_up_row);
@@ -334,35 +342,38 @@ fn main() {
     assert_eq!((a.all.to_bits(), a.power_up.calls), (b.all.to_bits(), b.power_up.calls));
     assert_targets(&small, 10_000);
     if test {
-        let curves = curves::draw(&curve_outcomes(&small, 2_000), 2_000, 20.0);
+        let curves = draw(&small, 2_000);
         assert!(curves.len() < 60_000 && curves.ends_with("</svg>\n"));
         return;
     }
 
     if let Some(devices) = options.devices {
-        report(&options, devices, true);
+        report(&options, devices, false);
         growth(&options, devices);
     } else {
         let Quotas { credentials, get_id, burst } = options.quotas;
         let ten = Quotas { credentials: 10.0 * credentials, get_id: 10.0 * get_id, burst };
-        report(&options, 100_000, true);
+        report(&options, 100_000, false);
         growth(&options, 100_000);
-        report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, false);
+        report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, true);
     }
     if let Some(path) = &options.svg {
         let devices = options.devices.unwrap_or(100_000);
-        let outcomes = curve_outcomes(&options, devices);
-        let curves = curves::draw(&outcomes, devices, options.quotas.credentials);
-        std::fs::write(path, curves).unwrap();
+        std::fs::write(path, draw(&options, devices)).unwrap();
     }
     println!("\n{:.0} s", started.elapsed().as_secs_f64());
 }
 
-fn curve_outcomes(options: &Options, devices: u32) -> Vec<Outcome> {
+fn draw(options: &Options, devices: u32) -> String {
     let scenarios = POLICIES.map(|(_, policy)| Scenario {
         day: OUTAGE.1 + 3600 * SECOND,
         outage: Some(OUTAGE),
         ..power_up(options, devices, policy)
     });
-    run_all(&scenarios)
+    let outcomes = run_all(&scenarios);
+    let outages: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.all as usize + usize::try_from(OUTAGE.0 / SECOND).unwrap())
+        .collect();
+    curves::draw(&outcomes, &outages, devices, options.quotas.credentials)
 }

@@ -480,6 +480,11 @@ impl Builder {
     /// error without contact for a random time of a fifth of this to all of it, or for as long as the
     /// service asked with `Retry-After`. `refresh()` and every change of a login or the identity ID
     /// end it. Failures to connect are not remembered. Default: 5 seconds. Zero leaves `Retry-After`.
+    ///
+    /// While the service throttles (`Throttled`), each such failure in a row doubles it, up to 16
+    /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. Many devices that ask for
+    /// more than the quota would hold each other up otherwise. Success, another answer, and what ends
+    /// the cooldown begin anew.
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.failure_cooldown = cooldown;
         self

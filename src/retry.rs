@@ -128,6 +128,41 @@ mod tests {
     }
 
     #[test]
+    fn the_cooldown_row_by_row() {
+        let limit = Duration::from_secs(5);
+        let rows = [
+            // limit, throttled in a row, roll, cooldown
+            (limit, 0, 0.0, 1_000),
+            (limit, 0, 0.5, 3_000),
+            (limit, 0, 1.0, 5_000),
+            (limit, 1, 0.0, 1_000),
+            (limit, 1, 1.0, 5_000),
+            (limit, 2, 0.0, 2_000),
+            (limit, 2, 1.0, 10_000),
+            (limit, 3, 1.0, 20_000),
+            (limit, 4, 1.0, 40_000),
+            (limit, 5, 0.0, 16_000),
+            (limit, 5, 1.0, 80_000),
+            (limit, 6, 1.0, 80_000),
+            (limit, u32::MAX, 1.0, 80_000),
+            (Duration::ZERO, 9, 1.0, 0),
+            (Duration::MAX, 9, 1.0, Duration::MAX.as_millis()),
+        ];
+        for (limit, throttled, roll, expected) in rows {
+            let actual = cooldown(limit, throttled, roll).as_millis();
+            assert_eq!(actual, expected, "{limit:?} {throttled} {roll}");
+        }
+    }
+
+    #[test]
+    fn an_advisory_pause_is_a_third_to_two_of_the_window() {
+        let window = Duration::from_secs(900);
+        for (roll, seconds) in [(0.0, 300), (0.5, 450), (1.0, 600)] {
+            assert_eq!(advisory_pause(window, roll), Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
     fn a_portion_of_any_duration_is_a_duration() {
         assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
         assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));

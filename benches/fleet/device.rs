@@ -1,5 +1,6 @@
 //! One device: a program that needs credentials for an upload a minute, and the policy of its SDK.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::policy::{self, Failure};
@@ -55,8 +56,9 @@ pub(crate) enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ours {
     pub(crate) cooldown: Growth,
-    /// The window opens by a random share of itself later, at most by this one.
-    pub(crate) window_jitter: f64,
+    pub(crate) window: Window,
+    /// Attempts of a refresh after one that was throttled.
+    pub(crate) attempts_then: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +69,35 @@ pub(crate) enum Growth {
     Doublings(u32),
 }
 
-/// The library as it is.
-pub(crate) const LIBRARY: Policy =
-    Policy::Ours(Ours { cooldown: Growth::Library, window_jitter: 0.0 });
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Window {
+    /// What the library does.
+    Library,
+    /// It opens later by a random part of this share of it.
+    Late(f64),
+    /// The program of each device sets `advisory_window` to so many seconds.
+    Set(u16, u16),
+}
 
-/// The library with as many doublings as given, for comparison.
-pub(crate) fn doublings(doublings: u32) -> Policy {
-    Policy::Ours(Ours { cooldown: Growth::Doublings(doublings), window_jitter: 0.0 })
+const OURS: Ours = Ours { cooldown: Growth::Library, window: Window::Library, attempts_then: None };
+
+/// The library as it is.
+pub(crate) const LIBRARY: Policy = Policy::Ours(OURS);
+
+/// The library but that throttling doubles the cooldown so many times at most.
+pub(crate) const fn doublings(doublings: u32) -> Policy {
+    Policy::Ours(Ours { cooldown: Growth::Doublings(doublings), ..OURS })
+}
+
+/// The same, with one attempt for each refresh after one that was throttled.
+pub(crate) const fn one_attempt_then(doublings: u32) -> Policy {
+    let cooldown = Growth::Doublings(doublings);
+    Policy::Ours(Ours { cooldown, attempts_then: Some(1), ..OURS })
+}
+
+/// The library but for the windows.
+pub(crate) const fn windows(window: Window) -> Policy {
+    Policy::Ours(Ours { window, ..OURS })
 }
 
 /// What is the same for all devices.
@@ -92,9 +116,7 @@ impl Rules {
 }
 
 pub(crate) struct Device {
-    /// When the credentials end; zero without any.
-    end: Nanos,
-    /// When the next `get()` would renew them, and when it would have to.
+    /// From when on `get()` would renew the credentials, and from when on it would have to.
     renew_from: Nanos,
     renew_at_last: Nanos,
     keep_away_until: Nanos,
@@ -107,6 +129,8 @@ pub(crate) struct Device {
     /// The standard mode's quota of retries.
     tokens: u16,
     spent: u16,
+    /// The advisory window in seconds, if the program has set it.
+    window: Option<NonZeroU16>,
     attempt: u8,
     throttled: u8,
     has_identity: bool,
@@ -131,9 +155,17 @@ pub(crate) struct Got {
 }
 
 impl Device {
-    pub(crate) fn new(first_asked: Nanos, has_identity: bool) -> Self {
+    pub(crate) fn new(
+        first_asked: Nanos,
+        has_identity: bool,
+        rules: &Rules,
+        rng: &mut Rng,
+    ) -> Self {
+        let window = match rules.policy {
+            Policy::Ours(Ours { window: Window::Set(from, to), .. }) => rng.u16(from..to),
+            _ => 0,
+        };
         Self {
-            end: 0,
             renew_from: 0,
             renew_at_last: 0,
             keep_away_until: 0,
@@ -142,6 +174,7 @@ impl Device {
             without_since: NONE,
             tokens: 500,
             spent: 0,
+            window: NonZeroU16::new(window),
             attempt: 0,
             throttled: 0,
             has_identity,
@@ -242,8 +275,12 @@ impl Device {
                 (self.tokens, self.spent) = (self.tokens - 5, 5);
                 Some(share((SECOND << (attempt - 1)).min(20 * SECOND), rng.f64()))
             }
-            Policy::Ours(_) => {
-                let attempts = if self.renewing { 1 } else { rules.defaults.attempts };
+            Policy::Ours(ours) => {
+                let attempts = match ours.attempts_then {
+                    _ if self.renewing => 1,
+                    Some(attempts) if self.throttled > 0 => attempts.into(),
+                    _ => rules.defaults.attempts,
+                };
                 policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
             }
         }
@@ -256,26 +293,25 @@ impl Device {
     }
 
     fn take(&mut self, end: Nanos, rules: &Rules, rng: &mut Rng) {
-        self.end = end;
         self.keep_away_until = 0;
         self.throttled = 0;
         let before_end = |window: Duration| (end + 1).saturating_sub(nanos(window));
         (self.renew_from, self.renew_at_last) = match rules.policy {
-            Policy::JavaScript => {
-                let at_last = before_end(Duration::from_secs(15));
-                (at_last, 0)
-            }
+            Policy::JavaScript => (before_end(Duration::from_secs(15)), 0),
             Policy::Standard => (end + 1 - share(10 * SECOND, rng.f64()), 0),
             Policy::Ours(ours) => {
-                let late = if ours.window_jitter > 0.0 {
-                    rules.advisory_window.mul_f64(ours.window_jitter * rng.f64())
-                } else {
-                    Duration::ZERO
-                };
-                let from = before_end(rules.advisory_window.saturating_sub(late));
+                let mut window = self.window(rules);
+                if let Window::Late(share) = ours.window {
+                    window -= window.mul_f64(share * rng.f64());
+                }
+                let from = before_end(window);
                 (from, before_end(rules.defaults.expiry_window))
             }
         };
+    }
+
+    fn window(&self, rules: &Rules) -> Duration {
+        self.window.map_or(rules.advisory_window, |window| Duration::from_secs(window.get().into()))
     }
 
     /// A call of `get()` has failed, which the program sees unless it was only renewing.
@@ -290,7 +326,7 @@ impl Device {
         if let Policy::Ours(ours) = rules.policy {
             let (thirds, fifths) = (rng.f64(), rng.f64());
             if self.renewing {
-                let pause = policy::advisory_pause(rules.advisory_window, thirds);
+                let pause = policy::advisory_pause(self.window(rules), thirds);
                 self.renew_from = then + nanos(pause);
                 return self.next_renewal(then);
             }
@@ -322,6 +358,7 @@ impl Device {
     /// nobody, and are left out.
     fn next_renewal(&self, after: Nanos) -> Nanos {
         let from = match self.renew_at_last {
+            // Nothing is renewed ahead of time.
             0 => self.renew_from,
             at_last => self.renew_from.min(at_last),
         };

@@ -85,7 +85,7 @@ pub(crate) fn assert_same(seeds: u64, hours: u64) -> Compared {
 fn device(seed: u64, stored: bool, again: Again, end: Nanos) -> Vec<(Call, Nanos)> {
     let (rules, mut rng) = (Rules::new(LIBRARY, again), Rng::with_seed(seed));
     let mut script = Script::new(seed);
-    let mut device = Device::new(0, stored);
+    let mut device = Device::new(0, stored, &rules, &mut rng);
     let mut now = 0;
     while now < end {
         now = device.step(now, &rules, &mut script, &mut rng).next;

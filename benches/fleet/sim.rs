@@ -48,7 +48,7 @@ pub(crate) struct Period {
     pub(crate) without: f64,
     /// The longest time that one device went without.
     pub(crate) worst: f64,
-    /// How many went without for more than a second.
+    /// How many devices went without for more than a second.
     pub(crate) hit: u64,
 }
 
@@ -57,11 +57,14 @@ impl Period {
         self.throttled as f64 / (self.calls as f64).max(1.0)
     }
 
-    fn waited(&mut self, from: Nanos, to: Nanos) {
+    /// A device went without; `hit` tells whether it has for more than a second before.
+    fn waited(&mut self, from: Nanos, to: Nanos, hit: &mut bool) {
         let seconds = (to - from) as f64 / SECOND as f64;
         self.without += seconds;
         self.worst = self.worst.max(seconds);
-        self.hit += u64::from(seconds > 1.0);
+        if seconds > 1.0 && !std::mem::replace(hit, true) {
+            self.hit += 1;
+        }
     }
 }
 
@@ -182,10 +185,10 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
         let (device, next) = match scenario.start {
             Start::PowerUp { delay } => {
                 let first = on + if delay > 0 { rng.u64(0..delay) } else { 0 };
-                (Device::new(first, scenario.stored), first)
+                (Device::new(first, scenario.stored, &rules, &mut rng), first)
             }
             Start::Lockstep => {
-                let mut device = Device::new(on, true);
+                let mut device = Device::new(on, true, &rules, &mut rng);
                 let next = device.hold(LIFETIME + rng.u64(0..SECOND), &rules, &mut rng);
                 (device, next)
             }
@@ -194,6 +197,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
         queue.push(next, number);
     }
 
+    let mut hit = vec![false; devices.len()];
     let all = u64::from(scenario.devices);
     let mut outcome = Outcome {
         half: 0.0,
@@ -228,7 +232,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
                     service.second(since).without += 1;
                 }
                 service.second(got.at).without -= 1;
-                service.period.waited(since, got.at);
+                service.period.waited(since, got.at, &mut hit[number as usize]);
             }
             if got.first && served < all {
                 served += 1;
@@ -243,6 +247,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
                 }
                 if served == all {
                     outcome.power_up = std::mem::take(&mut service.period);
+                    hit.fill(false);
                     end = got.at + scenario.day;
                     service.outage = scenario.outage.map(|(from, to)| (got.at + from, got.at + to));
                 }
@@ -250,9 +255,10 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
         }
         queue.push(step.next, number);
     }
-    for device in &devices {
-        if let (Some(since), true) = (device.without_since(), end != Nanos::MAX) {
-            service.period.waited(since.min(end), end);
+    // Who is without at the end of the day has been so until then.
+    for (device, hit) in devices.iter().zip(&mut hit) {
+        if let Some(since) = device.without_since().filter(|since| *since < end) {
+            service.period.waited(since, end, hit);
         }
     }
     outcome.day = service.period;
