@@ -133,10 +133,18 @@ pub(crate) struct Device {
     window: Option<NonZeroU16>,
     attempt: u8,
     throttled: u8,
+    stage: Stage,
     has_identity: bool,
-    asking: bool,
-    renewing: bool,
     ever_held: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    /// In a call of `get()` that needs credentials.
+    Fetching,
+    /// In one that has good ones, and tries for others.
+    Renewing,
 }
 
 /// What became of one event.
@@ -178,8 +186,7 @@ impl Device {
             attempt: 0,
             throttled: 0,
             has_identity,
-            asking: false,
-            renewing: false,
+            stage: Stage::Idle,
             ever_held: false,
         }
     }
@@ -201,7 +208,7 @@ impl Device {
         service: &mut impl Service,
         rng: &mut Rng,
     ) -> Step {
-        if !self.asking {
+        if self.stage == Stage::Idle {
             self.ask(now, rules);
         }
         self.attempt += 1;
@@ -220,11 +227,11 @@ impl Device {
             }
             (Answer::Issued, Call::GetCredentials) => {
                 self.pay_back();
-                self.asking = false;
+                self.stage = Stage::Idle;
                 self.take(now + LIFETIME, rules, rng);
                 if let Policy::Ours(_) = rules.policy {
                     // A flight that lands rolls for both kinds of pause, whatever it brings.
-                    (rng.f64(), rng.f64());
+                    let _ = (rng.f64(), rng.f64());
                 }
                 let got = Got {
                     at: then,
@@ -247,17 +254,17 @@ impl Device {
 
     /// The program calls `get()`.
     fn ask(&mut self, now: Nanos, rules: &Rules) {
-        self.asking = true;
+        let renewing = now < self.renew_at_last;
+        self.stage = if renewing { Stage::Renewing } else { Stage::Fetching };
         self.attempt = 0;
         self.spent = 0;
-        self.renewing = now < self.renew_at_last;
         let limit = match rules.policy {
-            Policy::Ours(_) if self.renewing => nanos(rules.defaults.attempt_timeout),
+            Policy::Ours(_) if renewing => nanos(rules.defaults.attempt_timeout),
             Policy::Ours(_) => nanos(rules.defaults.timeout),
             Policy::JavaScript | Policy::Standard => NONE - now,
         };
         self.deadline = now + limit;
-        if !self.renewing && self.without_since == NONE {
+        if !renewing && self.without_since == NONE {
             self.without_since = now;
         }
     }
@@ -277,7 +284,7 @@ impl Device {
             }
             Policy::Ours(ours) => {
                 let attempts = match ours.attempts_then {
-                    _ if self.renewing => 1,
+                    _ if self.stage == Stage::Renewing => 1,
                     Some(attempts) if self.throttled > 0 => attempts.into(),
                     _ => rules.defaults.attempts,
                 };
@@ -322,10 +329,10 @@ impl Device {
         rules: &Rules,
         rng: &mut Rng,
     ) -> Nanos {
-        self.asking = false;
+        let stage = std::mem::replace(&mut self.stage, Stage::Idle);
         if let Policy::Ours(ours) = rules.policy {
             let (thirds, fifths) = (rng.f64(), rng.f64());
-            if self.renewing {
+            if stage == Stage::Renewing {
                 let pause = policy::advisory_pause(self.window(rules), thirds);
                 self.renew_from = then + nanos(pause);
                 return self.next_renewal(then);

@@ -161,9 +161,7 @@ fn response(call: Call, answer: Answer) -> HttpResponse {
         (Answer::Failed(Failure::Throttled), _) => {
             (429, r#"{"__type": "TooManyRequestsException"}"#.to_owned())
         }
-        (Answer::Failed(Failure::Fault), _) => {
-            (500, r#"{"__type": "InternalErrorException"}"#.to_owned())
-        }
+        (Answer::Failed(_), _) => (500, r#"{"__type": "InternalErrorException"}"#.to_owned()),
         (Answer::Issued, Call::GetId) => (200, format!(r#"{{"IdentityId": "{IDENTITY}"}}"#)),
         (Answer::Issued, Call::GetCredentials) => {
             let end = 1_767_225_600 + LIFETIME / SECOND;

@@ -9,7 +9,7 @@ use crate::retry;
 
 /// What may pass by waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "not public API")]
+#[non_exhaustive]
 pub enum Failure {
     /// More calls than the quota allows.
     Throttled,
@@ -19,7 +19,7 @@ pub enum Failure {
 
 /// The defaults of the builder.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "not public API")]
+#[non_exhaustive]
 pub struct Defaults {
     /// How long before their end credentials are not handed out any more.
     pub expiry_window: Duration,

@@ -273,6 +273,13 @@ fn each_throttled_refresh_in_a_row_doubles_the_cooldown_up_to_sixteen_times() {
 #[test]
 fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
     type Step = fn(&Stage);
+    fn fails(stage: &Stage, fault: Fault) {
+        fail_after_the_cooldown(stage, fault);
+    }
+    fn succeeds(stage: &Stage) {
+        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
+        stage.credentials.get().unwrap();
+    }
     let rows: [(&str, Step, bool); 14] = [
         ("nothing", |_| {}, false),
         ("time", |s| s.clock.advance(seconds(100_000)), false),
@@ -282,7 +289,7 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
         ("unavailable", |s| fails(s, Fault::internal_error()), true),
         ("a refusal", |s| fails(s, Fault::not_authorized("No.")), true),
         ("refresh", |s| drop(s.credentials.refresh()), true),
-        ("success", succeed_once, true),
+        ("success", succeeds, true),
         ("set_login", |s| s.credentials.set_login(PROVIDER, "t"), true),
         ("set_logins", |s| s.credentials.set_logins(Logins::new()), true),
         ("remove_login", |s| s.credentials.remove_login(PROVIDER), true),
@@ -304,15 +311,6 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
     stage.credentials.refresh().unwrap_err();
     assert!(stage.credentials.status().next_attempt_in.unwrap() <= seconds(10));
-
-    fn fails(stage: &Stage, fault: Fault) {
-        let _ = fail_after_the_cooldown(stage, fault);
-    }
-
-    fn succeed_once(stage: &Stage) {
-        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
-        stage.credentials.get().unwrap();
-    }
 }
 
 /// A good set is not touched by it: the pause of an attempt ahead of time stays as it was.
