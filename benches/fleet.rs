@@ -54,7 +54,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use device::{Again, LIBRARY, Policy, SECOND, Window, doublings, one_attempt_then, windows};
+use device::{Again, LIBRARY, Policy, SECOND, Window, throttling, windows};
 use sim::{Outcome, Quotas, Scenario, Start};
 
 const PATIENT: Again = Again::After(10 * SECOND);
@@ -63,13 +63,16 @@ const DAY: u64 = 24 * 3600 * SECOND;
 /// Ten minutes, half a day after all have credentials.
 const OUTAGE: (u64, u64) = (12 * 3600 * SECOND, 12 * 3600 * SECOND + 600 * SECOND);
 
-/// The policies to compare. The cooldown that does not grow is the library's until it was simulated.
+/// The policies to compare. The third is the library as it was before it was simulated.
 const POLICIES: [(&str, Policy); 4] = [
     ("JavaScript", Policy::JavaScript),
     ("Standard", Policy::Standard),
-    ("ours, cooldown not growing", doublings(0)),
+    ("ours, before", BEFORE),
     ("**ours**", LIBRARY),
 ];
+
+/// Neither does the cooldown grow while the service throttles, nor do the attempts become fewer.
+const BEFORE: Policy = throttling(0, None);
 
 struct Options {
     devices: Option<u32>,
@@ -220,7 +223,7 @@ fn report(options: &Options, devices: u32, large: bool) {
                         Again::AsTold => large || policy != LIBRARY,
                         Again::After(_) => false,
                     };
-                    if left_out {
+                    if left_out || (large && policy == BEFORE) {
                         continue;
                     }
                     let mut scenario = power_up(options, devices, policy);
@@ -276,16 +279,20 @@ fn print_rows(rows: &[(&str, Scenario)], row: impl Fn(&Scenario, &str, &Outcome)
     }
 }
 
-/// How far the cooldown grows, and what that is good for.
-fn growth(options: &Options, devices: u32) {
-    println!("\nHow often throttling doubles the cooldown at most:\n\n{POWER_UP_HEAD}");
-    let mut policies: Vec<_> = (0..=6)
-        .map(|times| (format!("{times}: up to {} s", 5 << times), doublings(times)))
+/// What a growing cooldown and fewer attempts are good for.
+fn alternatives(options: &Options, devices: u32) {
+    println!("\nAlternative answers to throttling, with {devices} devices:\n\n{POWER_UP_HEAD}");
+    let without = (0..=6).map(|times| (times, None));
+    let with = [(3, 3), (4, 1), (4, 2), (4, 3), (4, 5), (5, 3)];
+    let policies: Vec<_> = without
+        .chain(with.map(|(times, after)| (times, Some(after))))
+        .map(|(times, after)| {
+            let attempts =
+                after.map_or(String::new(), |after| format!(", 1 attempt after {after}"));
+            let name = format!("{times} doublings, {} s{attempts}", 5 << times);
+            (name, throttling(times, after))
+        })
         .collect();
-    policies.extend((3..=4).map(|times| {
-        let name = format!("{times}: up to {} s, then 1 attempt each", 5 << times);
-        (name, one_attempt_then(times))
-    }));
     let mut rows = Vec::new();
     for (stored, again) in [(true, PATIENT), (true, EAGER), (false, PATIENT)] {
         for (name, policy) in &policies {
@@ -349,12 +356,13 @@ fn main() {
 
     if let Some(devices) = options.devices {
         report(&options, devices, false);
-        growth(&options, devices);
+        alternatives(&options, devices);
     } else {
         let Quotas { credentials, get_id, burst } = options.quotas;
         let ten = Quotas { credentials: 10.0 * credentials, get_id: 10.0 * get_id, burst };
         report(&options, 100_000, false);
-        growth(&options, 100_000);
+        // A tenth of fleet and quotas: the ratio decides.
+        alternatives(&small, 10_000);
         report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, true);
     }
     if let Some(path) = &options.svg {

@@ -483,8 +483,8 @@ impl Builder {
     ///
     /// While the service throttles (`Throttled`), each such failure in a row doubles it, up to 16
     /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. Many devices that ask for
-    /// more than the quota would hold each other up otherwise. Success, another answer, and what ends
-    /// the cooldown begin anew.
+    /// more than the quota would only fill each other's way with more calls otherwise. Success,
+    /// another answer, and what ends the cooldown begin anew.
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.failure_cooldown = cooldown;
         self
@@ -507,7 +507,8 @@ impl Builder {
     }
 
     /// How often a service call is attempted before its last error is returned. 1 turns repeats
-    /// off. Default: 4.
+    /// off. Default: 4. A `get()` after three that ended in throttling one after the other makes one
+    /// attempt: it is a crowd that the service cannot serve, and repeats make it larger.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;

@@ -341,7 +341,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             let (state, now) = self.observe()?;
             let (deadline, flights) =
                 *start.get_or_insert_with(|| (now.saturating_add(within), state.flights));
-            let budget = Budget { deadline, attempts: self.limits.attempts, recover: true };
+            let attempts = retry::attempts(self.limits.attempts, state.throttled);
+            let budget = Budget { deadline, attempts, recover: true };
             if want == Want::Usable {
                 let standing = self.standing(&state, now);
                 if let (Some(held), true) = (&state.held, standing != Standing::Mandatory) {

@@ -15,7 +15,7 @@ const PITCH: f64 = 350.0;
 const LINES: [(&str, &str); 4] = [
     ("JavaScript (v2)", "a"),
     ("AWS SDKs, standard mode", "b"),
-    ("ours, cooldown not growing", "c"),
+    ("ours, before", "c"),
     ("ours", "d"),
 ];
 

@@ -55,18 +55,18 @@ pub(crate) enum Policy {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ours {
-    pub(crate) cooldown: Growth,
+    pub(crate) throttling: Throttling,
     pub(crate) window: Window,
-    /// Attempts of a refresh after one that was throttled.
-    pub(crate) attempts_then: Option<u8>,
 }
 
+/// What throttled refreshes in a row lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Growth {
+pub(crate) enum Throttling {
     /// What the library does.
     Library,
-    /// Throttling doubles the cooldown so many times at most.
-    Doublings(u32),
+    /// They double the cooldown so many times at most, and after so many of them a refresh makes one
+    /// attempt.
+    Other(u32, Option<u32>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,25 +79,18 @@ pub(crate) enum Window {
     Set(u16, u16),
 }
 
-const OURS: Ours = Ours { cooldown: Growth::Library, window: Window::Library, attempts_then: None };
-
 /// The library as it is.
-pub(crate) const LIBRARY: Policy = Policy::Ours(OURS);
+pub(crate) const LIBRARY: Policy = windows(Window::Library);
 
-/// The library but that throttling doubles the cooldown so many times at most.
-pub(crate) const fn doublings(doublings: u32) -> Policy {
-    Policy::Ours(Ours { cooldown: Growth::Doublings(doublings), ..OURS })
-}
-
-/// The same, with one attempt for each refresh after one that was throttled.
-pub(crate) const fn one_attempt_then(doublings: u32) -> Policy {
-    let cooldown = Growth::Doublings(doublings);
-    Policy::Ours(Ours { cooldown, attempts_then: Some(1), ..OURS })
+/// The library with another answer to throttling.
+pub(crate) const fn throttling(doublings: u32, one_attempt_after: Option<u32>) -> Policy {
+    let throttling = Throttling::Other(doublings, one_attempt_after);
+    Policy::Ours(Ours { throttling, window: Window::Library })
 }
 
 /// The library but for the windows.
 pub(crate) const fn windows(window: Window) -> Policy {
-    Policy::Ours(Ours { window, ..OURS })
+    Policy::Ours(Ours { throttling: Throttling::Library, window })
 }
 
 /// What is the same for all devices.
@@ -283,10 +276,12 @@ impl Device {
                 Some(share((SECOND << (attempt - 1)).min(20 * SECOND), rng.f64()))
             }
             Policy::Ours(ours) => {
-                let attempts = match ours.attempts_then {
+                let (attempts, throttled) = (rules.defaults.attempts, u32::from(self.throttled));
+                let attempts = match ours.throttling {
                     _ if self.stage == Stage::Renewing => 1,
-                    Some(attempts) if self.throttled > 0 => attempts.into(),
-                    _ => rules.defaults.attempts,
+                    Throttling::Library => policy::attempts(attempts, throttled),
+                    Throttling::Other(_, Some(after)) if throttled >= after => 1,
+                    Throttling::Other(..) => attempts,
                 };
                 policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
             }
@@ -341,9 +336,9 @@ impl Device {
                 let throttled = failure == Failure::Throttled;
                 self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
                 let (limit, times) = (rules.defaults.cooldown, u32::from(self.throttled));
-                let cooldown = match ours.cooldown {
-                    Growth::Library => policy::cooldown(limit, times, fifths),
-                    Growth::Doublings(most) => {
+                let cooldown = match ours.throttling {
+                    Throttling::Library => policy::cooldown(limit, times, fifths),
+                    Throttling::Other(most, _) => {
                         let limit = limit * (1 << times.saturating_sub(1).min(most));
                         policy::cooldown(limit, 1, fifths)
                     }
