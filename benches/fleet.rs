@@ -26,6 +26,8 @@
 //!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
 //!   and the same random numbers, and must call at the same nanoseconds.
 //!
+//! A fleet twice as large with quotas twice as large does the same: the ratio decides.
+//!
 //! *Without* is the time from a program's asking for credentials until it has some.
 
 #![allow(
@@ -55,13 +57,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use device::{Again, LIBRARY, Policy, SECOND, Window, throttling, windows};
-use sim::{Outcome, Quotas, Scenario, Start};
+use sim::{Outcome, Period, Quotas, Scenario, Start};
 
 const PATIENT: Again = Again::After(10 * SECOND);
 const EAGER: Again = Again::After(SECOND);
 const DAY: u64 = 24 * 3600 * SECOND;
-/// Ten minutes, half a day after all have credentials.
-const OUTAGE: (u64, u64) = (12 * 3600 * SECOND, 12 * 3600 * SECOND + 600 * SECOND);
+/// An outage lasts ten minutes, and begins at six points of the hour: a fleet that powered up together
+/// still renews together half a day later, and one moment would hit one policy and spare another.
+const OUTAGES: [(u64, u64); 6] = [outage(0), outage(1), outage(2), outage(3), outage(4), outage(5)];
+
+const fn outage(number: u64) -> (u64, u64) {
+    let ten_minutes = 600 * SECOND;
+    let from = 12 * 3600 * SECOND + number * ten_minutes;
+    (from, from + ten_minutes)
+}
 
 /// The policies to compare. The third is the library as it was before it was simulated.
 const POLICIES: [(&str, Policy); 4] = [
@@ -178,22 +187,24 @@ const POWER_UP_HEAD: &str = "\
 | identity | delay | program | policy | 50 % hold | 99 % hold | 100 % hold | of the quota's time | calls per device | throttled | minted | without, mean |
 |---|---|---|---|---|---|---|---|---|---|---|---|";
 
-fn day_row(scenario: &Scenario, name: &str, outcome: &Outcome) -> String {
-    let (period, devices) = (&outcome.day, f64::from(scenario.devices));
+/// The mean of some days of the same fleet.
+fn day_row(devices: u32, name: &str, days: &[Period]) -> String {
+    let runs = f64::from(devices) * days.len() as f64;
+    let sum = |figure: fn(&Period) -> f64| days.iter().map(figure).sum::<f64>();
+    let (calls, throttled) = (sum(|day| day.calls as f64), sum(|day| day.throttled as f64));
     format!(
-        "| {name} | {:.2} | {:.2} % | {:.2} | {:.1} % | {:.1} s | {:.0} s |",
-        period.calls as f64 / devices,
-        100.0 * period.throttled_share(),
-        period.throttled as f64 / devices,
-        100.0 * period.hit as f64 / devices,
-        period.without / devices,
-        period.worst,
+        "| {name} | {:.2} | {:.2} % | {:.1} % | {:.1} s | {:.0} s |",
+        calls / runs,
+        100.0 * throttled / calls,
+        100.0 * sum(|day| day.hit as f64) / runs,
+        sum(|day| day.without) / runs,
+        days.iter().map(|day| day.worst).fold(0.0, f64::max),
     )
 }
 
 const DAY_HEAD: &str = "\
-| policy | calls per device | throttled | throttled per device | devices without for over a second | without, mean | without, worst |
-|---|---|---|---|---|---|---|";
+| policy | calls per device | throttled | devices without for over a second | without, mean | without, worst |
+|---|---|---|---|---|---|";
 
 fn again_name(again: Again) -> &'static str {
     match again {
@@ -240,42 +251,52 @@ fn report(options: &Options, devices: u32, large: bool) {
     println!(
         "Power-up within a minute (the random delay is up to the quota's time):\n\n{POWER_UP_HEAD}"
     );
-    print_rows(&rows, power_up_row);
+    print_rows(&rows);
 
     println!(
-        "\nThe day after a power-up with stored identities, with an outage of 10 minutes:\n\n{DAY_HEAD}"
+        "\nThe day after a power-up with stored identities, with an outage of 10 minutes (the mean of \
+         {} days, whose outages begin at as many points of the hour):\n\n{DAY_HEAD}",
+        OUTAGES.len()
     );
-    let rows: Vec<_> = POLICIES
-        .iter()
-        .map(|&(name, policy)| {
-            let scenario = power_up(options, devices, policy);
-            (name, Scenario { day: DAY, outage: Some(OUTAGE), ..scenario })
-        })
-        .collect();
-    print_rows(&rows, day_row);
+    for (name, policy) in POLICIES {
+        if large && policy != LIBRARY {
+            continue;
+        }
+        let scenario = power_up(options, devices, policy);
+        let scenarios =
+            OUTAGES.map(|outage| Scenario { day: DAY, outage: Some(outage), ..scenario });
+        let days: Vec<_> = run_all(&scenarios).into_iter().map(|outcome| outcome.day).collect();
+        println!("{}", day_row(devices, name, &days));
+    }
+    if large {
+        return;
+    }
 
     println!(
-        "\nA day without an outage, but all credentials end in the same second at first:\n\n{DAY_HEAD}"
+        "\nA day without an outage, but all credentials end in the same second at \
+         first:\n\n{DAY_HEAD}"
     );
     let mut policies = POLICIES.to_vec();
     policies.extend([
         ("ours, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
         ("ours, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
     ]);
-    let rows: Vec<_> = policies
+    let scenarios: Vec<_> = policies
         .iter()
-        .map(|&(name, policy)| {
+        .map(|&(_, policy)| {
             let scenario = power_up(options, devices, policy);
-            (name, Scenario { day: DAY, start: Start::Lockstep, ..scenario })
+            Scenario { day: DAY, start: Start::Lockstep, ..scenario }
         })
         .collect();
-    print_rows(&rows, day_row);
+    for ((name, _), outcome) in policies.iter().zip(run_all(&scenarios)) {
+        println!("{}", day_row(devices, name, &[outcome.day]));
+    }
 }
 
-fn print_rows(rows: &[(&str, Scenario)], row: impl Fn(&Scenario, &str, &Outcome) -> String) {
+fn print_rows(rows: &[(&str, Scenario)]) {
     let scenarios: Vec<_> = rows.iter().map(|row| row.1).collect();
     for ((name, scenario), outcome) in rows.iter().zip(run_all(&scenarios)) {
-        println!("{}", row(scenario, name, &outcome));
+        println!("{}", power_up_row(scenario, name, &outcome));
     }
 }
 
@@ -300,7 +321,7 @@ fn alternatives(options: &Options, devices: u32) {
             rows.push((name.as_str(), Scenario { stored, again, ..scenario }));
         }
     }
-    print_rows(&rows, power_up_row);
+    print_rows(&rows);
 }
 
 /// What the library must do, in every run: after a power-up with stored identities all devices hold
@@ -373,15 +394,16 @@ fn main() {
 }
 
 fn draw(options: &Options, devices: u32) -> String {
-    let scenarios = POLICIES.map(|(_, policy)| Scenario {
-        day: OUTAGE.1 + 3600 * SECOND,
-        outage: Some(OUTAGE),
-        ..power_up(options, devices, policy)
+    let runs = POLICIES.map(|(_, policy)| {
+        let scenario = power_up(options, devices, policy);
+        let scenarios = OUTAGES.map(|outage| Scenario {
+            day: outage.1 + 3600 * SECOND,
+            outage: Some(outage),
+            ..scenario
+        });
+        let begins = OUTAGES.map(|outage| usize::try_from(outage.0 / SECOND).unwrap());
+        let outcomes = run_all(&scenarios).into_iter().zip(begins);
+        outcomes.map(|(outcome, begin)| (outcome.all as usize + begin, outcome)).collect()
     });
-    let outcomes = run_all(&scenarios);
-    let outages: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| outcome.all as usize + usize::try_from(OUTAGE.0 / SECOND).unwrap())
-        .collect();
-    curves::draw(&outcomes, &outages, devices, options.quotas.credentials)
+    curves::draw(&runs, devices, options.quotas.credentials)
 }

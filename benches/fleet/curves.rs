@@ -180,8 +180,9 @@ fn running<T>(seconds: &[T], figure: impl Fn(&T) -> f64) -> Vec<f64> {
 }
 
 /// Three charts of the same fleet: a power-up with stored identities, the calls that it makes, and
-/// an outage that begins at a second of its own in each outcome.
-pub(crate) fn draw(outcomes: &[Outcome], outages: &[usize], devices: u32, quota: f64) -> String {
+/// an outage, of which each policy has several runs, with the second in which it begins.
+pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) -> String {
+    let outcomes = runs.each_ref().map(|runs| &runs[0].1);
     let devices = f64::from(devices);
     let ideal = devices / quota;
     let longest = outcomes.iter().map(|outcome| outcome.all).fold(ideal, f64::max);
@@ -200,7 +201,7 @@ pub(crate) fn draw(outcomes: &[Outcome], outages: &[usize], devices: u32, quota:
     }));
     held.line("q", [(0.0, 0.0), (ideal, 100.0)].into_iter());
 
-    let most = outcomes.iter().flat_map(|outcome| &outcome.seconds[..end]);
+    let most = outcomes.iter().flat_map(|outcome| outcome.seconds.iter().take(end));
     let most = f64::from(most.map(|second| second.calls).max().unwrap_or(1));
     let y = Axis::logarithmic(quota / 10.0, most);
     let title = "The calls that it makes";
@@ -214,15 +215,20 @@ pub(crate) fn draw(outcomes: &[Outcome], outages: &[usize], devices: u32, quota:
     calls.line("q", [(0.0, quota), (end as f64, quota)].into_iter());
 
     let before = 300;
-    let without: Vec<_> = outcomes
+    let without: Vec<Vec<_>> = runs
         .iter()
-        .zip(outages)
-        .map(|(outcome, outage)| {
-            let without = running(&outcome.seconds, |second| second.without as f64);
-            let points = buckets(&without, outage - before, outage + 1500, 10, |without| {
-                100.0 * without / devices
-            });
-            points.into_iter().map(|(x, y)| (x - before as f64, y)).collect::<Vec<_>>()
+        .map(|runs| {
+            let mut mean: Vec<(f64, f64)> = Vec::new();
+            for (outage, outcome) in runs {
+                let without = running(&outcome.seconds, |second| second.without as f64);
+                let share = |without: &f64| 100.0 * without / devices / runs.len() as f64;
+                let points = buckets(&without, outage - before, outage + 1500, 10, share);
+                mean.resize(points.len(), (0.0, 0.0));
+                for (sum, (x, y)) in mean.iter_mut().zip(points) {
+                    *sum = (x - before as f64, sum.1 + y);
+                }
+            }
+            mean
         })
         .collect();
     let most = without.iter().flatten().map(|point| point.1).fold(1.0, f64::max);

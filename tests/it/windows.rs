@@ -326,13 +326,13 @@ fn attempts_of(stage: &Stage, refreshes: usize) -> Vec<usize> {
 
 #[test]
 fn after_three_throttled_refreshes_in_a_row_the_next_make_one_attempt() {
+    type Change = fn(&CognitoIdentityCredentials);
     let stage = Stage::new();
     stage.cognito.fail_next(GET_CREDENTIALS, 4 + 4 + 4 + 1 + 1, Fault::throttled());
     assert_eq!(attempts_of(&stage, 5), [4, 4, 4, 1, 1]);
     stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
     stage.credentials.get().unwrap();
 
-    type Change = fn(&CognitoIdentityCredentials);
     let changes: [(&str, Change, usize); 4] = [
         ("nothing", |_| {}, 1),
         ("expire", CognitoIdentityCredentials::expire, 1),
