@@ -8,6 +8,9 @@
 //!     --burst 2 --seed 7 --all --svg benches/fleet.svg
 //! ```
 //!
+//! `--devices` is one fleet instead of the two by default; `--all` adds what takes minutes and shows
+//! little: the eager program without stored identities.
+//!
 //! The model:
 //!
 //! * The service has a token bucket for each operation, which holds `--burst` seconds' worth of calls

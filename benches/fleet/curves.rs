@@ -236,7 +236,7 @@ pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) 
     let minutes = |value: f64| format!("{:.0}", value / 60.0);
     let x = Axis::linear(-300.0, 1500.0, 6, minutes);
     let y = Axis::linear(0.0, top, (top / 5.0) as u32, percent);
-    let title = "The service is out for ten minutes: who wants credentials and has none";
+    let title = "Ten minutes' outage: who wants credentials and has none (mean of six such days)";
     let label = "minutes since the outage began";
     let mut outage = Chart::new(2, title, x, y, label, "devices");
     outage.lines(without.into_iter());
