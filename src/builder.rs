@@ -482,9 +482,9 @@ impl Builder {
     /// end it. Failures to connect are not remembered. Default: 5 seconds. Zero leaves `Retry-After`.
     ///
     /// While the service throttles (`Throttled`), each such failure in a row doubles it, up to 16
-    /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. Many devices that ask for
-    /// more than the quota would only fill each other's way with more calls otherwise. Success,
-    /// another answer, and what ends the cooldown begin anew.
+    /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. More devices than the quota
+    /// serves would otherwise keep each other out with calls in vain. Success, another answer, and
+    /// what ends the cooldown begin anew; a failure to connect counts neither way.
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.failure_cooldown = cooldown;
         self

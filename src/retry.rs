@@ -56,8 +56,8 @@ pub(crate) fn attempts(attempts: u32, throttled: u32) -> u32 {
 
 /// How long to keep away after the failure of a refresh that the service answered: a random 1/5 to
 /// 1 of `limit`, which each throttled refresh after the first in a row (`throttled` counts them)
-/// doubles, up to 16 times. A single device does not notice; a fleet that asks for more than the
-/// quota stops asking in vain.
+/// doubles, up to 16 times: more devices than the quota serves would otherwise keep each other out
+/// with calls in vain.
 pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
     let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
     portion(bound, (1.0 + 4.0 * roll) / 5.0)
