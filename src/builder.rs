@@ -480,6 +480,11 @@ impl Builder {
     /// error without contact for a random time of a fifth of this to all of it, or for as long as the
     /// service asked with `Retry-After`. `refresh()` and every change of a login or the identity ID
     /// end it. Failures to connect are not remembered. Default: 5 seconds. Zero leaves `Retry-After`.
+    ///
+    /// While the service throttles (`Throttled`), each such failure in a row doubles it, up to 16
+    /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. More devices than the quota
+    /// serves would otherwise keep each other out with calls in vain. Success, another answer, and
+    /// what ends the cooldown begin anew; a failure to connect counts neither way.
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.failure_cooldown = cooldown;
         self
@@ -502,7 +507,8 @@ impl Builder {
     }
 
     /// How often a service call is attempted before its last error is returned. 1 turns repeats
-    /// off. Default: 4.
+    /// off. Default: 4. A `get()` after three that ended in throttling one after the other makes one
+    /// attempt: it is a crowd that the service cannot serve, and repeats make it larger.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
@@ -548,6 +554,7 @@ impl Builder {
         let exchange = self.exchange(sts_url);
         let reuse =
             self.persistence.and_then(|Persistence(make)| make(&self, pool.as_ref(), &mut faults));
+        let limits = self.limits();
         let transport = self.transport.or_else(default_transport);
         if transport.is_none() {
             faults.add("transport: not set, and this build has none (feature `ureq` is off)");
@@ -556,14 +563,6 @@ impl Builder {
             return Err(Error::config(faults.named(&self.variables).join("; ")));
         };
 
-        let limits = Limits {
-            what: "the credentials",
-            windows: self.windows,
-            timeout: self.timeout,
-            attempt_timeout: self.attempt_timeout,
-            attempts: self.max_attempts,
-            cooldown: self.failure_cooldown,
-        };
         let store = self.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
             IdentityStore::new(Arc::clone(storage), pool, self.login_id.as_deref())
         });
@@ -625,6 +624,18 @@ impl Builder {
         }
         self.check_values(&mut faults);
         faults.named(&self.variables)
+    }
+
+    /// What the cell goes by.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            what: "the credentials",
+            windows: self.windows,
+            timeout: self.timeout,
+            attempt_timeout: self.attempt_timeout,
+            attempts: self.max_attempts,
+            cooldown: self.failure_cooldown,
+        }
     }
 
     fn parse_region(

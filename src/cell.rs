@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Windows};
 use crate::retry::{self, Budget};
 use crate::sync::{self, Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
@@ -110,6 +110,8 @@ struct State<T, S> {
     pause_until: Option<Duration>,
     /// A refusal that stands until this boot time.
     cooldown: Option<(Duration, Error)>,
+    /// How many refreshes in a row ended in throttling.
+    throttled: u32,
     last_error: Option<Error>,
 }
 
@@ -178,6 +180,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             flights: 0,
             pause_until: None,
             cooldown: None,
+            throttled: 0,
             last_error: None,
         };
         let wall_decides = !clock.boot_counts_suspend();
@@ -349,7 +352,8 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             let (state, now) = self.observe()?;
             let (deadline, flights) =
                 *start.get_or_insert_with(|| (now.saturating_add(within), state.flights));
-            let budget = Budget { deadline, attempts: self.limits.attempts, recover: true };
+            let attempts = retry::attempts(self.limits.attempts, state.throttled);
+            let budget = Budget { deadline, attempts, recover: true };
             if want == Want::Usable {
                 let standing = self.standing(&state, now);
                 if let (Some(held), true) = (&state.held, standing != Standing::Mandatory) {
@@ -569,6 +573,7 @@ impl<T, S> State<T, S> {
     #[must_use]
     fn end_backoff(&mut self) -> Option<(Duration, Error)> {
         self.pause_until = None;
+        self.throttled = 0;
         self.cooldown.take()
     }
 }
@@ -605,11 +610,13 @@ impl<T: Clone, S: Clone> Landing<'_, T, S> {
                     let asked = error.cooldown_asked().unwrap_or_default();
                     if !self.flight.budget.recover {
                         let window = state.held.as_ref().map(|held| held.pause_window(limits));
-                        let pause =
-                            retry::portion(window.unwrap_or_default(), (1.0 + thirds) / 3.0);
+                        let pause = retry::advisory_pause(window.unwrap_or_default(), thirds);
                         state.pause_until = Some(now.saturating_add(pause.max(asked)));
                     } else if error.was_answered() {
-                        let pause = retry::portion(limits.cooldown, (1.0 + 4.0 * fifths) / 5.0);
+                        let throttled = error.kind() == ErrorKind::Throttled;
+                        state.throttled =
+                            if throttled { state.throttled.saturating_add(1) } else { 0 };
+                        let pause = retry::cooldown(limits.cooldown, state.throttled, fifths);
                         let until = now.saturating_add(pause.max(asked));
                         replaced.1 = state.cooldown.replace((until, error.clone()));
                     }
@@ -664,7 +671,6 @@ impl Drop for Inside {
 #[cfg(not(loom))]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
     use crate::clock::SystemClock;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -140,7 +140,8 @@ impl CognitoIdentityCredentials {
     ///   retries; the others wait for its outcome and share it.
     ///
     /// After a failure that came as an answer, calls in the last state return the same error without
-    /// contact for a while: see [`failure_cooldown`](crate::Builder::failure_cooldown).
+    /// contact for a while, 1 to 5 s by default, and longer while the service goes on throttling: see
+    /// [`failure_cooldown`](crate::Builder::failure_cooldown).
     ///
     /// Life is what the service says on its own clock (`Expiration` minus the answer's `Date`, which
     /// has a resolution of a second; without one, minus the local wall clock), at most 12 hours, and

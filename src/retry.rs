@@ -8,6 +8,10 @@ use crate::transport::HttpResponse;
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
+/// How often a cooldown is doubled at most.
+const DOUBLINGS: u32 = 4;
+/// After so many throttled refreshes in a row, repeats only make the crowd larger.
+const CROWDED: u32 = 3;
 
 /// What one refresh may spend.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,27 @@ pub(crate) fn delay(
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
     Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
+}
+
+/// How many attempts a refresh has for each call, after so many throttled ones in a row: all of
+/// `attempts`, but one while the service has more callers than it can serve.
+pub(crate) fn attempts(attempts: u32, throttled: u32) -> u32 {
+    if throttled < CROWDED { attempts } else { 1 }
+}
+
+/// How long to keep away after the failure of a refresh that the service answered: a random 1/5 to
+/// 1 of `limit`, which each throttled refresh after the first in a row (`throttled` counts them)
+/// doubles, up to 16 times: more devices than the quota serves would otherwise keep each other out
+/// with calls in vain.
+pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
+    let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
+    portion(bound, (1.0 + 4.0 * roll) / 5.0)
+}
+
+/// How long to leave a good set alone after an attempt to renew it failed: a random 1/3 to 2/3 of
+/// its advisory window.
+pub(crate) fn advisory_pause(window: Duration, roll: f64) -> Duration {
+    portion(window, (1.0 + roll) / 3.0)
 }
 
 /// A share, from 0 to 1, of any duration: the longest ones do not survive arithmetic with floats.
@@ -107,6 +132,49 @@ mod tests {
         for (repeat, attempt, attempts, retry_after, roll, expected) in rows {
             let actual = delay(repeat, attempt, attempts, retry_after, roll);
             assert_eq!(actual, expected, "{repeat:?} {attempt}/{attempts} {retry_after:?} {roll}");
+        }
+    }
+
+    #[test]
+    fn the_cooldown_row_by_row() {
+        let limit = Duration::from_secs(5);
+        let rows = [
+            // limit, throttled in a row, roll, cooldown
+            (limit, 0, 0.0, 1_000),
+            (limit, 0, 0.5, 3_000),
+            (limit, 0, 1.0, 5_000),
+            (limit, 1, 0.0, 1_000),
+            (limit, 1, 1.0, 5_000),
+            (limit, 2, 0.0, 2_000),
+            (limit, 2, 1.0, 10_000),
+            (limit, 3, 1.0, 20_000),
+            (limit, 4, 1.0, 40_000),
+            (limit, 5, 0.0, 16_000),
+            (limit, 5, 1.0, 80_000),
+            (limit, 6, 1.0, 80_000),
+            (limit, u32::MAX, 1.0, 80_000),
+            (Duration::ZERO, 9, 1.0, 0),
+            (Duration::MAX, 9, 1.0, Duration::MAX.as_millis()),
+        ];
+        for (limit, throttled, roll, expected) in rows {
+            let actual = cooldown(limit, throttled, roll).as_millis();
+            assert_eq!(actual, expected, "{limit:?} {throttled} {roll}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_in_a_crowd_makes_one_attempt() {
+        let rows = [(4, 0, 4), (4, 1, 4), (4, 2, 4), (4, 3, 1), (4, u32::MAX, 1), (1, 0, 1)];
+        for (most, throttled, expected) in rows {
+            assert_eq!(attempts(most, throttled), expected, "{most} {throttled}");
+        }
+    }
+
+    #[test]
+    fn an_advisory_pause_is_a_third_to_two_of_the_window() {
+        let window = Duration::from_secs(900);
+        for (roll, seconds) in [(0.0, 300), (0.5, 450), (1.0, 600)] {
+            assert_eq!(advisory_pause(window, roll), Duration::from_secs(seconds));
         }
     }
 

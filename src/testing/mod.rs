@@ -34,6 +34,8 @@
 
 mod fake_cognito;
 mod manual_clock;
+#[doc(hidden)]
+pub mod policy;
 #[cfg(feature = "user-pool")]
 mod user_pool;
 #[doc(hidden)]

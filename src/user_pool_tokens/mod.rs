@@ -150,7 +150,8 @@ impl UserPoolTokens {
     /// caller's to keep secret.
     ///
     /// After a failure that the user pool itself answered, calls return the same error without
-    /// contact for one to five seconds, or for as long as the service asked with `Retry-After`.
+    /// contact for one to five seconds, or for as long as the service asked with `Retry-After`. Each
+    /// throttled failure in a row doubles that, up to 16 times.
     ///
     /// # Blocking
     ///

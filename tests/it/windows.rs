@@ -226,6 +226,144 @@ fn after_a_refusal_get_keeps_away_for_a_fifth_to_all_of_the_cooldown() {
     assert!((9_600..=10_000).contains(&longest.as_millis()), "{longest:?}");
 }
 
+/// A provider that makes one attempt for each refresh and has a cooldown of 10 seconds, after so many
+/// throttled ones.
+fn throttled_stage(times: u32) -> Stage {
+    let stage = Stage::with(|builder| builder.max_attempts(1).failure_cooldown(seconds(10)));
+    for _ in 0..times {
+        fail_after_the_cooldown(&stage, Fault::throttled());
+    }
+    stage
+}
+
+/// Lets the cooldown pass, has one refresh fail, and returns the next cooldown.
+fn fail_after_the_cooldown(stage: &Stage, fault: Fault) -> Option<Duration> {
+    stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap_or_default());
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    let contacts = stage.contacts();
+    stage.credentials.get().unwrap_err();
+    assert_eq!(stage.contacts(), contacts + 1);
+    stage.credentials.status().next_attempt_in
+}
+
+#[test]
+fn each_throttled_refresh_in_a_row_doubles_the_cooldown_up_to_sixteen_times() {
+    let mut seen = [(Duration::MAX, Duration::ZERO); 7];
+    for seed in 0..200 {
+        fastrand::seed(seed);
+        let stage = throttled_stage(0);
+        for (shortest, longest) in &mut seen {
+            let wait = fail_after_the_cooldown(&stage, Fault::throttled()).unwrap();
+            (*shortest, *longest) = (wait.min(*shortest), wait.max(*longest));
+
+            let contacts = stage.contacts();
+            stage.clock.advance(wait - Duration::from_nanos(1));
+            let error = stage.credentials.get().unwrap_err();
+            assert_eq!((error.kind(), stage.contacts()), (ErrorKind::Throttled, contacts));
+        }
+    }
+    for ((shortest, longest), bound) in seen.into_iter().zip([10, 20, 40, 80, 160, 160, 160]) {
+        let bound = seconds(bound);
+        assert!((bound / 5..bound / 4).contains(&shortest), "{bound:?}: {shortest:?}");
+        assert!((bound * 24 / 25..=bound).contains(&longest), "{bound:?}: {longest:?}");
+    }
+}
+
+/// After five throttled refreshes the next cooldown is 32 s at least, or again 10 s at most.
+#[test]
+fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
+    type Step = fn(&Stage);
+    fn fails(stage: &Stage, fault: Fault) {
+        fail_after_the_cooldown(stage, fault);
+    }
+    fn succeeds(stage: &Stage) {
+        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
+        stage.credentials.get().unwrap();
+    }
+    let rows: [(&str, Step, bool); 14] = [
+        ("nothing", |_| {}, false),
+        ("time", |s| s.clock.advance(seconds(100_000)), false),
+        ("expire", |s| s.credentials.expire(), false),
+        ("invalidate", |s| s.credentials.invalidate("ASIAFAKE"), false),
+        ("no answer", |s| fails(s, Fault::timeout()), false),
+        ("unavailable", |s| fails(s, Fault::internal_error()), true),
+        ("a refusal", |s| fails(s, Fault::not_authorized("No.")), true),
+        ("refresh", |s| drop(s.credentials.refresh()), true),
+        ("success", succeeds, true),
+        ("set_login", |s| s.credentials.set_login(PROVIDER, "t"), true),
+        ("set_logins", |s| s.credentials.set_logins(Logins::new()), true),
+        ("remove_login", |s| s.credentials.remove_login(PROVIDER), true),
+        ("set_identity_id", |s| s.credentials.set_identity_id(IDENTITY).unwrap(), true),
+        ("clear_cached_id", |s| s.credentials.clear_cached_id(), true),
+    ];
+    for (name, step, ends) in rows {
+        let stage = throttled_stage(5);
+        assert!(stage.credentials.status().next_attempt_in >= Some(seconds(32)), "{name}");
+        step(&stage);
+        stage.credentials.expire();
+        let wait = fail_after_the_cooldown(&stage, Fault::throttled()).unwrap();
+        assert_eq!(wait <= seconds(10), ends, "{name}: {wait:?}");
+        assert!(ends || wait >= seconds(32), "{name}: {wait:?}");
+    }
+
+    // The failure of `refresh()` counts as the first.
+    let stage = throttled_stage(5);
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
+    stage.credentials.refresh().unwrap_err();
+    assert!(stage.credentials.status().next_attempt_in.unwrap() <= seconds(10));
+}
+
+/// How many attempts each of the next refreshes makes, with the cooldown in between.
+fn attempts_of(stage: &Stage, refreshes: usize) -> Vec<usize> {
+    let attempts = |_| {
+        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap_or_default());
+        let contacts = stage.contacts();
+        stage.credentials.get().unwrap_err();
+        stage.contacts() - contacts
+    };
+    (0..refreshes).map(attempts).collect()
+}
+
+#[test]
+fn after_three_throttled_refreshes_in_a_row_the_next_make_one_attempt() {
+    type Change = fn(&CognitoIdentityCredentials);
+    let stage = Stage::new();
+    stage.cognito.fail_next(GET_CREDENTIALS, 4 + 4 + 4 + 1 + 1, Fault::throttled());
+    assert_eq!(attempts_of(&stage, 5), [4, 4, 4, 1, 1]);
+    stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
+    stage.credentials.get().unwrap();
+
+    let changes: [(&str, Change, usize); 4] = [
+        ("nothing", |_| {}, 1),
+        ("expire", CognitoIdentityCredentials::expire, 1),
+        ("set_identity_id", |c| c.set_identity_id(c.identity_id().unwrap()).unwrap(), 4),
+        ("refresh", |c| drop(c.refresh().unwrap_err()), 4),
+    ];
+    for (name, change, attempts) in changes {
+        let stage = Stage::new();
+        stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::throttled());
+        attempts_of(&stage, 3);
+        let before = stage.contacts();
+        change(&stage.credentials);
+        let made = if name == "refresh" { 4 } else { 0 };
+        assert_eq!(stage.contacts(), before + made, "{name}: refresh() makes them all");
+        assert_eq!(attempts_of(&stage, 1), [attempts], "{name}");
+    }
+}
+
+/// A good set is not touched by it: the pause of an attempt ahead of time stays as it was.
+#[test]
+fn throttled_attempts_ahead_of_time_do_not_count() {
+    let stage = throttled_stage(0);
+    stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(2_701));
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
+    stage.credentials.get().unwrap();
+    stage.credentials.expire();
+    let wait = fail_after_the_cooldown(&stage, Fault::throttled()).unwrap();
+    assert!(wait <= seconds(10), "{wait:?}");
+}
+
 #[test]
 fn who_clears_a_cooldown_and_who_does_not() {
     type Change = fn(&CognitoIdentityCredentials);

@@ -1,0 +1,412 @@
+//! A fleet of devices against Cognito's quotas, in virtual time and deterministic from a seed: what
+//! the retry policies, cooldowns and windows of this library, of the SDK for JavaScript v2 and of
+//! AWS's SDKs in standard mode make of a power-up of the whole fleet, and of a day with an outage.
+//!
+//! ```sh
+//! cargo bench --bench fleet --features testing
+//! cargo bench --bench fleet --features testing -- --devices 50000 --quota 100 --get-id-quota 10 \
+//!     --burst 2 --seed 7 --all --svg benches/fleet.svg
+//! ```
+//!
+//! `--devices` is one fleet instead of the two by default; `--all` adds what takes minutes and shows
+//! little: the eager program without stored identities.
+//!
+//! The model:
+//!
+//! * The service has a token bucket for each operation, which holds `--burst` seconds' worth of calls
+//!   (1). What exceeds it is refused with `TooManyRequestsException` and takes nothing from the
+//!   bucket. An answer takes 20 to 80 ms. In an outage every call is answered with a fault (500).
+//!   Credentials live for an hour.
+//! * A device has power back at a random moment of one minute. Its program asks for credentials at
+//!   once, or after a random delay, and then for an upload each minute. A *patient* program whose
+//!   `get()` failed asks again after 10 s, an *eager* one after 1 s, and one that *asks when told* at
+//!   `status().next_attempt_in`.
+//! * *JavaScript*: 3 retries, after a random part of 100, 200 and 400 ms; renews within 15 s of the
+//!   end; remembers nothing of a failure, and no identity over a restart (but in a browser).
+//! * *Standard*: 2 retries, after a random part of 1 and 2 s, from a quota of 500 that a retry takes 5
+//!   of and a success gives back; renews within a random part of the last 10 s; stores no identity.
+//! * *Ours*: the library's own functions for delays, cooldowns, pauses and windows. Before anything is
+//!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
+//!   and the same random numbers, and must call at the same nanoseconds.
+//!
+//! A fleet twice as large with quotas twice as large does the same: the ratio decides.
+//!
+//! *Without* is the time from a program's asking for credentials until it has some.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    reason = "a benchmark fails by panicking, and its numbers are small"
+)]
+
+#[path = "fleet/curves.rs"]
+mod curves;
+#[path = "fleet/device.rs"]
+mod device;
+#[path = "fleet/equivalence.rs"]
+mod equivalence;
+#[path = "fleet/queue.rs"]
+mod queue;
+#[path = "fleet/sim.rs"]
+mod sim;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use device::{Again, LIBRARY, Policy, SECOND, Window, throttling, windows};
+use sim::{Outcome, Period, Quotas, Scenario, Start};
+
+const PATIENT: Again = Again::After(10 * SECOND);
+const EAGER: Again = Again::After(SECOND);
+const DAY: u64 = 24 * 3600 * SECOND;
+/// An outage lasts ten minutes, and begins at six points of the hour: a fleet that powered up together
+/// still renews together half a day later, and one moment would hit one policy and spare another.
+const OUTAGES: [(u64, u64); 6] = [outage(0), outage(1), outage(2), outage(3), outage(4), outage(5)];
+
+const fn outage(number: u64) -> (u64, u64) {
+    let ten_minutes = 600 * SECOND;
+    let from = 12 * 3600 * SECOND + number * ten_minutes;
+    (from, from + ten_minutes)
+}
+
+/// The policies to compare. The third is the library as it was before it was simulated.
+const POLICIES: [(&str, Policy); 4] = [
+    ("JavaScript", Policy::JavaScript),
+    ("Standard", Policy::Standard),
+    ("ours, before", BEFORE),
+    ("**ours**", LIBRARY),
+];
+
+/// Neither does the cooldown grow while the service throttles, nor do the attempts become fewer.
+const BEFORE: Policy = throttling(0, None);
+
+struct Options {
+    devices: Option<u32>,
+    quotas: Quotas,
+    seed: u64,
+    svg: Option<String>,
+    /// Also an eager fleet without stored identities: minutes of nothing but throttled calls.
+    all: bool,
+}
+
+impl Options {
+    fn parse() -> Self {
+        let mut options = Self {
+            devices: None,
+            quotas: Quotas { credentials: 200.0, get_id: 25.0, burst: 1.0 },
+            seed: 1,
+            svg: None,
+            all: false,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument}: no value"));
+            match argument.as_str() {
+                "--devices" => options.devices = Some(value().parse().unwrap()),
+                "--quota" => options.quotas.credentials = value().parse().unwrap(),
+                "--get-id-quota" => options.quotas.get_id = value().parse().unwrap(),
+                "--burst" => options.quotas.burst = value().parse().unwrap(),
+                "--seed" => options.seed = value().parse().unwrap(),
+                "--all" => options.all = true,
+                "--svg" => options.svg = Some(value()),
+                // What cargo says.
+                "--bench" | "--test" => {}
+                other => panic!("{other}: no such option"),
+            }
+        }
+        options
+    }
+}
+
+/// A patient fleet with stored identities that powers up at once.
+fn power_up(options: &Options, devices: u32, policy: Policy) -> Scenario {
+    Scenario {
+        devices,
+        quotas: options.quotas,
+        stored: true,
+        start: Start::PowerUp { delay: 0 },
+        policy,
+        again: PATIENT,
+        day: 0,
+        outage: None,
+        seed: options.seed,
+    }
+}
+
+/// How long the quota itself takes to serve the fleet, in seconds.
+fn ideal(scenario: &Scenario) -> f64 {
+    let Quotas { credentials, get_id, .. } = scenario.quotas;
+    let least = if scenario.stored { credentials } else { get_id.min(credentials) };
+    f64::from(scenario.devices) / least
+}
+
+/// Runs scenarios on two threads. Each has random numbers of its own, so the order has no effect.
+fn run_all(scenarios: &[Scenario]) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(vec![None; scenarios.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let index = scenarios.iter().position(|other| std::ptr::eq(other, scenario));
+                    let outcome = sim::run(scenario);
+                    outcomes.lock().unwrap()[index.unwrap()] = Some(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap().into_iter().map(Option::unwrap).collect()
+}
+
+fn power_up_row(scenario: &Scenario, name: &str, outcome: &Outcome) -> String {
+    let Scenario { devices, stored, start, again, .. } = *scenario;
+    let delay = match start {
+        Start::PowerUp { delay: 1.. } => "random",
+        _ => "none",
+    };
+    let period = &outcome.power_up;
+    format!(
+        "| {} | {delay} | {} | {name} | {:.0} s | {:.0} s | {:.0} s | {:.2} | {:.1} | {:.1} % | {} | {:.0} s |",
+        if stored { "stored" } else { "not stored" },
+        again_name(again),
+        outcome.half,
+        outcome.most,
+        outcome.all,
+        outcome.all / ideal(scenario),
+        period.calls as f64 / f64::from(devices),
+        100.0 * period.throttled_share(),
+        period.minted,
+        period.without / f64::from(devices),
+    )
+}
+
+const POWER_UP_HEAD: &str = "\
+| identity | delay | program | policy | 50 % hold | 99 % hold | 100 % hold | of the quota's time | calls per device | throttled | minted | without, mean |
+|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+/// The mean of some days of the same fleet.
+fn day_row(devices: u32, name: &str, days: &[Period]) -> String {
+    let runs = f64::from(devices) * days.len() as f64;
+    let sum = |figure: fn(&Period) -> f64| days.iter().map(figure).sum::<f64>();
+    let (calls, throttled) = (sum(|day| day.calls as f64), sum(|day| day.throttled as f64));
+    format!(
+        "| {name} | {:.2} | {:.2} % | {:.1} % | {:.1} s | {:.0} s |",
+        calls / runs,
+        100.0 * throttled / calls,
+        100.0 * sum(|day| day.hit as f64) / runs,
+        sum(|day| day.without) / runs,
+        days.iter().map(|day| day.worst).fold(0.0, f64::max),
+    )
+}
+
+const DAY_HEAD: &str = "\
+| policy | calls per device | throttled | devices without for over a second | without, mean | without, worst |
+|---|---|---|---|---|---|";
+
+fn again_name(again: Again) -> &'static str {
+    match again {
+        PATIENT => "patient",
+        EAGER => "eager",
+        Again::AsTold => "as told",
+        Again::After(_) => "other",
+    }
+}
+
+/// The tables of one fleet. What a fleet does depends on the ratio of its size to the quotas, so that a
+/// large one leaves out what the small one has shown.
+fn report(options: &Options, devices: u32, large: bool) {
+    let Quotas { credentials, get_id, burst } = options.quotas;
+    println!(
+        "\n## {devices} devices, GetCredentialsForIdentity {credentials}/s, GetId {get_id}/s, burst \
+         {burst} s, seed {}\n",
+        options.seed
+    );
+    let mut rows = Vec::new();
+    for stored in [true, false] {
+        for delayed in [false, true] {
+            for again in [PATIENT, EAGER, Again::AsTold] {
+                for (name, policy) in POLICIES {
+                    let left_out = match again {
+                        EAGER => large || !(stored || delayed || options.all),
+                        Again::AsTold => large || policy != LIBRARY,
+                        Again::After(_) => false,
+                    };
+                    if left_out || (large && policy == BEFORE) {
+                        continue;
+                    }
+                    let mut scenario = power_up(options, devices, policy);
+                    (scenario.stored, scenario.again) = (stored, again);
+                    if delayed {
+                        let delay = (ideal(&scenario) * SECOND as f64) as u64;
+                        scenario.start = Start::PowerUp { delay };
+                    }
+                    rows.push((name, scenario));
+                }
+            }
+        }
+    }
+    println!(
+        "Power-up within a minute (the random delay is up to the quota's time):\n\n{POWER_UP_HEAD}"
+    );
+    print_rows(&rows);
+
+    println!(
+        "\nThe day after a power-up with stored identities, with an outage of 10 minutes (the mean of \
+         {} days, whose outages begin at as many points of the hour):\n\n{DAY_HEAD}",
+        OUTAGES.len()
+    );
+    for (name, policy) in POLICIES {
+        if large && policy != LIBRARY {
+            continue;
+        }
+        let scenario = power_up(options, devices, policy);
+        let scenarios =
+            OUTAGES.map(|outage| Scenario { day: DAY, outage: Some(outage), ..scenario });
+        let days: Vec<_> = run_all(&scenarios).into_iter().map(|outcome| outcome.day).collect();
+        println!("{}", day_row(devices, name, &days));
+    }
+    if large {
+        return;
+    }
+
+    println!(
+        "\nA day without an outage, but all credentials end in the same second at \
+         first:\n\n{DAY_HEAD}"
+    );
+    let mut policies = POLICIES.to_vec();
+    policies.extend([
+        ("ours, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
+        ("ours, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
+    ]);
+    let scenarios: Vec<_> = policies
+        .iter()
+        .map(|&(_, policy)| {
+            let scenario = power_up(options, devices, policy);
+            Scenario { day: DAY, start: Start::Lockstep, ..scenario }
+        })
+        .collect();
+    for ((name, _), outcome) in policies.iter().zip(run_all(&scenarios)) {
+        println!("{}", day_row(devices, name, &[outcome.day]));
+    }
+}
+
+fn print_rows(rows: &[(&str, Scenario)]) {
+    let scenarios: Vec<_> = rows.iter().map(|row| row.1).collect();
+    for ((name, scenario), outcome) in rows.iter().zip(run_all(&scenarios)) {
+        println!("{}", power_up_row(scenario, name, &outcome));
+    }
+}
+
+/// What a growing cooldown and fewer attempts are good for.
+fn alternatives(options: &Options, devices: u32) {
+    println!("\nAlternative answers to throttling, with {devices} devices:\n\n{POWER_UP_HEAD}");
+    let without = (0..=6).map(|times| (times, None));
+    let with = [(3, 3), (4, 1), (4, 2), (4, 3), (4, 5), (5, 3)];
+    let policies: Vec<_> = without
+        .chain(with.map(|(times, after)| (times, Some(after))))
+        .map(|(times, after)| {
+            let attempts =
+                after.map_or(String::new(), |after| format!(", 1 attempt after {after}"));
+            let name = format!("{times} doublings, {} s{attempts}", 5 << times);
+            (name, throttling(times, after))
+        })
+        .collect();
+    let mut rows = Vec::new();
+    for (stored, again) in [(true, PATIENT), (true, EAGER), (false, PATIENT)] {
+        for (name, policy) in &policies {
+            let scenario = power_up(options, devices, *policy);
+            rows.push((name.as_str(), Scenario { stored, again, ..scenario }));
+        }
+    }
+    print_rows(&rows);
+}
+
+/// What the library must do, in every run: after a power-up with stored identities all devices hold
+/// credentials within 1.5 times the quota's time, and under 1 % of a day's calls are throttled.
+fn assert_targets(options: &Options, devices: u32) {
+    let scenarios: Vec<_> = [PATIENT, EAGER, Again::AsTold]
+        .map(|again| Scenario { again, day: DAY, ..power_up(options, devices, LIBRARY) })
+        .into();
+    for (scenario, outcome) in scenarios.iter().zip(run_all(&scenarios)) {
+        let again = again_name(scenario.again);
+        let (ideal, share) = (ideal(scenario), outcome.day.throttled_share());
+        assert!(outcome.all <= 1.5 * ideal, "{again}: {:.0} s of {ideal:.0} s", outcome.all);
+        assert!(outcome.all >= 0.9 * ideal, "{again}: faster than the quota allows");
+        assert!(share < 0.01, "{again}: {share:.4} of a day's calls are throttled");
+        assert_eq!(outcome.day.hit, 0, "{again}: nobody goes without in a steady day");
+        assert_eq!(outcome.power_up.minted, 0, "{again}");
+        println!(
+            "{devices} devices, {again}: all hold credentials after {:.2} of the quota's time, {:.1} \
+             calls each; {:.2} % of a steady day's calls are throttled",
+            outcome.all / ideal,
+            outcome.power_up.calls as f64 / f64::from(devices),
+            100.0 * share,
+        );
+    }
+}
+
+fn main() {
+    let started = Instant::now();
+    let options = Options::parse();
+    let test = std::env::args().any(|argument| argument == "--test")
+        || !std::env::args().any(|argument| argument == "--bench");
+    let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
+    let same = equivalence::assert_same(seeds, hours);
+    assert!(same.failures_seen > 1000 && same.renewals_failed > 100, "{same:?}");
+    assert!(same.longest_cooldown > Duration::from_secs(20), "no growth was compared: {same:?}");
+    println!(
+        "the simulated device makes the library's calls, to the nanosecond: {} calls, {} failures of \
+         get(), {seeds} seeds of {hours} hours",
+        same.calls, same.failures_seen
+    );
+
+    let small = Quotas { credentials: 20.0, get_id: 2.5, burst: 1.0 };
+    let small = Options { quotas: small, svg: None, ..options };
+    let (a, b) = (power_up(&small, 1_000, LIBRARY), power_up(&small, 1_000, LIBRARY));
+    let (a, b) = (sim::run(&a), sim::run(&b));
+    assert_eq!((a.all.to_bits(), a.power_up.calls), (b.all.to_bits(), b.power_up.calls));
+    assert_targets(&small, 10_000);
+    if test {
+        let curves = draw(&small, 2_000);
+        assert!(curves.len() < 60_000 && curves.ends_with("</svg>\n"));
+        return;
+    }
+
+    if let Some(devices) = options.devices {
+        report(&options, devices, false);
+        alternatives(&options, devices);
+    } else {
+        let Quotas { credentials, get_id, burst } = options.quotas;
+        let ten = Quotas { credentials: 10.0 * credentials, get_id: 10.0 * get_id, burst };
+        report(&options, 100_000, false);
+        // A tenth of fleet and quotas: the ratio decides.
+        alternatives(&small, 10_000);
+        report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, true);
+    }
+    if let Some(path) = &options.svg {
+        let devices = options.devices.unwrap_or(100_000);
+        std::fs::write(path, draw(&options, devices)).unwrap();
+    }
+    println!("\n{:.0} s", started.elapsed().as_secs_f64());
+}
+
+fn draw(options: &Options, devices: u32) -> String {
+    let runs = POLICIES.map(|(_, policy)| {
+        let scenario = power_up(options, devices, policy);
+        let scenarios = OUTAGES.map(|outage| Scenario {
+            day: outage.1 + 3600 * SECOND,
+            outage: Some(outage),
+            ..scenario
+        });
+        let begins = OUTAGES.map(|outage| usize::try_from(outage.0 / SECOND).unwrap());
+        let outcomes = run_all(&scenarios).into_iter().zip(begins);
+        outcomes.map(|(outcome, begin)| (outcome.all as usize + begin, outcome)).collect()
+    });
+    curves::draw(&runs, devices, options.quotas.credentials)
+}

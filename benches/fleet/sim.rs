@@ -1,0 +1,267 @@
+//! A fleet of devices and the service that they share.
+
+use fastrand::Rng;
+
+use crate::device::{Again, Answer, Call, Device, LIFETIME, Nanos, Policy, Rules, SECOND, Service};
+use crate::queue::Queue;
+use cognito_identity_credentials::testing::policy::Failure;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quotas {
+    /// `GetCredentialsForIdentity`, calls per second.
+    pub(crate) credentials: f64,
+    /// `GetId`, calls per second.
+    pub(crate) get_id: f64,
+    /// How many seconds' worth of calls may come at once.
+    pub(crate) burst: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// Power comes back; each device asks at once, or after a random delay of up to so long.
+    PowerUp { delay: Nanos },
+    /// All hold credentials that end in the same second.
+    Lockstep,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) devices: u32,
+    pub(crate) quotas: Quotas,
+    pub(crate) stored: bool,
+    pub(crate) start: Start,
+    pub(crate) policy: Policy,
+    pub(crate) again: Again,
+    /// How long to go on when all have credentials, and when the service is out in that time.
+    pub(crate) day: Nanos,
+    pub(crate) outage: Option<(Nanos, Nanos)>,
+    pub(crate) seed: u64,
+}
+
+/// What happened in a period.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Period {
+    pub(crate) calls: u64,
+    pub(crate) throttled: u64,
+    pub(crate) minted: u64,
+    /// Seconds in which programs asked for credentials and had none, of all devices together.
+    pub(crate) without: f64,
+    /// The longest time that one device went without.
+    pub(crate) worst: f64,
+    /// How many devices went without for more than a second.
+    pub(crate) hit: u64,
+}
+
+impl Period {
+    pub(crate) fn throttled_share(&self) -> f64 {
+        self.throttled as f64 / (self.calls as f64).max(1.0)
+    }
+
+    /// A device went without; `hit` tells whether it has for more than a second before.
+    fn waited(&mut self, from: Nanos, to: Nanos, hit: &mut bool) {
+        let seconds = (to - from) as f64 / SECOND as f64;
+        self.without += seconds;
+        self.worst = self.worst.max(seconds);
+        if seconds > 1.0 && !std::mem::replace(hit, true) {
+            self.hit += 1;
+        }
+    }
+}
+
+/// What happened in a second, for the curves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Second {
+    pub(crate) calls: u32,
+    pub(crate) throttled: u32,
+    /// Devices that got their first credentials.
+    pub(crate) served: u32,
+    /// Devices that begin to go without, and that end it.
+    pub(crate) without: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Seconds until so many of the devices had credentials.
+    pub(crate) half: f64,
+    pub(crate) most: f64,
+    pub(crate) all: f64,
+    /// Until all had credentials.
+    pub(crate) power_up: Period,
+    pub(crate) day: Period,
+    pub(crate) seconds: Vec<Second>,
+}
+
+/// A quota as a token bucket.
+struct Bucket {
+    tokens: f64,
+    burst: f64,
+    per_second: f64,
+    filled: Nanos,
+}
+
+impl Bucket {
+    fn new(per_second: f64, burst: f64) -> Self {
+        let burst = (per_second * burst).max(1.0);
+        Self { tokens: burst, burst, per_second, filled: 0 }
+    }
+
+    /// A call that is refused takes nothing.
+    fn take(&mut self, at: Nanos) -> bool {
+        let more = (at - self.filled) as f64 / SECOND as f64 * self.per_second;
+        self.tokens = (self.tokens + more).min(self.burst);
+        self.filled = at;
+        let has = self.tokens >= 1.0;
+        self.tokens -= f64::from(u8::from(has));
+        has
+    }
+}
+
+struct Cognito {
+    credentials: Bucket,
+    get_id: Bucket,
+    outage: Option<(Nanos, Nanos)>,
+    latency: Rng,
+    period: Period,
+    seconds: Vec<Second>,
+}
+
+impl Cognito {
+    fn second(&mut self, at: Nanos) -> &mut Second {
+        let index = usize::try_from(at / SECOND).unwrap();
+        if index >= self.seconds.len() {
+            self.seconds.resize(index + 1, Second::default());
+        }
+        &mut self.seconds[index]
+    }
+}
+
+impl Service for Cognito {
+    /// An answer takes 20 to 80 ms.
+    fn answer(&mut self, call: Call, at: Nanos) -> (Answer, Nanos) {
+        let latency = SECOND / 50 + self.latency.u64(0..SECOND * 6 / 100);
+        let out = self.outage.is_some_and(|(from, to)| (from..to).contains(&at));
+        let bucket = match call {
+            Call::GetId => &mut self.get_id,
+            Call::GetCredentials => &mut self.credentials,
+        };
+        let answer = if out {
+            Answer::Failed(Failure::Fault)
+        } else if bucket.take(at) {
+            Answer::Issued
+        } else {
+            Answer::Failed(Failure::Throttled)
+        };
+        let throttled = answer == Answer::Failed(Failure::Throttled);
+        self.period.calls += 1;
+        self.period.throttled += u64::from(throttled);
+        self.period.minted += u64::from(call == Call::GetId && answer == Answer::Issued);
+        let second = self.second(at);
+        second.calls += 1;
+        second.throttled += u32::from(throttled);
+        (answer, latency)
+    }
+}
+
+/// All devices have power again within the same minute.
+const POWER_UP: Nanos = 60 * SECOND;
+
+/// Runs a fleet until all devices have credentials, and for a day after that if the scenario has one.
+pub(crate) fn run(scenario: &Scenario) -> Outcome {
+    let rules = Rules::new(scenario.policy, scenario.again);
+    let mut rng = Rng::with_seed(scenario.seed);
+    let Quotas { credentials, get_id, burst } = scenario.quotas;
+    let mut service = Cognito {
+        credentials: Bucket::new(credentials, burst),
+        get_id: Bucket::new(get_id, burst),
+        outage: None,
+        latency: rng.fork(),
+        period: Period::default(),
+        seconds: Vec::new(),
+    };
+    let mut queue = Queue::new();
+    let mut devices: Vec<Device> = Vec::new();
+    for number in 0..scenario.devices {
+        let on = rng.u64(0..POWER_UP);
+        let (device, next) = match scenario.start {
+            Start::PowerUp { delay } => {
+                let first = on + if delay > 0 { rng.u64(0..delay) } else { 0 };
+                (Device::new(first, scenario.stored, &rules, &mut rng), first)
+            }
+            Start::Lockstep => {
+                let mut device = Device::new(on, true, &rules, &mut rng);
+                let next = device.hold(LIFETIME + rng.u64(0..SECOND), &rules, &mut rng);
+                (device, next)
+            }
+        };
+        devices.push(device);
+        queue.push(next, number);
+    }
+
+    let mut hit = vec![false; devices.len()];
+    let all = u64::from(scenario.devices);
+    let mut outcome = Outcome {
+        half: 0.0,
+        most: 0.0,
+        all: 0.0,
+        power_up: Period::default(),
+        day: Period::default(),
+        seconds: Vec::new(),
+    };
+    let mut served = 0;
+    let mut end = Nanos::MAX;
+    if scenario.start == Start::Lockstep {
+        served = all;
+        end = scenario.day;
+        service.outage = scenario.outage;
+    }
+    while let Some((now, number)) = queue.pop() {
+        if now >= end {
+            break;
+        }
+        let device = &mut devices[number as usize];
+        let was_without = device.without_since();
+        let step = device.step(now, &rules, &mut service, &mut rng);
+        if let (None, Some(since)) = (was_without, device.without_since()) {
+            service.second(since).without += 1;
+        }
+        if let Some(got) = step.got {
+            // One that asks and is answered has no gap that anybody sees in a curve, but in a table.
+            let since = got.without_since;
+            if let Some(since) = since {
+                if was_without.is_none() {
+                    service.second(since).without += 1;
+                }
+                service.second(got.at).without -= 1;
+                service.period.waited(since, got.at, &mut hit[number as usize]);
+            }
+            if got.first && served < all {
+                served += 1;
+                service.second(got.at).served += 1;
+                let at = got.at as f64 / SECOND as f64;
+                for (share, time) in
+                    [(50, &mut outcome.half), (99, &mut outcome.most), (100, &mut outcome.all)]
+                {
+                    if served == (all * share).div_ceil(100) {
+                        *time = at;
+                    }
+                }
+                if served == all {
+                    outcome.power_up = std::mem::take(&mut service.period);
+                    hit.fill(false);
+                    end = got.at + scenario.day;
+                    service.outage = scenario.outage.map(|(from, to)| (got.at + from, got.at + to));
+                }
+            }
+        }
+        queue.push(step.next, number);
+    }
+    // Who is without at the end of the day has been so until then.
+    for (device, hit) in devices.iter().zip(&mut hit) {
+        if let Some(since) = device.without_since().filter(|since| *since < end) {
+            service.period.waited(since, end, hit);
+        }
+    }
+    outcome.day = service.period;
+    outcome.seconds = service.seconds;
+    outcome
+}
