@@ -43,8 +43,8 @@ def get_id():
 provider = AwsCredentialsProvider.new_cognito(endpoint=HOST, identity=get_id(), tls_ctx=tls)
 if len(sys.argv) > 3:
     kept = AwsCredentialsProvider.new_cached(provider)
-    print("key", kept.get_credentials().result(10).access_key_id)
+    print("key", kept.get_credentials().result(10).access_key_id, flush=True)
     report.cached(int(sys.argv[3]), lambda: kept.get_credentials().result(10))
 else:
-    print("key", provider.get_credentials().result(10).access_key_id)
+    print("key", provider.get_credentials().result(10).access_key_id, flush=True)
 report.peak()

@@ -35,8 +35,8 @@ def fetch():
 
 if len(sys.argv) > 3:
     credentials = RefreshableCredentials.create_from_metadata(fetch(), fetch, "cognito")
-    print("key", credentials.get_frozen_credentials().access_key)
+    print("key", credentials.get_frozen_credentials().access_key, flush=True)
     report.cached(int(sys.argv[3]), credentials.get_frozen_credentials)
 else:
-    print("key", fetch()["access_key"])
+    print("key", fetch()["access_key"], flush=True)
 report.peak()
