@@ -36,7 +36,7 @@ build() {
   CARGO_TARGET_DIR=$target/peers cargo build --quiet --locked --manifest-path $manifest \
     --features "$1" --bin "$2" --profile "$3"
 }
-build rig race release
+build rig race dev
 
 # The crates of a program with one feature. This library's must hold none of the others'.
 crates() {
@@ -125,7 +125,7 @@ fi
 
 say "running"
 begun=$SECONDS
-"$target/peers/release/race" "$work/list" "https://localhost:$port" "$work/ca.pem" "$told" \
+"$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" "$told" \
   "$runs" "${SEED:-1}"
 versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 1 \
   --features aws-lc,aws-ring,bare,ours,reqsign-lc,reqsign-ring |

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,15 @@ struct Service {
     port: u16,
 }
 
-fn main() -> Fallible<()> {
+fn main() -> ExitCode {
+    if let Err(error) = race() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn race() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
     let list = std::fs::read_to_string(next()?)?;
@@ -175,10 +183,10 @@ impl Service {
         if !did_the_job {
             let complaint = String::from_utf8_lossy(&ended.stderr);
             return Err(format!(
-                "{}: {}, {:?} requests, {issued} was issued\n{said}{complaint}",
+                "{} did not do the job: {}, {} requests, {issued} was issued\n{said}{complaint}",
                 program.name,
                 ended.status,
-                count("requests")
+                count("requests").unwrap_or_default()
             )
             .into());
         }

@@ -47,7 +47,7 @@ impl ProvideCredentials for Cognito {
 }
 
 struct Cache {
-    cache: SharedIdentityCache,
+    kept: SharedIdentityCache,
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
     settings: ConfigBag,
@@ -57,24 +57,24 @@ impl Cache {
     fn new(provider: Cognito) -> Fallible<Self> {
         let provider = SharedCredentialsProvider::new(provider);
         let resolver = SharedIdentityResolver::new(provider);
-        let cache = IdentityCache::lazy().build();
+        let kept = IdentityCache::lazy().build();
         let schemes = StaticAuthSchemeOptionResolver::new(vec![NO_AUTH_SCHEME_ID]);
         let components = RuntimeComponentsBuilder::new("peer")
             .with_auth_scheme(NoAuthScheme::new())
             .with_auth_scheme_option_resolver(Some(schemes))
             .with_endpoint_resolver(Some(StaticUriEndpointResolver::http_localhost(1)))
-            .with_identity_cache(Some(cache.clone()))
+            .with_identity_cache(Some(kept.clone()))
             .with_identity_resolver(NO_AUTH_SCHEME_ID, resolver.clone())
             .with_retry_strategy(Some(NeverRetryStrategy::new()))
             .with_sleep_impl(Some(SharedAsyncSleep::new(TokioSleep::new())))
             .with_time_source(Some(SharedTimeSource::new(SystemTimeSource::new())))
             .build()?;
-        Ok(Self { cache, resolver, components, settings: ConfigBag::base() })
+        Ok(Self { kept, resolver, components, settings: ConfigBag::base() })
     }
 
     async fn identity(&self) -> Fallible<Identity> {
         let resolver = self.resolver.clone();
-        self.cache.resolve_cached_identity(resolver, &self.components, &self.settings).await
+        self.kept.resolve_cached_identity(resolver, &self.components, &self.settings).await
     }
 }
 
