@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # The same job with this library and with others: from the start of a process to a guest's first
-# credentials (GetId, GetCredentialsForIdentity) over TLS on loopback, and one more get while they are
-# fresh. Builds the programs of `peers/`, runs them by turns against one fake service, sees that each
-# got the keys that the service had just issued, and prints one table.
+# credentials (GetId, GetCredentialsForIdentity) over TLS on loopback, and one more get while they
+# are fresh. Builds the programs of `peers/`, runs them by turns against one fake service, sees that
+# each got the keys that the service had just issued, and prints one table: medians, and in brackets
+# ratios to ours of the same profile, as the median of the ratios within each round.
 #
-# RUNS=15         rounds; in each, every program runs once, in a shuffled order (SEED=1)
+# RUNS=15         rounds, in each of which every program runs once, in a shuffled order (SEED=1);
+#                 the compiled programs, which are quick, go on for ten times as many fetches
 # SCRIPTS=0       leaves Node and Python out; they are left out too where they are not there
-# PEERS="ours …"  takes these Rust programs alone (of: ours device bare aws-ring aws-lc reqsign-ring reqsign-lc)
-# PROFILES=…      builds for size (release), for speed (fast), or both: "release fast"
+# PEERS="ours"    these Rust programs alone, of: ours device bare aws-ring aws-lc reqsign-ring
+#                 reqsign-lc
+# PROFILES=fast   builds for speed alone (fast) or for size alone (release); both by default
 #
 # The cached get is timed in the builds for speed. Scripts are compared with ours built for speed.
 set -euo pipefail
@@ -43,7 +46,7 @@ crates() {
   cargo tree --locked --manifest-path $manifest -e normal --prefix none --features "$1" |
     sed 's/ (.*//' | sort -u | grep -v '^peers '
 }
-# `entry NAME BASE SIZE CRATES THREADS COMMAND…` adds a line to the list of `race`.
+# `entry NAME BASE SIZE CRATES ROUNDS THREADS COMMAND…` adds a line to the list of `race`.
 entry() { (IFS=$'\t' && echo "$*" >>"$work/list"); }
 
 for profile in $profiles; do
@@ -71,7 +74,7 @@ for profile in $profiles; do
     threads=1,2
     [ "$peer" != bare ] && [ "$profile" = fast ] || threads=-
     entry "$peer, $for_what" "ours, $for_what" "$(stat -c %s "$work/$peer-$profile")" \
-      "$(wc -l <"$work/crates")" $threads "$work/$peer-$profile"
+      "$(wc -l <"$work/crates")" $((runs * 10)) $threads "$work/$peer-$profile"
   done
 done
 
@@ -80,7 +83,8 @@ done
 script() {
   local peer=$1 threads=$2 folder=$3 packages=$4
   shift 4
-  entry "$peer" "ours, speed" $(($(du -sk "$folder" | cut -f1) * 1024)) "$packages" "$threads" "$@"
+  entry "$peer" "ours, speed" $(($(du -sk "$folder" | cut -f1) * 1024)) "$packages" \
+    "$runs" "$threads" "$@"
 }
 
 also=
@@ -125,12 +129,13 @@ fi
 
 say "running"
 begun=$SECONDS
-"$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" "$told" \
-  "$runs" "${SEED:-1}"
+"$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" \
+  "$told" "$runs" "${SEED:-1}"
 versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 1 \
   --features aws-lc,aws-ring,bare,ours,reqsign-lc,reqsign-ring |
   grep -E '^(aws-sdk-cognitoidentity|aws-smithy-runtime|reqsign-aws-core|reqwest|rustls|tokio|ureq) ' |
   sed 's/ (\*)//' | sort -u | paste -sd, | sed 's/,/, /g')
-printf '\n%s, %s; %s; node %s, %s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" "$versions" \
-  "$(node --version 2>/dev/null || echo -)" "$(python3 --version 2>/dev/null || echo no Python)" \
-  "$runs" $((SECONDS - begun))
+node=$(node --version 2>/dev/null) || node=none
+printf '\n%s, %s; %s; node %s, %s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" \
+  "$versions" "$node" "$(python3 --version 2>/dev/null || echo no Python)" "$runs" \
+  $((SECONDS - begun))

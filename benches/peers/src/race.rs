@@ -2,9 +2,10 @@
 //! table.
 //!
 //! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
-//! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, the
-//! numbers of threads to time the cached get with (`1,2`, or `-`), its path, and its first arguments.
-//! To these are added URL, `CA_FILE`, and for the cached get a number of threads.
+//! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
+//! how many rounds it fetches, the numbers of threads to time the cached get with (`1,2`, or `-`) in
+//! RUNS rounds, its path, and its first arguments. To these are added URL, `CA_FILE`, and for the
+//! cached get a number of threads.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -25,7 +26,8 @@ pub struct Program {
     pub base: String,
     pub size: u64,
     pub crates: String,
-    pub threads: Vec<usize>,
+    rounds: usize,
+    threads: Vec<usize>,
     command: Vec<String>,
 }
 
@@ -78,8 +80,9 @@ fn race() -> Fallible<()> {
     let mut runs: Vec<Runs> = programs.iter().map(|_| Runs::default()).collect();
 
     // The first round fills the caches of the machine, and is not kept.
-    for round in 0..=rounds {
-        let mut order: Vec<_> = programs.iter().zip(&mut runs).collect();
+    for round in 0..=programs.iter().map(|program| program.rounds).max().unwrap_or(0) {
+        let all = programs.iter().zip(&mut runs);
+        let mut order: Vec<_> = all.filter(|(program, _)| round <= program.rounds).collect();
         random.shuffle(&mut order);
         for (program, runs) in order {
             let (run, _) = service.run(program, None)?;
@@ -112,6 +115,7 @@ fn parse(line: &str) -> Fallible<Program> {
         base: next()?,
         size: next()?.parse()?,
         crates: next()?,
+        rounds: next()?.parse()?,
         threads: next()?.split(',').filter_map(|count| count.parse().ok()).collect(),
         command: fields.collect(),
     })

@@ -40,8 +40,8 @@ pub fn print(programs: &[Program], runs: &[Runs]) {
         println!(
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             program.name,
-            fetch(1, |run| run.wall),
-            fetch(1, |run| run.cpu),
+            fetch(2, |run| run.wall),
+            fetch(2, |run| run.cpu),
             fetch(0, |run| run.peak),
             cell(
                 Some(kibibytes(program.size)),

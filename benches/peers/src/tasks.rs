@@ -1,5 +1,5 @@
-//! `threads.rs` for futures: one caller has a runtime of its own, more of them are tasks of a runtime
-//! with as many threads.
+//! `threads.rs` for futures: one caller has a runtime of its own, more of them are tasks of a
+//! runtime with as many threads.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-"""The job with boto3: `peer.py URL CA_FILE [THREADS]`. It has no provider for Cognito, so this makes
-the two calls by hand, and lets botocore keep what they gave."""
+"""The job with boto3: `peer.py URL CA_FILE [THREADS]`. It has no provider for Cognito, so this
+makes the two calls by hand, and lets botocore keep what they gave."""
 
 import sys
 

@@ -1,5 +1,5 @@
-// The job with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS]`. The authority comes in
-// by NODE_EXTRA_CA_CERTS.
+// The job with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS]`. The authority comes
+// in by NODE_EXTRA_CA_CERTS.
 'use strict';
 const CognitoIdentityCredentials = require('aws-sdk/global').CognitoIdentityCredentials;
 const report = require('./report');

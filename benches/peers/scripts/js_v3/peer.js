@@ -1,6 +1,6 @@
-// The job with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS]`. The authority comes in
-// by NODE_EXTRA_CA_CERTS. The provider keeps nothing, so the cached get is that of the clients, which
-// wrap each provider like this.
+// The job with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS]`. The authority comes
+// in by NODE_EXTRA_CA_CERTS. The provider keeps nothing, so the cached get is that of the clients,
+// which wrap each provider like this.
 'use strict';
 const { fromCognitoIdentityPool } = require('@aws-sdk/credential-providers');
 const report = require('./report');

@@ -1,5 +1,6 @@
-//! The job with the AWS SDK for Rust: `aws URL CA_FILE [THREADS]`. It has no provider for Cognito, so
-//! this makes the two calls as its users do, and for the cached get hands them to the SDK's own cache.
+//! The job with the AWS SDK for Rust: `aws URL CA_FILE [THREADS]`. It has no provider for Cognito,
+//! so this makes the two calls as its users do, and for the cached get hands them to the SDK's own
+//! cache.
 
 use std::error::Error;
 
