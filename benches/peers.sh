@@ -133,7 +133,7 @@ begun=$SECONDS
   "$told" "$runs" "${SEED:-1}"
 versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 1 \
   --features aws-lc,aws-ring,bare,ours,reqsign-lc,reqsign-ring |
-  grep -E '^(aws-sdk-cognitoidentity|aws-smithy-runtime|reqsign-aws-core|reqwest|rustls|tokio|ureq) ' |
+  grep -E '^(aws-sdk-cognitoidentity|aws-smithy-runtime|reqsign-aws-core|reqwest|rustls|ureq) ' |
   sed 's/ (\*)//' | sort -u | paste -sd, | sed 's/,/, /g')
 node=$(node --version 2>/dev/null) || node=none
 printf '\n%s, %s; %s; node %s, %s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" \

@@ -3,9 +3,9 @@
 //!
 //! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
 //! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
-//! how many rounds it fetches, the numbers of threads to time the cached get with (`1,2`, or `-`) in
-//! RUNS rounds, its path, and its first arguments. To these are added URL, `CA_FILE`, and for the
-//! cached get a number of threads.
+//! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
+//! (`1,2`, or `-`), its path, and its first arguments. To these are added URL, `CA_FILE`, and for
+//! the cached get a number of threads.
 
 use std::collections::HashMap;
 use std::error::Error;
