@@ -1,12 +1,14 @@
 //! A service as far as the other programs need one: Cognito and STS over TLS on loopback, with an
 //! authority of its own, and a count of what reached it.
 //!
-//! `serve CA_FILE IDLE_SECONDS` writes the authority's certificate, and prints two ports. The first
-//! is the service's: it closes connections that are idle for so long. The second tells the counts,
-//! one a line, to everyone who connects. It runs until it is killed.
+//! `serve CA_FILE IDLE_SECONDS [ADDRESS]` writes the authority's certificate, and prints two ports.
+//! The first is the service's: it closes connections that are idle for so long. The second tells
+//! the counts, one a line, to everyone who connects. It runs until it is killed. The service is at
+//! ADDRESS too where one is given and can be had, for clients that cannot be told a port: then a
+//! third port is printed.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +30,39 @@ struct Counts {
     full: AtomicUsize,
     resumed: AtomicUsize,
     requests: AtomicUsize,
+    /// The sets of credentials so far, each with a key ID that ends in its number.
+    issued: AtomicUsize,
+    /// The bytes of the connections, with all that TLS adds.
+    received: AtomicUsize,
+    sent: AtomicUsize,
+    /// Connections that are not closed yet: until then the other counts may still change.
+    open: AtomicUsize,
+}
+
+/// A connection whose bytes are counted.
+struct Counted {
+    stream: TcpStream,
+    counts: Arc<Counts>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.stream.read(buffer)?;
+        self.counts.received.fetch_add(length, Ordering::SeqCst);
+        Ok(length)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.stream.write(bytes)?;
+        self.counts.sent.fetch_add(length, Ordering::SeqCst);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 fn main() -> Fallible<()> {
@@ -53,39 +88,65 @@ fn main() -> Fallible<()> {
     let counts = Arc::new(Counts::default());
     let teller = TcpListener::bind("127.0.0.1:0")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{} {}", listener.local_addr()?.port(), teller.local_addr()?.port());
+    let other = arguments.next().and_then(|address| TcpListener::bind(address).ok());
+    let ports = [Some(&listener), Some(&teller), other.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|listener| Ok(listener.local_addr()?.port().to_string()))
+        .collect::<io::Result<Vec<_>>>()?;
+    println!("{}", ports.join(" "));
     let told = counts.clone();
     thread::spawn(move || {
         for mut stream in teller.incoming().flatten() {
             let count = |what: &AtomicUsize| what.load(Ordering::SeqCst);
             let _ = writeln!(
                 stream,
-                "connections {}\nfull {}\nresumed {}\nrequests {}",
+                "connections {}\nfull {}\nresumed {}\nrequests {}\nissued {}\nreceived {}\nsent {}\nopen {}",
                 count(&told.connections),
                 count(&told.full),
                 count(&told.resumed),
-                count(&told.requests)
+                count(&told.requests),
+                count(&told.issued),
+                count(&told.received),
+                count(&told.sent),
+                count(&told.open)
             );
         }
     });
-    for stream in listener.incoming().flatten() {
+    if let Some(other) = other {
         let (config, counts) = (config.clone(), counts.clone());
-        thread::spawn(move || {
-            counts.connections.fetch_add(1, Ordering::SeqCst);
-            let _ = converse(stream, idle, config, &counts);
-        });
+        thread::spawn(move || accept(&other, idle, &config, &counts));
     }
+    accept(&listener, idle, &config, &counts);
     Ok(())
 }
 
+fn accept(
+    listener: &TcpListener,
+    idle: Duration,
+    config: &Arc<ServerConfig>,
+    counts: &Arc<Counts>,
+) {
+    for stream in listener.incoming().flatten() {
+        let (config, counts) = (config.clone(), counts.clone());
+        counts.connections.fetch_add(1, Ordering::SeqCst);
+        counts.open.fetch_add(1, Ordering::SeqCst);
+        thread::spawn(move || {
+            let _ = converse(stream, idle, config, &counts);
+            counts.open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
 fn converse(
-    mut stream: TcpStream,
+    stream: TcpStream,
     idle: Duration,
     config: Arc<ServerConfig>,
-    counts: &Counts,
+    counts: &Arc<Counts>,
 ) -> Fallible<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(idle))?;
+    let mut stream = Counted { stream, counts: counts.clone() };
     let mut tls = ServerConnection::new(config)?;
     while tls.is_handshaking() {
         tls.complete_io(&mut stream)?;
@@ -119,7 +180,7 @@ fn converse(
         let mut body = vec![0; length];
         connection.read_exact(&mut body)?;
         counts.requests.fetch_add(1, Ordering::SeqCst);
-        let (status, kind, answer) = answer(&operation);
+        let (status, kind, answer) = answer(&operation, counts);
         let now = httpdate::fmt_http_date(SystemTime::now());
         let head = format!(
             "HTTP/1.1 {status}\r\ndate: {now}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
@@ -130,17 +191,18 @@ fn converse(
 }
 
 /// A call without a target is the one to STS. The tokens have a length as in life.
-fn answer(operation: &str) -> (&'static str, &'static str, String) {
+fn answer(operation: &str, counts: &Counts) -> (&'static str, &'static str, String) {
     const JSON: &str = "application/x-amz-json-1.1";
     let expiration = SystemTime::now() + Duration::from_secs(3600);
     let seconds = expiration.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let timestamp = humantime::format_rfc3339_seconds(expiration);
-    let (key, secret, token) = ("ASIAIOSFODNN7EXAMPLE", "s".repeat(40), "t".repeat(1200));
+    let issue = || format!("ASIA{:0>16}", counts.issued.fetch_add(1, Ordering::SeqCst) + 1);
+    let (secret, token) = ("s".repeat(40), "t".repeat(1200));
     match operation {
         "GetId" => ("200 OK", JSON, json!({ "IdentityId": IDENTITY }).to_string()),
         "GetCredentialsForIdentity" => {
             let credentials = json!({
-                "AccessKeyId": key, "SecretKey": secret, "SessionToken": token, "Expiration": seconds
+                "AccessKeyId": issue(), "SecretKey": secret, "SessionToken": token, "Expiration": seconds
             });
             let answer = json!({ "IdentityId": IDENTITY, "Credentials": credentials });
             ("200 OK", JSON, answer.to_string())
@@ -149,6 +211,7 @@ fn answer(operation: &str) -> (&'static str, &'static str, String) {
             ("200 OK", JSON, json!({ "IdentityId": IDENTITY, "Token": token }).to_string())
         }
         "" => {
+            let key = issue();
             let answer = format!(
                 "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
                  <AssumeRoleWithWebIdentityResult>\

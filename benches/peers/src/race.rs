@@ -1,0 +1,218 @@
+//! Runs the programs by turns against the fake service, sees that each did the job, and prints the
+//! table.
+//!
+//! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
+//! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
+//! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
+//! (`1,2`, or `-`), its path, and its first arguments. To these are added URL, `CA_FILE`, and for
+//! the cached get a number of threads.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+mod table;
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+pub struct Program {
+    pub name: String,
+    pub base: String,
+    pub size: u64,
+    pub crates: String,
+    rounds: usize,
+    threads: Vec<usize>,
+    command: Vec<String>,
+}
+
+/// One process.
+#[derive(Clone, Copy, Default)]
+pub struct Run {
+    /// Milliseconds from its start to the line with the key.
+    pub wall: f64,
+    /// Milliseconds until its end.
+    pub cpu: f64,
+    /// Kibibytes.
+    pub peak: f64,
+    pub connections: f64,
+    pub full: f64,
+    pub resumed: f64,
+    pub sent: f64,
+    pub received: f64,
+}
+
+/// All runs of one program, a round for each.
+#[derive(Default)]
+pub struct Runs {
+    pub fetches: Vec<Run>,
+    /// Nanoseconds for a cached get, by the number of threads.
+    pub gets: HashMap<usize, Vec<f64>>,
+}
+
+struct Service {
+    url: String,
+    ca_file: String,
+    port: u16,
+}
+
+fn main() -> ExitCode {
+    if let Err(error) = race() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn race() -> Fallible<()> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
+    let list = std::fs::read_to_string(next()?)?;
+    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()? };
+    let (rounds, seed): (usize, u64) = (next()?.parse()?, next()?.parse()?);
+    let programs = list.lines().map(parse).collect::<Fallible<Vec<_>>>()?;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut runs: Vec<Runs> = programs.iter().map(|_| Runs::default()).collect();
+
+    // The first round fills the caches of the machine, and is not kept.
+    for round in 0..=programs.iter().map(|program| program.rounds).max().unwrap_or(0) {
+        let all = programs.iter().zip(&mut runs);
+        let mut order: Vec<_> = all.filter(|(program, _)| round <= program.rounds).collect();
+        random.shuffle(&mut order);
+        for (program, runs) in order {
+            let (run, _) = service.run(program, None)?;
+            if round > 0 {
+                runs.fetches.push(run);
+            }
+        }
+    }
+    for _ in 0..rounds {
+        let mut order: Vec<_> = programs.iter().zip(&mut runs).collect();
+        random.shuffle(&mut order);
+        for (program, runs) in order {
+            for &threads in &program.threads {
+                let (_, get) = service.run(program, Some(threads))?;
+                let get = get.ok_or_else(|| format!("{} told no time", program.name))?;
+                runs.gets.entry(threads).or_default().push(get);
+            }
+        }
+    }
+    table::print(&programs, &runs);
+    table::targets(&programs, &runs);
+    Ok(())
+}
+
+fn parse(line: &str) -> Fallible<Program> {
+    let mut fields = line.split('\t').map(str::to_owned);
+    let mut next = || fields.next().ok_or("a line of the list is too short");
+    Ok(Program {
+        name: next()?,
+        base: next()?,
+        size: next()?.parse()?,
+        crates: next()?,
+        rounds: next()?.parse()?,
+        threads: next()?.split(',').filter_map(|count| count.parse().ok()).collect(),
+        command: fields.collect(),
+    })
+}
+
+impl Service {
+    /// What the service has seen so far, once every connection is closed.
+    fn counts(&self) -> Fallible<HashMap<String, f64>> {
+        for _ in 0..500 {
+            let mut text = String::new();
+            TcpStream::connect(("127.0.0.1", self.port))?.read_to_string(&mut text)?;
+            let counts: HashMap<_, f64> = text
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?)))
+                .collect();
+            if counts.get("open") == Some(&0.0) {
+                return Ok(counts);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Err("a connection stays open".into())
+    }
+
+    /// Nothing of the environment reaches a program but what the JavaScript ones need.
+    fn run(&self, program: &Program, threads: Option<usize>) -> Fallible<(Run, Option<f64>)> {
+        let before = self.counts()?;
+        let (path, first) = program.command.split_first().ok_or("a program without a path")?;
+        let mut command = Command::new(path);
+        command
+            .args(first)
+            .args([&self.url, &self.ca_file])
+            .args(threads.map(|count| count.to_string()))
+            .env_clear()
+            .env("NODE_EXTRA_CA_CERTS", &self.ca_file)
+            .env("NODE_NO_WARNINGS", "1")
+            .env("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (spent, start) = (cpu_of_children()?, Instant::now());
+        let mut process = command.spawn()?;
+        // What it does after it has told the key is not the job.
+        let mut said = String::new();
+        let mut wall = 0.0;
+        if let Some(output) = process.stdout.take() {
+            let mut output = BufReader::new(output);
+            output.read_line(&mut said)?;
+            wall = start.elapsed().as_secs_f64() * 1e3;
+            output.read_to_string(&mut said)?;
+        }
+        let ended = process.wait_with_output()?;
+        let cpu = cpu_of_children()? - spent;
+
+        let after = self.counts()?;
+        let count = |name: &str| {
+            let value = |counts: &HashMap<String, f64>| counts.get(name).copied();
+            Some(value(&after)? - value(&before)?)
+        };
+        let tells = |name: &str| {
+            said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim))
+        };
+        let number = |name: &str| tells(name).and_then(|value| value.parse::<f64>().ok());
+        let issued = format!("ASIA{:0>16}", after.get("issued").copied().unwrap_or_default());
+        let did_the_job = ended.status.success()
+            && tells("key") == Some(&*issued)
+            && count("issued") == Some(1.0)
+            && count("requests") == Some(2.0);
+        if !did_the_job {
+            let complaint = String::from_utf8_lossy(&ended.stderr);
+            return Err(format!(
+                "{} did not do the job: {}, {} requests, {issued} was issued\n{said}{complaint}",
+                program.name,
+                ended.status,
+                count("requests").unwrap_or_default()
+            )
+            .into());
+        }
+        let seen = |name: &str| count(name).ok_or_else(|| format!("the service tells no {name}"));
+        let run = Run {
+            wall,
+            cpu,
+            peak: number("peak").ok_or_else(|| format!("{} told no peak", program.name))?,
+            connections: seen("connections")?,
+            full: seen("full")?,
+            resumed: seen("resumed")?,
+            sent: seen("received")?,
+            received: seen("sent")?,
+        };
+        Ok((run, number("ns")))
+    }
+}
+
+/// Milliseconds of user and system time of all processes that were waited for.
+fn cpu_of_children() -> Fallible<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let time = usage.user_time() + usage.system_time();
+    let micros = i32::try_from(time.tv_usec())?;
+    Ok(f64::from(i32::try_from(time.tv_sec())?) * 1e3 + f64::from(micros) / 1e3)
+}

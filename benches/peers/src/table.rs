@@ -1,0 +1,114 @@
+//! The table that `race` prints: medians, and ratios to the program that each is compared with.
+
+use crate::{Program, Run, Runs};
+
+/// The middle one, or the mean of the two in the middle.
+fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    let upper = *values.get(half)?;
+    Some(if values.len() % 2 == 0 { f64::midpoint(upper, *values.get(half - 1)?) } else { upper })
+}
+
+/// The median of the ratios within a round, which a change of the machine's pace disturbs least.
+fn ratio(own: &[f64], base: &[f64]) -> Option<f64> {
+    median(own.iter().zip(base).map(|(own, base)| own / base))
+}
+
+pub fn print(programs: &[Program], runs: &[Runs]) {
+    println!(
+        "| program | wall (ms) | CPU (ms) | peak (KiB) | size (KiB) | crates | connections \
+         | handshakes | sent (bytes) | received | cached get (ns) | by 2 threads |"
+    );
+    println!("|{}", "---|".repeat(12));
+    for (program, own) in programs.iter().zip(runs) {
+        let base = programs.iter().zip(runs).find(|(other, _)| other.name == program.base);
+        let fetch = |digits: usize, field: fn(&Run) -> f64| {
+            let all = |runs: &Runs| runs.fetches.iter().map(field).collect::<Vec<_>>();
+            let own = all(own);
+            cell(median(own.clone()), digits, base.and_then(|(_, base)| ratio(&own, &all(base))))
+        };
+        let seen = |field: fn(&Run) -> f64| cell(median(own.fetches.iter().map(field)), 0, None);
+        let get = |threads: usize| {
+            let Some(own) = own.gets.get(&threads) else {
+                return "–".to_owned();
+            };
+            let times = base.and_then(|(_, base)| ratio(own, base.gets.get(&threads)?));
+            cell(median(own.iter().copied()), 0, times)
+        };
+        println!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            program.name,
+            fetch(2, |run| run.wall),
+            fetch(2, |run| run.cpu),
+            fetch(0, |run| run.peak),
+            cell(
+                Some(kibibytes(program.size)),
+                0,
+                base.map(|(other, _)| { kibibytes(program.size) / kibibytes(other.size) })
+            ),
+            program.crates,
+            seen(|run| run.connections),
+            handshakes(own),
+            seen(|run| run.sent),
+            seen(|run| run.received),
+            get(1),
+            get(2),
+        );
+    }
+}
+
+/// What the library has set itself, for those of the pairs that ran.
+pub fn targets(programs: &[Program], runs: &[Runs]) {
+    let find = |name: &str| programs.iter().zip(runs).find(|(program, _)| program.name == name);
+    let check =
+        |what: &str, own: &str, other: &str, most: f64, of: fn(&Program, &Runs) -> Vec<f64>| {
+            let (Some(own), Some(beside)) = (find(own), find(other)) else {
+                return;
+            };
+            if let Some(ratio) = ratio(&of(own.0, own.1), &of(beside.0, beside.1)) {
+                let verdict = if ratio <= most { "met" } else { "missed" };
+                println!("- {what} beside {other}: {ratio:.3}, at most {most:.2}: {verdict}");
+            }
+        };
+    let cpu = |_: &Program, runs: &Runs| runs.fetches.iter().map(|run| run.cpu).collect();
+    let peak = |_: &Program, runs: &Runs| runs.fetches.iter().map(|run| run.peak).collect();
+    let wall = |_: &Program, runs: &Runs| runs.fetches.iter().map(|run| run.wall).collect();
+    let size = |program: &Program, _: &Runs| vec![kibibytes(program.size)];
+    println!();
+    for (own, other) in [("ours, size", "bare, size"), ("ours, speed", "bare, speed")] {
+        check("CPU time", own, other, 1.10, cpu);
+        check("peak memory", own, other, 1.10, peak);
+    }
+    check("size", "ours, size", "aws-ring, size", 0.5, size);
+    check("peak memory", "ours, size", "aws-ring, size", 0.75, peak);
+    for program in programs {
+        let name = &*program.name;
+        if !["ours", "device", "bare"].iter().any(|ours| name.starts_with(ours))
+            && !name.ends_with("size")
+        {
+            check("wall time", "ours, speed", name, 1.0, wall);
+        }
+    }
+}
+
+fn handshakes(own: &Runs) -> String {
+    let of = |field: fn(&Run) -> f64| median(own.fetches.iter().map(field)).unwrap_or_default();
+    match (of(|run| run.full), of(|run| run.resumed)) {
+        (full, 0.0) => full.to_string(),
+        (full, resumed) => format!("{full}, {resumed} resumed"),
+    }
+}
+
+fn kibibytes(bytes: u64) -> f64 {
+    f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX))
+}
+
+fn cell(value: Option<f64>, digits: usize, ratio: Option<f64>) -> String {
+    match (value, ratio) {
+        (None, _) => "–".to_owned(),
+        (Some(value), None) => format!("{value:.digits$}"),
+        (Some(value), Some(ratio)) => format!("{value:.digits$} ({ratio:.2})"),
+    }
+}
