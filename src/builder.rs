@@ -507,8 +507,7 @@ impl Builder {
     }
 
     /// How often a service call is attempted before its last error is returned. 1 turns repeats
-    /// off. Default: 4. A `get()` after three that ended in throttling one after the other makes one
-    /// attempt: it is a crowd that the service cannot serve, and repeats make it larger.
+    /// off. Default: 4.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;

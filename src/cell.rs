@@ -193,8 +193,11 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         within: Duration,
         load: impl Fn(&Task<S>) -> Result<Loaded<T>, Error>,
     ) -> Result<T, Error> {
-        if let Some(value) = self.fresh()? {
-            return Ok(value);
+        // Where the wall clock decides it must be looked at each time.
+        if !self.wall_decides {
+            if let Some(value) = self.fresh()? {
+                return Ok(value);
+            }
         }
         self.obtain(Want::Usable, within.min(self.limits.timeout), load)
     }
@@ -352,8 +355,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
             let (state, now) = self.observe()?;
             let (deadline, flights) =
                 *start.get_or_insert_with(|| (now.saturating_add(within), state.flights));
-            let attempts = retry::attempts(self.limits.attempts, state.throttled);
-            let budget = Budget { deadline, attempts, recover: true };
+            let budget = Budget { deadline, attempts: self.limits.attempts, recover: true };
             if want == Want::Usable {
                 let standing = self.standing(&state, now);
                 if let (Some(held), true) = (&state.held, standing != Standing::Mandatory) {

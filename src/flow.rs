@@ -291,7 +291,8 @@ impl Flow {
             let id = self.confirm(run, GetOpenIdToken::NAME, &answer.info, answered)?;
             (answer.output.token, id)
         };
-        let operation = AssumeRoleWithWebIdentity { role, web_identity_token: &token };
+        let operation =
+            AssumeRoleWithWebIdentity { role, web_identity_token: &token, identity_id: &id };
         let answer = self.client.call(sts_url, &operation, run.budget)?;
         let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
         let issued = answer.output;

@@ -51,10 +51,10 @@ impl Masks<'_> {
         clean
     }
 
-    /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless it is
-    /// what some secret ends with: an identity's, or a token that is no more than a GUID.
+    /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless some
+    /// secret holds it: an identity's ID, or a token.
     pub(crate) fn request_id(&self, id: &str) -> String {
-        let secret = || self.secrets.iter().any(|secret| secret.trim().ends_with(id));
+        let secret = || self.secrets.iter().any(|secret| holds(secret, id));
         if is_guid(id) && !secret() { id.to_owned() } else { self.clean(id) }
     }
 
@@ -73,6 +73,14 @@ impl Masks<'_> {
         }
         clean
     }
+}
+
+/// Whether a secret holds this GUID, in whatever case: looked for where its first hyphen may be.
+fn holds(secret: &str, guid: &str) -> bool {
+    secret.match_indices('-').any(|(hyphen, _)| {
+        let part = hyphen.checked_sub(8).and_then(|at| secret.get(at..at + GUID));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(guid))
+    })
 }
 
 /// The text without what cannot be seen. It may still hold secrets, so it is wiped, and never grows.
@@ -197,11 +205,12 @@ mod tests {
         let guid = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
         let identity = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let token = "0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
-        let login = format!("{token}\n");
+        let login = format!("x-{token}:5f0c");
         let masks = Masks { secrets: vec![identity, &login], public: None };
         let rows = [
             (guid.to_owned(), guid.to_owned()),
             (identity[10..].to_owned(), MASK.to_owned()),
+            (identity[10..].to_uppercase(), MASK.to_owned()),
             (identity.to_owned(), "[redacted]".to_owned()),
             (token.to_owned(), MASK.to_owned()),
             (format!("{guid} "), "[redacted] ".to_owned()),

@@ -10,8 +10,6 @@ const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 /// How often a cooldown is doubled at most.
 const DOUBLINGS: u32 = 4;
-/// After so many throttled refreshes in a row, repeats only make the crowd larger.
-const CROWDED: u32 = 3;
 
 /// What one refresh may spend.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +44,6 @@ pub(crate) fn delay(
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
     Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
-}
-
-/// How many attempts a refresh has for each call, after so many throttled ones in a row: all of
-/// `attempts`, but one while the service has more callers than it can serve.
-pub(crate) fn attempts(attempts: u32, throttled: u32) -> u32 {
-    if throttled < CROWDED { attempts } else { 1 }
 }
 
 /// How long to keep away after the failure of a refresh that the service answered: a random 1/5 to
@@ -159,14 +151,6 @@ mod tests {
         for (limit, throttled, roll, expected) in rows {
             let actual = cooldown(limit, throttled, roll).as_millis();
             assert_eq!(actual, expected, "{limit:?} {throttled} {roll}");
-        }
-    }
-
-    #[test]
-    fn a_refresh_in_a_crowd_makes_one_attempt() {
-        let rows = [(4, 0, 4), (4, 1, 4), (4, 2, 4), (4, 3, 1), (4, u32::MAX, 1), (1, 0, 1)];
-        for (most, throttled, expected) in rows {
-            assert_eq!(attempts(most, throttled), expected, "{most} {throttled}");
         }
     }
 

@@ -6,6 +6,7 @@ use roxmltree::Node;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::cognito::Id;
 use crate::error::Error;
 use crate::protocol::{Fault, Malformed, Operation, aws_query, timestamp};
 use crate::redact::Masks;
@@ -27,6 +28,8 @@ pub(crate) struct RoleRequest {
 pub(crate) struct AssumeRoleWithWebIdentity<'a> {
     pub(crate) role: &'a RoleRequest,
     pub(crate) web_identity_token: &'a Secret,
+    /// Not sent: whose token it is.
+    pub(crate) identity_id: &'a Id,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,8 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
     }
 
     fn masks(&self) -> Masks<'_> {
-        Masks { secrets: vec![self.web_identity_token.expose()], public: None }
+        let secrets = vec![self.web_identity_token.expose(), self.identity_id.as_str()];
+        Masks { secrets, public: None }
     }
 }
 
@@ -157,7 +161,9 @@ mod tests {
 
     fn written(role: &RoleRequest) -> String {
         let web_identity_token = &Secret::new("Atza|IQ");
-        let body = AssumeRoleWithWebIdentity { role, web_identity_token }.body().unwrap();
+        let identity_id = &Id::parse("r:1").unwrap();
+        let operation = AssumeRoleWithWebIdentity { role, web_identity_token, identity_id };
+        let body = operation.body().unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     }
 
@@ -183,7 +189,8 @@ mod tests {
     fn read(body: &str) -> Result<AssumedRole, Malformed> {
         let role = role();
         let web_identity_token = &Secret::new("t");
-        let operation = AssumeRoleWithWebIdentity { role: &role, web_identity_token };
+        let identity_id = &Id::parse("r:1").unwrap();
+        let operation = AssumeRoleWithWebIdentity { role: &role, web_identity_token, identity_id };
         operation.decode(&HttpResponse::new(200, body))
     }
 

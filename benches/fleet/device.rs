@@ -47,7 +47,7 @@ pub(crate) enum Again {
 pub(crate) enum Policy {
     /// `AWS.CognitoIdentityCredentials` of the SDK for JavaScript v2.
     JavaScript,
-    /// The standard mode of AWS's SDKs, with the lazy cache of the SDK for Rust.
+    /// The standard mode of AWS's SDKs, with the cache of the SDK for Rust.
     Standard,
     /// This library. Alternatives to its constants are for comparison.
     Ours(Ours),
@@ -269,19 +269,21 @@ impl Device {
                 (attempt < 4).then(|| share((SECOND / 10) << (attempt - 1), rng.f64()))
             }
             Policy::Standard => {
-                if attempt >= 3 || self.tokens < 5 {
+                let (base, cost) = match failure {
+                    Failure::Throttled => (SECOND, 5),
+                    _ => (SECOND / 20, 14),
+                };
+                if attempt >= 3 || self.tokens < cost {
                     return None;
                 }
-                (self.tokens, self.spent) = (self.tokens - 5, 5);
-                Some(share((SECOND << (attempt - 1)).min(20 * SECOND), rng.f64()))
+                (self.tokens, self.spent) = (self.tokens - cost, cost);
+                Some(share((base << (attempt - 1)).min(20 * SECOND), rng.f64()))
             }
             Policy::Ours(ours) => {
-                let (attempts, throttled) = (rules.defaults.attempts, u32::from(self.throttled));
                 let attempts = match ours.throttling {
                     _ if self.stage == Stage::Renewing => 1,
-                    Throttling::Library => policy::attempts(attempts, throttled),
-                    Throttling::Other(_, Some(after)) if throttled >= after => 1,
-                    Throttling::Other(..) => attempts,
+                    Throttling::Other(_, Some(after)) if u32::from(self.throttled) >= after => 1,
+                    _ => rules.defaults.attempts,
                 };
                 policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
             }
@@ -300,7 +302,7 @@ impl Device {
         let before_end = |window: Duration| (end + 1).saturating_sub(nanos(window));
         (self.renew_from, self.renew_at_last) = match rules.policy {
             Policy::JavaScript => (before_end(Duration::from_secs(15)), 0),
-            Policy::Standard => (end + 1 - share(10 * SECOND, rng.f64()), 0),
+            Policy::Standard => (end + 1 - 5 * SECOND - share(5 * SECOND, rng.f64()), 0),
             Policy::Ours(ours) => {
                 let mut window = self.window(rules);
                 if let Window::Late(share) = ours.window {

@@ -62,12 +62,6 @@ pub fn delay(failure: Failure, attempt: u32, attempts: u32, roll: f64) -> Option
     retry::delay(repeat, attempt, attempts, None, roll)
 }
 
-/// How many attempts a refresh has for each call, after so many throttled ones in a row.
-#[must_use]
-pub fn attempts(attempts: u32, throttled: u32) -> u32 {
-    retry::attempts(attempts, throttled)
-}
-
 /// How long `get()` keeps away after a failure that was answered, the last of so many throttled ones.
 #[must_use]
 pub fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {

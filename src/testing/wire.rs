@@ -140,7 +140,11 @@ impl Wire {
     }
 
     fn assume_role(&self) -> AssumeRoleWithWebIdentity<'_> {
-        AssumeRoleWithWebIdentity { role: &self.role, web_identity_token: &self.open_id_token }
+        AssumeRoleWithWebIdentity {
+            role: &self.role,
+            web_identity_token: &self.open_id_token,
+            identity_id: &self.identity,
+        }
     }
 }
 

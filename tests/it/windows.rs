@@ -313,44 +313,6 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
     assert!(stage.credentials.status().next_attempt_in.unwrap() <= seconds(10));
 }
 
-/// How many attempts each of the next refreshes makes, with the cooldown in between.
-fn attempts_of(stage: &Stage, refreshes: usize) -> Vec<usize> {
-    let attempts = |_| {
-        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap_or_default());
-        let contacts = stage.contacts();
-        stage.credentials.get().unwrap_err();
-        stage.contacts() - contacts
-    };
-    (0..refreshes).map(attempts).collect()
-}
-
-#[test]
-fn after_three_throttled_refreshes_in_a_row_the_next_make_one_attempt() {
-    type Change = fn(&CognitoIdentityCredentials);
-    let stage = Stage::new();
-    stage.cognito.fail_next(GET_CREDENTIALS, 4 + 4 + 4 + 1 + 1, Fault::throttled());
-    assert_eq!(attempts_of(&stage, 5), [4, 4, 4, 1, 1]);
-    stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap());
-    stage.credentials.get().unwrap();
-
-    let changes: [(&str, Change, usize); 4] = [
-        ("nothing", |_| {}, 1),
-        ("expire", CognitoIdentityCredentials::expire, 1),
-        ("set_identity_id", |c| c.set_identity_id(c.identity_id().unwrap()).unwrap(), 4),
-        ("refresh", |c| drop(c.refresh().unwrap_err()), 4),
-    ];
-    for (name, change, attempts) in changes {
-        let stage = Stage::new();
-        stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::throttled());
-        attempts_of(&stage, 3);
-        let before = stage.contacts();
-        change(&stage.credentials);
-        let made = if name == "refresh" { 4 } else { 0 };
-        assert_eq!(stage.contacts(), before + made, "{name}: refresh() makes them all");
-        assert_eq!(attempts_of(&stage, 1), [attempts], "{name}");
-    }
-}
-
 /// A good set is not touched by it: the pause of an attempt ahead of time stays as it was.
 #[test]
 fn throttled_attempts_ahead_of_time_do_not_count() {
