@@ -7,8 +7,8 @@
 //! (`1,2`, or `-`), its path, and its first arguments. To these are added URL, `CA_FILE`, and for
 //! the cached get a number of threads.
 //!
-//! A program that does not do its job, or takes too long for it, ends the race with status 1. Status
-//! 2 says that all ran, and that a target was missed that does not hang on time.
+//! A program that does not do its job, or takes too long for it, ends the race with status 1.
+//! Status 2 says that all ran, and that a target was missed that does not hang on time.
 
 use std::collections::HashMap;
 use std::error::Error;
