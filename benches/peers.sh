@@ -12,12 +12,12 @@
 #                 reqsign-lc
 # PROFILES=fast   builds for speed alone (fast) or for size alone (release); both by default
 #
-# The cached get is timed in the builds for speed. Scripts are compared with ours built for speed; one
-# that cannot be installed, or fails when it is tried before the race, is left out. The service also
-# listens at 127.0.0.1:443 where it can, for awscrt, which takes no port.
+# The cached get is timed in the builds for speed. Scripts are compared with ours built for speed;
+# one that cannot be installed, or fails when it is tried before the race, is left out. The service
+# also listens at 127.0.0.1:443 where it can, for awscrt, which takes no port.
 #
-# Ends with status 1 if a program fails or takes too long, or if a target is missed that does not hang
-# on time: peak memory, and a size that can be reached.
+# Ends with status 1 if a program fails or takes too long, or if a target is missed that does not
+# hang on time: peak memory, and a size that can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
@@ -106,8 +106,8 @@ try() {
   return 1
 }
 
-# `script PEER THREADS SIZE PACKAGES VERSION COMMAND…`: SIZE, in KiB, is that of its packages, without
-# the language itself. Both ways to run it are tried.
+# `script PEER THREADS SIZE PACKAGES VERSION COMMAND…`: SIZE, in KiB, is that of its packages,
+# without the language itself. Both ways to run it are tried.
 script() {
   local peer=$1 threads=$2 size=$3 packages=$4 version=$5
   shift 5
@@ -150,7 +150,7 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
           "$(grep -c '"node_modules/' "$work/$peer/package-lock.json")" "$package v$version" \
           "$(command -v node)" "$work/$peer/peer.js"
       else
-        tail -n 8 "$work/npm" >&2
+        tail -n 20 "$work/npm" >&2
         say "$peer is left out: npm could not install it"
       fi
     done
