@@ -12,7 +12,12 @@
 #                 reqsign-lc
 # PROFILES=fast   builds for speed alone (fast) or for size alone (release); both by default
 #
-# The cached get is timed in the builds for speed. Scripts are compared with ours built for speed.
+# The cached get is timed in the builds for speed. Scripts are compared with ours built for speed;
+# one that cannot be installed, or fails when it is tried before the race, is left out. The service
+# also listens at 127.0.0.1:443 where it can, for awscrt, which takes no port.
+#
+# Ends with status 1 if a program fails or takes too long, or if a target is missed that does not
+# hang on time: peak memory, and a size that can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
@@ -78,49 +83,98 @@ for profile in $profiles; do
   done
 done
 
-# `script PEER THREADS FOLDER PACKAGES COMMAND…`: the packages of a script are its size, without the
-# language itself.
+# `try PEER THREADS COMMAND…` runs a script once as `race` will, and says why it is left out.
+try() {
+  local peer=$1 threads=$2 status=0 why
+  shift 2
+  [ "$threads" = - ] && threads=
+  timeout -k 5 30 env -i NODE_EXTRA_CA_CERTS="$work/ca.pem" NODE_NO_WARNINGS=1 \
+    AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1 "$@" "https://localhost:$port" \
+    "$work/ca.pem" ${threads:+"${threads%%,*}"} \
+    >"$work/said" 2>"$work/complaints" </dev/null || status=$?
+  if [ $status = 0 ] && grep -q '^key ASIA' "$work/said"; then
+    return
+  fi
+  # The name of the error; after it Node tells the stack and its own version.
+  why=$(grep -E '^[A-Za-z_.]*(Error|Exception)' "$work/complaints" | tail -n 1)
+  [ -n "$why" ] || why=$(grep . "$work/complaints" | tail -n 1)
+  case $status in
+    0) why="it told no key" ;;
+    124 | 137) why="it took longer than 30 s${why:+: $why}" ;;
+  esac
+  say "$peer is left out: ${why:-status $status}"
+  return 1
+}
+
+# `script PEER THREADS SIZE PACKAGES VERSION COMMAND…`: SIZE, in KiB, is that of its packages,
+# without the language itself. Both ways to run it are tried.
 script() {
-  local peer=$1 threads=$2 folder=$3 packages=$4
-  shift 4
-  entry "$peer" "ours, speed" $(($(du -sk "$folder" | cut -f1) * 1024)) "$packages" \
-    "$runs" "$threads" "$@"
+  local peer=$1 threads=$2 size=$3 packages=$4 version=$5
+  shift 5
+  try "$peer" - "$@" || return 0
+  [ "$threads" = - ] || try "$peer" "$threads" "$@" || return 0
+  entry "$peer" "ours, speed" $((size * 1024)) "$packages" "$runs" "$threads" "$@"
+  ran+=("$version")
+  case $peer in
+    js_*) node=$node_version ;;
+    *) python=$python_version ;;
+  esac
 }
 
 also=
-start_service "$target/footprint/release/serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
+if ! start_service "$target/footprint/release/serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
+then
+  say "the fake service did not start within 10 s"
+  exit 1
+fi
+
+# The versions of the scripts that run, and of their languages.
+ran=() node= python=
 
 if [ "${SCRIPTS:-1}" = 1 ]; then
-  if command -v node >/dev/null && command -v npm >/dev/null; then
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    say "the AWS SDKs for JavaScript are left out: there is no Node"
+  elif ! node_version=$(timeout -k 5 30 node --version); then
+    say "the AWS SDKs for JavaScript are left out: Node does not run"
+  else
     for peer in js_v2 js_v3; do
       cp -r benches/peers/scripts/$peer benches/peers/scripts/report.js "$work/"
       mv "$work/report.js" "$work/$peer/"
-      if (cd "$work/$peer" && npm ci --silent --no-audit --no-fund --ignore-scripts >&2); then
-        script "$peer" 1 "$work/$peer/node_modules" \
-          "$(grep -c '"node_modules/' "$work/$peer/package-lock.json")" \
+      if (cd "$work/$peer" && timeout -k 5 300 npm ci --no-audit --no-fund --ignore-scripts) \
+        >"$work/npm" 2>&1; then
+        package=@aws-sdk/credential-providers
+        [ $peer = js_v3 ] || package=aws-sdk
+        modules=$work/$peer/node_modules
+        version=$(grep -m1 '"version":' "$modules/$package/package.json" | cut -d'"' -f4)
+        script "$peer" 1 "$(du -sk "$modules" | cut -f1)" \
+          "$(grep -c '"node_modules/' "$work/$peer/package-lock.json")" "$package v$version" \
           "$(command -v node)" "$work/$peer/peer.js"
       else
+        tail -n 20 "$work/npm" >&2
         say "$peer is left out: npm could not install it"
       fi
     done
-  else
-    say "the AWS SDKs for JavaScript are left out: there is no Node"
   fi
   # Through whatever wrapper to the interpreter itself.
-  python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) || python=
+  interpreter=$(timeout -k 5 30 python3 -c 'import sys; print(sys.executable)' 2>/dev/null) ||
+    interpreter=
   for peer in boto3 awscrt; do
-    if [ -z "$python" ]; then
-      say "$peer is left out: there is no Python"
+    if [ -z "$interpreter" ]; then
+      say "$peer is left out: there is no Python that runs"
     elif [ $peer = awscrt ] && [ -z "$also" ]; then
       say "awscrt is left out: it takes no port, and 443 cannot be had"
-    elif "$python" -m pip install --quiet --disable-pip-version-check --no-deps \
-      --root-user-action ignore --target "$work/$peer" \
+    elif timeout -k 5 300 "$interpreter" -m pip install --quiet --disable-pip-version-check \
+      --no-deps --root-user-action ignore --target "$work/$peer" \
       --requirement benches/peers/scripts/$peer/requirements.txt >&2; then
+      python_version=$("$interpreter" --version)
       packages=$(find "$work/$peer" -maxdepth 1 -name '*.dist-info' | wc -l)
+      version=$(basename "$work/$peer/$peer"-*.dist-info .dist-info)
+      size=$(du -sk "$work/$peer" | cut -f1) # before our own files are there
       cp benches/peers/scripts/report.py benches/peers/scripts/$peer/peer.py "$work/$peer/"
       threads=1,2
       [ $peer != awscrt ] || threads=- # what keeps credentials there is not offered to Python
-      script "$peer" $threads "$work/$peer" "$packages" "$python" "$work/$peer/peer.py"
+      script "$peer" $threads "$size" "$packages" "$peer v${version#*-}" \
+        "$interpreter" "$work/$peer/peer.py"
     else
       say "$peer is left out: pip could not install it"
     fi
@@ -128,14 +182,19 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
 fi
 
 say "running"
-begun=$SECONDS
+begun=$SECONDS status=0
 "$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" \
-  "$told" "$runs" "${SEED:-1}"
-versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 1 \
-  --features aws-lc,aws-ring,bare,ours,reqsign-lc,reqsign-ring |
+  "$told" "$runs" "${SEED:-1}" || status=$?
+[ $status = 0 ] || [ $status = 2 ] || exit 1
+versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 2 \
+  --features "$peers" |
   grep -E '^(aws-sdk-cognitoidentity|aws-smithy-runtime|reqsign-aws-core|reqwest|rustls|ureq) ' |
-  sed 's/ (\*)//' | sort -u | paste -sd, | sed 's/,/, /g')
-node=$(node --version 2>/dev/null) || node=none
-printf '\n%s, %s; %s; node %s, %s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" \
-  "$versions" "$node" "$(python3 --version 2>/dev/null || echo no Python)" "$runs" \
-  $((SECONDS - begun))
+  sed 's/ (\*)//' | sort -u)
+[ ${#ran[@]} = 0 ] || versions+=$'\n'$(printf '%s\n' "${ran[@]}")
+versions=$(paste -sd, <<<"$versions" | sed 's/,/, /g')
+printf '\n%s, %s; %s%s%s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" "$versions" \
+  "${node:+; node $node}" "${python:+; $python}" "$runs" $((SECONDS - begun))
+if [ $status = 2 ]; then
+  say "a target is missed that does not hang on time"
+  exit 1
+fi

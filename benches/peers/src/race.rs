@@ -6,18 +6,27 @@
 //! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
 //! (`1,2`, or `-`), its path, and its first arguments. To these are added URL, `CA_FILE`, and for
 //! the cached get a number of threads.
+//!
+//! A program that does not do its job, or takes too long for it, ends the race with status 1.
+//! Status 2 says that all ran, and that a target was missed that does not hang on time.
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::TcpStream;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
+mod child;
 mod table;
+
+/// Far more than a fetch takes on a busy machine, and a fetch with the cached gets after it.
+const FETCH: Duration = Duration::from_secs(30);
+const CACHED: Duration = Duration::from_mins(1);
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -59,21 +68,29 @@ struct Service {
     url: String,
     ca_file: String,
     port: u16,
+    /// A file for what a program complains of.
+    complaints: PathBuf,
 }
 
 fn main() -> ExitCode {
-    if let Err(error) = race() {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
+    match race() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }
 
-fn race() -> Fallible<()> {
+/// Whether every target is met that does not hang on time.
+fn race() -> Fallible<bool> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
-    let list = std::fs::read_to_string(next()?)?;
-    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()? };
+    let list = PathBuf::from(next()?);
+    let complaints = list.with_extension("complaints");
+    let list = std::fs::read_to_string(list)?;
+    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()?, complaints };
     let (rounds, seed): (usize, u64) = (next()?.parse()?, next()?.parse()?);
     let programs = list.lines().map(parse).collect::<Fallible<Vec<_>>>()?;
     let mut random = fastrand::Rng::with_seed(seed);
@@ -103,8 +120,7 @@ fn race() -> Fallible<()> {
         }
     }
     table::print(&programs, &runs);
-    table::targets(&programs, &runs);
-    Ok(())
+    Ok(table::targets(&programs, &runs))
 }
 
 fn parse(line: &str) -> Fallible<Program> {
@@ -152,22 +168,12 @@ impl Service {
             .env_clear()
             .env("NODE_EXTRA_CA_CERTS", &self.ca_file)
             .env("NODE_NO_WARNINGS", "1")
-            .env("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let (spent, start) = (cpu_of_children()?, Instant::now());
-        let mut process = command.spawn()?;
-        // What it does after it has told the key is not the job.
-        let mut said = String::new();
-        let mut wall = 0.0;
-        if let Some(output) = process.stdout.take() {
-            let mut output = BufReader::new(output);
-            output.read_line(&mut said)?;
-            wall = start.elapsed().as_secs_f64() * 1e3;
-            output.read_to_string(&mut said)?;
-        }
-        let ended = process.wait_with_output()?;
+            .env("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1");
+        let limit = if threads.is_some() { CACHED } else { FETCH };
+        let spent = cpu_of_children()?;
+        let ended = child::run(&mut command, &self.complaints, limit)?.ok_or_else(|| {
+            format!("{} took longer than {} s, and was ended", program.name, limit.as_secs())
+        })?;
         let cpu = cpu_of_children()? - spent;
 
         let after = self.counts()?;
@@ -176,7 +182,10 @@ impl Service {
             Some(value(&after)? - value(&before)?)
         };
         let tells = |name: &str| {
-            said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim))
+            ended
+                .said
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim))
         };
         let number = |name: &str| tells(name).and_then(|value| value.parse::<f64>().ok());
         let issued = format!("ASIA{:0>16}", after.get("issued").copied().unwrap_or_default());
@@ -185,18 +194,19 @@ impl Service {
             && count("issued") == Some(1.0)
             && count("requests") == Some(2.0);
         if !did_the_job {
-            let complaint = String::from_utf8_lossy(&ended.stderr);
             return Err(format!(
-                "{} did not do the job: {}, {} requests, {issued} was issued\n{said}{complaint}",
+                "{} did not do the job: {}, {} requests, {issued} was issued\n{}{}",
                 program.name,
                 ended.status,
-                count("requests").unwrap_or_default()
+                count("requests").unwrap_or_default(),
+                ended.said,
+                ended.complaint
             )
             .into());
         }
         let seen = |name: &str| count(name).ok_or_else(|| format!("the service tells no {name}"));
         let run = Run {
-            wall,
+            wall: ended.wall,
             cpu,
             peak: number("peak").ok_or_else(|| format!("{} told no peak", program.name))?,
             connections: seen("connections")?,

@@ -1,0 +1,62 @@
+//! One process of a program: what it says, when, and how it ends.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Fallible;
+
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Milliseconds from its start to the end of its first line.
+    pub wall: f64,
+    pub said: String,
+    pub complaint: String,
+}
+
+/// Runs it to its end, or ends it when it has taken longer than `limit`: that is `None`. What it
+/// complains of goes to a file, which takes all there may be.
+pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallible<Option<Ended>> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
+    let start = Instant::now();
+    let mut process = command.spawn()?;
+    let output = process.stdout.take().ok_or("a process without output")?;
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(hear(output, start)));
+    let left = || limit.saturating_sub(start.elapsed());
+    if let Ok(heard) = told.recv_timeout(limit) {
+        let (wall, said) = heard?;
+        if let Some(status) = end(&mut process, left)? {
+            let complaint = String::from_utf8_lossy(&fs::read(complaints)?).into_owned();
+            return Ok(Some(Ended { status, wall, said, complaint }));
+        }
+    }
+    process.kill()?;
+    process.wait()?;
+    Ok(None)
+}
+
+/// What it does after its first line is not the job.
+fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
+    let mut output = BufReader::new(output);
+    let mut said = String::new();
+    output.read_line(&mut said)?;
+    let wall = start.elapsed().as_secs_f64() * 1e3;
+    output.read_to_string(&mut said)?;
+    Ok((wall, said))
+}
+
+/// One that has closed its output is about to end.
+fn end(process: &mut Child, left: impl Fn() -> Duration) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = process.try_wait()?;
+        if status.is_some() || left().is_zero() {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
