@@ -184,6 +184,26 @@ enum Kept {
     Files,
 }
 
+/// A refresh that is not the first, without a storage.
+fn row(what: &'static str, settings: fn(Builder) -> Builder, answers: Vec<String>) -> Row {
+    let (known, storage, of_source, most) = (true, Kept::Nowhere, 0, LITTLE);
+    Row { what, settings, known, answers, storage, of_source, most }
+}
+
+const LONG: usize = 50_000;
+
+fn role(builder: Builder) -> Builder {
+    builder.role_arn("arn:aws:iam::123456789012:role/device")
+}
+
+fn all(builder: Builder) -> Builder {
+    logins(role(builder), 10, LONG)
+}
+
+fn persisted(builder: Builder) -> Builder {
+    builder.persist_credentials(true)
+}
+
 /// The fewest allocations and bytes of many refreshes, and how many of the bytes were bodies to send.
 fn refresh(row: &Row) -> (Stats, usize) {
     let counts = (0..4).map(|_| {
@@ -220,31 +240,12 @@ fn refresh(row: &Row) -> (Stats, usize) {
 
 #[test]
 fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
-    const LONG: usize = 50_000;
-    fn role(builder: Builder) -> Builder {
-        builder.role_arn("arn:aws:iam::123456789012:role/device")
-    }
-    fn all(builder: Builder) -> Builder {
-        logins(role(builder), 10, LONG)
-    }
-    fn persisted(builder: Builder) -> Builder {
-        builder.persist_credentials(true)
-    }
     let _alone = alone();
     let enhanced = || vec![credentials()];
     let classic = || vec![open_id_token(), assumed_role()];
     let first = |mut answers: Vec<String>| {
         answers.insert(0, get_id());
         answers
-    };
-    let row = |what, settings: fn(Builder) -> Builder, answers| Row {
-        what,
-        settings,
-        known: true,
-        answers,
-        storage: Kept::Nowhere,
-        of_source: 0,
-        most: LITTLE,
     };
     let rows = [
         Row { known: false, ..row("a guest's first", |b| b, first(enhanced())) },
