@@ -6,8 +6,9 @@
 //! cargo bench --bench cached_get --features testing
 //! ```
 //!
-//! The table shows times and allocations; the last lines show the ratios to the mutex as the medians
-//! of alternated rounds in the same run, which do not depend on the machine or its load.
+//! The table shows times and allocations, by a thousand calls a sample, for one is too short to be timed;
+//! the last lines show the ratios to the mutex as the medians of alternated rounds in the same run,
+//! which do not depend on the machine or its load.
 
 #![allow(
     clippy::unwrap_used,
@@ -83,25 +84,25 @@ static FLOORS: LazyLock<Floors> = LazyLock::new(|| {
     floors
 });
 
-#[divan::bench(threads = [1, 2, 8])]
+#[divan::bench(threads = [1, 2, 8], sample_size = 1000)]
 fn get(bencher: divan::Bencher<'_, '_>) {
     let provider = &*PROVIDER;
     bencher.bench(|| provider.get().unwrap());
 }
 
-#[divan::bench(threads = [1, 2, 8])]
+#[divan::bench(threads = [1, 2, 8], sample_size = 1000)]
 fn floor_mutex(bencher: divan::Bencher<'_, '_>) {
     let floors = &*FLOORS;
     bencher.bench(|| floors.mutex().unwrap());
 }
 
-#[divan::bench(threads = [1, 2, 8])]
+#[divan::bench(threads = [1, 2, 8], sample_size = 1000)]
 fn floor_rw_lock(bencher: divan::Bencher<'_, '_>) {
     let floors = &*FLOORS;
     bencher.bench(|| floors.rw_lock().unwrap());
 }
 
-#[divan::bench(threads = [1, 2, 8])]
+#[divan::bench(threads = [1, 2, 8], sample_size = 1000)]
 fn floor_arc_swap(bencher: divan::Bencher<'_, '_>) {
     let floors = &*FLOORS;
     bencher.bench(|| floors.arc_swap().unwrap());

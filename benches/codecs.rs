@@ -6,19 +6,32 @@
 //!
 //! Floors: `floor_serde_…` reads the same answer into a bare typed struct, which refuses no field that is
 //! there twice, wipes nothing, and quotes secrets in its errors; `floor_roxmltree` parses the document and
-//! looks at nothing; `floor_copy` copies the body of a request. Requests are timed with the wiping of
-//! their body, answers are borrowed.
+//! looks at nothing; `floor_serde_get_id` of the requests writes the same map by `serde_json::to_vec`,
+//! whose buffer grows and leaves copies of the tokens behind, and wipes the last one; `floor_copy` copies
+//! the body and escapes and wipes nothing. Requests are timed with the wiping of their body, answers are
+//! borrowed. What takes nanoseconds is timed by a thousand calls a sample.
+//!
+//! The last lines show the ratios of a request's time to both floors, as the medians of alternated
+//! rounds, which do not depend on the machine or its load.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a benchmark fails by panicking"
+)]
 
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
 
-use cognito_identity_credentials::Logins;
 use cognito_identity_credentials::testing::wire::{Wire, json_timestamp, xml_timestamp};
 use cognito_identity_credentials::transport::HttpResponse;
+use cognito_identity_credentials::{Credentials, Logins};
 use divan::Bencher;
 use divan::counter::BytesCount;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -31,10 +44,13 @@ fn end() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_785_589_200)
 }
 
-/// With so many logins of the greatest length that the service takes.
-fn wire(logins: usize) -> Wire {
-    let logins: Logins =
-        (0..logins).map(|n| (format!("p{n}.example"), "x".repeat(50_000))).collect();
+/// So many logins of the greatest length that the service takes.
+fn logins(number: usize) -> BTreeMap<String, String> {
+    (0..number).map(|n| (format!("p{n}.example"), "x".repeat(50_000))).collect()
+}
+
+fn wire(number: usize) -> Wire {
+    let logins: Logins = logins(number).into_iter().collect();
     let role = "arn:aws:iam::123456789012:role/device";
     Wire::new(POOL, IDENTITY, &logins, role, &"o".repeat(SESSION_TOKEN)).unwrap()
 }
@@ -74,45 +90,139 @@ fn xml_error() -> HttpResponse {
     HttpResponse::new(403, body)
 }
 
+/// The request of `GetId` by the usual means.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    identity_pool_id: &'static str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    logins: BTreeMap<String, String>,
+}
+
+impl Request {
+    fn new(number: usize) -> Self {
+        Self { identity_pool_id: POOL, logins: logins(number) }
+    }
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(serde_json::to_vec(self).unwrap())
+    }
+}
+
+/// A guest's body to the byte, and that of logins by what it says.
+fn assert_body(body: &[u8], member: &str, id: &str, number: usize) {
+    if number == 0 {
+        assert_eq!(body, format!(r#"{{"{member}":"{id}"}}"#).as_bytes());
+        return;
+    }
+    let said: Value = serde_json::from_slice(body).unwrap();
+    assert!(said == json!({ member: id, "Logins": logins(number) }), "another body");
+}
+
 #[divan::bench_group]
 mod encode {
-    use super::{Bencher, BytesCount, IDENTITY, POOL, SESSION_TOKEN, Wire, wire};
+    use super::{
+        Bencher, BytesCount, IDENTITY, POOL, Request, SESSION_TOKEN, Zeroizing, assert_body, wire,
+    };
 
-    fn bench(
-        bencher: Bencher<'_, '_>,
-        logins: usize,
-        expected: &str,
-        encode: impl Fn(&Wire) -> usize + Sync,
-    ) {
-        let wire = wire(logins);
-        let length = encode(&wire);
-        assert!(length > expected.len() + logins * 50_000, "{length} bytes are too few");
-        bencher.counter(BytesCount::new(length)).bench(|| encode(&wire));
+    type Encoded = Zeroizing<Vec<u8>>;
+
+    /// A guest's is written in nanoseconds, many times in a sample; that of logins is not.
+    fn bench(bencher: Bencher<'_, '_>, encode: impl Fn() -> Encoded + Sync) {
+        bencher.counter(BytesCount::new(encode().len())).bench(|| encode().len());
     }
 
-    #[divan::bench(args = [0, 10])]
+    #[divan::bench(sample_size = 1000)]
+    fn get_id_of_a_guest(bencher: Bencher<'_, '_>) {
+        get_id(bencher, 0);
+    }
+
+    #[divan::bench]
+    fn get_id_of_10_logins(bencher: Bencher<'_, '_>) {
+        get_id(bencher, 10);
+    }
+
     fn get_id(bencher: Bencher<'_, '_>, logins: usize) {
-        bench(bencher, logins, POOL, |wire| wire.encode_get_id().unwrap().len());
+        let wire = wire(logins);
+        let encode = || wire.encode_get_id().unwrap();
+        assert_body(&encode(), "IdentityPoolId", POOL, logins);
+        bench(bencher, encode);
     }
 
-    #[divan::bench(args = [0, 10])]
+    #[divan::bench(sample_size = 1000)]
+    fn get_credentials_for_identity_of_a_guest(bencher: Bencher<'_, '_>) {
+        get_credentials_for_identity(bencher, 0);
+    }
+
+    #[divan::bench]
+    fn get_credentials_for_identity_of_10_logins(bencher: Bencher<'_, '_>) {
+        get_credentials_for_identity(bencher, 10);
+    }
+
     fn get_credentials_for_identity(bencher: Bencher<'_, '_>, logins: usize) {
-        bench(bencher, logins, IDENTITY, |wire| wire.encode_get_credentials().unwrap().len());
+        let wire = wire(logins);
+        let encode = || wire.encode_get_credentials().unwrap();
+        assert_body(&encode(), "IdentityId", IDENTITY, logins);
+        bench(bencher, encode);
     }
 
-    #[divan::bench(args = [0, 10])]
+    #[divan::bench(sample_size = 1000)]
+    fn get_open_id_token_of_a_guest(bencher: Bencher<'_, '_>) {
+        get_open_id_token(bencher, 0);
+    }
+
+    #[divan::bench]
+    fn get_open_id_token_of_10_logins(bencher: Bencher<'_, '_>) {
+        get_open_id_token(bencher, 10);
+    }
+
     fn get_open_id_token(bencher: Bencher<'_, '_>, logins: usize) {
-        bench(bencher, logins, IDENTITY, |wire| wire.encode_get_open_id_token().unwrap().len());
+        let wire = wire(logins);
+        let encode = || wire.encode_get_open_id_token().unwrap();
+        assert_body(&encode(), "IdentityId", IDENTITY, logins);
+        bench(bencher, encode);
     }
 
     /// It has one token, whatever the logins.
-    #[divan::bench]
+    #[divan::bench(sample_size = 100)]
     fn assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
+        let wire = wire(0);
+        let encode = || wire.encode_assume_role().unwrap();
         let token = "o".repeat(SESSION_TOKEN);
-        bench(bencher, 0, &token, |wire| wire.encode_assume_role().unwrap().len());
+        let arn = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdevice";
+        let expected = format!(
+            "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={arn}&RoleSessionName=session&WebIdentityToken={token}"
+        );
+        assert_eq!(std::str::from_utf8(&encode()).unwrap(), expected);
+        bench(bencher, encode);
     }
 
-    #[divan::bench(args = [0, 10])]
+    #[divan::bench(sample_size = 1000)]
+    fn floor_serde_get_id_of_a_guest(bencher: Bencher<'_, '_>) {
+        floor_serde_get_id(bencher, 0);
+    }
+
+    #[divan::bench]
+    fn floor_serde_get_id_of_10_logins(bencher: Bencher<'_, '_>) {
+        floor_serde_get_id(bencher, 10);
+    }
+
+    fn floor_serde_get_id(bencher: Bencher<'_, '_>, logins: usize) {
+        let request = Request::new(logins);
+        assert_eq!(request.encode(), wire(logins).encode_get_id().unwrap());
+        bench(bencher, || request.encode());
+    }
+
+    #[divan::bench(sample_size = 1000)]
+    fn floor_copy_of_a_guest(bencher: Bencher<'_, '_>) {
+        floor_copy(bencher, 0);
+    }
+
+    #[divan::bench]
+    fn floor_copy_of_10_logins(bencher: Bencher<'_, '_>) {
+        floor_copy(bencher, 10);
+    }
+
     fn floor_copy(bencher: Bencher<'_, '_>, logins: usize) {
         let body = wire(logins).encode_get_id().unwrap();
         assert_eq!(body.to_vec(), *body);
@@ -125,9 +235,18 @@ mod encode {
 #[divan::bench_group]
 mod decode {
     use super::{
-        Bencher, BytesCount, Deserialize, HttpResponse, IDENTITY, SESSION_TOKEN, Wire, assume_role,
-        end, get_credentials, wire,
+        Bencher, BytesCount, Credentials, Deserialize, HttpResponse, IDENTITY, SESSION_TOKEN, Wire,
+        assume_role, end, get_credentials, wire,
     };
+
+    fn are_right(credentials: &Credentials) -> bool {
+        let [secret, token] = [credentials.secret_access_key(), credentials.session_token()];
+        credentials.access_key_id() == "ASIAEXAMPLE"
+            && secret == "s".repeat(40)
+            && token == "t".repeat(SESSION_TOKEN)
+            && credentials.expiration() == end()
+            && credentials.identity_id() == Some(IDENTITY)
+    }
 
     fn bench<T>(
         bencher: Bencher<'_, '_>,
@@ -140,16 +259,17 @@ mod decode {
         bencher.counter(BytesCount::new(answer.body().len())).bench(|| decode(&wire, answer));
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = 1000)]
     fn get_id(bencher: Bencher<'_, '_>) {
-        bench(bencher, &super::get_id(), Wire::decode_get_id, |id| *id == Some(IDENTITY.len()));
+        bench(bencher, &super::get_id(), Wire::decode_get_id, |id| {
+            id.as_ref().unwrap().expose() == IDENTITY
+        });
     }
 
     #[divan::bench]
     fn get_credentials_for_identity(bencher: Bencher<'_, '_>) {
         bench(bencher, &get_credentials(), Wire::decode_get_credentials, |credentials| {
-            let credentials = credentials.as_ref().unwrap();
-            credentials.expiration() == end() && credentials.session_token().len() == SESSION_TOKEN
+            are_right(credentials.as_ref().unwrap())
         });
     }
 
@@ -157,11 +277,11 @@ mod decode {
     fn get_open_id_token(bencher: Bencher<'_, '_>) {
         let answer = super::get_open_id_token();
         bench(bencher, &answer, Wire::decode_get_open_id_token, |token| {
-            *token == Some(SESSION_TOKEN)
+            token.as_ref().unwrap().expose() == "o".repeat(SESSION_TOKEN)
         });
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = 1000)]
     fn json_error(bencher: Bencher<'_, '_>) {
         bench(bencher, &super::json_error(), Wire::json_error, |code| {
             code.as_ref().is_some_and(|code| **code == "NotAuthorizedException")
@@ -171,8 +291,7 @@ mod decode {
     #[divan::bench]
     fn assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
         bench(bencher, &assume_role(), Wire::decode_assume_role, |credentials| {
-            let credentials = credentials.as_ref().unwrap();
-            credentials.expiration() == end() && credentials.session_token().len() == SESSION_TOKEN
+            are_right(credentials.as_ref().unwrap())
         });
     }
 
@@ -216,7 +335,7 @@ mod decode {
         identity_id: String,
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = 1000)]
     fn floor_serde_get_id(bencher: Bencher<'_, '_>) {
         let read = |_: &Wire, answer: &HttpResponse| {
             serde_json::from_slice::<Identity>(answer.body()).unwrap()
@@ -234,18 +353,58 @@ mod decode {
     }
 }
 
-#[divan::bench(args = ["1785589200", "1.7855892E9", "\"2026-08-01T13:00:00Z\""])]
+#[divan::bench(sample_size = 1000, args = ["1785589200", "1.7855892E9", "\"2026-08-01T13:00:00Z\""])]
 fn json_timestamp_of(bencher: Bencher<'_, '_>, json: &str) {
     assert_eq!(json_timestamp(json), Some(end()));
     bencher.bench(|| json_timestamp(divan::black_box(json)));
 }
 
-#[divan::bench(args = ["2026-08-01T13:00:00Z", "2026-08-01T15:00:00+02:00"])]
+#[divan::bench(sample_size = 1000, args = ["2026-08-01T13:00:00Z", "2026-08-01T15:00:00+02:00"])]
 fn xml_timestamp_of(bencher: Bencher<'_, '_>, text: &str) {
     assert_eq!(xml_timestamp(text), Some(end()));
     bencher.bench(|| xml_timestamp(divan::black_box(text)));
 }
 
+/// Nanoseconds for each of so many calls.
+fn time<T>(calls: u32, call: impl Fn() -> T) -> f64 {
+    let start = Instant::now();
+    for _ in 0..calls {
+        divan::black_box(call());
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn main() {
     divan::main();
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    for (number, calls) in [(0, 10_000), (10, 10)] {
+        let (wire, request) = (wire(number), Request::new(number));
+        let body = wire.encode_get_id().unwrap();
+        let rounds: Vec<[f64; 3]> = (0..31)
+            .map(|_| {
+                [
+                    time(calls, || wire.encode_get_id().unwrap()),
+                    time(calls, || request.encode()),
+                    time(calls, || body.to_vec()),
+                ]
+            })
+            .collect();
+        let ns = |which: usize| median(rounds.iter().map(|r| r[which]).collect());
+        let ratio = |which: usize| median(rounds.iter().map(|r| r[0] / r[which]).collect());
+        println!(
+            "GetId with {number} logins: {:.0} ns; {:.2} of serde_json's {:.0} ns, {:.1} of a copy's {:.0} ns",
+            ns(0),
+            ratio(1),
+            ns(1),
+            ratio(2),
+            ns(2)
+        );
+    }
 }

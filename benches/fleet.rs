@@ -8,8 +8,9 @@
 //!     --burst 2 --seed 7 --all --svg benches/fleet.svg
 //! ```
 //!
-//! `--devices` is one fleet instead of the two by default; `--all` adds what takes minutes and shows
-//! little: the eager program without stored identities.
+//! `--devices` is one fleet instead of the two by default, whose quotas are the given ones and ten times
+//! those; `--all` adds what takes minutes and shows little: the eager program without stored identities.
+//! An argument that is no option is a filter: nothing runs if `fleet` does not have it.
 //!
 //! The model:
 //!
@@ -29,7 +30,13 @@
 //!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
 //!   and the same random numbers, and must call at the same nanoseconds.
 //!
-//! A fleet twice as large with quotas twice as large does the same: the ratio decides.
+//! A fleet twice as large with quotas twice as large does roughly the same where nothing spreads its
+//! calls. With the random delay it is throttled less: the burst grows with the quota, and chance crowds
+//! many devices less, in proportion, than few. Of new guests' calls 34 % are throttled with 100,000
+//! devices, and 14 % with 1,000,000.
+//!
+//! Of the million devices, the day is that of this library alone: six days of them are many calls, and
+//! the others make up to twice as many, which the smaller fleet shows.
 //!
 //! *Without* is the time from a program's asking for credentials until it has some.
 
@@ -96,7 +103,9 @@ struct Options {
 }
 
 impl Options {
-    fn parse() -> Self {
+    /// `None` if there are filters, and none is for this bench.
+    fn parse() -> Option<Self> {
+        let mut filters = Vec::new();
         let mut options = Self {
             devices: None,
             quotas: Quotas { credentials: 200.0, get_id: 25.0, burst: 1.0 },
@@ -117,10 +126,12 @@ impl Options {
                 "--svg" => options.svg = Some(value()),
                 // What cargo says.
                 "--bench" | "--test" => {}
-                other => panic!("{other}: no such option"),
+                option if option.starts_with('-') => panic!("{option}: no such option"),
+                _ => filters.push(argument),
             }
         }
-        options
+        let wanted = filters.is_empty() || filters.iter().any(|f| "fleet".contains(f.as_str()));
+        wanted.then_some(options)
     }
 }
 
@@ -218,8 +229,8 @@ fn again_name(again: Again) -> &'static str {
     }
 }
 
-/// The tables of one fleet. What a fleet does depends on the ratio of its size to the quotas, so that a
-/// large one leaves out what the small one has shown.
+/// The tables of one fleet. What a fleet does depends mostly on the ratio of its size to the quotas, so
+/// that a large one leaves out what the small one has shown.
 fn report(options: &Options, devices: u32, large: bool) {
     let Quotas { credentials, get_id, burst } = options.quotas;
     println!(
@@ -305,7 +316,11 @@ fn print_rows(rows: &[(&str, Scenario)]) {
 
 /// What a growing cooldown and fewer attempts are good for.
 fn alternatives(options: &Options, devices: u32) {
-    println!("\nAlternative answers to throttling, with {devices} devices:\n\n{POWER_UP_HEAD}");
+    let Quotas { credentials, get_id, .. } = options.quotas;
+    println!(
+        "\nAlternative answers to throttling, with {devices} devices, GetCredentialsForIdentity \
+         {credentials}/s, GetId {get_id}/s:\n\n{POWER_UP_HEAD}"
+    );
     let without = (0..=6).map(|times| (times, None));
     let with = [(3, 3), (4, 1), (4, 2), (4, 3), (4, 5), (5, 3)];
     let policies: Vec<_> = without
@@ -353,7 +368,7 @@ fn assert_targets(options: &Options, devices: u32) {
 
 fn main() {
     let started = Instant::now();
-    let options = Options::parse();
+    let Some(options) = Options::parse() else { return };
     let test = std::env::args().any(|argument| argument == "--test")
         || !std::env::args().any(|argument| argument == "--bench");
     let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
@@ -383,11 +398,14 @@ fn main() {
         alternatives(&options, devices);
     } else {
         let Quotas { credentials, get_id, burst } = options.quotas;
-        let ten = Quotas { credentials: 10.0 * credentials, get_id: 10.0 * get_id, burst };
+        let times = |factor| {
+            let (credentials, get_id) = (credentials * factor, get_id * factor);
+            Options { quotas: Quotas { credentials, get_id, burst }, svg: None, ..options }
+        };
         report(&options, 100_000, false);
-        // A tenth of fleet and quotas: the ratio decides.
-        alternatives(&small, 10_000);
-        report(&Options { quotas: ten, svg: None, ..options }, 1_000_000, true);
+        // Nothing is delayed here, so that a tenth of fleet and quotas does roughly the same.
+        alternatives(&times(0.1), 10_000);
+        report(&times(10.0), 1_000_000, true);
     }
     if let Some(path) = &options.svg {
         let devices = options.devices.unwrap_or(100_000);

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! The floor is one provider. The table shows the time of one refresh and of one cached `get()` among so
-//! many, in an order that leaves no provider in the processor's cache; the last lines the heap of each
+//! many, in an order that leaves no provider in the processor's cache, by many calls a sample, for one is
+//! too short to be timed. The lines behind it show the ratios to one provider's as the medians of
+//! alternated rounds, which do not depend on the machine's load; the last lines the heap of each
 //! provider with its credentials, which is a count and the same on each run. It is asserted to be flat.
 
 #![allow(
@@ -19,8 +21,9 @@
 
 use std::alloc::System;
 use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use cognito_identity_credentials::CognitoIdentityCredentials;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
@@ -76,14 +79,14 @@ fn in_turn<'a>(
     }
 }
 
-#[divan::bench(args = NUMBERS)]
+#[divan::bench(args = NUMBERS, sample_size = 100)]
 fn refresh_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
     let providers = providers(number, &transport());
     let next = in_turn(&providers);
     bencher.bench_local(|| next().refresh().unwrap());
 }
 
-#[divan::bench(args = NUMBERS)]
+#[divan::bench(args = NUMBERS, sample_size = 1000)]
 fn get_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
     let providers = providers(number, &transport());
     let next = in_turn(&providers);
@@ -101,8 +104,43 @@ fn heap(number: usize) -> f64 {
     held as f64 / number as f64
 }
 
+/// Nanoseconds for each of so many calls, on one provider after another.
+fn time<'a, T>(
+    calls: u32,
+    next: impl Fn() -> &'a CognitoIdentityCredentials,
+    call: fn(&CognitoIdentityCredentials) -> T,
+) -> f64 {
+    let start = Instant::now();
+    for _ in 0..calls {
+        black_box(call(next()));
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn print_ratios<T>(what: &str, calls: u32, call: fn(&CognitoIdentityCredentials) -> T) {
+    let transport = transport();
+    let fleets = NUMBERS.map(|number| providers(number, &transport));
+    let nexts = [in_turn(&fleets[0]), in_turn(&fleets[1]), in_turn(&fleets[2])];
+    let rounds: Vec<[f64; 3]> =
+        (0..31).map(|_| nexts.each_ref().map(|next| time(calls, next, call))).collect();
+    for (which, number) in NUMBERS.into_iter().enumerate() {
+        let ns = median(rounds.iter().map(|r| r[which]).collect());
+        let ratio = median(rounds.iter().map(|r| r[which] / r[0]).collect());
+        println!("{what} of one of {number}: {ns:.0} ns, {ratio:.2} of one's");
+    }
+}
+
 fn main() {
     divan::main();
+    if !std::env::args().any(|argument| argument == "--test") {
+        print_ratios("a refresh", 2_000, |provider| provider.refresh().unwrap());
+        print_ratios("a cached get", 20_000, |provider| provider.get().unwrap());
+    }
     // What is made once in a process is no provider's.
     heap(1);
     let heaps = NUMBERS.map(heap);

@@ -14,6 +14,27 @@ use crate::secret::Secret;
 use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 use crate::transport::HttpResponse;
 
+/// What an answer says, as it was read: it is not copied. `Debug` does not show it.
+#[derive(Debug)]
+pub struct Text(Decoded);
+
+#[derive(Debug)]
+enum Decoded {
+    Id(Id),
+    Token(Secret),
+}
+
+impl Text {
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        match &self.0 {
+            Decoded::Id(id) => id.as_str(),
+            Decoded::Token(token) => token.expose(),
+        }
+    }
+}
+
 /// What the requests of one refresh are made of.
 #[derive(Debug)]
 pub struct Wire {
@@ -80,10 +101,10 @@ impl Wire {
         self.assume_role().body()
     }
 
-    /// The length of the identity ID in an answer of `GetId`.
+    /// The identity ID in an answer of `GetId`.
     #[must_use]
-    pub fn decode_get_id(&self, answer: &HttpResponse) -> Option<usize> {
-        Some(self.get_id().decode(answer).ok()?.as_str().len())
+    pub fn decode_get_id(&self, answer: &HttpResponse) -> Option<Text> {
+        Some(Text(Decoded::Id(self.get_id().decode(answer).ok()?)))
     }
 
     /// The credentials in an answer of `GetCredentialsForIdentity`.
@@ -96,10 +117,10 @@ impl Wire {
         Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
     }
 
-    /// The length of the token in an answer of `GetOpenIdToken`.
+    /// The token in an answer of `GetOpenIdToken`.
     #[must_use]
-    pub fn decode_get_open_id_token(&self, answer: &HttpResponse) -> Option<usize> {
-        Some(self.get_open_id_token().decode(answer).ok()?.token.expose().len())
+    pub fn decode_get_open_id_token(&self, answer: &HttpResponse) -> Option<Text> {
+        Some(Text(Decoded::Token(self.get_open_id_token().decode(answer).ok()?.token)))
     }
 
     /// The credentials in an answer of `AssumeRoleWithWebIdentity`.
@@ -166,6 +187,10 @@ mod tests {
 
     #[test]
     fn debug_shows_no_token() {
+        let id = Text(Decoded::Id(Id::parse("r:1").unwrap()));
+        assert_eq!(format!("{id:?}"), "Text(Id(r:[redacted]))");
+        let token = Text(Decoded::Token(Secret::new("SENTINEL")));
+        assert_eq!(format!("{token:?}"), "Text(Token([redacted]))");
         let logins = Logins::new().with("p", "SENTINEL");
         let wire = Wire::new("r:0", "r:1", &logins, "arn:role", "SENTINEL").unwrap();
         assert_eq!(
