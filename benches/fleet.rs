@@ -24,8 +24,10 @@
 //!   `status().next_attempt_in`.
 //! * *JavaScript*: 3 retries, after a random part of 100, 200 and 400 ms; renews within 15 s of the
 //!   end; remembers nothing of a failure, and no identity over a restart (but in a browser).
-//! * *Standard*: 2 retries, after a random part of 1 and 2 s, from a quota of 500 that a retry takes 5
-//!   of and a success gives back; renews within a random part of the last 10 s; stores no identity.
+//! * *Standard*: the standard mode of AWS's SDKs with the cache of the one for Rust. 2 retries, after a
+//!   random part of 1 and 2 s when throttled and of 50 and 100 ms after a fault, from a quota of 500 that
+//!   a retry takes 5 of, or 14, and a success gives back; renews 5 to 10 s before the end; stores no
+//!   identity.
 //! * *Ours*: the library's own functions for delays, cooldowns, pauses and windows. Before anything is
 //!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
 //!   and the same random numbers, and must call at the same nanoseconds.
@@ -90,7 +92,7 @@ const POLICIES: [(&str, Policy); 4] = [
     ("**ours**", LIBRARY),
 ];
 
-/// Neither does the cooldown grow while the service throttles, nor do the attempts become fewer.
+/// The cooldown does not grow while the service throttles.
 const BEFORE: Policy = throttling(0, None);
 
 struct Options {
@@ -314,7 +316,7 @@ fn print_rows(rows: &[(&str, Scenario)]) {
     }
 }
 
-/// What a growing cooldown and fewer attempts are good for.
+/// What a growing cooldown is good for, and what fewer attempts would be.
 fn alternatives(options: &Options, devices: u32) {
     let Quotas { credentials, get_id, .. } = options.quotas;
     println!(
