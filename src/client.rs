@@ -145,27 +145,26 @@ fn read<O: Operation>(
     date: Option<SystemTime>,
 ) -> Result<(O::Output, AnswerInfo), Error> {
     let masks = operation.masks();
-    let request_id = response
-        .header("x-amzn-requestid")
-        .or_else(|| response.header("x-amz-request-id"))
-        .map(|id| masks.request_id(id));
+    let succeeded = (200..300).contains(&response.status());
+    let sent_id =
+        response.header("x-amzn-requestid").or_else(|| response.header("x-amz-request-id"));
     let info = AnswerInfo {
         status: response.status(),
         code: None,
-        request_id,
+        request_id: sent_id.map(|id| masks.request_id(id, succeeded)),
         retry_after: retry::retry_after(response, date),
     };
     let refused = |fault: Fault, mut info: AnswerInfo| {
         let code = fault.code.as_deref().map(String::as_str);
         let message = fault.message.as_deref().map(String::as_str);
-        info.request_id =
-            info.request_id.or_else(|| fault.request_id.as_ref().map(|id| masks.request_id(id)));
+        let id = sent_id.or_else(|| fault.request_id.as_deref().map(String::as_str));
+        info.request_id = id.map(|id| masks.request_id(id, false));
         Error::service(O::NAME, info, code, message, &masks)
     };
     if response.body().len() > LARGEST_BODY {
         return Err(Error::response(O::NAME, info, "the answer is larger than 256 KiB"));
     }
-    if !(200..300).contains(&response.status()) {
+    if !succeeded {
         return Err(refused(operation.fault(response), info));
     }
     let Malformed(what) = match operation.decode(response) {

@@ -69,6 +69,9 @@ pub(crate) struct GetId<'a> {
     pub(crate) account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
     pub(crate) logins: &'a Tokens,
+    /// The identity that another one is asked for in place of.
+    #[serde(skip)]
+    pub(crate) refused: Option<&'a Id>,
 }
 
 impl Operation for GetId<'_> {
@@ -94,7 +97,8 @@ impl Operation for GetId<'_> {
     }
 
     fn masks(&self) -> Masks<'_> {
-        let secrets = self.logins.iter().map(|(_, token)| token.expose()).collect();
+        let tokens = self.logins.iter().map(|(_, token)| token.expose());
+        let secrets = tokens.chain(self.refused.map(Id::as_str)).collect();
         Masks { secrets, public: Some(self.identity_pool_id.as_str()) }
     }
 }
@@ -267,7 +271,8 @@ mod tests {
     fn get_id_is_written_as_documented() {
         let pool = Id::parse("us-east-1:88859bc9-0149-4183-bf10-39e36a0123ef").unwrap();
         let none = Tokens::default();
-        let mut operation = GetId { identity_pool_id: &pool, account_id: None, logins: &none };
+        let mut operation =
+            GetId { identity_pool_id: &pool, account_id: None, logins: &none, refused: None };
         assert_eq!(json(&operation), serde_json::json!({ "IdentityPoolId": pool.as_str() }));
 
         let logins = tokens(&[("graph.facebook.com", "token"), ("a\"b", "\u{7}")]);
@@ -294,7 +299,8 @@ mod tests {
     fn get_id_is_read_as_documented() {
         let pool = Id::parse("x:0").unwrap();
         let none = Tokens::default();
-        let operation = GetId { identity_pool_id: &pool, account_id: None, logins: &none };
+        let operation =
+            GetId { identity_pool_id: &pool, account_id: None, logins: &none, refused: None };
         let read = |body: String| operation.decode(&HttpResponse::new(200, body));
         assert_eq!(read(format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)).unwrap().as_str(), IDENTITY);
         let rows = [

@@ -332,7 +332,8 @@ impl Flow {
             ));
         }
         let account_id = self.account_id.as_deref();
-        let operation = GetId { identity_pool_id: pool, account_id, logins: &run.tokens };
+        let refused = run.refused.as_ref().map(|identity| &identity.id);
+        let operation = GetId { identity_pool_id: pool, account_id, logins: &run.tokens, refused };
         let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
         let id = self.checked(GetId::NAME, &answer.info, answer.output)?;
         let reason = match run.refused {

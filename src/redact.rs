@@ -52,10 +52,16 @@ impl Masks<'_> {
     }
 
     /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless some
-    /// secret holds it: an identity's ID, or a token.
-    pub(crate) fn request_id(&self, id: &str) -> String {
-        let secret = || self.secrets.iter().any(|secret| holds(secret, id));
-        if is_guid(id) && !secret() { id.to_owned() } else { self.clean(id) }
+    /// secret holds it, an identity's ID or a token, or is a part of it. In an answer that may `mint`
+    /// an identity, which the masks do not know, no GUID passes.
+    pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
+        let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
+        let secret = |secret: &&str| holds(secret, id) || part(secret.trim());
+        if !is_guid(id) {
+            return self.clean(id);
+        }
+        let shown = if mint || self.secrets.iter().any(secret) { MASK } else { id };
+        shown.to_owned()
     }
 
     /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
@@ -206,9 +212,10 @@ mod tests {
         let identity = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let token = "0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
         let login = format!("x-{token}:5f0c");
-        let masks = Masks { secrets: vec![identity, &login], public: None };
+        let masks = Masks { secrets: vec![identity, &login, "2c2c-2d2d-2e2e"], public: None };
         let rows = [
             (guid.to_owned(), guid.to_owned()),
+            ("1b1b1b1b-0b0b-2c2c-2d2d-2e2e1e1e1e1e".to_owned(), MASK.to_owned()),
             (identity[10..].to_owned(), MASK.to_owned()),
             (identity[10..].to_uppercase(), MASK.to_owned()),
             (identity.to_owned(), "[redacted]".to_owned()),
@@ -219,7 +226,9 @@ mod tests {
             ("request-1".to_owned(), "request-1".to_owned()),
         ];
         for (id, expected) in rows {
-            assert_eq!(masks.request_id(&id), expected, "{id:?}");
+            assert_eq!(masks.request_id(&id, false), expected, "{id:?}");
+            let minting = if id == guid { MASK } else { &expected };
+            assert_eq!(masks.request_id(&id, true), minting, "{id:?}");
         }
     }
 

@@ -148,7 +148,12 @@ impl Wire {
     }
 
     fn get_id(&self) -> GetId<'_> {
-        GetId { identity_pool_id: &self.pool, account_id: None, logins: &self.tokens }
+        GetId {
+            identity_pool_id: &self.pool,
+            account_id: None,
+            logins: &self.tokens,
+            refused: None,
+        }
     }
 
     fn get_credentials(&self) -> GetCredentialsForIdentity<'_> {

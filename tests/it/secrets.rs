@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::SystemTime;
 
@@ -396,6 +397,46 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
     assert_clean(&logged());
     let odd = logged().lines().find(|line| line.chars().any(is_odd)).map(str::to_owned);
     assert_eq!(odd, None);
+}
+
+/// An identity that a good answer brings, and one that was refused before the call that fails.
+#[test]
+fn no_request_id_is_the_identity_of_another_call() {
+    let guid = IDENTITY.rsplit(':').next().unwrap();
+    let forbidden = format!("Access to Identity '{IDENTITY}' is forbidden.");
+    let forbidden =
+        serde_json::json!({ "__type": "NotAuthorizedException", "message": forbidden }).to_string();
+    let minted = format!(r#"{{"IdentityId":"{IDENTITY}"}}"#);
+    for merged in [false, true] {
+        let (minted, forbidden) = (minted.clone(), forbidden.clone());
+        let asked = AtomicUsize::new(0);
+        let transport = move |request: &HttpRequest| {
+            let (_, target) = &request.headers().iter().find(|(n, _)| n == "x-amz-target").unwrap();
+            let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            let answer = match (&target[26..], merged) {
+                ("GetId", true) => {
+                    HttpResponse::new(200, minted.replace(guid, &guid.replace('e', "f")))
+                }
+                ("GetId", false) if first => HttpResponse::new(200, &*minted),
+                ("GetId", false) => {
+                    HttpResponse::new(400, r#"{"__type":"InvalidParameterException"}"#)
+                }
+                (_, true) => HttpResponse::new(200, &*minted),
+                (_, false) => HttpResponse::new(400, &*forbidden),
+            };
+            Ok(answer.with_header("x-amzn-requestid", guid))
+        };
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .clock(ManualClock::new())
+            .transport(transport)
+            .build()
+            .unwrap();
+        let error = credentials.get().unwrap_err();
+        let operation = if merged { GET_CREDENTIALS } else { "GetId" };
+        assert_eq!(error.operation(), Some(operation), "{error}");
+        assert_eq!(error.request_id(), Some("[redacted]"), "merged: {merged}");
+    }
 }
 
 /// A storage without a disk.

@@ -313,6 +313,18 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
     assert!(stage.credentials.status().next_attempt_in.unwrap() <= seconds(10));
 }
 
+#[test]
+fn a_refresh_makes_all_its_attempts_however_often_the_service_has_throttled() {
+    let stage = Stage::new();
+    stage.cognito.fail_next(GET_CREDENTIALS, 99, Fault::throttled());
+    for refresh in 1..=7 {
+        stage.clock.advance(stage.credentials.status().next_attempt_in.unwrap_or_default());
+        let contacts = stage.contacts();
+        assert_eq!(stage.credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
+        assert_eq!(stage.contacts() - contacts, 4, "refresh {refresh}");
+    }
+}
+
 /// A good set is not touched by it: the pause of an attempt ahead of time stays as it was.
 #[test]
 fn throttled_attempts_ahead_of_time_do_not_count() {
