@@ -34,7 +34,7 @@
 //!
 //! A fleet twice as large with quotas twice as large does roughly the same where nothing spreads its
 //! calls. With the random delay it is throttled less: the burst grows with the quota, and chance crowds
-//! many devices less, in proportion, than few. Of new guests' calls 34 % are throttled with 100,000
+//! many devices less, in proportion, than few. Of new guests' calls 35 % are throttled with 100,000
 //! devices, and 14 % with 1,000,000.
 //!
 //! Of the million devices, the day is that of this library alone: six days of them are many calls, and

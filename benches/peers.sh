@@ -122,11 +122,7 @@ script() {
 }
 
 also=
-if ! start_service "$target/footprint/release/serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
-then
-  say "the fake service did not start within 10 s"
-  exit 1
-fi
+start_service "$target/footprint/release/serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
 
 # The versions of the scripts that run, and of their languages.
 ran=() node= python=

@@ -28,16 +28,16 @@ pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallibl
     let (tell, told) = mpsc::channel();
     thread::spawn(move || tell.send(hear(output, start)));
     let left = || limit.saturating_sub(start.elapsed());
-    if let Ok(heard) = told.recv_timeout(limit) {
-        let (wall, said) = heard?;
-        if let Some(status) = end(&mut process, left)? {
-            let complaint = String::from_utf8_lossy(&fs::read(complaints)?).into_owned();
-            return Ok(Some(Ended { status, wall, said, complaint }));
-        }
+    let heard = told.recv_timeout(limit);
+    let ended = heard.as_ref().map_or(Ok(None), |_| end(&mut process, left));
+    if !matches!(ended, Ok(Some(_))) {
+        process.kill()?;
+        process.wait()?;
     }
-    process.kill()?;
-    process.wait()?;
-    Ok(None)
+    let (Ok(heard), Some(status)) = (heard, ended?) else { return Ok(None) };
+    let (wall, said) = heard?;
+    let complaint = String::from_utf8_lossy(&fs::read(complaints)?).into_owned();
+    Ok(Some(Ended { status, wall, said, complaint }))
 }
 
 /// What it does after its first line is not the job.
