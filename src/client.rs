@@ -148,32 +148,29 @@ fn read<O: Operation>(
     let succeeded = (200..300).contains(&response.status());
     let sent_id =
         response.header("x-amzn-requestid").or_else(|| response.header("x-amz-request-id"));
-    let info = AnswerInfo {
+    let info = |id: Option<&str>, mint| AnswerInfo {
         status: response.status(),
         code: None,
-        request_id: sent_id.map(|id| masks.request_id(id, succeeded)),
+        request_id: id.map(|id| masks.request_id(id, mint)),
         retry_after: retry::retry_after(response, date),
     };
-    let refused = |fault: Fault, mut info: AnswerInfo| {
+    let refused = |fault: Fault| {
         let code = fault.code.as_deref().map(String::as_str);
         let message = fault.message.as_deref().map(String::as_str);
         let id = sent_id.or_else(|| fault.request_id.as_deref().map(String::as_str));
-        info.request_id = id.map(|id| masks.request_id(id, false));
-        Error::service(O::NAME, info, code, message, &masks)
+        Error::service(O::NAME, info(id, false), code, message, &masks)
     };
+    let unfit = |what: &str| Error::response(O::NAME, info(sent_id, succeeded), what);
     if response.body().len() > LARGEST_BODY {
-        return Err(Error::response(O::NAME, info, "the answer is larger than 256 KiB"));
+        return Err(unfit("the answer is larger than 256 KiB"));
     }
     if !succeeded {
-        return Err(refused(operation.fault(response), info));
+        return Err(refused(operation.fault(response)));
     }
-    let Malformed(what) = match operation.decode(response) {
-        Ok(output) => return Ok((output, info)),
-        Err(malformed) => malformed,
-    };
-    let fault = operation.fault(response);
-    Err(match fault.code {
-        Some(_) => refused(fault, info),
-        None => Error::response(O::NAME, info, what),
-    })
+    operation.decode(response).map(|output| (output, info(sent_id, true))).map_err(
+        |Malformed(what)| {
+            let fault = operation.fault(response);
+            if fault.code.is_some() { refused(fault) } else { unfit(&what) }
+        },
+    )
 }

@@ -128,7 +128,7 @@
 //! | `cognito` `sts` `user_pool` | one service each: typed input, wire form, typed output |
 //! | `protocol/` | wire formats, and where an error code hides in them |
 //! | `endpoint` | region → partition → URL; the https rule |
-//! | `retry` | the retry policy as a pure function |
+//! | `retry` | delays, cooldowns and pauses as pure functions |
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
@@ -137,7 +137,7 @@
 //! | `transport/stock` | connections as ureq makes them |
 //! | `transport/connect` `transport/look_up` `transport/tls` | connections with the feature `device` |
 //! | `transport/quiet` | what keeps ureq's logs quiet |
-//! | `testing/` | the fakes |
+//! | `testing/` | the fakes, and what the benches of this crate measure one by one |
 //! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
