@@ -17,13 +17,18 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[path = "shared/rounds.rs"]
+mod rounds;
+
 use std::hint::black_box;
 use std::sync::{LazyLock, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, Credentials, SystemClock};
+
+use rounds::Rounds;
 
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -111,52 +116,44 @@ fn floor_arc_swap(bencher: divan::Bencher<'_, '_>) {
 /// Nanoseconds for each call, with so many threads calling.
 fn time(threads: u32, call: &(impl Fn() -> Credentials + Sync)) -> f64 {
     const CALLS: u32 = 50_000;
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                for _ in 0..CALLS {
-                    black_box(call());
-                }
-            });
-        }
-    });
-    start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS * threads)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let all = || {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..CALLS {
+                        black_box(call());
+                    }
+                });
+            }
+        });
+    };
+    rounds::time(1, all) / f64::from(CALLS * threads)
 }
 
 fn main() {
     divan::main();
-    if std::env::args().any(|argument| argument == "--test") {
+    if rounds::only_tested() {
         return;
     }
     let (provider, floors) = (&*PROVIDER, &*FLOORS);
     for threads in [1, 2, 8] {
-        let rounds: Vec<[f64; 4]> = (0..31)
-            .map(|_| {
-                [
-                    time(threads, &|| floors.mutex().unwrap()),
-                    time(threads, &|| provider.get().unwrap()),
-                    time(threads, &|| floors.rw_lock().unwrap()),
-                    time(threads, &|| floors.arc_swap().unwrap()),
-                ]
-            })
-            .collect();
-        let ratio = |which: usize| median(rounds.iter().map(|r| r[which] / r[0]).collect());
-        let ns = |which: usize| median(rounds.iter().map(|r| r[which]).collect());
+        let rounds = Rounds::run(|| {
+            [
+                time(threads, &|| floors.mutex().unwrap()),
+                time(threads, &|| provider.get().unwrap()),
+                time(threads, &|| floors.rw_lock().unwrap()),
+                time(threads, &|| floors.arc_swap().unwrap()),
+            ]
+        });
         println!(
             "{threads} threads: mutex {:.1} ns; get {:.1} ns, {:.2} of it; rw_lock {:.1} ns, {:.2}; arc_swap {:.1} ns, {:.2}",
-            ns(0),
-            ns(1),
-            ratio(1),
-            ns(2),
-            ratio(2),
-            ns(3),
-            ratio(3)
+            rounds.ns(0),
+            rounds.ns(1),
+            rounds.ratio(1, 0),
+            rounds.ns(2),
+            rounds.ratio(2, 0),
+            rounds.ns(3),
+            rounds.ratio(3, 0)
         );
     }
 }

@@ -21,8 +21,13 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[path = "shared/answers.rs"]
+mod answers;
+#[path = "shared/rounds.rs"]
+mod rounds;
+
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::wire::{Wire, json_timestamp, xml_timestamp};
 use cognito_identity_credentials::transport::HttpResponse;
@@ -33,12 +38,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use answers::{IDENTITY, POOL, ROLE, SESSION_TOKEN};
+use rounds::Rounds;
+
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-const SESSION_TOKEN: usize = 1_200;
+/// As it is written in JSON and in XML.
+const END: [&str; 2] = ["1.7855892E9", "2026-08-01T13:00:00Z"];
 
 fn end() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_785_589_200)
@@ -51,33 +58,7 @@ fn logins(number: usize) -> BTreeMap<String, String> {
 
 fn wire(number: usize) -> Wire {
     let logins: Logins = logins(number).into_iter().collect();
-    let role = "arn:aws:iam::123456789012:role/device";
-    Wire::new(POOL, IDENTITY, &logins, role, &"o".repeat(SESSION_TOKEN)).unwrap()
-}
-
-fn get_id() -> HttpResponse {
-    HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}"}}"#))
-}
-
-fn get_credentials() -> HttpResponse {
-    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
-    let keys = format!(
-        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":1.7855892E9"#
-    );
-    HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#))
-}
-
-fn get_open_id_token() -> HttpResponse {
-    let token = "o".repeat(SESSION_TOKEN);
-    HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}","Token":"{token}"}}"#))
-}
-
-fn assume_role() -> HttpResponse {
-    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
-    let xml = format!(
-        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>{IDENTITY}</SubjectFromWebIdentityToken><Audience>{POOL}</Audience><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/device/device</Arn><AssumedRoleId>AROACLKWSDQRAOEXAMPLE:device</AssumedRoleId></AssumedRoleUser><Credentials><SessionToken>{token}</SessionToken><SecretAccessKey>{secret}</SecretAccessKey><Expiration>2026-08-01T13:00:00Z</Expiration><AccessKeyId>ASIAEXAMPLE</AccessKeyId></Credentials><Provider>cognito-identity.amazonaws.com</Provider></AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>ad4156e9-bce1-11e2-82e6-6b6ef4e1a2b3</RequestId></ResponseMetadata></AssumeRoleWithWebIdentityResponse>"
-    );
-    HttpResponse::new(200, xml)
+    Wire::new(POOL, IDENTITY, &logins, ROLE, &"o".repeat(SESSION_TOKEN)).unwrap()
 }
 
 fn json_error() -> HttpResponse {
@@ -119,29 +100,20 @@ fn assert_body(body: &[u8], member: &str, id: &str, number: usize) {
     assert!(said == json!({ member: id, "Logins": logins(number) }), "another body");
 }
 
-#[divan::bench_group]
+/// A guest's is written in nanoseconds, so that a sample has many; that of logins is not.
+#[divan::bench_group(sample_size = 100, sample_count = 20)]
 mod encode {
     use super::{
         Bencher, BytesCount, IDENTITY, POOL, Request, SESSION_TOKEN, Zeroizing, assert_body, wire,
     };
 
-    type Encoded = Zeroizing<Vec<u8>>;
+    const LOGINS: [usize; 2] = [0, 10];
 
-    /// A guest's is written in nanoseconds, many times in a sample; that of logins is not.
-    fn bench(bencher: Bencher<'_, '_>, encode: impl Fn() -> Encoded + Sync) {
+    fn bench(bencher: Bencher<'_, '_>, encode: impl Fn() -> Zeroizing<Vec<u8>> + Sync) {
         bencher.counter(BytesCount::new(encode().len())).bench(|| encode().len());
     }
 
-    #[divan::bench(sample_size = 1000)]
-    fn get_id_of_a_guest(bencher: Bencher<'_, '_>) {
-        get_id(bencher, 0);
-    }
-
-    #[divan::bench]
-    fn get_id_of_10_logins(bencher: Bencher<'_, '_>) {
-        get_id(bencher, 10);
-    }
-
+    #[divan::bench(args = LOGINS)]
     fn get_id(bencher: Bencher<'_, '_>, logins: usize) {
         let wire = wire(logins);
         let encode = || wire.encode_get_id().unwrap();
@@ -149,16 +121,7 @@ mod encode {
         bench(bencher, encode);
     }
 
-    #[divan::bench(sample_size = 1000)]
-    fn get_credentials_for_identity_of_a_guest(bencher: Bencher<'_, '_>) {
-        get_credentials_for_identity(bencher, 0);
-    }
-
-    #[divan::bench]
-    fn get_credentials_for_identity_of_10_logins(bencher: Bencher<'_, '_>) {
-        get_credentials_for_identity(bencher, 10);
-    }
-
+    #[divan::bench(args = LOGINS)]
     fn get_credentials_for_identity(bencher: Bencher<'_, '_>, logins: usize) {
         let wire = wire(logins);
         let encode = || wire.encode_get_credentials().unwrap();
@@ -166,16 +129,7 @@ mod encode {
         bench(bencher, encode);
     }
 
-    #[divan::bench(sample_size = 1000)]
-    fn get_open_id_token_of_a_guest(bencher: Bencher<'_, '_>) {
-        get_open_id_token(bencher, 0);
-    }
-
-    #[divan::bench]
-    fn get_open_id_token_of_10_logins(bencher: Bencher<'_, '_>) {
-        get_open_id_token(bencher, 10);
-    }
-
+    #[divan::bench(args = LOGINS)]
     fn get_open_id_token(bencher: Bencher<'_, '_>, logins: usize) {
         let wire = wire(logins);
         let encode = || wire.encode_get_open_id_token().unwrap();
@@ -184,7 +138,7 @@ mod encode {
     }
 
     /// It has one token, whatever the logins.
-    #[divan::bench(sample_size = 100)]
+    #[divan::bench]
     fn assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
         let wire = wire(0);
         let encode = || wire.encode_assume_role().unwrap();
@@ -197,32 +151,14 @@ mod encode {
         bench(bencher, encode);
     }
 
-    #[divan::bench(sample_size = 1000)]
-    fn floor_serde_get_id_of_a_guest(bencher: Bencher<'_, '_>) {
-        floor_serde_get_id(bencher, 0);
-    }
-
-    #[divan::bench]
-    fn floor_serde_get_id_of_10_logins(bencher: Bencher<'_, '_>) {
-        floor_serde_get_id(bencher, 10);
-    }
-
+    #[divan::bench(args = LOGINS)]
     fn floor_serde_get_id(bencher: Bencher<'_, '_>, logins: usize) {
         let request = Request::new(logins);
         assert_eq!(request.encode(), wire(logins).encode_get_id().unwrap());
         bench(bencher, || request.encode());
     }
 
-    #[divan::bench(sample_size = 1000)]
-    fn floor_copy_of_a_guest(bencher: Bencher<'_, '_>) {
-        floor_copy(bencher, 0);
-    }
-
-    #[divan::bench]
-    fn floor_copy_of_10_logins(bencher: Bencher<'_, '_>) {
-        floor_copy(bencher, 10);
-    }
-
+    #[divan::bench(args = LOGINS)]
     fn floor_copy(bencher: Bencher<'_, '_>, logins: usize) {
         let body = wire(logins).encode_get_id().unwrap();
         assert_eq!(body.to_vec(), *body);
@@ -235,8 +171,8 @@ mod encode {
 #[divan::bench_group]
 mod decode {
     use super::{
-        Bencher, BytesCount, Credentials, Deserialize, HttpResponse, IDENTITY, SESSION_TOKEN, Wire,
-        assume_role, end, get_credentials, wire,
+        Bencher, BytesCount, Credentials, Deserialize, END, HttpResponse, IDENTITY, SESSION_TOKEN,
+        Wire, answers, end, wire,
     };
 
     fn are_right(credentials: &Credentials) -> bool {
@@ -261,21 +197,24 @@ mod decode {
 
     #[divan::bench(sample_size = 1000)]
     fn get_id(bencher: Bencher<'_, '_>) {
-        bench(bencher, &super::get_id(), Wire::decode_get_id, |id| {
+        bench(bencher, &answers::get_id(), Wire::decode_get_id, |id| {
             id.as_ref().unwrap().expose() == IDENTITY
         });
     }
 
     #[divan::bench]
     fn get_credentials_for_identity(bencher: Bencher<'_, '_>) {
-        bench(bencher, &get_credentials(), Wire::decode_get_credentials, |credentials| {
-            are_right(credentials.as_ref().unwrap())
-        });
+        bench(
+            bencher,
+            &answers::credentials(END[0]),
+            Wire::decode_get_credentials,
+            |credentials| are_right(credentials.as_ref().unwrap()),
+        );
     }
 
     #[divan::bench]
     fn get_open_id_token(bencher: Bencher<'_, '_>) {
-        let answer = super::get_open_id_token();
+        let answer = answers::open_id_token();
         bench(bencher, &answer, Wire::decode_get_open_id_token, |token| {
             token.as_ref().unwrap().expose() == "o".repeat(SESSION_TOKEN)
         });
@@ -290,7 +229,7 @@ mod decode {
 
     #[divan::bench]
     fn assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
-        bench(bencher, &assume_role(), Wire::decode_assume_role, |credentials| {
+        bench(bencher, &answers::assumed_role(END[1]), Wire::decode_assume_role, |credentials| {
             are_right(credentials.as_ref().unwrap())
         });
     }
@@ -322,7 +261,7 @@ mod decode {
 
     #[divan::bench]
     fn floor_serde_get_credentials_for_identity(bencher: Bencher<'_, '_>) {
-        let answer = get_credentials();
+        let answer = answers::credentials(END[0]);
         let read = |_: &Wire, answer: &HttpResponse| {
             serde_json::from_slice::<Answer>(answer.body()).unwrap()
         };
@@ -340,12 +279,12 @@ mod decode {
         let read = |_: &Wire, answer: &HttpResponse| {
             serde_json::from_slice::<Identity>(answer.body()).unwrap()
         };
-        bench(bencher, &super::get_id(), read, |read| read.identity_id == IDENTITY);
+        bench(bencher, &answers::get_id(), read, |read| read.identity_id == IDENTITY);
     }
 
     #[divan::bench]
     fn floor_roxmltree_assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
-        let answer = assume_role();
+        let answer = answers::assumed_role(END[1]);
         let text = std::str::from_utf8(answer.body()).unwrap();
         let parse = || roxmltree::Document::parse(text).unwrap();
         assert_eq!(parse().root_element().tag_name().name(), "AssumeRoleWithWebIdentityResponse");
@@ -365,46 +304,28 @@ fn xml_timestamp_of(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench(|| xml_timestamp(divan::black_box(text)));
 }
 
-/// Nanoseconds for each of so many calls.
-fn time<T>(calls: u32, call: impl Fn() -> T) -> f64 {
-    let start = Instant::now();
-    for _ in 0..calls {
-        divan::black_box(call());
-    }
-    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn main() {
     divan::main();
-    if std::env::args().any(|argument| argument == "--test") {
+    if rounds::only_tested() {
         return;
     }
     for (number, calls) in [(0, 10_000), (10, 10)] {
         let (wire, request) = (wire(number), Request::new(number));
         let body = wire.encode_get_id().unwrap();
-        let rounds: Vec<[f64; 3]> = (0..31)
-            .map(|_| {
-                [
-                    time(calls, || wire.encode_get_id().unwrap()),
-                    time(calls, || request.encode()),
-                    time(calls, || body.to_vec()),
-                ]
-            })
-            .collect();
-        let ns = |which: usize| median(rounds.iter().map(|r| r[which]).collect());
-        let ratio = |which: usize| median(rounds.iter().map(|r| r[0] / r[which]).collect());
+        let rounds = Rounds::run(|| {
+            [
+                rounds::time(calls, || drop(divan::black_box(wire.encode_get_id().unwrap()))),
+                rounds::time(calls, || drop(divan::black_box(request.encode()))),
+                rounds::time(calls, || drop(divan::black_box(body.to_vec()))),
+            ]
+        });
         println!(
             "GetId with {number} logins: {:.0} ns; {:.2} of serde_json's {:.0} ns, {:.1} of a copy's {:.0} ns",
-            ns(0),
-            ratio(1),
-            ns(1),
-            ratio(2),
-            ns(2)
+            rounds.ns(0),
+            rounds.ratio(0, 1),
+            rounds.ns(1),
+            rounds.ratio(0, 2),
+            rounds.ns(2)
         );
     }
 }

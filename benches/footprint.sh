@@ -8,20 +8,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
+. benches/footprint/service.sh
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/footprint"
 features=()
 [ -z "${FEATURES:-}" ] || features=(--features "cognito-identity-credentials/${FEATURES//,/,cognito-identity-credentials/}")
 idle=2
 runs=11
-
-work=$(mktemp -d)
-service=
-finish() {
-  [ -z "$service" ] || kill "$service" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
 
 build() { cargo build --quiet --manifest-path benches/footprint/Cargo.toml --locked "${features[@]}" "$@"; }
 build --features rig --bin serve --bin counts

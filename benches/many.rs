@@ -19,35 +19,32 @@
     reason = "a benchmark fails by panicking"
 )]
 
+#[path = "shared/answers.rs"]
+mod answers;
+#[path = "shared/rounds.rs"]
+mod rounds;
+
 use std::alloc::System;
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 
 use cognito_identity_credentials::CognitoIdentityCredentials;
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use answers::{IDENTITY, POOL, SESSION_TOKEN};
+use rounds::Rounds;
 
 /// Counted twice: by divan for its table, and by bytes that are still held.
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler<&StatsAlloc<System>> =
     divan::AllocProfiler::new(&INSTRUMENTED_SYSTEM);
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const NUMBERS: [usize; 3] = [1, 100, 10_000];
 
 fn transport() -> Arc<dyn Transport> {
-    let end = SystemTime::now() + Duration::from_secs(3600);
-    let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let (secret, token) = ("s".repeat(40), "t".repeat(1_200));
-    let keys = format!(
-        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{end}"#
-    );
-    let body = format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#);
-    let answer = HttpResponse::new(200, body)
-        .with_header("date", httpdate::fmt_http_date(SystemTime::now()));
+    let answer = answers::credentials_for_an_hour();
     Arc::new(move |_: &HttpRequest| Ok(answer.clone()))
 }
 
@@ -62,7 +59,7 @@ fn providers(number: usize, transport: &Arc<dyn Transport>) -> Vec<CognitoIdenti
             .transport(transport.clone())
             .build()
             .unwrap();
-        assert_eq!(provider.get().unwrap().session_token().len(), 1_200);
+        assert_eq!(provider.get().unwrap().session_token().len(), SESSION_TOKEN);
         providers.push(provider);
     }
     providers
@@ -104,40 +101,22 @@ fn heap(number: usize) -> f64 {
     held as f64 / number as f64
 }
 
-/// Nanoseconds for each of so many calls, on one provider after another.
-fn time<'a, T>(
-    calls: u32,
-    next: impl Fn() -> &'a CognitoIdentityCredentials,
-    call: fn(&CognitoIdentityCredentials) -> T,
-) -> f64 {
-    let start = Instant::now();
-    for _ in 0..calls {
-        black_box(call(next()));
-    }
-    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn print_ratios<T>(what: &str, calls: u32, call: fn(&CognitoIdentityCredentials) -> T) {
     let transport = transport();
     let fleets = NUMBERS.map(|number| providers(number, &transport));
     let nexts = [in_turn(&fleets[0]), in_turn(&fleets[1]), in_turn(&fleets[2])];
-    let rounds: Vec<[f64; 3]> =
-        (0..31).map(|_| nexts.each_ref().map(|next| time(calls, next, call))).collect();
+    let rounds = Rounds::run(|| {
+        nexts.each_ref().map(|next| rounds::time(calls, || drop(black_box(call(next())))))
+    });
     for (which, number) in NUMBERS.into_iter().enumerate() {
-        let ns = median(rounds.iter().map(|r| r[which]).collect());
-        let ratio = median(rounds.iter().map(|r| r[which] / r[0]).collect());
+        let (ns, ratio) = (rounds.ns(which), rounds.ratio(which, 0));
         println!("{what} of one of {number}: {ns:.0} ns, {ratio:.2} of one's");
     }
 }
 
 fn main() {
     divan::main();
-    if !std::env::args().any(|argument| argument == "--test") {
+    if !rounds::only_tested() {
         print_ratios("a refresh", 2_000, |provider| provider.refresh().unwrap());
         print_ratios("a cached get", 20_000, |provider| provider.get().unwrap());
     }

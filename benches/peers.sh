@@ -20,21 +20,13 @@
 # hang on time: peak memory, and a size that can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. .ci/cross-tools
+. benches/footprint/service.sh
 
 runs=${RUNS:-15}
 peers=${PEERS:-ours device bare aws-ring aws-lc reqsign-ring reqsign-lc}
 profiles=${PROFILES:-release fast}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 manifest=benches/peers/Cargo.toml
-
-work=$(mktemp -d)
-service=
-finish() {
-  [ -z "$service" ] || kill "$service" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
 
 say() { echo "$*" >&2; }
 CARGO_TARGET_DIR=$target/footprint cargo build --quiet --locked --release \
@@ -130,7 +122,8 @@ ran=() node= python=
 if [ "${SCRIPTS:-1}" = 1 ]; then
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     say "the AWS SDKs for JavaScript are left out: there is no Node"
-  elif ! node_version=$(timeout -k 5 30 node --version); then
+  elif ! read -r node_version node_program < \
+    <(timeout -k 5 30 node -p "process.version + ' ' + process.execPath"); then # itself, behind a shim
     say "the AWS SDKs for JavaScript are left out: Node does not run"
   else
     for peer in js_v2 js_v3; do
@@ -144,7 +137,7 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
         version=$(grep -m1 '"version":' "$modules/$package/package.json" | cut -d'"' -f4)
         script "$peer" 1 "$(du -sk "$modules" | cut -f1)" \
           "$(grep -c '"node_modules/' "$work/$peer/package-lock.json")" "$package v$version" \
-          "$(command -v node)" "$work/$peer/peer.js"
+          "$node_program" "$work/$peer/peer.js"
       else
         tail -n 20 "$work/npm" >&2
         say "$peer is left out: npm could not install it"

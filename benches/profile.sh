@@ -5,19 +5,12 @@
 # Needs valgrind and strace.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. .ci/cross-tools
+. benches/footprint/service.sh
 for tool in valgrind strace nm; do
   type $tool >/dev/null 2>&1 || { echo "there is no $tool" >&2; exit 1; }
 done
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/profile"
-work=$(mktemp -d)
-service=
-finish() {
-  [ -z "$service" ] || kill "$service" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
 
 build() { cargo build --quiet --manifest-path benches/footprint/Cargo.toml --locked "$@"; }
 build --features rig --bin serve
@@ -43,7 +36,7 @@ for program in bare enhanced device; do
   fetch $program valgrind --tool=callgrind --callgrind-out-file="$CARGO_TARGET_DIR/callgrind.$program"
   instructions=$(awk '/Collected/ { print $NF }' "$work/log")
   fetch $program strace -f -c -o "$work/calls"
-  calls=$(awk '/ total$/ { print $4 }' "$work/calls")
+  calls=$(awk '$1 ~ /^[0-9.]+$/ && $NF != "total" { calls += $4 } END { print calls }' "$work/calls")
   fetch $program valgrind
   heap=$(awk '/total heap usage/ { print $5 " | " $9 }' "$work/log")
   ours=$(nm -S -C "$work/$program" | awk 'NF > 3 && $3 ~ /[tTrRdD]/ {

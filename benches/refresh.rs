@@ -11,23 +11,19 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
-use std::time::{Duration, SystemTime};
+#[path = "shared/answers.rs"]
+mod answers;
 
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials};
 
+use answers::{IDENTITY, POOL, ROLE, SESSION_TOKEN};
+
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-const ROLE: &str = "arn:aws:iam::123456789012:role/device";
-
 /// The longest that the service takes.
 const LONG: usize = 50_000;
-
-/// As long as the service's, in characters.
-const SESSION_TOKEN: usize = 1_200;
 
 /// The answers of the service, made once and copied for each request.
 struct Answers {
@@ -39,23 +35,12 @@ struct Answers {
 
 impl Answers {
     fn new() -> Self {
-        let end = SystemTime::now() + Duration::from_secs(3600);
-        let seconds = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
-        let keys = format!(
-            r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{seconds}"#
-        );
-        let end = rfc3339(end);
-        let xml = format!(
-            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>{IDENTITY}</SubjectFromWebIdentityToken><Audience>{POOL}</Audience><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/device/device</Arn><AssumedRoleId>AROACLKWSDQRAOEXAMPLE:device</AssumedRoleId></AssumedRoleUser><Credentials><SessionToken>{token}</SessionToken><SecretAccessKey>{secret}</SecretAccessKey><Expiration>{end}</Expiration><AccessKeyId>ASIAEXAMPLE</AccessKeyId></Credentials><Provider>cognito-identity.amazonaws.com</Provider></AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>ad4156e9-bce1-11e2-82e6-6b6ef4e1a2b3</RequestId></ResponseMetadata></AssumeRoleWithWebIdentityResponse>"
-        );
+        let end = jiff::Timestamp::try_from(answers::in_an_hour()).unwrap();
         Self {
-            get_id: answer(format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)),
-            credentials: answer(format!(
-                r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#
-            )),
-            open_id_token: answer(format!(r#"{{"IdentityId":"{IDENTITY}","Token":"{token}"}}"#)),
-            assumed_role: answer(xml),
+            get_id: answers::get_id(),
+            credentials: answers::credentials_for_an_hour(),
+            open_id_token: answers::open_id_token(),
+            assumed_role: answers::assumed_role(&end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         }
     }
 
@@ -68,17 +53,6 @@ impl Answers {
             Some(_) => self.credentials.clone(),
         }
     }
-}
-
-fn answer(body: String) -> HttpResponse {
-    HttpResponse::new(200, body)
-        .with_header("date", httpdate::fmt_http_date(SystemTime::now()))
-        .with_header("x-amzn-requestid", "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1")
-}
-
-/// RFC 3339, to the second.
-fn rfc3339(moment: SystemTime) -> String {
-    jiff::Timestamp::try_from(moment).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn token(length: usize) -> String {

@@ -10,6 +10,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
+#[path = "shared/answers.rs"]
+mod answers;
+
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,11 +25,11 @@ use cognito_identity_credentials::{
 };
 use tempfile::TempDir;
 
+use answers::{IDENTITY, POOL};
+
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const KEY: &str = "identity/us-east-1:00000000-0000-4000-8000-0000000000aa";
 
 /// A record as a guest's identity has it.
@@ -53,15 +56,7 @@ fn unreachable(_: &HttpRequest) -> Result<HttpResponse, TransportError> {
 
 /// Answers `GetCredentialsForIdentity`, and nothing else: the identity comes from the storage.
 fn transport() -> impl Fn(&HttpRequest) -> Result<HttpResponse, TransportError> + Clone {
-    let end = SystemTime::now() + Duration::from_secs(3600);
-    let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let (secret, token) = ("s".repeat(40), "t".repeat(1_200));
-    let keys = format!(
-        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{end}"#
-    );
-    let body = format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#);
-    let answer = HttpResponse::new(200, body)
-        .with_header("date", httpdate::fmt_http_date(SystemTime::now()));
+    let answer = answers::credentials_for_an_hour();
     move |request| {
         let body = std::str::from_utf8(request.body()).unwrap();
         assert!(body.contains(r#""IdentityId""#), "GetId must not be asked");
@@ -133,11 +128,7 @@ fn start_with_a_stored_identity(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench]
 fn start_with_stored_credentials(bencher: divan::Bencher<'_, '_>) {
     let (_directory, storage) = stored();
-    let persisted = || builder().storage(storage.clone()).persist_credentials(true);
-    let fetched = persisted().transport(transport()).build().unwrap().get().unwrap();
-    let start = || persisted().transport(unreachable).build().unwrap().get().unwrap();
-    assert_eq!(start(), fetched);
-    bencher.bench(start);
+    start_with_credentials(bencher, &storage);
 }
 
 /// The same without a disk.
@@ -145,6 +136,13 @@ fn start_with_stored_credentials(bencher: divan::Bencher<'_, '_>) {
 fn start_with_credentials_in_memory(bencher: divan::Bencher<'_, '_>) {
     let storage = Arc::new(MemoryStorage::new());
     storage.store(KEY, &record()).unwrap();
+    start_with_credentials(bencher, &storage);
+}
+
+fn start_with_credentials(
+    bencher: divan::Bencher<'_, '_>,
+    storage: &(impl Storage + Clone + 'static),
+) {
     let persisted = || builder().storage(storage.clone()).persist_credentials(true);
     let fetched = persisted().transport(transport()).build().unwrap().get().unwrap();
     let start = || persisted().transport(unreachable).build().unwrap().get().unwrap();

@@ -40,9 +40,9 @@ pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallibl
     Ok(Some(Ended { status, wall, said, complaint }))
 }
 
-/// What it does after its first line is not the job.
+/// What it does after its first line is not the job. More than 64 KiB is not heard.
 fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
-    let mut output = BufReader::new(output);
+    let mut output = BufReader::new(output.take(64 * 1024));
     let mut said = String::new();
     output.read_line(&mut said)?;
     let wall = start.elapsed().as_secs_f64() * 1e3;

@@ -142,7 +142,9 @@ impl Service {
     fn counts(&self) -> Fallible<HashMap<String, f64>> {
         for _ in 0..500 {
             let mut text = String::new();
-            TcpStream::connect(("127.0.0.1", self.port))?.read_to_string(&mut text)?;
+            let mut teller = TcpStream::connect(("127.0.0.1", self.port))?;
+            teller.set_read_timeout(Some(Duration::from_secs(5)))?;
+            teller.read_to_string(&mut text)?;
             let counts: HashMap<_, f64> = text
                 .lines()
                 .filter_map(|line| line.split_once(' '))
