@@ -152,6 +152,8 @@ struct Row {
     known: bool,
     answers: Vec<String>,
     storage: Kept,
+    /// Whether the credentials are kept too.
+    persisted: bool,
     /// The bytes of the token that a source makes.
     of_source: usize,
     most: Most,
@@ -186,8 +188,8 @@ enum Kept {
 
 /// A refresh that is not the first, without a storage.
 fn row(what: &'static str, settings: fn(Builder) -> Builder, answers: Vec<String>) -> Row {
-    let (known, storage, of_source, most) = (true, Kept::Nowhere, 0, LITTLE);
-    Row { what, settings, known, answers, storage, of_source, most }
+    let (known, storage, persisted, of_source, most) = (true, Kept::Nowhere, false, 0, LITTLE);
+    Row { what, settings, known, answers, storage, persisted, of_source, most }
 }
 
 const LONG: usize = 50_000;
@@ -200,10 +202,6 @@ fn all(builder: Builder) -> Builder {
     logins(role(builder), 10, LONG)
 }
 
-fn persisted(builder: Builder) -> Builder {
-    builder.persist_credentials(true)
-}
-
 /// The fewest allocations and bytes of many refreshes, and how many of the bytes were bodies to send.
 fn refresh(row: &Row) -> (Stats, usize) {
     let counts = (0..4).map(|_| {
@@ -214,16 +212,19 @@ fn refresh(row: &Row) -> (Stats, usize) {
             Kept::Memory => Some(Arc::new(MemoryStorage::new())),
             Kept::Files => Some(Arc::new(FileStorage::new(directory.path().join("records")))),
         };
-        let mut builder = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(transport.clone());
-        if row.known {
-            builder = builder.identity_id(IDENTITY);
-        }
-        if let Some(storage) = &storage {
-            builder = builder.storage(storage.clone());
-        }
-        let provider = (row.settings)(builder).build().unwrap();
+        let provider = || {
+            let mut builder = CognitoIdentityCredentials::builder()
+                .identity_pool_id(POOL)
+                .transport(transport.clone());
+            if row.known {
+                builder = builder.identity_id(IDENTITY);
+            }
+            if let Some(storage) = &storage {
+                builder = builder.storage(storage.clone()).persist_credentials(row.persisted);
+            }
+            (row.settings)(builder).build().unwrap()
+        };
+        let (provider, next) = (provider(), provider());
         if row.known {
             transport.prepare(&row.answers);
             provider.refresh().unwrap();
@@ -232,8 +233,16 @@ fn refresh(row: &Row) -> (Stats, usize) {
         let region = Region::new(ALLOCATOR);
         let loaded = provider.refresh();
         let stats = region.change();
-        assert_eq!(loaded.unwrap().session_token().len(), SESSION_TOKEN);
-        (stats, transport.sent())
+        let (loaded, sent) = (loaded.unwrap(), transport.sent());
+        assert_eq!(loaded.session_token().len(), SESSION_TOKEN);
+        if storage.is_some() {
+            assert_eq!(next.identity_id().as_deref(), Some(IDENTITY), "{}: not kept", row.what);
+        }
+        if row.persisted {
+            transport.prepare(&[]);
+            assert_eq!(next.get().unwrap(), loaded, "{}: not kept", row.what);
+        }
+        (stats, sent)
     });
     counts.min_by_key(|(stats, _)| (stats.allocations, stats.reallocations)).unwrap()
 }
@@ -297,26 +306,25 @@ fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
         Row {
             known: false,
             storage: Kept::Memory,
+            persisted: true,
             most: most(51, 2, 16),
-            ..row("the credentials too, in memory", persisted, first(enhanced()))
+            ..row("the credentials too, in memory", |b| b, first(enhanced()))
         },
         // What is more than 60 is the price of the record of credentials: it is looked for and locked,
         // written, and named by what the set is for. Names and that text are small, and grow.
         Row {
             known: false,
             storage: Kept::Memory,
+            persisted: true,
             most: most(75, 9, 20),
-            ..row("those of the classic flow", |b| role(persisted(b)), first(classic()))
+            ..row("those of the classic flow", role, first(classic()))
         },
         Row {
             known: false,
             storage: Kept::Files,
+            persisted: true,
             most: most(117, 100, 32), // 106 and 47
-            ..row(
-                "those of 10 logins, in files",
-                |b| all(persisted(b)).login_id("user"),
-                first(classic()),
-            )
+            ..row("those of 10 logins, in files", |b| all(b).login_id("user"), first(classic()))
         },
     ];
     for row in &rows {
