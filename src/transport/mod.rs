@@ -23,22 +23,6 @@
 //! ```
 
 #[cfg(feature = "ureq")]
-mod certificates;
-#[cfg(feature = "device")]
-mod connect;
-#[cfg(feature = "ureq")]
-mod failure;
-#[cfg(feature = "device")]
-mod look_up;
-#[cfg(feature = "ureq")]
-mod proxy;
-#[cfg(feature = "ureq")]
-mod quiet;
-#[cfg(all(feature = "ureq", not(feature = "device")))]
-mod stock;
-#[cfg(feature = "device")]
-mod tls;
-#[cfg(feature = "ureq")]
 mod ureq;
 
 use std::error::Error as StdError;
@@ -49,7 +33,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 #[cfg(all(fuzzing, feature = "ureq"))]
-pub(crate) use self::proxy::covers;
+pub(crate) use self::ureq::covers;
 #[cfg(feature = "ureq")]
 pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 

@@ -22,7 +22,7 @@ const ORDER: [&str; 32] = [
 /// Adapters implement a seam, and are named by the builder as the default: they stand beside the
 /// layers and use the seam's values.
 const ADAPTERS: [(&str, &[&str]); 2] =
-    [("transport/ureq", &["error"]), ("transport/proxy", &["endpoint"])];
+    [("transport/ureq/mod", &["error"]), ("transport/ureq/proxy", &["endpoint"])];
 
 fn rank(module: &str) -> usize {
     ORDER

@@ -12,7 +12,9 @@ fn place<'a>(root: &Path, path: &'a str) -> (String, &'a str) {
         return (ours, name);
     }
     let module = module.strip_suffix("::tests").unwrap_or(module);
-    (format!("src/{}.rs", module.replace("::", "/")), name)
+    let file = format!("src/{}", module.replace("::", "/"));
+    let folder = root.join(&file).is_dir();
+    (if folder { format!("{file}/mod.rs") } else { format!("{file}.rs") }, name)
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
     }
 }
 
-/// The feature `device` rests on traits that ureq may change in a minor version.
+/// The connector uses traits that ureq may change in a minor version.
 #[test]
 fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -69,9 +71,8 @@ fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
 }
 
 /// Certificates are checked at no time before it, where the device has none.
-#[cfg(feature = "device")]
 #[test]
-fn the_earliest_time_of_the_feature_device_is_the_day_of_the_release() {
+fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let log = fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
     let newest = log.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
@@ -79,6 +80,6 @@ fn the_earliest_time_of_the_feature_device_is_the_day_of_the_release() {
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let day = humantime::parse_rfc3339(&format!("{day}T00:00:00Z")).unwrap();
     let seconds = day.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
-    let tls = fs::read_to_string(root.join("src/transport/tls.rs")).unwrap().replace('_', "");
+    let tls = fs::read_to_string(root.join("src/transport/ureq/tls.rs")).unwrap().replace('_', "");
     assert!(tls.contains(&format!("RELEASED: Duration = Duration::fromsecs({seconds})")));
 }

@@ -729,7 +729,6 @@ fn the_cryptography_that_the_program_has_installed_is_used() {
     println!("OUTCOME: its own");
 }
 
-#[cfg(feature = "device")]
 mod device {
     use std::time::SystemTime;
 

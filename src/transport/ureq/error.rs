@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use ureq::Proxy;
 
 use super::proxy::Name;
-use super::{TransportError, TransportErrorKind};
+use crate::transport::{TransportError, TransportErrorKind};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {

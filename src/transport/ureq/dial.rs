@@ -16,9 +16,9 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout};
 
-use super::look_up::{self, LookUps};
+use super::LONGEST_TIMEOUT;
+use super::dns::{self, LookUps};
 use super::tls::Tls;
-use super::ureq::LONGEST_TIMEOUT;
 
 /// More addresses of one host are not tried.
 const MOST_ADDRESSES: usize = 16;
@@ -29,7 +29,7 @@ const MOST_ADDRESSES: usize = 16;
 const STAGGER: Duration = Duration::from_millis(250);
 
 pub(super) fn agent(config: Config, tls: Tls) -> Agent {
-    agent_with(config, tls, &look_up::SYSTEM)
+    agent_with(config, tls, &dns::SYSTEM)
 }
 
 fn agent_with(config: Config, tls: Tls, look_ups: &'static LookUps) -> Agent {
@@ -364,8 +364,8 @@ mod tests {
     use socket2::{Domain, Socket, Type};
 
     use super::*;
-    use crate::transport::certificates::Certificates;
-    use crate::transport::tls::Time;
+    use crate::transport::ureq::certificates::Certificates;
+    use crate::transport::ureq::tls::Time;
 
     fn within(limit: Duration) -> Deadline {
         Deadline { at: Instant::now() + limit, reason: Timeout::Connect }

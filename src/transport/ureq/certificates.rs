@@ -48,7 +48,6 @@ impl Certificates {
         Ok(())
     }
 
-    #[cfg(feature = "device")]
     pub(super) fn roots(&self) -> Result<RootCertStore, rustls::Error> {
         let mut roots = RootCertStore::empty();
         if self.bundled {
@@ -81,7 +80,6 @@ impl Own {
         }
     }
 
-    #[cfg(feature = "device")]
     pub(super) fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
         let key = PrivateKeyDer::from_pem_slice(self.pem.expose().as_bytes())
             .map_err(|error| rustls::Error::General(error.to_string()))?;
@@ -96,7 +94,7 @@ pub(super) fn crypto() -> Arc<CryptoProvider> {
         .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
 }
 
-#[cfg(all(test, feature = "device"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,28 +1,33 @@
 //! HTTPS by ureq and rustls: the settings, and one exchange.
 
+mod certificates;
+mod dial;
+mod dns;
+mod error;
+mod log_guard;
+mod proxy;
+mod tls;
+
 use std::fmt;
 use std::mem;
 use std::path::PathBuf;
-use std::time::Duration;
-#[cfg(feature = "device")]
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
-use super::certificates::{Certificates, Own};
-use super::failure::{Stage, failure};
-use super::proxy::Route;
-use super::quiet::Quiet;
-#[cfg(not(feature = "device"))]
-use super::stock;
+use self::certificates::{Certificates, Own};
+use self::error::{Stage, failure};
+use self::log_guard::Quiet;
+use self::proxy::Route;
 use super::{HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError};
-#[cfg(feature = "device")]
-use super::{connect, tls};
-#[cfg(feature = "device")]
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::secret::{Secret, read_to_end};
+
+#[cfg(fuzzing)]
+pub(crate) use self::proxy::covers;
 
 /// A longer time limit is none, and would overflow the arithmetic with system times.
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -101,9 +106,6 @@ impl UreqTransport {
 
     /// When this crate was released: the default of
     /// [`earliest_time`](UreqTransportBuilder::earliest_time), for programs that set a later one.
-    ///
-    /// Cargo feature: `device`.
-    #[cfg(feature = "device")]
     #[must_use]
     pub fn release_time() -> SystemTime {
         tls::released()
@@ -124,13 +126,8 @@ impl UreqTransport {
             // end of the connection, and the call be repeated.
             .max_response_header_size(BUFFER - 1)
             .output_buffer_size(BUFFER);
-        #[cfg(feature = "device")]
-        let agent = connect::agent(
-            config.build(),
-            tls::Tls::new(certificates.clone(), settings.time.clone()),
-        );
-        #[cfg(not(feature = "device"))]
-        let agent = config.tls_config(stock::tls_config(certificates)).build().new_agent();
+        let agent =
+            dial::agent(config.build(), tls::Tls::new(certificates.clone(), settings.time.clone()));
         Self { agent, route }
     }
 }
@@ -160,7 +157,6 @@ pub struct UreqTransportBuilder {
     user_agent: String,
     proxy: Option<Secret>,
     proxy_from_env: bool,
-    #[cfg(feature = "device")]
     time: tls::Time,
 }
 
@@ -176,7 +172,6 @@ impl Default for UreqTransportBuilder {
             user_agent: USER_AGENT.to_owned(),
             proxy: None,
             proxy_from_env: false,
-            #[cfg(feature = "device")]
             time: tls::Time::default(),
         }
     }
@@ -234,9 +229,6 @@ impl UreqTransportBuilder {
     /// less, so the later the better, as long as it is surely past: say, the later one of
     /// the default and the time at which the program last ran (see
     /// [`service_time`](crate::CognitoIdentityCredentials::service_time)), kept in a file.
-    ///
-    /// Cargo feature: `device`.
-    #[cfg(feature = "device")]
     pub fn earliest_time(mut self, time: SystemTime) -> Self {
         self.time.earliest = time;
         self
@@ -248,9 +240,6 @@ impl UreqTransportBuilder {
     /// Its [`boot`](Clock::boot) moves the [`earliest_time`](Self::earliest_time) on. It is asked in
     /// the middle of a TLS handshake, so it must answer at once. It is a setting of its own: the
     /// [clock of the provider](crate::Builder::clock) has no part in TLS.
-    ///
-    /// Cargo feature: `device`.
-    #[cfg(feature = "device")]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.time.clock = Arc::new(clock);
         self
@@ -400,8 +389,6 @@ impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let _quiet = Quiet::begin();
         match self.route.proxy_for(request.url()) {
-            #[cfg(not(feature = "device"))]
-            Some(proxy) => stock::exchange_through(&self.agent, proxy, request),
             proxy => exchange(&self.agent, proxy, request),
         }
     }
@@ -475,7 +462,7 @@ mod tests {
         let builder = UreqTransport::builder()
             .proxy("http://ann:hunter2@proxy:3128")
             .client_cert_pem("hunter2");
-        let time = if cfg!(feature = "device") { ", time: Time { .. }" } else { "" };
+        let time = ", time: Time { .. }";
         assert_eq!(
             format!("{builder:?}"),
             format!(

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::certificates::{Certificates, crypto};
-use super::connect::Deadline;
+use super::dial::Deadline;
 use crate::clock::{Clock, SystemClock};
 
 /// 24 November 2026, 00:00 UTC. Each release sets this to its own date.
