@@ -40,6 +40,7 @@ struct Inner {
     operation: Option<&'static str>,
     answer: Option<AnswerInfo>,
     cause: Cause,
+    hint: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -191,7 +192,7 @@ impl Error {
     /// What to look at first, where the cause is a known one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.0.cause.hint().or_else(|| match self.0.kind {
+        self.0.hint.or_else(|| self.0.cause.hint()).or_else(|| match self.0.kind {
             ErrorKind::Tls => Some(
                 "check the device's clock, and that the transport trusts the authority that signed the certificate",
             ),
@@ -291,6 +292,7 @@ impl Error {
         Self(Arc::new(Inner {
             repeat,
             cause,
+            hint: error.hint(),
             operation: Some(operation),
             source: Some(Arc::new(error.clone())),
             ..Inner::local(kind, error.to_string())
@@ -392,6 +394,7 @@ impl Inner {
             operation: None,
             answer: None,
             cause: Cause::Other,
+            hint: None,
             source: None,
         }
     }
