@@ -1,4 +1,4 @@
-//! Gets credentials in ways that the command has no option for.
+//! Gets credentials for `.ci/network` in ways that the command has no option for.
 //!
 //! `network-probe CA_FILE URL ipv4-only`, or `ipv6-only`, gets them once over that family.
 //! `network-probe CA_FILE URL suspend` gets them three times, and its boot clock moves on by 40 minutes
