@@ -415,14 +415,13 @@ impl fmt::Display for Error {
             _ => {}
         }
         if f.alternate() {
-            // A transport error's own text is the message already: its cause comes next.
-            let mut next = self.source();
-            if next.is_some_and(<dyn StdError>::is::<TransportError>) {
-                next = next.and_then(StdError::source);
-            }
-            while let Some(source) = next {
-                write!(f, ": {source}")?;
-                next = source.source();
+            let mut error: &(dyn StdError + 'static) = self;
+            while let Some(source) = error.source() {
+                // A transport error's own text is the message of the error above it already.
+                if !(error.is::<Self>() && source.is::<TransportError>()) {
+                    write!(f, ": {source}")?;
+                }
+                error = source;
             }
         }
         Ok(())

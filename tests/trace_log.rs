@@ -226,8 +226,7 @@ fn answers_and_passwords_are_not_in_the_log() {
 
     let log = LOG.lock().unwrap();
     let ours = "TRACE cognito_identity_credentials";
-    for source in [ours, "DEBUG ureq", "TRACE ureq", "DEBUG rustls::client", "TRACE rustls::client"]
-    {
+    for source in [ours, "DEBUG ureq", "DEBUG rustls::client", "TRACE rustls::client"] {
         assert!(log.iter().any(|(of, _)| of.starts_with(source)), "nothing of {source}");
     }
     let dumped = log.iter().find(|(of, _)| of == "TRACE ureq_proto::util");

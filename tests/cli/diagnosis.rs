@@ -130,7 +130,10 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &|_| {},
             &["--endpoint-url=http://127.0.0.1:1"],
             3,
-            ["BAD   connection   127.0.0.1: could not connect", "what to do: look at the network"],
+            [
+                "BAD   connection   could not connect to 127.0.0.1:1: 127.0.0.1 refused",
+                "what to do: nothing listens on that port",
+            ],
         ),
         (
             &|machine| {
@@ -143,7 +146,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["URL"],
             3,
-            ["BAD   TLS          localhost: the TLS connection was refused", "does not speak TLS"],
+            ["BAD   TLS          no TLS connection to localhost:", "does not speak TLS"],
         ),
         (
             &|_| {},
@@ -157,7 +160,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             3,
             [
                 "ok    name         nowhere.invalid: not known here (",
-                "it refused the connection (status 403)",
+                "the proxy answered with status 403",
             ],
         ),
         (

@@ -252,7 +252,7 @@ impl Transport for Witness {
                     TransportErrorKind::Tls => "TLS",
                     _ => "connection",
                 };
-                tell_bad(NETWORK, what, &format!("{host}: {error}, after {took} ms"));
+                tell_bad(NETWORK, what, &error.to_string());
             }
         }
         outcome

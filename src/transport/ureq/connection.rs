@@ -58,7 +58,6 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        log_guard::lower();
         self.used = self.last_exchange.get();
         self.link.set_deadline(Deadline::after(*timeout.after));
         let output = self.buffers.output().get(..amount).unwrap_or_default();
@@ -66,9 +65,9 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        log_guard::lower();
         self.link.set_deadline(Deadline::after(*timeout.after));
         let read = self.link.read(self.buffers.input_append_buf());
+        log_guard::lower();
         let read = read.map_err(|error| in_time(error, timeout))?;
         self.buffers.input_appended(read);
         Ok(read > 0)

@@ -121,6 +121,7 @@ impl NetworkError {
                 TunnelError::Unauthorized { .. } => Kind::Other,
                 TunnelError::Refused(status) if !matches!(status, 408 | 429 | 500..) => Kind::Other,
                 TunnelError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Kind::Timeout,
+                TunnelError::NotHttp => Kind::Io,
                 _ => Kind::Connect,
             },
             Self::Closed => Kind::Closed,
@@ -134,11 +135,13 @@ impl NetworkError {
     fn text(&self, stage: Stage, attempt: &Attempt<'_>) -> String {
         let target = target(attempt.url);
         let proxy = attempt.proxy.map(|proxy| format!("the proxy {}", Name(proxy)));
-        let (Self::ToProxy(error), Some(proxy)) = (self, &proxy) else {
-            let through = proxy.as_ref().map(|proxy| format!(" through {proxy}"));
-            return self.text_for(&format!("{target}{}", through.unwrap_or_default()), stage);
-        };
-        error.text_for(proxy, stage)
+        match (self, &proxy) {
+            (Self::ToProxy(error), Some(proxy)) => {
+                error.text_for(&format!("{proxy} (for {target})"), stage)
+            }
+            (_, Some(proxy)) => self.text_for(&format!("{target} through {proxy}"), stage),
+            (_, None) => self.text_for(&target, stage),
+        }
     }
 
     fn text_for(&self, peer: &str, stage: Stage) -> String {
@@ -202,7 +205,7 @@ impl NetworkError {
                 }
                 _ => "check that the address is that of an HTTP proxy",
             },
-            Self::TimedOut => "check the network, or allow more time with attempt_timeout",
+            Self::TimedOut => "check the network, or allow more time",
             Self::Closed | Self::Broken(_) => {
                 "check the network, and what stands between the device and the service"
             }
@@ -291,7 +294,7 @@ fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
         };
     }
     if let Some(more @ 1..) = failed.len().checked_sub(MOST_LISTED) {
-        let _ = write!(text, "; and {more} more addresses");
+        let _ = write!(text, "; and {more} more");
     }
     text
 }
@@ -338,12 +341,12 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
         E::NoCertificatesPresented => {
             ("the server has no certificate", "the server's configuration must be mended")
         }
-        E::PeerIncompatible(_) | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => {
-            (
-                "the server does not speak TLS 1.2 or 1.3 with a cipher that is still safe",
-                "the server, or a gateway in front of it, must be updated",
-            )
-        }
+        E::PeerIncompatible(_)
+        | E::PeerMisbehaved(_)
+        | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
+            "the server does not speak TLS 1.2 or 1.3 as it is needed",
+            "the server, or a gateway in front of it, must be updated",
+        ),
         E::AlertReceived(A::HandshakeFailure) => (
             "the server refused the TLS handshake",
             "it may want a client certificate (client_cert_pem), or speak no TLS version or cipher of this side",
@@ -380,7 +383,7 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
 
 fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str) {
     use rustls::CertificateError as C;
-    const CLOCK: &str = "set the device's clock, or give a later earliest_time";
+    const CLOCK: &str = "set the device's clock, or tell the transport a later earliest_time if the device has none";
     const OTHER_NAME: &str =
         "check the host in the endpoint URL; a captive portal or a proxy may answer in its place";
     let (text, hint) = match fault {
@@ -404,7 +407,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         C::NotValidYet => ("the server's certificate is not valid yet", CLOCK),
         C::UnknownIssuer => (
             "the server's certificate is signed by an authority that is not trusted",
-            "trust the authority with ca_file or ca_pem, or have the server send its intermediate certificates",
+            "trust the authority with ca_file, or have the server send its intermediate certificates",
         ),
         C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             let names = presented.iter().take(MOST_LISTED).map(|name| inner_name(name));
@@ -420,12 +423,12 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         ),
         C::UnsupportedSignatureAlgorithmContext { .. }
         | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
-            "a certificate of the server is signed in a way that is too weak or unknown",
+            "the server's certificate, or one above it, is signed in a way that is too weak or unknown",
             "have the certificate issued anew, with SHA-256 or better",
         ),
         C::Revoked => ("the server's certificate was revoked", "have a new one issued"),
         _ => (
-            "a certificate of the server cannot be used",
+            "the server's certificate, or one above it, does not hold",
             "have the certificate issued anew, or look at what answers in the server's place",
         ),
     };
@@ -493,3 +496,6 @@ impl fmt::Display for NetworkError {
 }
 
 impl StdError for NetworkError {}
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,137 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
     let reader = body.with_config().limit(LARGEST_BODY as u64).reader();
     Ok(read_to_end(reader, expected)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, TcpListener};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{self, Receiver};
+    use std::thread;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::transport::ureq::tls::Time;
+
+    /// A boot clock that the test sets. The monotonic clock of the system goes on as ever.
+    #[derive(Clone, Default)]
+    struct Boot(Arc<Mutex<Duration>>);
+
+    impl Clock for Boot {
+        fn wall(&self) -> SystemTime {
+            SystemTime::now()
+        }
+
+        fn boot(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    fn client(clock: &Boot, resolver: &'static Resolver) -> HttpClient {
+        let time = Time { clock: Arc::new(clock.clone()), ..Time::default() };
+        HttpClient {
+            certificates: Arc::default(),
+            time: Arc::new(FlooredTime::new(time)),
+            route: Arc::default(),
+            families: &[Family::V4],
+            connect_timeout: None,
+            user_agent: String::new(),
+            resolver,
+            agent: Mutex::default(),
+        }
+    }
+
+    fn post(client: &HttpClient, port: u16) {
+        let url = format!("http://service.example:{port}/");
+        let mut request = HttpRequest::new(&url, Vec::new(), Zeroizing::new(b"{}".to_vec()));
+        request.set_timeout(Duration::from_secs(60));
+        assert_eq!(client.send(&request).unwrap().status(), 200);
+    }
+
+    /// Answers so many requests on each connection, and tells when it has closed it.
+    fn server(requests: usize) -> (u16, Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, closed) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                for _ in 0..requests {
+                    let (mut request, mut byte) = (Vec::new(), [0]);
+                    while !request.ends_with(b"{}") && stream.read(&mut byte).unwrap() == 1 {
+                        request.push(byte[0]);
+                    }
+                    if request.is_empty() {
+                        break;
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                }
+                drop(stream);
+                sender.send(()).unwrap();
+            }
+        });
+        (port, closed)
+    }
+
+    #[test]
+    fn a_name_is_looked_up_for_each_new_connection_and_for_no_other_request() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|host, _| {
+            assert_eq!(host, "service.example");
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, closed) = server(3);
+        let client = client(&Boot::default(), &RESOLVER);
+        for request in 0..7 {
+            post(&client, port);
+            assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
+            if request % 3 == 2 {
+                closed.recv().unwrap();
+            }
+        }
+    }
+
+    /// A device that sleeps stops the monotonic clock, which ureq ages its pool by, and a gateway
+    /// forgets the connection meanwhile.
+    #[test]
+    fn a_connection_that_was_idle_for_too_long_by_the_boot_clock_is_not_used_again() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|_, _| {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, _closed) = server(usize::MAX);
+        let boot = Boot::default();
+        let client = client(&boot, &RESOLVER);
+        let rows =
+            [(0, 1), (15_000, 1), (15_000, 1), (15_001, 2), (1, 2), (40 * 60_000, 3), (0, 3)];
+        for (row, (idle, connections)) in rows.into_iter().enumerate() {
+            *boot.0.lock().unwrap() += Duration::from_millis(idle);
+            post(&client, port);
+            assert_eq!(COUNT.load(Ordering::SeqCst), connections, "row {row}: {idle} ms");
+        }
+    }
+
+    #[test]
+    fn an_agent_of_another_process_is_not_used() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|_, _| {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, closed) = server(usize::MAX);
+        let client = client(&Boot::default(), &RESOLVER);
+        post(&client, port);
+        post(&client, port);
+        assert_eq!(COUNT.load(Ordering::SeqCst), 1, "one connection");
+        client.agent.lock().unwrap().as_mut().unwrap().process += 1;
+        post(&client, port);
+        assert_eq!(COUNT.load(Ordering::SeqCst), 2, "its own connection");
+        closed.recv().unwrap();
+    }
+}

@@ -2,8 +2,9 @@
 //!
 //! ureq-proto writes every byte that it receives to the log at level trace, session tokens included,
 //! and has no setting against it. While an exchange is under way and the program's logger would take
-//! those lines, the level of the whole process is held at debug. A program that raises the level in
-//! the middle of an exchange gets it lowered again before the next read or write of the connection.
+//! those lines, the level of the whole process is held at debug. A program that raises the level in the
+//! middle of an exchange gets it lowered again after each read of the connection. A level that is
+//! raised in the microseconds between that and the log line of the library is not noticed.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -39,19 +39,16 @@ pub(super) fn open(
     user_agent: &str,
 ) -> Result<(), TunnelError> {
     let authorization = authorization(proxy);
-    let mut request = Zeroizing::new(format!(
-        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Connection: Keep-Alive\r\n"
-    ));
-    for (name, value) in [
-        ("User-Agent", Some(user_agent)),
-        ("Proxy-Authorization", authorization.as_deref().map(String::as_str)),
-    ] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            request.reserve_exact(name.len() + value.len() + 8);
-            for part in [name, ": ", value, "\r\n"] {
-                request.push_str(part);
-            }
-        }
+    let mut head = vec![("Host", target), ("User-Agent", user_agent)];
+    head.push(("Proxy-Connection", "Keep-Alive"));
+    head.extend(authorization.as_ref().map(|value| ("Proxy-Authorization", value.as_str())));
+    let lengths = head.iter().map(|(name, value)| name.len() + value.len() + 4);
+    // Room for all of it: memory that is outgrown would not be wiped.
+    let length = "CONNECT  HTTP/1.1\r\n\r\n".len() + target.len() + lengths.sum::<usize>();
+    let mut request = Zeroizing::new(String::with_capacity(length));
+    request.extend(["CONNECT ", target, " HTTP/1.1\r\n"]);
+    for (name, value) in head.into_iter().filter(|(_, value)| !value.is_empty()) {
+        request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     link.write_all(request.as_bytes()).map_err(TunnelError::Io)?;
@@ -67,51 +64,51 @@ fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
 }
 
 fn answer(link: &mut Link, sent: bool) -> Result<(), TunnelError> {
-    let mut received = Vec::new();
-    let mut chunk = [0; 1024];
     loop {
-        let read = link.read(&mut chunk).map_err(TunnelError::Io)?;
-        received.extend_from_slice(chunk.get(..read).unwrap_or_default());
-        if read == 0 {
-            return Err(TunnelError::Closed);
-        }
-        while let Some((status, length, offered)) = head(&received)? {
-            match status {
-                // Interim answers: another one follows (RFC 9110, section 15.2).
-                100 | 102..=199 => drop(received.drain(..length)),
-                // Nothing may follow, for the client speaks first in the tunnel.
-                200..=299 if received.len() == length => return Ok(()),
-                200..=299 => return Err(TunnelError::NotHttp),
-                407 => return Err(TunnelError::Unauthorized { sent, offered }),
-                status => return Err(TunnelError::Refused(status)),
+        let head = read_head(link)?;
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(&head).map_err(|_| TunnelError::NotHttp)?;
+        match response.code {
+            _ if parsed.is_partial() => return Err(TunnelError::NotHttp),
+            // Interim answers: another one follows (RFC 9110, section 15.2).
+            Some(100 | 102..=199) => {}
+            Some(200..=299) => return Ok(()),
+            Some(407) => {
+                return Err(TunnelError::Unauthorized { sent, offered: offered(response.headers) });
             }
-        }
-        if received.len() > LONGEST_ANSWER {
-            return Err(TunnelError::NotHttp);
+            Some(status) => return Err(TunnelError::Refused(status)),
+            None => return Err(TunnelError::NotHttp),
         }
     }
 }
 
-/// The status of a complete head, its length, and the offers that are not Basic authentication.
-fn head(received: &[u8]) -> Result<Option<(u16, usize, Option<String>)>, TunnelError> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(received) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(TunnelError::NotHttp),
-    };
-    let offers = response.headers.iter();
-    let offers = offers.filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"));
-    let offers: Vec<_> = offers.map(|header| String::from_utf8_lossy(header.value)).collect();
-    Ok(Some((response.code.unwrap_or(0), length, other_offers(&offers.join(", ")))))
+/// Reads byte by byte, because what follows the head belongs to the tunnel.
+fn read_head(link: &mut Link) -> Result<Vec<u8>, TunnelError> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\n\r\n") && !head.ends_with(b"\n\n") {
+        match link.read(&mut byte) {
+            Ok(0) if head.is_empty() => return Err(TunnelError::Closed),
+            Ok(0) => return Err(TunnelError::NotHttp),
+            Ok(_) if head.len() == LONGEST_ANSWER => return Err(TunnelError::NotHttp),
+            Ok(_) => head.extend(byte),
+            Err(error) => return Err(TunnelError::Io(error)),
+        }
+    }
+    Ok(head)
 }
 
-/// The schemes in a `Proxy-Authenticate`, unless Basic is one of them. A scheme is a word that no `=`
-/// follows: that would be a parameter (RFC 9110, section 11.6.1).
-fn other_offers(offers: &str) -> Option<String> {
-    let first_words = offers.split(',').filter_map(|offer| offer.split_whitespace().next());
-    let schemes: Vec<_> = first_words.filter(|word| !word.contains('=')).collect();
-    let basic = schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
-    (!basic && !schemes.is_empty()).then(|| Masks::default().clean(&schemes.join(", ")))
+/// The ways to authenticate in `Proxy-Authenticate`, unless Basic is one of them. Words with other
+/// characters are parameters, or parts of quoted ones (RFC 9110, section 11.6.1).
+fn offered(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let offers = headers.iter().filter(|h| h.name.eq_ignore_ascii_case("proxy-authenticate"));
+    let offers: Vec<_> = offers.map(|offer| String::from_utf8_lossy(offer.value)).collect();
+    let words = offers.iter().flat_map(|offer| offer.split(','));
+    let ways: Vec<_> = words
+        .filter_map(|word| word.split_whitespace().next())
+        .filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        .collect();
+    let basic = ways.iter().any(|way| way.eq_ignore_ascii_case("basic"));
+    (!basic && !ways.is_empty()).then(|| Masks::default().clean(&ways.join(", ")))
 }
