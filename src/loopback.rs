@@ -51,6 +51,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 /// Whether a name is `localhost` or below it, with or without the dot of a full name.
+#[cfg(feature = "ureq")]
 pub(crate) fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let parent = host.len().checked_sub("localhost".len()).and_then(|at| host.split_at_checked(at));

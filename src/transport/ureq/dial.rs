@@ -8,9 +8,6 @@ use super::deadline::Deadline;
 use super::dns::LookUp;
 use super::error::{DialError, NetworkError};
 
-/// More addresses of one host are not tried.
-const MOST_ADDRESSES: usize = 16;
-
 /// Connects to the first address of a host that answers.
 pub(super) fn dial(
     look_up: LookUp,
@@ -27,7 +24,6 @@ pub(super) fn dial(
 struct Addresses {
     v6: VecDeque<IpAddr>,
     v4: VecDeque<IpAddr>,
-    taken: usize,
     v4_is_next: bool,
 }
 
@@ -39,21 +35,17 @@ impl Addresses {
     }
 
     fn next(&mut self) -> Option<IpAddr> {
-        if self.taken == MOST_ADDRESSES {
-            return None;
-        }
         let (mut first, mut second) = (&mut self.v6, &mut self.v4);
         if self.v4_is_next {
             std::mem::swap(&mut first, &mut second);
         }
         let address = first.pop_front().or_else(|| second.pop_front())?;
-        self.taken += 1;
         self.v4_is_next = address.is_ipv6();
         Some(address)
     }
 
     fn is_empty(&self) -> bool {
-        self.taken == MOST_ADDRESSES || self.v4.is_empty() && self.v6.is_empty()
+        self.v4.is_empty() && self.v6.is_empty()
     }
 }
 
@@ -275,21 +267,18 @@ mod tests {
             assert_eq!(order, parsed(tried), "{found}");
             assert!(addresses.is_empty());
         }
-        let mut many = Addresses::default();
-        many.add((0..40).map(|last| IpAddr::from([1, 1, 1, last])).collect());
-        assert_eq!(std::iter::from_fn(|| many.next()).count(), MOST_ADDRESSES);
-        assert!(many.is_empty(), "no more are tried");
     }
 
     #[test]
     fn an_address_that_answers_is_found_behind_those_that_do_not() {
         let host = Host::new();
-        let rows: [&[u8]; 5] = [
+        let rows: [&[u8]; 6] = [
             &[GOOD],
             &[REFUSING, GOOD],
             &[SILENT, GOOD],
             &[SILENT, SILENT, REFUSING, GOOD],
             &[SILENT, GOOD, SILENT],
+            &[&[REFUSING; 40][..], &[GOOD]].concat(),
         ];
         for row in rows {
             let addresses: Vec<_> = row.iter().map(|last| local(*last)).collect();
@@ -302,21 +291,29 @@ mod tests {
 
     #[test]
     fn where_no_address_answers_each_failure_is_told_within_the_time() {
+        struct Row {
+            addresses: &'static [u8],
+            failed: &'static [(u8, &'static str)],
+        }
         let host = Host::new();
         let limit = Duration::from_millis(300);
-        let rows: [(&[u8], &[(u8, &str)]); 4] = [
-            (&[SILENT], &[(SILENT, "silent")]),
-            (&[REFUSING, SILENT], &[(REFUSING, "refused"), (SILENT, "silent")]),
-            (&[SILENT, REFUSING], &[(REFUSING, "refused"), (SILENT, "silent")]),
-            (&[REFUSING, REFUSING], &[(REFUSING, "refused"), (REFUSING, "refused")]),
+        let refused_and_silent = &[(REFUSING, "refused"), (SILENT, "silent")];
+        let rows = [
+            Row { addresses: &[SILENT], failed: &[(SILENT, "silent")] },
+            Row { addresses: &[REFUSING, SILENT], failed: refused_and_silent },
+            Row { addresses: &[SILENT, REFUSING], failed: refused_and_silent },
+            Row {
+                addresses: &[REFUSING, REFUSING],
+                failed: &[(REFUSING, "refused"), (REFUSING, "refused")],
+            },
         ];
-        for (row, expected) in rows {
-            let addresses: Vec<_> = row.iter().map(|last| local(*last)).collect();
+        for Row { addresses, failed: expected } in rows {
+            let tried: Vec<_> = addresses.iter().map(|last| local(*last)).collect();
             let expected: Vec<_> =
                 expected.iter().map(|(last, error)| (local(*last), *error)).collect();
             let start = Instant::now();
-            assert_eq!(failed(host.dial(&addresses, limit)), expected, "{row:?}");
-            assert!(start.elapsed() < 10 * limit, "{row:?}: {:?}", start.elapsed());
+            assert_eq!(failed(host.dial(&tried, limit)), expected, "{addresses:?}");
+            assert!(start.elapsed() < 10 * limit, "{addresses:?}: {:?}", start.elapsed());
         }
         let nothing = host.dial(&[], limit);
         assert!(matches!(nothing, Err(NetworkError::Dns(_))), "{nothing:?}");

@@ -212,7 +212,12 @@ fn system(host: &str, family: Family) -> Answer {
             (LookupErrorKind::NoName | LookupErrorKind::NoData, _) | (_, NO_ADDRESS) => {
                 Err(DnsError::NotFound)
             }
-            _ => Err(DnsError::Failed(io::Error::from(error).to_string())),
+            _ => {
+                let text = io::Error::from(error).to_string();
+                let text =
+                    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+                Err(DnsError::Failed(text.to_owned()))
+            }
         },
     }
 }

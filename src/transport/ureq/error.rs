@@ -92,10 +92,11 @@ impl NetworkError {
     /// The error that the program sees.
     pub(super) fn report(&self, stage: Stage, attempt: &Attempt<'_>) -> TransportError {
         let text = self.text(stage, attempt);
-        let elapsed = attempt.elapsed.as_secs_f64();
+        // In whole numbers: this is the only place that would print a fraction.
+        let elapsed = attempt.elapsed.as_millis() / 100;
         TransportError::described(
             self.kind(stage),
-            format!("{text} (after {elapsed:.1} s)"),
+            format!("{text} (after {}.{} s)", elapsed / 10, elapsed % 10),
             self.hint(),
         )
     }
@@ -277,24 +278,31 @@ fn dns_text(error: &DnsError) -> String {
     }
 }
 
-/// Every address with its failure, the most useful first.
+/// Some addresses with their failures, the most useful first.
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
-    let mut failed: Vec<_> = failed.iter().collect();
-    failed.sort_by_key(|(_, error)| error.rank());
+    const RANKS: [Rank; 5] =
+        [Rank::Refused, Rank::Silent, Rank::Unreachable, Rank::NotAllowed, Rank::Other];
     let mut text = String::new();
-    for (number, (address, error)) in failed.iter().take(MOST_LISTED).enumerate() {
-        text.push_str(if number > 0 { "; " } else { "" });
-        let address = address.ip();
-        let _ = match (error, error.rank()) {
-            (_, Rank::Refused) => write!(text, "{address} refused the connection"),
-            (_, Rank::Silent) => write!(text, "{address} did not answer"),
-            (DialError::NoSocket(error), _) => write!(text, "no socket could be opened: {error}"),
-            (DialError::Failed(error), _) => write!(text, "{address}: {error}"),
-            (DialError::TimedOut, _) => Ok(()),
-        };
+    let mut listed = 0;
+    for rank in RANKS {
+        for (address, error) in failed.iter().filter(|(_, error)| error.rank() == rank) {
+            listed += 1;
+            if listed > MOST_LISTED {
+                continue;
+            }
+            let address = address.ip();
+            text.push_str(if listed > 1 { "; " } else { "" });
+            let _ = match error {
+                _ if rank == Rank::Refused => write!(text, "{address} refused the connection"),
+                _ if rank == Rank::Silent => write!(text, "{address} did not answer"),
+                DialError::NoSocket(error) => write!(text, "no socket could be opened: {error}"),
+                DialError::Failed(error) => write!(text, "{address}: {error}"),
+                DialError::TimedOut => Ok(()),
+            };
+        }
     }
-    if let Some(more @ 1..) = failed.len().checked_sub(MOST_LISTED) {
-        let _ = write!(text, "; and {more} more");
+    if listed > MOST_LISTED {
+        let _ = write!(text, "; and {} more", listed - MOST_LISTED);
     }
     text
 }

@@ -65,38 +65,42 @@ fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
 
 fn answer(link: &mut Link, sent: bool) -> Result<(), TunnelError> {
     loop {
-        let head = read_head(link)?;
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(&head).map_err(|_| TunnelError::NotHttp)?;
-        match response.code {
-            _ if parsed.is_partial() => return Err(TunnelError::NotHttp),
+        match head(link, sent)? {
             // Interim answers: another one follows (RFC 9110, section 15.2).
-            Some(100 | 102..=199) => {}
-            Some(200..=299) => return Ok(()),
-            Some(407) => {
-                return Err(TunnelError::Unauthorized { sent, offered: offered(response.headers) });
-            }
-            Some(status) => return Err(TunnelError::Refused(status)),
-            None => return Err(TunnelError::NotHttp),
+            100 | 102..=199 => {}
+            200..=299 => return Ok(()),
+            status => return Err(TunnelError::Refused(status)),
         }
     }
 }
 
-/// Reads byte by byte, because what follows the head belongs to the tunnel.
-fn read_head(link: &mut Link) -> Result<Vec<u8>, TunnelError> {
+/// The status of the next answer. It is read byte by byte, because what follows the head belongs to the
+/// tunnel, and parsed line by line, because what is not HTTP may never end.
+fn head(link: &mut Link, sent: bool) -> Result<u16, TunnelError> {
     let mut head = Vec::new();
     let mut byte = [0];
-    while !head.ends_with(b"\n\r\n") && !head.ends_with(b"\n\n") {
+    while head.len() < LONGEST_ANSWER {
         match link.read(&mut byte) {
             Ok(0) if head.is_empty() => return Err(TunnelError::Closed),
-            Ok(0) => return Err(TunnelError::NotHttp),
-            Ok(_) if head.len() == LONGEST_ANSWER => return Err(TunnelError::NotHttp),
+            Ok(0) => break,
             Ok(_) => head.extend(byte),
             Err(error) => return Err(TunnelError::Io(error)),
         }
+        if byte != *b"\n" {
+            continue;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        match (response.parse(&head), response.code) {
+            (Ok(httparse::Status::Complete(_)), Some(407)) => {
+                return Err(TunnelError::Unauthorized { sent, offered: offered(response.headers) });
+            }
+            (Ok(httparse::Status::Complete(_)), Some(status)) => return Ok(status),
+            (Ok(httparse::Status::Partial), _) => {}
+            _ => break,
+        }
     }
-    Ok(head)
+    Err(TunnelError::NotHttp)
 }
 
 /// The ways to authenticate in `Proxy-Authenticate`, unless Basic is one of them. Words with other

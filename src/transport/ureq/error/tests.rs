@@ -221,9 +221,9 @@ fn handshakes() -> Vec<Row> {
     let at = |port: u16| format!("https://service.example:{port}/");
     let trusting = |(port, pem): (u16, String)| (port, UreqTransport::builder().ca_pem(pem));
     let row = |what, (port, transport), text, hint| Row {
+        transport,
         text,
         hint,
-        transport,
         ..direct(what, at(port), Kind::Tls)
     };
     let (stranger, _) = tls("service.example", (2020, 2999));
