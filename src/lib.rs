@@ -45,15 +45,15 @@
 //!   for the disk: with a [`Storage`], `identity_id`, `status` and `clear_cached_id` may ask it.
 //! * **Threads.** Everything is `Send + Sync`; clones share one cell. Any number of threads cause
 //!   one refresh and share its outcome. There are no threads in the background (but see
-//!   `transport::UreqTransport` on name look-ups and proxies; and with the feature `aws-sdk`, a
+//!   `transport::UreqTransport` on name look-ups; and with the feature `aws-sdk`, a
 //!   refresh that the SDK asks for has a thread of its own). No lock is held while the network or
 //!   the program's own code runs.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
 //!   fail.
 //! * **Clocks.** The wall clock of the device may be wrong. Life is measured on the service's clock
-//!   and counted on the boot clock. (TLS itself needs a clock that is roughly right, to check
-//!   certificates; the feature `device` gives it one to begin with.)
+//!   and counted on the boot clock. (TLS needs a clock that is roughly right, to check certificates;
+//!   `transport::UreqTransport` never takes it to be earlier than the release of this crate.)
 //! * **Memory.** This crate's own copies of tokens and keys are shared, cannot be printed, and are
 //!   wiped when they are dropped; buffers of the HTTP and TLS libraries are not, nor what the XML
 //!   parser copies of a text with a reference (`&amp;`) in it, which keys and tokens have not.
@@ -77,13 +77,12 @@
 //! | feature | default | what it gives |
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS by ureq 3 and rustls with ring and Mozilla's roots. Without it the crate contains no HTTP and no TLS. |
-//! | `device` | no | what a device in the field needs of `UreqTransport`: certificates are checked at no time before the release's (or another that the program gives), TLS sessions are resumed, names are looked up for new connections alone, and an address that does not answer does not hold up the next. |
 //! | `aws-sdk` | no | the AWS SDK for Rust, under any executor: `ProvideCredentials` for [`CognitoIdentityCredentials`], and [`Credentials`] converted into the SDK's. |
 //! | `cli` | no | the command `cognito-credentials`, for shells and as a `credential_process`. It turns on `ureq` and `user-pool`. |
 //! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`. |
 //! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool that renew themselves by a refresh token. |
 //!
-//! No feature changes what another one does, but that `device` makes the connections of `ureq`.
+//! No feature changes what another one does.
 //!
 //! # Architecture
 //!
@@ -132,11 +131,8 @@
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
-//! | `transport/ureq` `transport/proxy` | settings and one exchange; which requests go through a proxy |
-//! | `transport/certificates` `transport/failure` | whom TLS trusts and what it shows; what went wrong, in words to act on |
-//! | `transport/stock` | connections as ureq makes them |
-//! | `transport/connect` `transport/look_up` `transport/tls` | connections with the feature `device` |
-//! | `transport/quiet` | what keeps ureq's logs quiet |
+//! | `transport/ureq/` | `UreqTransport`: settings, one exchange, connections, DNS, TLS, proxies, and the texts of network errors |
+//! | `loopback` | hosts that are this machine |
 //! | `testing/` | the fakes, and what the benches of this crate measure one by one |
 //! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!

@@ -34,45 +34,40 @@ pub(crate) use self::proxy::covers;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
-/// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
+/// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls.
 ///
 /// It reads no environment unless [told to](UreqTransportBuilder::proxy_from_env), follows no
-/// redirect, takes answers with at most 128 headers of less than 16 KiB and 256 KiB of body, keeps idle
-/// connections for 15 seconds, and buffers 16 KiB in each direction. Server certificates are always
-/// checked, against Mozilla's roots as built in, or against the authorities that
-/// [`builder`](Self::builder) was given. A name look-up runs on a thread of its own, so that its time
-/// can be limited; the thread ends with the look-up, which may be after the attempt has given up.
-/// Nothing else runs in the background.
+/// redirect, and accepts answers with at most 128 headers in less than 16 KiB and 256 KiB of body. Making
+/// one is cheap. Share it among several providers with an `Arc`.
 ///
-/// Through a proxy, every request has a connection of its own, which ends with it, and a thread
-/// that watches its time; that too ends with the request.
+/// * **Names.** `localhost`, the names below it, and addresses are never looked up (RFC 6761). Other
+///   names are looked up for a new connection, within the time for connecting. IPv4 and IPv6 addresses
+///   are asked for at the same time, each on a thread of its own, because the system's resolver knows no
+///   time limit; a thread ends with its question, which may be after the attempt has ended. There are
+///   at most two threads for each name, and the next attempt joins a question that is under way.
+/// * **Addresses.** The first IPv6 address is tried as soon as it is known, an IPv4 address after
+///   50 ms more (RFC 8305). Each further address is tried when the one before has failed, or after
+///   250 ms without an answer; IPv6 and IPv4 take turns. The first address that answers is used. (Elsewhere
+///   than on Linux, each address has its share of the time.)
+/// * **Connections** are kept for 15 s after the beginning of their last exchange, measured on the boot
+///   clock, so that a device that wakes up does not use one that the network has forgotten. A forked
+///   process makes its own.
+/// * **TLS.** Server certificates are always checked, against Mozilla's roots as built in, or against the
+///   authorities that the [`builder`](Self::builder) was given, at the time of the device's clock, but at
+///   no time before [`earliest_time`](UreqTransportBuilder::earliest_time). Sessions are kept in memory
+///   for four servers and resumed, which saves the certificates and their check. The cryptography is that
+///   of rustls's `CryptoProvider::install_default` if the program has called it (of rustls 0.23) before the
+///   first request, and else ring.
+/// * **Logs.** ureq logs every answer at level trace (target `ureq_proto`), keys included. While an
+///   exchange is under way and the program's logger would take that, the transport lowers the maximum level
+///   of the process to debug, and lowers it again after each read if the program raises it. A level that is
+///   raised in the microseconds between a read and ureq's log line is not noticed. A logger that filters
+///   `ureq_proto` to debug itself is left alone.
 ///
-/// The cryptography is that of rustls's `CryptoProvider::install_default`, if the program has called
-/// it (of rustls 0.23) before the first request, and else ring.
-///
-/// The HTTP library underneath prints every answer at log level trace. While an exchange is under way
-/// and the program's logger would take that (target `ureq_proto`), the maximum level of the process
-/// is lowered to debug; a logger that filters `ureq_proto` to debug itself is left alone.
-///
-/// Cargo feature: `ureq` (on by default).
-///
-/// The handle is cheap to make; the TLS settings are built with each connection, or once with the
-/// feature `device`. Share one among several providers with an `Arc`.
-///
-/// # Feature `device`
-///
-/// With it, connections are made by this crate and rustls alone:
-///
-/// * Certificates are checked at the time of the device's clock, but at none before
-///   `UreqTransportBuilder::earliest_time`.
-/// * TLS sessions are kept in memory for four servers and resumed, which spares the certificates and
-///   their check, and with TLS 1.2 a round trip.
-/// * A name is looked up only to make a connection, within the time for connecting, and once at a
-///   time in the whole process: who needs a name that is being looked up waits for that. An address
-///   in place of a name needs no thread.
-/// * Each address of a name is tried a quarter of a second after the one before it, IPv6 and IPv4 in
-///   turn, and the first that answers is taken (on Linux; elsewhere each has its share of the time).
-/// * There is no thread for a proxy, and a tunnel is kept like any connection.
+/// Cargo feature: `ureq` (on by default). The connector uses traits that ureq may change in a minor
+/// version, so this crate requires `ureq ~3.5`. A program that needs another minor version of ureq
+/// turns the default features of this crate off and brings a [`Transport`] of its own until there is a
+/// release of this crate for it.
 ///
 /// ```no_run
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -207,7 +202,7 @@ impl UreqTransportBuilder {
         self
     }
 
-    /// Which addresses of a host are tried. Default: [`Any`](IpFamily::Any).
+    /// Which addresses of a host are looked up and tried. Default: [`Any`](IpFamily::Any).
     pub fn ip_family(mut self, family: IpFamily) -> Self {
         self.ip_family = family;
         self
@@ -227,20 +222,19 @@ impl UreqTransportBuilder {
         self
     }
 
-    /// The clock whose [`wall`](Clock::wall) certificates are checked by. Default:
-    /// [`SystemClock`](crate::SystemClock).
+    /// The clock of the transport. Default: [`SystemClock`](crate::SystemClock).
     ///
-    /// Its [`boot`](Clock::boot) moves the [`earliest_time`](Self::earliest_time) on. It is asked in
-    /// the middle of a TLS handshake, so it must answer at once. It is a setting of its own: the
-    /// [clock of the provider](crate::Builder::clock) has no part in TLS.
+    /// Certificates are checked at its [`wall`](Clock::wall) time. Its [`boot`](Clock::boot) time moves
+    /// the [`earliest_time`](Self::earliest_time) on and measures how long a connection was idle. It is
+    /// read before each exchange and in the TLS handshake, so it must answer at once. It is a setting of
+    /// its own: the [clock of the provider](crate::Builder::clock) has no part in the transport.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.time.clock = Arc::new(clock);
         self
     }
 
-    /// The longest that connecting takes, with the TLS handshake, so that an address which does not
-    /// answer leaves time for another attempt. With the feature `device` it counts the name look-up
-    /// too. Default: no limit but the request's own.
+    /// The longest time for connecting: name look-up, TCP, the tunnel through a proxy, and the TLS
+    /// handshake. Default: no limit but that of the request.
     #[doc(alias = "connectTimeout")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
@@ -269,8 +263,9 @@ impl UreqTransportBuilder {
     /// service. Without a scheme `http` is meant, without a port 80, or 443 for `https`. SOCKS is
     /// not supported. `Debug` and errors never show the user name or the password.
     ///
-    /// A proxy that cannot be reached or answers with a status from 500, 408 or 429 is asked again
-    /// like a service that cannot be reached; one that refuses with another status is not.
+    /// Any status from 200 to 299 opens the tunnel (RFC 9110, section 9.3.6). A proxy that cannot be
+    /// reached or answers with status 408, 429 or from 500 on is asked again; one that refuses with another
+    /// status is not.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(Secret::new(url));
         self
@@ -355,16 +350,16 @@ impl UreqTransportBuilder {
     }
 }
 
-/// Which addresses of a host [`UreqTransport`] tries.
+/// Which addresses of a host [`UreqTransport`] looks up and tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IpFamily {
     /// All of them.
     #[default]
     Any,
-    /// IPv4 alone.
+    /// Only IPv4.
     Ipv4Only,
-    /// IPv6 alone.
+    /// Only IPv6.
     Ipv6Only,
 }
 
