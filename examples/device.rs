@@ -2,7 +2,7 @@
 //! restart, gets by with a clock that begins in 1970, and ends when it is told to.
 //!
 //! ```sh
-//! AWS_COGNITO_IDENTITY_POOL_ID=… cargo run --example device --features device
+//! AWS_COGNITO_IDENTITY_POOL_ID=… cargo run --example device
 //! ```
 //!
 //! | variable | meaning |
