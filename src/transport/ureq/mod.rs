@@ -5,6 +5,7 @@ mod dial;
 mod dns;
 mod error;
 mod log_guard;
+mod pem;
 mod proxy;
 mod tls;
 
@@ -331,7 +332,7 @@ impl UreqTransportBuilder {
             faults.extend(read.and_then(|pem| certificates.trust(&what, &pem)).err());
         }
         for pem in &self.ca_pems {
-            faults.extend(certificates.trust("ca_pem: the text", pem).err());
+            faults.extend(certificates.trust("ca_pem", pem).err());
         }
         let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
