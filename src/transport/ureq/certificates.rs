@@ -26,7 +26,7 @@ pub(super) struct Certificates {
 /// The certificate that a server is shown when it asks for one, its issuers' certificates, and its
 /// private key.
 #[derive(Clone)]
-pub(super) struct ClientCertificate {
+pub(crate) struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<Zeroizing<Vec<u8>>>,
 }
@@ -59,7 +59,7 @@ impl Certificates {
 
 /// A key or a revocation list among authorities is an error too: the first should not lie there, and
 /// the second would have no effect.
-fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let blocks = pem::blocks(pem)?;
     let read = |block: &Block<'_>| match block.label {
         Label::Certificate | Label::TrustedCertificate => {
@@ -80,7 +80,7 @@ fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 impl ClientCertificate {
     /// No part of the text is in the error.
-    pub(super) fn from_pem(pem: &Secret) -> Result<Self, String> {
+    pub(crate) fn from_pem(pem: &Secret) -> Result<Self, String> {
         let blocks = pem::blocks(pem.expose().as_bytes())?;
         let (mut certificates, mut keys) = (Vec::new(), Vec::new());
         for block in &blocks {
@@ -254,16 +254,17 @@ mod tests {
         block.der().unwrap().to_vec()
     }
 
-    /// No line of the text is in the error, nor are its bytes as numbers.
+    /// No part of the text but a label is in the error, nor are its bytes as numbers.
     fn assert_shows_nothing(fault: &str, text: &[u8]) {
         let error = crate::Error::config(fault);
         let error = format!("{error} {error:#} {error:?}");
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"-----"));
-        for line in lines {
-            for part in line.windows(8) {
+        let text = String::from_utf8_lossy(text);
+        let is_label = |part: &&str| part.starts_with("BEGIN ") || part.starts_with("END ");
+        for text in text.split("-----").filter(|part| !is_label(part)).map(str::as_bytes) {
+            for part in text.windows(8) {
                 assert!(!error.contains(&*String::from_utf8_lossy(part)), "{error}");
             }
-            for part in line.windows(3) {
+            for part in text.windows(3) {
                 let [a, b, c] = part else { unreachable!() };
                 let numbers = [
                     format!("{a}, {b}, {c}"),
@@ -303,6 +304,16 @@ mod tests {
                 "is damaged: it is not an X.509 certificate as DER",
             ),
             row("a key", key.clone(), "is a private key, not a certificate: remove it"),
+            row(
+                "a key on one line",
+                key.replace('\n', "\\n"),
+                "is a private key, not a certificate: remove it",
+            ),
+            row(
+                "a key on one line, cut off",
+                key.replace('\n', "")[..99].to_owned(),
+                "has no END line with the same label",
+            ),
             row(
                 "an encrypted key",
                 key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
@@ -407,148 +418,156 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_client_certificate_that_cannot_be_used_says_why() {
-        struct Row {
-            name: &'static str,
-            text: String,
-            says: String,
-        }
-        let row = |name, parts: &[&str], says: &str| Row {
-            name,
-            text: parts.concat(),
-            says: says.to_owned(),
-        };
-        let (Pair { certificate, key }, other) = (pair(), pair());
-        // X25519, which is not for signatures.
-        let x25519 =
-            [&b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x6e\x04\x22\x04\x20"[..], &[7; 32]];
-        let x25519 = block("PRIVATE KEY", &x25519.concat());
-        let encrypted_pkcs8 = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
-        let headers = "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,5A5FD2447B2E575F\n\n";
-        let encrypted =
-            key.replace("PRIVATE KEY", "EC PRIVATE KEY").replacen("-----\n", headers, 1);
-        let key_line = 1 + certificate.lines().count();
-        let second_line = key_line + key.lines().count();
-        let decrypt = "is encrypted, which is not supported: decrypt it with `openssl pkey -in KEY.pem -out NEW.pem`";
-        let unsupported = format!(
-            "block 2 (PRIVATE KEY, line {key_line}) is damaged or not supported: TLS takes RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, and Ed25519"
-        );
-        let rows = [
-            row("empty", &[], "is empty"),
-            row(
-                "a path",
-                &["/etc/ssl/device.pem"],
-                "holds no PEM block, which begins with a line like -----BEGIN CERTIFICATE-----",
-            ),
-            row("a key", &[&key], "holds no certificate"),
-            row(
-                "parameters",
-                &[&key.replace("PRIVATE KEY", "EC PARAMETERS")],
-                "holds no certificate",
-            ),
-            row(
-                "a certificate",
-                &[&certificate],
-                "holds no private key: append that of the certificate",
-            ),
-            row(
-                "PKCS#8, encrypted",
-                &[&certificate, &encrypted_pkcs8],
-                &format!("block 2 (ENCRYPTED PRIVATE KEY, line {key_line}) {decrypt}"),
-            ),
-            row(
-                "SEC1, encrypted",
-                &[&encrypted, &certificate],
-                &format!("block 1 (EC PRIVATE KEY, line 1) {decrypt}"),
-            ),
-            row(
-                "SEC1, encrypted, on one line",
-                &[&encrypted.replace('\n', " ")],
-                &format!("block 1 (EC PRIVATE KEY, line 1) {decrypt}"),
-            ),
-            row(
-                "two keys",
-                &[&certificate, &key, &other.key],
-                &format!(
-                    "block 3 (PRIVATE KEY, line {second_line}) is a second private key: remove one"
-                ),
-            ),
-            row(
-                "the key of another",
-                &[&certificate, &other.key],
-                &format!(
-                    "block 2 (PRIVATE KEY, line {key_line}) does not belong to block 1 (CERTIFICATE, line 1)"
-                ),
-            ),
-            row(
-                "the chain in the wrong order",
-                &[&key, &other.certificate, &certificate],
-                &format!(
-                    "block 1 (PRIVATE KEY, line 1) belongs to block 3 (CERTIFICATE, line {}): put that certificate first, then its issuers",
-                    1 + key.lines().count() + other.certificate.lines().count()
-                ),
-            ),
-            row("a key for something else", &[&certificate, &x25519], &unsupported),
-            row(
-                "a damaged key",
-                &[&certificate, &block("PRIVATE KEY", b"hunter2hunter2")],
-                &unsupported,
-            ),
-            row("an empty key", &[&certificate, &block("PRIVATE KEY", b"")], &unsupported),
-            row(
-                "a key that is not base64",
-                &[&certificate, &key.replacen("MI", "M*", 1)],
-                &format!("block 2 (PRIVATE KEY, line {key_line}) is not valid base64"),
-            ),
-            row(
-                "a damaged issuer",
-                &[&certificate, &key, &block("CERTIFICATE", b"hunter2hunter2")],
-                &format!(
-                    "block 3 (CERTIFICATE, line {second_line}) is damaged: it is not an X.509 certificate as DER"
-                ),
-            ),
-            row(
-                "a key for SSH",
-                &[&key.replace("PRIVATE", "OPENSSH PRIVATE")],
-                "block 1 (OPENSSH PRIVATE KEY, line 1) is a key for SSH, not for TLS",
-            ),
-            row(
-                "a DSA key",
-                &[&key.replace("PRIVATE", "DSA PRIVATE")],
-                "block 1 (DSA PRIVATE KEY, line 1) is a DSA key, which is not supported",
-            ),
-            row(
-                "a public key",
-                &[&key.replace("PRIVATE", "PUBLIC")],
-                "block 1 (PUBLIC KEY, line 1) is a public key, not a certificate",
-            ),
-            row(
-                "key and certificate swapped",
-                &[
-                    &key.replace("PRIVATE KEY", "CERTIFICATE"),
-                    &certificate.replace("CERTIFICATE", "PRIVATE KEY"),
-                ],
-                "block 1 (CERTIFICATE, line 1) is damaged: it is not an X.509 certificate as DER",
-            ),
-            row(
-                "UTF-16",
-                &[&key.chars().flat_map(|c| [c, '\0']).collect::<String>()],
-                "is UTF-16 text: save it as UTF-8 or ASCII",
-            ),
-            row(
-                "DER in a string",
-                &[&String::from_utf8_lossy(&der(&certificate))],
-                "is PKCS#12 or DER, not PEM: convert it with `openssl pkcs12 -nodes -in FILE -out NEW.pem`",
-            ),
-        ];
-        for Row { name, text, says } in rows {
+    struct Unusable {
+        name: &'static str,
+        text: String,
+        says: String,
+    }
+
+    fn unusable(name: &'static str, parts: &[&str], says: impl Into<String>) -> Unusable {
+        Unusable { name, text: parts.concat(), says: says.into() }
+    }
+
+    fn assert_unusable(rows: impl IntoIterator<Item = Unusable>) {
+        for Unusable { name, text, says } in rows {
             let Err(fault) = ClientCertificate::from_pem(&Secret::new(&*text)) else {
                 panic!("{name} is taken");
             };
             assert_eq!(fault, says, "{name}");
             assert_shows_nothing(&fault, text.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_client_certificate_without_a_key_that_fits_says_why() {
+        let (Pair { certificate, key }, other) = (pair(), pair());
+        let second = 1 + certificate.lines().count();
+        let third = second + key.lines().count();
+        let encrypted_pkcs8 = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let headers = "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,5A5FD2447B2E575F\n\n";
+        let encrypted =
+            key.replace("PRIVATE KEY", "EC PRIVATE KEY").replacen("-----\n", headers, 1);
+        let decrypt = "is encrypted, which is not supported: decrypt it with `openssl pkey -in KEY.pem -out NEW.pem`";
+        // X25519, which is not for signatures.
+        let x25519 =
+            [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x6e\x04\x22\x04\x20", &[7; 32][..]];
+        let x25519 = block("PRIVATE KEY", &x25519.concat());
+        let not_supported = format!(
+            "block 2 (PRIVATE KEY, line {second}) is damaged or not supported: TLS takes RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, and Ed25519"
+        );
+        assert_unusable([
+            unusable(
+                "no key",
+                &[&certificate],
+                "holds no private key: append that of the certificate",
+            ),
+            unusable("no certificate", &[&key], "holds no certificate"),
+            unusable(
+                "parameters",
+                &[&key.replace("PRIVATE KEY", "EC PARAMETERS")],
+                "holds no certificate",
+            ),
+            unusable(
+                "PKCS#8, encrypted",
+                &[&certificate, &encrypted_pkcs8],
+                format!("block 2 (ENCRYPTED PRIVATE KEY, line {second}) {decrypt}"),
+            ),
+            unusable(
+                "SEC1, encrypted",
+                &[&encrypted, &certificate],
+                format!("block 1 (EC PRIVATE KEY, line 1) {decrypt}"),
+            ),
+            unusable(
+                "SEC1, encrypted, on one line",
+                &[&encrypted.replace('\n', " ")],
+                format!("block 1 (EC PRIVATE KEY, line 1) {decrypt}"),
+            ),
+            unusable(
+                "two keys",
+                &[&certificate, &key, &other.key],
+                format!("block 3 (PRIVATE KEY, line {third}) is a second private key: remove one"),
+            ),
+            unusable(
+                "another key",
+                &[&certificate, &other.key],
+                format!(
+                    "block 2 (PRIVATE KEY, line {second}) does not belong to block 1 (CERTIFICATE, line 1)"
+                ),
+            ),
+            unusable(
+                "the chain in the wrong order",
+                &[&other.certificate, &certificate, &key],
+                format!(
+                    "block 3 (PRIVATE KEY, line {}) belongs to block 2 (CERTIFICATE, line {second}): put that certificate first, then its issuers",
+                    second + certificate.lines().count()
+                ),
+            ),
+            unusable("a key for something else", &[&certificate, &x25519], &*not_supported),
+            unusable(
+                "a damaged key",
+                &[&certificate, &block("PRIVATE KEY", b"hunter2hunter2")],
+                &*not_supported,
+            ),
+            unusable("an empty key", &[&certificate, &block("PRIVATE KEY", b"")], &*not_supported),
+            unusable(
+                "a key that is not base64",
+                &[&certificate, &key.replacen("MI", "M*", 1)],
+                format!("block 2 (PRIVATE KEY, line {second}) is not valid base64"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_client_certificate_that_is_something_else_says_so() {
+        let Pair { certificate, key } = pair();
+        let third = 1 + certificate.lines().count() + key.lines().count();
+        let no_certificate = "is damaged: it is not an X.509 certificate as DER";
+        assert_unusable([
+            unusable("empty", &[], "is empty"),
+            unusable(
+                "a path",
+                &["/etc/ssl/device.pem"],
+                "holds no PEM block, which begins with a line like -----BEGIN CERTIFICATE-----",
+            ),
+            unusable(
+                "a damaged issuer",
+                &[&certificate, &key, &block("CERTIFICATE", b"hunter2hunter2")],
+                format!("block 3 (CERTIFICATE, line {third}) {no_certificate}"),
+            ),
+            unusable(
+                "key and certificate swapped",
+                &[
+                    &key.replace("PRIVATE KEY", "CERTIFICATE"),
+                    &certificate.replace("CERTIFICATE", "PRIVATE KEY"),
+                ],
+                format!("block 1 (CERTIFICATE, line 1) {no_certificate}"),
+            ),
+            unusable(
+                "a key for SSH",
+                &[&key.replace("PRIVATE", "OPENSSH PRIVATE")],
+                "block 1 (OPENSSH PRIVATE KEY, line 1) is a key for SSH, not for TLS",
+            ),
+            unusable(
+                "a DSA key",
+                &[&key.replace("PRIVATE", "DSA PRIVATE")],
+                "block 1 (DSA PRIVATE KEY, line 1) is a DSA key, which is not supported",
+            ),
+            unusable(
+                "a public key",
+                &[&key.replace("PRIVATE", "PUBLIC")],
+                "block 1 (PUBLIC KEY, line 1) is a public key, not a certificate",
+            ),
+            unusable(
+                "UTF-16",
+                &[&key.replace("", "\0")],
+                "is UTF-16 text: save it as UTF-8 or ASCII",
+            ),
+            unusable(
+                "DER in a string",
+                &[&String::from_utf8_lossy(&der(&certificate))],
+                "is PKCS#12 or DER, not PEM: convert it with `openssl pkcs12 -nodes -in FILE -out NEW.pem`",
+            ),
+        ]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ use crate::error::Error;
 use crate::secret::{Secret, read_to_end};
 
 #[cfg(fuzzing)]
+pub(crate) use self::certificates::{ClientCertificate, authorities};
+#[cfg(fuzzing)]
 pub(crate) use self::proxy::covers;
 
 /// A longer time limit is none, and would overflow the arithmetic with system times.

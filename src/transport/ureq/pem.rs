@@ -336,12 +336,12 @@ mod tests {
             ),
             row(
                 "comments",
-                two().lines().map(|line| format!("# {line}\n")).collect(),
+                format!("# {}", two().trim_end().replace('\n', "\n# ")),
                 "holds no PEM block, which begins with a line like -----BEGIN CERTIFICATE-----",
             ),
             row(
                 "UTF-16 somewhere",
-                two() + &two().chars().map(|c| format!("{c}\0")).collect::<String>(),
+                two() + &two().replace("", "\0"),
                 "is UTF-16 text: save it as UTF-8 or ASCII",
             ),
         ];
@@ -414,12 +414,11 @@ mod tests {
                 let (name, label) = LABELS[label];
                 let line_break = LINE_BREAKS[line_break];
                 text += BETWEEN[between];
-                text += &format!("-----BEGIN {name}-----{line_break}");
+                text.extend(["-----BEGIN ", name, "-----", line_break]);
                 for line in STANDARD.encode(&der).as_bytes().chunks(width) {
-                    text += std::str::from_utf8(line).unwrap();
-                    text += line_break;
+                    text.extend([std::str::from_utf8(line).unwrap(), line_break]);
                 }
-                text += &format!("-----END {name}-----");
+                text.extend(["-----END ", name, "-----"]);
                 blocks.push((label, der));
             }
             (blocks, text)
