@@ -31,6 +31,8 @@ pub(crate) struct ClientCertificate {
     key: Arc<Zeroizing<Vec<u8>>>,
 }
 
+pub(super) use ClientCertificate as Own;
+
 impl Default for Certificates {
     fn default() -> Self {
         Self { authorities: Vec::new(), bundled: true, own: None }
@@ -57,14 +59,14 @@ impl Certificates {
     }
 }
 
-/// A key or a revocation list among authorities is an error too: the first should not lie there, and
-/// the second would have no effect.
+/// A key or a revocation list among authorities is an error too: the key was meant for another place,
+/// and the list would have no effect.
 pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let blocks = pem::blocks(pem)?;
     let read = |block: &Block<'_>| match block.label {
         Label::Certificate | Label::TrustedCertificate => {
             let certificate = Certificate::read(block)?;
-            if !trusts_servers(&certificate.trust_settings) {
+            if trusts_servers(&certificate.trust_settings) != Some(true) {
                 return Err(format!("{block} is not trusted for TLS servers by its own settings"));
             }
             Ok(certificate.der)
@@ -171,22 +173,29 @@ impl Certificate {
     }
 }
 
-/// Whether trust settings of OpenSSL allow TLS servers, by its own rules: rejected uses win, and a
-/// list of trusted uses is complete. Distributions store distrusted authorities in this form.
-fn trusts_servers(settings: &[u8]) -> bool {
+/// Returns whether OpenSSL's trust settings allow TLS servers, by OpenSSL's rules: rejected uses win,
+/// and a list of trusted uses is complete. Distributions keep distrusted authorities in this form.
+fn trusts_servers(settings: &[u8]) -> Option<bool> {
     // serverAuth and anyExtendedKeyUsage.
     const USES: [&[u8]; 2] = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1], &[6, 4, 0x55, 0x1d, 0x25, 0]];
     const REJECTED: u8 = 0xa0;
     let lists_servers =
         |list: &[u8]| USES.iter().any(|used| list.windows(used.len()).any(|found| found == *used));
     if settings.is_empty() {
-        return true;
+        return Some(true);
     }
-    let Some((settings, _)) = element(SEQUENCE, settings) else { return false };
-    let trusted = element(SEQUENCE, settings);
-    let rejected = element(REJECTED, trusted.map_or(settings, |(_, after)| after));
-    trusted.is_none_or(|(list, _)| lists_servers(list))
-        && !rejected.is_some_and(|(list, _)| lists_servers(list))
+    let (settings, _) = element(SEQUENCE, settings)?;
+    let (trusted, settings) = optional_element(SEQUENCE, settings)?;
+    let (rejected, _) = optional_element(REJECTED, settings)?;
+    Some(trusted.is_none_or(lists_servers) && !rejected.is_some_and(lists_servers))
+}
+
+fn optional_element(tag: u8, der: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    if der.first() == Some(&tag) {
+        element(tag, der).map(|(content, after)| (Some(content), after))
+    } else {
+        Some((None, der))
+    }
 }
 
 /// Splits DER into the content of its first element, if that has this tag, and what comes after it.
@@ -204,8 +213,6 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     if *found == tag { rest.split_at_checked(length) } else { None }
 }
-
-pub(super) use ClientCertificate as Own;
 
 /// What the program has installed for the whole process, or else ring.
 pub(super) fn crypto() -> Arc<CryptoProvider> {
@@ -361,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_settings_of_openssl_are_obeyed() {
+    fn trust_settings_of_openssl_decide_who_is_an_authority() {
         struct Row {
             name: &'static str,
             settings: &'static [u8],
@@ -400,6 +407,8 @@ mod tests {
             Row { name: "rejected for all", settings: b"\x30\x08\xa0\x06\x06\x04\x55\x1d\x25\x00", trusted: false },
             Row { name: "no settings", settings: SERVERS, trusted: false },
             Row { name: "cut off", settings: b"\x30\x0c\x30\x0a", trusted: false },
+            Row { name: "trust cut off", settings: b"\x30\x02\x30\x0a", trusted: false },
+            Row { name: "rejection cut off", settings: b"\x30\x02\xa0\x0a", trusted: false },
         ];
         for Row { name, settings, trusted } in rows {
             let text =
