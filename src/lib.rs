@@ -205,6 +205,24 @@ pub mod fuzzing {
     pub fn covers(list: &str, host: &str, port: u16) -> bool {
         crate::transport::covers(list, host, port)
     }
+
+    /// How many certificate authorities a PEM text holds.
+    ///
+    /// # Errors
+    ///
+    /// The text of the error, without the name of the setting.
+    pub fn authorities(pem: &[u8]) -> Result<usize, String> {
+        crate::transport::authorities(pem).map(|authorities| authorities.len())
+    }
+
+    /// Reads a PEM text as a client certificate.
+    ///
+    /// # Errors
+    ///
+    /// The text of the error, without the name of the setting.
+    pub fn client_certificate(pem: &str) -> Result<(), String> {
+        crate::transport::ClientCertificate::from_pem(&crate::secret::Secret::new(pem)).map(|_| ())
+    }
 }
 
 /// The examples of the README are compiled and run as tests.

@@ -33,7 +33,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 #[cfg(all(fuzzing, feature = "ureq"))]
-pub(crate) use self::ureq::covers;
+pub(crate) use self::ureq::{ClientCertificate, authorities, covers};
 #[cfg(feature = "ureq")]
 pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 

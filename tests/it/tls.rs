@@ -548,28 +548,14 @@ fn the_connect_timeout_bounds_the_handshake() {
 #[test]
 fn a_server_that_asks_for_a_certificate_is_shown_the_one_that_was_given() {
     let authority = Authority::new();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-    let roots = Arc::new(roots);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let serve = |version| {
-        let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-        let server = authority.issue(for_names(&["localhost"]));
-        Served::start(server.config_for(&[version], builder.build().unwrap()))
-    };
-    let device = || {
-        let mut params = for_names(&["device"]);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        params
-    };
-    let ecdsa = authority.issue(device());
+    let ecdsa = authority.issue(for_clients());
     let ecdsa_key = ecdsa.key.serialize_der();
-    let deeper = authority.intermediate(|_| {}).issue(device());
+    let deeper = authority.intermediate(|_| {}).issue(for_clients());
     let deeper_key = deeper.key.serialize_der();
     let rsa = KeyPair::from_pkcs8_pem_and_sign_algo(include_str!("rsa_key.pem"), &PKCS_RSA_SHA256);
-    let rsa = authority.issue_for(rsa.unwrap(), device());
+    let rsa = authority.issue_for(rsa.unwrap(), for_clients());
     let rsa_key = rsa.key.serialize_der();
-    let stranger = Authority::new().issue(device());
+    let stranger = Authority::new().issue(for_clients());
     let stranger_key = stranger.key.serialize_der();
     let inner = |key: &[u8], begin: &[u8]| {
         let at = key.windows(begin.len()).rposition(|window| window == begin).unwrap();
@@ -592,7 +578,7 @@ fn a_server_that_asks_for_a_certificate_is_shown_the_one_that_was_given() {
     ];
     for version in rustls::ALL_VERSIONS {
         for (what, pem, refused) in &rows {
-            let served = serve(version);
+            let served = asking_for_certificates(&authority, &[version]);
             let settings = UreqTransport::builder().ca_pem(authority.pem.clone());
             let settings = match pem {
                 Some(pem) => settings.client_cert_pem(pem),
@@ -610,27 +596,140 @@ fn a_server_that_asks_for_a_certificate_is_shown_the_one_that_was_given() {
             assert_eq!(served.connections.load(Ordering::SeqCst), 1, "{what}, {version:?}");
         }
     }
+}
 
-    let certificate = pem("CERTIFICATE", &ecdsa.chain[0]);
-    let faults = [
-        ("", "holds no certificate"),
-        ("nonsense", "holds no certificate"),
-        ("-----BEGIN CERTIFICATE-----\nhunter2%\n-----END CERTIFICATE-----\n", "is not PEM"),
-        (&*certificate, "holds no private key"),
-        (
-            &*format!("{certificate}{}", pem("ENCRYPTED PRIVATE KEY", b"hunter2")),
-            "holds no private key as PKCS#8, PKCS#1 or SEC1 that is not encrypted",
-        ),
-        (&*pem("PRIVATE KEY", &ecdsa_key), "holds no certificate"),
-        (&*ecdsa.pem("PRIVATE KEY", b"hunter2"), "cannot be used"),
-        (&*ecdsa.pem("PRIVATE KEY", &deeper_key), "has a key that is not the first certificate's"),
-    ];
-    for (given, says) in faults {
-        let error = UreqTransport::builder().client_cert_pem(given).build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().starts_with(&format!("client_cert_pem: {says}")), "{error}");
-        assert!(!format!("{error:#} {error:?}").contains("hunter2"), "{error}");
+#[test]
+fn pem_is_taken_in_every_form_in_which_it_is_found() {
+    struct Form {
+        name: &'static str,
+        write: fn(&str) -> String,
     }
+    let forms = [
+        Form { name: "as tools write it", write: str::to_owned },
+        Form { name: "a byte order mark", write: |pem| format!("\u{feff}{pem}") },
+        Form {
+            name: "byte order marks of joined files",
+            write: |pem| pem.replace("-----BEGIN", "\u{feff}-----BEGIN"),
+        },
+        Form { name: "CRLF", write: |pem| pem.replace('\n', "\r\n") },
+        Form { name: "CR", write: |pem| pem.replace('\n', "\r") },
+        Form {
+            name: "joined files without a final line break",
+            write: |pem| pem.trim_end().replace("-----\n-----", "----------"),
+        },
+        Form { name: "white space around lines", write: |pem| pem.replace('\n', " \t\n  ") },
+        Form {
+            name: "text and comments between",
+            write: |pem| {
+                let text = "Certificate:\n    Data:\n# -----BEGIN CERTIFICATE-----\n-----BEGIN";
+                pem.replace("-----BEGIN", text)
+            },
+        },
+        Form { name: "one line", write: |pem| pem.replace('\n', "") },
+        Form { name: "one line with spaces", write: |pem| pem.replace('\n', " ") },
+        Form { name: "one line with \\n", write: |pem| pem.replace('\n', "\\n") },
+        Form {
+            name: "in quotes",
+            write: |pem| format!("CERTIFICATES=\"{}\"\n", pem.replace('\n', "\\n")),
+        },
+        Form {
+            name: "X509 CERTIFICATE",
+            write: |pem| pem.replace(" CERTIFICATE", " X509 CERTIFICATE"),
+        },
+        Form {
+            name: "TRUSTED CERTIFICATE without settings",
+            write: |pem| pem.replace(" CERTIFICATE", " TRUSTED CERTIFICATE"),
+        },
+    ];
+    let authority = Authority::new();
+    let served = authority.serve(for_names(&["localhost"]));
+    let asking = asking_for_certificates(&authority, rustls::ALL_VERSIONS);
+    let client = authority.intermediate(|_| {}).issue(for_clients());
+    let client = client.pem("PRIVATE KEY", &client.key.serialize_der()).replace('\r', "");
+    let (ours, other) = (authority.pem.replace('\r', ""), Authority::new().pem.replace('\r', ""));
+    for Form { name, write } in forms {
+        for bundle in [[&*ours, &*other], [&*other, &*ours]] {
+            let transport = UreqTransport::builder().ca_pem(write(&bundle.concat())).build();
+            let transport = transport.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let got = served.get("localhost", transport);
+            assert_eq!(got.map_err(|error| format!("{name}: {error:#}")), Ok(IDENTITY.to_owned()));
+        }
+        let transport = UreqTransport::builder().ca_pem(&*ours).client_cert_pem(write(&client));
+        let transport = transport.build().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let got = asking.get("localhost", transport);
+        assert_eq!(got.map_err(|error| format!("{name}: {error:#}")), Ok(IDENTITY.to_owned()));
+    }
+}
+
+/// `openssl x509 -trustout` appends the settings to the certificate.
+#[test]
+fn a_trusted_certificate_is_an_authority_as_its_settings_say() {
+    const TRUSTED: &[u8] = b"\x30\x0c\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
+    const REJECTED: &[u8] = b"\x30\x0c\xa0\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
+    let authority = Authority::new();
+    let served = authority.serve(for_names(&["localhost"]));
+    let certificate = CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap();
+    let with = |settings: &[u8]| pem("TRUSTED CERTIFICATE", &[&*certificate, settings].concat());
+    let transport = trusting(&(Authority::new().pem + &with(TRUSTED)));
+    assert_eq!(served.get("localhost", transport).unwrap(), IDENTITY);
+    let error = UreqTransport::builder().ca_pem(with(REJECTED)).build().unwrap_err();
+    let says = "ca_pem: block 1 (TRUSTED CERTIFICATE, line 1) is not trusted for TLS servers";
+    assert!(error.message().starts_with(says), "{error}");
+}
+
+/// Of OpenSSL 3.0: certificates with `-text`, of which one has trust settings, and a client's of
+/// version 1 with parameters and key.
+#[test]
+fn files_that_openssl_writes_are_taken() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/");
+    UreqTransport::builder()
+        .ca_file(format!("{folder}openssl_authorities.pem"))
+        .client_cert_pem(include_str!("openssl_client.pem"))
+        .build()
+        .unwrap();
+}
+
+#[test]
+fn a_fault_in_pem_names_the_setting_the_file_and_the_block() {
+    let good = Authority::new().pem;
+    let broken = good.replacen("MI", "M-", 1);
+    let lines = good.lines().count();
+    let file = std::env::temp_dir().join(format!("broken-{}.pem", std::process::id()));
+    std::fs::write(&file, [&*good, &*good, &*broken, &*good].concat()).unwrap();
+    let outcome = UreqTransport::builder()
+        .ca_file(&file)
+        .ca_pem(&*broken)
+        .client_cert_pem([&*good, "\n", &*broken].concat())
+        .build();
+    std::fs::remove_file(&file).unwrap();
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let expected = format!(
+        "ca_file: {}: block 3 (CERTIFICATE, line {}) is not valid base64; ca_pem: block 1 (CERTIFICATE, line 1) is not valid base64; client_cert_pem: block 2 (CERTIFICATE, line {}) is not valid base64",
+        file.display(),
+        2 * lines + 1,
+        lines + 2
+    );
+    assert_eq!(error.message(), expected);
+}
+
+/// A server that wants a client certificate of this authority.
+fn asking_for_certificates(
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Served {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let server = authority.issue(for_names(&["localhost"]));
+    Served::start(server.config_for(versions, clients.build().unwrap()))
+}
+
+fn for_clients() -> CertificateParams {
+    let mut params = for_names(&["device"]);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod link;
 mod log_guard;
+mod pem;
 mod proxy;
 mod tls;
 mod tunnel;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use self::certificates::{Certificates, Own};
+use self::certificates::{Certificates, ClientCertificate};
 use self::dns::Family;
 use self::exchange::HttpClient;
 use self::proxy::Route;
@@ -29,6 +30,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::secret::Secret;
 
+#[cfg(fuzzing)]
+pub(crate) use self::certificates::{ClientCertificate, authorities};
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::covers;
 
@@ -134,7 +137,7 @@ impl fmt::Debug for UreqTransport {
 
 /// The settings of a [`UreqTransport`].
 #[must_use]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UreqTransportBuilder {
     ca_files: Vec<PathBuf>,
     ca_pems: Vec<Vec<u8>>,
@@ -146,6 +149,24 @@ pub struct UreqTransportBuilder {
     proxy: Option<Secret>,
     proxy_from_env: bool,
     time: Time,
+}
+
+/// Shows no certificate and no key: a key that was given as an authority by mistake would be shown too.
+impl fmt::Debug for UreqTransportBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UreqTransportBuilder")
+            .field("ca_files", &self.ca_files)
+            .field("ca_pems", &self.ca_pems.len())
+            .field("bundled_roots", &self.bundled_roots)
+            .field("client_cert", &self.client_cert)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("ip_family", &self.ip_family)
+            .field("user_agent", &self.user_agent)
+            .field("proxy", &self.proxy)
+            .field("proxy_from_env", &self.proxy_from_env)
+            .field("time", &self.time)
+            .finish()
+    }
 }
 
 impl Default for UreqTransportBuilder {
@@ -167,14 +188,20 @@ impl Default for UreqTransportBuilder {
 
 impl UreqTransportBuilder {
     /// Trusts the certificate authorities in this PEM file, which [`build`](Self::build) reads
-    /// once, instead of Mozilla's roots. May be said several times. Default: Mozilla's roots.
+    /// once, instead of Mozilla's roots. May be called several times. Default: Mozilla's roots.
+    ///
+    /// Accepts blocks labelled `CERTIFICATE`, `X509 CERTIFICATE` or `TRUSTED CERTIFICATE`, with any line
+    /// breaks, a byte order mark, and text or `#` comments between them. Every block must be a
+    /// certificate: if one is damaged or something else (a private key, a revocation list),
+    /// [`build`](Self::build) returns an error that names the first such block, and trusts none of the
+    /// file. A `TRUSTED CERTIFICATE` that its settings do not trust for TLS servers is an error.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_files.push(path.into());
         self
     }
 
-    /// Trusts the certificate authorities in this PEM text instead of Mozilla's roots. May be said
-    /// several times, and beside [`ca_file`](Self::ca_file). Default: Mozilla's roots.
+    /// Trusts the certificate authorities in this PEM text, as [`ca_file`](Self::ca_file) does in a
+    /// file. May be called several times, and beside `ca_file`. Default: Mozilla's roots.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_pems.push(pem.into());
         self
@@ -190,12 +217,12 @@ impl UreqTransportBuilder {
         self
     }
 
-    /// The certificate that this side shows to a server that asks for one: PEM text with the
-    /// certificate, those that it rests on in order, and its private key as PKCS#8, PKCS#1 or SEC1,
-    /// not encrypted. Default: none.
+    /// The certificate that this side shows to a server that asks for one. Default: none.
     ///
-    /// Cognito asks for none; a gateway before it may. An `https` [`proxy`](Self::proxy) that asks
-    /// is shown it too. `Debug` and errors never show any of it, and this crate's own copies of the
+    /// PEM text with the certificate, then its issuers in order, and exactly one private key anywhere:
+    /// PKCS#8, PKCS#1 or SEC1, not encrypted; RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or
+    /// Ed25519. Cognito asks for no certificate; a gateway before it may, and so may an `https`
+    /// [`proxy`](Self::proxy). `Debug` and errors never show any of it. This crate's own copies of the
     /// key are wiped; those of the TLS library are not.
     pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
         self.client_cert = Some(Secret::new(pem));
@@ -294,10 +321,10 @@ impl UreqTransportBuilder {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be
-    /// read, PEM without a certificate that can be an authority, nobody to trust, a client certificate
-    /// that cannot be used, a `User-Agent` that no header can hold, a proxy that is malformed or not
-    /// supported, with the name of the setting or of the variable.
+    /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be read,
+    /// PEM that cannot be used (with the block and its line; no part of the text is shown), no authority
+    /// to trust, a `User-Agent` that no header can hold, or a proxy that is malformed or not supported.
+    /// Each fault names the setting or the variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
         let certificates = self.certificates(&mut faults);
@@ -319,7 +346,7 @@ impl UreqTransportBuilder {
             faults.extend(read.and_then(|pem| certificates.trust(&what, &pem)).err());
         }
         for pem in &self.ca_pems {
-            faults.extend(certificates.trust("ca_pem: the text", pem).err());
+            faults.extend(certificates.trust("ca_pem", pem).err());
         }
         let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
@@ -328,7 +355,7 @@ impl UreqTransportBuilder {
             faults.push(fault.to_owned());
         }
         if let Some(pem) = &self.client_cert {
-            match Own::from_pem(pem) {
+            match ClientCertificate::from_pem(pem) {
                 Ok(own) => certificates.own = Some(own),
                 Err(fault) => faults.push(format!("client_cert_pem: {fault}")),
             }
@@ -406,12 +433,12 @@ mod tests {
     fn the_builder_prints_no_proxy_and_no_key() {
         let builder = UreqTransport::builder()
             .proxy("http://ann:hunter2@proxy:3128")
+            .ca_pem("hunter2")
             .client_cert_pem("hunter2");
-        let time = ", time: Time { .. }";
         assert_eq!(
             format!("{builder:?}"),
             format!(
-                "UreqTransportBuilder {{ ca_files: [], ca_pems: [], bundled_roots: None, client_cert: Some([redacted]), connect_timeout: None, ip_family: Any, user_agent: {USER_AGENT:?}, proxy: Some([redacted]), proxy_from_env: false{time} }}"
+                "UreqTransportBuilder {{ ca_files: [], ca_pems: 1, bundled_roots: None, client_cert: Some([redacted]), connect_timeout: None, ip_family: Any, user_agent: {USER_AGENT:?}, proxy: Some([redacted]), proxy_from_env: false, time: Time {{ .. }} }}"
             )
         );
         assert_eq!(format!("{:?}", UreqTransport::new()), "UreqTransport { .. }");
