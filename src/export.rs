@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::credentials::{Credentials, printable};
 use crate::error::Error;
-use crate::protocol::timestamp;
+use crate::service::protocol::timestamp;
 
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";

@@ -108,65 +108,34 @@
 //!           Credentials + lease (when do they end, on two clocks) ► cell ► every waiter
 //! ```
 //!
-//! | file | holds |
+//! | folder or file | holds |
 //! |---|---|
-//! | `aws_sdk` | what the AWS SDK for Rust asks for (feature `aws-sdk`) |
-//! | `builder` | every setting with its default; parsed once into values that cannot be wrong |
-//! | `environment` | settings from environment variables |
-//! | `user_pool_tokens/` | login tokens of a user pool: settings, cell, and what is stored of a rotation |
-//! | `provider` | what users call; ties the cell to the flow |
-//! | `reuse` | credentials that another process has stored, in place of a refresh |
-//! | `cell` | one value, one load in flight, the windows; knows nothing of AWS |
-//! | `flow` | one refresh, and what to do about an identity that the service refuses |
-//! | `identity` | where an identity came from, how it is kept, how it changes |
-//! | `errand` | a refresh on a thread of its own, for futures to wait for (feature `aws-sdk`) |
-//! | `persisted` | the record of credentials that are kept, and its place in a storage |
-//! | `sync` | the cell's lock, condition variable and thread identity |
-//! | `lease` | how long a value is good for, and when it is renewed |
-//! | `client` | one service call; the only caller of `Transport::send` and `Clock::sleep` |
-//! | `cognito` `sts` `user_pool` | one service each: typed input, wire form, typed output |
-//! | `protocol/` | wire formats, and where an error code hides in them |
-//! | `endpoint` | region → partition → URL; the https rule |
-//! | `retry` | delays, cooldowns and pauses as pure functions |
-//! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
-//! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
-//! | `secret` `redact` | text that is not printed, and text that is made fit for it |
-//! | `transport/ureq/` | `UreqTransport`: settings, one exchange, connections, DNS, TLS, proxies, and the texts of network errors |
-//! | `loopback` | hosts that are this machine |
-//! | `testing/` | the fakes, and what the benches of this crate measure one by one |
+//! | `provider/` | what users call: [`CognitoIdentityCredentials`], its settings and status |
+//! | `user_pool_tokens/` | login tokens of a user pool that renew themselves |
+//! | `refresh/` | one refresh: login tokens, identity, credentials, and the recovery from a refusal |
+//! | `cell/` | one value kept fresh by one refresh at a time; knows nothing of AWS |
+//! | `service/` | one call to one service; the only caller of `Transport::send` and `Clock::sleep` |
+//! | `transport/` | the seam to HTTP, and `UreqTransport` |
+//! | `storage/` | the seam to what outlives a process, and `FileStorage` |
+//! | `error/` `credentials` `logins` `developer` `export` `clock` | values, and the other seams |
+//! | `secret` `redact` `loopback` | text that is not printed, text made fit for printing, hosts that are this machine |
+//! | `testing/` | the fakes |
 //! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "aws-sdk")]
-mod aws_sdk;
-mod builder;
-mod environment;
 mod provider;
 #[cfg(feature = "user-pool")]
 mod user_pool_tokens;
 
 mod cell;
-#[cfg(feature = "aws-sdk")]
-mod errand;
-mod flow;
-mod identity;
-mod lease;
-mod persisted;
-mod reuse;
-mod sync;
+mod refresh;
+mod service;
 
-mod client;
-
-mod cognito;
-mod endpoint;
-mod protocol;
-mod retry;
-mod sts;
-#[cfg(feature = "user-pool")]
-mod user_pool;
+mod storage;
+pub mod transport;
 
 mod clock;
 mod credentials;
@@ -177,21 +146,18 @@ mod logins;
 mod loopback;
 mod redact;
 mod secret;
-mod storage;
-pub mod transport;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, Error, ErrorKind};
 pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
-pub use identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use logins::{FileToken, Logins, TokenSource};
-pub use provider::{CognitoIdentityCredentials, Status};
+pub use provider::{Builder, CognitoIdentityCredentials, Status};
+pub use refresh::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 #[cfg(feature = "user-pool")]
 pub use user_pool_tokens::{UserPoolTokens, UserPoolTokensBuilder};

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, SystemTime};
 
 use super::{Cell, Epoch, Flight, Limits, Loaded, TOO_LATE, Task};
+use crate::cell::lease::{Lease, Windows};
+use crate::cell::sync::TIME;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::lease::{Lease, Windows};
-use crate::sync::TIME;
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
-use crate::cognito::Id;
 use crate::developer::DeveloperIdentity;
+use crate::service::cognito_identity::Id;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
 
 /// An Amazon Cognito Identity service in memory, and the part of STS that the classic flow needs, which

@@ -1,11 +1,11 @@
 //! The policy of the library itself, for the benches of this crate that simulate many devices. It is
-//! not public API: programs set what they want with the [`Builder`](crate::builder::Builder).
+//! not public API: programs set what they want with the [`Builder`](crate::provider::builder::Builder).
 
 use std::time::Duration;
 
 use crate::error::Repeat;
 use crate::provider::CognitoIdentityCredentials;
-use crate::retry;
+use crate::service::retry;
 
 /// What may pass by waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

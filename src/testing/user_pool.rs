@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::fake_cognito::{FakeCognito, Input, Login, Refusal, Service, not_authorized};
-use crate::user_pool::{UserPoolId, hmac};
+use crate::service::cognito_idp::{UserPoolId, hmac};
 
 pub(super) struct UserPool {
     client_secret: Option<String>,

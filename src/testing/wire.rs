@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::logins::{Logins, Tokens};
-use crate::protocol::{Fault, Operation, timestamp};
 use crate::secret::Secret;
-use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
+use crate::service::protocol::{Fault, Operation, timestamp};
+use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 use crate::transport::HttpResponse;
 
 /// What an answer says, as it was read: it is not copied. `Debug` does not show it.

@@ -11,19 +11,19 @@ use std::time::Duration;
 pub use settings::UserPoolTokensBuilder;
 
 use self::store::TokenStore;
-use crate::builder::Builder;
+use crate::cell::lease::Lease;
 use crate::cell::{Cell, Epoch, Loaded, Task};
-use crate::client::{Answer, Client};
 use crate::clock::Clock;
 use crate::error::{BoxError, Cause, Error};
-use crate::lease::Lease;
 use crate::logins::TokenSource;
-use crate::protocol::{Malformed, Operation};
-use crate::retry::Budget;
+use crate::provider::builder::Builder;
 use crate::secret::Secret;
-use crate::user_pool::{
+use crate::service::client::{Answer, Client};
+use crate::service::cognito_idp::{
     self, AppClient, GetTokensFromRefreshToken, InitiateAuth, Renewal, UserPoolId,
 };
+use crate::service::protocol::{Malformed, Operation};
+use crate::service::retry::Budget;
 
 /// With less life than this a token is not handed out: it is on its way to another service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
@@ -191,7 +191,7 @@ impl UserPoolTokens {
     /// then.
     pub fn set_refresh_token(&self, token: impl Into<String>) -> Result<(), Error> {
         let token = Secret::new(token);
-        if let Some(fault) = user_pool::token_fault(token.expose()) {
+        if let Some(fault) = cognito_idp::token_fault(token.expose()) {
             return Err(Error::config(format!("refresh_token: {fault}")));
         }
         let given = Link::given(token, &self.0.key)?;
@@ -337,7 +337,7 @@ impl Inner {
             Err(Malformed(fault)) => return Err(Error::response(operation, info, fault)),
         };
         // On the service's own clock, counted from before the token was asked for.
-        let lifetime = match user_pool::end(id_token.expose()) {
+        let lifetime = match cognito_idp::end(id_token.expose()) {
             Some(end) => Some(end.duration_since(date).unwrap_or_default()),
             None => issued.expires_in,
         };
@@ -492,7 +492,7 @@ impl Session {
 impl Link {
     /// The digest is keyed by the token: it says nothing of it, and cannot be looked up elsewhere.
     fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = user_pool::hmac(token.expose(), &[key])?;
+        let origin = cognito_idp::hmac(token.expose(), &[key])?;
         Ok(Self { token, origin })
     }
 }

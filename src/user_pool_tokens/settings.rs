@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use super::store::TokenStore;
 use super::{COOLDOWN, Inner, Link, SHORTEST_LIFE, Session, UserPoolTokens};
-use crate::builder::{Faults, default_transport};
+use crate::cell::lease::Windows;
 use crate::cell::{Cell, Limits};
-use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
-use crate::endpoint;
 use crate::error::Error;
-use crate::lease::Windows;
+use crate::provider::builder::{Faults, default_transport};
 use crate::secret::Secret;
+use crate::service::client::Client;
+use crate::service::cognito_idp::{self, AppClient, ClientSecret, UserPoolId};
+use crate::service::endpoint;
 use crate::storage::Storage;
 use crate::transport::Transport;
-use crate::user_pool::{self, AppClient, ClientSecret, UserPoolId};
 
 /// The settings of a [`UserPoolTokens`].
 ///
@@ -328,7 +328,7 @@ impl UserPoolTokensBuilder {
         }
         faults.length("username", self.username.as_ref().map(Secret::expose), 1, 128);
         if let Some(fault) =
-            self.refresh_token.as_ref().and_then(|token| user_pool::token_fault(token.expose()))
+            self.refresh_token.as_ref().and_then(|token| cognito_idp::token_fault(token.expose()))
         {
             faults.add(format!("refresh_token: {fault}"));
         }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::Link;
-use crate::protocol::aws_json;
 use crate::secret::Secret;
+use crate::service::protocol::aws_json;
 use crate::storage::{Storage, StorageLock};
 
 /// The version of the record. One that a later version wrote counts as absent.

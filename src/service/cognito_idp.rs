@@ -9,11 +9,11 @@ use serde::Serialize;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::endpoint;
 use crate::error::Error;
-use crate::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
 use crate::redact::Masks;
 use crate::secret::Secret;
+use crate::service::endpoint;
+use crate::service::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
 use crate::transport::HttpResponse;
 
 const LONGEST_ID: usize = 55;

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cell::Limits;
-use crate::client::Client;
+use crate::cell::lease::Windows;
 use crate::clock::{Clock, SystemClock};
-use crate::cognito::Id;
 use crate::developer::DeveloperIdentityProvider;
-use crate::endpoint;
 use crate::error::Error;
-use crate::flow::{ClassicFlow, Developer, Exchange, Flow, Subject};
-use crate::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
-use crate::lease::Windows;
 use crate::logins::{Logins, TokenSource};
 use crate::provider::{ChangeListener, CognitoIdentityCredentials};
-use crate::reuse::{Reuse, Stored};
+use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
+use crate::refresh::stored_credentials::{Reuse, Stored};
+use crate::refresh::{ClassicFlow, Developer, Exchange, Flow, Subject};
+use crate::service::client::Client;
+use crate::service::cognito_identity::Id;
+use crate::service::endpoint;
+use crate::service::sts::RoleRequest;
 use crate::storage::Storage;
-use crate::sts::RoleRequest;
 use crate::transport::Transport;
 
 /// The settings of a [`CognitoIdentityCredentials`].

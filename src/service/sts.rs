@@ -6,11 +6,11 @@ use roxmltree::Node;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::cognito::Id;
 use crate::error::Error;
-use crate::protocol::{Fault, Malformed, Operation, aws_query, timestamp};
 use crate::redact::Masks;
 use crate::secret::Secret;
+use crate::service::cognito_identity::Id;
+use crate::service::protocol::{Fault, Malformed, Operation, aws_query, timestamp};
 use crate::transport::HttpResponse;
 
 /// The role of the classic flow, and what goes with it: everything but the token.

@@ -3,9 +3,9 @@
 use std::env;
 use std::ffi::OsString;
 
-use crate::builder::Builder;
 use crate::error::Error;
 use crate::provider::CognitoIdentityCredentials;
+use crate::provider::builder::Builder;
 
 impl CognitoIdentityCredentials {
     /// A provider with the settings of [`Builder::from_env`] and the defaults.

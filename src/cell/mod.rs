@@ -7,14 +7,16 @@
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use self::sync::{Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
+use crate::cell::lease::{Lease, Windows};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::lease::{Lease, Windows};
-use crate::retry::{self, Budget};
-use crate::sync::{self, Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
+use crate::service::retry::{self, Budget};
 
 #[cfg(all(loom, test))]
 mod interleavings;
+pub(crate) mod lease;
+mod sync;
 
 /// How often the wall clock is looked at, in boot time.
 const WALL_INTERVAL: Duration = Duration::from_secs(1);

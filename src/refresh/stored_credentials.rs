@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::cell::lease::Windows;
 use crate::clock::Clock;
-use crate::cognito::Id;
 use crate::error::Error;
-use crate::flow::{Exchange, Flow, Memory, Refreshed, Subject};
-use crate::identity::{Identity, IdentityOrigin};
-use crate::lease::Windows;
-use crate::persisted::{CredentialStore, Kept, Scope};
-use crate::retry::Budget;
+use crate::refresh::credential_record::{CredentialStore, Kept, Scope};
+use crate::refresh::identity::{Identity, IdentityOrigin};
+use crate::refresh::{Exchange, Flow, Memory, Refreshed, Subject};
+use crate::service::cognito_identity::Id;
+use crate::service::retry::Budget;
 use crate::storage::Storage;
 
 /// On a clock that does not count suspend, the two clocks agree when they differ by no more.

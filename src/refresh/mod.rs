@@ -1,22 +1,26 @@
 //! One refresh, from login tokens to credentials, and what to do about an identity or a login that
 //! the service refuses.
 
+pub(crate) mod credential_record;
+pub(crate) mod identity;
+pub(crate) mod stored_credentials;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::client::{Answer, Client};
-use crate::cognito::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
+use self::identity::{Identity, IdentityStore, Saved};
+use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
 use crate::error::{AnswerInfo, Cause, Error};
-use crate::identity::{
-    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore, Saved,
-};
-use crate::lease::{LONGEST_LIFETIME, Lease};
 use crate::logins::{Logins, Tokens};
-use crate::protocol::Operation;
-use crate::retry::Budget;
-use crate::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+use crate::service::client::{Answer, Client};
+use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
+use crate::service::protocol::Operation;
+use crate::service::retry::Budget;
+use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+
+pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 
 /// The part of the settings that does not change.
 pub(crate) struct Flow {

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::logins::Tokens;
-use crate::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
 use crate::redact::Masks;
 use crate::secret::Secret;
+use crate::service::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
 use crate::transport::HttpResponse;
 
 const LONGEST_ID: usize = 55;

@@ -1,5 +1,12 @@
 //! What users call.
 
+#[cfg(feature = "aws-sdk")]
+mod aws_sdk;
+#[cfg(feature = "aws-sdk")]
+mod background;
+pub(crate) mod builder;
+mod environment;
+
 use std::fmt;
 #[cfg(feature = "aws-sdk")]
 use std::io;
@@ -10,15 +17,17 @@ use std::time::{Duration, SystemTime};
 use crate::cell::Prospect;
 use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
 use crate::clock::Clock;
-use crate::cognito::Id;
 use crate::credentials::{Credentials, ResponseData};
-#[cfg(feature = "aws-sdk")]
-use crate::errand::{Errand, Wait};
 use crate::error::Error;
-use crate::flow::{Flow, Memory, Subject};
-use crate::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::logins::Logins;
-use crate::reuse::{Reuse, Wanted};
+#[cfg(feature = "aws-sdk")]
+use crate::provider::background::{Errand, Wait};
+use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
+use crate::refresh::stored_credentials::{Reuse, Wanted};
+use crate::refresh::{Flow, Memory, Subject};
+use crate::service::cognito_identity::Id;
+
+pub use self::builder::Builder;
 
 /// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
 ///

@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::client::ServiceTime;
-use crate::cognito::Id;
+use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::Credentials;
-use crate::lease::{LONGEST_LIFETIME, Lease};
-use crate::protocol::aws_json::{encode, members, string};
+use crate::service::client::ServiceTime;
+use crate::service::cognito_identity::Id;
+use crate::service::protocol::aws_json::{encode, members, string};
+use crate::service::sts::RoleRequest;
 use crate::storage::{Storage, StorageLock, digest};
-use crate::sts::RoleRequest;
 
 /// The version of the record. One that a later version wrote counts as absent.
 const VERSION: &str = "1";

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use crate::cognito::Id;
-use crate::protocol::aws_json::{members, string};
+use crate::service::cognito_identity::Id;
+use crate::service::protocol::aws_json::{members, string};
 use crate::storage::Storage;
 
 /// The version of the record. One that a later version wrote counts as absent.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::error::{AnswerInfo, Error};
-use crate::protocol::{Fault, Malformed, Operation};
-use crate::retry::{self, Budget};
+use crate::service::protocol::{Fault, Malformed, Operation};
+use crate::service::retry::{self, Budget};
 use crate::transport::{HttpRequest, HttpResponse, LARGEST_BODY, Transport};
 
 pub(crate) struct Client {

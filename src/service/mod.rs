@@ -1,0 +1,16 @@
+//! One call to one service: encode, send, retry, decode.
+//!
+//! * `client`: the call itself; the only caller of `Transport::send` and `Clock::sleep`
+//! * `retry`: delays, cooldowns and pauses as pure functions
+//! * `endpoint`: region ► partition ► URL, and the https rule
+//! * `cognito_identity`, `sts`, `cognito_idp`: typed input, wire form, typed output of each service
+//! * `protocol/`: the wire formats
+
+pub(crate) mod client;
+pub(crate) mod cognito_identity;
+#[cfg(feature = "user-pool")]
+pub(crate) mod cognito_idp;
+pub(crate) mod endpoint;
+pub(crate) mod protocol;
+pub(crate) mod retry;
+pub(crate) mod sts;
