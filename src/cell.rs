@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Windows};
+use crate::random;
 use crate::retry::{self, Budget};
 use crate::sync::{self, Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
 
@@ -588,7 +589,7 @@ struct Landing<'a, T: Clone, S: Clone> {
 
 impl<T: Clone, S: Clone> Landing<'_, T, S> {
     fn land(self, result: &Result<Loaded<T>, Error>, now: Duration) {
-        let (thirds, fifths) = (fastrand::f64(), fastrand::f64());
+        let (thirds, fifths) = (random::f64(), random::f64());
         let limits = &self.cell.limits;
         let mut state = self.cell.lock();
         let mut replaced = (None, None);

@@ -132,6 +132,7 @@
 //! | `error` `credentials` `logins` `developer` `clock` `storage/` `transport/mod` | values, and the traits at the seams |
 //! | `export` | credentials as environment variables, and as the answer of a `credential_process` |
 //! | `secret` `redact` | text that is not printed, and text that is made fit for it |
+//! | `random` | random numbers, which a forked process does not share with its parent |
 //! | `transport/ureq` `transport/proxy` | settings and one exchange; which requests go through a proxy |
 //! | `transport/certificates` `transport/failure` | whom TLS trusts and what it shows; what went wrong, in words to act on |
 //! | `transport/stock` | connections as ureq makes them |
@@ -178,6 +179,7 @@ mod developer;
 mod error;
 mod export;
 mod logins;
+mod random;
 mod redact;
 mod secret;
 mod storage;

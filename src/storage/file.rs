@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
+use crate::random;
 use crate::secret::read_to_end;
 
 /// A longer record is not one of ours.
@@ -21,8 +22,8 @@ const LONGEST_RECORD: u64 = 64 * 1024;
 /// Leaves room for the name of the temporary file beside it.
 const LONGEST_NAME: usize = 200;
 
-/// How often a write is begun again when another process has swept its temporary file away.
-const ATTEMPTS: u32 = 3;
+/// How often a write is begun, if other processes sweep its temporary file away or take its name.
+const ATTEMPTS: u32 = 20;
 
 /// A [`Storage`] that keeps each record in a file of its own in one directory.
 ///
@@ -179,9 +180,12 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
         match written {
             Ok(()) => break,
             Err(error) => {
-                let _ = fs::remove_file(&temporary);
+                let taken = error.kind() == io::ErrorKind::AlreadyExists;
                 let swept = error.kind() == io::ErrorKind::NotFound;
-                if !swept || attempt >= ATTEMPTS {
+                if !taken {
+                    let _ = fs::remove_file(&temporary);
+                }
+                if !(taken || swept) || attempt >= ATTEMPTS {
                     return Err(error);
                 }
             }
@@ -343,7 +347,7 @@ pub(crate) fn digest(text: &str) -> u128 {
 
 /// The `.` keeps it apart from every record.
 fn temporary_name(name: &str) -> String {
-    format!("{name}.{:016x}", fastrand::u64(..))
+    format!("{name}.{:016x}", random::u64())
 }
 
 /// Removes the temporary files of writers that died. A living one holds a lock on its file; one that
@@ -552,14 +556,23 @@ mod tests {
         let (root, elsewhere) = (temporary(), temporary());
         let theirs = elsewhere.path().join("theirs");
         fs::write(&theirs, "theirs").unwrap();
-        fastrand::seed(3);
-        symlink(&theirs, root.path().join(temporary_name("k"))).unwrap();
-        fastrand::seed(3);
-        let error = FileStorage::new(root.path()).store("k", b"ours").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        random::seed(3);
+        let names = [(); ATTEMPTS as usize].map(|()| temporary_name("k"));
+        let plant = |name| symlink(&theirs, root.path().join(name)).unwrap();
+        let store = |value: &[u8]| {
+            random::seed(3);
+            FileStorage::new(root.path()).store("k", value)
+        };
+        let (last, others) = names.split_last().unwrap();
+        others.iter().for_each(plant);
+        store(b"ours").unwrap();
+        plant(last);
+        assert_eq!(store(b"newer").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
-        FileStorage::new(root.path()).store("k", b"ours").unwrap();
-        assert_eq!(files(root.path()), ["k"]);
+        assert_eq!(FileStorage::new(root.path()).load("k").unwrap().as_deref(), Some(&b"ours"[..]));
+        let mut left = [&names[..], &["k".to_owned()]].concat();
+        left.sort();
+        assert_eq!(files(root.path()), left, "what is not ours stays");
     }
 
     #[test]

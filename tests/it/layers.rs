@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
 #[rustfmt::skip]
-const ORDER: [&str; 32] = [
-    "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
+const ORDER: [&str; 33] = [
+    "secret", "random", "redact", "clock", "storage", "transport", "error", // values, and the seams
     "developer", "credentials", "logins",
     "endpoint", "retry", "protocol", "cognito", "sts", "user_pool", // one rule, one format, one service each
     "export", // credentials for other programs
