@@ -383,6 +383,7 @@ mod locked {
     use std::fs::File;
     use std::io;
     use std::path::Path;
+    use std::process;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -394,12 +395,19 @@ mod locked {
     /// How long who waits sleeps between two looks.
     const PAUSE: Duration = Duration::from_millis(10);
 
-    pub(super) struct Lock(pub(super) File);
+    pub(super) struct Lock {
+        pub(super) file: File,
+        /// The ID of the process that has the lock.
+        process: u32,
+    }
 
-    /// Closing is not enough: a child process may have the file open too.
+    /// Closing is not enough: a child process may have the file open too. Nor may such a child give the
+    /// lock of its parent back.
     impl Drop for Lock {
         fn drop(&mut self) {
-            let _ = flock(&self.0, FlockOperation::Unlock);
+            if self.process == process::id() {
+                let _ = flock(&self.file, FlockOperation::Unlock);
+            }
         }
     }
 
@@ -408,7 +416,7 @@ mod locked {
         let file = open(path)?;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Lock(file))),
+                Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -597,7 +605,7 @@ mod tests {
         // A child process that has the same file open does not keep the lock.
         let path = directory.join("%2E%2E%2Fk.lock");
         let held = locked::wait_for(&path, Duration::ZERO).unwrap().unwrap();
-        let in_a_child = held.0.try_clone().unwrap();
+        let in_a_child = held.file.try_clone().unwrap();
         drop(held);
         drop(now(&other, "../k").unwrap());
         drop(in_a_child);
