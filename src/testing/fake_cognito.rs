@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
 use crate::cognito::Id;
+use crate::credentials::printable;
 use crate::developer::DeveloperIdentity;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
 
@@ -647,7 +648,7 @@ impl Service {
             Err(_) => self.lifetime,
         };
         self.serial += 1;
-        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(now + lifetime));
+        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(printable(now + lifetime)));
         Ok(format!(
             "<AssumeRoleWithWebIdentityResponse xmlns=\"{STS_NAMESPACE}\">
               <AssumeRoleWithWebIdentityResult>
