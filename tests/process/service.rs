@@ -1,0 +1,163 @@
+//! A service on loopback, and the transport that asks it.
+//!
+//! Each answer names the caller that it is for and the connection that it came over. A caller names
+//! itself by its login token, or by its refresh token.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::SystemTime;
+
+use cognito_identity_credentials::transport::Transport;
+use serde_json::{Value, json};
+
+pub(crate) const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+pub(crate) const PROVIDER: &str = "accounts.google.com";
+
+const PORT: &str = "PROCESS_TEST_PORT";
+
+pub(crate) struct Service {
+    address: SocketAddr,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self { address: listen(serve) }
+    }
+
+    /// Tells a test's process where the service is.
+    pub(crate) fn announce(&self, command: &mut Command) {
+        command.env(PORT, self.address.port().to_string());
+    }
+}
+
+/// The URL of the service, by this name or address of the machine. Below `/once` a connection ends
+/// with its first answer.
+pub(crate) fn url(host: &str) -> String {
+    format!("http://{host}:{}", env::var(PORT).unwrap())
+}
+
+fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Answers what comes over one connection, until the caller closes it.
+fn serve(stream: impl Read + Write) {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    let connection = CONNECTIONS.fetch_add(1, Ordering::SeqCst);
+    let mut stream = BufReader::new(stream);
+    let mut callers = Vec::new();
+    while let Some((head, body)) = request(&mut stream) {
+        let name = format!("{connection}:{}", callers.len());
+        let (caller, mut answer) = answer(&head, &body, &name);
+        callers.extend(caller);
+        let mut status = 200;
+        if callers.windows(2).any(|pair| pair[0] != pair[1]) {
+            let message = format!("one connection was used by {callers:?}");
+            answer = json!({ "__type": "NotAuthorizedException", "message": message });
+            status = 400;
+        }
+        let last = head.contains("Connection: close") || head.starts_with("POST /once");
+        let persistence = if last { "close" } else { "keep-alive" };
+        let (answer, date) = (answer.to_string(), httpdate::fmt_http_date(SystemTime::now()));
+        let length = answer.len();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ndate: {date}\r\nconnection: {persistence}\r\ncontent-length: {length}"
+        );
+        let answer = format!("{head}\r\n\r\n{answer}");
+        if stream.get_mut().write_all(answer.as_bytes()).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// The head and the body of the next request.
+fn request(stream: &mut BufReader<impl Read>) -> Option<(String, Value)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        stream.read_line(&mut head).ok().filter(|length| *length > 0)?;
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).ok()?;
+    Some((head, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// Who asks, and the answer of this name.
+fn answer(head: &str, body: &Value, name: &str) -> (Option<String>, Value) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if head.contains("InitiateAuth") {
+        let caller = text(&body["AuthParameters"]["REFRESH_TOKEN"]);
+        let result = json!({ "IdToken": format!("{caller}:{name}"), "ExpiresIn": 3600 });
+        (Some(caller), json!({ "AuthenticationResult": result }))
+    } else if head.contains("GetCredentialsForIdentity") {
+        let caller = text(&body["Logins"][PROVIDER]);
+        let end =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 3600;
+        let keys = json!({
+            "AccessKeyId": caller,
+            "SecretKey": "secret",
+            "SessionToken": name,
+            "Expiration": end,
+        });
+        (Some(caller), json!({ "IdentityId": body["IdentityId"], "Credentials": keys }))
+    } else {
+        (None, json!({ "IdentityId": IDENTITY }))
+    }
+}
+
+/// The transport that asks the service.
+#[cfg(feature = "ureq")]
+pub(crate) fn transport() -> impl Transport {
+    cognito_identity_credentials::transport::UreqTransport::new()
+}
+
+/// The transport that asks the service: a program's own, with a connection for each request.
+#[cfg(not(feature = "ureq"))]
+pub(crate) fn transport() -> impl Transport {
+    use cognito_identity_credentials::transport::{
+        HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+    };
+
+    fn send(request: &HttpRequest) -> std::io::Result<HttpResponse> {
+        let url = request.url().trim_start_matches("http://");
+        let (authority, path) = url.split_once('/').unwrap();
+        let mut stream = TcpStream::connect(authority)?;
+        stream.set_read_timeout(Some(request.timeout()))?;
+        write!(stream, "POST /{path} HTTP/1.1\r\nContent-Length: {}\r\n", request.body().len())?;
+        for (name, value) in request.headers() {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+        stream.write_all(b"Connection: close\r\n\r\n")?;
+        stream.write_all(request.body())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        Ok(headers.fold(HttpResponse::new(status, body), |answer, (name, value)| {
+            answer.with_header(name, value)
+        }))
+    }
+
+    |request: &HttpRequest| {
+        send(request).map_err(|error| TransportError::new(TransportErrorKind::Connect, error))
+    }
+}
