@@ -308,7 +308,9 @@ mod user_pool {
 
     use cognito_identity_credentials::{MemoryStorage, StorageLock, TokenSource, UserPoolTokens};
 
-    use super::*;
+    use super::{
+        Arc, AtomicBool, Child, Duration, FakeCognito, FileStorage, Ordering, Stage, Storage, fs,
+    };
 
     fn tokens(stage: &Stage, storage: impl Storage + 'static) -> UserPoolTokens {
         UserPoolTokens::builder()
@@ -421,7 +423,7 @@ pub(crate) mod futures {
     use aws_credential_types::provider::ProvideCredentials;
     use aws_credential_types::provider::error::CredentialsError;
 
-    use super::*;
+    use super::{Arc, Child, Ordering, Stage, thread};
 
     struct Unpark(thread::Thread);
 

@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("limits::a_good_set_is_served_whatever_the_limit", good_set),
     ("limits::a_storage_without_descriptors_returns_errors_and_loses_nothing", storage),
     ("limits::a_wall_clock_far_from_now_is_no_obstacle", wall_clocks),
+    #[cfg(feature = "ureq")]
+    ("limits::a_wall_clock_far_from_now_panics_in_no_handshake", handshakes),
     #[cfg(feature = "aws-sdk")]
     ("limits::a_future_without_a_thread_is_an_error_or_a_good_set", future),
 ];
@@ -234,6 +236,50 @@ fn wall_clocks() {
             let error = credentials.get().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotAuthorized, "{row}: {error:#}");
             assert!(credentials.status().next_attempt_in.is_some(), "{row}");
+        }
+    }
+}
+
+#[cfg(feature = "ureq")]
+fn handshakes() {
+    use crate::service::tls;
+
+    struct Row {
+        /// Seconds since 1970.
+        wall: i64,
+        /// Whether the certificate is valid then, or at the release of this crate if that is later.
+        valid: bool,
+    }
+    let rows = [
+        Row { wall: i64::MIN / 2, valid: true },
+        Row { wall: -(1 << 31), valid: true },
+        Row { wall: -1, valid: true },
+        Row { wall: 0, valid: true },
+        Row { wall: (1 << 31) - 1, valid: true },
+        Row { wall: 1 << 31, valid: true },
+        Row { wall: 1 << 32, valid: true },
+        Row { wall: 253_402_300_800, valid: false },
+        Row { wall: i64::MAX / 2, valid: false },
+    ];
+    for Row { wall, valid } in rows {
+        let offset = Duration::from_secs(wall.unsigned_abs());
+        let epoch = SystemTime::UNIX_EPOCH;
+        let wall_time = if wall < 0 { epoch - offset } else { epoch + offset };
+        let clock = FixedWall { wall: wall_time, time: ManualClock::new() };
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .identity_id(IDENTITY)
+            .login(PROVIDER, "ann")
+            .endpoint_url(tls::url())
+            .transport(tls::transport().clock(clock.clone()).build().unwrap())
+            .clock(clock)
+            .build()
+            .unwrap();
+        match credentials.get() {
+            Ok(_) => assert!(valid, "{wall}"),
+            Err(error) => {
+                assert!(!valid && error.kind() == ErrorKind::Tls, "{wall}: {error:#}");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::expect_used,
     clippy::panic,
     clippy::too_many_lines,
@@ -54,7 +55,7 @@ mod runner {
     pub(crate) type Test = (&'static str, fn());
 
     pub(crate) fn main() -> ExitCode {
-        let tests = [&fork::TESTS[..], &limits::TESTS[..]].concat();
+        let tests = [fork::TESTS, limits::TESTS].concat();
         if let Ok(name) = env::var(TEST) {
             let (_, test) = tests.iter().find(|(known, _)| *known == name).unwrap();
             child::end_after(SECONDS);

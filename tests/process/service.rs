@@ -1,4 +1,4 @@
-//! A service on loopback, and the transport that asks it.
+//! A service on loopback, over plain HTTP and over TLS, and the transport that asks it.
 //!
 //! Each answer names the caller that it is for and the connection that it came over. A caller names
 //! itself by its login token, or by its refresh token.
@@ -23,16 +23,24 @@ const PORT: &str = "PROCESS_TEST_PORT";
 
 pub(crate) struct Service {
     address: SocketAddr,
+    #[cfg(feature = "ureq")]
+    tls: tls::Tls,
 }
 
 impl Service {
     pub(crate) fn start() -> Self {
-        Self { address: listen(serve) }
+        Self {
+            address: listen(|stream| serve(stream, "plain")),
+            #[cfg(feature = "ureq")]
+            tls: tls::Tls::start(),
+        }
     }
 
     /// Tells a test's process where the service is.
     pub(crate) fn announce(&self, command: &mut Command) {
         command.env(PORT, self.address.port().to_string());
+        #[cfg(feature = "ureq")]
+        self.tls.announce(command);
     }
 }
 
@@ -55,14 +63,14 @@ fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     address
 }
 
-/// Answers what comes over one connection, until the caller closes it.
-fn serve(stream: impl Read + Write) {
+/// Answers what comes over one connection of this kind, until the caller closes it.
+fn serve(stream: impl Read + Write, kind: &str) {
     static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
     let connection = CONNECTIONS.fetch_add(1, Ordering::SeqCst);
     let mut stream = BufReader::new(stream);
     let mut callers = Vec::new();
     while let Some((head, body)) = request(&mut stream) {
-        let name = format!("{connection}:{}", callers.len());
+        let name = format!("{connection}:{}:{kind}", callers.len());
         let (caller, mut answer) = answer(&head, &body, &name);
         callers.extend(caller);
         let mut status = 200;
@@ -159,5 +167,69 @@ pub(crate) fn transport() -> impl Transport {
 
     |request: &HttpRequest| {
         send(request).map_err(|error| TransportError::new(TransportErrorKind::Connect, error))
+    }
+}
+
+#[cfg(feature = "ureq")]
+pub(crate) mod tls {
+    use cognito_identity_credentials::transport::{UreqTransport, UreqTransportBuilder};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+
+    use super::{Arc, Command, SocketAddr, env, listen, serve};
+
+    const PORT: &str = "PROCESS_TEST_TLS_PORT";
+    const AUTHORITY: &str = "PROCESS_TEST_AUTHORITY";
+
+    pub(super) struct Tls {
+        address: SocketAddr,
+        authority: String,
+    }
+
+    impl Tls {
+        pub(super) fn start() -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let authority = params.self_signed(&key).unwrap().pem();
+            let issuer = Issuer::new(params, key);
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &issuer).unwrap();
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key);
+            let config = Arc::new(config.unwrap());
+            let address = listen(move |mut stream| {
+                let mut connection = ServerConnection::new(config.clone()).unwrap();
+                while connection.is_handshaking() {
+                    if connection.complete_io(&mut stream).is_err() {
+                        return;
+                    }
+                }
+                let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                let kind = if resumed { "resumed" } else { "full handshake" };
+                serve(StreamOwned::new(connection, stream), kind);
+            });
+            Self { address, authority }
+        }
+
+        pub(super) fn announce(&self, command: &mut Command) {
+            command.env(PORT, self.address.port().to_string()).env(AUTHORITY, &self.authority);
+        }
+    }
+
+    pub(crate) fn url() -> String {
+        format!("https://127.0.0.1:{}", env::var(PORT).unwrap())
+    }
+
+    /// A transport that trusts the service.
+    pub(crate) fn transport() -> UreqTransportBuilder {
+        UreqTransport::builder().ca_pem(env::var(AUTHORITY).unwrap())
     }
 }
