@@ -27,6 +27,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("fork::the_threads_of_a_child_share_one_refresh", threads_of_a_child),
     ("fork::parent_and_children_draw_different_random_numbers", random_numbers),
     ("fork::parent_and_children_store_one_record_at_the_same_time", stores),
+    ("fork::parent_and_child_refresh_on_connections_of_their_own", connections::apart),
+    ("fork::a_child_forked_during_an_exchange_has_its_own", connections::during_an_exchange),
     ("fork::a_lock_stays_with_the_process_that_it_was_granted_to", lock),
     #[cfg(feature = "user-pool")]
     ("fork::parent_and_child_renew_login_tokens_for_themselves", user_pool::renewal),
@@ -300,6 +302,100 @@ fn lock() {
     child.join();
     other.line.tell("end");
     other.join();
+}
+
+/// Over real sockets. Each process names itself by its login token, and the service says in the access
+/// key ID whom it answers, in the session token over which connection.
+mod connections {
+    use super::{
+        BTreeSet, Child, CognitoIdentityCredentials, Credentials, Duration, HttpRequest, Transport,
+        process, thread,
+    };
+    use crate::service::{self, HELD, IDENTITY, POOL, PROVIDER};
+
+    /// Providers by each kind of connection.
+    fn providers(
+        source: impl Fn() -> String + Clone + Send + Sync + 'static,
+    ) -> Vec<CognitoIdentityCredentials> {
+        let provider = |url: String, transport: Box<dyn Transport>| {
+            let source = source.clone();
+            CognitoIdentityCredentials::builder()
+                .identity_pool_id(POOL)
+                .identity_id(IDENTITY)
+                .login_from(PROVIDER, move || Ok(source()))
+                .endpoint_url(url)
+                .danger_allow_http(true)
+                .transport(move |request: &HttpRequest| transport.send(request))
+                .timeout(Duration::from_secs(10))
+                .build()
+                .unwrap()
+        };
+        let plain = ["127.0.0.1", "127.1"]
+            .map(|host| provider(service::url(host), Box::new(service::transport())));
+        #[cfg_attr(not(feature = "ureq"), expect(unused_mut))]
+        let mut providers = Vec::from(plain);
+        #[cfg(feature = "ureq")]
+        {
+            let transport = service::tls::transport().build().unwrap();
+            providers.push(provider(service::tls::url(), Box::new(transport)));
+        }
+        providers
+    }
+
+    fn own_id() -> String {
+        process::id().to_string()
+    }
+
+    /// Refreshes again and again, and returns the connections over which the answers came.
+    fn refresh(credentials: &CognitoIdentityCredentials) -> BTreeSet<String> {
+        (0..20).map(|_| connection(&credentials.refresh().unwrap())).collect()
+    }
+
+    /// The connection over which this set came, which is for this process.
+    fn connection(set: &Credentials) -> String {
+        assert_eq!(set.access_key_id(), own_id(), "another process's answer");
+        let (connection, rest) = set.session_token().split_once(':').unwrap();
+        assert!(!rest.ends_with("resumed"), "a TLS session of another process");
+        connection.to_owned()
+    }
+
+    pub(super) fn apart() {
+        for credentials in providers(own_id) {
+            let first = connection(&credentials.get().unwrap());
+            let mut child = Child::fork(|line| {
+                line.tell("ready");
+                assert_eq!(line.hear(), "begin");
+                let used = refresh(&credentials);
+                line.tell(&used.into_iter().collect::<Vec<_>>().join(","));
+            });
+            assert_eq!(child.line.hear(), "ready");
+            child.line.tell("begin");
+            let mut parents = refresh(&credentials);
+            parents.insert(first);
+            let said = child.line.hear();
+            child.join();
+            let childs: BTreeSet<_> = said.split(',').map(str::to_owned).collect();
+            assert!(parents.is_disjoint(&childs), "parent {parents:?}, child {childs:?}");
+            if cfg!(feature = "ureq") {
+                assert_eq!((parents.len(), childs.len()), (1, 1), "each keeps its connection");
+            }
+        }
+    }
+
+    pub(super) fn during_an_exchange() {
+        let parent = process::id();
+        let source = move || if process::id() == parent { HELD.to_owned() } else { own_id() };
+        for credentials in providers(source) {
+            let (set, passed) = thread::scope(|scope| {
+                let caller = scope.spawn(|| credentials.get());
+                service::await_held();
+                let passed = Child::fork(|_| drop(refresh(&credentials))).wait();
+                (caller.join().unwrap(), passed)
+            });
+            assert!(passed, "the child has failed");
+            assert_eq!(set.unwrap().access_key_id(), HELD);
+        }
+    }
 }
 
 #[cfg(feature = "user-pool")]

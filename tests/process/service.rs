@@ -7,8 +7,8 @@ use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::SystemTime;
 
@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 pub(crate) const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
 pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 pub(crate) const PROVIDER: &str = "accounts.google.com";
+/// A caller of this name gets no answer before a caller of another name got one.
+pub(crate) const HELD: &str = "held";
 
 const PORT: &str = "PROCESS_TEST_PORT";
 
@@ -50,6 +52,15 @@ pub(crate) fn url(host: &str) -> String {
     format!("http://{host}:{}", env::var(PORT).unwrap())
 }
 
+/// Waits until the service holds a caller up.
+pub(crate) fn await_held() {
+    let mut stream = TcpStream::connect(url("127.0.0.1").trim_start_matches("http://")).unwrap();
+    stream.write_all(b"GET /held HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -72,6 +83,7 @@ fn serve(stream: impl Read + Write, kind: &str) {
     while let Some((head, body)) = request(&mut stream) {
         let name = format!("{connection}:{}:{kind}", callers.len());
         let (caller, mut answer) = answer(&head, &body, &name);
+        hold(&head, caller.as_deref());
         callers.extend(caller);
         let mut status = 200;
         if callers.windows(2).any(|pair| pair[0] != pair[1]) {
@@ -90,6 +102,30 @@ fn serve(stream: impl Read + Write, kind: &str) {
         if stream.get_mut().write_all(answer.as_bytes()).is_err() || last {
             return;
         }
+    }
+}
+
+/// Lets a held caller wait for another one's answer, and who waits for a held caller wait for that.
+fn hold(head: &str, caller: Option<&str>) {
+    struct Callers {
+        held: u32,
+        /// How many others were answered.
+        others: u32,
+    }
+    static CALLERS: Mutex<Callers> = Mutex::new(Callers { held: 0, others: 0 });
+    static CHANGED: Condvar = Condvar::new();
+    let mut callers = CALLERS.lock().unwrap();
+    if caller == Some(HELD) {
+        callers.held += 1;
+        CHANGED.notify_all();
+        let before = callers.others;
+        callers = CHANGED.wait_while(callers, |callers| callers.others == before).unwrap();
+        callers.held -= 1;
+    } else if caller.is_some() {
+        callers.others += 1;
+        CHANGED.notify_all();
+    } else if head.starts_with("GET /held") {
+        drop(CHANGED.wait_while(callers, |callers| callers.held == 0).unwrap());
     }
 }
 
