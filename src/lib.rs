@@ -48,6 +48,13 @@
 //!   `transport::UreqTransport` on name look-ups; and with the feature `aws-sdk`, a
 //!   refresh that the SDK asks for has a thread of its own). No lock is held while the network or
 //!   the program's own code runs.
+//! * **Fork.** A child process has the settings and the cached set of its parent. It begins its own
+//!   refreshes, and does not wait for one that a thread of its parent leads. It uses no connection, no
+//!   random number and no name of a temporary file of its parent, and does not give back a
+//!   [`StorageLock`] of its parent. Where a user pool rotates refresh tokens, parent and child need a
+//!   [`Storage`] that they share. A fork in the short time in which another thread holds a mutex of this
+//!   crate is outside this contract: the child may wait for ever. A transport, storage or clock of the
+//!   program's own must allow a fork itself.
 //! * **Freshness.** What `get` returns has at least `expiry_window` (15 s) of life left, to about a
 //!   second, by a clock that neither jumps nor stops in suspend. While that is so, `get` cannot
 //!   fail.
@@ -118,7 +125,7 @@
 //! | `transport/` | the seam to HTTP, and `UreqTransport` |
 //! | `storage/` | the seam to what outlives a process, and `FileStorage` |
 //! | `error/` `credentials` `logins` `developer` `export` `clock` | values, and the other seams |
-//! | `secret` `redact` `loopback` | text that is not printed, text made fit for printing, hosts that are this machine |
+//! | `secret` `redact` `random` `loopback` | text that is not printed, text made fit for printing, random numbers, hosts that are this machine |
 //! | `testing/` | the fakes |
 //! | `bin/cognito-credentials/` | the command (feature `cli`), on the public API alone |
 //!
@@ -144,6 +151,7 @@ mod error;
 mod export;
 mod logins;
 mod loopback;
+mod random;
 mod redact;
 mod secret;
 

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::testing::policy::Failure;
+use cognito_identity_credentials::testing::{ManualClock, seed_delays};
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
 use fastrand::Rng;
@@ -120,7 +120,7 @@ fn library(
         builder = builder.identity_id(IDENTITY);
     }
     let provider = builder.build().unwrap();
-    fastrand::seed(seed);
+    seed_delays(seed);
     loop {
         let now = nanos(clock.boot()) - zero;
         if now >= end {

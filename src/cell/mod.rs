@@ -4,6 +4,7 @@
 //! the logger, and the destructors of errors all run without it. Every critical section leaves the
 //! state whole, so a poisoned mutex is ignored.
 
+use std::process;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use self::sync::{Condvar, INSIDE, Instant, Mutex, MutexGuard, ThreadId};
 use crate::cell::lease::{Lease, Windows};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::random;
 use crate::service::retry::{self, Budget};
 
 #[cfg(all(loom, test))]
@@ -140,6 +142,8 @@ struct WallLook {
 /// A load under way.
 struct Flight<T> {
     number: u64,
+    /// The ID of the process that the leader is a thread of.
+    process: u32,
     leader: ThreadId,
     epoch: Epoch,
     budget: Budget,
@@ -422,6 +426,7 @@ impl<T: Clone, S: Clone> Cell<T, S> {
         state.flights += 1;
         let flight = Arc::new(Flight {
             number: state.flights,
+            process: process::id(),
             leader: sync::current().id(),
             epoch: state.epoch,
             budget,
@@ -536,9 +541,14 @@ impl<T: Clone, S: Clone> Cell<T, S> {
     /// Like [`look`](Self::look), for callers that may load: refused inside a load's own code.
     fn observe(&self) -> Result<(MutexGuard<'_, State<T, S>>, Duration), Error> {
         let inside = self.enter()?;
-        let (state, now) = self.look();
+        let (mut state, now) = self.look();
         drop(inside);
         match &state.flight {
+            // This process was forked during the load. The leader is a thread of the parent.
+            Some(flight) if flight.process != process::id() => {
+                state.flight = None;
+                Ok((state, now))
+            }
             Some(flight) if flight.leader == sync::current().id() => Err(Error::reentrant()),
             _ => Ok((state, now)),
         }
@@ -590,7 +600,7 @@ struct Landing<'a, T: Clone, S: Clone> {
 
 impl<T: Clone, S: Clone> Landing<'_, T, S> {
     fn land(self, result: &Result<Loaded<T>, Error>, now: Duration) {
-        let (thirds, fifths) = (fastrand::f64(), fastrand::f64());
+        let (thirds, fifths) = (random::f64(), random::f64());
         let limits = &self.cell.limits;
         let mut state = self.cell.lock();
         let mut replaced = (None, None);

@@ -69,7 +69,8 @@ impl From<Credentials> for SdkCredentials {
 ///
 /// The source is our [`Error`], but for a timeout, which has none:
 /// [`status`](CognitoIdentityCredentials::status) tells more of it. `Unhandled` is also a transport or
-/// token source that panicked; `ProviderError` also a thread that the system does not grant.
+/// token source that panicked, and a future that waited for a refresh before a fork and is polled in the
+/// child. `ProviderError` is also a thread that the system does not grant.
 impl ProvideCredentials for CognitoIdentityCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -103,7 +104,9 @@ impl CognitoIdentityCredentials {
         };
         match self.get_elsewhere(epoch).map_err(CredentialsError::provider_error)?.await {
             Some(result) => result.map(Into::into).map_err(failed),
-            None => Err(CredentialsError::unhandled("the thread that was to refresh panicked")),
+            None => Err(CredentialsError::unhandled(
+                "the thread that was to refresh panicked, or this process was forked from its process",
+            )),
         }
     }
 }

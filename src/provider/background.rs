@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::mem;
 use std::pin::Pin;
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -20,6 +21,8 @@ pub(crate) struct Errand<K, T> {
 }
 
 struct Run<T> {
+    /// The ID of the process that its thread belongs to.
+    process: u32,
     begun: Instant,
     stage: Mutex<Stage<T>>,
 }
@@ -31,7 +34,8 @@ enum Stage<T> {
     Over(Option<T>),
 }
 
-/// Becomes what the job yields, or `None` if it panics. When it is dropped, the job goes on.
+/// Becomes what the job yields, or `None` if it panics or runs in the process that this one was forked
+/// from. When it is dropped, the job goes on.
 pub(crate) struct Wait<T> {
     run: Arc<Run<T>>,
     place: Option<usize>,
@@ -63,7 +67,7 @@ impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
             return Ok(Wait { run, place: None });
         }
         let stage = Mutex::new(Stage::UnderWay(Vec::new()));
-        let run = Arc::new(Run { begun: Instant::now(), stage });
+        let run = Arc::new(Run { process: process::id(), begun: Instant::now(), stage });
         let ending = Ending { run: Arc::clone(&run), outcome: None };
         // The lock is held, so that nobody joins a run that cannot begin.
         thread::Builder::new().name("cognito-refresh".to_owned()).spawn(move || {
@@ -76,8 +80,9 @@ impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
 }
 
 impl<T> Run<T> {
+    /// Whether a thread of this process is at work on it.
     fn is_under_way(&self) -> bool {
-        matches!(*lock(&self.stage), Stage::UnderWay(_))
+        self.process == process::id() && matches!(*lock(&self.stage), Stage::UnderWay(_))
     }
 }
 
@@ -90,6 +95,7 @@ impl<T: Clone> Future for Wait<T> {
         let this = self.get_mut();
         let replaced = match &mut *lock(&this.run.stage) {
             Stage::Over(outcome) => return Poll::Ready(outcome.clone()),
+            Stage::UnderWay(_) if this.run.process != process::id() => return Poll::Ready(None),
             Stage::UnderWay(waiting) => {
                 let place = *this.place.get_or_insert(waiting.len());
                 if let Some(before) = waiting.get_mut(place) {

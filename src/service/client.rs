@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::error::{AnswerInfo, Error};
+use crate::random;
 use crate::service::protocol::{Fault, Malformed, Operation};
 use crate::service::retry::{self, Budget};
 use crate::transport::{HttpRequest, HttpResponse, LARGEST_BODY, Transport};
@@ -78,7 +79,7 @@ impl Client {
                 attempt,
                 budget.attempts,
                 error.retry_after(),
-                fastrand::f64(),
+                random::f64(),
             );
             let left = self.left(budget);
             match delay {

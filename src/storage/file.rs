@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
+use crate::random;
 use crate::secret::read_to_end;
 
 /// A longer record is not one of ours.
@@ -21,8 +22,8 @@ const LONGEST_RECORD: u64 = 64 * 1024;
 /// Leaves room for the name of the temporary file beside it.
 const LONGEST_NAME: usize = 200;
 
-/// How often a write is begun again when another process has swept its temporary file away.
-const ATTEMPTS: u32 = 3;
+/// How often a write is begun, if other processes sweep its temporary file away or take its name.
+const ATTEMPTS: u32 = 20;
 
 /// A [`Storage`] that keeps each record in a file of its own in one directory.
 ///
@@ -179,9 +180,12 @@ fn store<O: Operations>(disk: &O, directory: &Path, key: &str, value: &[u8]) -> 
         match written {
             Ok(()) => break,
             Err(error) => {
-                let _ = fs::remove_file(&temporary);
+                let taken = error.kind() == io::ErrorKind::AlreadyExists;
                 let swept = error.kind() == io::ErrorKind::NotFound;
-                if !swept || attempt >= ATTEMPTS {
+                if !taken {
+                    let _ = fs::remove_file(&temporary);
+                }
+                if !(taken || swept) || attempt >= ATTEMPTS {
                     return Err(error);
                 }
             }
@@ -343,7 +347,7 @@ pub(crate) fn digest(text: &str) -> u128 {
 
 /// The `.` keeps it apart from every record.
 fn temporary_name(name: &str) -> String {
-    format!("{name}.{:016x}", fastrand::u64(..))
+    format!("{name}.{:016x}", random::u64())
 }
 
 /// Removes the temporary files of writers that died. A living one holds a lock on its file; one that
@@ -379,6 +383,7 @@ mod locked {
     use std::fs::File;
     use std::io;
     use std::path::Path;
+    use std::process;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -390,12 +395,19 @@ mod locked {
     /// How long who waits sleeps between two looks.
     const PAUSE: Duration = Duration::from_millis(10);
 
-    pub(super) struct Lock(pub(super) File);
+    pub(super) struct Lock {
+        pub(super) file: File,
+        /// The ID of the process that has the lock.
+        process: u32,
+    }
 
-    /// Closing is not enough: a child process may have the file open too.
+    /// Closing is not enough: a child process may have the file open too. Nor may such a child give the
+    /// lock of its parent back.
     impl Drop for Lock {
         fn drop(&mut self) {
-            let _ = flock(&self.0, FlockOperation::Unlock);
+            if self.process == process::id() {
+                let _ = flock(&self.file, FlockOperation::Unlock);
+            }
         }
     }
 
@@ -404,7 +416,7 @@ mod locked {
         let file = open(path)?;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Lock(file))),
+                Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -552,14 +564,23 @@ mod tests {
         let (root, elsewhere) = (temporary(), temporary());
         let theirs = elsewhere.path().join("theirs");
         fs::write(&theirs, "theirs").unwrap();
-        fastrand::seed(3);
-        symlink(&theirs, root.path().join(temporary_name("k"))).unwrap();
-        fastrand::seed(3);
-        let error = FileStorage::new(root.path()).store("k", b"ours").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        random::seed(3);
+        let names = [(); ATTEMPTS as usize].map(|()| temporary_name("k"));
+        let plant = |name| symlink(&theirs, root.path().join(name)).unwrap();
+        let store = |value: &[u8]| {
+            random::seed(3);
+            FileStorage::new(root.path()).store("k", value)
+        };
+        let (last, others) = names.split_last().unwrap();
+        others.iter().for_each(plant);
+        store(b"ours").unwrap();
+        plant(last);
+        assert_eq!(store(b"newer").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
-        FileStorage::new(root.path()).store("k", b"ours").unwrap();
-        assert_eq!(files(root.path()), ["k"]);
+        assert_eq!(FileStorage::new(root.path()).load("k").unwrap().as_deref(), Some(&b"ours"[..]));
+        let mut left = [&names[..], &["k".to_owned()]].concat();
+        left.sort();
+        assert_eq!(files(root.path()), left, "what is not ours stays");
     }
 
     #[test]
@@ -584,7 +605,7 @@ mod tests {
         // A child process that has the same file open does not keep the lock.
         let path = directory.join("%2E%2E%2Fk.lock");
         let held = locked::wait_for(&path, Duration::ZERO).unwrap().unwrap();
-        let in_a_child = held.0.try_clone().unwrap();
+        let in_a_child = held.file.try_clone().unwrap();
         drop(held);
         drop(now(&other, "../k").unwrap());
         drop(in_a_child);

@@ -72,6 +72,9 @@ pub trait Storage: Send + Sync {
 }
 
 /// A lock that [`Storage::lock`] has granted, until it is dropped.
+///
+/// It belongs to the process that it was granted to. After a fork, the child does not have it: if the
+/// child drops its copy, the lock of a [`FileStorage`] stays with the parent.
 #[must_use = "the lock is given back when this is dropped"]
 pub struct StorageLock {
     _guard: Box<dyn Send>,

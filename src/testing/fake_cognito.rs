@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::printable;
 use crate::developer::DeveloperIdentity;
 use crate::service::cognito_identity::Id;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
@@ -647,7 +648,7 @@ impl Service {
             Err(_) => self.lifetime,
         };
         self.serial += 1;
-        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(now + lifetime));
+        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(printable(now + lifetime)));
         Ok(format!(
             "<AssumeRoleWithWebIdentityResponse xmlns=\"{STS_NAMESPACE}\">
               <AssumeRoleWithWebIdentityResult>

@@ -45,10 +45,38 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::random;
 use crate::transport::HttpRequest;
 
 pub use fake_cognito::{FakeCognito, Fault, ReceivedRequest};
 pub use manual_clock::ManualClock;
+
+/// Makes the random delays of this thread the same in each run: those between two attempts, and the
+/// [times without contact](crate::Status::next_attempt_in) after a failure.
+///
+/// ```
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, seed_delays};
+///
+/// let delays = |seed| {
+///     seed_delays(seed);
+///     let (cognito, clock) = (FakeCognito::new(), ManualClock::new());
+///     let credentials = CognitoIdentityCredentials::builder()
+///         .identity_pool_id(FakeCognito::POOL_ID)
+///         .transport(cognito.clone())
+///         .clock(clock.clone())
+///         .build()
+///         .unwrap();
+///     cognito.fail_next("GetId", 2, Fault::throttled());
+///     credentials.get().unwrap();
+///     clock.sleeps()
+/// };
+/// assert_eq!(delays(7), delays(7));
+/// assert_ne!(delays(7), delays(8));
+/// ```
+pub fn seed_delays(seed: u64) {
+    random::seed(seed);
+}
 
 /// A request as the library makes them, for unit tests of a transport of the program's own, and for
 /// a server that answers with a [`FakeCognito`]. The names of the headers are in lower case.

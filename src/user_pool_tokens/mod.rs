@@ -5,6 +5,7 @@ mod store;
 
 use std::fmt;
 use std::mem;
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,9 @@ struct Session {
     given: Option<Link>,
     /// What the last rotation brought.
     current: Option<Link>,
+    /// The ID of the process that `current` was issued to. A child that was forked later does not
+    /// store it: by then the parent may have stored a newer one.
+    issued_to: u32,
     kept: Kept,
     /// Whether the storage has had a token of this sign-in.
     owned: bool,
@@ -387,6 +391,7 @@ impl Inner {
         let old = self.cell.amend(epoch, |session| {
             session.rotates = true;
             session.owned |= owned;
+            session.issued_to = process::id();
             session.kept = Kept::Writing;
             (session.current.replace(link.clone()), session.owned)
         });
@@ -402,7 +407,7 @@ impl Inner {
     fn write_again(&self) {
         let Some(store) = &self.store else { return };
         let (epoch, session) = self.cell.epoch();
-        if session.kept != Kept::No {
+        if session.kept != Kept::No || session.issued_to != process::id() {
             return;
         }
         // Nobody else does it at the same time, nor a storage that asks for a token meanwhile.

@@ -20,4 +20,5 @@ mod programs;
 mod renewal;
 mod service;
 mod statuses;
+mod threads;
 mod users;

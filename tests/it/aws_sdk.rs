@@ -419,7 +419,8 @@ fn a_panicking_transport_fails_every_future_and_the_next_one_tries_again() {
     for future in futures {
         let error = block_on(future).unwrap_err();
         assert!(matches!(error, CredentialsError::Unhandled(_)), "{error:?}");
-        assert_eq!(error.source().unwrap().to_string(), "the thread that was to refresh panicked");
+        let why = error.source().unwrap().to_string();
+        assert!(why.starts_with("the thread that was to refresh panicked"), "{why}");
     }
     assert_eq!(provided(&credentials).unwrap().access_key_id(), "ASIASECOND");
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::ManualClock;
+use cognito_identity_credentials::testing::{ManualClock, seed_delays};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, TransportError, TransportErrorKind,
 };
@@ -333,7 +333,7 @@ fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good() {
     );
     let steps_made = Cell::new(0);
     let outcome = TestRunner::new(config).run(&histories, |(settings, answers, steps, seed)| {
-        fastrand::seed(seed);
+        seed_delays(seed);
         let mut history = History::new(settings, answers);
         for step in &steps {
             history.step(step);

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "secret",
+    "random",
     "redact",
     "loopback",
     "clock",

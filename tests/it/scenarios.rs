@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::testing::{Fault, seed_delays};
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::support::{GET_CREDENTIALS, PROVIDER, Stage, seconds};
@@ -151,7 +151,7 @@ fn the_default_window_goes_by_the_lifetime_and_is_fixed_per_set() {
 #[test]
 fn a_seed_pins_every_delay() {
     let run = |seed| {
-        fastrand::seed(seed);
+        seed_delays(seed);
         let stage = Stage::new();
         stage.cognito.fail_next(GET_CREDENTIALS, 8, Fault::throttled());
         stage.credentials.get().unwrap_err();

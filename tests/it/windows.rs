@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, seed_delays};
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
@@ -80,7 +80,7 @@ fn a_failed_advisory_attempt_is_put_off_by_part_of_the_window() {
     let mut shortest = Duration::MAX;
     let mut longest = Duration::ZERO;
     for seed in 0..200 {
-        fastrand::seed(seed);
+        seed_delays(seed);
         let stage = Stage::new();
         let first = stage.credentials.get().unwrap();
         stage.clock.advance(seconds(2701));
@@ -207,7 +207,7 @@ fn after_a_refusal_get_keeps_away_for_a_fifth_to_all_of_the_cooldown() {
     let mut shortest = Duration::MAX;
     let mut longest = Duration::ZERO;
     for seed in 0..200 {
-        fastrand::seed(seed);
+        seed_delays(seed);
         let stage = Stage::with(|builder| builder.failure_cooldown(seconds(10)));
         stage.cognito.set_guests(POOL, false);
         let error = stage.credentials.get().unwrap_err();
@@ -250,7 +250,7 @@ fn fail_after_the_cooldown(stage: &Stage, fault: Fault) -> Option<Duration> {
 fn each_throttled_refresh_in_a_row_doubles_the_cooldown_up_to_sixteen_times() {
     let mut seen = [(Duration::MAX, Duration::ZERO); 7];
     for seed in 0..200 {
-        fastrand::seed(seed);
+        seed_delays(seed);
         let stage = throttled_stage(0);
         for (shortest, longest) in &mut seen {
             let wait = fail_after_the_cooldown(&stage, Fault::throttled()).unwrap();

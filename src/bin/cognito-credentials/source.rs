@@ -125,7 +125,9 @@ fn outcome(child: &mut Child, limit: Duration) -> Result<(Text, ExitStatus), Box
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
     // Whatever the child has started may hold the pipe open after its end; then this stays behind.
-    thread::spawn(move || sender.send(read(stdout)));
+    thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
+        format!("the command's output cannot be read without a thread: {error}")
+    })?;
     let text = receiver.recv_timeout(limit).map_err(|_| late())?;
     if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
         return Err("the command printed more than any token has".into());

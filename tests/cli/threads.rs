@@ -1,0 +1,36 @@
+//! The command where the system starts no thread for it.
+
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+
+use std::fs;
+
+use crate::service::{Machine, PROVIDER, SECRET, Said};
+
+/// Runs the command where every new thread asks for more stack than there is memory.
+fn run(machine: &Machine, arguments: &[&str]) -> Said {
+    let mut command = machine.command(arguments);
+    command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+    machine.finish(command)
+}
+
+#[test]
+fn an_address_needs_no_thread() {
+    let machine = Machine::new();
+    let said = run(&machine, &["process"]);
+    assert_eq!((said.status, &*said.err), (0, ""), "{said:?}");
+    assert!(said.out.contains("AccessKeyId"), "{said:?}");
+}
+
+#[test]
+fn a_secret_of_a_command_needs_one_and_the_command_is_ended_without() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    let login = format!("--login={PROVIDER}=cmd:echo $$ > id; echo {SECRET}; exec sleep 60");
+    let said = run(&machine, &["process", &login]);
+    assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
+    assert!(said.err.contains("cannot be read without a thread"), "{said:?}");
+    // It may have been ended before its first step.
+    if let Ok(id) = fs::read_to_string(machine.path("id")) {
+        assert!(!fs::exists(format!("/proc/{}", id.trim())).unwrap(), "it still runs");
+    }
+}

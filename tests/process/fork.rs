@@ -1,0 +1,564 @@
+//! A process that is forked after it has used a provider, or while another thread uses it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError,
+};
+use cognito_identity_credentials::{
+    CognitoIdentityCredentials, Credentials, Error, FileStorage, Storage,
+};
+
+use crate::child::Child;
+use crate::runner::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("fork::a_cached_set_is_served_in_the_child_without_a_call", cached_set),
+    ("fork::a_refresh_of_a_thread_of_the_parent_is_not_waited_for", refresh_under_way),
+    ("fork::a_child_that_was_forked_inside_a_refresh_may_refresh", inside_a_refresh),
+    ("fork::the_threads_of_a_child_share_one_refresh", threads_of_a_child),
+    ("fork::parent_and_children_draw_different_random_numbers", random_numbers),
+    ("fork::parent_and_children_store_one_record_at_the_same_time", stores),
+    ("fork::parent_and_child_refresh_on_connections_of_their_own", connections::apart),
+    ("fork::a_child_forked_during_an_exchange_has_its_own", connections::during_an_exchange),
+    ("fork::a_lock_stays_with_the_process_that_it_was_granted_to", lock),
+    #[cfg(feature = "user-pool")]
+    ("fork::parent_and_child_renew_login_tokens_for_themselves", user_pool::renewal),
+    #[cfg(feature = "user-pool")]
+    ("fork::a_child_does_not_store_what_its_parent_could_not", user_pool::unsaved),
+    #[cfg(feature = "aws-sdk")]
+    ("fork::a_future_waits_for_no_thread_of_the_parent", futures::under_way),
+];
+
+const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
+
+/// A service whose next answer to this process waits until the test lets it go. A child is answered
+/// at once.
+struct Gate {
+    cognito: FakeCognito,
+    process: u32,
+    closed: AtomicBool,
+    arrived: Sender<()>,
+    released: Mutex<Receiver<()>>,
+}
+
+impl Transport for Gate {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if process::id() == self.process && self.closed.swap(false, Ordering::SeqCst) {
+            self.arrived.send(()).unwrap();
+            self.released.lock().unwrap().recv().unwrap();
+        }
+        self.cognito.send(request)
+    }
+}
+
+/// A provider, and its service and time.
+struct Stage {
+    clock: ManualClock,
+    cognito: FakeCognito,
+    gate: Arc<Gate>,
+    arrived: Receiver<()>,
+    release: Sender<()>,
+    credentials: CognitoIdentityCredentials,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let cognito = FakeCognito::with_clock(clock.clone());
+        let (arrive, arrived) = channel();
+        let (release, released) = channel();
+        let gate = Arc::new(Gate {
+            cognito: cognito.clone(),
+            process: process::id(),
+            closed: AtomicBool::new(false),
+            arrived: arrive,
+            released: Mutex::new(released),
+        });
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_pool_id(FakeCognito::POOL_ID)
+            .transport(gate.clone())
+            .clock(clock.clone())
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap();
+        Self { clock, cognito, gate, arrived, release, credentials }
+    }
+
+    fn calls(&self) -> usize {
+        self.cognito.calls(GET_CREDENTIALS)
+    }
+
+    /// Runs `child` in a child that is forked while another thread waits in `call` for the service.
+    fn fork_during<T: Send>(&self, call: impl FnOnce() -> T + Send, child: impl FnOnce()) -> T {
+        self.gate.closed.store(true, Ordering::SeqCst);
+        thread::scope(|scope| {
+            let caller = scope.spawn(call);
+            self.arrived.recv().unwrap();
+            let passed = Child::fork(|_| child()).wait();
+            self.release.send(()).unwrap();
+            let returned = caller.join().unwrap();
+            assert!(passed, "the child has failed");
+            returned
+        })
+    }
+}
+
+fn cached_set() {
+    let stage = Stage::new();
+    let first = stage.credentials.get().unwrap();
+    Child::fork(|_| {
+        assert_eq!(stage.credentials.get().unwrap(), first);
+        assert_eq!(stage.credentials.status().identity_id.as_deref(), first.identity_id());
+        assert_eq!(stage.cognito.requests().len(), 2);
+    })
+    .join();
+}
+
+type Call = fn(&CognitoIdentityCredentials) -> Result<Credentials, Error>;
+
+fn refresh_under_way() {
+    #[derive(Clone, Copy, Debug)]
+    enum Cached {
+        Nothing,
+        Fresh,
+        Advisory,
+        Expired,
+    }
+    struct Row {
+        cached: Cached,
+        /// What a thread of the parent is in the middle of.
+        parents: Call,
+        childs: Call,
+        /// How many calls the child makes.
+        calls: usize,
+    }
+    let get: Call = CognitoIdentityCredentials::get;
+    let refresh: Call = CognitoIdentityCredentials::refresh;
+    let hasty: Call = |credentials| credentials.get_within(Duration::from_secs(1));
+    let rows = [
+        Row { cached: Cached::Nothing, parents: get, childs: get, calls: 1 },
+        Row { cached: Cached::Nothing, parents: get, childs: hasty, calls: 1 },
+        Row { cached: Cached::Nothing, parents: get, childs: refresh, calls: 1 },
+        Row { cached: Cached::Nothing, parents: refresh, childs: get, calls: 1 },
+        Row { cached: Cached::Fresh, parents: refresh, childs: get, calls: 0 },
+        Row { cached: Cached::Fresh, parents: refresh, childs: refresh, calls: 1 },
+        Row { cached: Cached::Advisory, parents: get, childs: get, calls: 1 },
+        Row { cached: Cached::Advisory, parents: refresh, childs: get, calls: 1 },
+        Row { cached: Cached::Advisory, parents: get, childs: refresh, calls: 1 },
+        Row { cached: Cached::Expired, parents: get, childs: get, calls: 1 },
+        Row { cached: Cached::Expired, parents: get, childs: refresh, calls: 1 },
+    ];
+    for (number, Row { cached, parents, childs, calls }) in rows.into_iter().enumerate() {
+        let stage = Stage::new();
+        let credentials = &stage.credentials;
+        let first = match cached {
+            Cached::Nothing => None,
+            _ => Some(credentials.get().unwrap()),
+        };
+        match cached {
+            Cached::Nothing | Cached::Fresh => {}
+            Cached::Advisory => stage.clock.advance(Duration::from_secs(2701)),
+            Cached::Expired => stage.clock.advance(Duration::from_secs(3601)),
+        }
+        let before = stage.calls();
+        let parents = stage.fork_during(
+            || parents(credentials),
+            || {
+                let set = childs(credentials).unwrap();
+                assert_eq!(stage.calls() - before, calls, "row {number}, {cached:?}");
+                assert_eq!(Some(&set) == first.as_ref(), calls == 0, "row {number}, {cached:?}");
+                assert_eq!(credentials.get().unwrap(), set, "row {number}, {cached:?}");
+            },
+        );
+        assert_ne!(Some(parents.unwrap()), first, "row {number}, {cached:?}");
+        assert_eq!(stage.calls() - before, 1, "row {number}, {cached:?}");
+    }
+}
+
+/// The child goes on with the leader's own thread, in the middle of the program's own code.
+fn inside_a_refresh() {
+    let parent = process::id();
+    let cognito = FakeCognito::new();
+    cognito.accept_login("accounts.google.com", "token", "ann");
+    let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
+    let inside = provider.clone();
+    let source = move || {
+        if process::id() == parent {
+            let credentials = inside.get().unwrap();
+            credentials.get().expect_err("a get() inside a refresh");
+            Child::fork(|_| drop(credentials.get().unwrap())).join();
+        }
+        Ok("token".to_owned())
+    };
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(FakeCognito::POOL_ID)
+        .login_from("accounts.google.com", source)
+        .transport(cognito)
+        .build()
+        .unwrap();
+    provider.set(credentials.clone()).unwrap();
+    credentials.get().unwrap();
+}
+
+fn threads_of_a_child() {
+    let stage = Stage::new();
+    let parents = stage.fork_during(
+        || stage.credentials.get(),
+        || {
+            let sets: Vec<_> = thread::scope(|scope| {
+                let callers: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| stage.credentials.get())).collect();
+                callers.into_iter().map(|caller| caller.join().unwrap().unwrap()).collect()
+            });
+            assert!(sets.iter().all(|set| *set == sets[0]));
+            assert_eq!(stage.calls(), 1);
+        },
+    );
+    parents.unwrap();
+}
+
+/// How long a provider keeps away after a refusal is random.
+fn random_numbers() {
+    fn draw() -> String {
+        let stage = Stage::new();
+        stage.cognito.fail_next("GetId", 1, Fault::not_authorized("No."));
+        stage.credentials.get().unwrap_err();
+        format!("{:?}", stage.credentials.status().next_attempt_in.unwrap())
+    }
+    for used_before in [false, true] {
+        if used_before {
+            draw();
+        }
+        let children: Vec<_> = (0..4)
+            .map(|_| {
+                Child::fork(|line| {
+                    let mut grandchild = Child::fork(|line| line.tell(&draw()));
+                    line.tell(&draw());
+                    line.tell(&grandchild.line.hear());
+                    grandchild.join();
+                })
+            })
+            .collect();
+        let mut drawn = BTreeSet::from([draw()]);
+        for mut child in children {
+            drawn.extend([child.line.hear(), child.line.hear()]);
+            child.join();
+        }
+        assert_eq!(drawn.len(), 9, "used before the fork: {used_before}: {drawn:?}");
+    }
+}
+
+fn stores() {
+    const STORES: u32 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let storage = FileStorage::new(folder.path().join("records"));
+    storage.store("key", b"first").unwrap();
+    let write = |who: &str| {
+        for number in 0..STORES {
+            storage.store("key", format!("{who} {number}").as_bytes()).unwrap();
+        }
+    };
+    let children: Vec<_> =
+        ["one", "two", "three"].map(|who| Child::fork(|_| write(who))).into_iter().collect();
+    write("parent");
+    children.into_iter().for_each(Child::join);
+    let last = String::from_utf8(storage.load("key").unwrap().unwrap()).unwrap();
+    assert!(last.ends_with(&format!(" {}", STORES - 1)), "{last}");
+    storage.store("key", b"after them").unwrap();
+    let files = fs::read_dir(folder.path().join("records")).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["key"], "temporary files are left");
+}
+
+fn lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = FileStorage::new(folder.path().join("records"));
+    let try_lock = || storage.lock("key", Duration::ZERO).unwrap();
+    let held = try_lock().unwrap();
+    let mut held = Some(held);
+    let mut child = Child::fork(|line| {
+        drop(held.take());
+        assert!(try_lock().is_none(), "the child gave the lock of its parent back");
+        line.tell("dropped");
+        assert_eq!(line.hear(), "dropped");
+        drop(try_lock().unwrap());
+    });
+    // This one keeps its copy, and the file with it.
+    let mut other = Child::fork(|line| assert_eq!(line.hear(), "end"));
+    assert_eq!(child.line.hear(), "dropped");
+    assert!(try_lock().is_none());
+    drop(held);
+    drop(try_lock().unwrap());
+    child.line.tell("dropped");
+    child.join();
+    other.line.tell("end");
+    other.join();
+}
+
+/// Over real sockets. Each process names itself by its login token, and the service says in the access
+/// key ID whom it answers, in the session token over which connection.
+mod connections {
+    use super::{
+        BTreeSet, Child, CognitoIdentityCredentials, Credentials, Duration, HttpRequest, Transport,
+        process, thread,
+    };
+    use crate::service::{self, HELD, IDENTITY, POOL, PROVIDER};
+
+    /// Providers by each kind of connection.
+    fn providers(
+        source: impl Fn() -> String + Clone + Send + Sync + 'static,
+    ) -> Vec<CognitoIdentityCredentials> {
+        let provider = |url: String, transport: Box<dyn Transport>| {
+            let source = source.clone();
+            CognitoIdentityCredentials::builder()
+                .identity_pool_id(POOL)
+                .identity_id(IDENTITY)
+                .login_from(PROVIDER, move || Ok(source()))
+                .endpoint_url(url)
+                .danger_allow_http(true)
+                .transport(move |request: &HttpRequest| transport.send(request))
+                .timeout(Duration::from_secs(10))
+                .build()
+                .unwrap()
+        };
+        let plain = ["127.0.0.1", "127.1"]
+            .map(|host| provider(service::url(host), Box::new(service::transport())));
+        #[cfg_attr(not(feature = "ureq"), expect(unused_mut))]
+        let mut providers = Vec::from(plain);
+        #[cfg(feature = "ureq")]
+        {
+            let transport = service::tls::transport().build().unwrap();
+            providers.push(provider(service::tls::url(), Box::new(transport)));
+        }
+        providers
+    }
+
+    fn own_id() -> String {
+        process::id().to_string()
+    }
+
+    /// Refreshes again and again, and returns the connections over which the answers came.
+    fn refresh(credentials: &CognitoIdentityCredentials) -> BTreeSet<String> {
+        (0..20).map(|_| connection(&credentials.refresh().unwrap())).collect()
+    }
+
+    /// The connection over which this set came, which is for this process.
+    fn connection(set: &Credentials) -> String {
+        assert_eq!(set.access_key_id(), own_id(), "another process's answer");
+        let (connection, rest) = set.session_token().split_once(':').unwrap();
+        assert!(!rest.ends_with("resumed"), "a TLS session of another process");
+        connection.to_owned()
+    }
+
+    pub(super) fn apart() {
+        for credentials in providers(own_id) {
+            let first = connection(&credentials.get().unwrap());
+            let mut child = Child::fork(|line| {
+                line.tell("ready");
+                assert_eq!(line.hear(), "begin");
+                let used = refresh(&credentials);
+                line.tell(&used.into_iter().collect::<Vec<_>>().join(","));
+            });
+            assert_eq!(child.line.hear(), "ready");
+            child.line.tell("begin");
+            let mut parents = refresh(&credentials);
+            parents.insert(first);
+            let said = child.line.hear();
+            child.join();
+            let childs: BTreeSet<_> = said.split(',').map(str::to_owned).collect();
+            assert!(parents.is_disjoint(&childs), "parent {parents:?}, child {childs:?}");
+            if cfg!(feature = "ureq") {
+                assert_eq!((parents.len(), childs.len()), (1, 1), "each keeps its connection");
+            }
+        }
+    }
+
+    pub(super) fn during_an_exchange() {
+        let parent = process::id();
+        let source = move || if process::id() == parent { HELD.to_owned() } else { own_id() };
+        for credentials in providers(source) {
+            let (set, passed) = thread::scope(|scope| {
+                let caller = scope.spawn(|| credentials.get());
+                service::await_held();
+                let passed = Child::fork(|_| drop(refresh(&credentials))).wait();
+                (caller.join().unwrap(), passed)
+            });
+            assert!(passed, "the child has failed");
+            assert_eq!(set.unwrap().access_key_id(), HELD);
+        }
+    }
+}
+
+#[cfg(feature = "user-pool")]
+mod user_pool {
+    use std::io;
+
+    use cognito_identity_credentials::{MemoryStorage, StorageLock, TokenSource, UserPoolTokens};
+
+    use super::{
+        Arc, AtomicBool, Child, Duration, FakeCognito, FileStorage, Ordering, Stage, Storage, fs,
+    };
+
+    fn tokens(stage: &Stage, storage: impl Storage + 'static) -> UserPoolTokens {
+        UserPoolTokens::builder()
+            .user_pool_id(FakeCognito::USER_POOL_ID)
+            .client_id(FakeCognito::CLIENT_ID)
+            .refresh_token(stage.cognito.sign_in("ann"))
+            .login_id("ann")
+            .storage(storage)
+            .transport(stage.gate.clone())
+            .clock(stage.clock.clone())
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap()
+    }
+
+    pub(super) fn renewal() {
+        let stage = Stage::new();
+        let tokens = tokens(&stage, MemoryStorage::new());
+        let parents = stage.fork_during(
+            || tokens.id_token(),
+            || {
+                let token = tokens.id_token().unwrap();
+                assert_eq!(tokens.id_token().unwrap(), token, "it is cached");
+            },
+        );
+        let token = parents.unwrap();
+        let renewed = || {
+            let calls = stage.cognito.calls("InitiateAuth");
+            assert_eq!(tokens.id_token().unwrap(), token);
+            assert_eq!(stage.cognito.calls("InitiateAuth"), calls, "the cached one needs no call");
+            let limit = Duration::from_secs(10);
+            assert_ne!(tokens.token_after_refusal(&token, limit).unwrap(), token);
+            assert_eq!(stage.cognito.calls("InitiateAuth"), calls + 1);
+        };
+        let child = Child::fork(|_| renewed());
+        renewed();
+        child.join();
+    }
+
+    /// A storage on which writes fail as long as the test says so.
+    #[derive(Clone)]
+    struct Disk {
+        files: FileStorage,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Storage for Disk {
+        fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+            self.files.load(key)
+        }
+
+        fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.files.store(key, value)
+        }
+
+        fn remove(&self, key: &str) -> io::Result<()> {
+            self.files.remove(key)
+        }
+
+        fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+            self.files.lock(key, wait)
+        }
+    }
+
+    /// By the time that the child could store it, the parent has stored a newer one.
+    pub(super) fn unsaved() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = FileStorage::new(folder.path().join("records"));
+        let disk = Disk { files, full: Arc::new(AtomicBool::new(true)) };
+        let stage = Stage::new();
+        stage.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
+        let tokens = tokens(&stage, disk.clone());
+        tokens.id_token().unwrap();
+        let record = || fs::read(records(&folder)).unwrap();
+
+        disk.full.store(false, Ordering::SeqCst);
+        let mut child = Child::fork(|line| {
+            assert_eq!(line.hear(), "stored");
+            let before = record();
+            tokens.id_token().unwrap();
+            assert_eq!(record(), before, "the child has stored an older token");
+        });
+        tokens.id_token().unwrap();
+        let first = record();
+        stage.clock.advance(Duration::from_secs(3600));
+        tokens.id_token().unwrap();
+        assert_ne!(record(), first, "the token was rotated again");
+        child.line.tell("stored");
+        child.join();
+    }
+
+    /// The one record.
+    fn records(folder: &tempfile::TempDir) -> std::path::PathBuf {
+        let files = fs::read_dir(folder.path().join("records")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let mut records = paths.filter(|path| path.extension().is_none());
+        records.next().unwrap()
+    }
+}
+
+#[cfg(feature = "aws-sdk")]
+pub(crate) mod futures {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use aws_credential_types::provider::ProvideCredentials;
+    use aws_credential_types::provider::error::CredentialsError;
+
+    use super::{Arc, Child, Ordering, Stage, thread};
+
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    /// Runs a future on this thread.
+    pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return output;
+            }
+            thread::park();
+        }
+    }
+
+    pub(super) fn under_way() {
+        let stage = Stage::new();
+        let credentials = &stage.credentials;
+        stage.gate.closed.store(true, Ordering::SeqCst);
+        let mut begun = pin!(credentials.provide_credentials());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(begun.as_mut().poll(&mut context).is_pending());
+        stage.arrived.recv().unwrap();
+        Child::fork(|_| {
+            let Poll::Ready(Err(error)) = begun.as_mut().poll(&mut context) else {
+                panic!("the future waits for a thread of the parent");
+            };
+            assert!(matches!(error, CredentialsError::Unhandled(_)), "{error:?}");
+            block_on(credentials.provide_credentials()).unwrap();
+            assert_eq!(stage.calls(), 1);
+        })
+        .join();
+        stage.release.send(()).unwrap();
+        block_on(begun).unwrap();
+    }
+}
