@@ -1,6 +1,6 @@
 //! Where the service is: region → partition → URL, and the rule about `https`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use crate::loopback::{host, is_loopback};
 
 /// The region names and host suffixes of one AWS partition, from the partition and endpoint rules
 /// that AWS publishes with its SDKs.
@@ -129,54 +129,6 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     }
     let slash = if path.is_empty() || path.ends_with('/') { "" } else { "/" };
     Ok(format!("{}://{authority}/{path}{slash}", scheme.to_ascii_lowercase()))
-}
-
-/// The host of `host:port`, without the brackets of an IPv6 address.
-pub(crate) fn host(authority: &str) -> Result<&str, String> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or("has a bracket without its pair")?;
-            if host.parse::<Ipv6Addr>().is_err() {
-                return Err("has brackets around something that is no IPv6 address".to_owned());
-            }
-            let port = match rest.strip_prefix(':') {
-                Some(port) => Some(port),
-                None if rest.is_empty() => None,
-                None => return Err("has something other than a port after the address".to_owned()),
-            };
-            (host, port)
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    if !authority.starts_with('[') && !host.trim_end_matches('.').split('.').all(is_label) {
-        return Err("has no valid host name".to_owned());
-    }
-    let is_port = |port: &str| {
-        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    };
-    match port {
-        Some(port) if !is_port(port) => {
-            Err("has a port that is not a number from 1 to 65535".to_owned())
-        }
-        _ => Ok(host),
-    }
-}
-
-/// Names on a private network may have a `_`; otherwise as the registries take them.
-fn is_label(label: &str) -> bool {
-    !label.is_empty()
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ struct Inner {
     operation: Option<&'static str>,
     answer: Option<AnswerInfo>,
     cause: Cause,
+    hint: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -191,7 +192,7 @@ impl Error {
     /// What to look at first, where the cause is a known one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.0.cause.hint().or_else(|| match self.0.kind {
+        self.0.hint.or_else(|| self.0.cause.hint()).or_else(|| match self.0.kind {
             ErrorKind::Tls => Some(
                 "check the device's clock, and that the transport trusts the authority that signed the certificate",
             ),
@@ -291,6 +292,7 @@ impl Error {
         Self(Arc::new(Inner {
             repeat,
             cause,
+            hint: error.hint(),
             operation: Some(operation),
             source: Some(Arc::new(error.clone())),
             ..Inner::local(kind, error.to_string())
@@ -392,6 +394,7 @@ impl Inner {
             operation: None,
             answer: None,
             cause: Cause::Other,
+            hint: None,
             source: None,
         }
     }
@@ -412,14 +415,13 @@ impl fmt::Display for Error {
             _ => {}
         }
         if f.alternate() {
-            // A transport error's own text is the message already: its cause comes next.
-            let mut next = self.source();
-            if next.is_some_and(<dyn StdError>::is::<TransportError>) {
-                next = next.and_then(StdError::source);
-            }
-            while let Some(source) = next {
-                write!(f, ": {source}")?;
-                next = source.source();
+            let mut error: &(dyn StdError + 'static) = self;
+            while let Some(source) = error.source() {
+                // A transport error's own text is the message of the error above it already.
+                if !(error.is::<Self>() && source.is::<TransportError>()) {
+                    write!(f, ": {source}")?;
+                }
+                error = source;
             }
         }
         Ok(())

@@ -178,6 +178,7 @@ mod developer;
 mod error;
 mod export;
 mod logins;
+mod loopback;
 mod redact;
 mod secret;
 mod storage;

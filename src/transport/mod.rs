@@ -236,7 +236,17 @@ pub enum TransportErrorKind {
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
-    source: Arc<dyn StdError + Send + Sync>,
+    cause: Cause,
+}
+
+#[derive(Clone, Debug)]
+enum Cause {
+    Source(Arc<dyn StdError + Send + Sync>),
+    #[cfg(feature = "ureq")]
+    Described {
+        text: Arc<str>,
+        hint: Option<&'static str>,
+    },
 }
 
 impl TransportError {
@@ -246,7 +256,17 @@ impl TransportError {
         kind: TransportErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, source: Arc::from(source.into()) }
+        Self { kind, cause: Cause::Source(Arc::from(source.into())) }
+    }
+
+    /// A failure whose text tells everything.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn described(
+        kind: TransportErrorKind,
+        text: String,
+        hint: Option<&'static str>,
+    ) -> Self {
+        Self { kind, cause: Cause::Described { text: text.into(), hint } }
     }
 
     /// What kind of failure it is.
@@ -254,10 +274,23 @@ impl TransportError {
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
+
+    /// What to do about it, if that is known.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match &self.cause {
+            Cause::Source(_) => None,
+            #[cfg(feature = "ureq")]
+            Cause::Described { hint, .. } => *hint,
+        }
+    }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(feature = "ureq")]
+        if let Cause::Described { text, .. } = &self.cause {
+            return f.write_str(text);
+        }
         f.write_str(match self.kind {
             TransportErrorKind::Connect => "could not connect",
             TransportErrorKind::Tls => "the TLS connection was refused",
@@ -272,7 +305,11 @@ impl fmt::Display for TransportError {
 
 impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
+        match &self.cause {
+            Cause::Source(source) => Some(&**source),
+            #[cfg(feature = "ureq")]
+            Cause::Described { .. } => None,
+        }
     }
 }
 

@@ -268,7 +268,7 @@ fn authorities_are_trusted_by_option_and_by_variable() {
     let pem = machine.file("ca.pem", authority.pem());
 
     let rows: [(Variables<'_>, &[&str], i32, &str); 6] = [
-        (&[], &[], 3, "no authority that is trusted"),
+        (&[], &[], 3, "an authority that is not trusted"),
         (&[], &["--ca-file", &pem], 0, ""),
         (&[("AWS_CA_BUNDLE", &pem)], &[], 0, ""),
         (&[("AWS_CA_BUNDLE", "/no/such/file")], &["--ca-file", &pem], 0, ""),

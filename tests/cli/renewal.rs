@@ -132,7 +132,7 @@ fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
         (refused("ResourceNotFoundException"), 4, "check --user-pool-id and --user-pool-client-id"),
         (refused("TooManyRequestsException"), 1, "try again later"),
         (Fault::internal_error(), 1, "try again later"),
-        (lost, 3, "look at the network"),
+        (lost, 3, "check the network"),
     ];
     for (fault, status, says) in rows {
         let machine = Machine::new();

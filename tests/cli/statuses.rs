@@ -44,10 +44,10 @@ fn the_exit_status_says_what_there_is_to_do() {
             4,
             "not accepted",
         ),
-        ("GetId", lost(), 3, "look at the network"),
+        ("GetId", lost(), 3, "check the network"),
         ("GetId", Fault::raw(200, "<html>Welcome to the hotel</html>"), 3, "captive portal"),
         ("GetId", Fault::raw(302, ""), 3, "captive portal"),
-        ("GetId", Fault::raw(200, "x".repeat(300_000)), 3, "too large"),
+        ("GetId", Fault::raw(200, "x".repeat(300_000)), 3, "is larger than any of the service"),
     ];
     for (operation, fault, status, says) in rows {
         machine.cognito.fail_next(operation, 2, fault.clone());

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A file may name only modules that stand before its own, so the
 /// order also rules out circles.
 #[rustfmt::skip]
-const ORDER: [&str; 32] = [
-    "secret", "redact", "clock", "storage", "transport", "error", // values, and the seams
+const ORDER: [&str; 33] = [
+    "secret", "redact", "loopback", "clock", "storage", "transport", "error", // values, and the seams
     "developer", "credentials", "logins",
     "endpoint", "retry", "protocol", "cognito", "sts", "user_pool", // one rule, one format, one service each
     "export", // credentials for other programs
@@ -21,8 +21,7 @@ const ORDER: [&str; 32] = [
 
 /// Adapters implement a seam, and are named by the builder as the default: they stand beside the
 /// layers and use the seam's values.
-const ADAPTERS: [(&str, &[&str]); 2] =
-    [("transport/ureq/mod", &["error"]), ("transport/ureq/proxy", &["endpoint"])];
+const ADAPTERS: [(&str, &[&str]); 1] = [("transport/ureq/mod", &["error"])];
 
 fn rank(module: &str) -> usize {
     ORDER

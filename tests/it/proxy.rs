@@ -188,15 +188,47 @@ fn a_proxy_speaks_tls_itself_if_its_url_says_https() {
     assert!(!seen.heads().concat().contains("Basic"), "no password without the right name");
 }
 
+/// Any 2xx opens the tunnel, and 1xx is interim (RFC 9110, sections 9.3.6 and 15.2).
+#[test]
+fn whatever_opens_a_tunnel_is_taken() {
+    let rows = [
+        "HTTP/1.1 200 Connection established\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nProxy-Agent: x\r\n\r\n",
+        "HTTP/1.1 200\n\n",
+        "HTTP/1.1 201 Created\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 299 Fine\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 x\r\n\r\nHTTP/1.1 201 x\r\n\r\n",
+    ];
+    for opens in rows {
+        let authority = Authority::new();
+        let config = authority.server_config(for_names(&[HOST]));
+        let (port, seen) = proxy(move |mut stream, seen| {
+            take_head(&mut stream, seen);
+            stream.write_all(opens.as_bytes()).unwrap();
+            answer(stream, config.clone());
+        });
+        let credentials = provider(&format!("https://{HOST}"), through(port, &authority));
+        let credentials = credentials.max_attempts(1).build().unwrap();
+        let got = credentials.get().map_err(|error| format!("{opens:?}: {error:#}"));
+        assert_eq!(got.unwrap().access_key_id(), "K", "{opens:?}");
+        assert_eq!(seen.heads().len(), 1, "{opens:?}");
+    }
+}
+
 #[test]
 fn a_refused_tunnel_is_asked_for_again_if_that_may_help() {
     let rows = [
-        ("407 Proxy Authentication Required", "user name and password (status 407)", 1),
-        ("403 Forbidden", "refused the connection (status 403)", 1),
+        (
+            "407 Proxy Authentication Required",
+            "did not accept the user name and password (status 407)",
+            1,
+        ),
+        ("403 Forbidden", "the proxy answered with status 403", 1),
         ("404 Not Found", "status 404", 1),
         ("400 Bad Request", "status 400", 1),
         ("302 Found\r\nLocation: http://portal.example/", "status 302", 1),
-        ("204 No Content", "status 204", 1),
         ("408 Request Timeout", "status 408", 3),
         ("429 Too Many Requests", "status 429", 3),
         ("500 Internal Server Error", "status 500", 3),
@@ -234,7 +266,9 @@ fn a_proxy_that_is_not_there_is_named() {
     assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
     assert!(error.is_retryable());
     let text = format!("{error:#}");
-    assert!(text.contains(&format!("through the proxy http://127.0.0.1:{port}: ")), "{text}");
+    let proxy =
+        format!("could not connect to the proxy http://127.0.0.1:{port} (for {HOST}:443): ");
+    assert!(text.contains(&proxy), "{text}");
 }
 
 #[test]

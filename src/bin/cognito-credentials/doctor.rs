@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
-use std::net::ToSocketAddrs;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,11 +30,7 @@ pub(crate) fn examine(options: &Options) -> Result<(), Failure> {
     // What fails is told here.
     logger::hush();
     let transport = settings::transport(options).map_err(|failure| bad("settings", &failure))?;
-    let witness = Arc::new(Witness {
-        inner: transport,
-        through_proxy: proxy(options).is_some(),
-        hosts: Mutex::default(),
-    });
+    let witness = Arc::new(Witness { inner: transport, hosts: Mutex::default() });
     tokens(options);
     let mut settings = Settings::new(options, Arc::<Witness>::clone(&witness), cache::directory)
         .map_err(|failure| {
@@ -213,25 +208,21 @@ fn proxy(options: &Options) -> Option<String> {
 /// A transport that tells each step of each request.
 struct Witness {
     inner: Arc<dyn Transport>,
-    through_proxy: bool,
-    /// Those that have been looked up, and those that have answered.
-    hosts: Mutex<(BTreeSet<String>, BTreeSet<String>)>,
+    /// Those that have answered.
+    hosts: Mutex<BTreeSet<String>>,
 }
 
 impl Transport for Witness {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let (host, port) = host(request.url());
+        let host = host(request.url());
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.0.insert(host.to_owned()) {
-            self.look_up(host, port);
-        }
         let begun = Instant::now();
         let outcome = self.inner.send(request);
         let took = begun.elapsed().as_millis();
         let operation = operation(request);
         match &outcome {
             Ok(response) => {
-                if hosts.1.insert(host.to_owned()) {
+                if hosts.insert(host.to_owned()) {
                     let tls = request.url().starts_with("https:");
                     let how = if tls { "TLS" } else { "plain http, without TLS" };
                     tell("ok", "connection", &format!("{host}: {how}"));
@@ -252,43 +243,19 @@ impl Transport for Witness {
                     TransportErrorKind::Tls => "TLS",
                     _ => "connection",
                 };
-                tell_bad(NETWORK, what, &format!("{host}: {error}, after {took} ms"));
+                tell_bad(NETWORK, what, &error.to_string());
             }
         }
         outcome
     }
 }
 
-impl Witness {
-    fn look_up(&self, host: &str, port: u16) {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match (bare, port).to_socket_addrs().map(Iterator::count) {
-            Ok(count) if count > 0 => {
-                let plural = if count == 1 { "" } else { "es" };
-                tell("ok", "name", &format!("{host}: {count} address{plural}"));
-            }
-            failed => {
-                let why = failed.err().map_or("no address".to_owned(), |error| error.to_string());
-                if self.through_proxy {
-                    let said = format!("{host}: not known here ({why}); the proxy may know it");
-                    return tell("ok", "name", &said);
-                }
-                tell_bad(NETWORK, "name", &format!("{host}: {why}"));
-                advise(
-                    "look at the network and at its name servers (/etc/resolv.conf); behind a proxy, say --proxy or set HTTPS_PROXY",
-                );
-            }
-        }
-    }
-}
-
-fn host(url: &str) -> (&str, u16) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let standard = if scheme == "http" { 80 } else { 443 };
     match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(standard)),
-        _ => (authority, standard),
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
     }
 }
 
@@ -310,11 +277,11 @@ mod tests {
         let rows = [
             (
                 "https://cognito-identity.us-east-1.amazonaws.com/",
-                ("cognito-identity.us-east-1.amazonaws.com", 443),
+                "cognito-identity.us-east-1.amazonaws.com",
             ),
-            ("http://localhost:5000/x", ("localhost", 5000)),
-            ("http://[::1]/", ("[::1]", 80)),
-            ("https://[::1]:8443", ("[::1]", 8443)),
+            ("http://localhost:5000/x", "localhost"),
+            ("http://[::1]/", "[::1]"),
+            ("https://[::1]:8443", "[::1]"),
         ];
         for (url, expected) in rows {
             assert_eq!(host(url), expected);

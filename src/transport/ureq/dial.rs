@@ -1,503 +1,356 @@
-//! TCP connections, directly or through a proxy: a name is looked up when a connection is made and
-//! not when one of the pool serves, every address is given a chance, and time is limited as a whole.
+//! TCP connections: every address of a host gets its chance, the next one before the last has failed
+//! (RFC 8305, section 5).
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
-    Transport, time,
-};
-use ureq::{Agent, Error, Timeout};
+use super::deadline::Deadline;
+use super::dns::LookUp;
+use super::error::{DialError, NetworkError};
 
-use super::LONGEST_TIMEOUT;
-use super::dns::{self, LookUps};
-use super::tls::Tls;
-
-/// More addresses of one host are not tried.
-const MOST_ADDRESSES: usize = 16;
-
-/// After this long without an answer the next address is tried too: the delay that RFC 8305
-/// recommends.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const STAGGER: Duration = Duration::from_millis(250);
-
-pub(super) fn agent(config: Config, tls: Tls) -> Agent {
-    agent_with(config, tls, &dns::SYSTEM)
-}
-
-fn agent_with(config: Config, tls: Tls, look_ups: &'static LookUps) -> Agent {
-    let chain = ().chain(Proxied(ConnectProxyConnector::default())).chain(Tcp(look_ups)).chain(tls);
-    Agent::with_parts(config, chain, Later)
-}
-
-/// Knows no address. ureq asks it before it looks for a connection in its pool; [`Tcp`] looks the
-/// name up when there is none.
-#[derive(Debug)]
-struct Later;
-
-impl Resolver for Later {
-    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        Ok(self.empty())
-    }
-}
-
-/// When something must have ended, and which time limit says so.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline {
-    at: Instant,
-    reason: Timeout,
-}
-
-impl Deadline {
-    fn after(timeout: NextTimeout) -> Self {
-        Self { at: Instant::now() + (*timeout.after).min(LONGEST_TIMEOUT), reason: timeout.reason }
-    }
-
-    /// That of the whole connecting, which began when `details` were made.
-    pub(super) fn of(details: &ConnectionDetails<'_>) -> Self {
-        let begin = match details.now {
-            time::Instant::Exact(begin) => begin,
-            _ => Instant::now(),
-        };
-        Self {
-            at: begin + (*details.timeout.after).min(LONGEST_TIMEOUT),
-            reason: details.timeout.reason,
-        }
-    }
-
-    fn left(self) -> Result<Duration, Error> {
-        let left = self.at.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(Error::Timeout(self.reason)) } else { Ok(left) }
-    }
-
-    pub(super) fn timeout(self) -> Result<NextTimeout, Error> {
-        let after = time::Duration::Exact(self.left()?);
-        Ok(NextTimeout { after, reason: self.reason, ..NextTimeout::default() })
-    }
-}
-
-/// Asks a proxy for a tunnel, within the time for connecting: ureq limits each read of the proxy's
-/// answer but not their sum.
-#[derive(Debug)]
-struct Proxied(ConnectProxyConnector);
-
-impl<In: Transport> Connector<In> for Proxied {
-    type Out = <ConnectProxyConnector as Connector<In>>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        let connected = Arc::new(AtomicBool::new(false));
-        let (deadline, run, is_connected) =
-            (Deadline::of(details), details.run_connector.clone(), connected.clone());
-        let hurried = move |to_proxy: &ConnectionDetails<'_>| {
-            let transport = run(to_proxy)?;
-            Ok(Hurried { transport, deadline, connected: is_connected.clone() }.boxed())
-        };
-        let details = ConnectionDetails {
-            uri: details.uri,
-            addrs: details.addrs.clone(),
-            config: details.config,
-            request_level: details.request_level,
-            resolver: details.resolver,
-            now: details.now,
-            timeout: details.timeout,
-            current_time: details.current_time.clone(),
-            run_connector: Arc::new(hurried),
-            register_shutdown: details.register_shutdown.clone(),
-        };
-        let tunnel = self.0.connect(&details, chained);
-        connected.store(true, Ordering::Relaxed);
-        tunnel
-    }
-}
-
-/// A connection to a proxy, which until there is a tunnel must keep to the time for connecting.
-#[derive(Debug)]
-struct Hurried {
-    transport: Box<dyn Transport>,
+/// Connects to the first address of a host that answers.
+pub(super) fn dial(
+    look_up: LookUp,
+    port: u16,
     deadline: Deadline,
-    connected: Arc<AtomicBool>,
+) -> Result<TcpStream, NetworkError> {
+    let stream = connect(look_up, port, deadline)?;
+    stream.set_nodelay(true).map_err(NetworkError::Socket)?;
+    Ok(stream)
 }
 
-impl Hurried {
-    fn limited(&self, timeout: NextTimeout) -> Result<NextTimeout, Error> {
-        if self.connected.load(Ordering::Relaxed) { Ok(timeout) } else { self.deadline.timeout() }
-    }
+/// Addresses to try: the families take turns, and IPv6 begins.
+#[derive(Default)]
+struct Addresses {
+    v6: VecDeque<IpAddr>,
+    v4: VecDeque<IpAddr>,
+    v4_is_next: bool,
 }
 
-impl Transport for Hurried {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.transport.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.transport.transmit_output(amount, self.limited(timeout)?)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.transport.await_input(self.limited(timeout)?)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.transport.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.transport.is_tls()
-    }
-}
-
-/// Connects to the host of the URL, unless there is a tunnel already.
-struct Tcp(&'static LookUps);
-
-impl<In: Transport> Connector<In> for Tcp {
-    type Out = Either<In, Stream>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        if let Some(tunnel) = chained {
-            return Ok(Some(Either::A(tunnel)));
+impl Addresses {
+    fn add(&mut self, found: Vec<IpAddr>) {
+        for address in found {
+            if address.is_ipv6() { &mut self.v6 } else { &mut self.v4 }.push_back(address);
         }
-        let deadline = Deadline::of(details);
-        let host = details.uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
-        let found = self.0.addresses(host, deadline.left()?)?;
-        let found = found.ok_or(Error::Timeout(deadline.reason))?;
-        let family = details.config.ip_family();
-        let mut addresses = in_turn(family.keep_wanted(found.into_iter()).collect());
-        for address in &mut addresses {
-            address.set_port(port);
+    }
+
+    fn next(&mut self) -> Option<IpAddr> {
+        let (mut first, mut second) = (&mut self.v6, &mut self.v4);
+        if self.v4_is_next {
+            std::mem::swap(&mut first, &mut second);
         }
-        let stream = dial(&addresses, deadline)?;
-        stream.set_nodelay(true)?;
-        let buffers = LazyBuffers::new(
-            details.config.input_buffer_size(),
-            details.config.output_buffer_size(),
-        );
-        Ok(Some(Either::B(Stream { stream, buffers })))
+        let address = first.pop_front().or_else(|| second.pop_front())?;
+        self.v4_is_next = address.is_ipv6();
+        Some(address)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
     }
 }
 
-impl std::fmt::Debug for Tcp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tcp").finish_non_exhaustive()
+/// Waits for more addresses when none is left to try.
+fn more(
+    look_up: &mut LookUp,
+    deadline: Deadline,
+    failed: &mut Vec<(SocketAddr, DialError)>,
+) -> Result<(), NetworkError> {
+    match look_up.wait(deadline) {
+        Err(_) if !failed.is_empty() => Err(NetworkError::Dial(std::mem::take(failed))),
+        waited => Ok(waited?),
     }
 }
 
-/// The families in turn, beginning with that of the address that the resolver prefers, so that one
-/// family that leads nowhere holds up a single try.
-fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let six_first = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == six_first);
-    let mut second = second.into_iter();
-    let mut in_turn: Vec<_> =
-        first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
-    in_turn.extend(second);
-    in_turn.truncate(MOST_ADDRESSES);
-    in_turn
-}
-
-/// Tries one address after the other, and goes on waiting for the earlier ones; the first that
-/// answers is taken, the others are closed.
+/// Begins with one address after the other and waits for all of them. The first that answers is
+/// taken, and the others are closed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn dial(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Error> {
+fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStream, NetworkError> {
+    use std::os::fd::OwnedFd;
+    use std::time::{Duration, Instant};
+
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::io::Errno;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
+    use rustix::net::sockopt::socket_error;
 
-    let begin = |address: &SocketAddr| {
-        let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-        match connect(&socket, address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-            Err(error) => Err(error),
-        }
-    };
-    let mut addresses = addresses.iter();
-    let mut tries = Vec::new();
-    let mut failed = Error::HostNotFound;
-    let mut next = Instant::now();
+    /// After this long without an answer the next address is tried too: RFC 8305, section 5.
+    const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+    /// How often to see whether a look-up that is under way has brought another address.
+    const LOOK_UP_INTERVAL: Duration = Duration::from_millis(50);
+
+    let mut addresses = Addresses::default();
+    let mut attempts: Vec<(SocketAddr, OwnedFd)> = Vec::new();
+    let mut failed: Vec<(SocketAddr, DialError)> = Vec::new();
+    let mut next_attempt = Instant::now();
     loop {
-        let left = deadline.left()?;
-        let to_next = next.saturating_duration_since(Instant::now());
-        if to_next.is_zero() || tries.is_empty() {
+        addresses.add(look_up.take());
+        let now = Instant::now();
+        if attempts.is_empty() || next_attempt <= now {
             if let Some(address) = addresses.next() {
-                match begin(address) {
-                    Ok(socket) => tries.push(socket),
-                    Err(error) => {
-                        failed = Error::Io(error.into());
-                        continue;
+                let address = SocketAddr::new(address, port);
+                match begin(&address) {
+                    Ok(socket) => {
+                        attempts.push((address, socket));
+                        next_attempt = now + ATTEMPT_DELAY;
                     }
+                    Err(error) => failed.push((address, error)),
                 }
-                next = Instant::now() + STAGGER;
                 continue;
             }
-            if tries.is_empty() {
-                return Err(failed);
-            }
         }
-        let wait = if addresses.len() == 0 { left } else { left.min(to_next) };
+        if attempts.is_empty() {
+            more(&mut look_up, deadline, &mut failed)?;
+            continue;
+        }
+        let Ok(mut wait) = deadline.left() else {
+            failed.extend(attempts.into_iter().map(|(address, _)| (address, DialError::TimedOut)));
+            return Err(NetworkError::Dial(failed));
+        };
+        if !addresses.is_empty() {
+            wait = wait.min(next_attempt.saturating_duration_since(now));
+        } else if !look_up.is_over() {
+            wait = wait.min(LOOK_UP_INTERVAL);
+        }
         let mut polled: Vec<_> =
-            tries.iter().map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
+            attempts.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::OUT)).collect();
         match poll(&mut polled, wait.try_into().ok().as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::Io(error.into())),
+            Err(error) => return Err(NetworkError::Socket(error.into())),
         }
         let Some(answered) = polled.iter().position(|socket| !socket.revents().is_empty()) else {
             continue;
         };
         drop(polled);
-        let socket = tries.swap_remove(answered);
-        match sockopt::socket_error(&socket).and_then(|outcome| outcome) {
+        let (address, socket) = attempts.swap_remove(answered);
+        match socket_error(&socket).and_then(|outcome| outcome) {
             Ok(()) => {
                 let stream = TcpStream::from(socket);
-                stream.set_nonblocking(false)?;
+                stream.set_nonblocking(false).map_err(NetworkError::Socket)?;
                 return Ok(stream);
             }
             Err(error) => {
-                failed = Error::Io(error.into());
-                next = Instant::now();
+                failed.push((address, DialError::Failed(error.into())));
+                next_attempt = now;
             }
         }
+    }
+}
+
+/// A socket that is connecting.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn begin(address: &SocketAddr) -> Result<std::os::fd::OwnedFd, DialError> {
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)
+        .map_err(|error| DialError::NoSocket(error.into()))?;
+    match connect(&socket, address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(DialError::Failed(error.into())),
     }
 }
 
 /// Tries one address after the other, each for its share of what is left of the time.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn dial(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Error> {
-    let mut failed = Error::HostNotFound;
-    for (others, address) in (1..=addresses.len() as u32).rev().zip(addresses) {
-        match TcpStream::connect_timeout(
-            address,
-            (deadline.left()? / others).max(Duration::from_millis(1)),
-        ) {
+fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStream, NetworkError> {
+    let mut addresses = Addresses::default();
+    let mut failed = Vec::new();
+    loop {
+        addresses.add(look_up.take());
+        let Some(address) = addresses.next() else {
+            more(&mut look_up, deadline, &mut failed)?;
+            continue;
+        };
+        let address = SocketAddr::new(address, port);
+        let others = u32::try_from(addresses.v4.len() + addresses.v6.len()).unwrap_or(u32::MAX - 1);
+        let share = deadline.left().map(|left| left / (others + 1)).unwrap_or_default();
+        match TcpStream::connect_timeout(&address, share.max(std::time::Duration::from_millis(1))) {
             Ok(stream) => return Ok(stream),
-            Err(error) => failed = Error::Io(error),
-        }
-    }
-    Err(failed)
-}
-
-/// A TCP connection.
-#[derive(Debug)]
-struct Stream {
-    stream: TcpStream,
-    buffers: LazyBuffers,
-}
-
-impl Transport for Stream {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let deadline = Deadline::after(timeout);
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
-        while !rest.is_empty() {
-            self.stream.set_write_timeout(Some(deadline.left()?))?;
-            let written = passed(self.stream.write(rest), deadline)?;
-            if written == Some(0) {
-                return Err(Error::Io(io::ErrorKind::WriteZero.into()));
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                failed.push((address, DialError::TimedOut));
+                if deadline.left().is_err() {
+                    return Err(NetworkError::Dial(failed));
+                }
             }
-            rest = rest.get(written.unwrap_or(0)..).unwrap_or_default();
+            Err(error) => failed.push((address, DialError::Failed(error))),
         }
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let deadline = Deadline::after(timeout);
-        loop {
-            self.stream.set_read_timeout(Some(deadline.left()?))?;
-            let read = self.stream.read(self.buffers.input_append_buf());
-            if let Some(read) = passed(read, deadline)? {
-                self.buffers.input_appended(read);
-                return Ok(read > 0);
-            }
-        }
-    }
-
-    /// Nothing must be there to read: neither the peer's end nor what nobody asked for.
-    fn is_open(&mut self) -> bool {
-        let waits = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.stream.set_nonblocking(true).is_ok()
-            && self.stream.peek(&mut [0]).is_err_and(waits)
-            && self.stream.set_nonblocking(false).is_ok()
-    }
-}
-
-/// How much has passed; nothing if a signal came in between.
-fn passed(outcome: io::Result<usize>, deadline: Deadline) -> Result<Option<usize>, Error> {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    match outcome {
-        Ok(length) => Ok(Some(length)),
-        Err(error) if error.kind() == Interrupted => Ok(None),
-        Err(error) if matches!(error.kind(), TimedOut | WouldBlock) => {
-            Err(Error::Timeout(deadline.reason))
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::mpsc::{self, Receiver};
+    use std::net::{Ipv6Addr, TcpListener};
     use std::thread;
+    use std::time::{Duration, Instant};
 
     use socket2::{Domain, Socket, Type};
 
     use super::*;
-    use crate::transport::ureq::certificates::Certificates;
-    use crate::transport::ureq::tls::Time;
+    use crate::transport::ureq::dns::{Family, Resolver};
 
-    fn within(limit: Duration) -> Deadline {
-        Deadline { at: Instant::now() + limit, reason: Timeout::Connect }
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// An address of this machine.
+    fn local(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
     }
 
-    /// An address that answers no more connections, for as long as the rest is kept.
-    fn silent() -> (SocketAddr, Socket, TcpStream) {
+    const GOOD: u8 = 1;
+    const SILENT: u8 = 2;
+    const LATE: u8 = 3;
+    /// Nobody listens there.
+    const REFUSING: u8 = 4;
+
+    /// Addresses that answer in different ways on the same port.
+    struct Host {
+        listener: TcpListener,
+        _silent: (Socket, TcpStream),
+        late: (Socket, TcpStream),
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let listener = TcpListener::bind((local(GOOD), 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            Self { listener, _silent: full(local(SILENT), port), late: full(local(LATE), port) }
+        }
+
+        fn port(&self) -> u16 {
+            self.listener.local_addr().unwrap().port()
+        }
+
+        fn dial(&self, addresses: &[IpAddr], limit: Duration) -> Result<TcpStream, NetworkError> {
+            dial(LookUp::found(addresses), self.port(), Deadline::after(limit))
+        }
+    }
+
+    /// A socket that answers no more connections, for as long as the pair is kept.
+    fn full(address: IpAddr, port: u16) -> (Socket, TcpStream) {
+        let address = SocketAddr::new(address, port);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.bind(&address.into()).unwrap();
         socket.listen(0).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
         let first = TcpStream::connect(address).unwrap();
-        (address, socket, first)
+        (socket, first)
     }
 
-    fn refusing() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    fn failed(outcome: Result<TcpStream, NetworkError>) -> Vec<(IpAddr, &'static str)> {
+        let Err(NetworkError::Dial(failed)) = outcome else { panic!("{outcome:?}") };
+        let name = |error| match error {
+            DialError::TimedOut => "silent",
+            DialError::Failed(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                "refused"
+            }
+            _ => "other",
+        };
+        failed.into_iter().map(|(address, error)| (address.ip(), name(error))).collect()
     }
 
     #[test]
-    fn the_families_take_turns_and_the_preferred_one_begins() {
-        let rows: [(&[&str], &[&str]); 7] = [
-            (&[], &[]),
-            (&["1.1.1.1"], &["1.1.1.1"]),
-            (&["::1", "::2", "1.1.1.1"], &["::1", "1.1.1.1", "::2"]),
-            (&["::1", "::2", "1.1.1.1", "1.1.1.2"], &["::1", "1.1.1.1", "::2", "1.1.1.2"]),
-            (&["1.1.1.1", "1.1.1.2", "::1"], &["1.1.1.1", "::1", "1.1.1.2"]),
-            (&["::1", "1.1.1.1", "1.1.1.2", "1.1.1.3"], &["::1", "1.1.1.1", "1.1.1.2", "1.1.1.3"]),
-            (&["1.1.1.1", "1.1.1.2"], &["1.1.1.1", "1.1.1.2"]),
-        ];
-        let parsed = |list: &[&str]| -> Vec<SocketAddr> {
-            list.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 0)).collect()
+    fn the_families_take_turns_and_ipv6_begins() {
+        let parsed = |list: &str| -> Vec<IpAddr> {
+            list.split_whitespace().map(|text| text.parse().unwrap()).collect()
         };
-        for (found, tried) in rows {
-            assert_eq!(in_turn(parsed(found)), parsed(tried), "{found:?}");
+        for (found, tried) in [
+            ("", ""),
+            ("1.1.1.1", "1.1.1.1"),
+            ("::1 ::2", "::1 ::2"),
+            ("1.1.1.1 ::1", "::1 1.1.1.1"),
+            ("::1 ::2 1.1.1.1", "::1 1.1.1.1 ::2"),
+            ("1.1.1.1 1.1.1.2 ::1 ::2", "::1 1.1.1.1 ::2 1.1.1.2"),
+            ("::1 1.1.1.1 1.1.1.2 1.1.1.3", "::1 1.1.1.1 1.1.1.2 1.1.1.3"),
+        ] {
+            let mut addresses = Addresses::default();
+            addresses.add(parsed(found));
+            let order: Vec<_> = std::iter::from_fn(|| addresses.next()).collect();
+            assert_eq!(order, parsed(tried), "{found}");
+            assert!(addresses.is_empty());
         }
-        let many: Vec<_> = (0..40).map(|port| SocketAddr::from(([1, 1, 1, 1], port))).collect();
-        assert_eq!(in_turn(many.clone()), many[..MOST_ADDRESSES]);
     }
 
     #[test]
     fn an_address_that_answers_is_found_behind_those_that_do_not() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let (hanging, _socket, _first) = silent();
-        let rows: [&[SocketAddr]; 5] = [
-            &[good],
-            &[refusing(), good],
-            &[hanging, good],
-            &[hanging, hanging, refusing(), good],
-            &[hanging, good, hanging],
+        let host = Host::new();
+        let rows: [&[u8]; 6] = [
+            &[GOOD],
+            &[REFUSING, GOOD],
+            &[SILENT, GOOD],
+            &[SILENT, SILENT, REFUSING, GOOD],
+            &[SILENT, GOOD, SILENT],
+            &[&[REFUSING; 40][..], &[GOOD]].concat(),
         ];
-        for addresses in rows {
-            let begin = Instant::now();
-            let stream = dial(addresses, within(Duration::from_secs(60))).unwrap();
-            assert_eq!(stream.peer_addr().unwrap(), good);
-            assert!(begin.elapsed() < Duration::from_secs(20), "not half of the time for one");
+        for row in rows {
+            let addresses: Vec<_> = row.iter().map(|last| local(*last)).collect();
+            let start = Instant::now();
+            let stream = host.dial(&addresses, LONG).unwrap();
+            assert_eq!(stream.peer_addr().unwrap().ip(), local(GOOD), "{row:?}");
+            assert!(start.elapsed() < LONG / 3, "{row:?}: not half of the time for one");
         }
     }
 
     #[test]
-    fn where_no_address_answers_the_time_is_kept_and_the_last_refusal_is_told() {
-        let (hanging, _socket, _first) = silent();
-        let limit = Duration::from_millis(300);
-        for addresses in [vec![hanging], vec![hanging; 3], vec![refusing(), hanging]] {
-            let begin = Instant::now();
-            let error = dial(&addresses, within(limit)).unwrap_err();
-            assert!(matches!(error, Error::Timeout(Timeout::Connect)), "{error}");
-            assert!((limit..10 * limit).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    fn where_no_address_answers_each_failure_is_told_within_the_time() {
+        struct Row {
+            addresses: &'static [u8],
+            failed: &'static [(u8, &'static str)],
         }
-        let error = dial(&[refusing(), refusing()], within(limit)).unwrap_err();
-        assert!(
-            matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
-        );
-        assert!(matches!(dial(&[], within(limit)), Err(Error::HostNotFound)));
+        let host = Host::new();
+        let limit = Duration::from_millis(300);
+        let refused_and_silent = &[(REFUSING, "refused"), (SILENT, "silent")];
+        let rows = [
+            Row { addresses: &[SILENT], failed: &[(SILENT, "silent")] },
+            Row { addresses: &[REFUSING, SILENT], failed: refused_and_silent },
+            Row { addresses: &[SILENT, REFUSING], failed: refused_and_silent },
+            Row {
+                addresses: &[REFUSING, REFUSING],
+                failed: &[(REFUSING, "refused"), (REFUSING, "refused")],
+            },
+        ];
+        for Row { addresses, failed: expected } in rows {
+            let tried: Vec<_> = addresses.iter().map(|last| local(*last)).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(last, error)| (local(*last), *error)).collect();
+            let start = Instant::now();
+            assert_eq!(failed(host.dial(&tried, limit)), expected, "{addresses:?}");
+            assert!(start.elapsed() < 10 * limit, "{addresses:?}: {:?}", start.elapsed());
+        }
+        let nothing = host.dial(&[], limit);
+        assert!(matches!(nothing, Err(NetworkError::Dns(_))), "{nothing:?}");
     }
 
     /// The kernel repeats its first packet after a second; by then somebody listens again.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn an_address_that_answers_late_is_still_waited_for() {
-        let (late, socket, _first) = silent();
-        let (hanging, _socket, _other) = silent();
+        let host = Host::new();
+        let late = host.late.0.try_clone().unwrap();
         let answering = thread::spawn(move || {
             thread::sleep(Duration::from_millis(300));
-            (socket.accept().unwrap(), socket.accept().unwrap())
+            (late.accept().unwrap(), late.accept().unwrap())
         });
-        let addresses = [late, refusing(), hanging];
-        let stream = dial(&addresses, within(Duration::from_secs(60))).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), late);
+        let addresses = [LATE, REFUSING, SILENT].map(local);
+        let stream = host.dial(&addresses, LONG).unwrap();
+        assert_eq!(stream.peer_addr().unwrap().ip(), local(LATE));
         drop(answering.join().unwrap());
     }
 
-    /// Answers so many requests on each connection, and tells when it has closed it.
-    fn server(requests: usize) -> (u16, Receiver<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (sender, closed) = mpsc::channel();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                for _ in 0..requests {
-                    let (mut head, mut byte) = (Vec::new(), [0]);
-                    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-                        head.push(byte[0]);
-                    }
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-                }
-                drop(stream);
-                sender.send(()).unwrap();
-            }
-        });
-        (port, closed)
-    }
-
+    /// IPv6 begins at once. If it leads nowhere, the IPv4 addresses that come later are tried.
     #[test]
-    fn a_name_is_looked_up_once_for_each_connection_and_a_live_one_of_the_pool_needs_none() {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        static LOOK_UPS: LookUps = LookUps::new(|host| {
-            assert_eq!(host, "service.example");
-            COUNT.fetch_add(1, Ordering::SeqCst);
-            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
-        });
-        let (port, closed) = server(3);
-        let tls = Tls::new(Certificates::default(), Time::default());
-        let agent = agent_with(Agent::config_builder().build(), tls, &LOOK_UPS);
-        for request in 0..7 {
-            agent.post(format!("http://service.example:{port}/")).send_empty().unwrap();
-            assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
-            if request % 3 == 2 {
-                closed.recv().unwrap();
+    fn addresses_that_the_look_up_brings_later_are_tried_too() {
+        static RESOLVER: Resolver = Resolver::new(|host, family| match family {
+            Family::V6 if host == "silent" => Ok(vec!["::ffff:127.0.0.2".parse().unwrap()]),
+            Family::V6 => Ok(vec![Ipv6Addr::LOCALHOST.into()]),
+            Family::V4 => {
+                thread::sleep(Duration::from_millis(100));
+                Ok(vec![local(GOOD)])
             }
+        });
+        let host = Host::new();
+        for name in ["refusing", "silent"] {
+            let look_up = RESOLVER.look_up(name, &[Family::V6, Family::V4]);
+            let stream = dial(look_up, host.port(), Deadline::after(LONG)).unwrap();
+            assert_eq!(stream.peer_addr().unwrap().ip(), local(GOOD), "{name}");
         }
     }
 }

@@ -1,108 +1,241 @@
-//! Names to addresses, within a time limit that the system's resolver does not know.
+//! Look-ups of host names: IPv4 and IPv6 addresses are asked for separately and at the same time, each
+//! within a time limit that the system's resolver does not know.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use std::{process, thread};
+use std::{io, process, thread};
 
-/// Those of the whole process.
-pub(super) static SYSTEM: LookUps =
-    LookUps::new(|host| (host, 0).to_socket_addrs().map(Vec::from_iter));
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 
-/// The look-ups under way: at most one for each host, on a thread of its own, which ends with it. So a
-/// look-up that began before the network was there holds up the next ones for as long as the system's
-/// resolver goes on with it.
-pub(super) struct LookUps {
-    resolver: fn(&str) -> io::Result<Vec<SocketAddr>>,
-    under_way: Mutex<Vec<Arc<LookUp>>>,
+use super::deadline::Deadline;
+use crate::loopback;
+
+/// How long IPv4 addresses wait for the IPv6 addresses of the same host: the resolution delay of
+/// RFC 8305, section 3.
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// The look-ups of the whole process.
+pub(super) static SYSTEM: Resolver = Resolver::new(system);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V6,
+    V4,
 }
 
-struct LookUp {
-    host: String,
-    /// A process that was forked off has the list and none of the threads. (One that was forked off
-    /// in the moment in which the list is locked is beyond help.)
-    process: u32,
-    answer: Mutex<Option<Result<Vec<SocketAddr>, Failure>>>,
+/// Why a host has no addresses.
+#[derive(Clone, Debug)]
+pub(super) enum DnsError {
+    /// The name does not exist, or has no address of this family.
+    NotFound,
+    /// The name server failed or could not be asked, as the system says.
+    Failed(String),
+    /// The look-up needs a thread, and the system gives none.
+    NoThread(String),
+    TimedOut,
+}
+
+type Answer = Result<Vec<IpAddr>, DnsError>;
+
+/// Queries that are under way: at most one for each host and family, on a thread of its own that ends
+/// with it. A query that outlives its attempt serves the next attempt.
+pub(super) struct Resolver {
+    query: fn(&str, Family) -> Answer,
+    under_way: Mutex<Vec<Arc<Query>>>,
     answered: Condvar,
 }
 
-/// An error of the resolver, which all who wait for the look-up get.
-#[derive(Clone)]
-struct Failure(io::ErrorKind, String);
+struct Query {
+    host: String,
+    family: Family,
+    /// A forked process has the list and none of the threads.
+    process: u32,
+    answer: OnceLock<Answer>,
+}
 
-impl LookUps {
-    pub(super) const fn new(resolver: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Self {
-        Self { resolver, under_way: Mutex::new(Vec::new()) }
+/// The look-up of one host for one attempt to connect.
+pub(super) struct LookUp {
+    resolver: &'static Resolver,
+    pending: Vec<Arc<Query>>,
+    /// Addresses that nobody has taken yet.
+    found: Vec<IpAddr>,
+    failure: Option<DnsError>,
+}
+
+impl Resolver {
+    pub(super) const fn new(query: fn(&str, Family) -> Answer) -> Self {
+        Self { query, under_way: Mutex::new(Vec::new()), answered: Condvar::new() }
     }
 
-    /// The addresses of a host, with port 0; none if that takes longer than `limit`. An address
-    /// is its own answer, without a thread.
-    pub(super) fn addresses(
-        &'static self,
-        host: &str,
-        limit: Duration,
-    ) -> io::Result<Option<Vec<SocketAddr>>> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(Some(vec![SocketAddr::new(address, 0)]));
+    /// Begins to look up `host`. Addresses and the names of this machine are known at once.
+    pub(super) fn look_up(&'static self, host: &str, families: &[Family]) -> LookUp {
+        let mut look_up =
+            LookUp { resolver: self, pending: Vec::new(), found: Vec::new(), failure: None };
+        match without_dns(host) {
+            Some(addresses) => {
+                let wanted = |address: &IpAddr| families.contains(&family_of(*address));
+                let addresses: Vec<_> = addresses.into_iter().filter(wanted).collect();
+                let answer = Some(addresses).filter(|found| !found.is_empty());
+                look_up.record(answer.ok_or(DnsError::NotFound));
+            }
+            None => {
+                for family in families {
+                    match self.join(host, *family) {
+                        Ok(query) => look_up.pending.push(query),
+                        Err(error) => look_up.record(Err(DnsError::NoThread(error.to_string()))),
+                    }
+                }
+            }
         }
-        self.join(host)?.wait(limit)
+        look_up
     }
 
-    /// The look-up of this host that is under way, or a new one.
-    fn join(&'static self, host: &str) -> io::Result<Arc<LookUp>> {
-        let mut under_way = lock(&self.under_way);
+    /// The query that is under way, or a new one.
+    fn join(&'static self, host: &str, family: Family) -> io::Result<Arc<Query>> {
         let process = process::id();
-        under_way.retain(|other| other.process == process);
-        if let Some(same) = under_way.iter().find(|other| other.host == host) {
-            return Ok(same.clone());
+        let mut under_way = lock(&self.under_way);
+        under_way.retain(|query| query.process == process);
+        if let Some(query) = under_way.iter().find(|q| q.host == host && q.family == family) {
+            return Ok(query.clone());
         }
-        let look_up = Arc::new(LookUp {
-            host: host.to_owned(),
-            process,
-            answer: Mutex::new(None),
-            answered: Condvar::new(),
-        });
-        let its_own = look_up.clone();
-        // With the lock held, so that it cannot end before it is entered. The error of a thread that
-        // cannot be had looks like that of a time limit.
-        thread::Builder::new()
-            .name("name look-up".to_owned())
-            .spawn(move || {
-                let found = (self.resolver)(&its_own.host);
-                lock(&self.under_way).retain(|other| !Arc::ptr_eq(other, &its_own));
-                *lock(&its_own.answer) =
-                    Some(found.map_err(|error| Failure(error.kind(), error.to_string())));
-                its_own.answered.notify_all();
-            })
-            .map_err(io::Error::other)?;
-        under_way.push(look_up.clone());
-        Ok(look_up)
+        let host = host.to_owned();
+        let query = Arc::new(Query { host, family, process, answer: OnceLock::new() });
+        let of_thread = query.clone();
+        // With the lock held, so that the query cannot end before it is in the list.
+        thread::Builder::new().name("dns".to_owned()).spawn(move || {
+            let answer = (self.query)(&of_thread.host, of_thread.family);
+            let mut under_way = lock(&self.under_way);
+            under_way.retain(|query| !Arc::ptr_eq(query, &of_thread));
+            let _ = of_thread.answer.set(answer);
+            drop(under_way);
+            self.answered.notify_all();
+        })?;
+        under_way.push(query.clone());
+        Ok(query)
     }
 }
 
 impl LookUp {
-    fn wait(&self, limit: Duration) -> io::Result<Option<Vec<SocketAddr>>> {
-        let begin = Instant::now();
-        let mut answer = lock(&self.answer);
+    /// The addresses that came since the last call.
+    pub(super) fn take(&mut self) -> Vec<IpAddr> {
+        self.collect();
+        std::mem::take(&mut self.found)
+    }
+
+    /// Whether no more addresses will come.
+    pub(super) fn is_over(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Waits for addresses to try. IPv6 addresses end the wait, and IPv4 addresses end it after a
+    /// delay in which IPv6 addresses may still come. Returns an error if no more addresses come.
+    pub(super) fn wait(&mut self, deadline: Deadline) -> Result<(), DnsError> {
+        let mut delay_ends = None;
+        let mut under_way = lock(&self.resolver.under_way);
         loop {
-            match &*answer {
-                Some(Ok(addresses)) => return Ok(Some(addresses.clone())),
-                Some(Err(Failure(kind, text))) => return Err(io::Error::new(*kind, text.clone())),
-                None => {}
+            self.collect();
+            if self.found.iter().any(IpAddr::is_ipv6) {
+                return Ok(());
             }
-            let left = limit.saturating_sub(begin.elapsed());
+            if self.is_over() {
+                let failure = || self.failure.clone().unwrap_or(DnsError::NotFound);
+                return if self.found.is_empty() { Err(failure()) } else { Ok(()) };
+            }
+            let mut left = deadline.left().unwrap_or_default();
+            if !self.found.is_empty() {
+                let now = Instant::now();
+                let ends = *delay_ends.get_or_insert(now + RESOLUTION_DELAY);
+                left = left.min(ends.saturating_duration_since(now));
+                if left.is_zero() {
+                    return Ok(());
+                }
+            }
             if left.is_zero() {
-                return Ok(None);
+                return Err(DnsError::TimedOut);
             }
-            let waited = self.answered.wait_timeout(answer, left);
-            answer = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.resolver.answered.wait_timeout(under_way, left);
+            under_way = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn collect(&mut self) {
+        for query in std::mem::take(&mut self.pending) {
+            match query.answer.get() {
+                Some(answer) => self.record(answer.clone()),
+                None => self.pending.push(query),
+            }
+        }
+    }
+
+    fn record(&mut self, answer: Answer) {
+        match answer {
+            Ok(addresses) => self.found.extend(addresses),
+            // A failure says more than "not found": with it the name may well exist.
+            Err(DnsError::NotFound) if self.failure.is_some() => {}
+            Err(error) => self.failure = Some(error),
         }
     }
 }
 
+fn family_of(address: IpAddr) -> Family {
+    if address.is_ipv6() { Family::V6 } else { Family::V4 }
+}
+
+/// The addresses of a host that DNS is never asked for: an address, and `localhost` with the names
+/// below it (RFC 6761, section 6.3).
+fn without_dns(host: &str) -> Option<Vec<IpAddr>> {
+    if let Ok(address) = host.parse() {
+        return Some(vec![address]);
+    }
+    let this_machine = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    loopback::is_localhost(host).then(|| this_machine.to_vec())
+}
+
+/// Asks the system's resolver, which blocks for as long as it likes.
+fn system(host: &str, family: Family) -> Answer {
+    let address = match family {
+        Family::V4 => AddrFamily::Inet,
+        Family::V6 => AddrFamily::Inet6,
+    };
+    let hints = AddrInfoHints {
+        address: address.into(),
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    match getaddrinfo(Some(host), None, Some(hints)) {
+        Ok(found) => {
+            let found: Vec<_> = found.flatten().map(|info| info.sockaddr.ip()).collect();
+            if found.is_empty() { Err(DnsError::NotFound) } else { Ok(found) }
+        }
+        Err(error) => match (error.kind(), error.error_num()) {
+            (LookupErrorKind::NoName | LookupErrorKind::NoData, _) | (_, NO_ADDRESS) => {
+                Err(DnsError::NotFound)
+            }
+            _ => {
+                let text = io::Error::from(error).to_string();
+                let text =
+                    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+                Err(DnsError::Failed(text.to_owned()))
+            }
+        },
+    }
+}
+
+/// `EAI_ADDRFAMILY` of glibc and musl: the host has addresses of the other family only.
+const NO_ADDRESS: i32 = -9;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+impl LookUp {
+    /// A look-up that has found these addresses.
+    pub(super) fn found(addresses: &[IpAddr]) -> Self {
+        let failure = addresses.is_empty().then_some(DnsError::NotFound);
+        Self { resolver: &SYSTEM, pending: Vec::new(), found: addresses.to_vec(), failure }
+    }
 }
 
 #[cfg(test)]
@@ -112,71 +245,182 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(30);
+    const BOTH: &[Family] = &[Family::V6, Family::V4];
+    const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-    fn none_left(look_ups: &LookUps) -> bool {
-        lock(&look_ups.under_way).is_empty()
+    fn none_left(resolver: &Resolver) -> bool {
+        lock(&resolver.under_way).is_empty()
+    }
+
+    fn addresses(
+        resolver: &'static Resolver,
+        host: &str,
+        families: &[Family],
+        limit: Duration,
+    ) -> Answer {
+        let mut look_up = resolver.look_up(host, families);
+        look_up.wait(Deadline::after(limit)).map(|()| look_up.take())
     }
 
     #[test]
-    fn an_address_is_its_own_answer() {
-        static LOOK_UPS: LookUps = LookUps::new(|_| panic!("looked up"));
-        for address in ["127.0.0.1", "::1", "2001:db8::1"] {
-            let expected = vec![SocketAddr::new(address.parse().unwrap(), 0)];
-            assert_eq!(LOOK_UPS.addresses(address, Duration::ZERO).unwrap(), Some(expected));
+    fn addresses_and_localhost_are_never_looked_up() {
+        static RESOLVER: Resolver = Resolver::new(|host, _| panic!("{host} is looked up"));
+        let this_machine = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let rows = [
+            ("127.0.0.1", BOTH, vec![Ipv4Addr::LOCALHOST.into()]),
+            ("::1", BOTH, vec![Ipv6Addr::LOCALHOST.into()]),
+            ("2001:db8::1", BOTH, vec![V6]),
+            ("localhost", BOTH, this_machine()),
+            ("LocalHost", BOTH, this_machine()),
+            ("localhost.", BOTH, this_machine()),
+            ("a.b.localhost", BOTH, this_machine()),
+            ("localhost", &[Family::V4], vec![Ipv4Addr::LOCALHOST.into()]),
+            ("localhost", &[Family::V6], vec![Ipv6Addr::LOCALHOST.into()]),
+        ];
+        for (host, families, expected) in rows {
+            let found = addresses(&RESOLVER, host, families, Duration::ZERO).expect(host);
+            assert_eq!(found, expected, "{host}");
+        }
+        let other_family = addresses(&RESOLVER, "127.0.0.1", &[Family::V6], Duration::ZERO);
+        assert!(matches!(other_family, Err(DnsError::NotFound)), "{other_family:?}");
+    }
+
+    #[test]
+    fn names_like_localhost_are_looked_up() {
+        static RESOLVER: Resolver = Resolver::new(|_, _| Ok(vec![V4]));
+        for host in ["notlocalhost", "localhost.example", "localhost..", "xn--localhost", "local"] {
+            let found = addresses(&RESOLVER, host, &[Family::V4], LONG).expect(host);
+            assert_eq!(found, [V4], "{host}");
+        }
+    }
+
+    /// The host's name says how each family is answered: with an address, not at all (until the
+    /// test ends), with "not found", or with a failure.
+    fn as_named(host: &str, family: Family) -> Answer {
+        let (six, four) = host.split_once('-').unwrap();
+        let (how, address) = if family == Family::V6 { (six, V6) } else { (four, V4) };
+        match how {
+            "found" => Ok(vec![address]),
+            "none" => Err(DnsError::NotFound),
+            "failed" => Err(DnsError::Failed("as the test wants".to_owned())),
+            "unasked" => panic!("{family:?} of {host} is asked for"),
+            _ => loop {
+                thread::park();
+            },
         }
     }
 
     #[test]
-    fn a_look_up_of_the_process_that_this_one_was_forked_from_is_not_waited_for() {
-        static LOOK_UPS: LookUps = LookUps::new(|_| Ok(Vec::new()));
-        lock(&LOOK_UPS.under_way).push(Arc::new(LookUp {
-            host: "host".to_owned(),
-            process: process::id() + 1,
-            answer: Mutex::new(None),
-            answered: Condvar::new(),
-        }));
-        assert_eq!(LOOK_UPS.addresses("host", LONG).unwrap(), Some(Vec::new()));
-        assert!(none_left(&LOOK_UPS));
+    fn each_family_is_answered_for_itself() {
+        static RESOLVER: Resolver = Resolver::new(as_named);
+        struct Row {
+            host: &'static str,
+            families: &'static [Family],
+            /// What ends the wait, or the text of the error.
+            first: Result<&'static [IpAddr], &'static str>,
+        }
+        let rows = [
+            Row { host: "found-silent", families: BOTH, first: Ok(&[V6]) },
+            Row { host: "silent-found", families: BOTH, first: Ok(&[V4]) },
+            Row { host: "none-found", families: BOTH, first: Ok(&[V4]) },
+            Row { host: "failed-found", families: BOTH, first: Ok(&[V4]) },
+            Row { host: "none-none", families: BOTH, first: Err("NotFound") },
+            Row { host: "failed-none", families: BOTH, first: Err("Failed") },
+            Row { host: "none-failed", families: BOTH, first: Err("Failed") },
+            Row { host: "failed-failed", families: BOTH, first: Err("Failed") },
+            Row { host: "unasked-found", families: &[Family::V4], first: Ok(&[V4]) },
+            Row { host: "found-unasked", families: &[Family::V6], first: Ok(&[V6]) },
+            Row { host: "unasked-none", families: &[Family::V4], first: Err("NotFound") },
+        ];
+        for row in rows {
+            let start = Instant::now();
+            match (addresses(&RESOLVER, row.host, row.families, LONG), row.first) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{}", row.host),
+                (Err(error), Err(expected)) => {
+                    assert!(format!("{error:?}").starts_with(expected), "{}: {error:?}", row.host);
+                }
+                (found, _) => panic!("{}: {found:?}", row.host),
+            }
+            assert!(start.elapsed() < LONG / 3, "{}: {:?}", row.host, start.elapsed());
+        }
+        let limit = Duration::from_millis(20);
+        for host in ["silent-silent", "silent-none", "none-silent", "failed-silent"] {
+            let found = addresses(&RESOLVER, host, BOTH, limit);
+            assert!(matches!(found, Err(DnsError::TimedOut)), "{host}: {found:?}");
+        }
     }
 
     #[test]
-    fn all_who_need_a_name_wait_for_one_look_up_and_those_of_other_names_do_not() {
+    fn addresses_that_come_later_are_there_to_take() {
         static GATE: Mutex<()> = Mutex::new(());
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        static LOOK_UPS: LookUps = LookUps::new(|host| {
+        static RESOLVER: Resolver = Resolver::new(|_, family| match family {
+            Family::V6 => Ok(vec![V6]),
+            Family::V4 => {
+                drop(lock(&GATE));
+                Ok(vec![V4])
+            }
+        });
+        let gate = lock(&GATE);
+        let mut look_up = RESOLVER.look_up("host", BOTH);
+        look_up.wait(Deadline::after(LONG)).unwrap();
+        assert_eq!((look_up.take(), look_up.take(), look_up.is_over()), (vec![V6], vec![], false));
+        drop(gate);
+        look_up.wait(Deadline::after(LONG)).unwrap();
+        assert_eq!((look_up.take(), look_up.is_over()), (vec![V4], true));
+        assert!(look_up.wait(Deadline::after(LONG)).is_err(), "no more will come");
+    }
+
+    #[test]
+    fn a_query_of_the_process_that_this_one_was_forked_from_is_not_waited_for() {
+        static RESOLVER: Resolver = Resolver::new(|_, _| Ok(vec![V4]));
+        lock(&RESOLVER.under_way).push(Arc::new(Query {
+            host: "host".to_owned(),
+            family: Family::V4,
+            process: process::id() + 1,
+            answer: OnceLock::new(),
+        }));
+        assert_eq!(addresses(&RESOLVER, "host", &[Family::V4], LONG).unwrap(), [V4]);
+        assert!(none_left(&RESOLVER));
+    }
+
+    #[test]
+    fn a_query_that_outlives_its_attempt_is_joined_by_the_next() {
+        static GATE: Mutex<()> = Mutex::new(());
+        static SLOW: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|host, family| {
             if host == "slow" {
-                COUNT.fetch_add(1, Ordering::SeqCst);
+                SLOW.fetch_add(1, Ordering::SeqCst);
                 drop(lock(&GATE));
             }
-            (host == "slow" || host == "quick")
-                .then(|| vec![SocketAddr::from(([10, 0, 0, 1], 0))])
-                .ok_or_else(|| io::Error::other("there is no such host"))
+            match (host, family) {
+                ("slow" | "quick", Family::V4) => Ok(vec![V4]),
+                _ => Err(DnsError::NotFound),
+            }
         });
-        let held = lock(&GATE);
+        let gate = lock(&GATE);
         for _ in 0..3 {
-            let late = LOOK_UPS.addresses("slow", Duration::from_millis(1)).unwrap();
-            assert_eq!(late, None, "within the limit");
-            let error = LOOK_UPS.addresses("nowhere", LONG).unwrap_err();
-            assert_eq!(error.to_string(), "there is no such host");
-            assert!(LOOK_UPS.addresses("quick", LONG).unwrap().is_some());
+            let late = addresses(&RESOLVER, "slow", BOTH, Duration::from_millis(1));
+            assert!(matches!(late, Err(DnsError::TimedOut)), "{late:?}");
+            assert!(addresses(&RESOLVER, "nowhere", BOTH, LONG).is_err());
+            assert_eq!(addresses(&RESOLVER, "quick", BOTH, LONG).unwrap(), [V4]);
         }
         thread::scope(|scope| {
             let waiting: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| LOOK_UPS.addresses("slow", LONG))).collect();
-            let slow = lock(&LOOK_UPS.under_way)[0].clone();
-            // The test's own, the list's and the thread's, and one of each who waits.
-            while Arc::strong_count(&slow) < 3 + 4 || COUNT.load(Ordering::SeqCst) == 0 {
+                (0..4).map(|_| scope.spawn(|| addresses(&RESOLVER, "slow", BOTH, LONG))).collect();
+            let slow = lock(&RESOLVER.under_way)[0].clone();
+            // The test's own, the list's and the thread's, and one of each caller that waits.
+            while Arc::strong_count(&slow) < 3 + 4 || SLOW.load(Ordering::SeqCst) < 2 {
                 thread::yield_now();
             }
-            assert_eq!(COUNT.load(Ordering::SeqCst), 1);
-            drop(held);
+            drop(gate);
             for outcome in waiting {
-                assert!(outcome.join().unwrap().unwrap().is_some());
+                assert_eq!(outcome.join().unwrap().unwrap(), [V4]);
             }
         });
-        assert!(none_left(&LOOK_UPS));
-        assert!(LOOK_UPS.addresses("slow", LONG).unwrap().is_some());
-        assert_eq!(COUNT.load(Ordering::SeqCst), 2, "nothing is remembered");
-        assert!(none_left(&LOOK_UPS));
+        assert_eq!(SLOW.load(Ordering::SeqCst), 2, "one query for each family");
+        assert_eq!(addresses(&RESOLVER, "slow", BOTH, LONG).unwrap(), [V4]);
+        assert_eq!(SLOW.load(Ordering::SeqCst), 4, "no answer is remembered");
+        assert!(none_left(&RESOLVER));
     }
 }

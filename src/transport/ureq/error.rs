@@ -1,110 +1,369 @@
-//! What went wrong on the way, told as a kind and in words to act on.
+//! What can go wrong on the network: for each cause its kind, its text and what to do about it.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use ureq::Proxy;
+use ureq::http::Uri;
 
+use super::dns::DnsError;
 use super::proxy::Name;
-use crate::transport::{TransportError, TransportErrorKind};
+use super::tunnel::TunnelError;
+use crate::redact::Masks;
+use crate::transport::{TransportError, TransportErrorKind as Kind};
 
+/// More addresses or names are not listed in an error.
+const MOST_LISTED: usize = 3;
+
+/// Why there is no complete answer.
+#[derive(Debug)]
+pub(super) enum NetworkError {
+    Dns(DnsError),
+    /// No address of the host could be connected to.
+    Dial(Vec<(SocketAddr, DialError)>),
+    /// The system failed on a socket that had been connected.
+    Socket(io::Error),
+    /// The host's name cannot stand in a certificate.
+    InvalidName,
+    /// The TLS settings cannot be used.
+    TlsSettings(rustls::Error),
+    Handshake(io::Error),
+    /// The connection to the proxy could not be made.
+    ToProxy(Box<NetworkError>),
+    Tunnel(TunnelError),
+    /// The connection was made, and no complete answer came in time.
+    TimedOut,
+    /// The connection ended before the answer began.
+    Closed,
+    /// The connection broke.
+    Broken(io::Error),
+    NotHttp,
+    TooLarge,
+    /// ureq refused the request or the answer.
+    Other(String),
+}
+
+/// Why one address could not be connected to.
+#[derive(Debug)]
+pub(super) enum DialError {
+    TimedOut,
+    NoSocket(io::Error),
+    Failed(io::Error),
+}
+
+/// How much of an exchange was done when it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     BeforeAnswer,
     InBody,
 }
 
-pub(super) fn failure(error: ureq::Error, stage: Stage, proxy: Option<&Proxy>) -> TransportError {
-    use TransportErrorKind as Kind;
-    use ureq::Error as E;
-    let kind = match &error {
-        E::Timeout(_) => Kind::Timeout,
-        E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => Kind::Tls,
-        E::Io(error) if refused_by_rustls(error).is_some() => Kind::Tls,
-        E::Io(error) => match (error.kind(), stage) {
-            (io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock, _) => Kind::Timeout,
-            (
-                io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe,
-                Stage::BeforeAnswer,
-            ) => Kind::Closed,
-            (
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::NetworkDown
-                | io::ErrorKind::AddrNotAvailable,
-                _,
-            ) => Kind::Connect,
-            (_, Stage::BeforeAnswer) if is_look_up_failure(error) => Kind::Connect,
-            _ => Kind::Io,
-        },
-        E::ConnectProxyFailed(reason) => match refusal(reason) {
-            Some(408 | 429 | 500..) | None => Kind::Connect,
-            // It would refuse again.
-            Some(_) => Kind::Other,
-        },
-        E::HostNotFound | E::ConnectionFailed => Kind::Connect,
-        E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Kind::TooLarge,
-        E::Protocol(_) | E::BodyStalled => Kind::Io,
-        _ => Kind::Other,
-    };
-    TransportError::new(kind, Cause { error, proxy: proxy.map(|proxy| Name(proxy).to_string()) })
+/// Where an exchange went, and how long it took until it failed.
+pub(super) struct Attempt<'a> {
+    pub(super) url: &'a Uri,
+    pub(super) proxy: Option<&'a Proxy>,
+    pub(super) elapsed: Duration,
 }
 
-/// The status with which a proxy refused a tunnel. ureq has it in its text alone.
-fn refusal(reason: &str) -> Option<u16> {
-    reason.strip_prefix("proxy server responded ")?.get(..3)?.parse().ok()
+impl NetworkError {
+    pub(super) fn from_ureq(error: ureq::Error, stage: Stage) -> Self {
+        use ureq::Error as E;
+        match error {
+            E::Other(error) => match error.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(error) => Self::Other(error.to_string()),
+            },
+            E::Timeout(_) => Self::TimedOut,
+            E::Io(error) => match (error.kind(), stage) {
+                (io::ErrorKind::TimedOut, _) => Self::TimedOut,
+                (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
+                _ if rustls_error(&error).is_some() => Self::Handshake(error),
+                _ => Self::Broken(error),
+            },
+            E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Self::TooLarge,
+            E::Protocol(_) | E::BodyStalled => Self::NotHttp,
+            error => Self::Other(error.to_string()),
+        }
+    }
+
+    /// The error that the program sees.
+    pub(super) fn report(&self, stage: Stage, attempt: &Attempt<'_>) -> TransportError {
+        let text = self.text(stage, attempt);
+        // In whole numbers: this is the only place that would print a fraction.
+        let elapsed = attempt.elapsed.as_millis() / 100;
+        TransportError::described(
+            self.kind(stage),
+            format!("{text} (after {}.{} s)", elapsed / 10, elapsed % 10),
+            self.hint(),
+        )
+    }
+
+    fn kind(&self, stage: Stage) -> Kind {
+        match self {
+            Self::Dns(DnsError::TimedOut) | Self::TimedOut => Kind::Timeout,
+            Self::Dns(_) | Self::Socket(_) => Kind::Connect,
+            Self::Dial(failed) => match most_useful(failed) {
+                Some(DialError::TimedOut) => Kind::Timeout,
+                _ => Kind::Connect,
+            },
+            Self::InvalidName | Self::TlsSettings(_) => Kind::Tls,
+            Self::ToProxy(error) => error.kind(stage),
+            Self::Handshake(error) => match (rustls_error(error), error.kind()) {
+                (Some(_), _) => Kind::Tls,
+                (None, io::ErrorKind::TimedOut) => Kind::Timeout,
+                (None, _) if ended(error) => Kind::Closed,
+                (None, _) => Kind::Io,
+            },
+            Self::Tunnel(error) => match error {
+                // A proxy that refuses a host refuses it again.
+                TunnelError::Unauthorized { .. } => Kind::Other,
+                TunnelError::Refused(status) if !matches!(status, 408 | 429 | 500..) => Kind::Other,
+                TunnelError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Kind::Timeout,
+                TunnelError::NotHttp => Kind::Io,
+                _ => Kind::Connect,
+            },
+            Self::Closed => Kind::Closed,
+            Self::Broken(error) if stage == Stage::BeforeAnswer && ended(error) => Kind::Closed,
+            Self::Broken(_) | Self::NotHttp => Kind::Io,
+            Self::TooLarge => Kind::TooLarge,
+            Self::Other(_) => Kind::Other,
+        }
+    }
+
+    fn text(&self, stage: Stage, attempt: &Attempt<'_>) -> String {
+        let target = target(attempt.url);
+        let proxy = attempt.proxy.map(|proxy| format!("the proxy {}", Name(proxy)));
+        match (self, &proxy) {
+            (Self::ToProxy(error), Some(proxy)) => {
+                error.text_for(&format!("{proxy} (for {target})"), stage)
+            }
+            (_, Some(proxy)) => self.text_for(&format!("{target} through {proxy}"), stage),
+            (_, None) => self.text_for(&target, stage),
+        }
+    }
+
+    fn text_for(&self, peer: &str, stage: Stage) -> String {
+        match self {
+            Self::Dns(error) => format!("could not connect to {peer}: {}", dns_text(error)),
+            Self::Dial(failed) => format!("could not connect to {peer}: {}", dial_text(failed)),
+            Self::Socket(error) => format!("could not connect to {peer}: {error}"),
+            Self::InvalidName => {
+                format!("no TLS connection to {peer}: no certificate can be for this name")
+            }
+            Self::TlsSettings(error) => {
+                format!("no TLS connection to {peer}: the TLS settings cannot be used: {error}")
+            }
+            Self::Handshake(error) => format!("no TLS connection to {peer}: {}", tls_text(error)),
+            Self::ToProxy(error) => error.text_for(peer, stage),
+            Self::Tunnel(error) => format!("no connection to {peer}: {}", tunnel_text(error)),
+            Self::TimedOut => format!("no complete answer from {peer}"),
+            Self::Closed => format!("{peer} closed the connection without an answer"),
+            Self::Broken(error) if stage == Stage::InBody && ended(error) => {
+                format!("{peer} ended the connection in the middle of the answer")
+            }
+            Self::Broken(error) => format!("the connection to {peer} broke: {error}"),
+            Self::NotHttp => format!("what {peer} answered is not HTTP"),
+            Self::TooLarge => format!("the answer of {peer} is larger than any of the service"),
+            Self::Other(text) => format!("no answer from {peer}: {text}"),
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Dns(DnsError::NotFound) => {
+                "check the region and the endpoint URL, and that the device's name server knows the host"
+            }
+            Self::Dns(DnsError::Failed(_) | DnsError::TimedOut) => {
+                "check the device's network and its name server"
+            }
+            Self::Dns(DnsError::NoThread(_)) => {
+                "the process may start no more threads: raise the limit of its user or its container"
+            }
+            Self::Dial(failed) => return most_useful(failed).map(DialError::hint),
+            Self::Socket(_) => NO_SOCKET_HINT,
+            Self::InvalidName => "check the host in the endpoint URL",
+            Self::TlsSettings(_) => "check the certificates that the transport was given",
+            Self::ToProxy(error) => return error.hint(),
+            Self::Handshake(error) => match rustls_error(error) {
+                Some(error) => tls_cause(error).1,
+                None => "the peer may speak no TLS there: check the scheme and the port of the URL",
+            },
+            Self::Tunnel(error) => match error {
+                TunnelError::Unauthorized { offered: Some(_), .. } => {
+                    "use a proxy that accepts Basic authentication, or a local relay that adds the other kind"
+                }
+                TunnelError::Unauthorized { sent: true, .. } => {
+                    "check the user name and password in the proxy's URL, percent-encoded"
+                }
+                TunnelError::Unauthorized { .. } => {
+                    "put user name and password into the proxy's URL: http://user:password@host:port"
+                }
+                TunnelError::Refused(_) => {
+                    "allow the host in the proxy's configuration, or list it in no_proxy"
+                }
+                _ => "check that the address is that of an HTTP proxy",
+            },
+            Self::TimedOut => "check the network, or allow more time",
+            Self::Closed | Self::Broken(_) => {
+                "check the network, and what stands between the device and the service"
+            }
+            Self::NotHttp | Self::TooLarge => {
+                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else"
+            }
+            Self::Other(_) => return None,
+        })
+    }
 }
 
-fn refused_by_rustls(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
+const NO_SOCKET_HINT: &str = "the process has no file descriptor left, or the system no memory: raise the limit, or find what keeps files open";
+
+impl DialError {
+    fn hint(&self) -> &'static str {
+        match self.rank() {
+            Rank::Refused => {
+                "nothing listens on that port, or a firewall rejects the connection: check the endpoint URL"
+            }
+            Rank::Silent => "a firewall may drop the connection, or the network may need a proxy",
+            Rank::Unreachable => "check the device's network and its routes",
+            Rank::NotAllowed => {
+                "the system forbids this connection: check its firewall, its routes and the limits of the service unit"
+            }
+            Rank::Other if matches!(self, Self::NoSocket(_)) => NO_SOCKET_HINT,
+            Rank::Other => "check the device's network",
+        }
+    }
+
+    fn rank(&self) -> Rank {
+        use io::ErrorKind as E;
+        match self {
+            Self::TimedOut => Rank::Silent,
+            Self::NoSocket(_) => Rank::Other,
+            Self::Failed(error) => match error.kind() {
+                E::ConnectionRefused => Rank::Refused,
+                E::TimedOut => Rank::Silent,
+                E::HostUnreachable
+                | E::NetworkUnreachable
+                | E::NetworkDown
+                | E::AddrNotAvailable => Rank::Unreachable,
+                E::PermissionDenied | E::InvalidInput => Rank::NotAllowed,
+                _ => Rank::Other,
+            },
+        }
+    }
 }
 
-/// What is wrong, and what to look at, in front of what rustls says of it.
-fn describe(refusal: &rustls::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use rustls::{AlertDescription as A, CertificateError as C, Error as E};
-    f.write_str(match refusal {
-        E::InvalidCertificate(fault) => match fault {
-            C::ExpiredContext { time, .. } => {
-                return write!(
-                    f,
-                    "the server's certificate has expired, or the device's clock is wrong: it says {}",
-                    Date(*time)
-                );
+/// How much the failure of one address tells, the most useful first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Refused,
+    Silent,
+    Unreachable,
+    NotAllowed,
+    Other,
+}
+
+fn most_useful(failed: &[(SocketAddr, DialError)]) -> Option<&DialError> {
+    failed.iter().map(|(_, error)| error).min_by_key(|error| error.rank())
+}
+
+fn dns_text(error: &DnsError) -> String {
+    match error {
+        DnsError::NotFound => "no address was found for the name".to_owned(),
+        DnsError::Failed(text) => format!("the name could not be looked up: {text}"),
+        DnsError::NoThread(text) => format!("no thread could be started for the look-up: {text}"),
+        DnsError::TimedOut => "the name server did not answer".to_owned(),
+    }
+}
+
+/// Some addresses with their failures, the most useful first.
+fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
+    const RANKS: [Rank; 5] =
+        [Rank::Refused, Rank::Silent, Rank::Unreachable, Rank::NotAllowed, Rank::Other];
+    let mut text = String::new();
+    let mut listed = 0;
+    for rank in RANKS {
+        for (address, error) in failed.iter().filter(|(_, error)| error.rank() == rank) {
+            listed += 1;
+            if listed > MOST_LISTED {
+                continue;
             }
-            C::NotValidYetContext { time, .. } => {
-                return write!(
-                    f,
-                    "the server's certificate is not valid yet, or the device's clock is wrong: it says {}",
-                    Date(*time)
-                );
-            }
-            C::UnknownIssuer => {
-                "the server's certificate is from no authority that is trusted (ca_file and ca_pem say which are), or the server does not send the certificates in between"
-            }
-            C::NotValidForName | C::NotValidForNameContext { .. } => {
-                "the server's certificate is for another name"
-            }
-            C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
-                "the server's certificate is not meant for a server"
-            }
-            C::UnsupportedSignatureAlgorithmContext { .. }
-            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                "the server's certificate, or one that it rests on, is signed in a way that is too weak or unknown"
-            }
-            _ => "the server's certificate, or one that it rests on, does not hold",
-        },
-        E::NoCertificatesPresented => "the server has no certificate",
-        E::PeerIncompatible(_) | E::AlertReceived(A::ProtocolVersion) => {
-            "the server does not speak TLS 1.2 or 1.3 as it is needed"
+            let address = address.ip();
+            text.push_str(if listed > 1 { "; " } else { "" });
+            let _ = match error {
+                _ if rank == Rank::Refused => write!(text, "{address} refused the connection"),
+                _ if rank == Rank::Silent => write!(text, "{address} did not answer"),
+                DialError::NoSocket(error) => write!(text, "no socket could be opened: {error}"),
+                DialError::Failed(error) => write!(text, "{address}: {error}"),
+                DialError::TimedOut => Ok(()),
+            };
+        }
+    }
+    if listed > MOST_LISTED {
+        let _ = write!(text, "; and {} more", listed - MOST_LISTED);
+    }
+    text
+}
+
+fn tunnel_text(error: &TunnelError) -> String {
+    match error {
+        TunnelError::Refused(status) => format!("the proxy answered with status {status}"),
+        TunnelError::Unauthorized { offered: Some(offered), .. } => format!(
+            "the proxy asks for authentication by {offered} (status 407), and only Basic is supported"
+        ),
+        TunnelError::Unauthorized { sent: true, .. } => {
+            "the proxy did not accept the user name and password (status 407)".to_owned()
+        }
+        TunnelError::Unauthorized { .. } => {
+            "the proxy asks for a user name and password (status 407)".to_owned()
+        }
+        TunnelError::Closed => "the proxy closed the connection without an answer".to_owned(),
+        TunnelError::NotHttp => "what the proxy answered is not HTTP".to_owned(),
+        TunnelError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            "the proxy did not answer".to_owned()
+        }
+        TunnelError::Io(error) => format!("the connection to the proxy broke: {error}"),
+    }
+}
+
+fn tls_text(error: &io::Error) -> String {
+    match rustls_error(error) {
+        Some(error) => tls_cause(error).0,
+        None if error.kind() == io::ErrorKind::TimedOut => {
+            "the peer did not answer in the handshake".to_owned()
+        }
+        None if ended(error) => "the peer ended the connection in the handshake".to_owned(),
+        None => format!("the connection broke in the handshake: {error}"),
+    }
+}
+
+/// What is wrong with the peer's TLS, and what to do.
+fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
+    use rustls::{AlertDescription as A, Error as E};
+    const CLIENT_CERTIFICATE: &str =
+        "check client_cert_pem: the server's owner knows whose certificates it accepts";
+    let (text, hint) = match error {
+        E::InvalidCertificate(fault) => return certificate_cause(fault),
+        E::NoCertificatesPresented => {
+            ("the server has no certificate", "the server's configuration must be mended")
+        }
+        E::PeerIncompatible(_)
+        | E::PeerMisbehaved(_)
+        | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
+            "the server does not speak TLS 1.2 or 1.3 as it is needed",
+            "the server, or a gateway in front of it, must be updated",
+        ),
+        E::AlertReceived(A::HandshakeFailure) => (
+            "the server refused the TLS handshake",
+            "it may want a client certificate (client_cert_pem), or speak no TLS version or cipher of this side",
+        ),
+        E::AlertReceived(A::UnrecognisedName) => {
+            ("the server does not serve this host name", "check the host in the endpoint URL")
         }
         E::AlertReceived(A::CertificateRequired) => {
-            "the server asks for a certificate of this side (client_cert_pem)"
+            ("the server asks for a client certificate", "give one with client_cert_pem")
         }
         E::AlertReceived(
             A::BadCertificate
@@ -113,68 +372,138 @@ fn describe(refusal: &rustls::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             | A::CertificateExpired
             | A::CertificateUnknown
             | A::UnknownCA,
-        ) => "the server does not accept the certificate that it was shown (client_cert_pem)",
-        E::InvalidMessage(_) => "what answers there does not speak TLS",
-        E::AlertReceived(_) => "the server refused the TLS handshake",
-        _ => "TLS failed",
-    })
+        ) => ("the server does not accept the client certificate", CLIENT_CERTIFICATE),
+        E::InvalidMessage(_) => (
+            "what answers there does not speak TLS",
+            "check the scheme and the port of the URL: plain http or something else is spoken there",
+        ),
+        E::AlertReceived(alert) => {
+            let text = format!("the server refused the TLS handshake ({alert:?})");
+            return (text, "look at the log of the server or of a gateway in front of it");
+        }
+        other => {
+            let text = Masks::default().clean(&other.to_string());
+            return (text, "look at the server, or at a gateway in front of it");
+        }
+    };
+    (text.to_owned(), hint)
 }
 
-struct Date(rustls::pki_types::UnixTime);
+fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str) {
+    use rustls::CertificateError as C;
+    const CLOCK: &str = "set the device's clock, or tell the transport a later earliest_time if the device has none";
+    const OTHER_NAME: &str =
+        "check the host in the endpoint URL; a captive portal or a proxy may answer in its place";
+    let (text, hint) = match fault {
+        C::ExpiredContext { time, not_after } => {
+            let (time, end) = (Date(time.as_secs()), Date(not_after.as_secs()));
+            let text = format!(
+                "the server's certificate has expired: it ended on {end}, and the device's clock says {time}"
+            );
+            return (text, "renew the server's certificate, or set the device's clock");
+        }
+        C::Expired => {
+            ("the server's certificate has expired", "renew it, or set the device's clock")
+        }
+        C::NotValidYetContext { time, not_before } => {
+            let (time, begin) = (Date(time.as_secs()), Date(not_before.as_secs()));
+            let text = format!(
+                "the server's certificate is not valid yet: it begins on {begin}, and the device's clock says {time}"
+            );
+            return (text, CLOCK);
+        }
+        C::NotValidYet => ("the server's certificate is not valid yet", CLOCK),
+        C::UnknownIssuer => (
+            "the server's certificate is signed by an authority that is not trusted",
+            "trust the authority with ca_file, or have the server send its intermediate certificates",
+        ),
+        C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            let names = presented.iter().take(MOST_LISTED).map(|name| inner_name(name));
+            let names = Masks::default().clean(&names.collect::<Vec<_>>().join(", "));
+            return (format!("the server's certificate is for another name: {names}"), OTHER_NAME);
+        }
+        C::NotValidForName | C::NotValidForNameContext { .. } => {
+            ("the server's certificate is for another name", OTHER_NAME)
+        }
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => (
+            "the server's certificate is not meant for a server",
+            "have a certificate issued with the extended key usage serverAuth",
+        ),
+        C::UnsupportedSignatureAlgorithmContext { .. }
+        | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            "the server's certificate, or one above it, is signed in a way that is too weak or unknown",
+            "have the certificate issued anew, with SHA-256 or better",
+        ),
+        C::Revoked => ("the server's certificate was revoked", "have a new one issued"),
+        _ => (
+            "the server's certificate, or one above it, does not hold",
+            "have the certificate issued anew, or look at what answers in the server's place",
+        ),
+    };
+    (text.to_owned(), hint)
+}
+
+/// A name without what rustls writes around it, as in `DnsName("example.com")`.
+fn inner_name(name: &str) -> &str {
+    name.split('"').nth(1).unwrap_or(name)
+}
+
+/// Seconds since 1970 as a date.
+struct Date(u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// The end of the year 9999; RFC 3339 knows no later one.
         const LAST: u64 = 253_402_300_799;
-        let since = Duration::from_secs(self.0.as_secs().min(LAST));
+        let since = Duration::from_secs(self.0.min(LAST));
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
     }
 }
 
-/// A failed name look-up comes from the resolver, which has no error numbers, with a text of its own
-/// and a kind that cannot be named.
-fn is_look_up_failure(error: &io::Error) -> bool {
-    let text = error.get_ref().map(ToString::to_string).unwrap_or_default();
-    error.raw_os_error().is_none() && text.starts_with("failed to lookup address")
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
-/// An error of ureq with its causes, which ureq itself only prints, and with the proxy on the way.
-#[derive(Debug)]
-struct Cause {
-    error: ureq::Error,
-    proxy: Option<String>,
+/// Whether the peer ended the connection, in whatever way.
+fn ended(error: &io::Error) -> bool {
+    use io::ErrorKind as E;
+    matches!(
+        error.kind(),
+        E::UnexpectedEof | E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe
+    )
 }
 
-impl fmt::Display for Cause {
+/// Host and port of a URL.
+fn target(url: &Uri) -> String {
+    let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(port))
+}
+
+impl From<DnsError> for NetworkError {
+    fn from(error: DnsError) -> Self {
+        Self::Dns(error)
+    }
+}
+
+impl From<TunnelError> for NetworkError {
+    fn from(error: TunnelError) -> Self {
+        Self::Tunnel(error)
+    }
+}
+
+impl From<rustls::Error> for NetworkError {
+    fn from(error: rustls::Error) -> Self {
+        Self::TlsSettings(error)
+    }
+}
+
+impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(proxy) = &self.proxy {
-            write!(f, "through the proxy {proxy}: ")?;
-        }
-        match &self.error {
-            ureq::Error::Io(error) => match refused_by_rustls(error) {
-                Some(refusal) => describe(refusal, f),
-                None => f.write_str("input or output failed"),
-            },
-            ureq::Error::Rustls(error) => describe(error, f),
-            ureq::Error::ConnectProxyFailed(reason) => match refusal(reason) {
-                Some(407) => f.write_str("it takes no request without the right user name and password (status 407); they belong in its URL"),
-                Some(status) => write!(f, "it refused the connection (status {status})"),
-                None if reason.contains("did not respond") => {
-                    f.write_str("it closed the connection instead of answering")
-                }
-                None => f.write_str("it opened no tunnel"),
-            },
-            other => other.fmt(f),
-        }
+        f.write_str(&self.text_for("the peer", Stage::BeforeAnswer))
     }
 }
 
-impl StdError for Cause {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.error {
-            ureq::Error::Io(error) => Some(error),
-            ureq::Error::Rustls(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl StdError for NetworkError {}
+
+#[cfg(test)]
+mod tests;

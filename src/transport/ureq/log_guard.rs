@@ -1,59 +1,72 @@
-//! Keeps the HTTP library from printing answers.
+//! Keeps the HTTP library from logging answers.
 //!
-//! ureq-proto writes every byte that it receives to the log at level trace, session tokens
-//! included, and has no setting against it. While an exchange is under way and the program's logger
-//! would take those lines, the level of the whole process is kept at debug.
+//! ureq-proto writes every byte that it receives to the log at level trace, session tokens included,
+//! and has no setting against it. While an exchange is under way and the program's logger would take
+//! those lines, the level of the whole process is held at debug. A program that raises the level in the
+//! middle of an exchange gets it lowered again after each read of the connection. A level that is
+//! raised in the microseconds between that and the log line of the library is not noticed.
 
+use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter, Metadata};
 
-/// What prints the answers.
+/// What logs the answers.
 const TARGET: &str = "ureq_proto::util";
 
-static STATE: Mutex<State> = Mutex::new(State { exchanges: 0, before: LevelFilter::Off });
+static STATE: Mutex<State> = Mutex::new(State { process: 0, exchanges: 0, lowered: false });
 
 struct State {
-    /// How many exchanges are under way with the level kept down.
+    /// A forked process has the count of its parent and none of the exchanges.
+    process: u32,
     exchanges: usize,
-    /// The level that the program has set.
-    before: LevelFilter,
+    /// Whether the level was trace before it was lowered.
+    lowered: bool,
 }
 
-/// For as long as this lives, the HTTP library prints no answer.
-pub(super) struct Quiet {
-    counted: bool,
-}
+/// For as long as this lives, the HTTP library logs no answer.
+pub(super) struct LogGuard(());
 
-impl Quiet {
+impl LogGuard {
     pub(super) fn begin() -> Self {
-        // The logger itself is asked, for the level may be down already; and without the lock held,
-        // for it is the program's own code.
-        let line = Metadata::builder().level(Level::Trace).target(TARGET).build();
-        let counted = log::logger().enabled(&line);
-        if counted {
-            let mut state = state();
-            let now = log::max_level();
-            // The program may have raised it since another exchange began.
-            if state.exchanges == 0 || now > LevelFilter::Debug {
-                state.before = now;
-                log::set_max_level(now.min(LevelFilter::Debug));
-            }
-            state.exchanges += 1;
+        let mut state = state();
+        if state.process != process::id() {
+            state.restore();
+            *state = State { process: process::id(), exchanges: 0, lowered: false };
         }
-        Self { counted }
+        state.exchanges += 1;
+        drop(state);
+        lower();
+        Self(())
     }
 }
 
-impl Drop for Quiet {
+/// Lowers the level, at the beginning of an exchange or because the program has raised it since.
+pub(super) fn lower() {
+    let line = Metadata::builder().level(Level::Trace).target(TARGET).build();
+    // The logger is the program's code: it is asked without the lock.
+    if log::max_level() == LevelFilter::Trace && log::logger().enabled(&line) {
+        state().lowered = true;
+        log::set_max_level(LevelFilter::Debug);
+    }
+}
+
+impl State {
+    /// Leaves the level alone if the program has set another one meanwhile.
+    fn restore(&mut self) {
+        if self.lowered && log::max_level() == LevelFilter::Debug {
+            log::set_max_level(LevelFilter::Trace);
+        }
+        self.lowered = false;
+    }
+}
+
+impl Drop for LogGuard {
     fn drop(&mut self) {
-        if self.counted {
-            let mut state = state();
-            state.exchanges -= 1;
-            // Unless the program has set another level meanwhile.
-            if state.exchanges == 0 && log::max_level() == state.before.min(LevelFilter::Debug) {
-                log::set_max_level(state.before);
-            }
+        let mut state = state();
+        state.exchanges = state.exchanges.saturating_sub(1);
+        if state.exchanges == 0 {
+            state.restore();
         }
     }
 }

@@ -1,37 +1,37 @@
 //! HTTPS by ureq and rustls: the settings, and one exchange.
 
 mod certificates;
+mod connection;
+mod connector;
+mod deadline;
 mod dial;
 mod dns;
 mod error;
+mod exchange;
+mod link;
 mod log_guard;
 mod proxy;
 mod tls;
+mod tunnel;
 
 use std::fmt;
-use std::mem;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use ureq::{Agent, Body, Proxy};
-use zeroize::Zeroizing;
-
 use self::certificates::{Certificates, Own};
-use self::error::{Stage, failure};
-use self::log_guard::Quiet;
+use self::dns::Family;
+use self::exchange::HttpClient;
 use self::proxy::Route;
-use super::{HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError};
+use self::tls::{FlooredTime, Time};
+use super::{HttpRequest, HttpResponse, Transport, TransportError};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::secret::{Secret, read_to_end};
+use crate::secret::Secret;
 
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::covers;
 
-/// A longer time limit is none, and would overflow the arithmetic with system times.
-pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
-const BUFFER: usize = 16 * 1024;
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
 /// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls with ring.
@@ -88,15 +88,14 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// # }
 /// ```
 pub struct UreqTransport {
-    agent: Agent,
-    route: Route,
+    client: HttpClient,
 }
 
 impl UreqTransport {
     /// A transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with(&UreqTransportBuilder::default(), &Certificates::default(), Route::default())
+        Self::with(UreqTransportBuilder::default(), Certificates::default(), Route::default())
     }
 
     /// Settings to start from: the defaults.
@@ -111,24 +110,18 @@ impl UreqTransport {
         tls::released()
     }
 
-    fn with(settings: &UreqTransportBuilder, certificates: &Certificates, route: Route) -> Self {
-        let config = Agent::config_builder()
-            .proxy(None)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(settings.user_agent.as_str())
-            .accept("")
-            .ip_family(settings.ip_family.into())
-            .timeout_connect(settings.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
-            .input_buffer_size(BUFFER)
-            // A head that fills the buffer leaves no room to read into, which would be taken for the
-            // end of the connection, and the call be repeated.
-            .max_response_header_size(BUFFER - 1)
-            .output_buffer_size(BUFFER);
-        let agent =
-            dial::agent(config.build(), tls::Tls::new(certificates.clone(), settings.time.clone()));
-        Self { agent, route }
+    fn with(settings: UreqTransportBuilder, certificates: Certificates, route: Route) -> Self {
+        let client = HttpClient {
+            certificates: Arc::new(certificates),
+            time: Arc::new(FlooredTime::new(settings.time)),
+            route: Arc::new(route),
+            families: settings.ip_family.families(),
+            connect_timeout: settings.connect_timeout,
+            user_agent: settings.user_agent,
+            resolver: &dns::SYSTEM,
+            agent: Mutex::default(),
+        };
+        Self { client }
     }
 }
 
@@ -157,7 +150,7 @@ pub struct UreqTransportBuilder {
     user_agent: String,
     proxy: Option<Secret>,
     proxy_from_env: bool,
-    time: tls::Time,
+    time: Time,
 }
 
 impl Default for UreqTransportBuilder {
@@ -172,7 +165,7 @@ impl Default for UreqTransportBuilder {
             user_agent: USER_AGENT.to_owned(),
             proxy: None,
             proxy_from_env: false,
-            time: tls::Time::default(),
+            time: Time::default(),
         }
     }
 }
@@ -320,7 +313,7 @@ impl UreqTransportBuilder {
         if !faults.is_empty() {
             return Err(Error::config(faults.join("; ")));
         }
-        Ok(UreqTransport::with(&self, &certificates, route))
+        Ok(UreqTransport::with(self, certificates, route))
     }
 
     fn certificates(&self, faults: &mut Vec<String>) -> Certificates {
@@ -375,63 +368,20 @@ pub enum IpFamily {
     Ipv6Only,
 }
 
-impl From<IpFamily> for ureq::config::IpFamily {
-    fn from(family: IpFamily) -> Self {
-        match family {
-            IpFamily::Any => Self::Any,
-            IpFamily::Ipv4Only => Self::Ipv4Only,
-            IpFamily::Ipv6Only => Self::Ipv6Only,
+impl IpFamily {
+    fn families(self) -> &'static [Family] {
+        match self {
+            Self::Any => &[Family::V6, Family::V4],
+            Self::Ipv4Only => &[Family::V4],
+            Self::Ipv6Only => &[Family::V6],
         }
     }
 }
 
 impl Transport for UreqTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let _quiet = Quiet::begin();
-        match self.route.proxy_for(request.url()) {
-            proxy => exchange(&self.agent, proxy, request),
-        }
+        self.client.send(request)
     }
-}
-
-pub(super) fn time_limit(request: &HttpRequest) -> Duration {
-    request.timeout().min(LONGEST_TIMEOUT)
-}
-
-pub(super) fn exchange(
-    agent: &Agent,
-    proxy: Option<&Proxy>,
-    request: &HttpRequest,
-) -> Result<HttpResponse, TransportError> {
-    let mut post = agent.post(request.url());
-    for (name, value) in request.headers() {
-        post = post.header(name, value);
-    }
-    let answer = post
-        .config()
-        .proxy(proxy.cloned())
-        .timeout_global(Some(time_limit(request)))
-        .build()
-        .send(request.body())
-        .map_err(|error| failure(error, Stage::BeforeAnswer, proxy))?;
-    let (parts, body) = answer.into_parts();
-    let mut body = read(body).map_err(|error| failure(error, Stage::InBody, proxy))?;
-    let mut response = HttpResponse::new(parts.status.as_u16(), mem::take(&mut *body));
-    for (name, value) in &parts.headers {
-        if let Ok(value) = value.to_str() {
-            response = response.with_header(name.as_str(), value);
-        }
-    }
-    Ok(response)
-}
-
-fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-    if expected > LARGEST_BODY {
-        return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
-    }
-    let reader = body.with_config().limit(LARGEST_BODY as u64).reader();
-    Ok(read_to_end(reader, expected)?)
 }
 
 #[cfg(test)]

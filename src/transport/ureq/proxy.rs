@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ureq::Proxy;
 use ureq::http::Uri;
 
-use crate::endpoint;
+use crate::loopback;
 
 /// In this order: the first that is set counts. The names in lower case win, as in curl.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -59,14 +59,13 @@ impl Route {
 
     /// The proxy for a request, if it goes through one. What stays on this machine never does: for
     /// the proxy, loopback is another machine.
-    pub(super) fn proxy_for(&self, url: &str) -> Option<&Proxy> {
+    pub(super) fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
-        let url: Uri = url.parse().ok()?;
         let https = url.scheme_str() == Some("https");
         let host = bare(url.host()?);
         let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
         let direct = !(https || self.proxy_is_for_http)
-            || endpoint::is_loopback(host)
+            || loopback::is_loopback(host)
             || covers(&self.exceptions, host, port);
         (!direct).then_some(proxy)
     }
@@ -104,7 +103,7 @@ fn parse(url: &str) -> Result<Proxy, String> {
         ));
     }
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
-    endpoint::host(server).map_err(|fault| format!("{fault}; {FORM}"))?;
+    loopback::host(server).map_err(|fault| format!("{fault}; {FORM}"))?;
     Proxy::new(&format!("{scheme}://{authority}")).map_err(|_| {
         format!("has a character in the user name or password that must be percent-encoded; {FORM}")
     })
@@ -428,7 +427,7 @@ mod tests {
         ];
         for (variables, url, expected) in rows {
             let route = from(Route::default(), variables).unwrap();
-            let name = route.proxy_for(url).map(|proxy| Name(proxy).to_string());
+            let name = route.proxy_for(&url.parse().unwrap()).map(|proxy| Name(proxy).to_string());
             assert_eq!(name.as_deref(), expected, "{variables:?} {url}");
         }
     }
@@ -475,7 +474,8 @@ mod tests {
             &[("https_proxy", "socks5://h"), ("all_proxy", "b:1"), ("no_proxy", "example.com")],
         )
         .unwrap();
-        let name = |url| route.proxy_for(url).map(|proxy| Name(proxy).to_string());
+        let name =
+            |url: &str| route.proxy_for(&url.parse().unwrap()).map(|proxy| Name(proxy).to_string());
         assert_eq!(name("https://cognito.example/").as_deref(), Some("http://own:1"));
         assert_eq!(name("http://emulator:5000/").as_deref(), Some("http://own:1"));
         assert_eq!(name("https://a.example.com/"), None);
@@ -496,7 +496,7 @@ mod tests {
             ("https://127.0.0.1.example/", true),
             ("https://128.0.0.1/", true),
         ] {
-            assert_eq!(route.proxy_for(url).is_some(), through, "{url}");
+            assert_eq!(route.proxy_for(&url.parse().unwrap()).is_some(), through, "{url}");
         }
     }
 }

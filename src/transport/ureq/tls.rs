@@ -2,7 +2,6 @@
 //! checked by, both kinds of authorities at once, and one small store of sessions.
 
 use std::fmt;
-use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -11,14 +10,10 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
-};
 
 use super::certificates::{Certificates, crypto};
-use super::dial::Deadline;
+use super::error::NetworkError;
+use super::link::Link;
 use crate::clock::{Clock, SystemClock};
 
 /// 24 November 2026, 00:00 UTC. Each release sets this to its own date.
@@ -28,7 +23,7 @@ const RELEASED: Duration = Duration::from_secs(1_795_478_400);
 /// Cognito and STS, a proxy, and one to spare.
 const SESSIONS: usize = 4 * 8;
 
-/// How the time is told by which certificates are checked.
+/// The clock of a transport, and the time before which no certificate is checked.
 #[derive(Clone)]
 pub(super) struct Time {
     pub(super) clock: Arc<dyn Clock>,
@@ -54,23 +49,27 @@ impl fmt::Debug for Time {
 /// The wall clock, but no earlier than a floor. The floor rises with the boot clock, so that a device
 /// which runs for months without the time follows the certificates that are issued meanwhile.
 #[derive(Debug)]
-struct Floored {
+pub(super) struct FlooredTime {
     time: Time,
-    /// By the boot clock, when the floor stood at its beginning.
-    begun: Duration,
+    /// The boot time at which the floor was the earliest time.
+    start: Duration,
 }
 
-impl Floored {
-    fn new(time: Time) -> Self {
-        let begun = time.clock.boot();
-        Self { time, begun }
+impl FlooredTime {
+    pub(super) fn new(time: Time) -> Self {
+        let start = time.clock.boot();
+        Self { time, start }
+    }
+
+    pub(super) fn boot(&self) -> Duration {
+        self.time.clock.boot()
     }
 }
 
-impl TimeProvider for Floored {
+impl TimeProvider for FlooredTime {
     fn current_time(&self) -> Option<UnixTime> {
         let Time { clock, earliest } = &self.time;
-        let since = clock.boot().saturating_sub(self.begun);
+        let since = clock.boot().saturating_sub(self.start);
         let floor = earliest.checked_add(since).unwrap_or(*earliest);
         let now = clock.wall().max(floor);
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -78,22 +77,29 @@ impl TimeProvider for Floored {
     }
 }
 
-/// Speaks TLS over the connection that it is given, where the URL says `https`.
+/// The TLS settings and sessions of one process.
 pub(super) struct Tls {
-    certificates: Certificates,
-    time: Arc<Floored>,
+    certificates: Arc<Certificates>,
+    time: Arc<FlooredTime>,
     config: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
 }
 
 impl Tls {
-    pub(super) fn new(certificates: Certificates, time: Time) -> Self {
-        Self { certificates, time: Arc::new(Floored::new(time)), config: OnceLock::new() }
+    pub(super) fn new(certificates: Arc<Certificates>, time: Arc<FlooredTime>) -> Self {
+        Self { certificates, time, config: OnceLock::new() }
+    }
+
+    /// Makes the handshake with `host` over a link whose deadline is set.
+    pub(super) fn handshake(&self, mut link: Link, host: &str) -> Result<Link, NetworkError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| NetworkError::InvalidName)?;
+        let mut connection = ClientConnection::new(self.config()?, name)?;
+        connection.complete_io(&mut link).map_err(NetworkError::Handshake)?;
+        Ok(Link::Tls(Box::new(StreamOwned::new(connection, link))))
     }
 
     /// Made when the first connection needs it.
-    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        let config = self.config.get_or_init(|| self.make_config().map(Arc::new));
-        config.clone().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error).into())
+    fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        self.config.get_or_init(|| self.make_config().map(Arc::new)).clone()
     }
 
     fn make_config(&self) -> Result<ClientConfig, rustls::Error> {
@@ -109,80 +115,5 @@ impl Tls {
         };
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(config)
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
-    }
-}
-
-impl<In: Transport> Connector<In> for Tls {
-    type Out = Either<In, Secured>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        let Some(transport) = chained else { return Ok(None) };
-        if !details.needs_tls() {
-            return Ok(Some(Either::A(transport)));
-        }
-        let host = details.uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|_| Error::Tls("the host is no name that a certificate can have"))?;
-        let mut connection = ClientConnection::new(self.config()?, name)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let mut below = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        below.set_timeout(Deadline::of(details).timeout()?);
-        // The handshake, so that it counts as connecting.
-        connection.complete_io(&mut below)?;
-        let buffers = LazyBuffers::new(
-            details.config.input_buffer_size(),
-            details.config.output_buffer_size(),
-        );
-        Ok(Some(Either::B(Secured { stream: StreamOwned::new(connection, below), buffers })))
-    }
-}
-
-/// A connection with TLS.
-pub(super) struct Secured {
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
-    buffers: LazyBuffers,
-}
-
-impl Transport for Secured {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.sock.set_timeout(timeout);
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
-        Ok(self.stream.write_all(output)?)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.sock.set_timeout(timeout);
-        let read = self.stream.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(read);
-        Ok(read > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Secured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secured").finish_non_exhaustive()
     }
 }

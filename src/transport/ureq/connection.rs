@@ -1,0 +1,91 @@
+//! A connection as ureq uses it: buffers over a link, and whether it may be used again.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+use super::deadline::Deadline;
+use super::link::Link;
+use super::log_guard;
+
+/// How long a connection may be idle and then be used again. Many gateways forget one after less than
+/// a minute, and a request sent into it is then answered by nobody.
+const LONGEST_IDLE: Duration = Duration::from_secs(15);
+
+/// The boot time at which the last exchange of a transport began. Connections compare with it, because
+/// the clock is the program's code and must not run under the lock of ureq's pool.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastExchange(Arc<Mutex<Duration>>);
+
+impl LastExchange {
+    pub(super) fn set(&self, boot: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = boot;
+    }
+
+    fn get(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    link: Link,
+    is_tls: bool,
+    buffers: LazyBuffers,
+    last_exchange: LastExchange,
+    /// The boot time of the last exchange on this connection.
+    used: Duration,
+}
+
+impl Connection {
+    pub(super) fn new(
+        link: Link,
+        is_tls: bool,
+        buffers: LazyBuffers,
+        last_exchange: &LastExchange,
+    ) -> Self {
+        let used = last_exchange.get();
+        Self { link, is_tls, buffers, last_exchange: last_exchange.clone(), used }
+    }
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.used = self.last_exchange.get();
+        self.link.set_deadline(Deadline::after(*timeout.after));
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.link.write_all(output).map_err(|error| in_time(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.link.set_deadline(Deadline::after(*timeout.after));
+        let read = self.link.read(self.buffers.input_append_buf());
+        log_guard::lower();
+        let read = read.map_err(|error| in_time(error, timeout))?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        let idle = self.last_exchange.get().saturating_sub(self.used);
+        idle <= LONGEST_IDLE && self.link.is_quiet()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+}
+
+fn in_time(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! Makes the connections that ureq asks for, directly or through a proxy. One call does it all: name
+//! look-up, TCP, tunnel and TLS, within the time for connecting.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector as UreqConnector, LazyBuffers, NextTimeout, time,
+};
+use ureq::{Error, config::Config};
+
+use super::connection::{Connection, LastExchange};
+use super::deadline::Deadline;
+use super::dial::dial;
+use super::dns::{Family, Resolver};
+use super::error::NetworkError;
+use super::link::Link;
+use super::proxy::Route;
+use super::tls::Tls;
+use super::tunnel;
+
+pub(super) struct Connector {
+    pub(super) resolver: &'static Resolver,
+    pub(super) families: &'static [Family],
+    pub(super) route: Arc<Route>,
+    pub(super) tls: Tls,
+    pub(super) user_agent: String,
+    pub(super) last_exchange: LastExchange,
+}
+
+impl UreqConnector for Connector {
+    type Out = Connection;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Connection>, Error> {
+        let start = match details.now {
+            time::Instant::Exact(start) => start,
+            _ => Instant::now(),
+        };
+        let deadline = Deadline::from(start, *details.timeout.after);
+        let link = self.link(details.uri, details.needs_tls(), deadline);
+        let link = link.map_err(|error| Error::Other(Box::new(error)))?;
+        let buffers = LazyBuffers::new(
+            details.config.input_buffer_size(),
+            details.config.output_buffer_size(),
+        );
+        Ok(Some(Connection::new(link, details.needs_tls(), buffers, &self.last_exchange)))
+    }
+}
+
+impl Connector {
+    fn link(&self, url: &Uri, needs_tls: bool, deadline: Deadline) -> Result<Link, NetworkError> {
+        let host = bare(url.host().unwrap_or_default());
+        let port = url.port_u16().unwrap_or(if needs_tls { 443 } else { 80 });
+        let mut link = match self.route.proxy_for(url) {
+            None => self.tcp(host, port, deadline)?,
+            Some(proxy) => {
+                let mut link = self
+                    .to_proxy(proxy, deadline)
+                    .map_err(|error| NetworkError::ToProxy(Box::new(error)))?;
+                let target = format!("{}:{port}", url.host().unwrap_or_default());
+                tunnel::open(&mut link, proxy, &target, &self.user_agent)?;
+                link
+            }
+        };
+        if needs_tls {
+            link = self.tls.handshake(link, host)?;
+        }
+        Ok(link)
+    }
+
+    fn to_proxy(&self, proxy: &ureq::Proxy, deadline: Deadline) -> Result<Link, NetworkError> {
+        let host = bare(proxy.host());
+        let link = self.tcp(host, proxy.port(), deadline)?;
+        if proxy.uri().scheme_str() == Some("https") {
+            return self.tls.handshake(link, host);
+        }
+        Ok(link)
+    }
+
+    fn tcp(&self, host: &str, port: u16, deadline: Deadline) -> Result<Link, NetworkError> {
+        let look_up = self.resolver.look_up(host, self.families);
+        Ok(Link::Tcp { stream: dial(look_up, port, deadline)?, deadline })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Knows no address. ureq asks for addresses before it looks for a connection in its pool; the
+/// connector looks a name up only for a new connection.
+#[derive(Debug)]
+pub(super) struct NoAddresses;
+
+impl UreqResolver for NoAddresses {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
+    }
+}

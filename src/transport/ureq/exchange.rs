@@ -1,0 +1,275 @@
+//! One exchange with the service: the request goes out, and the whole answer comes in.
+
+use std::mem;
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+use super::certificates::Certificates;
+use super::connection::LastExchange;
+use super::connector::{Connector, NoAddresses};
+use super::deadline::LONGEST_TIMEOUT;
+use super::dns::{Family, Resolver};
+use super::error::{Attempt, NetworkError, Stage};
+use super::log_guard::LogGuard;
+use super::proxy::Route;
+use super::tls::{FlooredTime, Tls};
+use crate::secret::read_to_end;
+use crate::transport::{
+    HttpRequest, HttpResponse, LARGEST_BODY, TransportError, TransportErrorKind,
+};
+
+const BUFFER: usize = 16 * 1024;
+
+/// The settings of a transport, and the agent that belongs to this process.
+pub(super) struct HttpClient {
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) time: Arc<FlooredTime>,
+    pub(super) route: Arc<Route>,
+    pub(super) families: &'static [Family],
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) user_agent: String,
+    pub(super) resolver: &'static Resolver,
+    pub(super) agent: Mutex<Option<ProcessAgent>>,
+}
+
+/// An agent with its connections and TLS sessions. A forked process makes its own: two processes on
+/// one connection would get each other's answers.
+#[derive(Clone)]
+pub(super) struct ProcessAgent {
+    process: u32,
+    agent: Agent,
+    last_exchange: LastExchange,
+}
+
+impl HttpClient {
+    pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let start = Instant::now();
+        let url: Uri = request
+            .url()
+            .parse()
+            .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
+        let _log_guard = LogGuard::begin();
+        // The clock is the program's code, and ureq asks connections for their age under a lock.
+        let boot = self.time.boot();
+        let agent = self.agent();
+        agent.last_exchange.set(boot);
+        exchange(&agent.agent, request).map_err(|(error, stage)| {
+            let proxy = self.route.proxy_for(&url);
+            let attempt = Attempt { url: &url, proxy, elapsed: start.elapsed() };
+            NetworkError::from_ureq(error, stage).report(stage, &attempt)
+        })
+    }
+
+    fn agent(&self) -> ProcessAgent {
+        let process = process::id();
+        let mut current = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = current.as_ref().filter(|agent| agent.process == process) {
+            return agent.clone();
+        }
+        let agent = self.make_agent(process);
+        // The agent of another process is dropped, which closes this process's copies of its sockets.
+        // No byte is sent: rustls says goodbye only when it is told to.
+        let other = current.replace(agent.clone());
+        drop(current);
+        drop(other);
+        agent
+    }
+
+    fn make_agent(&self, process: u32) -> ProcessAgent {
+        let last_exchange = LastExchange::default();
+        let connector = Connector {
+            resolver: self.resolver,
+            families: self.families,
+            route: self.route.clone(),
+            tls: Tls::new(self.certificates.clone(), self.time.clone()),
+            user_agent: self.user_agent.clone(),
+            last_exchange: last_exchange.clone(),
+        };
+        let config = Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(self.user_agent.as_str())
+            .accept("")
+            .timeout_connect(self.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
+            .input_buffer_size(BUFFER)
+            // A head that fills the buffer leaves no room to read into, which would be taken for the
+            // end of the connection, and the call be repeated.
+            .max_response_header_size(BUFFER - 1)
+            .output_buffer_size(BUFFER)
+            .build();
+        let agent = Agent::with_parts(config, connector, NoAddresses);
+        ProcessAgent { process, agent, last_exchange }
+    }
+}
+
+fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq::Error, Stage)> {
+    let mut post = agent.post(request.url());
+    for (name, value) in request.headers() {
+        post = post.header(name, value);
+    }
+    let answer = post
+        .config()
+        .timeout_global(Some(request.timeout().min(LONGEST_TIMEOUT)))
+        .build()
+        .send(request.body())
+        .map_err(|error| (error, Stage::BeforeAnswer))?;
+    let (parts, body) = answer.into_parts();
+    let mut body = read(body).map_err(|error| (error, Stage::InBody))?;
+    let mut response = HttpResponse::new(parts.status.as_u16(), mem::take(&mut *body));
+    for (name, value) in &parts.headers {
+        if let Ok(value) = value.to_str() {
+            response = response.with_header(name.as_str(), value);
+        }
+    }
+    Ok(response)
+}
+
+fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
+    let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    if expected > LARGEST_BODY {
+        return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
+    }
+    let reader = body.with_config().limit(LARGEST_BODY as u64).reader();
+    Ok(read_to_end(reader, expected)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, TcpListener};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{self, Receiver};
+    use std::thread;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::transport::ureq::tls::Time;
+
+    /// A boot clock that the test sets. The monotonic clock of the system goes on as ever.
+    #[derive(Clone, Default)]
+    struct Boot(Arc<Mutex<Duration>>);
+
+    impl Clock for Boot {
+        fn wall(&self) -> SystemTime {
+            SystemTime::now()
+        }
+
+        fn boot(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    fn client(clock: &Boot, resolver: &'static Resolver) -> HttpClient {
+        let time = Time { clock: Arc::new(clock.clone()), ..Time::default() };
+        HttpClient {
+            certificates: Arc::default(),
+            time: Arc::new(FlooredTime::new(time)),
+            route: Arc::default(),
+            families: &[Family::V4],
+            connect_timeout: None,
+            user_agent: String::new(),
+            resolver,
+            agent: Mutex::default(),
+        }
+    }
+
+    fn post(client: &HttpClient, port: u16) {
+        let url = format!("http://service.example:{port}/");
+        let mut request = HttpRequest::new(&url, Vec::new(), Zeroizing::new(b"{}".to_vec()));
+        request.set_timeout(Duration::from_secs(60));
+        assert_eq!(client.send(&request).unwrap().status(), 200);
+    }
+
+    /// Answers so many requests on each connection, and tells when it has closed it.
+    fn server(requests: usize) -> (u16, Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, closed) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                for _ in 0..requests {
+                    let (mut request, mut byte) = (Vec::new(), [0]);
+                    while !request.ends_with(b"{}") && stream.read(&mut byte).unwrap() == 1 {
+                        request.push(byte[0]);
+                    }
+                    if request.is_empty() {
+                        break;
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                }
+                drop(stream);
+                sender.send(()).unwrap();
+            }
+        });
+        (port, closed)
+    }
+
+    #[test]
+    fn a_name_is_looked_up_for_each_new_connection_and_for_no_other_request() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|host, _| {
+            assert_eq!(host, "service.example");
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, closed) = server(3);
+        let client = client(&Boot::default(), &RESOLVER);
+        for request in 0..7 {
+            post(&client, port);
+            assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
+            if request % 3 == 2 {
+                closed.recv().unwrap();
+            }
+        }
+    }
+
+    /// A device that sleeps stops the monotonic clock, which ureq ages its pool by, and a gateway
+    /// forgets the connection meanwhile.
+    #[test]
+    fn a_connection_that_was_idle_for_too_long_by_the_boot_clock_is_not_used_again() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|_, _| {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, _closed) = server(usize::MAX);
+        let boot = Boot::default();
+        let client = client(&boot, &RESOLVER);
+        let rows =
+            [(0, 1), (15_000, 1), (15_000, 1), (15_001, 2), (1, 2), (40 * 60_000, 3), (0, 3)];
+        for (row, (idle, connections)) in rows.into_iter().enumerate() {
+            *boot.0.lock().unwrap() += Duration::from_millis(idle);
+            post(&client, port);
+            assert_eq!(COUNT.load(Ordering::SeqCst), connections, "row {row}: {idle} ms");
+        }
+    }
+
+    #[test]
+    fn an_agent_of_another_process_is_not_used() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static RESOLVER: Resolver = Resolver::new(|_, _| {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        let (port, closed) = server(usize::MAX);
+        let client = client(&Boot::default(), &RESOLVER);
+        post(&client, port);
+        post(&client, port);
+        assert_eq!(COUNT.load(Ordering::SeqCst), 1, "one connection");
+        client.agent.lock().unwrap().as_mut().unwrap().process += 1;
+        post(&client, port);
+        assert_eq!(COUNT.load(Ordering::SeqCst), 2, "its own connection");
+        closed.recv().unwrap();
+    }
+}

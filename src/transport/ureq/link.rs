@@ -1,0 +1,89 @@
+//! A byte stream to a peer: TCP, or TLS over another link. Every read and write keeps to the deadline.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use rustls::{ClientConnection, StreamOwned};
+
+use super::deadline::Deadline;
+
+pub(super) enum Link {
+    Tcp { stream: TcpStream, deadline: Deadline },
+    Tls(Box<StreamOwned<ClientConnection, Link>>),
+}
+
+impl Link {
+    pub(super) fn set_deadline(&mut self, new: Deadline) {
+        match self {
+            Self::Tcp { deadline, .. } => *deadline = new,
+            Self::Tls(tls) => tls.sock.set_deadline(new),
+        }
+    }
+
+    /// Whether nothing is there to read: neither the peer's end nor what nobody asked for.
+    pub(super) fn is_quiet(&self) -> bool {
+        match self {
+            Self::Tcp { stream, .. } => {
+                let waits = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                stream.set_nonblocking(true).is_ok()
+                    && stream.peek(&mut [0]).is_err_and(waits)
+                    && stream.set_nonblocking(false).is_ok()
+            }
+            Self::Tls(tls) => tls.sock.is_quiet(),
+        }
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, deadline } => in_time(*deadline, |left| {
+                stream.set_read_timeout(Some(left))?;
+                stream.read(buffer)
+            }),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, deadline } => in_time(*deadline, |left| {
+                stream.set_write_timeout(Some(left))?;
+                stream.write(bytes)
+            }),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp { .. } => Ok(()),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+/// Repeats what a signal interrupts. A socket's own time limit fails with `WouldBlock` on Unix.
+fn in_time(
+    deadline: Deadline,
+    mut transfer: impl FnMut(std::time::Duration) -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match transfer(deadline.left()?) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}

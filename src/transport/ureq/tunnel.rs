@@ -1,0 +1,118 @@
+//! A tunnel through an HTTP proxy: the request `CONNECT` and what proxies answer to it (RFC 9110,
+//! section 9.3.6).
+
+use std::io::{self, Read, Write};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ureq::Proxy;
+use zeroize::Zeroizing;
+
+use super::link::Link;
+use crate::redact::Masks;
+
+/// A longer answer to `CONNECT` is none.
+const LONGEST_ANSWER: usize = 16 * 1024;
+const MOST_HEADERS: usize = 64;
+
+/// Why a proxy opened no tunnel.
+#[derive(Debug)]
+pub(super) enum TunnelError {
+    /// It answered with this status.
+    Refused(u16),
+    /// It asks for a user name and password.
+    Unauthorized {
+        sent: bool,
+        /// The ways to authenticate that it offers, if Basic is not among them.
+        offered: Option<String>,
+    },
+    Closed,
+    NotHttp,
+    Io(io::Error),
+}
+
+/// Asks for a tunnel to `target`, a host and a port. The link's deadline limits the whole of it.
+pub(super) fn open(
+    link: &mut Link,
+    proxy: &Proxy,
+    target: &str,
+    user_agent: &str,
+) -> Result<(), TunnelError> {
+    let authorization = authorization(proxy);
+    let mut head = vec![("Host", target), ("User-Agent", user_agent)];
+    head.push(("Proxy-Connection", "Keep-Alive"));
+    head.extend(authorization.as_ref().map(|value| ("Proxy-Authorization", value.as_str())));
+    let lengths = head.iter().map(|(name, value)| name.len() + value.len() + 4);
+    // Room for all of it: memory that is outgrown would not be wiped.
+    let length = "CONNECT  HTTP/1.1\r\n\r\n".len() + target.len() + lengths.sum::<usize>();
+    let mut request = Zeroizing::new(String::with_capacity(length));
+    request.extend(["CONNECT ", target, " HTTP/1.1\r\n"]);
+    for (name, value) in head.into_iter().filter(|(_, value)| !value.is_empty()) {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.push_str("\r\n");
+    link.write_all(request.as_bytes()).map_err(TunnelError::Io)?;
+    answer(link, authorization.is_some())
+}
+
+/// Basic authentication (RFC 7617).
+fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
+    proxy.username().or(proxy.password())?;
+    let (user, password) = (proxy.username().unwrap_or(""), proxy.password().unwrap_or(""));
+    let pair = Zeroizing::new(format!("{user}:{password}"));
+    Some(Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes()))))
+}
+
+fn answer(link: &mut Link, sent: bool) -> Result<(), TunnelError> {
+    loop {
+        match head(link, sent)? {
+            // Interim answers: another one follows (RFC 9110, section 15.2).
+            100 | 102..=199 => {}
+            200..=299 => return Ok(()),
+            status => return Err(TunnelError::Refused(status)),
+        }
+    }
+}
+
+/// The status of the next answer. It is read byte by byte, because what follows the head belongs to the
+/// tunnel, and parsed line by line, because what is not HTTP may never end.
+fn head(link: &mut Link, sent: bool) -> Result<u16, TunnelError> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.len() < LONGEST_ANSWER {
+        match link.read(&mut byte) {
+            Ok(0) if head.is_empty() => return Err(TunnelError::Closed),
+            Ok(0) => break,
+            Ok(_) => head.extend(byte),
+            Err(error) => return Err(TunnelError::Io(error)),
+        }
+        if byte != *b"\n" {
+            continue;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        match (response.parse(&head), response.code) {
+            (Ok(httparse::Status::Complete(_)), Some(407)) => {
+                return Err(TunnelError::Unauthorized { sent, offered: offered(response.headers) });
+            }
+            (Ok(httparse::Status::Complete(_)), Some(status)) => return Ok(status),
+            (Ok(httparse::Status::Partial), _) => {}
+            _ => break,
+        }
+    }
+    Err(TunnelError::NotHttp)
+}
+
+/// The ways to authenticate in `Proxy-Authenticate`, unless Basic is one of them. Words with other
+/// characters are parameters, or parts of quoted ones (RFC 9110, section 11.6.1).
+fn offered(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let offers = headers.iter().filter(|h| h.name.eq_ignore_ascii_case("proxy-authenticate"));
+    let offers: Vec<_> = offers.map(|offer| String::from_utf8_lossy(offer.value)).collect();
+    let words = offers.iter().flat_map(|offer| offer.split(','));
+    let ways: Vec<_> = words
+        .filter_map(|word| word.split_whitespace().next())
+        .filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        .collect();
+    let basic = ways.iter().any(|way| way.eq_ignore_ascii_case("basic"));
+    (!basic && !ways.is_empty()).then(|| Masks::default().clean(&ways.join(", ")))
+}
