@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
-# What the library costs a device: size, memory, threads, crates, heap, writes, connections. Builds
-# the programs of `footprint/`, runs them against a fake service over TLS on loopback, prints what
-# was measured beside its budget, and fails if a budget is not met.
+# What the library costs a device: size, memory, threads, crates, instructions, heap, writes,
+# connections. Builds the programs of `footprint/`, runs them against a fake service over TLS on
+# loopback, prints what was measured beside its budget, and fails if a budget is exceeded.
 #
-# FEATURES=device builds them with these features of the library besides the default ones.
-# Where .ci/cross has set up its tools, the armv7 binary is measured too.
+# The armv7 binary is measured if .ci/cross has set up its tools. Instructions, heap and system calls
+# are counted if valgrind and strace are installed; callgrind's profiles stay in the target folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
 . benches/footprint/service.sh
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/footprint"
-features=()
-[ -z "${FEATURES:-}" ] || features=(--features "cognito-identity-credentials/${FEATURES//,/,cognito-identity-credentials/}")
 idle=2
 runs=11
 
-build() { cargo build --quiet --manifest-path benches/footprint/Cargo.toml --locked "${features[@]}" "$@"; }
+footprint=(--quiet --locked --manifest-path benches/footprint/Cargo.toml)
+build() { cargo build "${footprint[@]}" "$@"; }
 build --features rig --bin serve --bin counts
+if type valgrind strace >/dev/null 2>&1; then
+  for program in bare enhanced; do
+    cargo rustc "${footprint[@]}" --release --features valgrind --bin $program -- -C strip=none
+    cp "$CARGO_TARGET_DIR/release/$program" "$work/$program-with-symbols"
+  done
+fi
 build --release --bin bare --bin enhanced --bin full
 programs=$CARGO_TARGET_DIR/release
 
@@ -33,10 +38,13 @@ check() {
     verdict=" over"
     failed=1
   fi
-  row "$1" "$2" "$budget" "$(awk -v a="$2" -v b="$5" 'BEGIN { if (b > 0) printf "%.3f", a / b; else print "-" }')$verdict"
+  row "$1" "$2" "$budget" "$(ratio "$2" "$5")$verdict"
 }
 # `at_most WHAT MEASURED BUDGET`
 at_most() { check "$1" "$2" 1 1 "$3"; }
+# `compare WHAT MEASURED BARE`
+compare() { row "$1" "$2" - "$(ratio "$2" "$3")"; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3f", a / b; else print "-" }'; }
 
 size() { stat -c %s "$programs/$1"; }
 value() { awk -v name="$1" '$1 == name { $1 = ""; print substr($0, 2) }' "$2"; }
@@ -71,15 +79,14 @@ crates() {
 printf 'x86_64, %s; ratio: to bare where there is one, else to the budget\n\n' "$(rustc --version)"
 row what measured budget ratio
 row "binary, bare: ureq, rustls and serde_json (bytes)" "$(size bare)" - -
-check "binary, enhanced flow: at most 1.10 of bare" "$(size enhanced)" 110 100 "$(size bare)"
+check "binary, enhanced flow: at most 1.09 of bare" "$(size enhanced)" 109 100 "$(size bare)"
 check "binary, all of it: at most 1.25 of bare" "$(size full)" 125 100 "$(size bare)"
 row "peak memory, bare (KiB, median of $runs)" "$(peak bare)" - -
-check "peak memory, enhanced flow: at most 1.10 of bare" "$(peak enhanced)" 110 100 "$(peak bare)"
-row "peak memory, classic flow with FileStorage" "$(peak full)" - \
-  "$(awk -v a="$(peak full)" -v b="$(peak bare)" 'BEGIN { printf "%.3f", a / b }')"
+check "peak memory, enhanced flow: at most 1.02 of bare" "$(peak enhanced)" 102 100 "$(peak bare)"
+compare "peak memory, classic flow with FileStorage" "$(peak full)" "$(peak bare)"
 at_most "threads left after a fetch, enhanced flow" "$(threads enhanced)" 0
 at_most "threads left after a fetch, classic flow" "$(threads full)" 0
-at_most "crates, default features" "$(crates ${FEATURES:+--features "$FEATURES"})" 45
+at_most "crates, default features" "$(crates)" 41
 at_most "crates, without ureq" "$(crates --no-default-features)" 20
 at_most "heap of an idle provider besides its credentials (bytes)" "$(count heap)" 2048
 row "the texts of its credentials (bytes)" "$(count texts)" - -
@@ -90,13 +97,47 @@ at_most "first fetch: full handshakes" "$(count first 2)" 1
 at_most "refresh within the idle time: connections" "$(count soon 1)" 0
 at_most "refresh within the idle time: full handshakes" "$(count soon 2)" 0
 at_most "refresh later: connections" "$(count later 1)" 1
-# Only the connector of this feature keeps sessions to resume.
-if [[ ,${FEATURES:-}, == *,device,* ]]; then
-  at_most "refresh later: full handshakes" "$(count later 2)" 0
-else
-  row "refresh later: full handshakes" "$(count later 2)" - -
-fi
+at_most "refresh later: full handshakes" "$(count later 2)" 0
 row "refresh later: resumed handshakes" "$(count later 3)" - -
+
+if [ -e "$work/enhanced-with-symbols" ]; then
+  # `under PROGRAM TOOL…` runs a program under a tool.
+  under() {
+    local program=$1
+    shift
+    env -i PATH="$PATH" "$@" "$work/$program-with-symbols" "$url" "$work/ca.pem" \
+      >"$work/said" 2>"$work/log" && grep -q '^key ' "$work/said" || { cat "$work/log" >&2; exit 1; }
+  }
+  for program in bare enhanced; do
+    for _ in $(seq 5); do
+      under $program valgrind --tool=callgrind --callgrind-out-file="$CARGO_TARGET_DIR/callgrind.$program"
+      awk '/Collected/ { print $NF }' "$work/log" >>"$work/$program.instructions"
+    done
+    under $program valgrind
+    tr -d , <"$work/log" | awk '/total heap usage/ { print "allocations " $5 "\nallocated " $9 }' \
+      >"$work/$program.counts"
+    under $program strace -f -c -o "$work/calls"
+    awk '$NF == "total" { print "calls " $4 }' "$work/calls" >>"$work/$program.counts"
+    nm -C -S -t d "$work/$program-with-symbols" | awk 'NF > 3 && $3 ~ /[tTrRdD]/ {
+      size = $2 + 0; $1 = $2 = $3 = ""; print size, substr($0, 4) }' >"$work/$program.symbols"
+  done
+  instructions() { median <"$work/$1.instructions"; }
+  row "instructions, bare (median of 5)" "$(instructions bare)" - -
+  check "instructions, enhanced flow: at most 1.015 of bare" "$(instructions enhanced)" 1015 1000 \
+    "$(instructions bare)"
+  also() { compare "$1, enhanced flow" "$(value "$2" "$work/enhanced.counts")" "$(value "$2" "$work/bare.counts")"; }
+  also "heap allocations" allocations
+  also "heap allocations (bytes)" allocated
+  also "system calls" calls
+  row "code and tables of this library (bytes)" \
+    "$(awk '/cognito_identity_credentials/ { size += $1 } END { print size }' "$work/enhanced.symbols")" - -
+  echo "items above 4 KB that bare does not have:"
+  awk 'NR == FNR { size = $1; $1 = ""; bare[$0] = size; next }
+    { size = $1; $1 = ""; if (size > bare[$0] + 4096) print "  " size " " $0 }' \
+    "$work"/{bare,enhanced}.symbols | sort -rn
+else
+  echo "instructions, heap and system calls are not counted: valgrind and strace are not installed"
+fi
 
 if [ -e "$tools/rust-1.85/done" ]; then
   (
@@ -106,9 +147,8 @@ if [ -e "$tools/rust-1.85/done" ]; then
   )
   programs=$CARGO_TARGET_DIR/rust-1.85/armv7-unknown-linux-gnueabihf/release
   row "armv7 binary, bare (bytes, Rust 1.85)" "$(size bare)" - -
-  at_most "armv7 binary, enhanced flow" "$(size enhanced)" 1300000
-  row "armv7 binary, all of it" "$(size full)" - \
-    "$(awk -v a="$(size full)" -v b="$(size bare)" 'BEGIN { printf "%.3f", a / b }')"
+  at_most "armv7 binary, enhanced flow" "$(size enhanced)" 1290000
+  compare "armv7 binary, all of it" "$(size full)" "$(size bare)"
 else
   echo "the armv7 binary is not measured: .ci/cross has not set up its tools"
 fi

@@ -1,36 +1,43 @@
 #!/usr/bin/env bash
 # The same job with this library and with others: from the start of a process to a guest's first
 # credentials (GetId, GetCredentialsForIdentity) over TLS on loopback, and one more get while they
-# are fresh. Builds the programs of `peers/`, runs them by turns against one fake service, sees that
-# each got the keys that the service had just issued, and prints one table: medians, and in brackets
+# are fresh. Builds the programs of `peers/`, runs them by turns against one fake service, checks that
+# each got the keys that the service had just issued, and prints a table: medians, and in brackets
 # ratios to ours of the same profile, as the median of the ratios within each round.
+#
+# A second table shows round trips, which a relay counts: of a first fetch, of a fetch with a stored
+# identity, of a refresh, and of a refresh after the service has closed the connection, with its bytes.
 #
 # RUNS=15         rounds, in each of which every program runs once, in a shuffled order (SEED=1);
 #                 the compiled programs, which are quick, go on for ten times as many fetches
-# SCRIPTS=0       leaves Node and Python out; they are left out too where they are not there
-# PEERS="ours"    these Rust programs alone, of: ours device bare aws-ring aws-lc reqsign-ring
-#                 reqsign-lc
-# PROFILES=fast   builds for speed alone (fast) or for size alone (release); both by default
+# SCRIPTS=0       leaves Node and Python out; they are left out too if they are not installed
+# PEERS="ours"    only these Rust programs, of: ours bare aws-ring aws-lc reqsign-ring reqsign-lc
+# PROFILES=fast   builds only for speed (fast) or only for size (release); both by default; or builds
+#                 quickly (dev), to count round trips
 #
-# The cached get is timed in the builds for speed. Scripts are compared with ours built for speed;
-# one that cannot be installed, or fails when it is tried before the race, is left out. The service
-# also listens at 127.0.0.1:443 where it can, for awscrt, which takes no port.
+# The builds for size do only the job. In the others the cached get is timed (not in dev) and round
+# trips are counted. Scripts are compared with ours built for speed; one that cannot be installed, or
+# fails when it is tried before the race, is left out. The service also listens at 127.0.0.1:443 if
+# it can, for awscrt, which takes no port.
 #
 # Ends with status 1 if a program fails or takes too long, or if a target is missed that does not
-# hang on time: peak memory, and a size that can be reached.
+# depend on time: peak memory, round trips, and a size that can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/footprint/service.sh
 
 runs=${RUNS:-15}
-peers=${PEERS:-ours device bare aws-ring aws-lc reqsign-ring reqsign-lc}
+peers=${PEERS:-ours bare aws-ring aws-lc reqsign-ring reqsign-lc}
 profiles=${PROFILES:-release fast}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 manifest=benches/peers/Cargo.toml
 
 say() { echo "$*" >&2; }
-CARGO_TARGET_DIR=$target/footprint cargo build --quiet --locked --release \
+service_profile=release
+[ "$profiles" != dev ] || service_profile=dev
+CARGO_TARGET_DIR=$target/footprint cargo build --quiet --locked --profile $service_profile \
   --manifest-path benches/footprint/Cargo.toml --features rig --bin serve
+serve=$target/footprint/${service_profile/dev/debug}/serve
 # `build FEATURE BIN PROFILE`
 build() {
   CARGO_TARGET_DIR=$target/peers cargo build --quiet --locked --manifest-path $manifest \
@@ -43,35 +50,30 @@ crates() {
   cargo tree --locked --manifest-path $manifest -e normal --prefix none --features "$1" |
     sed 's/ (.*//' | sort -u | grep -v '^peers '
 }
-# `entry NAME BASE SIZE CRATES ROUNDS THREADS COMMAND…` adds a line to the list of `race`.
+# `entry NAME BASE SIZE CRATES ROUNDS THREADS STEPS COMMAND…` adds a line to the list of `race`.
 entry() { (IFS=$'\t' && echo "$*" >>"$work/list"); }
 
 for profile in $profiles; do
   for_what=${profile/release/size} for_what=${for_what/fast/speed}
-  # Those for size hold the job alone.
-  cached=,cached
-  [ "$profile" = fast ] || cached=
+  extra=,extra steps=steps
+  [ "$profile" != release ] || extra= steps=-
   for peer in $peers; do
     case $peer in
-      ours | device | bare) bin=${peer/device/ours} ;;
+      ours | bare) bin=$peer ;;
       *) bin=${peer%-*} ;;
     esac
     say "building $peer, profile $profile"
-    build "$peer$cached" "$bin" "$profile"
-    cp "$target/peers/$profile/$bin" "$work/$peer-$profile" # the next one may have the same name
+    build "$peer$extra" "$bin" "$profile"
+    cp "$target/peers/${profile/dev/debug}/$bin" "$work/$peer-$profile" # the next one may have the same name
     crates "$peer" >"$work/crates"
-    case $peer in
-      ours | device)
-        if grep -E '^(aws-|reqsign|reqwest|tokio)' "$work/crates" >&2; then
-          say "these are not crates of the library"
-          exit 1
-        fi
-        ;;
-    esac
+    if [ "$peer" = ours ] && grep -E '^(aws-|reqsign|reqwest|tokio)' "$work/crates" >&2; then
+      say "these are not crates of the library"
+      exit 1
+    fi
     threads=1,2
     [ "$peer" != bare ] && [ "$profile" = fast ] || threads=-
     entry "$peer, $for_what" "ours, $for_what" "$(stat -c %s "$work/$peer-$profile")" \
-      "$(wc -l <"$work/crates")" $((runs * 10)) $threads "$work/$peer-$profile"
+      "$(wc -l <"$work/crates")" $((runs * 10)) $threads $steps "$work/$peer-$profile"
   done
 done
 
@@ -105,7 +107,9 @@ script() {
   shift 5
   try "$peer" - "$@" || return 0
   [ "$threads" = - ] || try "$peer" "$threads" "$@" || return 0
-  entry "$peer" "ours, speed" $((size * 1024)) "$packages" "$runs" "$threads" "$@"
+  local steps=steps
+  [ "$peer" != awscrt ] || steps=- # it takes no port, so no relay
+  entry "$peer" "ours, speed" $((size * 1024)) "$packages" "$runs" "$threads" $steps "$@"
   ran+=("$version")
   case $peer in
     js_*) node=$node_version ;;
@@ -114,7 +118,7 @@ script() {
 }
 
 also=
-start_service "$target/footprint/release/serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
+start_service "$serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
 
 # The versions of the scripts that run, and of their languages.
 ran=() node= python=
@@ -184,6 +188,6 @@ versions=$(paste -sd, <<<"$versions" | sed 's/,/, /g')
 printf '\n%s, %s; %s%s%s; %s rounds, %s s\n' "$(uname -m)" "$(rustc --version)" "$versions" \
   "${node:+; node $node}" "${python:+; $python}" "$runs" $((SECONDS - begun))
 if [ $status = 2 ]; then
-  say "a target is missed that does not hang on time"
+  say "a target is missed that does not depend on time"
   exit 1
 fi

@@ -14,10 +14,18 @@ mod report;
 const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const BUFFER: usize = 16 * 1024;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let roots = match arguments.next() {
+    let agent = agent(arguments.next().as_deref())?;
+    let identity = get_id(&agent, &url)?;
+    println!("key {}", get_key(&agent, &url, &identity)?);
+    report::report()?;
+    Ok(())
+}
+
+pub(crate) fn agent(ca_file: Option<&str>) -> Result<Agent, Box<dyn Error>> {
+    let roots = match ca_file {
         None => RootCerts::WebPki,
         Some(path) => {
             let pem = std::fs::read(path)?;
@@ -28,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             RootCerts::from(authorities)
         }
     };
-    let agent: Agent = Agent::config_builder()
+    Ok(Agent::config_builder()
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .proxy(None)
         .http_status_as_error(false)
@@ -37,14 +45,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         .input_buffer_size(BUFFER)
         .output_buffer_size(BUFFER)
         .build()
-        .into();
-    let minted = call(&agent, &url, "GetId", &json!({ "IdentityPoolId": POOL }))?;
-    let request = json!({ "IdentityId": minted["IdentityId"] });
-    let answer = call(&agent, &url, "GetCredentialsForIdentity", &request)?;
-    let key = answer["Credentials"]["AccessKeyId"].as_str().ok_or("no credentials")?;
-    println!("key {key}");
-    report::report()?;
-    Ok(())
+        .into())
+}
+
+pub(crate) fn get_id(agent: &Agent, url: &str) -> Result<Value, Box<dyn Error>> {
+    let answer = call(agent, url, "GetId", &json!({ "IdentityPoolId": POOL }))?;
+    Ok(answer["IdentityId"].clone())
+}
+
+pub(crate) fn get_key(
+    agent: &Agent,
+    url: &str,
+    identity: &Value,
+) -> Result<String, Box<dyn Error>> {
+    let request = json!({ "IdentityId": identity });
+    let answer = call(agent, url, "GetCredentialsForIdentity", &request)?;
+    Ok(answer["Credentials"]["AccessKeyId"].as_str().ok_or("no credentials")?.to_owned())
 }
 
 fn call(agent: &Agent, url: &str, operation: &str, body: &Value) -> Result<Value, Box<dyn Error>> {

@@ -1,6 +1,8 @@
-// What the Rust programs print too, for both scripts: the peak of memory, and the time of a get.
+// What the Rust programs print too, for both scripts: the peak of memory, the time of a get, and the
+// keys of fetches that are made one by one.
 'use strict';
 const fs = require('fs');
+const readline = require('readline');
 
 exports.peak = () => {
   const status = fs.readFileSync('/proc/self/status', 'utf8');
@@ -19,4 +21,12 @@ exports.cached = async (get) => {
     now = process.hrtime.bigint();
   } while (now - start < 60_000_000n);
   console.log(`ns ${(Number(now - start) / gets).toFixed(1)}`);
+};
+
+// Makes a fetch for each line of the input. At the line `restart` it is to begin anew, with nothing
+// but its identity.
+exports.steps = async (fetch) => {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    console.log(`key ${await fetch(line === 'restart')}`);
+  }
 };

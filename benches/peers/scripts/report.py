@@ -1,5 +1,7 @@
-"""What the Rust programs print too, for both scripts: the peak of memory, and the time of a get."""
+"""What the Rust programs print too, for both scripts: the peak of memory, the time of a get, and the
+keys of fetches that are made one by one."""
 
+import sys
 import threading
 import time
 
@@ -30,3 +32,10 @@ def cached(threads, get):
     for other in others:
         other.join()
     print("ns", round((time.perf_counter() - start) * 1e9 / sum(gets), 1))
+
+
+def steps(fetch):
+    """Makes a fetch for each line of the input. At the line `restart` it is to begin anew, with
+    nothing but its identity."""
+    for line in sys.stdin:
+        print("key", fetch(line.strip() == "restart"), flush=True)

@@ -1,14 +1,15 @@
-//! Runs the programs by turns against the fake service, sees that each did the job, and prints the
-//! table.
+//! Runs the programs by turns against the fake service, checks that each did the job, counts round
+//! trips, and prints the tables.
 //!
 //! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
 //! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
 //! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
-//! (`1,2`, or `-`), its path, and its first arguments. To these are added URL, `CA_FILE`, and for
-//! the cached get a number of threads.
+//! (`1,2`, or `-`), whether its round trips are counted (`steps`, or `-`), its path, and its first
+//! arguments. To these are added URL, `CA_FILE`, and for the cached get a number of threads, or
+//! `steps`.
 //!
 //! A program that does not do its job, or takes too long for it, ends the race with status 1.
-//! Status 2 says that all ran, and that a target was missed that does not hang on time.
+//! Status 2 means that all ran, and that a target was missed that does not depend on time.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -22,7 +23,12 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 
 mod child;
+mod relay;
 mod table;
+mod trips;
+
+use relay::Relay;
+use trips::Trips;
 
 /// Far more than a fetch takes on a busy machine, and a fetch with the cached gets after it.
 const FETCH: Duration = Duration::from_secs(30);
@@ -37,6 +43,7 @@ pub struct Program {
     pub crates: String,
     rounds: usize,
     threads: Vec<usize>,
+    steps: bool,
     command: Vec<String>,
 }
 
@@ -62,6 +69,7 @@ pub struct Runs {
     pub fetches: Vec<Run>,
     /// Nanoseconds for a cached get, by the number of threads.
     pub gets: HashMap<usize, Vec<f64>>,
+    pub trips: Option<Trips>,
 }
 
 struct Service {
@@ -83,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every target is met that does not hang on time.
+/// Whether every target is met that does not depend on time.
 fn race() -> Fallible<bool> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
@@ -119,7 +127,16 @@ fn race() -> Fallible<bool> {
             }
         }
     }
+    let port = service.url.rsplit(':').next().ok_or("a URL without a port")?;
+    let relay = Relay::start(port.parse()?)?;
+    let url = format!("https://localhost:{}", relay.port);
+    for (program, runs) in programs.iter().zip(&mut runs).filter(|(program, _)| program.steps) {
+        let mut command = service.command(program, &url)?;
+        let counted = trips::count(command.arg("steps"), &service.complaints, &relay);
+        runs.trips = Some(counted.map_err(|error| format!("{}: {error}", program.name))?);
+    }
     table::print(&programs, &runs);
+    table::print_trips(&programs, &runs);
     Ok(table::targets(&programs, &runs))
 }
 
@@ -133,6 +150,7 @@ fn parse(line: &str) -> Fallible<Program> {
         crates: next()?,
         rounds: next()?.parse()?,
         threads: next()?.split(',').filter_map(|count| count.parse().ok()).collect(),
+        steps: next()? == "steps",
         command: fields.collect(),
     })
 }
@@ -159,18 +177,23 @@ impl Service {
     }
 
     /// Nothing of the environment reaches a program but what the JavaScript ones need.
-    fn run(&self, program: &Program, threads: Option<usize>) -> Fallible<(Run, Option<f64>)> {
-        let before = self.counts()?;
+    fn command(&self, program: &Program, url: &str) -> Fallible<Command> {
         let (path, first) = program.command.split_first().ok_or("a program without a path")?;
         let mut command = Command::new(path);
         command
             .args(first)
-            .args([&self.url, &self.ca_file])
-            .args(threads.map(|count| count.to_string()))
+            .args([url, &self.ca_file])
             .env_clear()
             .env("NODE_EXTRA_CA_CERTS", &self.ca_file)
             .env("NODE_NO_WARNINGS", "1")
             .env("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1");
+        Ok(command)
+    }
+
+    fn run(&self, program: &Program, threads: Option<usize>) -> Fallible<(Run, Option<f64>)> {
+        let before = self.counts()?;
+        let mut command = self.command(program, &self.url)?;
+        command.args(threads.map(|count| count.to_string()));
         let limit = if threads.is_some() { CACHED } else { FETCH };
         let spent = cpu_of_children()?;
         let ended = child::run(&mut command, &self.complaints, limit)?.ok_or_else(|| {

@@ -1,6 +1,11 @@
-//! The table that `race` prints: medians, and ratios to the program that each is compared with.
+//! The tables that `race` prints: medians, and ratios to the program that each is compared with.
 
+use crate::relay::Counts;
+use crate::trips::Trips;
 use crate::{Program, Run, Runs};
+
+/// The most round trips of this library, in the order of [`steps`].
+const MOST_TRIPS: [u32; 4] = [4, 3, 1, 3];
 
 /// The middle one, or the mean of the two in the middle.
 fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -59,8 +64,34 @@ pub fn print(programs: &[Program], runs: &[Runs]) {
     }
 }
 
-/// What the library has set itself, for those of the pairs that ran. Whether all of it is met that
-/// does not hang on time.
+/// Round trips: one for each TCP connection, and one for each time that the service answered.
+pub fn print_trips(programs: &[Program], runs: &[Runs]) {
+    println!(
+        "\n| program | round trips of a first fetch | with a stored identity | of a refresh \
+         | after the service has hung up | bytes of that: sent | received |"
+    );
+    println!("|{}", "---|".repeat(7));
+    for (program, trips) in trips(programs, runs) {
+        let [first, stored, kept, closed] = steps(trips).map(|counts| counts.round_trips);
+        let Counts { sent, received, .. } = trips.closed;
+        let name = &program.name;
+        println!("| {name} | {first} | {stored} | {kept} | {closed} | {sent} | {received} |");
+    }
+}
+
+fn trips<'a>(
+    programs: &'a [Program],
+    runs: &'a [Runs],
+) -> impl Iterator<Item = (&'a Program, &'a Trips)> {
+    programs.iter().zip(runs).filter_map(|(program, own)| Some((program, own.trips.as_ref()?)))
+}
+
+fn steps(trips: &Trips) -> [Counts; 4] {
+    [trips.first, trips.restarted, trips.kept, trips.closed]
+}
+
+/// Prints the library's own targets, for those of the pairs that ran. Returns whether all of them are
+/// met that do not depend on time.
 pub fn targets(programs: &[Program], runs: &[Runs]) -> bool {
     let find = |name: &str| programs.iter().zip(runs).find(|(program, _)| program.name == name);
     let compare = |own: &str, other: &str, of: fn(&Program, &Runs) -> Vec<f64>| {
@@ -96,11 +127,18 @@ pub fn targets(programs: &[Program], runs: &[Runs]) -> bool {
         None => {}
     }
     met &= check("peak memory", "ours, size", sdk, 0.75, peak);
+    for (program, trips) in trips(programs, runs) {
+        if program.name.starts_with("ours") {
+            let own = steps(trips).map(|counts| counts.round_trips);
+            let few = own.iter().zip(MOST_TRIPS).all(|(own, most)| *own <= most);
+            let verdict = if few { "met" } else { "missed" };
+            println!("- round trips: {own:?}, at most {MOST_TRIPS:?}: {verdict}");
+            met &= few;
+        }
+    }
     for program in programs {
         let name = &*program.name;
-        if !["ours", "device", "bare"].iter().any(|ours| name.starts_with(ours))
-            && !name.ends_with("size")
-        {
+        if !["ours", "bare"].iter().any(|ours| name.starts_with(ours)) && !name.ends_with("size") {
             check("wall time", "ours, speed", name, 1.0, wall);
         }
     }

@@ -14,6 +14,12 @@ pub trait Get: Send + Sync + 'static {
     fn get(&self) -> impl Future<Output = ()> + Send;
 }
 
+/// Lets the runtime see what has happened since the last fetch, such as a connection that the service
+/// has closed.
+pub async fn idle() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
 pub fn get(count: usize, peer: &Arc<impl Get>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let gets;
     let start;

@@ -1,5 +1,5 @@
-"""The job with boto3: `peer.py URL CA_FILE [THREADS]`. It has no provider for Cognito, so this
-makes the two calls by hand, and lets botocore keep what they gave."""
+"""The job with boto3: `peer.py URL CA_FILE [THREADS | steps]`. It has no provider for Cognito,
+so this makes the two calls by hand, and lets botocore keep what they gave."""
 
 import sys
 
@@ -13,17 +13,23 @@ import report
 POOL = "us-east-1:12345678-dead-beef-cafe-123456790ab0"
 
 url, authority = sys.argv[1:3]
-client = boto3.client(
-    "cognito-identity",
-    region_name="us-east-1",
-    endpoint_url=url,
-    verify=authority,
-    config=Config(signature_version=UNSIGNED),
-)
+identity = None
+
+
+def start():
+    global client
+    client = boto3.client(
+        "cognito-identity",
+        region_name="us-east-1",
+        endpoint_url=url,
+        verify=authority,
+        config=Config(signature_version=UNSIGNED),
+    )
 
 
 def fetch():
-    identity = client.get_id(IdentityPoolId=POOL)["IdentityId"]
+    global identity
+    identity = identity or client.get_id(IdentityPoolId=POOL)["IdentityId"]
     answer = client.get_credentials_for_identity(IdentityId=identity)["Credentials"]
     return {
         "access_key": answer["AccessKeyId"],
@@ -33,7 +39,16 @@ def fetch():
     }
 
 
-if len(sys.argv) > 3:
+def step(restart):
+    if restart:
+        start()
+    return fetch()["access_key"]
+
+
+start()
+if sys.argv[3:] == ["steps"]:
+    report.steps(step)
+elif len(sys.argv) > 3:
     credentials = RefreshableCredentials.create_from_metadata(fetch(), fetch, "cognito")
     print("key", credentials.get_frozen_credentials().access_key, flush=True)
     report.cached(int(sys.argv[3]), credentials.get_frozen_credentials)

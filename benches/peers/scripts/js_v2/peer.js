@@ -1,19 +1,29 @@
-// The job with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS]`. The authority comes
-// in by NODE_EXTRA_CA_CERTS.
+// The job with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS | steps]`. The
+// authority comes in by NODE_EXTRA_CA_CERTS.
 'use strict';
 const CognitoIdentityCredentials = require('aws-sdk/global').CognitoIdentityCredentials;
 const report = require('./report');
 
-const [url, , threads] = process.argv.slice(2);
-const credentials = new CognitoIdentityCredentials(
-  { IdentityPoolId: 'us-east-1:12345678-dead-beef-cafe-123456790ab0' },
-  { region: 'us-east-1', endpoint: url },
-);
+const [url, , extra] = process.argv.slice(2);
+const start = (parameters) =>
+  new CognitoIdentityCredentials(
+    { IdentityPoolId: 'us-east-1:12345678-dead-beef-cafe-123456790ab0', ...parameters },
+    { region: 'us-east-1', endpoint: url },
+  );
+let credentials = start();
 
 async function main() {
+  if (extra === 'steps') {
+    await report.steps(async (restart) => {
+      if (restart) credentials = start({ IdentityId: credentials.identityId });
+      await credentials.refreshPromise();
+      return credentials.accessKeyId;
+    });
+    return;
+  }
   await credentials.getPromise();
   console.log(`key ${credentials.accessKeyId}`);
-  if (threads) await report.cached(() => credentials.getPromise());
+  if (extra) await report.cached(() => credentials.getPromise());
   report.peak();
 }
 

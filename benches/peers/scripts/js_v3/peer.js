@@ -1,18 +1,29 @@
-// The job with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS]`. The authority comes
-// in by NODE_EXTRA_CA_CERTS. The provider keeps nothing, so the cached get is that of the clients,
+// The job with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS | steps]`. The
+// authority comes in by NODE_EXTRA_CA_CERTS. The provider keeps nothing, so the cached get is that of the clients,
 // which wrap each provider like this.
 'use strict';
-const { fromCognitoIdentityPool } = require('@aws-sdk/credential-providers');
+const { fromCognitoIdentity, fromCognitoIdentityPool } = require('@aws-sdk/credential-providers');
 const report = require('./report');
 
-const [url, , threads] = process.argv.slice(2);
-const provider = fromCognitoIdentityPool({
+const [url, , extra] = process.argv.slice(2);
+const clientConfig = { region: 'us-east-1', endpoint: url };
+let provider = fromCognitoIdentityPool({
   identityPoolId: 'us-east-1:12345678-dead-beef-cafe-123456790ab0',
-  clientConfig: { region: 'us-east-1', endpoint: url },
+  clientConfig,
 });
 
 async function main() {
-  if (threads) {
+  if (extra === 'steps') {
+    let identityId;
+    await report.steps(async (restart) => {
+      if (restart) provider = fromCognitoIdentity({ identityId, clientConfig });
+      const set = await provider();
+      identityId = set.identityId;
+      return set.accessKeyId;
+    });
+    return;
+  }
+  if (extra) {
     const core = require('@smithy/core');
     const get = core.memoizeIdentityProvider(
       provider,

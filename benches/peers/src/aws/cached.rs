@@ -22,10 +22,7 @@ use aws_smithy_runtime_api::client::runtime_components::{
 use aws_smithy_types::config_bag::ConfigBag;
 use tokio::runtime::Runtime;
 
-use crate::{Cognito, Fallible};
-
-#[path = "../tasks.rs"]
-mod tasks;
+use crate::{Cognito, Fallible, tasks};
 
 pub fn run(runtime: &Runtime, cognito: Cognito, threads: usize) -> Fallible<()> {
     let cache = Arc::new(Cache::new(cognito)?);

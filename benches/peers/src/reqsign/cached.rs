@@ -11,8 +11,7 @@ use reqsign_aws_core::{CognitoIdentityCredentialProvider, Credential};
 use reqsign_core::{Context, SignRequest, Signer};
 use tokio::runtime::Runtime;
 
-#[path = "../tasks.rs"]
-mod tasks;
+use crate::tasks;
 
 pub fn run(
     runtime: &Runtime,

@@ -1,4 +1,4 @@
-//! The job with reqsign's provider for Cognito: `reqsign URL CA_FILE [THREADS]`.
+//! The job with reqsign's provider for Cognito: `reqsign URL CA_FILE [THREADS | steps]`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,11 +8,20 @@ use reqsign_aws_core::CognitoIdentityCredentialProvider;
 use reqsign_core::{Context, Env, ProvideCredential};
 use reqsign_http_send_reqwest::ReqwestHttpSend;
 use reqwest::{Certificate, Client};
+use tokio::runtime::Builder;
 
-#[cfg(feature = "cached")]
+#[cfg(feature = "extra")]
 mod cached;
 #[path = "../../../footprint/src/report.rs"]
 mod report;
+#[cfg(feature = "extra")]
+#[path = "../steps.rs"]
+mod steps;
+#[cfg(feature = "extra")]
+#[path = "../tasks.rs"]
+mod tasks;
+
+type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
@@ -36,28 +45,49 @@ impl Env for Endpoint {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn context(url: &str, authority: &[u8]) -> Fallible<Context> {
+    let client = Client::builder().tls_certs_only([Certificate::from_pem(authority)?]).build()?;
+    let endpoint = Endpoint { url: url.to_owned() };
+    Ok(Context::new().with_env(endpoint).with_http_send(ReqwestHttpSend::new(client)))
+}
+
+fn main() -> Fallible<()> {
     #[cfg(feature = "reqsign-ring")]
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "another provider")?;
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
     let authority = std::fs::read(arguments.next().ok_or("whose authority?")?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::builder().tls_certs_only([Certificate::from_pem(&authority)?]).build()?;
-    let context =
-        Context::new().with_env(Endpoint { url }).with_http_send(ReqwestHttpSend::new(client));
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let context = context(&url, &authority)?;
     let provider = CognitoIdentityCredentialProvider::new()
         .with_identity_pool_id(POOL)
         .with_region("us-east-1");
-    #[cfg(feature = "cached")]
-    if let Some(threads) = arguments.next() {
-        cached::run(&runtime, context, provider, threads.parse()?)?;
-        drop(runtime);
-        report::report()?;
-        return Ok(());
+    let fetch = |context: &Context| -> Fallible<String> {
+        let set = runtime.block_on(provider.provide_credential(context))?;
+        Ok(set.ok_or("no credentials")?.access_key_id)
+    };
+    #[cfg(feature = "extra")]
+    match arguments.next().as_deref() {
+        // It does not tell the identity, so none is remembered.
+        Some("steps") => {
+            let mut context = context;
+            return steps::run(|restart| {
+                runtime.block_on(tasks::idle());
+                if restart {
+                    context = self::context(&url, &authority)?;
+                }
+                fetch(&context)
+            });
+        }
+        Some(threads) => {
+            cached::run(&runtime, context, provider, threads.parse()?)?;
+            drop(runtime);
+            report::report()?;
+            return Ok(());
+        }
+        None => {}
     }
-    let set = runtime.block_on(provider.provide_credential(&context))?;
-    println!("key {}", set.ok_or("no credentials")?.access_key_id);
+    println!("key {}", fetch(&context)?);
     drop((context, runtime));
     report::report()?;
     Ok(())

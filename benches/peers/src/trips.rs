@@ -1,0 +1,77 @@
+//! The round trips of one program, counted by a relay in four steps.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::Fallible;
+use crate::relay::{Counts, Relay};
+
+const STEP: Duration = Duration::from_secs(30);
+/// For what a program still sends after a fetch, as one does that closes the connection.
+const AFTERMATH: Duration = Duration::from_millis(50);
+
+pub struct Trips {
+    /// A guest's first fetch.
+    pub first: Counts,
+    /// A refresh on a connection that is open.
+    pub kept: Counts,
+    /// A refresh after the service has closed the connection.
+    pub closed: Counts,
+    /// A fetch by one that remembers nothing but its identity.
+    pub restarted: Counts,
+}
+
+/// Runs a program, which makes a fetch for each line of its input.
+pub fn count(command: &mut Command, complaints: &Path, relay: &Relay) -> Fallible<Trips> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
+    let mut process = command.spawn()?;
+    let counted = all_steps(&mut process, relay);
+    process.kill()?;
+    process.wait()?;
+    relay.hang_up();
+    counted.map_err(|error| {
+        let complaint = fs::read(complaints).unwrap_or_default();
+        format!("{error}\n{}", String::from_utf8_lossy(&complaint)).into()
+    })
+}
+
+fn all_steps(process: &mut Child, relay: &Relay) -> Fallible<Trips> {
+    let output = BufReader::new(process.stdout.take().ok_or("a process without output")?);
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+    });
+    let mut keys = Vec::new();
+    let mut step = |line: &str| one_step(process, line, &told, &mut keys, relay);
+    let first = step("fetch")?;
+    let kept = step("fetch")?;
+    relay.hang_up();
+    let closed = step("fetch")?;
+    let restarted = step("restart")?;
+    Ok(Trips { first, kept, closed, restarted })
+}
+
+/// Each must bring another key.
+fn one_step(
+    process: &Child,
+    line: &str,
+    told: &Receiver<String>,
+    keys: &mut Vec<String>,
+    relay: &Relay,
+) -> Fallible<Counts> {
+    let before = relay.counts();
+    let mut input = process.stdin.as_ref().ok_or("a process without input")?;
+    writeln!(input, "{line}")?;
+    let said = told.recv_timeout(STEP)?;
+    if !said.starts_with("key ASIA") || keys.contains(&said) {
+        return Err(format!("fetch {} brought no new key: {said}", keys.len() + 1).into());
+    }
+    keys.push(said);
+    thread::sleep(AFTERMATH);
+    Ok(relay.counts() - before)
+}
