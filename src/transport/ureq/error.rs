@@ -62,7 +62,7 @@ pub(super) enum Stage {
 }
 
 /// Where an exchange went, and how long it took until it failed.
-pub(super) struct Attempt<'a> {
+pub(super) struct Destination<'a> {
     pub(super) url: &'a Uri,
     pub(super) proxy: Option<&'a Proxy>,
     pub(super) elapsed: Duration,
@@ -90,10 +90,10 @@ impl NetworkError {
     }
 
     /// The error that the program sees.
-    pub(super) fn report(&self, stage: Stage, attempt: &Attempt<'_>) -> TransportError {
-        let text = self.text(stage, attempt);
+    pub(super) fn report(&self, stage: Stage, to: &Destination<'_>) -> TransportError {
+        let text = self.text(stage, to);
         // In whole numbers: this is the only place that would print a fraction.
-        let elapsed = attempt.elapsed.as_millis() / 100;
+        let elapsed = to.elapsed.as_millis() / 100;
         TransportError::described(
             self.kind(stage),
             format!("{text} (after {}.{} s)", elapsed / 10, elapsed % 10),
@@ -133,9 +133,9 @@ impl NetworkError {
         }
     }
 
-    fn text(&self, stage: Stage, attempt: &Attempt<'_>) -> String {
-        let target = target(attempt.url);
-        let proxy = attempt.proxy.map(|proxy| format!("the proxy {}", Name(proxy)));
+    fn text(&self, stage: Stage, to: &Destination<'_>) -> String {
+        let target = target(to.url);
+        let proxy = to.proxy.map(|proxy| format!("the proxy {}", Name(proxy)));
         match (self, &proxy) {
             (Self::ToProxy(error), Some(proxy)) => {
                 error.text_for(&format!("{proxy} (for {target})"), stage)
