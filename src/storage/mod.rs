@@ -3,11 +3,13 @@
 //! * this file: the traits of a storage, `Storage` and `StorageLock`
 //! * `memory.rs`: `MemoryStorage`, for tests
 //! * `file/`: `FileStorage`, records in the files of a directory
+//! * `record.rs`: one record of a storage, with its log messages
 //! * `digest.rs`: the checksum of file names and records
 
 mod digest;
 mod file;
 mod memory;
+mod record;
 
 use std::fmt;
 use std::io;
@@ -17,6 +19,7 @@ use std::time::Duration;
 pub(crate) use digest::digest;
 pub use file::FileStorage;
 pub use memory::MemoryStorage;
+pub(crate) use record::{RecordStore, Unreadable};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
