@@ -1,4 +1,5 @@
-//! The stored credentials: the format of the record, and the checks that do not depend on the reader.
+//! The stored credentials: the format of the record, and the checks that do not depend on the
+//! reader.
 
 use std::mem;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use crate::storage::{RecordStore, Storage, StorageLock, digest};
 /// The version of the record. A record of another version counts as absent.
 const VERSION: &str = "1";
 
-/// What credentials were issued for, and the boot that their times belong to. Records of another scope
-/// are not used. Scopes are compared as text, so that every field counts.
+/// What credentials were issued for, and the boot that their times belong to. Records of another
+/// scope are not used. Scopes are compared as text, so that every field counts.
 #[derive(Serialize)]
 pub(crate) struct RecordScope<'a> {
     pub(crate) boot_id: &'a str,
@@ -117,8 +118,8 @@ impl CredentialRecord {
         aws_json::encode(&envelope).ok()
     }
 
-    /// Parses a record. `None` if it is damaged, of another version, or impossible at boot time `now`.
-    /// `Some(None)` if it is of another scope.
+    /// Parses a record. `None` if it is damaged, of another version, or impossible at boot time
+    /// `now`. `Some(None)` if it is of another scope.
     #[expect(clippy::option_option, reason = "a damaged record, and one of another scope")]
     fn parse(record: &[u8], scope: &str, now: Duration) -> Option<Option<Self>> {
         let text = std::str::from_utf8(record).ok()?;
@@ -230,7 +231,8 @@ impl CredentialStore {
         self.0.remove()
     }
 
-    /// Keeps other processes from requesting the same credentials. `None` without a lock within `wait`.
+    /// Keeps other processes from requesting the same credentials. `None` without a lock within
+    /// `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         self.0.lock(wait)
     }

@@ -136,7 +136,8 @@ impl IdentityStore {
     }
 
     /// Loads the identity if it may be used with these logins. Without logins it always may. With
-    /// logins, one of the providers must be on record: otherwise the identity may be another user's.
+    /// logins, one of the providers must be on record: otherwise the identity may be another
+    /// user's.
     pub(crate) fn load<'a>(&self, mut providers: impl Iterator<Item = &'a str>) -> Option<Id> {
         let record = self.read().ok()??;
         let mut guest = true;
@@ -148,8 +149,8 @@ impl IdentityStore {
     }
 
     /// Stores an identity, unless the record is already the same. Without logins, the providers on
-    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because it
-    /// may be a good one.
+    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
+    /// it may be a good one.
     pub(crate) fn save<'a>(
         &self,
         id: &Id,

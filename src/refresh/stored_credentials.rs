@@ -1,7 +1,7 @@
 //! Stored credentials in place of a refresh.
 //!
-//! Processes that share a storage share a refresh: one of them requests credentials under the lock of
-//! the record and stores them, and the others load them.
+//! Processes that share a storage share a refresh: one of them requests credentials under the lock
+//! of the record and stores them, and the others load them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,8 @@ pub(crate) struct LoadOptions<'a> {
 /// Loads credentials, stored or new. A provider names only this trait, so that a program without
 /// `persist_credentials` does not link the record and its parser.
 pub(crate) trait LoadOrRefresh: Send + Sync {
-    /// Returns the stored credentials if they may be used. Otherwise refreshes and stores the result.
+    /// Returns the stored credentials if they may be used. Otherwise refreshes and stores the
+    /// result.
     fn load_or_refresh(
         &self,
         flow: &Flow,
@@ -167,8 +168,8 @@ impl StoredCredentials {
         let mut left = record.lease.left(now);
         let left_by_wall = record.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
-            // If the wall clock is ahead, the difference may be time in suspend. If it is behind, it was
-            // set back, which may hide time in suspend.
+            // If the wall clock is ahead, the difference may be time in suspend. If it is behind,
+            // it was set back, which may hide time in suspend.
             if left_by_wall > left.saturating_add(AGREEMENT) {
                 return Freshness::Mandatory;
             }

@@ -11,7 +11,8 @@ use super::Storage;
 
 /// A [`Storage`] in memory: its records end with the program. To share it, use an `Arc`.
 ///
-/// It wipes values when they are replaced or dropped, and has no locks. `Debug` shows only the keys.
+/// It wipes values when they are replaced or dropped, and has no locks. `Debug` shows only the
+/// keys.
 #[derive(Default)]
 pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
 

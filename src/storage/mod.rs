@@ -23,9 +23,9 @@ pub(crate) use record::{RecordStore, Unreadable};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
-/// A device cannot get a lost guest identity back: its next start creates a new guest, without access
-/// to anything that belongs to the old one. [`FileStorage`] keeps records on disk. [`MemoryStorage`]
-/// is for tests, and lets several providers share an identity.
+/// A device cannot get a lost guest identity back: its next start creates a new guest, without
+/// access to anything that belongs to the old one. [`FileStorage`] keeps records on disk.
+/// [`MemoryStorage`] is for tests, and lets several providers share an identity.
 ///
 /// | key begins with | value | stored |
 /// |---|---|---|
@@ -38,17 +38,17 @@ pub(crate) use record::{RecordStore, Unreadable};
 /// # Rules for implementors
 ///
 /// * Keep the values secret: credentials and refresh tokens are among them.
-/// * Make [`store`](Self::store) atomic: after a crash or a loss of power at any moment, `load` must
-///   return the old value or the new one.
+/// * Make [`store`](Self::store) atomic: after a crash or a loss of power at any moment, `load`
+///   must return the old value or the new one.
 /// * Expect calls from several threads at once. The library holds no lock during a call.
 pub trait Storage: Send + Sync {
-    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if what is stored cannot be
-    /// a value.
+    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if what is stored cannot
+    /// be a value.
     ///
     /// # Errors
     ///
-    /// Return an error if it is unknown whether there is a value. The library then neither overwrites
-    /// nor removes the identity that may be there.
+    /// Return an error if it is unknown whether there is a value. A refresh then leaves a stored
+    /// identity as it is.
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>>;
 
     /// Sets the value of `key`. Return only when the value is durable.
@@ -65,18 +65,19 @@ pub trait Storage: Send + Sync {
     /// Return an error if the value may still be there.
     fn remove(&self, key: &str) -> io::Result<()>;
 
-    /// Locks `key` against all other callers, in this process and in others, until the returned lock
-    /// is dropped. Wait at most `wait` while another caller holds it; with a `wait` of zero, try once.
-    /// Return `Ok(None)` if the lock is still held then, or if the storage has no locks.
+    /// Locks `key` against all other callers, in this process and in others, until the returned
+    /// lock is dropped. Wait at most `wait` while another caller holds it; with a `wait` of zero,
+    /// try once. Return `Ok(None)` if the lock is still held then, or if the storage has no locks.
     ///
     /// Default: `Ok(None)`. A storage that wraps another one must pass the call on.
     ///
     /// * Release the lock of a process that ends, however it ends.
     /// * Do not let the lock block `load`, `store` or `remove`: they are called without it too.
     ///
-    /// The lock saves calls: of several processes that start together, one fetches the credentials and
-    /// the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)). It also
-    /// keeps two processes from sending the same refresh token if the user pool rotates them.
+    /// The lock saves calls: of several processes that start together, one fetches the credentials
+    /// and the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)).
+    /// It also keeps two processes from sending the same refresh token if the user pool rotates
+    /// them.
     ///
     /// # Errors
     ///
@@ -89,8 +90,8 @@ pub trait Storage: Send + Sync {
 
 /// A lock that [`Storage::lock`] granted. Dropping it releases the lock.
 ///
-/// The lock belongs to the process that took it. A child process does not inherit it: if the child drops
-/// its copy, the lock of a [`FileStorage`] stays with the parent.
+/// The lock belongs to the process that took it. A child process does not inherit it: if the child
+/// drops its copy, the lock of a [`FileStorage`] stays with the parent.
 #[must_use = "dropping this releases the lock"]
 pub struct StorageLock {
     _guard: Box<dyn Send>,

@@ -61,8 +61,8 @@ impl TokenStore {
         self.read().filter(|stored| origin.is_none_or(|origin| *origin == stored.origin))
     }
 
-    /// Stores a token. `owned`: a token of the same sign-in has been stored before. A stored token of
-    /// another sign-in is then newer, and stays.
+    /// Stores a token. `owned`: a token of the same sign-in has been stored before. A stored token
+    /// of another sign-in is then newer, and stays.
     pub(super) fn save(&self, link: &Link, owned: bool) -> Result<(), String> {
         if owned && self.read().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(

@@ -11,7 +11,8 @@ use crate::failure::{Failure, REFUSED};
 use crate::known;
 use crate::settings::Settings;
 
-/// Removes all records of the pool and the user. Lock files stay, because another process may hold one.
+/// Removes all records of the pool and the user. Lock files stay, because another process may hold
+/// one.
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = known::offline(options).map_err(known::without_token)?;
     let Settings { cache: Some(directory), pool: Some(pool), login_id, .. } = &settings else {

@@ -168,8 +168,8 @@ fn write_and_rename<O: Operations>(
     disk.rename(temporary, path)
 }
 
-/// Removes the temporary files of writers that died. A living writer holds a lock on its file; one that
-/// has created its file and not locked it yet starts again.
+/// Removes the temporary files of writers that died. A living writer holds a lock on its file; one
+/// that has created its file and not locked it yet starts again.
 fn sweep(directory: &Path, record: &str) {
     for path in temporary_files(directory, record) {
         if open_without_following(&path).is_ok_and(|file| try_lock(&file)) {
@@ -187,7 +187,8 @@ fn temporary_files(directory: &Path, record: &str) -> impl Iterator<Item = PathB
     })
 }
 
-/// Locks a file until it is closed. `false` if another process holds the lock, or if there are no locks.
+/// Locks a file until it is closed. `false` if another process holds the lock, or if there are no
+/// locks.
 #[cfg(unix)]
 fn try_lock(file: &File) -> bool {
     rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -210,9 +211,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// The name is random; here it is known beforehand.
+    /// The seed makes the random name known beforehand.
     #[test]
-    fn a_link_in_a_temporary_files_place_is_not_followed() {
+    fn a_link_in_place_of_a_temporary_file_is_not_followed() {
         let (root, elsewhere) = (temporary(), temporary());
         let theirs = elsewhere.path().join("theirs");
         fs::write(&theirs, "theirs").unwrap();
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn leavings_of_the_dead_are_swept_and_those_of_the_living_are_not() {
+    fn temporary_files_of_dead_writers_are_swept_and_those_of_living_ones_are_not() {
         let root = temporary();
         let storage = FileStorage::new(root.path());
         let names =
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(files(root.path()), ["k.other", "other.0123456789abcdef"], "they go with it");
     }
 
-    /// What `store` did to the disk, in order.
+    /// An operation that `store` or `remove` made.
     #[derive(Clone, Debug, PartialEq)]
     enum Did {
         Make(PathBuf),
@@ -268,7 +269,7 @@ mod tests {
         SyncDirectory(PathBuf),
     }
 
-    /// The disk, with every operation recorded, and one of them failing.
+    /// Records every operation, and makes one of them fail.
     #[derive(Default)]
     struct Recorder {
         did: RefCell<Vec<Did>>,
@@ -303,7 +304,7 @@ mod tests {
             Ok((Disk.create_new(path)?, path.into()))
         }
 
-        /// In two parts, so that the power can fail between them.
+        /// Writes two parts, so that the power can fail between them.
         fn write(&self, file: &mut Self::Handle, bytes: &[u8]) -> io::Result<()> {
             let (first, second) = bytes.split_at(bytes.len() / 2);
             for part in [first, second] {
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_any_operation_is_told_and_leaves_the_old_or_the_new_record() {
+    fn a_failure_of_any_operation_is_an_error_and_leaves_the_old_or_the_new_record() {
         const EIO: i32 = 5;
         const ENOSPC: i32 = 28;
         let mut failures = 0;
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_durable_is_made_again() {
+    fn a_directory_that_is_not_durable_is_created_again() {
         let root = temporary();
         let directory = root.path().join("a/b");
         let recorder = Recorder::default();
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_fails_is_told_and_leaves_the_record_or_nothing() {
+    fn a_failed_removal_is_an_error_and_leaves_the_record_or_nothing() {
         for at in 0..2 {
             let root = temporary();
             store(&Disk, root.path(), "k", b"value").unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-use super::permissions::{check_owner, refused};
+use super::permissions::{check_permissions, permission_denied};
 
 /// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -25,8 +25,8 @@ pub(super) struct Lock {
 }
 
 impl Drop for Lock {
-    /// Unlocks the file, because closing it is not enough if a child process has it open too. A child
-    /// must not release the lock of its parent.
+    /// Unlocks the file, because closing it is not enough if a child process has it open too. A
+    /// child must not release the lock of its parent.
     fn drop(&mut self) {
         if self.process == process::id() {
             let _ = flock(&self.file, FlockOperation::Unlock);
@@ -60,9 +60,9 @@ fn open(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(refused("the lock is not a regular file"));
+        return Err(permission_denied("the lock is not a regular file"));
     }
-    check_owner(&metadata, "the lock")?;
+    check_permissions(&metadata, "the lock")?;
     Ok(file)
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn a_lock_is_one_holders_until_it_is_dropped() {
+    fn a_lock_has_one_holder_until_it_is_dropped() {
         let root = temporary();
         let directory = root.path().join("a/b");
         let [one, other] = [(); 2].map(|()| FileStorage::new(&directory));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_no_link_no_pipe_and_nothing_that_others_may_write() {
+    fn a_lock_file_that_is_a_link_a_pipe_or_writable_for_others_is_an_error() {
         let (root, elsewhere) = (temporary(), temporary());
         let storage = FileStorage::new(root.path());
         let lock = |key: &str| storage.lock(key, Duration::ZERO);

@@ -2,7 +2,7 @@
 //!
 //! * this file: `FileStorage`
 //! * `names.rs`: keys as file names, and back
-//! * `permissions.rs`: refuses what another user owns or may write to
+//! * `permissions.rs`: checks that no other user owns a file or may write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
 //! * `locks.rs`: locks between processes
@@ -33,20 +33,20 @@ use super::StorageLock;
 /// * **Durable.** A loss of power at any moment leaves the old or the new record. `store` writes a
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
 ///   changes, because flash memory wears out.
-/// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with mode
-///   0700. The mode of an existing directory stays as it is, but every call returns an error if other
-///   users may write to the directory.
+/// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with
+///   mode 0700. The mode of an existing directory stays as it is, but every call returns an error
+///   if other users may write to the directory.
 /// * **No links.** Symbolic links in the directory are not followed.
 /// * **Shared.** Several processes may use one directory; the last one to write a record wins.
 /// * **Locks** are `flock` locks on an empty file beside the record: its name is the record's with
-///   `.lock`, its mode is 0600, and it stays. The kernel releases the lock of a process that ends. A
-///   waiting process tries again every 10 ms. There are no locks on other systems than Unix, and on
-///   file systems without `flock`.
-/// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is escaped.
-///   A long name is cut and ends with a digest of the key.
+///   `.lock`, its mode is 0600, and it stays. The kernel releases the lock of a process that ends.
+///   A waiting process tries again every 10 ms. There are no locks on other systems than Unix, and
+///   on file systems without `flock`.
+/// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
+///   escaped. A long name is cut and ends with a digest of the key.
 ///
-/// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call. Each
-/// call blocks for as long as the disk does.
+/// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
+/// Each call blocks for as long as the disk does.
 ///
 /// ```
 /// use cognito_identity_credentials::{FileStorage, Storage};
@@ -74,12 +74,13 @@ impl FileStorage {
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
     ///
-    /// A key of more than 66 bytes may be missing: if its file name was too long, it was cut, and the key
-    /// cannot be read from it. [`remove_all`](Self::remove_all) removes such records too.
+    /// A long key whose file name was cut is missing, because the name no longer contains the whole
+    /// key. [`remove_all`](Self::remove_all) removes such records too.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, or if other users may write to it. A missing directory is empty.
+    /// If the directory cannot be read, or if other users may write to it. A missing directory is
+    /// empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
         let files = self.files(prefix)?;
         let mut keys: Vec<_> = files.iter().filter_map(|(name, _)| names::key(name)).collect();
@@ -87,18 +88,18 @@ impl FileStorage {
         Ok(keys)
     }
 
-    /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how many
-    /// records it removed.
+    /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
+    /// many records it removed.
     ///
-    /// A long key whose file name was cut is compared by the part that is left. So a prefix that is longer
-    /// than that part also removes other long keys with the same beginning.
+    /// A long key whose file name was cut is compared by the part that is left. So a prefix that is
+    /// longer than that part also removes other long keys with the same beginning.
     ///
     /// The lock files stay, because another process may hold one.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, or if a file cannot be removed.
-    /// The other files are removed all the same.
+    /// If the directory cannot be read, if other users may write to it, or if a file cannot be
+    /// removed. The other files are removed all the same.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.remove_files(prefix, false)
     }
@@ -106,7 +107,7 @@ impl FileStorage {
     /// Removes the lock files of all keys that begin with `prefix`, as
     /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
     ///
-    /// A lock that another process holds no longer keeps anybody out after that.
+    /// A lock that another process still holds has no effect after that.
     ///
     /// # Errors
     ///
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn records_and_new_directories_are_their_owners_alone() {
+    fn records_and_new_directories_are_private_to_their_owner() {
         let root = temporary();
         let directory = root.path().join("a/b");
         let storage = FileStorage::new(&directory);
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_may_write_is_refused() {
+    fn a_directory_or_record_that_others_may_write_to_is_an_error() {
         let root = temporary();
         let storage = FileStorage::new(root.path());
         storage.store("k", b"one").unwrap();
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_other_things_in_a_records_place_are_not_followed() {
+    fn a_link_or_pipe_in_place_of_a_record_is_not_followed() {
         let (root, elsewhere) = (temporary(), temporary());
         let storage = FileStorage::new(root.path());
         let theirs = elsewhere.path().join("theirs");

@@ -38,6 +38,7 @@ pub(super) fn temporary_name(record: &str) -> String {
     format!("{record}.{:016x}", random::u64())
 }
 
+#[cfg(unix)]
 pub(super) fn lock_name(record: &str) -> String {
     format!("{record}.lock")
 }

@@ -1,4 +1,4 @@
-//! Refuses directories and files that another user owns or may write to.
+//! Checks that no other user owns a directory or a file, or may write to it.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -11,18 +11,18 @@ pub(super) fn check_directory(path: &Path) -> io::Result<bool> {
         metadata => metadata?,
     };
     if !metadata.is_dir() {
-        return Err(refused("what should be the directory is something else"));
+        return Err(permission_denied("what should be the directory is something else"));
     }
-    check_owner(&metadata, "the directory").map(|()| true)
+    check_permissions(&metadata, "the directory").map(|()| true)
 }
 
 #[cfg(unix)]
-pub(super) fn check_owner(metadata: &Metadata, what: &str) -> io::Result<()> {
+pub(super) fn check_permissions(metadata: &Metadata, what: &str) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
     match owner_fault(what, metadata.mode(), metadata.uid(), own) {
-        Some(fault) => Err(refused(&fault)),
+        Some(fault) => Err(permission_denied(&fault)),
         None => Ok(()),
     }
 }
@@ -37,11 +37,11 @@ fn owner_fault(what: &str, mode: u32, owner: u32, own: u32) -> Option<String> {
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to check")]
-pub(super) fn check_owner(_: &Metadata, _: &str) -> io::Result<()> {
+pub(super) fn check_permissions(_: &Metadata, _: &str) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn refused(why: &str) -> io::Error {
+pub(super) fn permission_denied(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_owner_is_told_from_others_who_may_write() {
+    fn another_owner_and_other_writers_have_different_errors() {
         let (theirs, open) = (Some("it belongs to another user"), Some("others may write to it"));
         let rows = [
             (0o700, 7, None),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::permissions::{check_owner, refused};
+use super::permissions::{check_permissions, permission_denied};
 use crate::secret::read_to_end;
 
 /// The library stores no longer record.
@@ -21,9 +21,9 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(refused("the record is not a regular file"));
+        return Err(permission_denied("the record is not a regular file"));
     }
-    check_owner(&metadata, "the record")?;
+    check_permissions(&metadata, "the record")?;
     let expected = usize::try_from(metadata.len().min(LONGEST_RECORD)).unwrap_or_default();
     let value = read_to_end(file.take(LONGEST_RECORD + 1), expected)?;
     Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
@@ -41,7 +41,7 @@ pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
     if std::fs::symlink_metadata(path)?.is_symlink() {
-        return Err(refused("the record is a symbolic link"));
+        return Err(permission_denied("the record is a symbolic link"));
     }
     File::open(path)
 }
