@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::names::{self, FileKind, record_name, temporary_name};
 use super::permissions::check_directory;
@@ -83,7 +83,7 @@ pub(super) fn store<O: Operations>(
             // The process that wrote it may have died before it synced the directory.
             return disk.sync_directory(directory);
         }
-        sweep(directory, &name);
+        let _ = sweep(disk, directory, &name, true);
     } else {
         ensure_directory(disk, directory)?;
     }
@@ -108,12 +108,10 @@ pub(super) fn remove<O: Operations>(disk: &O, directory: &Path, key: &str) -> io
     if !check_directory(directory)? {
         return Ok(());
     }
-    let mut outcome = unlink(disk, &directory.join(&name)).map(drop);
-    for temporary in temporary_files(directory, &name) {
-        outcome = outcome.and(unlink(disk, &temporary).map(drop));
-    }
+    let outcome = unlink(disk, &directory.join(&name));
+    sweep(disk, directory, &name, false).and(outcome)?;
     // Also if the record is gone already: the process that removed it may have died before this.
-    outcome.and_then(|()| disk.sync_directory(directory))
+    disk.sync_directory(directory)
 }
 
 /// Removes a file. Returns `false` if there is none.
@@ -168,23 +166,27 @@ fn write_and_rename<O: Operations>(
     disk.rename(temporary, path)
 }
 
-/// Removes the temporary files of writers that died. A living writer holds a lock on its file; one
-/// that has created its file and not locked it yet starts again.
-fn sweep(directory: &Path, record: &str) {
-    for path in temporary_files(directory, record) {
-        if open_without_following(&path).is_ok_and(|file| try_lock(&file)) {
-            let _ = fs::remove_file(path);
+/// Removes the temporary files of the record, or only those of writers that died. A living writer
+/// holds a lock on its file; a writer whose file is removed starts again.
+fn sweep<O: Operations>(
+    disk: &O,
+    directory: &Path,
+    record: &str,
+    only_dead: bool,
+) -> io::Result<()> {
+    let mut outcome = Ok(());
+    let Ok(entries) = fs::read_dir(directory) else { return outcome };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if name.to_str().and_then(names::parse) != Some((record, FileKind::Temporary)) {
+            continue;
+        }
+        let path = entry.path();
+        if !only_dead || open_without_following(&path).is_ok_and(|file| try_lock(&file)) {
+            outcome = outcome.and(unlink(disk, &path).map(drop));
         }
     }
-}
-
-/// The temporary files of a record. None if the directory cannot be listed.
-fn temporary_files(directory: &Path, record: &str) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let name = entry.file_name();
-        (names::parse(name.to_str()?)? == (record, FileKind::Temporary)).then(|| entry.path())
-    })
+    outcome
 }
 
 /// Locks a file until it is closed. `false` if another process holds the lock, or if there are no
@@ -210,6 +212,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     /// The seed makes the random name known beforehand.
     #[test]
