@@ -96,11 +96,10 @@ pub enum IdentityChangeReason {
 }
 
 /// The stored identity. An identity that cannot be stored still works until the program ends.
-#[derive(Clone)]
 pub(crate) struct IdentityStore {
     record: RecordStore,
     /// Whether the last write failed. The next one then writes even an unchanged record.
-    write_failed: Arc<AtomicBool>,
+    write_failed: AtomicBool,
 }
 
 #[derive(PartialEq, Serialize)]
@@ -132,7 +131,7 @@ impl IdentityStore {
         };
         let unusable = "is not a record of this version; it counts as absent";
         let record = RecordStore::new(storage, key, "identity", unusable);
-        Self { record, write_failed: Arc::default() }
+        Self { record, write_failed: AtomicBool::new(false) }
     }
 
     /// Loads the identity if it may be used with these logins. Without logins it always may. With

@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use super::{Storage, StorageLock};
 
 /// Loads, stores, removes and locks one record. It logs what a refresh continues without.
-#[derive(Clone)]
 pub(crate) struct RecordStore {
     storage: Arc<dyn Storage>,
     key: String,

@@ -32,7 +32,8 @@ use super::StorageLock;
 ///
 /// * **Durable.** A loss of power at any moment leaves the old or the new record. `store` writes a
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
-///   changes, because flash memory wears out.
+///   changes, because flash memory wears out. `remove` also removes temporary files that an
+///   interrupted `store` left.
 /// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with
 ///   mode 0700. The mode of an existing directory stays as it is, but every call returns an error
 ///   if other users may write to the directory.
