@@ -8,7 +8,7 @@ pub(crate) mod stored_credentials;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use self::identity::{Identity, IdentityStore, Saved};
+use self::identity::{Identity, IdentityStore, StoreOutcome};
 use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
@@ -416,11 +416,13 @@ impl Flow {
             return;
         }
         let saved = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
-        if matches!(saved, Saved::Written | Saved::Unchanged) {
+        if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
             run.memory.trust_storage();
         }
         // Cleared while it was being written: it must not come back.
-        if matches!(saved, Saved::Written | Saved::Failed) && run.memory.known().is_none() {
+        if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)
+            && run.memory.known().is_none()
+        {
             store.remove();
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use settings::UserPoolTokensBuilder;
 
-use self::store::TokenStore;
+use self::store::{Link, TokenStore};
 use crate::cell::lease::Lease;
 use crate::cell::{Cell, Epoch, Loaded, Task};
 use crate::clock::Clock;
@@ -131,14 +131,6 @@ enum Kept {
     Yes,
     Writing,
     No,
-}
-
-/// A refresh token, and a digest of the one that the program gave and that it descends from. A new
-/// sign-in begins another chain, and the digest tells it from the old one.
-#[derive(Clone, PartialEq, Eq)]
-struct Link {
-    token: Secret,
-    origin: Secret,
 }
 
 impl UserPoolTokens {
@@ -491,14 +483,6 @@ struct Answered {
 impl Session {
     fn given(&self) -> Option<&Secret> {
         self.given.as_ref().map(|given| &given.origin)
-    }
-}
-
-impl Link {
-    /// The digest is keyed by the token: it says nothing of it, and cannot be looked up elsewhere.
-    fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = cognito_idp::hmac(token.expose(), &[key])?;
-        Ok(Self { token, origin })
     }
 }
 
