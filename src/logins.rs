@@ -250,7 +250,7 @@ fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();
     }
-    crate::redact::Masks::default().clean(provider)
+    crate::redact::clean(provider)
 }
 
 impl fmt::Debug for Logins {

@@ -32,6 +32,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::error::Error;
+
 #[cfg(all(fuzzing, feature = "ureq"))]
 pub(crate) use self::ureq::{ClientCertificate, authorities, covers};
 #[cfg(feature = "ureq")]
@@ -232,44 +234,39 @@ pub enum TransportErrorKind {
     Other,
 }
 
-/// The failure of a [`Transport`]: a kind and its cause.
+/// The failure of a [`Transport`]: its kind, and its cause.
+///
+/// [`Error::transport_error`] returns it to the caller of `get()`.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
-    cause: Cause,
-}
-
-#[derive(Clone, Debug)]
-enum Cause {
-    Source(Arc<dyn StdError + Send + Sync>),
-    #[cfg(feature = "ureq")]
-    Described {
-        text: Arc<str>,
-        hint: Option<&'static str>,
-    },
+    /// In place of the text of the kind.
+    text: Option<Arc<str>>,
+    hint: Option<&'static str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
-    /// A failure with its cause. The cause's text may be printed: keep secrets out of it.
+    /// Creates a failure with its cause. The cause is printed, so its text must hold no secret.
     #[must_use]
     pub fn new(
         kind: TransportErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, cause: Cause::Source(Arc::from(source.into())) }
+        Self { kind, text: None, hint: None, source: Some(Arc::from(source.into())) }
     }
 
-    /// A failure whose text tells everything.
+    /// Creates a failure whose text names its cause.
     #[cfg(feature = "ureq")]
     pub(crate) fn described(
         kind: TransportErrorKind,
         text: String,
         hint: Option<&'static str>,
     ) -> Self {
-        Self { kind, cause: Cause::Described { text: text.into(), hint } }
+        Self { kind, text: Some(text.into()), hint, source: None }
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
@@ -277,18 +274,36 @@ impl TransportError {
 
     /// What to do about it, if that is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        match &self.cause {
-            Cause::Source(_) => None,
-            #[cfg(feature = "ureq")]
-            Cause::Described { hint, .. } => *hint,
-        }
+        self.hint
+    }
+}
+
+impl Error {
+    /// Returns the error of the [`Transport`], if this error was made from one. Its
+    /// [`kind`](TransportError::kind) is more precise than that of this error.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::transport::{HttpRequest, TransportError, TransportErrorKind};
+    ///
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .transport(|_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Other, "no modem")))
+    ///     .build()?;
+    /// let error = credentials.get().unwrap_err();
+    /// let kind = error.transport_error().map(TransportError::kind);
+    /// assert_eq!(kind, Some(TransportErrorKind::Other));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    #[must_use]
+    pub fn transport_error(&self) -> Option<&TransportError> {
+        self.origin()?.downcast_ref()
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[cfg(feature = "ureq")]
-        if let Cause::Described { text, .. } = &self.cause {
+        if let Some(text) = &self.text {
             return f.write_str(text);
         }
         f.write_str(match self.kind {
@@ -305,11 +320,7 @@ impl fmt::Display for TransportError {
 
 impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.cause {
-            Cause::Source(source) => Some(&**source),
-            #[cfg(feature = "ureq")]
-            Cause::Described { .. } => None,
-        }
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
