@@ -160,8 +160,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ResponseMetadata, hints};
-    use crate::redact::Redactor;
+    use crate::error::hints;
 
     #[test]
     fn codes_decide_before_statuses() {
@@ -258,8 +257,10 @@ mod tests {
     #[cfg(feature = "user-pool")]
     #[test]
     fn the_refusals_of_a_user_pool_are_told_apart() {
-        const DENIED: &str = "NotAuthorizedException";
+        use crate::error::{Error, ResponseMetadata};
+        use crate::redact::Redactor;
         use ErrorKind as K;
+        const DENIED: &str = "NotAuthorizedException";
         let rows = [
             (DENIED, "Refresh Token has expired", Refusal::SignIn, K::NotAuthorized),
             (DENIED, "Refresh Token has been revoked", Refusal::SignIn, K::NotAuthorized),
