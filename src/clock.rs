@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 /// The library measures the life of credentials on [`boot`](Self::boot). The wall clock of a device
 /// may start in 1970 and jump when the network comes up.
 ///
-/// The library holds no lock when it calls these methods. If they call `get()` of the same provider,
-/// it returns an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
+/// The library holds no lock when it calls these methods. If they call `get()` of the same
+/// provider, it returns an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
 /// The default is [`SystemClock`]. Tests use `testing::ManualClock`. An `Arc<T>` is a clock too.
 pub trait Clock: Send + Sync {
@@ -19,15 +19,16 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time since a fixed moment, usually the start of the system.
     ///
-    /// Never let it go backwards or follow changes of the wall clock. Let it count the time that the
-    /// system is suspended, or return `false` from [`boot_counts_suspend`](Self::boot_counts_suspend).
+    /// Never let it go backwards or follow changes of the wall clock. Let it count the time that
+    /// the system is suspended, or return `false` from
+    /// [`boot_counts_suspend`](Self::boot_counts_suspend).
     fn boot(&self) -> Duration;
 
     /// Blocks the calling thread for `duration`.
     fn sleep(&self, duration: Duration);
 
-    /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not, the
-    /// wall clock may expire credentials too. Default: `true`.
+    /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not,
+    /// the wall clock may expire credentials too. Default: `true`.
     fn boot_counts_suspend(&self) -> bool {
         true
     }
@@ -67,12 +68,13 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 
 /// The clocks of the operating system.
 ///
-/// The wall clock is [`SystemTime::now`]. On Linux and Android the boot clock is `CLOCK_BOOTTIME`. On
-/// other systems it is [`Instant`](std::time::Instant), which may stop while the system is suspended.
+/// The wall clock is [`SystemTime::now`]. On Linux and Android the boot clock is `CLOCK_BOOTTIME`.
+/// On other systems it is [`Instant`](std::time::Instant), which may stop while the system is
+/// suspended.
 ///
-/// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the time
-/// namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be read,
-/// there is no boot ID.
+/// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the
+/// time namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be
+/// read, there is no boot ID.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -8,8 +8,8 @@ use crate::secret::Secret;
 
 /// One set of temporary AWS credentials.
 ///
-/// Clones share one copy of the secrets, which is wiped when the last clone is dropped. `Debug` shows
-/// the access key ID and the expiration, and no secret.
+/// Clones share one copy of the secrets, which is wiped when the last clone is dropped. `Debug`
+/// shows the access key ID and the expiration, and no secret.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -88,16 +88,16 @@ impl Credentials {
         self.0.session_token.expose()
     }
 
-    /// Returns when the credentials expire, on the service's clock. Compare it with the device's wall
-    /// clock only if that clock is right. The provider itself uses the boot clock.
+    /// Returns when the credentials expire, on the service's clock. Compare it with the device's
+    /// wall clock only if that clock is right. The provider itself uses the boot clock.
     #[must_use]
     #[doc(alias = "expireTime")]
     pub fn expiration(&self) -> SystemTime {
         self.0.expiration
     }
 
-    /// Returns the ID of the identity that the credentials belong to, or `None` if they were made with
-    /// [`new`](Self::new).
+    /// Returns the ID of the identity that the credentials belong to, or `None` if they were made
+    /// with [`new`](Self::new).
     ///
     /// Do not publish a guest's identity ID: anyone who knows it can get credentials of that guest.
     #[must_use]

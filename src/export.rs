@@ -79,9 +79,9 @@ impl CredentialVariables {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), if one of the first three variables is not set or blank,
-    /// if a variable is not UTF-8, or if the expiration is not an RFC 3339 timestamp. The message
-    /// names each such variable and contains no value.
+    /// [`Config`](crate::ErrorKind::Config), if one of the first three variables is not set or
+    /// blank, if a variable is not UTF-8, or if the expiration is not an RFC 3339 timestamp. The
+    /// message names each such variable and contains no value.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut get = |name: &str, needed: bool| {
@@ -116,8 +116,8 @@ impl CredentialVariables {
         }
     }
 
-    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. If the
-    /// expiration is unknown, it has no variable.
+    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. If
+    /// the expiration is unknown, it has no variable.
     #[must_use]
     pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;
@@ -208,7 +208,8 @@ impl fmt::Debug for CredentialVariables {
 /// }
 /// ```
 ///
-/// [`credential_process`]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+/// [`credential_process`]:
+/// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialProcessDocument(Credentials);
 

@@ -1,10 +1,11 @@
 //! Temporary AWS credentials from an [Amazon Cognito identity pool], for programs without an async
 //! runtime.
 //!
-//! A program calls [`get`](CognitoIdentityCredentials::get) before each request to AWS. `get` returns
-//! cached credentials, or refreshes them first if they expire soon. The crate is made for small
-//! synchronous programs, for Linux devices with little memory, and for unit tests without a network.
-//! It is the counterpart of `AWS.CognitoIdentityCredentials` in the AWS SDK for JavaScript v2.
+//! A program calls [`get`](CognitoIdentityCredentials::get) before each request to AWS. `get`
+//! returns cached credentials, or refreshes them first if they expire soon. The crate is made for
+//! small synchronous programs, for Linux devices with little memory, and for unit tests without a
+//! network. It is the counterpart of `AWS.CognitoIdentityCredentials` in the AWS SDK for JavaScript
+//! v2.
 //!
 //! ```no_run
 //! # #[cfg(feature = "ureq")]
@@ -42,10 +43,10 @@
 //! # Contract
 //!
 //! **Blocking.** Only `get`, `get_within` and `refresh` use the network, and so does a
-//! `UserPoolTokens`. They work on the calling thread and return within `timeout` (default: 60 s). One
-//! exception: a refresh in which a user pool rotates the refresh token is never abandoned midway; it
-//! takes up to 20 s. All other methods return at once, but with a [`Storage`], `identity_id`,
-//! `status` and `clear_cached_id` may wait for the disk.
+//! `UserPoolTokens`. They work on the calling thread and return within `timeout` (default: 60 s).
+//! One exception: a refresh in which a user pool rotates the refresh token is never abandoned
+//! midway; it takes up to 20 s. All other methods return at once, but with a [`Storage`],
+//! `identity_id`, `status` and `clear_cached_id` may wait for the disk.
 //!
 //! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
 //! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
@@ -54,44 +55,45 @@
 //! (feature `aws-sdk`).
 //!
 //! **Freshness.** Credentials that `get` returns are valid for at least `expiry_window` (default:
-//! 15 s), measured on the boot clock, with an error of about one second. While the cached credentials
-//! are valid for longer than that, `get` does not fail.
+//! 15 s), measured on the boot clock, with an error of about one second. While the cached
+//! credentials are valid for longer than that, `get` does not fail.
 //!
 //! **Clocks.** The device's wall clock may be wrong. The library takes the time from the service's
-//! answers, and counts on the boot clock, which never jumps. Only TLS needs the wall clock, to check
-//! certificates. `transport::UreqTransport` treats a wall clock that is earlier than the release date
-//! of this crate as if it showed that date.
+//! answers, and counts on the boot clock, which never jumps. Only TLS needs the wall clock, to
+//! check certificates. `transport::UreqTransport` treats a wall clock that is earlier than the
+//! release date of this crate as if it showed that date.
 //!
-//! **Fork.** A child process has the settings and the cached credentials of its parent. It starts its
-//! own refreshes and does not wait for a refresh of the parent. It uses no connection, no random
-//! number and no temporary file name of the parent, and it does not release a [`StorageLock`] of the
-//! parent. There are three limits:
+//! **Fork.** A child process has the settings and the cached credentials of its parent. It starts
+//! its own refreshes and does not wait for a refresh of the parent. It uses no connection, no
+//! random number and no temporary file name of the parent, and it does not release a
+//! [`StorageLock`] of the parent. There are three limits:
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
-//! * Do not fork while another thread is inside a method of this crate: if that thread holds a mutex,
-//!   the child may wait for ever.
+//! * Do not fork while another thread is inside a method of this crate: if that thread holds a
+//!   mutex, the child may wait for ever.
 //! * A transport, storage or clock of the program's own must itself allow a fork.
 //!
-//! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never prints
-//! them. It cannot wipe the buffers of the HTTP and TLS libraries, or the XML parser's copy of a text
-//! with a reference such as `&amp;`, which keys and tokens do not contain. A `get` that returns cached
-//! credentials allocates no memory.
+//! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never
+//! prints them. It cannot wipe the buffers of the HTTP and TLS libraries, or the XML parser's copy
+//! of a text with a reference such as `&amp;`, which keys and tokens do not contain. A `get` that
+//! returns cached credentials allocates no memory.
 //!
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless
 //! the program tells it to.
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed refreshes (warn), changes of the
-//! identity (info), failed attempts (debug), and calls with their URL (trace). It never logs tokens,
-//! keys, identity IDs or bodies.
+//! identity (info), failed attempts (debug), and calls with their URL (trace). It never logs
+//! tokens, keys, identity IDs or bodies.
 //!
 //! # What it does not do
 //!
 //! * It does not sign requests and does not list identities.
-//! * It does not sign users in. The program provides login tokens, or the refresh token of a user pool.
+//! * It does not sign users in. The program provides login tokens, or the refresh token of a user
+//!   pool.
 //! * It does not store credentials, unless [`persist_credentials`](Builder::persist_credentials) is
 //!   set. Stored credentials are never used after a restart of the system.
-//! * It has no async API. For an async program, the AWS SDK for Rust fits better; this provider also
-//!   works inside that SDK (feature `aws-sdk`).
+//! * It has no async API. For an async program, the AWS SDK for Rust fits better; this provider
+//!   also works inside that SDK (feature `aws-sdk`).
 //!
 //! # Features
 //!

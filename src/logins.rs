@@ -25,8 +25,8 @@ const LONGEST_TOKEN: usize = 50_000;
 ///
 /// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
 /// source's error is its [`source`](std::error::Error::source), so its text must hold no secret. If
-/// the source fails with an [`Error`] of this library that has nothing to do with the login, such as
-/// a network failure, `get()` returns an error of the same kind, and as
+/// the source fails with an [`Error`] of this library that has nothing to do with the login, such
+/// as a network failure, `get()` returns an error of the same kind, and as
 /// [retryable](Error::is_retryable).
 pub trait TokenSource: Send + Sync {
     /// Returns the current token.
@@ -37,7 +37,8 @@ pub trait TokenSource: Send + Sync {
     fn token(&self) -> Result<String, BoxError>;
 
     /// Like [`token`](Self::token), but must return within `limit`. This is the time that the
-    /// provider's `timeout`, or [`get_within`](crate::CognitoIdentityCredentials::get_within), leaves.
+    /// provider's `timeout`, or [`get_within`](crate::CognitoIdentityCredentials::get_within),
+    /// leaves.
     ///
     /// Override this if the source uses a network. By default it calls [`token`](Self::token) and
     /// ignores the limit.
@@ -52,13 +53,13 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns another token than `refused`, within `limit`.
     ///
-    /// The provider calls this after the identity pool refused a token of this refresh as expired or
-    /// invalid. The pool does not say which token it refused. With several logins, the provider
+    /// The provider calls this after the identity pool refused a token of this refresh as expired
+    /// or invalid. The pool does not say which token it refused. With several logins, the provider
     /// therefore calls every source, each with its own token. If all sources return the same tokens
     /// again, the refresh fails.
     ///
-    /// Override this if the source caches tokens: get a new token if the cached one is `refused`. By
-    /// default it calls [`token_within`](Self::token_within).
+    /// Override this if the source caches tokens: get a new token if the cached one is `refused`.
+    /// By default it calls [`token_within`](Self::token_within).
     ///
     /// # Errors
     ///
@@ -108,8 +109,8 @@ impl TokenSource for Box<dyn TokenSource> {
 
 /// A [`TokenSource`] that reads the token from a file, which another program keeps up to date.
 ///
-/// It reads the file at each refresh and ignores white space around the token. It blocks for as long
-/// as the disk does.
+/// It reads the file at each refresh and ignores white space around the token. It blocks for as
+/// long as the disk does.
 #[derive(Clone, Debug)]
 pub struct FileToken {
     path: PathBuf,
@@ -154,7 +155,8 @@ impl TokenSource for FileToken {
 /// | SAML provider | its ARN | SAML assertion |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
-/// characters, tokens of 1 to 50,000 characters. Clones share the tokens. `Debug` shows only the names.
+/// characters, tokens of 1 to 50,000 characters. Clones share the tokens. `Debug` shows only the
+/// names.
 ///
 /// ```
 /// use cognito_identity_credentials::Logins;
@@ -242,8 +244,8 @@ impl Logins {
         faults
     }
 
-    /// Calls every source with the time that is `left`. A source whose token is in `refused` is called
-    /// for another one. Blocks for as long as the sources do.
+    /// Calls every source with the time that is `left`. A source whose token is in `refused` is
+    /// called for another one. Blocks for as long as the sources do.
     pub(crate) fn tokens(
         &self,
         refused: &Tokens,
@@ -290,8 +292,8 @@ fn token_fault(token: &str) -> Option<String> {
     }
 }
 
-/// A provider name for a message. It may be a token, if the caller mixed up the two arguments: tokens
-/// of OpenID Connect begin with `eyJ`, and others are long.
+/// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
+/// tokens of OpenID Connect begin with `eyJ`, and others are long.
 fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();

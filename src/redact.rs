@@ -56,9 +56,9 @@ impl Redactor<'_> {
         clean
     }
 
-    /// Cleans a request ID, which is usually a GUID. A GUID stays unless a secret contains it or is a
-    /// part of it. An answer that may `mint` an identity has a secret that is not known here, so no
-    /// GUID stays.
+    /// Cleans a request ID, which is usually a GUID. A GUID stays unless a secret contains it or is
+    /// a part of it. An answer that may `mint` an identity has a secret that is not known here, so
+    /// no GUID stays.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
         let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
         let secret = |secret: &&str| holds(secret, id) || part(secret.trim());

@@ -2,7 +2,8 @@
 
 use super::kind::{ErrorKind, Retry};
 
-/// Returns the kind of a failed call. The code decides; the status counts only if the code is unknown.
+/// Returns the kind of a failed call. The code decides; the status counts only if the code is
+/// unknown.
 ///
 /// The throttling codes are AWS's standard list without `LimitExceededException`, which Cognito
 /// uses for limits that waiting does not lift.
@@ -48,9 +49,9 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Retry) {
     }
 }
 
-/// What the service refused, as its code and message say. The code `NotAuthorizedException` has many
-/// meanings, which only the message tells apart. After an `Unknown` refusal a refresh forgets nothing
-/// and tries nothing else.
+/// What the service refused, as its code and message say. The code `NotAuthorizedException` has
+/// many meanings, which only the message tells apart. After an `Unknown` refusal a refresh forgets
+/// nothing and tries nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     IdentityForbidden,

@@ -12,13 +12,14 @@ pub enum ErrorKind {
     /// Otherwise look at [`source`](std::error::Error::source).
     ///
     /// If the token source failed with an [`Error`](crate::Error) of this library that has nothing
-    /// to do with the login, such as [`Unreachable`](Self::Unreachable), the kind is that of its error.
+    /// to do with the login, such as [`Unreachable`](Self::Unreachable), the kind is that of its
+    /// error.
     Login,
     /// The provider has no identity ID and must not create a new guest. Set an identity ID or an
     /// identity pool ID, or allow new guests.
     IdentityUnknown,
-    /// The provider's own transport, token source or clock called `get()` or `refresh()`. Change the
-    /// program: such code must not need the credentials that it helps to get.
+    /// The provider's own transport, token source or clock called `get()` or `refresh()`. Change
+    /// the program: such code must not need the credentials that it helps to get.
     Reentrant,
     /// The time limit passed. Try again later. The device may have no network.
     Timeout,

@@ -30,8 +30,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// `{}` prints one line. `{:#}` adds the causes, which [`source`](StdError::source) returns one by
 /// one; no text appears in it twice. If the [`Transport`](crate::transport::Transport) failed,
-/// [`message`](Self::message) is the text of its error, and `source` returns the cause of that error.
-/// [`transport_error`](Self::transport_error) returns the transport's error itself.
+/// [`message`](Self::message) is the text of its error, and `source` returns the cause of that
+/// error. [`transport_error`](Self::transport_error) returns the transport's error itself.
 ///
 /// The text holds no secret: login tokens, keys and identity IDs in the service's message are
 /// masked. Errors of the program's own token source or transport are printed unchanged.
@@ -126,8 +126,8 @@ impl Error {
     /// returned no other token. The method also searches the [`source`](StdError::source)s of this
     /// error, so it works for the error that `get()` returns when a token source fails.
     ///
-    /// A failure that may pass without the user, such as a user pool that cannot be reached, returns
-    /// `false`; see [`is_retryable`](Self::is_retryable).
+    /// A failure that may pass without the user, such as a user pool that cannot be reached,
+    /// returns `false`; see [`is_retryable`](Self::is_retryable).
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {

@@ -117,8 +117,8 @@ pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
     Ok(Secret::new(STANDARD.encode(&code[..])))
 }
 
-/// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token comes
-/// from its issuer.
+/// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token
+/// comes from its issuer.
 pub(crate) fn expiration(token: &str) -> Option<SystemTime> {
     let payload = token.split('.').nth(1)?.trim_end_matches('=');
     let mut json = Zeroizing::new(vec![0; base64::decoded_len_estimate(payload.len())]);
@@ -179,8 +179,8 @@ pub(crate) enum AuthOutput {
 
 #[derive(Debug)]
 pub(crate) struct IssuedTokens {
-    /// The ID token, or why it cannot be used. The caller stores a new refresh token before it looks
-    /// at this.
+    /// The ID token, or why it cannot be used. The caller stores a new refresh token before it
+    /// looks at this.
     pub(crate) id_token: Result<Secret, DecodeError>,
     pub(crate) expires_in: Option<Duration>,
     /// The new refresh token, if the app client rotates refresh tokens.

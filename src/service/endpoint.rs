@@ -71,8 +71,8 @@ pub(crate) fn user_pool_login(region: &str, pool_id: &str) -> String {
     format!("cognito-idp.{region}.{}/{pool_id}", partition_of(region).suffix)
 }
 
-/// Returns the URL of STS in a region. One quirk of AWS's rules: in `aws-us-gov` the ordinary host is
-/// the FIPS host.
+/// Returns the URL of STS in a region. One quirk of AWS's rules: in `aws-us-gov` the ordinary host
+/// is the FIPS host.
 pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition_of(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
@@ -81,8 +81,8 @@ pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// Returns the provider name of Cognito's own token for a developer-authenticated identity. It is the
-/// token's issuer, which is also the principal that roles trust.
+/// Returns the provider name of Cognito's own token for a developer-authenticated identity. It is
+/// the token's issuer, which is also the principal that roles trust.
 pub(crate) fn cognito_login(region: &str) -> &'static str {
     match partition_of(region).prefix {
         "cn-" => "cognito-identity.cn-north-1.amazonaws.com.cn",

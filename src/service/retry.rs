@@ -46,9 +46,10 @@ pub(crate) fn delay(
     Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
 }
 
-/// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1 of
-/// `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times; `throttled`
-/// counts them. Without this, more devices than the quota allows would use it up with failed calls.
+/// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1
+/// of `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times;
+/// `throttled` counts them. Without this, more devices than the quota allows would use it up with
+/// failed calls.
 pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
     let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
     portion(bound, (1.0 + 4.0 * roll) / 5.0)
@@ -59,14 +60,16 @@ pub(crate) fn advisory_pause(window: Duration, roll: f64) -> Duration {
     portion(window, (1.0 + roll) / 3.0)
 }
 
-/// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float arithmetic.
+/// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
+/// arithmetic.
 pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
 /// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed value
-/// is ignored. So is a date in an answer that has no `Date`, because the local clock may be wrong.
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed
+/// value is ignored. So is a date in an answer that has no `Date`, because the local clock may be
+/// wrong.
 pub(crate) fn retry_after(response: &HttpResponse, date: Option<SystemTime>) -> Option<Duration> {
     let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
     let plain = response.header("retry-after").and_then(|value| {

@@ -1,8 +1,8 @@
 //! The interface to HTTP.
 //!
-//! [`Transport::send`] sends one POST request and returns the answer. The default is `UreqTransport`
-//! (feature `ureq`, on by default). A device with its own HTTP stack, or a unit test, sets another
-//! one. A closure is enough:
+//! [`Transport::send`] sends one POST request and returns the answer. The default is
+//! `UreqTransport` (feature `ureq`, on by default). A device with its own HTTP stack, or a unit
+//! test, sets another one. A closure is enough:
 //!
 //! ```
 //! use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -53,8 +53,8 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 /// 3. Do not follow redirects, because the body may hold login tokens. Do not retry.
 /// 4. Return the answer for every HTTP status. Return an error only if there is no complete answer.
 ///    Choose the [`TransportErrorKind`] that fits: it decides whether the library retries the call.
-/// 5. Return [`TooLarge`](TransportErrorKind::TooLarge) for a very large answer. The library rejects
-///    every answer over 256 KiB.
+/// 5. Return [`TooLarge`](TransportErrorKind::TooLarge) for a very large answer. The library
+///    rejects every answer over 256 KiB.
 /// 6. Do not log bodies or answers.
 /// 7. Return the headers of the answer. The most important is `Date`: without it, the library
 ///    measures the life of the credentials on the device's wall clock, which may be wrong.
@@ -62,8 +62,8 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 /// A closure is a transport. So are `Arc<T>` and `Box<dyn Transport>`.
 ///
 /// Several threads may call `send` at the same time, if several providers share the transport. The
-/// library holds no lock during the call. If `send` panics, only the caller of `get()` sees the panic.
-/// If `send` calls `get()` of the same provider, it returns an error of kind
+/// library holds no lock during the call. If `send` panics, only the caller of `get()` sees the
+/// panic. If `send` calls `get()` of the same provider, it returns an error of kind
 /// [`Reentrant`](crate::ErrorKind::Reentrant).
 pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the complete answer.
@@ -97,8 +97,8 @@ impl Transport for Box<dyn Transport> {
 
 /// One request to the service, always a `POST`.
 ///
-/// The body may hold login tokens. It is wiped from memory when the request is dropped. `Debug` shows
-/// only its length.
+/// The body may hold login tokens. It is wiped from memory when the request is dropped. `Debug`
+/// shows only its length.
 pub struct HttpRequest {
     url: String,
     headers: Vec<(String, String)>,
@@ -121,8 +121,8 @@ impl HttpRequest {
         &self.url
     }
 
-    /// Returns the headers to send, in order. Names are in lower case; names and values are printable
-    /// ASCII.
+    /// Returns the headers to send, in order. Names are in lower case; names and values are
+    /// printable ASCII.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
@@ -155,8 +155,8 @@ impl fmt::Debug for HttpRequest {
 /// A complete answer: status, headers and body.
 ///
 /// The body may hold credentials, and a header may repeat a token. Both are wiped from memory when
-/// the response is dropped. `Debug` shows only the status, the names of the headers and the length of
-/// the body.
+/// the response is dropped. `Debug` shows only the status, the names of the headers and the length
+/// of the body.
 #[derive(Clone)]
 pub struct HttpResponse {
     status: u16,
@@ -216,16 +216,17 @@ impl fmt::Debug for HttpResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// There is no connection: the name look-up failed, the address refused the connection, or a proxy
-    /// could not connect. Retried.
+    /// There is no connection: the name look-up failed, the address refused the connection, or a
+    /// proxy could not connect. Retried.
     Connect,
     /// The peer's certificate is not valid, or the TLS handshake failed. Not retried, because the
     /// certificate would be the same.
     Tls,
     /// The exchange took longer than [`HttpRequest::timeout`]. Retried.
     Timeout,
-    /// The peer closed the connection before the answer began. This happens to a connection that was
-    /// idle for too long. The first attempt of a call is retried without delay, later ones as usual.
+    /// The peer closed the connection before the answer began. This happens to a connection that
+    /// was idle for too long. The first attempt of a call is retried without delay, later ones as
+    /// usual.
     Closed,
     /// The connection broke during the exchange, or the answer was not HTTP. Retried.
     Io,

@@ -1,5 +1,5 @@
-//! The public names that programs compile against. Nothing here runs: a renamed or removed item does
-//! not compile.
+//! The public names that programs compile against. Nothing here runs: a renamed or removed item
+//! does not compile.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

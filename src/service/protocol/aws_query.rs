@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 use super::{DecodeError, ErrorMetadata};
 use crate::transport::HttpResponse;
 
-/// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one namespace
-/// and a handful of attributes. The parser's time grows with the square of some of these numbers, and
-/// it allocates memory for each `<` and `=` before it reads any.
+/// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
+/// namespace and a handful of attributes. The parser's time grows with the square of some of these
+/// numbers, and it allocates memory for each `<` and `=` before it reads any.
 const LONGEST: usize = 64 * 1024;
 const MOST_NODES: u32 = 500;
 const MOST_TAGS: usize = 2_000;
@@ -20,8 +20,8 @@ pub(crate) fn headers() -> Vec<(String, String)> {
     vec![("content-type".to_owned(), kind.to_owned())]
 }
 
-/// Encodes the form `key=value&…`. The buffer has its final size from the start, because a buffer that
-/// grows leaves copies of a token behind.
+/// Encodes the form `key=value&…`. The buffer has its final size from the start, because a buffer
+/// that grows leaves copies of a token behind.
 pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     let length = fields.iter().map(|(key, value)| escaped(key) + escaped(value) + 2).sum();
     let mut body = Zeroizing::new(Vec::with_capacity(length));
@@ -89,15 +89,15 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
     node.children().find(|child| child.tag_name().name() == name)
 }
 
-/// Returns the text of the element of this name inside `node`. An empty element counts as absent. So
-/// does one that contains a comment or an element, because its text would be half a key.
+/// Returns the text of the element of this name inside `node`. An empty element counts as absent.
+/// So does one that contains a comment or an element, because its text would be half a key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
     only.text().filter(|_| only.is_text()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors` in
-/// old answers. The request ID is beside it.
+/// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`
+/// in old answers. The request ID is beside it.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
