@@ -20,14 +20,14 @@ const LONGEST_TOKEN: usize = 50_000;
 ///
 /// A closure is a token source. So are `Arc<T>` and `Box<dyn TokenSource>`.
 ///
-/// The provider calls the source on the thread that runs the refresh, and holds no lock meanwhile.
-/// Other callers of `get()` wait at most the provider's `timeout`.
+/// The library calls the source on the thread that runs the refresh, and holds no lock meanwhile.
+/// Other callers of `get()` wait at most [`timeout`](crate::Builder::timeout).
 ///
 /// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
 /// source's error is its [`source`](std::error::Error::source), so its text must hold no secret. If
 /// the source fails with an [`Error`] of this library that has nothing to do with the login, such
-/// as a network failure, `get()` returns an error of the same kind, and as
-/// [retryable](Error::is_retryable).
+/// as a network failure, `get()` returns an error of the same kind. It is
+/// [retryable](Error::is_retryable) if the source's error is.
 pub trait TokenSource: Send + Sync {
     /// Returns the current token.
     ///
@@ -36,9 +36,9 @@ pub trait TokenSource: Send + Sync {
     /// Return any error if there is no token.
     fn token(&self) -> Result<String, BoxError>;
 
-    /// Like [`token`](Self::token), but must return within `limit`. This is the time that the
-    /// provider's `timeout`, or [`get_within`](crate::CognitoIdentityCredentials::get_within),
-    /// leaves.
+    /// Like [`token`](Self::token), but must return within `limit`. The limit is the time left of
+    /// [`timeout`](crate::Builder::timeout) or of
+    /// [`get_within`](crate::CognitoIdentityCredentials::get_within).
     ///
     /// Override this if the source uses a network. By default it calls [`token`](Self::token) and
     /// ignores the limit.
@@ -53,8 +53,8 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns another token than `refused`, within `limit`.
     ///
-    /// The provider calls this after the identity pool refused a token of this refresh as expired
-    /// or invalid. The pool does not say which token it refused. With several logins, the provider
+    /// The library calls this after the identity pool refused a token of this refresh as expired
+    /// or invalid. The pool does not say which token it refused. With several logins, the library
     /// therefore calls every source, each with its own token. If all sources return the same tokens
     /// again, the refresh fails.
     ///
@@ -142,7 +142,7 @@ impl TokenSource for FileToken {
 
 /// The logins of a user: one token for each login provider.
 ///
-/// The provider's name is the one that the identity pool knows:
+/// The name of a login provider must be the one that the identity pool is configured with:
 ///
 /// | login provider | name | token |
 /// |---|---|---|

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_come_out_clean() {
+    fn texts_are_cleaned_row_by_row() {
         let id = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let pool = "eu-west-1:87654321-dead-beef-cafe-123456790ab0".to_owned();
         let guid = id.split_once(':').unwrap().1;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guid_of_a_request_passes_and_one_of_a_secret_does_not() {
+    fn the_guid_of_a_request_stays_and_the_guid_of_a_secret_is_masked() {
         let guid = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
         let identity = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let token = "0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_though_more_of_it_cannot_be_seen_than_the_text_is_long() {
+    fn a_secret_with_many_invisible_characters_is_found_in_a_short_text() {
         let hidden = format!("{}SEN\u{200b}TINEL{}", " ".repeat(50), "\u{7}".repeat(50));
         let redactor = Redactor { secrets: vec![&hidden], public: None };
         assert_eq!(redactor.clean("SENTINEL"), MASK);

@@ -164,7 +164,7 @@ mod tests {
     use crate::error::hints;
 
     #[test]
-    fn codes_decide_before_statuses() {
+    fn the_code_decides_before_the_status() {
         use ErrorKind as K;
         use Retry::{AfterFailure, AfterThrottling, Never};
         let rows = [

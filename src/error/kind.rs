@@ -1,6 +1,6 @@
 //! What kind of failure an error is, and how the failed attempt may be retried.
 
-/// What went wrong, and therefore what to do about it.
+/// The kinds of failure. Each one says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

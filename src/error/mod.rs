@@ -28,10 +28,11 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A clone is cheap. Every thread that waited for the same refresh gets the same error.
 ///
-/// `{}` prints one line. `{:#}` adds the causes, which [`source`](StdError::source) returns one by
-/// one; no text appears in it twice. If the [`Transport`](crate::transport::Transport) failed,
-/// [`message`](Self::message) is the text of its error, and `source` returns the cause of that
-/// error. [`transport_error`](Self::transport_error) returns the transport's error itself.
+/// `{}` prints one line. `{:#}` adds the causes, which [`source`](StdError::source) returns.
+///
+/// If the [`Transport`](crate::transport::Transport) failed, [`message`](Self::message) is the text
+/// of its error, and `source` returns the cause of that error, so that no text is printed twice.
+/// [`transport_error`](Self::transport_error) returns the transport's error itself.
 ///
 /// The text holds no secret: login tokens, keys and identity IDs in the service's message are
 /// masked. Errors of the program's own token source or transport are printed unchanged.
@@ -75,7 +76,7 @@ pub(crate) struct ResponseMetadata {
 }
 
 impl Error {
-    /// Returns what went wrong, and therefore what to do about it.
+    /// Returns the kind of the failure. The documentation of each kind says what to do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -121,13 +122,14 @@ impl Error {
 
     /// Returns whether the user has to sign in again.
     ///
-    /// This is so if the user pool refused the refresh token or the user (see `UserPoolTokens`). It
-    /// is also so if the identity pool refused a login token as expired or invalid and its source
-    /// returned no other token. The method also searches the [`source`](StdError::source)s of this
-    /// error, so it works for the error that `get()` returns when a token source fails.
+    /// It returns `true` in two cases. The user pool refused the refresh token or the user (see
+    /// `UserPoolTokens`). Or the identity pool refused a login token as expired or invalid, and the
+    /// token source returned no other token. The method also searches the
+    /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
+    /// source.
     ///
-    /// A failure that may pass without the user, such as a user pool that cannot be reached,
-    /// returns `false`; see [`is_retryable`](Self::is_retryable).
+    /// It returns `false` for a failure that may pass without the user, such as a user pool that
+    /// cannot be reached; see [`is_retryable`](Self::is_retryable).
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -169,8 +171,8 @@ impl Error {
         Self::local(ErrorKind::Config, message.into())
     }
 
-    /// A token source failed. If it failed with an error of this library that is no fault of the
-    /// login, the new error has the same kind and is as retryable.
+    /// A token source failed. If it failed with an error of this library that has nothing to
+    /// do with the login, the new error has the same kind and the same `retry`.
     pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
         use ErrorKind as Kind;
         let ours = source.as_ref().and_then(|source| source.downcast_ref::<Self>());
@@ -190,7 +192,7 @@ impl Error {
         }))
     }
 
-    /// Only the user can help.
+    /// The user has to sign in again.
     #[cfg(feature = "user-pool")]
     pub(crate) fn sign_in(message: &str) -> Self {
         let inner = Inner::local(ErrorKind::Login, message.to_owned());
@@ -426,9 +428,9 @@ mod tests {
     use super::*;
     use std::io;
 
-    /// A token source may fail with an error of this library's.
+    /// A token source may fail with an error of this library.
     #[test]
-    fn a_failed_source_keeps_what_is_no_fault_of_the_login() {
+    fn a_failed_token_source_passes_on_a_kind_that_is_not_about_the_login() {
         use ErrorKind as K;
         let service = |code: &str, message: &str| {
             let response = ResponseMetadata { status: 400, ..ResponseMetadata::default() };

@@ -13,6 +13,7 @@ use crate::transport::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
 
+/// Calls the services, with the transport and the clock of one provider.
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,

@@ -86,7 +86,7 @@ impl JsonOperation for GetId<'_> {
 
     fn output(&self, response: &HttpResponse) -> Result<Id, DecodeError> {
         let [id] = aws_json::decode(response, ["IdentityId"])?;
-        identity_id(id)?.ok_or_else(|| aws_json::lacks("IdentityId"))
+        identity_id(id)?.ok_or_else(|| DecodeError::lacks("IdentityId"))
     }
 
     fn redactor(&self) -> Redactor<'_> {
@@ -131,11 +131,11 @@ impl JsonOperation for GetCredentialsForIdentity<'_> {
 
     fn output(&self, response: &HttpResponse) -> Result<IssuedCredentials, DecodeError> {
         let [id, keys] = aws_json::decode(response, ["IdentityId", "Credentials"])?;
-        let keys = keys.ok_or_else(|| aws_json::lacks("Credentials"))?;
+        let keys = keys.ok_or_else(|| DecodeError::lacks("Credentials"))?;
         let names = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
         let [key_id, secret, token, end] =
             aws_json::members("the answer's Credentials", keys, names)?;
-        let end = end.ok_or_else(|| aws_json::lacks("Credentials.Expiration"));
+        let end = end.ok_or_else(|| DecodeError::lacks("Credentials.Expiration"));
         Ok(IssuedCredentials {
             identity_id: identity_id(id)?,
             access_key_id: mem::take(&mut *aws_json::required(key_id, "Credentials.AccessKeyId")?),

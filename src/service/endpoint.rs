@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_map_to_the_hosts_of_awss_rules() {
+    fn each_region_has_the_host_of_the_rules_of_aws() {
         let rows = [
             ("us-east-1", false, false, "cognito-identity.us-east-1.amazonaws.com"),
             ("eu-west-1", false, true, "cognito-identity.eu-west-1.amazonaws.com"),
@@ -188,7 +188,7 @@ mod tests {
 
     #[cfg(feature = "user-pool")]
     #[test]
-    fn user_pools_have_the_hosts_of_awss_rules() {
+    fn user_pools_have_the_hosts_of_the_rules_of_aws() {
         let rows = [
             ("us-east-1", false, false, "cognito-idp.us-east-1.amazonaws.com"),
             ("eu-west-1", false, true, "cognito-idp.eu-west-1.amazonaws.com"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_url_of_an_endpoint_is_refused_whatever_is_allowed() {
+    fn a_malformed_url_is_an_error_even_if_http_is_allowed() {
         let malformed = [
             "",
             "example.com",
@@ -355,7 +355,7 @@ mod tests {
         assert!(fault.starts_with("has a user name or password"), "{fault}");
     }
 
-    /// The rule rests on the host that is read here being the one that is connected to.
+    /// The HTTP client must read the same host from the URL, or the rule about loopback has a gap.
     #[cfg(feature = "ureq")]
     fn assert_that_plain_http_stays_here(url: &str) {
         let Ok(url) = custom(url, false) else { return };

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advisory_pause_is_a_third_to_two_of_the_window() {
+    fn an_advisory_pause_is_one_to_two_thirds_of_the_window() {
         let window = Duration::from_secs(900);
         for (roll, seconds) in [(0.0, 300), (0.5, 450), (1.0, 600)] {
             assert_eq!(advisory_pause(window, roll), Duration::from_secs(seconds));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_of_any_duration_is_a_duration() {
+    fn every_duration_can_be_divided() {
         assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
         assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));
         assert_eq!(portion(Duration::ZERO, 1.0), Duration::ZERO);

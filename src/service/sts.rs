@@ -80,7 +80,7 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
         aws_query::decode(response, |root| {
             let result = element(root, "AssumeRoleWithWebIdentityResult")?;
             let keys = element(result, "Credentials")?;
-            let key = |name| aws_query::text(keys, name).ok_or_else(|| lacks(name));
+            let key = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
             let user = aws_query::child(result, "AssumedRoleUser");
             let field = |name| aws_query::text(result, name).map(str::to_owned);
             let of_user = |name| Some(aws_query::text(user?, name)?.to_owned());
@@ -117,11 +117,7 @@ fn element<'a, 'input>(
     node: Node<'a, 'input>,
     name: &str,
 ) -> Result<Node<'a, 'input>, DecodeError> {
-    aws_query::child(node, name).ok_or_else(|| lacks(name))
-}
-
-fn lacks(name: &str) -> DecodeError {
-    DecodeError(format!("the answer lacks {name}"))
+    aws_query::child(node, name).ok_or_else(|| DecodeError::lacks(name))
 }
 
 #[cfg(test)]

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_responses_print_no_body_and_no_header_value_of_an_answer() {
+    fn debug_shows_no_body_and_no_header_value_of_an_answer() {
         let mut request = HttpRequest::new(
             "https://example.com/",
             vec![("x-amz-target".into(), "T".into())],

@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{DecodeError, ErrorMetadata, Operation};
+use super::{DecodeError, ErrorMetadata, Operation, text_of};
 use crate::error::Error;
 use crate::redact::Redactor;
 use crate::transport::HttpResponse;
@@ -100,12 +100,7 @@ pub(crate) fn decode<'a, const N: usize>(
     response: &'a HttpResponse,
     names: [&str; N],
 ) -> Result<[Option<&'a str>; N], DecodeError> {
-    let text = std::str::from_utf8(response.body())
-        .map_err(|_| DecodeError("the answer is not text".to_owned()))?;
-    if text.is_empty() {
-        return Err(DecodeError("the answer is empty".to_owned()));
-    }
-    members("the answer", text, names)
+    members("the answer", text_of(response)?, names)
 }
 
 /// Returns the members of these names in a JSON object, each as its JSON text. `null` counts as
@@ -141,7 +136,7 @@ fn read<'a, const N: usize>(
 /// Returns the text of a JSON string, in memory that is wiped, or `None` if it is not a string.
 pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
-    // An escape is never shorter than what it stands for, so the text never grows out of this.
+    // An escape is never shorter than its character, so the text never grows out of this.
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((plain, escape)) = rest.split_once('\\') {
         text.push_str(plain);
@@ -161,11 +156,7 @@ pub(crate) fn text(json: &str, name: &str) -> Result<Zeroizing<String>, DecodeEr
 /// Returns the text of a field that must be there and must not be empty.
 pub(crate) fn required(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
     let text = json.map(|json| text(json, name)).transpose()?;
-    text.filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
-}
-
-pub(crate) fn lacks(field: &str) -> DecodeError {
-    DecodeError(format!("the answer lacks {field}"))
+    text.filter(|text| !text.is_empty()).ok_or_else(|| DecodeError::lacks(name))
 }
 
 /// Returns the character of an escape, which is given without its backslash, and the text after it.
@@ -294,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_found_wherever_it_hides() {
+    fn the_code_is_found_in_every_place() {
         let rows = [
             (r#"{"__type":"NotFound","message":"m"}"#, None, Some("NotFound"), Some("m")),
             (
@@ -370,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_what_stands_there() {
+    fn members_are_returned_as_their_json_text() {
         let json =
             r#" {"a": null, "b": [1, {"c": 2}], "\u0063": "x\"y", "d": 2.50, "x": 1, "x": 1} "#;
         let found = members("x", json, ["a", "b", "c", "d", "e"]).unwrap();

@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
 
-use super::{DecodeError, ErrorMetadata};
+use super::{DecodeError, ErrorMetadata, text_of};
 use crate::transport::HttpResponse;
 
 /// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
@@ -63,11 +63,7 @@ pub(crate) fn decode<T>(
     response: &HttpResponse,
     read: impl FnOnce(Node<'_, '_>) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
-    let text = std::str::from_utf8(response.body())
-        .map_err(|_| DecodeError("the answer is not text".to_owned()))?;
-    if text.is_empty() {
-        return Err(DecodeError("the answer is empty".to_owned()));
-    }
+    let text = text_of(response)?;
     // Tokens may have an `=` too, but not hundreds.
     if text.len() > LONGEST
         || text.matches('<').count() > MOST_TAGS
@@ -114,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_escaped_to_the_letter_and_of_the_exact_size() {
+    fn forms_are_escaped_and_allocate_the_exact_size() {
         let rows: [(&[(&str, &str)], &str); 4] = [
             (&[], ""),
             (&[("a", ""), ("b", "c")], "a=&b=c"),
@@ -173,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_documents_are_refused() {
+    fn hostile_documents_are_an_error() {
         let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
         let wide = format!("<a>{}</a>", "<b/>".repeat(600));
         let nested = format!("{}{}", "<a>".repeat(600), "</a>".repeat(600));

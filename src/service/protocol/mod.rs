@@ -47,3 +47,18 @@ pub(crate) struct ErrorMetadata {
 /// Why an answer cannot be used. The text quotes nothing of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DecodeError(pub(crate) String);
+
+impl DecodeError {
+    pub(crate) fn lacks(field: &str) -> Self {
+        Self(format!("the answer lacks {field}"))
+    }
+}
+
+/// Returns the body of an answer as text, which must not be empty.
+fn text_of(response: &HttpResponse) -> Result<&str, DecodeError> {
+    match std::str::from_utf8(response.body()) {
+        Ok("") => Err(DecodeError("the answer is empty".to_owned())),
+        Ok(text) => Ok(text),
+        Err(_) => Err(DecodeError("the answer is not text".to_owned())),
+    }
+}
