@@ -59,9 +59,9 @@
 //! credentials are valid for longer than that, `get` does not fail.
 //!
 //! **Clocks.** The device's wall clock may be wrong. The library takes the time from the service's
-//! answers, and counts on the boot clock, which never jumps. Only TLS needs the wall clock, to
-//! check certificates. `transport::UreqTransport` treats a wall clock that is earlier than the
-//! release date of this crate as if it showed that date.
+//! answers, and counts on the boot clock, which never jumps. Only TLS needs a wall clock that
+//! is roughly right, to check certificates. If the wall clock is earlier than the release date of
+//! this crate, `transport::UreqTransport` uses that date instead.
 //!
 //! **Fork.** A child process has the settings and the cached credentials of its parent. It starts
 //! its own refreshes and does not wait for a refresh of the parent. It uses no connection, no
@@ -69,8 +69,8 @@
 //! [`StorageLock`] of the parent. There are three limits:
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
-//! * Do not fork while another thread is inside a method of this crate: if that thread holds a
-//!   mutex, the child may wait for ever.
+//! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait for
+//!   ever. The library holds a mutex only for a short time, and never during a network call.
 //! * A transport, storage or clock of the program's own must itself allow a fork.
 //!
 //! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never
