@@ -651,7 +651,7 @@ impl Builder {
         match &self.region {
             Some(set) if set != region => faults.add(format!(
                 "region: {} contradicts the {owner}, which is of region {region}",
-                crate::redact::Masks::default().clean(set)
+                crate::redact::clean(set)
             )),
             _ => {}
         }

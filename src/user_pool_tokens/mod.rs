@@ -15,15 +15,15 @@ use self::store::{Link, TokenStore};
 use crate::cell::lease::Lease;
 use crate::cell::{Cell, Epoch, Loaded, Task};
 use crate::clock::Clock;
-use crate::error::{BoxError, Cause, Error};
+use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
 use crate::provider::builder::Builder;
 use crate::secret::Secret;
-use crate::service::client::{Answer, Client};
+use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_idp::{
-    self, AppClient, GetTokensFromRefreshToken, InitiateAuth, Renewal, UserPoolId,
+    self, AppClient, AuthOutput, GetTokensFromRefreshToken, InitiateAuth, UserPoolId,
 };
-use crate::service::protocol::{Malformed, Operation};
+use crate::service::protocol::{DecodeError, Operation};
 use crate::service::retry::Budget;
 
 /// With less life than this a token is not handed out: it is on its way to another service.
@@ -265,7 +265,7 @@ impl Inner {
         // does not say so beforehand is asked for both.
         let (client, refresh_token) = (&self.app, &link.token);
         match self.call(&InitiateAuth { client, refresh_token }, &task.budget) {
-            Err(error) if error.cause() == Cause::FlowOff => {
+            Err(error) if error.refusal() == Refusal::FlowOff => {
                 log::debug!("the app client may rotate refresh tokens; asking for that");
                 self.rotate(task, &rotation)
             }
@@ -318,10 +318,10 @@ impl Inner {
         owned: bool,
         renewal: Answered,
     ) -> Result<Loaded<Secret>, Error> {
-        let Answered { operation, answer: Answer { output, sent, date, info } } = renewal;
+        let Answered { operation, answer: ServiceResponse { output, sent, date, info } } = renewal;
         let mut issued = match output {
-            Renewal::Tokens(issued) => issued,
-            Renewal::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
+            AuthOutput::Tokens(issued) => issued,
+            AuthOutput::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
         };
         // Before anything can fail: the token that was sent is on its way out.
         if let Some(rotated) = issued.refresh_token.take().filter(|token| *token != link.token) {
@@ -330,10 +330,10 @@ impl Inner {
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
-            Err(Malformed(fault)) => return Err(Error::response(operation, info, fault)),
+            Err(DecodeError(fault)) => return Err(Error::response(operation, info, fault)),
         };
         // On the service's own clock, counted from before the token was asked for.
-        let lifetime = match cognito_idp::end(id_token.expose()) {
+        let lifetime = match cognito_idp::expiration(id_token.expose()) {
             Some(end) => Some(end.duration_since(date).unwrap_or_default()),
             None => issued.expires_in,
         };
@@ -369,7 +369,7 @@ impl Inner {
         self.store.as_ref()?.load(session.given())
     }
 
-    fn call<O: Operation<Output = Renewal>>(
+    fn call<O: Operation<Output = AuthOutput>>(
         &self,
         operation: &O,
         budget: &Budget,
@@ -477,7 +477,7 @@ impl Inner {
 /// An answer, and what it answers.
 struct Answered {
     operation: &'static str,
-    answer: Answer<Renewal>,
+    answer: ServiceResponse<AuthOutput>,
 }
 
 impl Session {

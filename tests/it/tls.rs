@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{
-    IpFamily, Transport, TransportError, TransportErrorKind, UreqTransport,
+    IpFamily, Transport, TransportErrorKind, UreqTransport,
 };
 use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind};
 use rcgen::{
@@ -186,8 +186,7 @@ impl Served {
 }
 
 fn transport_kind(error: &Error) -> TransportErrorKind {
-    let source = std::error::Error::source(error).unwrap();
-    source.downcast_ref::<TransportError>().unwrap().kind()
+    error.transport_error().unwrap().kind()
 }
 
 /// Serves what comes on one connection.

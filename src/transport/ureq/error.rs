@@ -13,7 +13,7 @@ use ureq::http::Uri;
 use super::dns::DnsError;
 use super::proxy::Name;
 use super::tunnel::TunnelError;
-use crate::redact::Masks;
+use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
 /// More addresses or names are not listed in an error.
@@ -424,7 +424,7 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
             return (text, "look at the log of the server or of a gateway in front of it");
         }
         other => {
-            let text = Masks::default().clean(&other.to_string());
+            let text = redact::clean(&other.to_string());
             return (text, "look at the server, or at a gateway in front of it");
         }
     };
@@ -461,7 +461,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         ),
         C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             let names = presented.iter().take(MOST_LISTED).map(|name| inner_name(name));
-            let names = Masks::default().clean(&names.collect::<Vec<_>>().join(", "));
+            let names = redact::clean(&names.collect::<Vec<_>>().join(", "));
             return (format!("the server's certificate is for another name: {names}"), OTHER_NAME);
         }
         C::NotValidForName | C::NotValidForNameContext { .. } => {
