@@ -13,6 +13,7 @@ use ureq::http::Uri;
 use super::dns::DnsError;
 use super::proxy::Name;
 use super::tunnel::TunnelError;
+use crate::error::NOT_THE_SERVICE;
 use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
@@ -92,7 +93,7 @@ impl NetworkError {
     }
 
     fn other(error: &dyn fmt::Display) -> Self {
-        Self::Other(Masks::default().clean(&error.to_string()))
+        Self::Other(redact::clean(&error.to_string()))
     }
 
     /// The error that the program sees.
@@ -225,9 +226,7 @@ impl NetworkError {
             Self::Closed | Self::Broken(_) => {
                 "check the network, and what stands between the device and the service"
             }
-            Self::NotHttp | Self::TooLarge => {
-                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else"
-            }
+            Self::NotHttp | Self::TooLarge => NOT_THE_SERVICE,
             Self::Other(_) => return None,
         })
     }
