@@ -39,10 +39,6 @@
 
 mod fake_cognito;
 mod manual_clock;
-#[doc(hidden)]
-pub mod policy;
-#[doc(hidden)]
-pub mod wire;
 
 use std::time::Duration;
 
