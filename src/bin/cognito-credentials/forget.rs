@@ -10,7 +10,7 @@ use cognito_identity_credentials::{FileStorage, Storage};
 use crate::arguments::Options;
 use crate::cache;
 use crate::failure::{Failure, REFUSED};
-use crate::known;
+use crate::offline;
 use crate::settings::Settings;
 
 /// What the keys of all records begin with.
@@ -22,7 +22,7 @@ const CUT: usize = 167;
 /// All that is kept for the pool and the user. The empty files of the locks stay, for another process
 /// may be at one.
 pub(crate) fn users(options: &Options) -> Result<(), Failure> {
-    let (settings, _) = known::offline(options).map_err(known::without_token)?;
+    let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
     let Settings { cache: Some(directory), pool: Some(pool), login_id, .. } = &settings else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The texts of `--help` and `--version`.
 
 pub(crate) const VERSION: &str = concat!("cognito-credentials ", env!("CARGO_PKG_VERSION"), "\n");
 
