@@ -96,7 +96,7 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
                 word = Some(value.into_string().unwrap_or_default());
                 continue;
             }
-            Arg::Value(_) => return Err(Failure::usage("there is one word too many")),
+            Arg::Value(_) => return Err(Failure::usage("there is one argument too many")),
         };
         if let Some(name) = VALUED.iter().find(|known| **known == name) {
             let value = parser.value().map_err(|error| unreadable(&error))?;

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             let left = credentials.status().expires_in.unwrap_or_default();
             let identity = keys.identity_id().map(masked).unwrap_or_default();
             let (key, left) = (keys.access_key_id(), rounded(left));
-            report::ok("credentials", &format!("{key}, good for {left}; identity {identity}"));
+            report::ok("credentials", &format!("{key}, valid for {left}; identity {identity}"));
             report::result()
         }
         Err(error) => Err(report::failure("credentials", &error.into())),
@@ -62,22 +62,22 @@ fn login_tokens(options: &Options) {
         // A failure is reported when the token is needed.
         let Ok(claims) = login.claims() else { continue };
         let Some(end) = claims.and_then(|claims| claims.end()) else {
-            report::ok("login", &format!("{provider}: a token that does not tell its end"));
+            report::ok("login", &format!("{provider}: a token without an expiry time"));
             continue;
         };
         match (end.duration_since(SystemTime::now()), SystemTime::now().duration_since(end)) {
             (Ok(left), _) if !left.is_zero() => {
-                report::ok("login", &format!("{provider}: a token good for {}", rounded(left)));
+                report::ok("login", &format!("{provider}: a token valid for {}", rounded(left)));
             }
             (_, past) => {
                 let ago = rounded(past.unwrap_or_default());
                 report::bad(
                     LOGIN,
                     "login",
-                    &format!("{provider}: the token from {source} ended {ago} ago"),
+                    &format!("{provider}: the token from {source} expired {ago} ago"),
                 );
                 report::advise(
-                    "sign in again, or let --login name what renews it; if the token is new, this machine's clock is wrong",
+                    "sign in again, or let --login read the token from where it is renewed; if the token is new, this machine's clock is wrong",
                 );
             }
         }
@@ -87,7 +87,7 @@ fn login_tokens(options: &Options) {
 /// Reports whether the cache can be written.
 fn cache_directory(settings: &Settings) {
     let Some(directory) = &settings.cache else {
-        return report::ok("cache", "nothing is kept");
+        return report::ok("cache", "no cache");
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
@@ -96,7 +96,7 @@ fn cache_directory(settings: &Settings) {
         Err(error) => {
             report::bad(REFUSED, "cache", &format!("{shown}: {error}"));
             report::advise(
-                "let --cache-dir name a directory of this user's alone, or say --no-cache; without a cache a guest is somebody else each time",
+                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
             );
         }
     }
@@ -123,7 +123,7 @@ fn clock(credentials: &CognitoIdentityCredentials) {
         "clock",
         &format!("this machine's clock is {} {way} the service's", rounded(off)),
     );
-    report::advise("set it (NTP): AWS refuses requests that are signed with a wrong time");
+    report::advise("set it (NTP): AWS rejects requests that are signed with a wrong time");
 }
 
 /// Describes the network settings and where they come from.

@@ -93,10 +93,10 @@ fn advice(error: &Error) -> Option<&'static str> {
         ),
         ErrorKind::Login => Some(NO_TOKEN),
         ErrorKind::Throttled | ErrorKind::Unavailable => {
-            Some("try again later: the service is at its limit or out of order")
+            Some("try again later: the service is throttling or unavailable")
         }
         ErrorKind::NotAuthorized | ErrorKind::NotFound | ErrorKind::Refused => {
-            Some("ask whoever runs the identity pool, with the text above")
+            Some("ask the operator of the identity pool, and quote the message above")
         }
         _ => None,
     })

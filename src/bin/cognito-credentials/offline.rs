@@ -31,6 +31,6 @@ pub(crate) fn without_token(failure: Failure) -> Failure {
     if failure.status != LOGIN {
         return failure;
     }
-    let advice = "say --login-id NAME if the cache was made with one, or sign in again; cognito-credentials forget --all removes everybody's";
+    let advice = "use --login-id NAME if the cache was made with it, or sign in again; cognito-credentials forget --all removes the records of all users";
     Failure { advice: Some(advice.to_owned()), ..failure }
 }

@@ -59,7 +59,7 @@ pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failu
 pub(crate) fn variables(credentials: &Credentials) -> Result<CredentialVariables, Failure> {
     let variables = CredentialVariables::from(credentials);
     if variables.iter().any(|(_, value)| value.contains('\0')) {
-        let message = "the service's credentials have a character that no variable can hold";
+        let message = "the credentials contain a zero byte, which no variable can hold";
         return Err(Failure::new(REFUSED, message));
     }
     Ok(variables)

@@ -39,7 +39,7 @@ impl SecretSource {
             let message = format!(
                 "{option}: secrets are not taken as arguments, which other users of the machine can read"
             );
-            let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for one that prints it";
+            let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
             return Err(Failure {
                 advice: Some(advice.to_owned()),
                 ..Failure::new(USAGE, message)
@@ -105,7 +105,7 @@ fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError>
     }
     let text = text?;
     let text =
-        std::str::from_utf8(&text).map_err(|_| "the command printed something else than text")?;
+        std::str::from_utf8(&text).map_err(|_| "the command printed something that is not text")?;
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
@@ -142,7 +142,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     })?;
     let text = receiver.recv_timeout(limit).map_err(|_| late())?;
     if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
-        return Err("the command printed more than any token has".into());
+        return Err("the command printed more than a token can have".into());
     }
     loop {
         if let Some(status) = child.try_wait()? {

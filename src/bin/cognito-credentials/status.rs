@@ -40,15 +40,17 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         (Some(id), _) => masked(id),
     };
     let cached = match (found, status.expires_in) {
-        (Some(keys), Some(left)) => format!("{}, good for {}", keys.access_key_id(), rounded(left)),
-        _ => "none at hand: the next call asks the service".to_owned(),
+        (Some(keys), Some(left)) => {
+            format!("{}, valid for {}", keys.access_key_id(), rounded(left))
+        }
+        _ => "none cached: the next call asks the service".to_owned(),
     };
     let directory = settings.cache.as_ref().map(|directory| {
         let limit = match settings.cache_contents {
             CacheContents::Credentials => "",
-            CacheContents::IdentityWithoutBootId => " (the identity alone, on this system)",
+            CacheContents::IdentityWithoutBootId => " (only the identity, on this system)",
             CacheContents::IdentityWithoutUser => {
-                " (the identity alone: the token does not say whose it is, as --login-id would)"
+                " (only the identity: the token does not name its user; --login-id does)"
             }
         };
         format!("{}{limit}", directory.display())
@@ -58,14 +60,14 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         ("user", display::logins(options)),
         ("identity", identity),
         ("credentials", cached),
-        ("kept in", directory.unwrap_or_else(|| "nothing is kept".to_owned())),
+        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
     ];
     print(lines)
 }
 
 /// Prints the status if the user is unknown because the login token is missing.
 fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Failure> {
-    let whose = "not found: the token that tells the user, or else --login-id, is missing";
+    let whose = "not found: the token that names the user is missing; --login-id can name the user";
     let directory = cache::directory(options)?.map(|path| path.display().to_string());
     print([
         ("identity pool", settings::pool(options)?.unwrap_or_else(|| "none given".to_owned())),
@@ -73,7 +75,7 @@ fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Fail
         ("login", failure.message.clone()),
         ("identity", whose.to_owned()),
         ("credentials", whose.to_owned()),
-        ("kept in", directory.unwrap_or_else(|| "nothing is kept".to_owned())),
+        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
     ])
 }
 

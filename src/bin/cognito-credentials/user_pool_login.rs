@@ -85,8 +85,7 @@ impl UserPoolLogin {
         }
         let refresh_token = options.source("refresh-token")?;
         if refresh_token.is_none() && options.value("login-id").is_none() {
-            let how =
-                "--refresh-token: not given; without it, --login-id says whose kept one it is";
+            let how = "--refresh-token: not given; without it, --login-id must name the user of a stored one";
             return Err(Failure::usage(how));
         }
         let client_secret = options.source("user-pool-client-secret")?;
