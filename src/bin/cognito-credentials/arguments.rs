@@ -98,10 +98,10 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
             }
             Arg::Value(_) => return Err(Failure::usage("there is one argument too many")),
         };
-        if let Some(name) = VALUED.iter().find(|known| **known == name) {
+        if let Some(name) = VALUED.iter().find(|option| **option == name) {
             let value = parser.value().map_err(|error| unreadable(&error))?;
             options.values.insert(name, value);
-        } else if let Some(name) = FLAGS.iter().find(|known| **known == name) {
+        } else if let Some(name) = FLAGS.iter().find(|option| **option == name) {
             let on = match parser.optional_value() {
                 None => true,
                 Some(value) if value == "true" => true,

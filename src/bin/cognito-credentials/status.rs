@@ -67,14 +67,15 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
 
 /// Prints the status if the user is unknown because the login token is missing.
 fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Failure> {
-    let whose = "not found: the token that names the user is missing; --login-id can name the user";
+    let unknown =
+        "not found: the token that names the user is missing; --login-id can name the user";
     let directory = cache::directory(options)?.map(|path| path.display().to_string());
     print([
         ("identity pool", settings::pool(options)?.unwrap_or_else(|| "none given".to_owned())),
         ("user", display::logins(options)),
         ("login", failure.message.clone()),
-        ("identity", whose.to_owned()),
-        ("credentials", whose.to_owned()),
+        ("identity", unknown.to_owned()),
+        ("credentials", unknown.to_owned()),
         ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
     ])
 }

@@ -93,7 +93,7 @@ impl UserPoolLogin {
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
         let provider = trial.build().map_err(|error| Failure {
-            message: in_options(&told(error.message())),
+            message: in_options(&with_user_pool_endpoint(error.message())),
             ..Failure::from(error)
         })?;
         let provider = provider.provider().to_owned();
@@ -135,7 +135,7 @@ impl UserPoolLogin {
         }
     }
 
-    /// No lock is held while files are read and commands run.
+    /// Holds no lock while it reads files and runs commands.
     fn tokens(&self) -> Result<UserPoolTokens, BoxError> {
         let made = lock(&self.tokens).clone();
         if let Some(tokens) = made {
@@ -178,8 +178,8 @@ fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     Ok(names.into_iter().find_map(set))
 }
 
-/// The library's names of settings, made the options'. Some are the identity pool's too.
-fn told(message: &str) -> String {
+/// Tells the setting of the user pool from the one of the identity pool with the same name.
+fn with_user_pool_endpoint(message: &str) -> String {
     message.replace("endpoint_url", "user_pool_endpoint_url")
 }
 

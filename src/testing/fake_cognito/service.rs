@@ -85,8 +85,8 @@ impl ServiceState {
         now: SystemTime,
     ) -> (String, String) {
         let owners = Owners::from([("developer".to_owned(), user.to_owned())]);
-        let known = self.identities_of(pool_id, &owners).into_iter().next();
-        let id = known.unwrap_or_else(|| self.create_identity(pool_id));
+        let existing = self.identities_of(pool_id, &owners).into_iter().next();
+        let id = existing.unwrap_or_else(|| self.create_identity(pool_id));
         if let Some(identity) = self.identities.get_mut(&id) {
             identity.owners.extend(owners);
         }
