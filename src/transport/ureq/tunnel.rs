@@ -13,7 +13,7 @@ use crate::redact::Masks;
 
 /// A longer answer to `CONNECT` is none.
 const LONGEST_ANSWER: usize = 16 * 1024;
-const MOST_HEADERS: usize = 64;
+const MOST_HEADERS: usize = 128;
 
 /// Why a proxy opened no tunnel.
 #[derive(Debug)]
