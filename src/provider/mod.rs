@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 #[cfg(feature = "aws-sdk")]
-use crate::cell::Prospect;
-use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
+use crate::cell::NextAction;
+use crate::cell::{Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
@@ -60,7 +60,7 @@ pub use self::builder::Builder;
 pub struct CognitoIdentityCredentials(Arc<Inner>);
 
 struct Inner {
-    cell: Cell<Credentials, Settings>,
+    cell: RefreshCell<Credentials, Settings>,
     flow: Flow,
     reuse: Option<Box<dyn Reuse>>,
     on_identity_change: Option<Arc<ChangeListener>>,
@@ -125,7 +125,7 @@ impl CognitoIdentityCredentials {
     ) -> Self {
         #[cfg(feature = "aws-sdk")]
         let errand = Errand::new(limits.timeout);
-        let cell = Cell::new(clock, limits, Settings { subject, data: None });
+        let cell = RefreshCell::new(clock, limits, Settings { subject, data: None });
         Self(Arc::new(Inner {
             cell,
             flow,
@@ -218,7 +218,7 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.0.cell.get(limit, |task| self.load(task, false))
+        self.0.cell.get(limit, |input| self.load(input, false))
     }
 
     /// New credentials from the service, however fresh the cached ones are, or stored ones. Joins a
@@ -252,7 +252,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "refreshPromise")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        self.0.cell.refresh(|task| self.load(task, true))
+        self.0.cell.refresh(|input| self.load(input, true))
     }
 
     /// Whether the next [`get`](Self::get) must load credentials to succeed, from the service or
@@ -531,8 +531,8 @@ impl CognitoIdentityCredentials {
 
     /// What [`get`](Self::get) would do now. Never blocks.
     #[cfg(feature = "aws-sdk")]
-    pub(crate) fn prospect(&self) -> Result<Prospect<Credentials>, Error> {
-        self.0.cell.prospect()
+    pub(crate) fn next_action(&self) -> Result<NextAction<Credentials>, Error> {
+        self.0.cell.next_action()
     }
 
     /// [`get`](Self::get) on another thread. Callers who find the same epoch share one. An error
@@ -550,7 +550,7 @@ impl CognitoIdentityCredentials {
     /// them out any more. Never blocks.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn alive(&self) -> Option<Credentials> {
-        self.0.cell.alive()
+        self.0.cell.unexpired()
     }
 
     #[cfg(feature = "aws-sdk")]
@@ -559,23 +559,27 @@ impl CognitoIdentityCredentials {
     }
 
     /// `new`: from the service, whatever is stored.
-    fn load(&self, task: &Task<Settings>, new: bool) -> Result<Loaded<Credentials>, Error> {
+    fn load(
+        &self,
+        input: &RefreshInput<Settings>,
+        new: bool,
+    ) -> Result<Refreshed<Credentials>, Error> {
         let Inner { cell, flow, reuse, .. } = &*self.0;
-        if task.budget.recover {
-            cell.annotate(task.epoch, |settings| settings.data = None);
+        if !input.budget.is_advisory() {
+            cell.annotate(input.epoch, |settings| settings.data = None);
         }
-        let memory = Remembered { inner: &self.0, epoch: task.epoch };
-        let (subject, budget) = (&task.settings.subject, &task.budget);
+        let memory = Remembered { inner: &self.0, epoch: input.epoch };
+        let (subject, budget) = (&input.settings.subject, &input.budget);
         let done = match reuse {
             None => flow.refresh(subject, budget, &memory)?,
             Some(reuse) => {
-                let wanted = Wanted { subject, budget, new, after: task.revive_after };
+                let wanted = Wanted { subject, budget, new, after: input.stored_after };
                 reuse.load(flow, &wanted, &memory)?
             }
         };
-        let revived = done.data.is_none();
-        cell.annotate(task.epoch, |settings| settings.data = done.data.map(Arc::new));
-        Ok(Loaded { value: done.credentials, lease: done.lease, revived })
+        let from_storage = done.data.is_none();
+        cell.annotate(input.epoch, |settings| settings.data = done.data.map(Arc::new));
+        Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
     }
 
     /// The identity that is known, looked for in the storage if need be.

@@ -144,7 +144,7 @@ impl Flow {
         };
         self.ask_sources(&mut run, &Tokens::default())?;
         let error = match self.attempt(&mut run) {
-            Err(error) if budget.recover => error,
+            Err(error) if budget.allows_recovery() => error,
             done => return done,
         };
         match self.remedy(&error, &run) {

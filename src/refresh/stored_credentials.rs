@@ -211,11 +211,10 @@ impl Reuse for Stored {
         let now = self.clock.boot();
         let budget = match &found {
             // As in the advisory window of a set that is held: it is good for a while yet.
-            Some(_) => &Budget {
-                deadline: budget.deadline.min(now.saturating_add(self.attempt_timeout)),
-                attempts: 1,
-                recover: false,
-            },
+            Some(_) => {
+                let end = now.saturating_add(self.attempt_timeout);
+                &Budget::advisory(budget.deadline.min(end))
+            }
             None => budget,
         };
         // Who must ask the service itself waits for nobody. Others leave as much time for that as they
@@ -234,7 +233,7 @@ impl Reuse for Stored {
                 drop(lock);
                 Ok(refreshed)
             }
-            (Err(error), Some(Found { set, .. })) if wanted.budget.recover => {
+            (Err(error), Some(Found { set, .. })) if wanted.budget.allows_recovery() => {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
                 Ok(set)
             }
