@@ -24,7 +24,7 @@ use crate::logins::Logins;
 use crate::provider::background::{Errand, Wait};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{Reuse, Wanted};
-use crate::refresh::{Flow, Memory, Subject};
+use crate::refresh::{Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -61,7 +61,7 @@ pub struct CognitoIdentityCredentials(Arc<Inner>);
 
 struct Inner {
     cell: RefreshCell<Credentials, Settings>,
-    flow: Flow,
+    refresher: Refresher,
     reuse: Option<Box<dyn Reuse>>,
     on_identity_change: Option<Arc<ChangeListener>>,
     /// Refreshes that futures wait for.
@@ -75,7 +75,7 @@ pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
 /// What callers may change while the provider lives, and what loads learn.
 #[derive(Clone)]
 struct Settings {
-    subject: Subject,
+    principal: Principal,
     data: Option<Arc<ResponseData>>,
 }
 
@@ -116,19 +116,19 @@ impl fmt::Debug for Status {
 
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
-        flow: Flow,
+        refresher: Refresher,
         reuse: Option<Box<dyn Reuse>>,
         on_identity_change: Option<Arc<ChangeListener>>,
-        subject: Subject,
+        principal: Principal,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         #[cfg(feature = "aws-sdk")]
         let errand = Errand::new(limits.timeout);
-        let cell = RefreshCell::new(clock, limits, Settings { subject, data: None });
+        let cell = RefreshCell::new(clock, limits, Settings { principal, data: None });
         Self(Arc::new(Inner {
             cell,
-            flow,
+            refresher,
             reuse,
             on_identity_change,
             #[cfg(feature = "aws-sdk")]
@@ -359,14 +359,15 @@ impl CognitoIdentityCredentials {
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into())
             .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
-        if let Some(region) = self.0.flow.region.as_deref().filter(|region| *region != id.region())
+        if let Some(region) =
+            self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
             return Err(Error::config(format!(
                 "identity_id: it is of region {}, but the provider works in {region}",
                 id.region(),
             )));
         }
-        if self.0.flow.developer.is_some() {
+        if self.0.refresher.developer.is_some() {
             return Err(Error::config("identity_id: cannot go with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
@@ -398,14 +399,14 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
         let old = self.swap_identity(None);
-        if let Some(store) = &self.0.flow.store {
+        if let Some(store) = &self.0.refresher.store {
             let (epoch, _) = self.0.cell.epoch();
             let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.forget());
             if store.remove() && forgotten {
-                self.0.cell.amend(epoch, |settings| settings.subject.storage_cleared = false);
+                self.0.cell.amend(epoch, |settings| settings.principal.storage_cleared = false);
             }
             // Another thread may have got and stored a new one before the removal.
-            let Subject { identity, logins, .. } = self.0.cell.settings().subject;
+            let Principal { identity, logins, .. } = self.0.cell.settings().principal;
             if let Some(identity) = identity.filter(|identity| !identity.given) {
                 store.save(&identity.id, logins.providers());
             }
@@ -526,7 +527,7 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "systemClockOffset")]
     #[doc(alias = "correctClockSkew")]
     pub fn service_time(&self) -> Option<SystemTime> {
-        self.0.flow.client.service_time()
+        self.0.refresher.client.service_time()
     }
 
     /// What [`get`](Self::get) would do now. Never blocks.
@@ -564,17 +565,17 @@ impl CognitoIdentityCredentials {
         input: &RefreshInput<Settings>,
         new: bool,
     ) -> Result<Refreshed<Credentials>, Error> {
-        let Inner { cell, flow, reuse, .. } = &*self.0;
+        let Inner { cell, refresher, reuse, .. } = &*self.0;
         if !input.budget.is_advisory() {
             cell.annotate(input.epoch, |settings| settings.data = None);
         }
-        let memory = Remembered { inner: &self.0, epoch: input.epoch };
-        let (subject, budget) = (&input.settings.subject, &input.budget);
+        let state = Remembered { inner: &self.0, epoch: input.epoch };
+        let (principal, budget) = (&input.settings.principal, &input.budget);
         let done = match reuse {
-            None => flow.refresh(subject, budget, &memory)?,
+            None => refresher.refresh(principal, budget, &state)?,
             Some(reuse) => {
-                let wanted = Wanted { subject, budget, new, after: input.stored_after };
-                reuse.load(flow, &wanted, &memory)?
+                let wanted = Wanted { principal, budget, new, after: input.stored_after };
+                reuse.load(refresher, &wanted, &state)?
             }
         };
         let from_storage = done.data.is_none();
@@ -585,20 +586,20 @@ impl CognitoIdentityCredentials {
     /// The identity that is known, looked for in the storage if need be.
     fn identity(&self) -> Option<Identity> {
         let (epoch, settings) = self.0.cell.epoch();
-        if settings.subject.identity.is_some() {
-            return settings.subject.identity;
+        if settings.principal.identity.is_some() {
+            return settings.principal.identity;
         }
-        let stored = self.0.flow.stored(&settings.subject)?;
+        let stored = self.0.refresher.stored_identity(&settings.principal)?;
         let noted = self.0.cell.amend(epoch, |settings| {
-            settings.subject.identity.get_or_insert_with(|| stored.clone()).clone()
+            settings.principal.identity.get_or_insert_with(|| stored.clone()).clone()
         });
         noted.or(Some(stored))
     }
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change(|settings| {
-            settings.subject.storage_cleared |= identity.is_none();
-            (true, std::mem::replace(&mut settings.subject.identity, identity.cloned()))
+            settings.principal.storage_cleared |= identity.is_none();
+            (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
     }
 
@@ -618,10 +619,10 @@ impl CognitoIdentityCredentials {
     /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
         let old = self.0.cell.change(|settings| {
-            let mut logins = (*settings.subject.logins).clone();
+            let mut logins = (*settings.principal.logins).clone();
             change(&mut logins);
-            let changed = !logins.same(&settings.subject.logins);
-            (changed, std::mem::replace(&mut settings.subject.logins, Arc::new(logins)))
+            let changed = !logins.same(&settings.principal.logins);
+            (changed, std::mem::replace(&mut settings.principal.logins, Arc::new(logins)))
         });
         drop(old);
     }
@@ -641,39 +642,39 @@ struct Remembered<'a> {
     epoch: Epoch,
 }
 
-impl Memory for Remembered<'_> {
-    fn note(&self, identity: Option<&Identity>) -> bool {
+impl ProviderState for Remembered<'_> {
+    fn set_identity(&self, identity: Option<&Identity>) -> bool {
         let noted = self.inner.cell.amend(self.epoch, |settings| {
-            settings.subject.identity = identity.cloned();
-            settings.subject.storage_cleared |= identity.is_none();
+            settings.principal.identity = identity.cloned();
+            settings.principal.storage_cleared |= identity.is_none();
         });
         noted.is_some()
     }
 
     fn trust_storage(&self) {
-        self.inner.cell.amend(self.epoch, |settings| settings.subject.storage_cleared = false);
+        self.inner.cell.amend(self.epoch, |settings| settings.principal.storage_cleared = false);
     }
 
-    fn current(&self) -> bool {
+    fn is_current(&self) -> bool {
         self.inner.cell.epoch().0 == self.epoch
     }
 
-    fn known(&self) -> Option<Identity> {
-        self.inner.cell.settings().subject.identity
+    fn identity(&self) -> Option<Identity> {
+        self.inner.cell.settings().principal.identity
     }
 
-    fn tell(&self, change: IdentityChange) {
+    fn notify(&self, change: IdentityChange) {
         self.inner.tell(&change);
     }
 }
 
 impl fmt::Debug for CognitoIdentityCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { subject, .. } = self.0.cell.settings();
+        let Settings { principal, .. } = self.0.cell.settings();
         f.debug_struct("CognitoIdentityCredentials")
-            .field("identity_pool_id", &self.0.flow.pool.as_ref().map(Id::as_str))
-            .field("identity", &subject.identity)
-            .field("logins", &subject.logins)
+            .field("identity_pool_id", &self.0.refresher.pool.as_ref().map(Id::as_str))
+            .field("identity", &principal.identity)
+            .field("logins", &principal.logins)
             .field("cached", &self.0.cell.cached())
             .finish_non_exhaustive()
     }

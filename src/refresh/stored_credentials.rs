@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::refresh::credential_record::{CredentialStore, Kept, Scope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
-use crate::refresh::{Exchange, Flow, Memory, Refreshed, Subject};
+use crate::refresh::{CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
 use crate::service::retry::Budget;
 use crate::storage::Storage;
@@ -20,7 +20,7 @@ const AGREEMENT: Duration = Duration::from_secs(5);
 
 /// What a load is for.
 pub(crate) struct Wanted<'a> {
-    pub(crate) subject: &'a Subject,
+    pub(crate) principal: &'a Principal,
     pub(crate) budget: &'a Budget,
     /// Whether it must come from the service.
     pub(crate) new: bool,
@@ -34,10 +34,10 @@ pub(crate) trait Reuse: Send + Sync {
     /// What is stored, if it serves, else what the service issues, which is stored then.
     fn load(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         wanted: &Wanted<'_>,
-        memory: &dyn Memory,
-    ) -> Result<Refreshed, Error>;
+        state: &dyn ProviderState,
+    ) -> Result<CredentialSet, Error>;
 
     /// Removes what is stored. False if it may still be there.
     fn forget(&self) -> bool;
@@ -45,7 +45,7 @@ pub(crate) trait Reuse: Send + Sync {
 
 /// A stored set that serves.
 struct Found {
-    set: Refreshed,
+    set: CredentialSet,
     /// Whether an attempt to renew it comes first.
     due: bool,
 }
@@ -83,9 +83,9 @@ impl Stored {
     }
 
     /// What a record must be of; `None` if nothing is to be stored.
-    fn scope(&self, flow: &Flow, subject: &Subject) -> Option<String> {
-        let providers: Vec<_> = subject.logins.providers().collect();
-        let user = flow.developer.is_some() || !providers.is_empty();
+    fn scope(&self, refresher: &Refresher, principal: &Principal) -> Option<String> {
+        let providers: Vec<_> = principal.logins.providers().collect();
+        let user = refresher.developer.is_some() || !providers.is_empty();
         let boot_id = self.clock.boot_id();
         let why = match &boot_id {
             None => "the clock has no boot ID",
@@ -100,17 +100,19 @@ impl Stored {
             }
             return None;
         }
-        let (custom_role_arn, role) = match &flow.exchange {
-            Exchange::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
-            Exchange::Classic { sts_url, role, .. } => (None, Some((sts_url.as_str(), role))),
+        let (custom_role_arn, role) = match &refresher.flow {
+            CredentialsFlow::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
+            CredentialsFlow::Classic { sts_url, role, .. } => {
+                (None, Some((sts_url.as_str(), role)))
+            }
         };
         let scope = Scope {
             boot_id: boot_id.as_deref()?,
-            pool: flow.pool.as_ref()?.as_str(),
+            pool: refresher.pool.as_ref()?.as_str(),
             login_id: self.login_id.as_deref(),
-            developer: flow.developer.is_some(),
+            developer: refresher.developer.is_some(),
             providers,
-            endpoint: &flow.cognito_url,
+            endpoint: &refresher.cognito_url,
             custom_role_arn,
             role,
         };
@@ -120,10 +122,10 @@ impl Stored {
     /// The stored set, if it serves.
     fn find(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         wanted: &Wanted<'_>,
         scope: &str,
-        memory: &dyn Memory,
+        state: &dyn ProviderState,
     ) -> Option<Found> {
         let now = self.clock.boot();
         let kept = self.store.load(scope, now)?;
@@ -132,25 +134,25 @@ impl Stored {
         if !newer || standing == Standing::Over {
             return None;
         }
-        let subject = wanted.subject;
-        let identity = match &subject.identity {
+        let principal = wanted.principal;
+        let identity = match &principal.identity {
             Some(known) => known.clone(),
             // The backend would name it, and is not asked.
-            None if flow.developer.is_some() && !subject.storage_cleared => {
+            None if refresher.developer.is_some() && !principal.storage_cleared => {
                 Identity { id: kept.identity.clone(), origin: IdentityOrigin::Stored, given: true }
             }
-            None => flow.stored(subject)?,
+            None => refresher.stored_identity(principal)?,
         };
-        if identity.id != kept.identity || !flow.is_of_region(&identity.id) {
+        if identity.id != kept.identity || !refresher.is_of_region(&identity.id) {
             return None;
         }
-        if subject.identity.is_none() {
-            memory.note(Some(&identity));
+        if principal.identity.is_none() {
+            state.set_identity(Some(&identity));
         }
         if let Some(seen) = kept.service {
-            flow.client.has_seen(seen);
+            refresher.client.has_seen(seen);
         }
-        let set = Refreshed { credentials: kept.credentials, data: None, lease: kept.lease };
+        let set = CredentialSet { credentials: kept.credentials, data: None, lease: kept.lease };
         Some(Found { set, due: standing == Standing::Due })
     }
 
@@ -175,18 +177,24 @@ impl Stored {
     }
 
     /// Stores what the service has issued, unless it is called off already.
-    fn keep(&self, flow: &Flow, refreshed: &Refreshed, scope: &str, memory: &dyn Memory) {
-        if !memory.current() {
+    fn keep(
+        &self,
+        refresher: &Refresher,
+        set: &CredentialSet,
+        scope: &str,
+        state: &dyn ProviderState,
+    ) {
+        if !state.is_current() {
             return;
         }
-        let credentials = refreshed.credentials.clone();
+        let credentials = set.credentials.clone();
         let Some(identity) = credentials.identity_id().and_then(|id| Id::parse(id).ok()) else {
             return;
         };
-        let (lease, service) = (refreshed.lease, flow.client.last_seen());
+        let (lease, service) = (set.lease, refresher.client.last_seen());
         self.store.save(&Kept { credentials, identity, lease, service }, scope);
         // Called off while it was being written: it must not come back.
-        if !memory.current() {
+        if !state.is_current() {
             self.store.remove();
         }
     }
@@ -195,15 +203,15 @@ impl Stored {
 impl Reuse for Stored {
     fn load(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         wanted: &Wanted<'_>,
-        memory: &dyn Memory,
-    ) -> Result<Refreshed, Error> {
-        let Wanted { subject, budget, new, .. } = *wanted;
-        let Some(scope) = self.scope(flow, subject) else {
-            return flow.refresh(subject, budget, memory);
+        state: &dyn ProviderState,
+    ) -> Result<CredentialSet, Error> {
+        let Wanted { principal, budget, new, .. } = *wanted;
+        let Some(scope) = self.scope(refresher, principal) else {
+            return refresher.refresh(principal, budget, state);
         };
-        let find = || if new { None } else { self.find(flow, wanted, &scope, memory) };
+        let find = || if new { None } else { self.find(refresher, wanted, &scope, state) };
         let mut found = find();
         if let Some(Found { set, due: false }) = found {
             return Ok(set);
@@ -227,11 +235,11 @@ impl Reuse for Stored {
                 return Ok(set);
             }
         }
-        match (flow.refresh(subject, budget, memory), found) {
-            (Ok(refreshed), _) => {
-                self.keep(flow, &refreshed, &scope, memory);
+        match (refresher.refresh(principal, budget, state), found) {
+            (Ok(set), _) => {
+                self.keep(refresher, &set, &scope, state);
                 drop(lock);
-                Ok(refreshed)
+                Ok(set)
             }
             (Err(error), Some(Found { set, .. })) if wanted.budget.allows_recovery() => {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
