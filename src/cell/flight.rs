@@ -1,39 +1,61 @@
-//! A refresh under way: which thread leads it, and how the others wait for its outcome.
+//! A refresh under way: its leader completes it, and the others wait for its outcome.
 
 use std::process;
-use std::sync::{OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::cell::sync::{self, Condvar, Instant, MutexGuard, ThreadId};
+use crate::cell::state::{Epoch, Flight, Limits, Outcome, RefreshState, Refreshed};
+use crate::cell::sync::{self, Condvar, Instant, Mutex, MutexGuard};
 use crate::error::Error;
+use crate::random;
 use crate::service::retry::Budget;
 
-/// Tells which settings a refresh started from. One from an older epoch answers those who already
-/// wait for it; its value is not cached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Epoch {
-    /// Counts the changes of the settings.
-    pub(super) settings: u64,
-    /// Counts the calls of `expire`. They outdate the value, but not what the refresh has learned
-    /// about the settings.
-    pub(super) expired: u64,
+/// Completes a flight, also when the refresh panics.
+pub(super) struct FlightGuard<'a, T: Clone, S> {
+    pub(super) state: &'a Mutex<RefreshState<T, S>>,
+    pub(super) completed: &'a Condvar,
+    pub(super) flight: Arc<Flight<T>>,
 }
 
-/// A refresh under way.
-pub(super) struct Flight<T> {
-    pub(super) number: u64,
-    process: u32,
-    leader: ThreadId,
-    pub(super) epoch: Epoch,
-    pub(super) budget: Budget,
-    pub(super) outcome: OnceLock<Outcome<T>>,
+impl<T: Clone, S> FlightGuard<'_, T, S> {
+    pub(super) fn complete(
+        self,
+        result: &Result<Refreshed<T>, Error>,
+        now: Duration,
+        limits: &Limits,
+    ) {
+        let rolls = [random::f64(), random::f64()];
+        let mut state = self.lock();
+        let replaced = state.record(&self.flight, result, now, limits, rolls);
+        let outcome = match result {
+            Ok(Refreshed { value, from_storage, .. }) => {
+                Outcome::Value { value: value.clone(), from_storage: *from_storage }
+            }
+            Err(error) => Outcome::Failed(error.clone()),
+        };
+        self.publish(&mut state, outcome);
+        drop(state);
+        drop(replaced);
+    }
+
+    /// Does nothing if the flight has an outcome already.
+    fn publish(&self, state: &mut RefreshState<T, S>, outcome: Outcome<T>) {
+        if self.flight.outcome.set(outcome).is_ok() {
+            state.flight = None;
+            self.completed.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RefreshState<T, S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-#[derive(Clone)]
-pub(super) enum Outcome<T> {
-    Value { value: T, from_storage: bool },
-    Failed(Error),
-    LeaderPanicked,
+impl<T: Clone, S> Drop for FlightGuard<'_, T, S> {
+    fn drop(&mut self) {
+        let mut state = self.lock();
+        self.publish(&mut state, Outcome::LeaderPanicked);
+    }
 }
 
 impl<T: Clone> Flight<T> {

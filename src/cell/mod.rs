@@ -16,8 +16,8 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `flight` | a refresh under way: how its leader completes it, and how others wait |
 //! | `state` | the data under the mutex: cached value, flight, pause and cooldown |
-//! | `flight` | a refresh under way, and how others wait for it |
 //! | `lease` | how long a value is good for, on two clocks; the windows |
 //! | `reentry` | the guard against a clock that asks the cell which is reading it |
 //! | `sync` | the lock and the condition variable, which loom swaps |
@@ -37,17 +37,15 @@ mod tests;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use self::flight::{Flight, Outcome};
+use self::flight::FlightGuard;
 use self::reentry::ReentryGuard;
-use self::state::{Cached, RefreshState, WallReading};
+use self::state::{Cached, Flight, Outcome, RefreshState, WallReading};
 use self::sync::{Condvar, Instant, Mutex, MutexGuard};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::random;
 use crate::service::retry::Budget;
 
-pub(crate) use self::flight::Epoch;
-pub(crate) use self::state::{Limits, Refreshed};
+pub(crate) use self::state::{Epoch, Limits, Refreshed};
 
 /// How often the wall clock is read, in boot time.
 const WALL_INTERVAL: Duration = Duration::from_secs(1);
@@ -335,7 +333,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         let input = RefreshInput { settings: state.settings.clone(), epoch, budget, stored_after };
         drop(state);
 
-        let guard = FlightGuard { cell: self, flight };
+        let guard = FlightGuard { state: &self.state, completed: &self.completed, flight };
         let result = refresh(&input);
         let now = self.clock.boot();
         let result = match result {
@@ -345,7 +343,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             }
             result => result,
         };
-        guard.complete(&result, now);
+        guard.complete(&result, now, &self.limits);
         result.map(|refreshed| refreshed.value)
     }
 
@@ -450,43 +448,5 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
 
     fn lock(&self) -> MutexGuard<'_, RefreshState<T, S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Completes a flight, also when the refresh panics.
-struct FlightGuard<'a, T: Clone, S: Clone> {
-    cell: &'a RefreshCell<T, S>,
-    flight: Arc<Flight<T>>,
-}
-
-impl<T: Clone, S: Clone> FlightGuard<'_, T, S> {
-    fn complete(self, result: &Result<Refreshed<T>, Error>, now: Duration) {
-        let rolls = [random::f64(), random::f64()];
-        let mut state = self.cell.lock();
-        let replaced = state.record(&self.flight, result, now, &self.cell.limits, rolls);
-        let outcome = match result {
-            Ok(Refreshed { value, from_storage, .. }) => {
-                Outcome::Value { value: value.clone(), from_storage: *from_storage }
-            }
-            Err(error) => Outcome::Failed(error.clone()),
-        };
-        self.publish(&mut state, outcome);
-        drop(state);
-        drop(replaced);
-    }
-
-    /// Does nothing if the flight has an outcome already.
-    fn publish(&self, state: &mut RefreshState<T, S>, outcome: Outcome<T>) {
-        if self.flight.outcome.set(outcome).is_ok() {
-            state.flight = None;
-            self.cell.completed.notify_all();
-        }
-    }
-}
-
-impl<T: Clone, S: Clone> Drop for FlightGuard<'_, T, S> {
-    fn drop(&mut self) {
-        let mut state = self.cell.lock();
-        self.publish(&mut state, Outcome::LeaderPanicked);
     }
 }

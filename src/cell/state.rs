@@ -1,13 +1,13 @@
 //! What the cell's mutex protects: the cached value, the flight, and what failures have left behind.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::cell::flight::{Epoch, Flight};
 use crate::cell::lease::{Lease, Windows};
+use crate::cell::sync::ThreadId;
 use crate::error::{Error, ErrorKind};
-use crate::service::retry;
+use crate::service::retry::{self, Budget};
 
 /// The settings of the cell itself.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,35 @@ pub(super) struct Cached<T> {
 pub(super) struct WallReading {
     pub(super) at: Duration,
     pub(super) left: Duration,
+}
+
+/// Tells which settings a refresh started from. One from an older epoch answers those who already
+/// wait for it; its value is not cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    /// Counts the changes of the settings.
+    pub(super) settings: u64,
+    /// Counts the calls of `expire`. They outdate the value, but not what the refresh has learned
+    /// about the settings.
+    pub(super) expired: u64,
+}
+
+/// A refresh under way.
+pub(super) struct Flight<T> {
+    pub(super) number: u64,
+    /// The ID of the process that the leader is a thread of.
+    pub(super) process: u32,
+    pub(super) leader: ThreadId,
+    pub(super) epoch: Epoch,
+    pub(super) budget: Budget,
+    pub(super) outcome: OnceLock<Outcome<T>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Outcome<T> {
+    Value { value: T, from_storage: bool },
+    Failed(Error),
+    LeaderPanicked,
 }
 
 impl<T: Clone, S> RefreshState<T, S> {
