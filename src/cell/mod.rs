@@ -439,7 +439,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     fn guard_clock(&self) -> Result<ReentryGuard, Error> {
-        ReentryGuard::enter(std::ptr::from_ref(self).addr())
+        ReentryGuard::enter(std::ptr::from_ref(self).addr()).ok_or_else(Error::reentrant)
     }
 
     fn too_late(&self) -> Error {
