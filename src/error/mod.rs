@@ -1,5 +1,7 @@
 //! The one error type, and the table that says what a code of the service means.
 
+mod config_fault;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +9,9 @@ use std::time::Duration;
 
 use crate::redact::Masks;
 use crate::transport::{TransportError, TransportErrorKind};
+
+pub use self::config_fault::ConfigFault;
+pub(crate) use self::config_fault::ConfigFaults;
 
 /// What code plugged into this library may fail with: any error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -41,6 +46,7 @@ struct Inner {
     answer: Option<AnswerInfo>,
     cause: Cause,
     hint: Option<&'static str>,
+    config_faults: Vec<ConfigFault>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -200,8 +206,26 @@ impl Error {
         })
     }
 
+    /// Returns the settings that are wrong, if [`kind`](Self::kind) is
+    /// [`Config`](ErrorKind::Config). [`message`](Self::message) joins their texts.
+    #[must_use]
+    pub fn config_faults(&self) -> &[ConfigFault] {
+        &self.0.config_faults
+    }
+
+    /// One fault, as `setting: what is wrong`.
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::local(ErrorKind::Config, message.into())
+        Self::config_texts(&[message.into()])
+    }
+
+    /// Several faults, each as `setting: what is wrong`.
+    pub(crate) fn config_texts(texts: &[String]) -> Self {
+        let faults = texts.iter().filter_map(|text| ConfigFault::parse(text)).collect();
+        Self::config_with(texts.join("; "), faults)
+    }
+
+    fn config_with(message: String, config_faults: Vec<ConfigFault>) -> Self {
+        Self(Arc::new(Inner { config_faults, ..Inner::local(ErrorKind::Config, message) }))
     }
 
     /// No login token could be had. Where the program's code failed with an error of this library,
@@ -395,8 +419,17 @@ impl Inner {
             answer: None,
             cause: Cause::Other,
             hint: None,
+            config_faults: Vec::new(),
             source: None,
         }
+    }
+}
+
+impl From<ConfigFaults> for Error {
+    fn from(faults: ConfigFaults) -> Self {
+        let faults = faults.into_vec();
+        let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        Self::config_with(texts.join("; "), faults)
     }
 }
 

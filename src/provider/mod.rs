@@ -6,6 +6,8 @@ mod aws_sdk;
 mod background;
 pub(crate) mod builder;
 mod environment;
+mod settings;
+mod validate;
 
 use std::fmt;
 #[cfg(feature = "aws-sdk")]
@@ -22,6 +24,7 @@ use crate::error::Error;
 use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::{Errand, Wait};
+use crate::provider::settings::IdentityListener;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{Reuse, Wanted};
 use crate::refresh::{Flow, Memory, Subject};
@@ -60,21 +63,18 @@ pub use self::builder::Builder;
 pub struct CognitoIdentityCredentials(Arc<Inner>);
 
 struct Inner {
-    cell: Cell<Credentials, Settings>,
+    cell: Cell<Credentials, ProviderState>,
     flow: Flow,
     reuse: Option<Box<dyn Reuse>>,
-    on_identity_change: Option<Arc<ChangeListener>>,
+    on_identity_change: Option<Arc<IdentityListener>>,
     /// Refreshes that futures wait for.
     #[cfg(feature = "aws-sdk")]
     errand: Errand<Epoch, Result<Credentials, Error>>,
 }
 
-/// What is told of changes of the identity.
-pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
-
 /// What callers may change while the provider lives, and what loads learn.
 #[derive(Clone)]
-struct Settings {
+struct ProviderState {
     subject: Subject,
     data: Option<Arc<ResponseData>>,
 }
@@ -118,14 +118,14 @@ impl CognitoIdentityCredentials {
     pub(crate) fn new(
         flow: Flow,
         reuse: Option<Box<dyn Reuse>>,
-        on_identity_change: Option<Arc<ChangeListener>>,
+        on_identity_change: Option<Arc<IdentityListener>>,
         subject: Subject,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         #[cfg(feature = "aws-sdk")]
         let errand = Errand::new(limits.timeout);
-        let cell = Cell::new(clock, limits, Settings { subject, data: None });
+        let cell = Cell::new(clock, limits, ProviderState { subject, data: None });
         Self(Arc::new(Inner {
             cell,
             flow,
@@ -559,7 +559,7 @@ impl CognitoIdentityCredentials {
     }
 
     /// `new`: from the service, whatever is stored.
-    fn load(&self, task: &Task<Settings>, new: bool) -> Result<Loaded<Credentials>, Error> {
+    fn load(&self, task: &Task<ProviderState>, new: bool) -> Result<Loaded<Credentials>, Error> {
         let Inner { cell, flow, reuse, .. } = &*self.0;
         if task.budget.recover {
             cell.annotate(task.epoch, |settings| settings.data = None);
@@ -665,7 +665,7 @@ impl Memory for Remembered<'_> {
 
 impl fmt::Debug for CognitoIdentityCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { subject, .. } = self.0.cell.settings();
+        let ProviderState { subject, .. } = self.0.cell.settings();
         f.debug_struct("CognitoIdentityCredentials")
             .field("identity_pool_id", &self.0.flow.pool.as_ref().map(Id::as_str))
             .field("identity", &subject.identity)

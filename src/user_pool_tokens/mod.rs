@@ -1,6 +1,7 @@
 //! Login tokens of a user pool that renew themselves.
 
-mod settings;
+mod builder;
+mod refresh_token;
 mod store;
 
 use std::fmt;
@@ -9,15 +10,15 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use settings::UserPoolTokensBuilder;
+pub use self::builder::UserPoolTokensBuilder;
 
+use self::refresh_token::RefreshToken;
 use self::store::TokenStore;
 use crate::cell::lease::Lease;
 use crate::cell::{Cell, Epoch, Loaded, Task};
 use crate::clock::Clock;
 use crate::error::{BoxError, Cause, Error};
 use crate::logins::TokenSource;
-use crate::provider::builder::Builder;
 use crate::secret::Secret;
 use crate::service::client::{Answer, Client};
 use crate::service::cognito_idp::{
@@ -89,7 +90,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 pub struct UserPoolTokens(Arc<Inner>);
 
 struct Inner {
-    cell: Cell<Secret, Session>,
+    cell: Cell<Secret, SignInState>,
     client: Client,
     url: String,
     pool: UserPoolId,
@@ -107,11 +108,11 @@ struct Inner {
 
 /// What the user's sign-in has come to.
 #[derive(Clone, Default)]
-struct Session {
+struct SignInState {
     /// What the program gave.
-    given: Option<Link>,
+    given: Option<RefreshToken>,
     /// What the last rotation brought.
-    current: Option<Link>,
+    current: Option<RefreshToken>,
     /// The ID of the process that `current` was issued to. A child that was forked later does not
     /// store it: by then the parent may have stored a newer one.
     issued_to: u32,
@@ -131,14 +132,6 @@ enum Kept {
     Yes,
     Writing,
     No,
-}
-
-/// A refresh token, and a digest of the one that the program gave and that it descends from. A new
-/// sign-in begins another chain, and the digest tells it from the old one.
-#[derive(Clone, PartialEq, Eq)]
-struct Link {
-    token: Secret,
-    origin: Secret,
 }
 
 impl UserPoolTokens {
@@ -198,7 +191,7 @@ impl UserPoolTokens {
         if let Some(fault) = cognito_idp::token_fault(token.expose()) {
             return Err(Error::config(format!("refresh_token: {fault}")));
         }
-        let given = Link::given(token, &self.0.key)?;
+        let given = RefreshToken::given(token, &self.0.key)?;
         self.0.begin(Some(given));
         Ok(())
     }
@@ -241,20 +234,9 @@ impl TokenSource for UserPoolTokens {
     }
 }
 
-impl Builder {
-    /// Adds the login of a user pool, whose tokens renew themselves: short for
-    /// [`login_from`](Self::login_from) with [`provider`](UserPoolTokens::provider) and a clone. The
-    /// time for a new ID token is part of the `get()` that needs it. Where the app client rotates
-    /// refresh tokens a renewal that has begun is seen through all the same, and may hold up the
-    /// caller that leads by the `timeout` of the tokens (20 s) in all.
-    pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
-        self.login_from(tokens.provider(), tokens.clone())
-    }
-}
-
 impl Inner {
-    fn load(&self, task: &Task<Session>) -> Result<Loaded<Secret>, Error> {
-        let session = &task.settings;
+    fn load(&self, task: &Task<SignInState>) -> Result<Loaded<Secret>, Error> {
+        let sign_in = &task.settings;
         // A rotation that is given up after a lost answer may have ended the token that was sent, so
         // it is seen through, also where the cached ID token is still good or the caller in a hurry.
         let rotation = Budget {
@@ -262,11 +244,11 @@ impl Inner {
             attempts: self.attempts,
             recover: true,
         };
-        if self.rotates || session.rotates {
+        if self.rotates || sign_in.rotates {
             return self.rotate(task, &rotation);
         }
-        let (link, _) = self.link(session)?;
-        if session.given.as_ref().is_none_or(|given| given.token != link.token) {
+        let (link, _) = self.link(sign_in)?;
+        if sign_in.given.as_ref().is_none_or(|given| given.token != link.token) {
             return self.rotate(task, &rotation);
         }
         // With rotation the user pool takes tokens for another operation alone; an app client that
@@ -279,7 +261,7 @@ impl Inner {
             }
             Err(error) if task.budget.recover && error.needs_sign_in() => {
                 // Another process that shares the storage may have found out that it rotates.
-                match self.stored(session).filter(|stored| stored.token != link.token) {
+                match self.stored(sign_in).filter(|stored| stored.token != link.token) {
                     Some(_) => self.rotate(task, &rotation),
                     None => Err(error),
                 }
@@ -290,26 +272,26 @@ impl Inner {
 
     /// Renews with a token that may be replaced thereby. Other processes are kept from sending the
     /// same one until its successor is stored, if the storage can do that.
-    fn rotate(&self, task: &Task<Session>, budget: &Budget) -> Result<Loaded<Secret>, Error> {
-        let session = &task.settings;
+    fn rotate(&self, task: &Task<SignInState>, budget: &Budget) -> Result<Loaded<Secret>, Error> {
+        let sign_in = &task.settings;
         let left = budget.deadline.saturating_sub(self.clock.boot());
         let _lock = self.store.as_ref().and_then(|store| store.lock(left / 2));
         let client = &self.app;
-        let renew = |link: &Link| {
+        let renew = |link: &RefreshToken| {
             self.call(&GetTokensFromRefreshToken { client, refresh_token: &link.token }, budget)
         };
-        let (link, owned) = self.link(session)?;
+        let (link, owned) = self.link(sign_in)?;
         match renew(&link) {
             Err(error) if error.needs_sign_in() => {
                 // Without locks another process may have been quicker.
-                let stored = self.stored(session);
+                let stored = self.stored(sign_in);
                 let Some(newer) = stored.filter(|stored| stored.token != link.token) else {
                     return Err(error);
                 };
                 let renewal = renew(&newer)?;
-                let noted = self.cell.amend(task.epoch, |session| {
-                    session.kept = Kept::Yes;
-                    session.current.replace(newer.clone())
+                let noted = self.cell.amend(task.epoch, |sign_in| {
+                    sign_in.kept = Kept::Yes;
+                    sign_in.current.replace(newer.clone())
                 });
                 drop(noted);
                 self.accept(task.epoch, newer, true, renewal)
@@ -322,7 +304,7 @@ impl Inner {
     fn accept(
         &self,
         epoch: Epoch,
-        mut link: Link,
+        mut link: RefreshToken,
         owned: bool,
         renewal: Answered,
     ) -> Result<Loaded<Secret>, Error> {
@@ -360,21 +342,21 @@ impl Inner {
     /// The refresh token to send, and whether it is stored. What is stored is the latest, for every
     /// rotation is stored and another process may have made the last one; unless a rotation of our
     /// own could not be stored.
-    fn link(&self, session: &Session) -> Result<(Link, bool), Error> {
-        let in_memory = |link: &Option<Link>| link.clone().map(|link| (link, false));
+    fn link(&self, sign_in: &SignInState) -> Result<(RefreshToken, bool), Error> {
+        let in_memory = |link: &Option<RefreshToken>| link.clone().map(|link| (link, false));
         let known = || {
-            let unsaved = if session.kept == Kept::Yes { &None } else { &session.current };
+            let unsaved = if sign_in.kept == Kept::Yes { &None } else { &sign_in.current };
             in_memory(unsaved)
-                .or_else(|| self.stored(session).map(|link| (link, true)))
-                .or_else(|| in_memory(&session.current))
-                .or_else(|| in_memory(&session.given))
+                .or_else(|| self.stored(sign_in).map(|link| (link, true)))
+                .or_else(|| in_memory(&sign_in.current))
+                .or_else(|| in_memory(&sign_in.given))
         };
-        (if session.signed_out { None } else { known() })
+        (if sign_in.signed_out { None } else { known() })
             .ok_or_else(|| Error::sign_in("no refresh token is known: the user has to sign in"))
     }
 
-    fn stored(&self, session: &Session) -> Option<Link> {
-        self.store.as_ref()?.load(session.given())
+    fn stored(&self, sign_in: &SignInState) -> Option<RefreshToken> {
+        self.store.as_ref()?.load(sign_in.given())
     }
 
     fn call<O: Operation<Output = Renewal>>(
@@ -387,13 +369,13 @@ impl Inner {
     }
 
     /// Keeps what a rotation brought, unless the user has signed in anew meanwhile.
-    fn adopt(&self, epoch: Epoch, link: &Link, owned: bool) {
-        let old = self.cell.amend(epoch, |session| {
-            session.rotates = true;
-            session.owned |= owned;
-            session.issued_to = process::id();
-            session.kept = Kept::Writing;
-            (session.current.replace(link.clone()), session.owned)
+    fn adopt(&self, epoch: Epoch, link: &RefreshToken, owned: bool) {
+        let old = self.cell.amend(epoch, |sign_in| {
+            sign_in.rotates = true;
+            sign_in.owned |= owned;
+            sign_in.issued_to = process::id();
+            sign_in.kept = Kept::Writing;
+            (sign_in.current.replace(link.clone()), sign_in.owned)
         });
         let (Some((_, owned)), Some(store)) = (old, &self.store) else { return };
         if let Err(error) = self.write(store, epoch, link.clone(), owned) {
@@ -406,39 +388,39 @@ impl Inner {
     /// Tries once more to store what could not be.
     fn write_again(&self) {
         let Some(store) = &self.store else { return };
-        let (epoch, session) = self.cell.epoch();
-        if session.kept != Kept::No || session.issued_to != process::id() {
+        let (epoch, sign_in) = self.cell.epoch();
+        if sign_in.kept != Kept::No || sign_in.issued_to != process::id() {
             return;
         }
         // Nobody else does it at the same time, nor a storage that asks for a token meanwhile.
-        let link = self.cell.amend(epoch, |session| {
-            let unsaved = session.kept == Kept::No;
-            session.kept = if unsaved { Kept::Writing } else { session.kept };
-            session.current.clone().filter(|_| unsaved)
+        let link = self.cell.amend(epoch, |sign_in| {
+            let unsaved = sign_in.kept == Kept::No;
+            sign_in.kept = if unsaved { Kept::Writing } else { sign_in.kept };
+            sign_in.current.clone().filter(|_| unsaved)
         });
         let Some(Some(link)) = link else { return };
-        match self.write(store, epoch, link, session.owned) {
+        match self.write(store, epoch, link, sign_in.owned) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
             Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
         }
     }
 
-    /// Stores a token of the session, and the latest one if another rotation came in between: the
+    /// Stores a token of the sign-in, and the latest one if another rotation came in between: the
     /// two writes may have landed in either order.
     fn write(
         &self,
         store: &TokenStore,
         epoch: Epoch,
-        mut link: Link,
+        mut link: RefreshToken,
         mut owned: bool,
     ) -> Result<(), String> {
         loop {
             let saved = store.save(&link, owned);
             owned |= saved.is_ok();
-            let noted = self.cell.amend(epoch, |session| {
-                session.owned |= owned;
-                let latest = session.current.clone().filter(|latest| *latest != link);
-                session.kept = match (&latest, &saved) {
+            let noted = self.cell.amend(epoch, |sign_in| {
+                sign_in.owned |= owned;
+                let latest = sign_in.current.clone().filter(|latest| *latest != link);
+                sign_in.kept = match (&latest, &saved) {
                     (Some(_), _) => Kept::Writing,
                     (None, Ok(())) => Kept::Yes,
                     (None, Err(_)) => Kept::No,
@@ -458,14 +440,14 @@ impl Inner {
     }
 
     /// Begins with another sign-in, or with none.
-    fn begin(&self, given: Option<Link>) {
+    fn begin(&self, given: Option<RefreshToken>) {
         let origin = given.as_ref().map(|given| given.origin.clone());
         let signed_out = given.is_none();
-        let (changed, old) = self.cell.change(|session| {
-            let changed = signed_out || session.given != given;
-            let rotates = session.rotates;
-            let next = Session { given, rotates, signed_out, ..Session::default() };
-            let old = changed.then(|| mem::replace(session, next));
+        let (changed, old) = self.cell.change(|sign_in| {
+            let changed = signed_out || sign_in.given != given;
+            let rotates = sign_in.rotates;
+            let next = SignInState { given, rotates, signed_out, ..SignInState::default() };
+            let old = changed.then(|| mem::replace(sign_in, next));
             (changed, (changed, old))
         });
         drop(old);
@@ -488,24 +470,16 @@ struct Answered {
     answer: Answer<Renewal>,
 }
 
-impl Session {
+impl SignInState {
     fn given(&self) -> Option<&Secret> {
         self.given.as_ref().map(|given| &given.origin)
     }
 }
 
-impl Link {
-    /// The digest is keyed by the token: it says nothing of it, and cannot be looked up elsewhere.
-    fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = cognito_idp::hmac(token.expose(), &[key])?;
-        Ok(Self { token, origin })
-    }
-}
-
 impl fmt::Debug for UserPoolTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.0.cell.settings();
-        let refresh_token = session.current.or(session.given).map(|link| link.token);
+        let sign_in = self.0.cell.settings();
+        let refresh_token = sign_in.current.or(sign_in.given).map(|link| link.token);
         f.debug_struct("UserPoolTokens")
             .field("user_pool_id", &self.0.pool.as_str())
             .field("refresh_token", &refresh_token)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Link;
+use super::refresh_token::RefreshToken;
 use crate::secret::Secret;
 use crate::service::protocol::aws_json;
 use crate::storage::{Storage, StorageLock};
@@ -29,14 +29,14 @@ struct Record<'a> {
 
 impl TokenStore {
     /// The stored token, if it descends from the given one. Where none is given, it is used as it is.
-    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<Link> {
+    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<RefreshToken> {
         let stored = self.record()?;
         origin.is_none_or(|origin| *origin == stored.origin).then_some(stored)
     }
 
     /// Stores a token; `owned` if one of the same sign-in has been stored before. What is there of
     /// another sign-in then came later, and stays.
-    pub(super) fn save(&self, link: &Link, owned: bool) -> Result<(), String> {
+    pub(super) fn save(&self, link: &RefreshToken, owned: bool) -> Result<(), String> {
         if owned && self.record().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(
                 "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
@@ -49,7 +49,7 @@ impl TokenStore {
         self.storage.store(&self.key, &record).map_err(|error| error.to_string())
     }
 
-    pub(super) fn remove_if(&self, is_it: impl FnOnce(&Link) -> bool) {
+    pub(super) fn remove_if(&self, is_it: impl FnOnce(&RefreshToken) -> bool) {
         if self.record().is_some_and(|stored| is_it(&stored)) {
             self.remove();
         }
@@ -70,7 +70,7 @@ impl TokenStore {
     }
 
     /// What cannot be read as a record of this version counts as absent.
-    fn record(&self) -> Option<Link> {
+    fn record(&self) -> Option<RefreshToken> {
         let value = match self.storage.load(&self.key) {
             Ok(value) => Zeroizing::new(value?),
             Err(error) => {
@@ -88,12 +88,12 @@ impl TokenStore {
     }
 }
 
-fn parse(record: &[u8]) -> Option<Link> {
+fn parse(record: &[u8]) -> Option<RefreshToken> {
     let text = std::str::from_utf8(record).ok()?;
     let names = ["version", "given", "refresh_token"];
     let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
     let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
     // What the service issues is stored as it is, whatever it looks like.
     let sound = version == Some(VERSION) && !token.is_empty();
-    sound.then(|| Link { token: token.into(), origin: origin.into() })
+    sound.then(|| RefreshToken { token: token.into(), origin: origin.into() })
 }

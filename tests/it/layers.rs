@@ -21,8 +21,8 @@ const ORDER: [&str; 19] = [
     "export",
     "cell",
     "refresh",
-    "provider",
     "user_pool_tokens",
+    "provider",
     "testing",
     "lib",
 ];

@@ -1,0 +1,189 @@
+//! One setting that is wrong, and the list of them that becomes an error of kind `Config`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One setting that is wrong: which one, where its value came from, and the rule that it breaks.
+///
+/// [`Error::config_faults`](crate::Error::config_faults) returns them. The text never holds a login
+/// token, a password or a secret. [`describe`](Self::describe) lets a program use its own names
+/// for the settings, such as the options of a command.
+///
+/// ```
+/// # #[cfg(feature = "ureq")] {
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+///
+/// let error = CognitoIdentityCredentials::builder().build().unwrap_err();
+/// let fault = &error.config_faults()[0];
+/// assert_eq!(fault.setting(), "identity_pool_id");
+/// assert_eq!(fault.to_string(), "identity_pool_id: not set; set it, or identity_id");
+///
+/// let option = |setting| match setting {
+///     "identity_pool_id" => "--pool",
+///     "identity_id" => "--identity",
+///     other => other,
+/// };
+/// assert_eq!(fault.describe(&option), "--pool: not set; set it, or --identity");
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    setting: Cow<'static, str>,
+    variable: Option<&'static str>,
+    /// What is wrong. `{}` stands for the value, `{name}` for the name of another setting.
+    rule: Cow<'static, str>,
+    /// Text that may hold braces of its own.
+    value: String,
+}
+
+impl ConfigFault {
+    pub(crate) fn new(setting: &'static str, rule: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_value(setting, rule, String::new())
+    }
+
+    /// `value` replaces `{}` in the rule. It is shown, so it must not be a secret.
+    pub(crate) fn with_value(
+        setting: &'static str,
+        rule: impl Into<Cow<'static, str>>,
+        value: String,
+    ) -> Self {
+        Self { setting: setting.into(), variable: None, rule: rule.into(), value }
+    }
+
+    /// Reads `setting: what is wrong`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (setting, value) = text.split_once(": ")?;
+        let (setting, value) = (setting.to_owned().into(), value.to_owned());
+        Some(Self { setting, variable: None, rule: "{}".into(), value })
+    }
+
+    /// Returns the name of the setting: the method of the builder. Where the value of an
+    /// environment variable cannot be read as a setting at all, it is the variable.
+    #[must_use]
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+
+    /// Returns the environment variable that the value came from, if it came from one.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        self.variable
+    }
+
+    /// Returns the text of the fault. `name` gets each setting that the text names, and returns the
+    /// name to show for it.
+    #[must_use]
+    pub fn describe<'a>(&'a self, name: &dyn Fn(&'a str) -> &'a str) -> String {
+        let mut text = String::new();
+        if let Some(variable) = self.variable {
+            text.push_str(variable);
+            text.push_str(", ");
+        }
+        text.push_str(name(&self.setting));
+        text.push_str(": ");
+        let mut rest = &*self.rule;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, after) = after.split_once('}').unwrap_or((after, ""));
+            text.push_str(before);
+            text.push_str(if inside.is_empty() { &self.value } else { name(inside) });
+            rest = after;
+        }
+        text.push_str(rest);
+        text
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(&|setting| setting))
+    }
+}
+
+impl fmt::Debug for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigFault({self})")
+    }
+}
+
+/// Collects every fault of the settings, so that one error reports them all.
+#[derive(Default)]
+pub(crate) struct ConfigFaults(Vec<ConfigFault>);
+
+impl ConfigFaults {
+    pub(crate) fn add(&mut self, setting: &'static str, rule: impl Into<Cow<'static, str>>) {
+        self.push(ConfigFault::new(setting, rule));
+    }
+
+    pub(crate) fn push(&mut self, fault: ConfigFault) {
+        self.0.push(fault);
+    }
+
+    /// Adds `setting: what is wrong` texts.
+    pub(crate) fn add_texts(&mut self, texts: &[String]) {
+        self.0.extend(texts.iter().filter_map(|text| ConfigFault::parse(text)));
+    }
+
+    /// Adds faults whose values came from an environment variable.
+    pub(crate) fn add_from_variable(&mut self, faults: &[ConfigFault], variable: &'static str) {
+        let variable = Some(variable);
+        self.0.extend(faults.iter().map(|fault| ConfigFault { variable, ..fault.clone() }));
+    }
+
+    /// Adds a fault if `text` is shorter or longer than the service allows.
+    pub(crate) fn check_length(
+        &mut self,
+        setting: &'static str,
+        text: Option<&str>,
+        least: usize,
+        most: usize,
+    ) {
+        match text.map(|text| text.chars().count()) {
+            Some(length) if !(least..=most).contains(&length) => self
+                .add(setting, format!("has {length} characters, it must have {least} to {most}")),
+            _ => {}
+        }
+    }
+
+    /// Adds the error of a parser, or returns the value.
+    pub(crate) fn check<T>(
+        &mut self,
+        setting: &'static str,
+        parsed: Result<T, String>,
+    ) -> Option<T> {
+        parsed.map_err(|rule| self.add(setting, rule)).ok()
+    }
+
+    /// Says which faults came from environment variables; pairs of setting and variable.
+    pub(crate) fn name_variables(&mut self, variables: &[(&str, &'static str)]) {
+        for fault in &mut self.0 {
+            if let Some((_, variable)) = variables.iter().find(|(name, _)| *name == fault.setting) {
+                fault.variable = Some(variable);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<ConfigFault> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_braces_is_shown_as_it_is() {
+        let fault = ConfigFault::with_value("a", "{} is not {b}", "{b}{".to_owned());
+        let fault = ConfigFault { variable: Some("A"), ..fault };
+        assert_eq!(fault.describe(&|_| "x"), "A, x: {b}{ is not x");
+        let fault = ConfigFault::parse("ca_file: /tmp/{x}: not found").unwrap();
+        assert_eq!((fault.setting(), fault.variable()), ("ca_file", None));
+        assert_eq!(fault.to_string(), "ca_file: /tmp/{x}: not found");
+        assert_eq!(format!("{fault:?}"), "ConfigFault(ca_file: /tmp/{x}: not found)");
+        assert_eq!(ConfigFault::parse("no setting"), None);
+    }
+}
