@@ -11,7 +11,7 @@ use cognito_identity_credentials::{
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::failure::{Failure, in_options};
+use crate::failure::{Failure, option};
 use crate::source::Source;
 
 /// Those that only a user pool has, beside its ID.
@@ -93,9 +93,11 @@ impl PoolLogin {
         // The secret is only known later; without it, so is the name that goes with it.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
-        let provider = trial.build().map_err(|error| Failure {
-            message: in_options(&told(error.message())),
-            ..Failure::from(error)
+        let provider = trial.build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match setting {
+                "endpoint_url" => "--user-pool-endpoint-url",
+                setting => option(setting),
+            })
         })?;
         let provider = provider.provider().to_owned();
         Ok(Some(Self {
@@ -177,11 +179,6 @@ fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
     let set = |name| env::var(name).ok().filter(|url| !url.is_empty());
     Ok(names.into_iter().find_map(set))
-}
-
-/// The library's names of settings, made the options'. Some are the identity pool's too.
-fn told(message: &str) -> String {
-    message.replace("endpoint_url", "user_pool_endpoint_url")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
