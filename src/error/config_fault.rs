@@ -124,6 +124,7 @@ impl ConfigFaults {
     }
 
     /// Adds faults whose values came from an environment variable.
+    #[cfg(feature = "ureq")]
     pub(crate) fn add_from_variable(&mut self, faults: &[ConfigFault], variable: &'static str) {
         let variable = Some(variable);
         self.0.extend(faults.iter().map(|fault| ConfigFault { variable, ..fault.clone() }));
