@@ -16,8 +16,8 @@ use crate::provider::background::JobFuture;
 /// What the SDK calls the source of the credentials.
 const NAME: &str = "CognitoIdentity";
 
-/// Converts to credentials of the SDK with the same expiry. They hold copies of the secrets. The SDK
-/// wipes its copy, but not what it derives from it for a request.
+/// Converts to credentials of the SDK with the same expiry. They hold copies of the secrets. The
+/// SDK wipes its copy, but not what it derives from it for a request.
 impl From<&Credentials> for SdkCredentials {
     fn from(credentials: &Credentials) -> Self {
         Self::new(
@@ -49,16 +49,16 @@ impl From<Credentials> for SdkCredentials {
 ///   share it, and it ends with the refresh. If a future is dropped, the thread continues, and the
 ///   next future can use its result.
 ///
-/// A future is ready within `timeout` (60 s by default). It can take longer only if a token source or
-/// a transport of your own does not return in time. A future that starts more than `timeout` after
-/// such a refresh does not wait for it.
+/// A future is ready within `timeout` (60 s by default). It can take longer only if a token source
+/// or a transport of your own does not return in time. A future that starts more than `timeout`
+/// after such a refresh does not wait for it.
 ///
 /// # The SDK's own cache
 ///
 /// An SDK client keeps the credentials until 5 to 10 seconds before they expire on the wall clock
-/// (`buffer_time`, less up to a half). They are then inside our `expiry_window` of 15 seconds, so the
-/// client gets new credentials and not the same ones again. With an `expiry_window` below 10 seconds,
-/// the client would ask again and again until they are new.
+/// (`buffer_time`, less up to a half). They are then inside our `expiry_window` of 15 seconds, so
+/// the client gets new credentials and not the same ones again. With an `expiry_window` below 10
+/// seconds, the client would ask again and again until they are new.
 ///
 /// The SDK's cache has disadvantages:
 ///
@@ -93,8 +93,8 @@ impl ProvideCredentials for CognitoIdentityCredentials {
         future::ProvideCredentials::new(self.provide())
     }
 
-    /// Returns the cached credentials if they have not expired, even inside the expiry window. The SDK
-    /// calls this if it stops waiting for the future.
+    /// Returns the cached credentials if they have not expired, even inside the expiry window. The
+    /// SDK calls this if it stops waiting for the future.
     fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
         self.0.cell.alive().map(Into::into)
     }
@@ -149,7 +149,7 @@ mod tests {
     /// Each step brings the provider into a state of its own. What is to come is said, and then
     /// `get()` shows that it does come.
     #[test]
-    fn what_get_will_do_is_known_before_it_does_it() {
+    fn the_next_action_is_what_get_then_does() {
         const OPERATION: &str = "GetCredentialsForIdentity";
         let clock = ManualClock::new();
         let cognito = FakeCognito::with_clock(clock.clone());

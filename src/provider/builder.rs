@@ -159,8 +159,8 @@ impl Builder {
 
     /// Sets the `ProviderId` that STS receives: 4 to 2048 characters. Default: none.
     ///
-    /// STS only needs it for OAuth 2.0 access tokens. Cognito issues OpenID tokens, so most programs
-    /// never set it.
+    /// STS only needs it for OAuth 2.0 access tokens. Cognito issues OpenID tokens, so most
+    /// programs never set it.
     #[doc(alias = "ProviderId")]
     pub fn provider_id(mut self, id: impl Into<String>) -> Self {
         self.settings.provider_id = Some(id.into());
@@ -262,8 +262,8 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use a
-    /// token as the name.
+    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use
+    /// a token as the name.
     ///
     /// The identity and the [credentials](Self::persist_credentials) are stored under the pool and
     /// this name. Default: none. The storage then holds one identity for the pool.
@@ -273,15 +273,16 @@ impl Builder {
         self
     }
 
-    /// Sets where the identity ID is stored, to keep the identity across restarts. Most programs use
-    /// [`FileStorage`](crate::FileStorage). Default: none. The ID is then only kept in memory.
+    /// Sets where the identity ID is stored, to keep the identity across restarts. Most programs
+    /// use [`FileStorage`](crate::FileStorage). Default: none. The ID is then only kept in memory.
     ///
-    /// It needs [`identity_pool_id`](Self::identity_pool_id), because the ID is stored under the pool.
+    /// It needs [`identity_pool_id`](Self::identity_pool_id), because the ID is stored under the
+    /// pool.
     ///
     /// * A guest's new identity is stored at once. A signed-in user's identity is stored after the
     ///   service has accepted it.
-    /// * A guest uses the stored identity. A signed-in user uses it if it was stored with a login of
-    ///   the same provider.
+    /// * A guest uses the stored identity. A signed-in user uses it if it was stored with a login
+    ///   of the same provider.
     /// * An identity that a [developer identity provider](Self::developer_identity) returns is not
     ///   stored.
     ///
@@ -306,9 +307,9 @@ impl Builder {
         self
     }
 
-    /// Sets whether the current credentials are stored in the [`storage`](Self::storage) too, so that
-    /// other processes can use them. It is for programs that run often and briefly, and for several
-    /// programs on one device. Default: `false`.
+    /// Sets whether the current credentials are stored in the [`storage`](Self::storage) too, so
+    /// that other processes can use them. It is for programs that run often and briefly, and for
+    /// several programs on one device. Default: `false`.
     ///
     /// # When stored credentials are used
     ///
@@ -319,14 +320,14 @@ impl Builder {
     ///   clock knows the boot ID on Linux and Android only; elsewhere nothing is stored.
     /// * They were issued for the same settings: pool, login ID, names of the login providers,
     ///   endpoints, role and everything that restricts the role.
-    /// * They belong to the identity that this provider would use. (A developer identity provider is
-    ///   not called for this check. Its identity is the one of the login ID.)
+    /// * They belong to the identity that this provider would use. (A developer identity provider
+    ///   is not called for this check. Its identity is the one of the login ID.)
     /// * They live longer than [`expiry_window`](Self::expiry_window). Inside the
     ///   [`advisory_window`](Self::advisory_window), one attempt to refresh comes first, and the
     ///   stored credentials are used if it fails. The same happens if only the wall clock says that
     ///   they have expired.
-    /// * They were requested after the credentials that this provider has cached, and after the last
-    ///   [`expire`](CognitoIdentityCredentials::expire).
+    /// * They were requested after the credentials that this provider has cached, and after the
+    ///   last [`expire`](CognitoIdentityCredentials::expire).
     ///
     /// Expiry is measured on the boot clock, so a wrong wall clock cannot make expired credentials
     /// valid. If the boot clock stops while the system is suspended, the wall clock must agree.
@@ -335,8 +336,8 @@ impl Builder {
     /// # What is required
     ///
     /// * [`storage`](Self::storage) and [`identity_pool_id`](Self::identity_pool_id).
-    /// * [`login_id`](Self::login_id), if there are logins or a developer identity provider. It must
-    ///   name the user, so that no user gets the credentials of another.
+    /// * [`login_id`](Self::login_id), if there are logins or a developer identity provider. It
+    ///   must name the user, so that no user gets the credentials of another.
     ///
     /// One login ID means one user. For another user, build another provider with another login ID.
     /// Do not set the login of another user on this provider. If a login is set later and there is
@@ -353,9 +354,9 @@ impl Builder {
     /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage is
     /// logged and never fails a `get()`.
     ///
-    /// If the storage has [locks](Storage::lock), processes that start together make one request. One
-    /// process contacts the service, and the others wait for what it stores. They wait for at most
-    /// half of their time: half of `timeout`, or half of `attempt_timeout` while the cached
+    /// If the storage has [locks](Storage::lock), processes that start together make one request.
+    /// One process contacts the service, and the others wait for what it stores. They wait for at
+    /// most half of their time: half of `timeout`, or half of `attempt_timeout` while the cached
     /// credentials are still good. After that they contact the service themselves.
     ///
     /// ```
@@ -378,8 +379,8 @@ impl Builder {
     /// Sets a function to call when the identity ID changes. It gets the old ID, the new ID and the
     /// reason. Default: none.
     ///
-    /// The function runs on the thread that caused the change, and that thread waits for it. No lock
-    /// is held. Reading a stored identity again is not a change.
+    /// The function runs on the thread that caused the change, and that thread waits for it. No
+    /// lock is held. Reading a stored identity again is not a change.
     ///
     /// ```
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -400,8 +401,8 @@ impl Builder {
         self
     }
 
-    /// Sets another URL for Cognito Identity, such as the URL of an emulator. Default: AWS's endpoint
-    /// in the region.
+    /// Sets another URL for Cognito Identity, such as the URL of an emulator. Default: AWS's
+    /// endpoint in the region.
     ///
     /// It must begin with `https`. Plain `http` is allowed to loopback only: `127.0.0.0/8`, `[::1]`
     /// and `localhost`. See also [`danger_allow_http`](Self::danger_allow_http).
@@ -495,14 +496,15 @@ impl Builder {
     /// Sets how long `get()` avoids the service after the service has answered with an error.
     /// Default: 5 seconds.
     ///
-    /// During the cooldown, a `get()` without usable credentials returns the same error at once. The
-    /// cooldown is a random time between a fifth of this value and all of it. If the service sent
-    /// `Retry-After`, that time is used instead. Zero turns off the cooldown, but not `Retry-After`.
+    /// During the cooldown, a `get()` without usable credentials returns the same error at once.
+    /// The cooldown is a random time between a fifth of this value and all of it. If the service
+    /// sent `Retry-After`, that time is used instead. Zero turns off the cooldown, but not
+    /// `Retry-After`.
     ///
-    /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up to
-    /// 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80 seconds
-    /// from the fifth. This keeps many devices from blocking each other with requests that cannot
-    /// succeed. A success or another answer resets the doubling.
+    /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
+    /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80
+    /// seconds from the fifth. This keeps many devices from blocking each other with requests that
+    /// cannot succeed. A success or another answer resets the doubling.
     ///
     /// `refresh()` and every change of a login or of the identity ID end the cooldown and reset the
     /// doubling. A failed connection causes no cooldown and does not affect the doubling.
@@ -527,8 +529,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many times a service call is attempted before its last error is returned. Default: 4.
-    /// 1 turns retries off. Zero is an error.
+    /// Sets how many times a service call is attempted before its last error is returned. Default:
+    /// 4. 1 turns retries off. Zero is an error.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.calls.max_attempts = attempts;
@@ -537,8 +539,8 @@ impl Builder {
 
     /// Sets whether a guest without an identity may get a new one. Default: `true`.
     ///
-    /// With `false`, `get()` returns an error if the identity is lost or the service rejects it. The
-    /// device then never changes to another identity unnoticed.
+    /// With `false`, `get()` returns an error if the identity is lost or the service rejects it.
+    /// The device then never changes to another identity unnoticed.
     pub fn allow_new_guest(mut self, allow: bool) -> Self {
         self.settings.allow_new_guest = allow;
         self

@@ -8,8 +8,8 @@ use crate::provider::CognitoIdentityCredentials;
 use crate::provider::builder::Builder;
 
 impl CognitoIdentityCredentials {
-    /// Builds a provider with the settings in the environment, and defaults for the others. It reads
-    /// the variables of [`Builder::from_env`].
+    /// Builds a provider with the settings in the environment, and defaults for the others. It
+    /// reads the variables of [`Builder::from_env`].
     ///
     /// # Errors
     ///
@@ -51,9 +51,9 @@ impl Builder {
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
     /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
     ///
-    /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and it
-    /// would change the flow. The environment cannot allow plain `http` to hosts other than loopback.
-    /// It sets a proxy only with `UreqTransportBuilder::proxy_from_env`.
+    /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and
+    /// it would change the flow. The environment cannot allow plain `http` to hosts other than
+    /// loopback. It sets a proxy only with `UreqTransportBuilder::proxy_from_env`.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_value_is_told_with_its_variable() {
+    fn a_malformed_value_is_reported_with_its_variable() {
         let rows = [
             ("AWS_COGNITO_IDENTITY_POOL_ID", "nonsense"),
             ("AWS_COGNITO_IDENTITY_ID", "nonsense"),
@@ -216,7 +216,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_text_is_told_too() {
+    fn a_value_that_is_not_utf_8_is_reported() {
         use std::os::unix::ffi::OsStringExt;
 
         let error = Builder::from_variables(|_| Some(OsString::from_vec(vec![0xff])));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_is_told_with_its_variable_when_it_is_built() {
+    fn build_reports_a_contradiction_with_its_variable() {
         let from = |variables: &[_]| {
             let none = TransportErrorKind::Other;
             let transport = move |_: &HttpRequest| Err(TransportError::new(none, "none"));
@@ -276,7 +276,7 @@ mod tests {
 
     /// What other systems set for purposes of their own.
     #[test]
-    fn what_is_empty_or_meant_for_others_changes_nothing() {
+    fn empty_variables_and_those_of_other_systems_change_nothing() {
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_REGION", ""),
@@ -291,7 +291,7 @@ mod tests {
 
     /// The rule itself has its rows in `endpoint`; these are its ways in.
     #[test]
-    fn no_setting_and_no_variable_lets_plain_http_out() {
+    fn no_setting_and_no_variable_allows_plain_http() {
         type Apply = fn(Builder, &str) -> Builder;
         let builder = || CognitoIdentityCredentials::builder().identity_pool_id(POOL);
         let settings: [(_, Apply); 2] = [

@@ -115,32 +115,33 @@ impl CognitoIdentityCredentials {
     /// | inside the [advisory window](Builder::advisory_window) | One caller makes one attempt to refresh them. All other callers get the cached credentials at once. If the attempt fails, the first caller gets them too, and [`status`](Self::status) shows the error. |
     /// | inside the expiry window, expired, or none | One caller contacts the service, with retries. The others wait and get the same result. |
     ///
-    /// With [`persist_credentials`](Builder::persist_credentials), `get()` reads the storage before it
-    /// contacts the service.
+    /// With [`persist_credentials`](Builder::persist_credentials), `get()` reads the storage before
+    /// it contacts the service.
     ///
-    /// After the service has answered with an error, calls in the last row return the same error for 1
-    /// to 5 seconds by default, without a request. The time is longer while the service throttles. See
-    /// [`failure_cooldown`](Builder::failure_cooldown).
+    /// After the service has answered with an error, calls in the last row return the same error
+    /// for 1 to 5 seconds by default, without a request. The time is longer while the service
+    /// throttles. See [`failure_cooldown`](Builder::failure_cooldown).
     ///
     /// The lifetime is `Expiration` minus the `Date` of the answer, so a wrong local clock does not
-    /// matter. If the answer has no `Date`, the local wall clock is used. The lifetime starts before
-    /// the request is sent and is at most 12 hours. If the service issues a lifetime shorter than
-    /// `expiry_window`, the caller that requested the credentials still gets them.
+    /// matter. If the answer has no `Date`, the local wall clock is used. The lifetime starts
+    /// before the request is sent and is at most 12 hours. If the service issues a lifetime shorter
+    /// than `expiry_window`, the caller that requested the credentials still gets them.
     ///
     /// # Blocking
     ///
-    /// At most `timeout` (60 s by default). In the advisory window at most `attempt_timeout` (10 s by
-    /// default). The caller that leads the refresh can block longer in two cases:
+    /// At most `timeout` (60 s by default). In the advisory window at most `attempt_timeout` (10 s
+    /// by default). The caller that leads the refresh can block longer in two cases:
     ///
     /// * Your own token source, storage or transport does not return in time.
-    /// * An app client rotates refresh tokens. Such a rotation always completes, within the `timeout`
-    ///   of the `UserPoolTokens` (20 s by default).
+    /// * An app client rotates refresh tokens. Such a rotation always completes, within the
+    ///   `timeout` of the `UserPoolTokens` (20 s by default).
     ///
     /// # Errors
     ///
-    /// Any [`ErrorKind`](crate::ErrorKind), but only if the cached credentials are valid for less than
-    /// `expiry_window`. [`Reentrant`](crate::ErrorKind::Reentrant), if a refresh calls this method
-    /// through your own code, such as a token source. `get()` never returns expired credentials.
+    /// Any [`ErrorKind`](crate::ErrorKind), but only if the cached credentials are valid for less
+    /// than `expiry_window`. [`Reentrant`](crate::ErrorKind::Reentrant), if a refresh calls this
+    /// method through your own code, such as a token source. `get()` never returns expired
+    /// credentials.
     ///
     /// # Example
     ///
@@ -172,7 +173,8 @@ impl CognitoIdentityCredentials {
     ///
     /// # Errors
     ///
-    /// The errors of [`get`](Self::get). [`Timeout`](crate::ErrorKind::Timeout), if no time was left.
+    /// The errors of [`get`](Self::get). [`Timeout`](crate::ErrorKind::Timeout), if no time was
+    /// left.
     ///
     /// # Example
     ///
@@ -194,11 +196,11 @@ impl CognitoIdentityCredentials {
         self.0.cell.get(limit, |task| self.load(task, false))
     }
 
-    /// Requests new credentials from the service, even if the cached or stored credentials are fresh.
-    /// If a refresh is already running, it waits for that one and returns its result.
+    /// Requests new credentials from the service, even if the cached or stored credentials are
+    /// fresh. If a refresh is already running, it waits for that one and returns its result.
     ///
-    /// If it fails, the cached credentials do not change. [`get`](Self::get) returns them while they
-    /// are valid.
+    /// If it fails, the cached credentials do not change. [`get`](Self::get) returns them while
+    /// they are valid.
     ///
     /// # Blocking
     ///
@@ -228,9 +230,10 @@ impl CognitoIdentityCredentials {
         self.0.cell.refresh(|task| self.load(task, true))
     }
 
-    /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from the
-    /// [storage](Builder::persist_credentials). That is so if there are no cached credentials, if they
-    /// have expired or will within the expiry window, or after [`expire`](Self::expire). Never blocks.
+    /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from
+    /// the [storage](Builder::persist_credentials). That is so if there are no cached credentials,
+    /// if they have expired or will within the expiry window, or after [`expire`](Self::expire).
+    /// Never blocks.
     ///
     /// # Example
     ///
@@ -253,7 +256,8 @@ impl CognitoIdentityCredentials {
         self.0.cell.needs_refresh()
     }
 
-    /// Returns the credentials of the last successful refresh, even if they have expired. Never blocks.
+    /// Returns the credentials of the last successful refresh, even if they have expired. Never
+    /// blocks.
     #[must_use]
     #[doc(alias = "accessKeyId")]
     #[doc(alias = "secretAccessKey")]
@@ -267,16 +271,17 @@ impl CognitoIdentityCredentials {
     /// them. Never blocks.
     ///
     /// * The result of a refresh that is already running is not cached.
-    /// * This provider does not use credentials that are [stored](Builder::persist_credentials) now.
-    ///   Other processes still can. [`refresh`](Self::refresh) replaces them in the storage.
-    /// * A [cooldown](Builder::failure_cooldown) stays in force. [`refresh`](Self::refresh) ends it.
+    /// * This provider does not use credentials that are [stored](Builder::persist_credentials)
+    ///   now. Other processes still can. [`refresh`](Self::refresh) replaces them in the storage.
+    /// * A [cooldown](Builder::failure_cooldown) stays in force. [`refresh`](Self::refresh) ends
+    ///   it.
     #[doc(alias = "expired")]
     pub fn expire(&self) {
         self.0.cell.expire();
     }
 
-    /// Does the same as [`expire`](Self::expire), but only if the cached credentials have this access
-    /// key ID. Never blocks.
+    /// Does the same as [`expire`](Self::expire), but only if the cached credentials have this
+    /// access key ID. Never blocks.
     ///
     /// Call it when an AWS service has rejected the credentials. If another thread has already
     /// refreshed them, nothing happens.
@@ -300,10 +305,11 @@ impl CognitoIdentityCredentials {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
 
-    /// Returns the identity ID, or `None` if it is not known yet. The ID was given, stored, or returned
-    /// by the service.
+    /// Returns the identity ID, or `None` if it is not known yet. The ID was given, stored, or
+    /// returned by the service.
     ///
-    /// It never uses the network. If no ID is known, it reads the storage and blocks while that takes.
+    /// It never uses the network. If no ID is known, it reads the storage and blocks while that
+    /// takes.
     #[must_use]
     #[doc(alias = "identityId")]
     #[doc(alias = "loadCachedId")]
@@ -396,9 +402,9 @@ impl CognitoIdentityCredentials {
 
     /// Sets the login token of a provider, for the next refresh. Never blocks.
     ///
-    /// The cached credentials do not change. Call [`expire`](Self::expire) to refresh them, for example
-    /// when the user changes. With [`persist_credentials`](Builder::persist_credentials), each user
-    /// needs another provider, because a login ID means one user.
+    /// The cached credentials do not change. Call [`expire`](Self::expire) to refresh them, for
+    /// example when the user changes. With [`persist_credentials`](Builder::persist_credentials),
+    /// each user needs another provider, because a login ID means one user.
     ///
     /// If the token breaks a limit of the service, the next refresh returns an error.
     ///
@@ -485,11 +491,11 @@ impl CognitoIdentityCredentials {
         }
     }
 
-    /// Returns the current time on the clock of the service, or `None` before the first answer. Never
-    /// blocks.
+    /// Returns the current time on the clock of the service, or `None` before the first answer.
+    /// Never blocks.
     ///
-    /// It is the `Date` of the last answer plus the time since then. With
-    /// [stored credentials](Builder::persist_credentials), that can be an answer to another process.
+    /// It is the `Date` of the last answer plus the time since then. With [stored
+    /// credentials](Builder::persist_credentials), that can be an answer to another process.
     ///
     /// Use it to sign requests on a device whose clock is wrong. AWS services usually reject a
     /// signature whose time is wrong by more than five minutes. The error of this time is about one

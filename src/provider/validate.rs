@@ -1,4 +1,5 @@
-//! The checks of the settings. Each adds its faults to one list, so that one error reports them all.
+//! The checks of the settings. Each adds its faults to one list, so that one error reports them
+//! all.
 
 use crate::error::{ConfigFault, ConfigFaults};
 use crate::provider::settings::Settings;

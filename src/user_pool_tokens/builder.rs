@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
 use super::store::TokenStore;
-use super::{COOLDOWN, Inner, SHORTEST_LIFE, SignInState, UserPoolTokens};
+use super::{COOLDOWN, SHORTEST_LIFE, SignInState, TokenRefresher, UserPoolTokens};
 use crate::cell::lease::Windows;
 use crate::cell::{Cell, Limits};
 use crate::clock::Clock;
@@ -81,12 +81,12 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets the user name that goes into the hash of [`client_secret`](Self::client_secret): 1 to 128
-    /// characters. Nothing else uses it. Default: none.
+    /// Sets the user name that goes into the hash of [`client_secret`](Self::client_secret): 1 to
+    /// 128 characters. Nothing else uses it. Default: none.
     ///
     /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
-    /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users of
-    /// another identity provider, it is the name of that provider with their name there.
+    /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
+    /// of another identity provider, it is the name of that provider with their name there.
     pub fn username(mut self, name: impl Into<String>) -> Self {
         self.username = Some(Secret::new(name));
         self
@@ -123,11 +123,11 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use a
-    /// token as the name.
+    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use
+    /// a token as the name.
     ///
-    /// The refresh token is stored under the user pool, the app client and this name. Default: none.
-    /// The storage then holds the token of one user.
+    /// The refresh token is stored under the user pool, the app client and this name. Default:
+    /// none. The storage then holds the token of one user.
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
         self.login_id = Some(id.into());
         self
@@ -145,10 +145,10 @@ impl UserPoolTokensBuilder {
     ///
     /// Several processes can share one storage. Each reads the token that another has stored, and
     /// reads it again after the user pool has rejected a token. A refresh holds the
-    /// [`lock`](Storage::lock) of the storage until the new token is stored, so two processes do not
-    /// send the same token. A process waits for the lock for at most half of its
-    /// [`timeout`](Self::timeout), then continues without it. If the storage has no locks, set a grace
-    /// period on the app client.
+    /// [`lock`](Storage::lock) of the storage until the new token is stored, so two processes do
+    /// not send the same token. A process waits for the lock for at most half of its
+    /// [`timeout`](Self::timeout), then continues without it. If the storage has no locks, set a
+    /// grace period on the app client.
     ///
     /// A process that still uses an earlier sign-in never replaces the stored token of a later
     /// sign-in with the same [`login_id`](Self::login_id). It logs that (warn).
@@ -158,7 +158,8 @@ impl UserPoolTokensBuilder {
     }
 
     /// Sets another URL for the user pool, such as the URL of an emulator. The rules are those of
-    /// [`Builder::endpoint_url`](crate::Builder::endpoint_url). Default: AWS's endpoint in the region.
+    /// [`Builder::endpoint_url`](crate::Builder::endpoint_url). Default: AWS's endpoint in the
+    /// region.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.calls.endpoint_url = Some(url.into());
         self
@@ -176,8 +177,8 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets whether [`endpoint_url`](Self::endpoint_url) may use plain `http` to any host. It is for
-    /// emulators on a private network. Default: `false`.
+    /// Sets whether [`endpoint_url`](Self::endpoint_url) may use plain `http` to any host. It is
+    /// for emulators on a private network. Default: `false`.
     ///
     /// Anyone who can read that network can read the refresh token.
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
@@ -206,8 +207,8 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets the time limit of one [`id_token`](UserPoolTokens::id_token), with all calls, retries and
-    /// delays. Default: 20 seconds. Zero is an error.
+    /// Sets the time limit of one [`id_token`](UserPoolTokens::id_token), with all calls, retries
+    /// and delays. Default: 20 seconds. Zero is an error.
     ///
     /// A token that a provider's `get()` requests must also arrive within the time of that `get()`.
     /// The exception is an app client that rotates refresh tokens.
@@ -259,7 +260,7 @@ impl UserPoolTokensBuilder {
             cooldown: COOLDOWN,
         };
         let sign_in = SignInState { given, ..SignInState::default() };
-        Ok(UserPoolTokens(Arc::new(Inner {
+        Ok(UserPoolTokens(Arc::new(TokenRefresher {
             client,
             cell: Cell::new(Arc::clone(&clock), limits, sign_in),
             clock,
