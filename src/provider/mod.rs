@@ -258,6 +258,21 @@ impl CognitoIdentityCredentials {
 
     /// Returns the credentials of the last successful refresh, even if they have expired. Never
     /// blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert_eq!(credentials.cached(), None);
+    /// let keys = credentials.get()?;
+    /// assert_eq!(credentials.cached(), Some(keys));
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "accessKeyId")]
     #[doc(alias = "secretAccessKey")]
@@ -275,6 +290,21 @@ impl CognitoIdentityCredentials {
     ///   now. Other processes still can. [`refresh`](Self::refresh) replaces them in the storage.
     /// * A [cooldown](Builder::failure_cooldown) stays in force. [`refresh`](Self::refresh) ends
     ///   it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let keys = credentials.get()?;
+    /// credentials.expire();
+    /// assert_ne!(credentials.get()?, keys); // asks the service again
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "expired")]
     pub fn expire(&self) {
         self.0.cell.expire();
@@ -310,6 +340,21 @@ impl CognitoIdentityCredentials {
     ///
     /// It never uses the network. If no ID is known, it reads the storage and blocks while that
     /// takes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert_eq!(credentials.identity_id(), None);
+    /// let keys = credentials.get()?;
+    /// assert_eq!(credentials.identity_id().as_deref(), keys.identity_id());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "identityId")]
     #[doc(alias = "loadCachedId")]
@@ -434,6 +479,23 @@ impl CognitoIdentityCredentials {
 
     /// Replaces all logins, including those with a token source, for the next refresh. See
     /// [`set_login`](Self::set_login). Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use cognito_identity_credentials::Logins;
+    ///
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// credentials.set_logins(Logins::new().with("accounts.google.com", "token-of-ann"));
+    /// credentials.get()?; // Ann's
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "Logins")]
     pub fn set_logins(&self, logins: Logins) {
         self.change_logins(|all| *all = logins);
@@ -441,6 +503,22 @@ impl CognitoIdentityCredentials {
 
     /// Removes the login of a provider, for the next refresh. See [`set_login`](Self::set_login).
     /// Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// credentials.set_login("accounts.google.com", "token-of-ann");
+    /// credentials.remove_login("accounts.google.com");
+    /// credentials.get()?; // a guest's
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "Logins")]
     pub fn remove_login(&self, provider: &str) {
         self.change_logins(|logins| logins.remove(provider));
@@ -451,6 +529,21 @@ impl CognitoIdentityCredentials {
     /// It returns `None` before the first answer, and for credentials that another process
     /// [stored](Builder::persist_credentials). It also returns `None` after a refresh with retries
     /// has started, until a refresh succeeds.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert!(credentials.data().is_none());
+    /// credentials.get()?;
+    /// assert!(credentials.data().is_some());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     pub fn data(&self) -> Option<ResponseData> {
         self.0.cell.settings().data.map(Arc::unwrap_or_clone)

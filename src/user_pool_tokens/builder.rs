@@ -22,6 +22,21 @@ use crate::transport::Transport;
 ///
 /// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
 /// that reports every fault. `Debug` shows only the ID of the user pool.
+///
+/// ```
+/// use cognito_identity_credentials::{FileStorage, UserPoolTokens};
+///
+/// # #[cfg(feature = "ureq")] {
+/// # let refresh_token = "token-of-a-sign-in";
+/// let tokens = UserPoolTokens::builder()
+///     .user_pool_id("us-east-1_aBcDeFgHi")
+///     .client_id("1234567890abcdefghij")
+///     .refresh_token(refresh_token)
+///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+///     .build();
+/// # assert!(tokens.is_ok());
+/// # }
+/// ```
 #[must_use]
 #[derive(Clone)]
 pub struct UserPoolTokensBuilder {
