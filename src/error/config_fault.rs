@@ -37,28 +37,15 @@ pub struct ConfigFault {
 }
 
 impl ConfigFault {
-    pub(crate) fn new(setting: &'static str, rule: impl Into<Cow<'static, str>>) -> Self {
-        Self::with_value(setting, rule, String::new())
-    }
-
-    /// `value` replaces `{}` in the rule. It is shown, so it must not be a secret.
-    pub(crate) fn with_value(
-        setting: &'static str,
-        rule: impl Into<Cow<'static, str>>,
-        value: String,
-    ) -> Self {
-        Self { setting: setting.into(), variable: None, rule: rule.into(), value }
-    }
-
     /// Reads `setting: what is wrong`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (setting, value) = text.split_once(": ")?;
-        let (setting, value) = (setting.to_owned().into(), value.to_owned());
-        Some(Self { setting, variable: None, rule: "{}".into(), value })
+    fn parse(text: &str) -> Self {
+        let (setting, value) = text.split_once(": ").unwrap_or(("", text));
+        let (setting, value) = (Cow::Owned(setting.to_owned()), value.to_owned());
+        Self { setting, variable: None, rule: Cow::Borrowed("{}"), value }
     }
 
-    /// Returns the name of the setting: the method of the builder. Where the value of an
-    /// environment variable cannot be read as a setting at all, it is the variable.
+    /// Returns the name of the setting: the method of the builder. It is the environment variable if
+    /// the variable has no readable value. It is empty if the fault belongs to no setting.
     #[must_use]
     pub fn setting(&self) -> &str {
         &self.setting
@@ -79,8 +66,10 @@ impl ConfigFault {
             text.push_str(variable);
             text.push_str(", ");
         }
-        text.push_str(name(&self.setting));
-        text.push_str(": ");
+        if !self.setting.is_empty() {
+            text.push_str(name(&self.setting));
+            text.push_str(": ");
+        }
         let mut rest = &*self.rule;
         while let Some((before, after)) = rest.split_once('{') {
             let (inside, after) = after.split_once('}').unwrap_or((after, ""));
@@ -110,17 +99,26 @@ impl fmt::Debug for ConfigFault {
 pub(crate) struct ConfigFaults(Vec<ConfigFault>);
 
 impl ConfigFaults {
-    pub(crate) fn add(&mut self, setting: &'static str, rule: impl Into<Cow<'static, str>>) {
-        self.push(ConfigFault::new(setting, rule));
+    pub(crate) fn add(&mut self, setting: &'static str, rule: &'static str) {
+        self.push(setting, Cow::Borrowed(rule), String::new());
     }
 
-    pub(crate) fn push(&mut self, fault: ConfigFault) {
-        self.0.push(fault);
+    pub(crate) fn add_rule(&mut self, setting: &'static str, rule: String) {
+        self.push(setting, Cow::Owned(rule), String::new());
+    }
+
+    /// `value` replaces `{}` in the rule. It is shown, so it must not be a secret.
+    pub(crate) fn add_with_value(&mut self, setting: &'static str, rule: String, value: String) {
+        self.push(setting, Cow::Owned(rule), value);
+    }
+
+    fn push(&mut self, setting: &'static str, rule: Cow<'static, str>, value: String) {
+        self.0.push(ConfigFault { setting: Cow::Borrowed(setting), variable: None, rule, value });
     }
 
     /// Adds `setting: what is wrong` texts.
     pub(crate) fn add_texts(&mut self, texts: &[String]) {
-        self.0.extend(texts.iter().filter_map(|text| ConfigFault::parse(text)));
+        self.0.extend(texts.iter().map(|text| ConfigFault::parse(text)));
     }
 
     /// Adds faults whose values came from an environment variable.
@@ -139,8 +137,10 @@ impl ConfigFaults {
         most: usize,
     ) {
         match text.map(|text| text.chars().count()) {
-            Some(length) if !(least..=most).contains(&length) => self
-                .add(setting, format!("has {length} characters, it must have {least} to {most}")),
+            Some(length) if !(least..=most).contains(&length) => self.add_rule(
+                setting,
+                format!("has {length} characters, it must have {least} to {most}"),
+            ),
             _ => {}
         }
     }
@@ -151,7 +151,7 @@ impl ConfigFaults {
         setting: &'static str,
         parsed: Result<T, String>,
     ) -> Option<T> {
-        parsed.map_err(|rule| self.add(setting, rule)).ok()
+        parsed.map_err(|rule| self.add_rule(setting, rule)).ok()
     }
 
     /// Says which faults came from environment variables; pairs of setting and variable.
@@ -167,8 +167,16 @@ impl ConfigFaults {
         self.0.is_empty()
     }
 
-    pub(crate) fn into_vec(self) -> Vec<ConfigFault> {
-        self.0
+    /// The text of all faults, and the faults.
+    pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
+        let mut text = String::new();
+        for fault in &self.0 {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&fault.describe(&|setting| setting));
+        }
+        (text, self.0)
     }
 }
 
@@ -178,13 +186,15 @@ mod tests {
 
     #[test]
     fn a_value_with_braces_is_shown_as_it_is() {
-        let fault = ConfigFault::with_value("a", "{} is not {b}", "{b}{".to_owned());
-        let fault = ConfigFault { variable: Some("A"), ..fault };
-        assert_eq!(fault.describe(&|_| "x"), "A, x: {b}{ is not x");
-        let fault = ConfigFault::parse("ca_file: /tmp/{x}: not found").unwrap();
+        let mut faults = ConfigFaults::default();
+        faults.add_with_value("a", "{} is not {b}".to_owned(), "{b}{".to_owned());
+        faults.name_variables(&[("a", "A")]);
+        assert_eq!(faults.0[0].describe(&|_| "x"), "A, x: {b}{ is not x");
+        let fault = ConfigFault::parse("ca_file: /tmp/{x}: not found");
         assert_eq!((fault.setting(), fault.variable()), ("ca_file", None));
         assert_eq!(fault.to_string(), "ca_file: /tmp/{x}: not found");
         assert_eq!(format!("{fault:?}"), "ConfigFault(ca_file: /tmp/{x}: not found)");
-        assert_eq!(ConfigFault::parse("no setting"), None);
+        let fault = ConfigFault::parse("no setting");
+        assert_eq!((fault.setting(), &*fault.to_string()), ("", "no setting"));
     }
 }

@@ -220,12 +220,9 @@ impl Error {
 
     /// Several faults, each as `setting: what is wrong`.
     pub(crate) fn config_texts(texts: &[String]) -> Self {
-        let faults = texts.iter().filter_map(|text| ConfigFault::parse(text)).collect();
-        Self::config_with(texts.join("; "), faults)
-    }
-
-    fn config_with(message: String, config_faults: Vec<ConfigFault>) -> Self {
-        Self(Arc::new(Inner { config_faults, ..Inner::local(ErrorKind::Config, message) }))
+        let mut faults = ConfigFaults::default();
+        faults.add_texts(texts);
+        faults.into()
     }
 
     /// No login token could be had. Where the program's code failed with an error of this library,
@@ -427,9 +424,8 @@ impl Inner {
 
 impl From<ConfigFaults> for Error {
     fn from(faults: ConfigFaults) -> Self {
-        let faults = faults.into_vec();
-        let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        Self::config_with(texts.join("; "), faults)
+        let (message, config_faults) = faults.into_parts();
+        Self(Arc::new(Inner { config_faults, ..Inner::local(ErrorKind::Config, message) }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The checks of the settings. Each adds its faults to one list, so that one error reports them
 //! all.
 
-use crate::error::{ConfigFault, ConfigFaults};
+use crate::error::ConfigFaults;
 use crate::provider::settings::Settings;
 use crate::redact::Masks;
 use crate::service::call_settings::Endpoint;
@@ -105,16 +105,16 @@ impl Settings {
             (None, None) => return self.region.clone().unwrap_or_default(),
         };
         if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
-            faults.push(ConfigFault::with_value(
+            faults.add_with_value(
                 "region",
                 format!("{{}} contradicts the {owner}, which is of region {region}"),
                 Masks::default().clean(set),
-            ));
+            );
         }
         match identity {
             Some(identity) if self.calls.endpoint_url.is_none() && identity.region() != region => {
                 let own = identity.region();
-                faults.add(
+                faults.add_rule(
                     "identity_id",
                     format!("it is of region {own}, but the {owner} is of region {region}"),
                 );
@@ -139,7 +139,7 @@ impl Settings {
         faults.check_length("provider_id", self.provider_id.as_deref(), 4, 2048);
         if self.policy_arns.len() > 10 {
             let count = self.policy_arns.len();
-            faults.add("policy_arns", format!("{count} given, the service takes at most 10"));
+            faults.add_rule("policy_arns", format!("{count} given, the service takes at most 10"));
         }
         for arn in &self.policy_arns {
             faults.check_length("policy_arns", Some(arn), 20, 2048);

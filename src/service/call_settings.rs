@@ -72,7 +72,7 @@ impl CallSettings {
         let Some(custom_url) = service.custom_url else {
             if is_called && !region.is_empty() && !endpoint::is_region(region) {
                 let (region_setting, subject) = service.region_setting;
-                faults.add(
+                faults.add_rule(
                     region_setting,
                     format!(
                         "{subject} cannot stand in a host name; set {{{setting}}} for an emulator"
@@ -83,7 +83,7 @@ impl CallSettings {
         };
         for (flag, on) in [("use_fips", self.use_fips), ("use_dual_stack", self.use_dual_stack)] {
             if on && is_called {
-                faults.add(flag, format!("cannot go with {{{setting}}}"));
+                faults.add_rule(flag, format!("cannot go with {{{setting}}}"));
             }
         }
         let url = endpoint::custom(custom_url, self.danger_allow_http);

@@ -331,7 +331,7 @@ impl UserPoolTokensBuilder {
         if let Some(rule) =
             self.refresh_token.as_ref().and_then(|token| cognito_idp::token_fault(token.expose()))
         {
-            faults.add("refresh_token", rule);
+            faults.add_rule("refresh_token", rule);
         }
         faults.check_length("device_key", self.device_key.as_deref(), 1, 55);
         if self.device_key.as_deref().is_some_and(|key| !is_device_key(key)) {
