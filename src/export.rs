@@ -112,7 +112,7 @@ impl CredentialVariables {
         if faults.is_empty() {
             Ok(Self::from(&credentials))
         } else {
-            Err(Error::config(faults.join("; ")))
+            Err(Error::config_texts(&faults))
         }
     }
 

@@ -144,7 +144,7 @@ pub mod internals;
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
-pub use error::{BoxError, Error, ErrorKind};
+pub use error::{BoxError, ConfigFault, Error, ErrorKind};
 pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
 pub use logins::{FileToken, Logins, TokenSource};
 pub use provider::{Builder, CognitoIdentityCredentials, Status};

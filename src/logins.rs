@@ -253,7 +253,7 @@ impl Logins {
     ) -> Result<Tokens, Error> {
         let faults = self.faults();
         if !faults.is_empty() {
-            return Err(Error::config(faults.join("; ")));
+            return Err(Error::config_texts(&faults));
         }
         let mut tokens = BTreeMap::new();
         for (provider, login) in &self.0 {

@@ -9,6 +9,8 @@ mod codes;
 mod hints;
 mod kind;
 
+mod config_fault;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,9 @@ pub(crate) use codes::Refusal;
 pub(crate) use hints::NOT_THE_SERVICE;
 pub use kind::ErrorKind;
 pub(crate) use kind::Retry;
+
+pub use self::config_fault::ConfigFault;
+pub(crate) use self::config_fault::ConfigFaults;
 
 use crate::redact::Redactor;
 
@@ -64,6 +69,7 @@ struct Inner {
     origin: Option<Arc<dyn StdError + Send + Sync>>,
     /// `message` is the text of `origin`, so `source()` skips `origin` and returns its source.
     repeats_origin: bool,
+    config_faults: Vec<ConfigFault>,
 }
 
 /// What an error keeps of the service's response. The texts are redacted.
@@ -167,8 +173,23 @@ impl Error {
         })
     }
 
+    /// Returns the settings that are wrong, if [`kind`](Self::kind) is
+    /// [`Config`](ErrorKind::Config). [`message`](Self::message) joins their texts.
+    #[must_use]
+    pub fn config_faults(&self) -> &[ConfigFault] {
+        &self.0.config_faults
+    }
+
+    /// One fault, as `setting: what is wrong`.
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::local(ErrorKind::Config, message.into())
+        Self::config_texts(&[message.into()])
+    }
+
+    /// Several faults, each as `setting: what is wrong`.
+    pub(crate) fn config_texts(texts: &[String]) -> Self {
+        let mut faults = ConfigFaults::default();
+        faults.add_texts(texts);
+        faults.into()
     }
 
     /// A token source failed. If it failed with an error of this library that has nothing to
@@ -372,7 +393,15 @@ impl Inner {
             hint: None,
             origin: None,
             repeats_origin: false,
+            config_faults: Vec::new(),
         }
+    }
+}
+
+impl From<ConfigFaults> for Error {
+    fn from(faults: ConfigFaults) -> Self {
+        let (message, config_faults) = faults.into_parts();
+        Self(Arc::new(Inner { config_faults, ..Inner::local(ErrorKind::Config, message) }))
     }
 }
 

@@ -1,21 +1,23 @@
-//! What the AWS SDK for Rust needs of this crate: its credentials, and its trait for providers.
+//! The AWS SDK for Rust: conversion to its credentials, and its trait for providers.
 
+use std::io;
 use std::time::Duration;
 
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
-use crate::cell::NextAction;
+use crate::cell::{Epoch, NextAction};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::provider::CognitoIdentityCredentials;
+use crate::provider::background::JobFuture;
 
 /// What the SDK calls the source of the credentials.
 const NAME: &str = "CognitoIdentity";
 
-/// The SDK's credentials, which end when these do. They hold copies of the secrets: the SDK wipes its
-/// own, but what it makes of them on the way to a request is its business.
+/// Converts to credentials of the SDK with the same expiry. They hold copies of the secrets. The
+/// SDK wipes its copy, but not what it derives from it for a request.
 impl From<&Credentials> for SdkCredentials {
     fn from(credentials: &Credentials) -> Self {
         Self::new(
@@ -34,43 +36,55 @@ impl From<Credentials> for SdkCredentials {
     }
 }
 
-/// For the `credentials_provider` of an SDK client, under any executor. Needs the feature `aws-sdk`.
+/// Serves as the `credentials_provider` of an SDK client, under any executor. Needs the feature
+/// `aws-sdk`.
 ///
-/// A future never blocks the thread that polls it and needs no runtime. Good credentials are there at
-/// the first poll; when their renewal is due, a thread begins it, and nobody waits for that. Without
-/// good ones the future waits for a thread that does what
-/// [`get`](CognitoIdentityCredentials::get) does: one for each refresh, shared by all futures, and gone
-/// when it has ended. A future that is dropped leaves the thread at work, for the next one to profit.
+/// A future never blocks the thread that polls it, and needs no runtime.
 ///
-/// A future is there within `timeout` (60 s by default). Only a token source or a transport of the
-/// program's own that takes longer holds up those who wait for it; who comes later than `timeout`
-/// after its beginning waits for that time, and no longer.
+/// * Fresh credentials are ready at the first poll.
+/// * Inside the advisory window, the cached credentials are ready at the first poll. A new thread
+///   refreshes them, and no future waits for it.
+/// * Otherwise the future waits for a thread that does the same as
+///   [`get`](CognitoIdentityCredentials::get). There is one thread for each refresh. All futures
+///   share it, and it ends with the refresh. If a future is dropped, the thread continues, and the
+///   next future can use its result.
+///
+/// A future is ready within `timeout` (60 s by default). It can take longer only if a token source
+/// or a transport of your own does not return in time. A future that starts more than `timeout`
+/// after such a refresh does not wait for it.
 ///
 /// # The SDK's own cache
 ///
-/// An SDK client asks once and keeps the answer until 5 to 10 s before its end (`buffer_time`, less
-/// up to a half), by the wall clock. By then the set is inside our `expiry_window` of 15 s, so the
-/// client gets new credentials and not the old ones again; a window below 10 s would have it ask
-/// until they are new. But so late it has no profit of `advisory_window`, knows nothing of `expire`
-/// and `invalidate`, and goes by a clock that may be wrong; and it gives up after `load_timeout`
-/// (5 s in older versions of the SDK, about 22 s in newer ones), where this provider tries for 60 s.
-/// With `IdentityCache::no_cache()` it asks for each request, which costs a copy of the credentials,
-/// and all is as with `get`.
+/// An SDK client keeps the credentials until 5 to 10 seconds before they expire on the wall clock
+/// (`buffer_time`, less up to a half). They are then inside our `expiry_window` of 15 seconds, so
+/// the client gets new credentials and not the same ones again. With an `expiry_window` below 10
+/// seconds, the client would ask again and again until they are new.
+///
+/// The SDK's cache has disadvantages:
+///
+/// * It asks so late that the `advisory_window` has no effect.
+/// * It does not notice `expire` and `invalidate`.
+/// * It uses the wall clock, which can be wrong.
+/// * It gives up after `load_timeout` (5 seconds in older versions of the SDK, about 22 seconds in
+///   newer ones). This provider tries for 60 seconds.
+///
+/// With `IdentityCache::no_cache()`, the client asks for each request. That costs a copy of the
+/// credentials, and everything works as with `get`.
 ///
 /// # Errors
 ///
 /// | [`ErrorKind`] | `CredentialsError` |
 /// |---|---|
 /// | `Config` | `InvalidConfiguration` |
-/// | `IdentityUnknown` | `CredentialsNotLoaded`, on which a chain asks its next provider |
+/// | `IdentityUnknown` | `CredentialsNotLoaded`; a provider chain then asks its next provider |
 /// | `Timeout` | `ProviderTimedOut`, with the `timeout` of the settings |
 /// | `Reentrant` | `Unhandled` |
 /// | any other | `ProviderError` |
 ///
-/// The source is our [`Error`], but for a timeout, which has none:
-/// [`status`](CognitoIdentityCredentials::status) tells more of it. `Unhandled` is also a transport or
-/// token source that panicked, and a future that waited for a refresh before a fork and is polled in the
-/// child. `ProviderError` is also a thread that the system does not grant.
+/// The source is our [`Error`]. `ProviderTimedOut` has no source;
+/// [`status`](CognitoIdentityCredentials::status) shows the error. `Unhandled` also means that a
+/// transport or a token source panicked, or that the process was forked while the future waited.
+/// `ProviderError` also means that the system did not grant a thread.
 impl ProvideCredentials for CognitoIdentityCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -79,21 +93,21 @@ impl ProvideCredentials for CognitoIdentityCredentials {
         future::ProvideCredentials::new(self.provide())
     }
 
-    /// The cached credentials for as long as they are alive, though `get` may not hand them out any
-    /// more: for a client that has lost its patience.
+    /// Returns the cached credentials if they have not expired, even inside the expiry window. The
+    /// SDK calls this if it stops waiting for the future.
     fn fallback_on_interrupt(&self) -> Option<SdkCredentials> {
-        self.alive().map(Into::into)
+        self.0.cell.unexpired().map(Into::into)
     }
 }
 
 impl CognitoIdentityCredentials {
     async fn provide(&self) -> provider::Result {
-        let failed = |error| refusal(error, self.timeout());
-        let epoch = match self.next_action().map_err(failed)? {
+        let failed = |error| sdk_error(error, self.0.cell.timeout());
+        let epoch = match self.0.cell.next_action().map_err(failed)? {
             NextAction::ReturnCached(credentials) => return Ok(credentials.into()),
             NextAction::ReturnError(error) => return Err(failed(error)),
             NextAction::AdvisoryAttempt(credentials, epoch) => {
-                if let Err(error) = self.get_elsewhere(epoch) {
+                if let Err(error) = self.get_in_background(epoch) {
                     log::warn!(
                         "the credentials are still valid, but no thread renews them: {error}"
                     );
@@ -102,16 +116,22 @@ impl CognitoIdentityCredentials {
             }
             NextAction::Refresh(epoch) => epoch,
         };
-        match self.get_elsewhere(epoch).map_err(CredentialsError::provider_error)?.await {
+        match self.get_in_background(epoch).map_err(CredentialsError::provider_error)?.await {
             Some(result) => result.map(Into::into).map_err(failed),
             None => Err(CredentialsError::unhandled(
                 "the thread that was to refresh panicked, or this process was forked from its process",
             )),
         }
     }
+
+    /// Calls [`get`](Self::get) on another thread. Futures of the same epoch share one thread.
+    fn get_in_background(&self, epoch: Epoch) -> io::Result<JobFuture<Result<Credentials, Error>>> {
+        let provider = self.clone();
+        self.0.background.join(epoch, move || provider.get())
+    }
 }
 
-fn refusal(error: Error, timeout: Duration) -> CredentialsError {
+fn sdk_error(error: Error, timeout: Duration) -> CredentialsError {
     match error.kind() {
         ErrorKind::Config => CredentialsError::invalid_configuration(error),
         ErrorKind::IdentityUnknown => CredentialsError::not_loaded(error),
@@ -129,7 +149,7 @@ mod tests {
     /// Each step brings the provider into a state of its own. What is to come is said, and then
     /// `get()` shows that it does come.
     #[test]
-    fn what_get_will_do_is_known_before_it_does_it() {
+    fn the_next_action_is_what_get_then_does() {
         const OPERATION: &str = "GetCredentialsForIdentity";
         let clock = ManualClock::new();
         let cognito = FakeCognito::with_clock(clock.clone());
@@ -157,7 +177,7 @@ mod tests {
         ];
         for (state, step, expected) in steps {
             step();
-            let (said, value) = match credentials.next_action().unwrap() {
+            let (said, value) = match credentials.0.cell.next_action().unwrap() {
                 NextAction::ReturnCached(value) => ("value", Some(value)),
                 NextAction::AdvisoryAttempt(value, _) => ("renewal", Some(value)),
                 NextAction::ReturnError(_) => ("refusal", None),

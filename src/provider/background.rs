@@ -1,5 +1,7 @@
-//! A blocking job on a thread of its own, for futures to wait for: one thread, however many wait.
-//! They are woken by the standard library's means, so no executor is assumed.
+//! A refresh on a thread of its own, for futures that wait for it.
+//!
+//! Any number of futures share one thread. They are woken with the wakers of the standard library,
+//! so every executor works.
 
 use std::future::Future;
 use std::io;
@@ -11,97 +13,99 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// `K` tells which jobs are the same, `T` is what a job yields.
-pub(crate) struct Errand<K, T> {
-    /// The run that began last. It belongs to its thread and to those who wait for it, so what it
-    /// has yielded is gone once nobody wants it any more.
-    latest: Mutex<Option<(K, Weak<Run<T>>)>>,
-    /// How long a run is joined. Whatever holds it up longer is not to hold up everybody else.
-    patience: Duration,
+/// Jobs with equal keys `K` are the same job. `T` is what a job returns.
+pub(crate) struct BackgroundRefresh<K, T> {
+    /// The job that started last. Its thread and its futures own it, so that the result is dropped
+    /// with the last future.
+    latest: Mutex<Option<(K, Weak<Job<T>>)>>,
+    /// How long after its start a job can be joined. A job that hangs must not block every caller.
+    join_limit: Duration,
 }
 
-struct Run<T> {
-    /// The ID of the process that its thread belongs to.
+struct Job<T> {
+    /// The process that the thread runs in.
     process: u32,
-    begun: Instant,
-    stage: Mutex<Stage<T>>,
+    started: Instant,
+    state: Mutex<JobState<T>>,
 }
 
-enum Stage<T> {
-    /// With a place for each future that waits.
-    UnderWay(Vec<Option<Waker>>),
-    /// `None` when the job panicked.
-    Over(Option<T>),
+enum JobState<T> {
+    /// With one place for each future that waits.
+    Running(Vec<Option<Waker>>),
+    /// `None` if the job panicked.
+    Finished(Option<T>),
 }
 
-/// Becomes what the job yields, or `None` if it panics or runs in the process that this one was forked
-/// from. When it is dropped, the job goes on.
-pub(crate) struct Wait<T> {
-    run: Arc<Run<T>>,
+/// Returns the result of the job. Returns `None` if the job panicked, or if it runs in the process
+/// that this one was forked from. The job goes on if the future is dropped.
+pub(crate) struct JobFuture<T> {
+    job: Arc<Job<T>>,
     place: Option<usize>,
 }
 
-/// The thread's side of a run, which is over even if the job panics.
-struct Ending<T> {
-    run: Arc<Run<T>>,
-    outcome: Option<T>,
+/// Finishes the job when the thread drops it, so also after a panic.
+struct JobGuard<T> {
+    job: Arc<Job<T>>,
+    result: Option<T>,
 }
 
-impl<K: PartialEq, T: Send + 'static> Errand<K, T> {
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { latest: Mutex::new(None), patience }
+impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
+    pub(crate) fn new(join_limit: Duration) -> Self {
+        Self { latest: Mutex::new(None), join_limit }
     }
 
-    /// Waits for the run of the same key that is under way, or else for a new one of `job`. An error
-    /// says that no thread is to be had.
+    /// Joins the running job with this key, or starts `run` on a new thread.
+    ///
+    /// Returns an error if the system does not grant a thread.
     pub(crate) fn join(
         &self,
         key: K,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<Wait<T>> {
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<JobFuture<T>> {
         let mut latest = lock(&self.latest);
         let same = latest.as_ref().filter(|(of, _)| *of == key);
-        let run = same.and_then(|(_, run)| run.upgrade());
-        let joined = |run: &Arc<Run<T>>| run.is_under_way() && run.begun.elapsed() < self.patience;
-        if let Some(run) = run.filter(joined) {
-            return Ok(Wait { run, place: None });
+        let running = same
+            .and_then(|(_, job)| job.upgrade())
+            .filter(|job| job.is_running() && job.started.elapsed() < self.join_limit);
+        if let Some(job) = running {
+            return Ok(JobFuture { job, place: None });
         }
-        let stage = Mutex::new(Stage::UnderWay(Vec::new()));
-        let run = Arc::new(Run { process: process::id(), begun: Instant::now(), stage });
-        let ending = Ending { run: Arc::clone(&run), outcome: None };
-        // The lock is held, so that nobody joins a run that cannot begin.
+        let state = Mutex::new(JobState::Running(Vec::new()));
+        let job = Arc::new(Job { process: process::id(), started: Instant::now(), state });
+        let guard = JobGuard { job: Arc::clone(&job), result: None };
+        // The lock is held, so that nobody joins a job whose thread does not start.
         thread::Builder::new().name("cognito-refresh".to_owned()).spawn(move || {
-            let outcome = job();
-            ending.end(outcome);
+            let result = run();
+            guard.complete(result);
         })?;
-        *latest = Some((key, Arc::downgrade(&run)));
-        Ok(Wait { run, place: None })
+        *latest = Some((key, Arc::downgrade(&job)));
+        Ok(JobFuture { job, place: None })
     }
 }
 
-impl<T> Run<T> {
-    /// Whether a thread of this process is at work on it.
-    fn is_under_way(&self) -> bool {
-        self.process == process::id() && matches!(*lock(&self.stage), Stage::UnderWay(_))
+impl<T> Job<T> {
+    /// Whether a thread of this process runs it.
+    fn is_running(&self) -> bool {
+        self.process == process::id() && matches!(*lock(&self.state), JobState::Running(_))
     }
 }
 
-impl<T: Clone> Future for Wait<T> {
+impl<T: Clone> Future for JobFuture<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Wakers are the executor's code: copied and dropped while the lock is not held.
+        // Wakers are code of the executor, so they are cloned and dropped without the lock.
         let waker = context.waker().clone();
         let this = self.get_mut();
-        let replaced = match &mut *lock(&this.run.stage) {
-            Stage::Over(outcome) => return Poll::Ready(outcome.clone()),
-            Stage::UnderWay(_) if this.run.process != process::id() => return Poll::Ready(None),
-            Stage::UnderWay(waiting) => {
-                let place = *this.place.get_or_insert(waiting.len());
-                if let Some(before) = waiting.get_mut(place) {
+        let replaced = match &mut *lock(&this.job.state) {
+            JobState::Finished(result) => return Poll::Ready(result.clone()),
+            JobState::Running(_) if this.job.process != process::id() => return Poll::Ready(None),
+            JobState::Running(wakers) => {
+                let place = *this.place.get_or_insert(wakers.len());
+                if let Some(before) = wakers.get_mut(place) {
                     before.replace(waker)
                 } else {
-                    waiting.push(Some(waker));
+                    wakers.push(Some(waker));
                     None
                 }
             }
@@ -111,30 +115,30 @@ impl<T: Clone> Future for Wait<T> {
     }
 }
 
-impl<T> Drop for Wait<T> {
+impl<T> Drop for JobFuture<T> {
     fn drop(&mut self) {
-        let forgotten = match (&mut *lock(&self.run.stage), self.place) {
-            (Stage::UnderWay(waiting), Some(place)) => {
-                waiting.get_mut(place).and_then(Option::take)
+        let waker = match (&mut *lock(&self.job.state), self.place) {
+            (JobState::Running(wakers), Some(place)) => {
+                wakers.get_mut(place).and_then(Option::take)
             }
             _ => None,
         };
-        drop(forgotten);
+        drop(waker);
     }
 }
 
-impl<T> Ending<T> {
-    fn end(mut self, outcome: T) {
-        self.outcome = Some(outcome);
+impl<T> JobGuard<T> {
+    fn complete(mut self, result: T) {
+        self.result = Some(result);
     }
 }
 
-impl<T> Drop for Ending<T> {
+impl<T> Drop for JobGuard<T> {
     fn drop(&mut self) {
-        let over = Stage::Over(self.outcome.take());
-        let before = mem::replace(&mut *lock(&self.run.stage), over);
-        if let Stage::UnderWay(waiting) = before {
-            waiting.into_iter().flatten().for_each(Waker::wake);
+        let finished = JobState::Finished(self.result.take());
+        let before = mem::replace(&mut *lock(&self.job.state), finished);
+        if let JobState::Running(wakers) = before {
+            wakers.into_iter().flatten().for_each(Waker::wake);
         }
     }
 }
@@ -153,24 +157,24 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     struct Rig {
-        errand: Errand<u8, Arc<u8>>,
+        refresh: BackgroundRefresh<u8, Arc<u8>>,
         begun: (mpsc::Sender<u8>, mpsc::Receiver<u8>),
     }
 
     impl Rig {
-        fn new(patience: Duration) -> Self {
-            Self { errand: Errand::new(patience), begun: mpsc::channel() }
+        fn new(join_limit: Duration) -> Self {
+            Self { refresh: BackgroundRefresh::new(join_limit), begun: mpsc::channel() }
         }
 
-        /// Joins with a job that says that it begins, and ends once it is told what it yields.
-        fn join(&self, key: u8, number: u8) -> (Wait<Arc<u8>>, mpsc::Sender<u8>) {
+        /// Joins with a job that reports its start, and returns the number that it receives.
+        fn join(&self, key: u8, number: u8) -> (JobFuture<Arc<u8>>, mpsc::Sender<u8>) {
             let begun = self.begun.0.clone();
             let (end, ended) = mpsc::channel();
-            let job = move || {
+            let run = move || {
                 begun.send(number).unwrap();
                 Arc::new(ended.recv().unwrap())
             };
-            (self.errand.join(key, job).unwrap(), end)
+            (self.refresh.join(key, run).unwrap(), end)
         }
 
         fn began(&self) -> u8 {
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_a_run_under_way_has_no_job_run_and_gets_the_same() {
+    fn a_running_job_is_joined_and_its_result_is_shared() {
         let rig = Rig::new(LONG);
         let (first, end) = rig.join(1, 1);
         assert_eq!(rig.began(), 1);
@@ -207,9 +211,9 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &second));
     }
 
-    /// Even while somebody has not yet looked at what the last one yielded.
+    /// Even while a future has not yet taken the result of the last job.
     #[test]
-    fn a_run_that_is_over_or_has_another_key_is_not_joined() {
+    fn a_job_that_has_finished_or_has_another_key_is_not_joined() {
         let rig = Rig::new(LONG);
         let (first, end_first) = rig.join(1, 1);
         let (other, end_other) = rig.join(2, 2);
@@ -219,7 +223,7 @@ mod tests {
         end_first.send(10).unwrap();
         end_other.send(20).unwrap();
         assert_eq!(*block_on(first).unwrap(), 10);
-        while other.run.is_under_way() {
+        while other.job.is_running() {
             thread::yield_now();
         }
         let (next, end_next) = rig.join(2, 3);
@@ -229,40 +233,40 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_takes_too_long_is_not_joined() {
+    fn a_job_that_runs_longer_than_the_limit_is_not_joined() {
         let rig = Rig::new(Duration::ZERO);
         let (first, end_first) = rig.join(1, 1);
         let (second, end_second) = rig.join(1, 2);
         end_second.send(2).unwrap();
         assert_eq!(*block_on(second).unwrap(), 2);
-        assert!(first.run.is_under_way());
+        assert!(first.job.is_running());
         end_first.send(1).unwrap();
         assert_eq!(*block_on(first).unwrap(), 1);
     }
 
     #[test]
-    fn a_run_is_over_when_its_job_panics() {
-        let errand = Errand::<_, u8>::new(LONG);
-        let wait = errand.join(1, || panic!("a fault")).unwrap();
+    fn a_job_that_panics_has_finished_without_a_result() {
+        let refresh = BackgroundRefresh::<_, u8>::new(LONG);
+        let wait = refresh.join(1, || panic!("a fault")).unwrap();
         assert_eq!(block_on(wait), None);
-        assert_eq!(block_on(errand.join(1, || 1).unwrap()), Some(1));
+        assert_eq!(block_on(refresh.join(1, || 1).unwrap()), Some(1));
     }
 
     #[test]
-    fn what_nobody_wants_any_more_is_dropped() {
+    fn a_result_is_dropped_with_the_last_future() {
         let rig = Rig::new(LONG);
         let (wait, end) = rig.join(1, 1);
         end.send(1).unwrap();
         let yielded = Arc::downgrade(&block_on(wait).unwrap());
         while yielded.strong_count() > 0 {
-            thread::yield_now(); // until the thread has let go of its run
+            thread::yield_now(); // until the thread has dropped its job
         }
 
         let (wait, end) = rig.join(1, 2);
-        let run = Arc::downgrade(&wait.run);
+        let job = Arc::downgrade(&wait.job);
         drop(wait);
         end.send(2).unwrap();
-        while run.strong_count() > 0 {
+        while job.strong_count() > 0 {
             thread::yield_now();
         }
     }

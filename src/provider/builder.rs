@@ -1,30 +1,31 @@
-//! Every setting, with its default. `build` parses them once into values that cannot be wrong.
+//! The builder: every setting with its default, and `build`.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cell::Limits;
-use crate::cell::lease::Windows;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::developer::DeveloperIdentityProvider;
-use crate::error::Error;
+use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
-use crate::provider::{ChangeListener, CognitoIdentityCredentials};
+use crate::provider::CognitoIdentityCredentials;
+use crate::provider::settings::{Persistence, Settings};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
-use crate::service::client::Client;
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
 use crate::service::sts::RoleRequest;
 use crate::storage::Storage;
 use crate::transport::Transport;
+#[cfg(feature = "user-pool")]
+use crate::user_pool_tokens::UserPoolTokens;
 
-/// The settings of a [`CognitoIdentityCredentials`].
+/// Holds the settings of a [`CognitoIdentityCredentials`].
 ///
-/// Setters take what they are given; [`build`](Self::build) checks everything and reports every
-/// fault at once. `Debug` shows neither login tokens nor identity IDs.
+/// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
+/// that reports every fault. `Debug` shows no login token and no identity ID.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -49,193 +50,145 @@ use crate::transport::Transport;
 #[derive(Clone)]
 #[doc(alias = "params")]
 #[doc(alias = "clientConfig")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Builder {
-    identity_pool_id: Option<String>,
-    identity_id: Option<String>,
-    account_id: Option<String>,
-    region: Option<String>,
-    custom_role_arn: Option<String>,
-    role_arn: Option<String>,
-    /// Set with `role_arn`.
-    classic: Option<ClassicFlow>,
-    role_session_name: Option<String>,
-    policy: Option<String>,
-    policy_arns: Vec<String>,
-    provider_id: Option<String>,
-    duration: Option<Duration>,
-    logins: Logins,
-    developer: Option<Arc<dyn DeveloperIdentityProvider>>,
-    login_id: Option<String>,
-    storage: Option<Arc<dyn Storage>>,
-    persistence: Option<Persistence>,
-    on_identity_change: Option<Arc<ChangeListener>>,
-    endpoint_url: Option<String>,
-    sts_endpoint_url: Option<String>,
-    use_fips: bool,
-    use_dual_stack: bool,
-    danger_allow_http: bool,
-    transport: Option<Arc<dyn Transport>>,
-    clock: Arc<dyn Clock>,
-    windows: Windows,
-    failure_cooldown: Duration,
-    attempt_timeout: Duration,
-    timeout: Duration,
-    max_attempts: u32,
-    allow_new_guest: bool,
-    /// The settings that came from the environment, and the variables that they came from.
+    settings: Settings,
+    /// The settings that came from environment variables, and which variables these are.
     variables: Vec<(&'static str, &'static str)>,
 }
 
 impl CognitoIdentityCredentials {
-    /// Settings to start from: the defaults.
+    /// Returns a builder with the default settings.
     pub fn builder() -> Builder {
-        Builder {
-            identity_pool_id: None,
-            identity_id: None,
-            account_id: None,
-            region: None,
-            custom_role_arn: None,
-            role_arn: None,
-            classic: None,
-            role_session_name: None,
-            policy: None,
-            policy_arns: Vec::new(),
-            provider_id: None,
-            duration: None,
-            logins: Logins::new(),
-            developer: None,
-            login_id: None,
-            storage: None,
-            persistence: None,
-            on_identity_change: None,
-            endpoint_url: None,
-            sts_endpoint_url: None,
-            use_fips: false,
-            use_dual_stack: false,
-            danger_allow_http: false,
-            transport: None,
-            clock: Arc::new(SystemClock),
-            windows: Windows { expiry: Duration::from_secs(15), advisory: None },
-            failure_cooldown: Duration::from_secs(5),
-            attempt_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(60),
-            max_attempts: 4,
-            allow_new_guest: true,
-            variables: Vec::new(),
-        }
+        Builder { settings: Settings::default(), variables: Vec::new() }
     }
 }
 
 impl Builder {
-    /// The identity pool, `REGION:GUID`: at most 55 characters, letters, digits, `_` and `-` before
-    /// the colon, `0-9a-f` and `-` behind it. Needed unless [`identity_id`](Self::identity_id) is
-    /// set.
+    /// Sets the identity pool. Required, unless [`identity_id`](Self::identity_id) is set.
+    ///
+    /// The ID has the form `REGION:GUID` and at most 55 characters. The region may have letters,
+    /// digits, `_` and `-`; the GUID `0-9`, `a-f` and `-`.
     #[doc(alias = "IdentityPoolId")]
     pub fn identity_pool_id(mut self, id: impl Into<String>) -> Self {
-        self.own("identity_pool_id");
-        self.identity_pool_id = Some(id.into());
+        self.set_by_program("identity_pool_id");
+        self.settings.identity_pool_id = Some(id.into());
         self
     }
 
-    /// The identity, `REGION:GUID` as the pool, if it is known already: the service is not asked for one then. Default: the
-    /// service is asked (`GetId`) with the first refresh, and its answer is remembered.
+    /// Sets the identity, in the same form as the [pool](Self::identity_pool_id). The provider then
+    /// never calls `GetId`.
+    ///
+    /// Default: none. The first refresh calls `GetId`, and the provider remembers the answer.
     #[doc(alias = "IdentityId")]
     pub fn identity_id(mut self, id: impl Into<String>) -> Self {
-        self.own("identity_id");
-        self.identity_id = Some(id.into());
+        self.set_by_program("identity_id");
+        self.settings.identity_id = Some(id.into());
         self
     }
 
-    /// The AWS account that owns the identity pool, 1 to 15 digits; sent with `GetId` alone.
-    /// Default: not sent, and the service does not need it.
+    /// Sets the AWS account that owns the identity pool: 1 to 15 digits. Only `GetId` sends it.
+    ///
+    /// Default: none. The service does not need it.
     #[doc(alias = "AccountId")]
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
-        self.own("account_id");
-        self.account_id = Some(id.into());
+        self.set_by_program("account_id");
+        self.settings.account_id = Some(id.into());
         self
     }
 
-    /// The region to call. It can only repeat the one that the pool's or the identity's ID begins
-    /// with, which is the default; any other is an error, instead of the service's "not found".
+    /// Sets the region to call. A region other than the pool's is an error.
+    ///
+    /// Default: the region in the ID of the pool. Without a pool it is the region in the ID of the
+    /// identity.
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.own("region");
-        self.region = Some(region.into());
+        self.set_by_program("region");
+        self.settings.region = Some(region.into());
         self
     }
 
-    /// The role to assume instead of the pool's default, for users whose login token allows several
-    /// roles: 20 to 2048 characters. Sent with `GetCredentialsForIdentity`. Default: none.
+    /// Sets the role to use instead of the pool's default role: 20 to 2048 characters. It is for
+    /// users whose login token allows several roles.
+    ///
+    /// The enhanced flow sends it with `GetCredentialsForIdentity`. It cannot be combined with
+    /// [`role_arn`](Self::role_arn). Default: none.
     #[doc(alias = "CustomRoleArn")]
     pub fn custom_role_arn(mut self, arn: impl Into<String>) -> Self {
-        self.own("custom_role_arn");
-        self.custom_role_arn = Some(arn.into());
+        self.set_by_program("custom_role_arn");
+        self.settings.custom_role_arn = Some(arn.into());
         self
     }
 
-    /// The role to assume by the classic flow (`GetOpenIdToken`, then STS): 20 to 2048 characters.
-    /// The pool must allow that flow, and the role must trust the pool. Default: none, which is the
-    /// enhanced flow, with the roles that the pool names.
+    /// Sets the role to assume with the classic flow: 20 to 2048 characters. The classic flow calls
+    /// `GetOpenIdToken`, then `AssumeRoleWithWebIdentity` of STS.
+    ///
+    /// The pool must allow the classic flow, and the role must trust the pool. Default: none. The
+    /// enhanced flow is used then, with the roles that the pool names.
     #[doc(alias = "RoleArn")]
     pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
-        self.own("role_arn");
-        self.role_arn = Some(arn.into());
-        self.classic = Some(ClassicFlow::new());
+        self.set_by_program("role_arn");
+        self.settings.role_arn = Some(arn.into());
+        self.settings.classic = Some(ClassicFlow::new());
         self
     }
 
-    /// The name of the session of [`role_arn`](Self::role_arn), which shows in AWS's logs: 2 to 64
-    /// characters of `A-Z a-z 0-9 _ + = , . @ -`. Default: `web-identity`.
+    /// Sets the session name for [`role_arn`](Self::role_arn). AWS shows it in its logs.
+    ///
+    /// It has 2 to 64 characters of `A-Z a-z 0-9 _ + = , . @ -`. Default: `web-identity`.
     #[doc(alias = "RoleSessionName")]
     pub fn role_session_name(mut self, name: impl Into<String>) -> Self {
-        self.own("role_session_name");
-        self.role_session_name = Some(name.into());
+        self.set_by_program("role_session_name");
+        self.settings.role_session_name = Some(name.into());
         self
     }
 
-    /// A session policy (JSON) that narrows what [`role_arn`](Self::role_arn) allows: 1 to 2048
+    /// Sets a session policy (JSON) that restricts [`role_arn`](Self::role_arn): 1 to 2048
     /// characters. Default: none.
     #[doc(alias = "Policy")]
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
-        self.policy = Some(policy.into());
+        self.settings.policy = Some(policy.into());
         self
     }
 
-    /// Managed policies that narrow what [`role_arn`](Self::role_arn) allows: at most 10 ARNs of 20
-    /// to 2048 characters. Replaces those of an earlier call. Default: none.
+    /// Sets managed policies that restrict [`role_arn`](Self::role_arn): at most 10 ARNs, each with
+    /// 20 to 2048 characters. They replace the policies of an earlier call. Default: none.
     #[doc(alias = "PolicyArns")]
     pub fn policy_arns<A: Into<String>>(mut self, arns: impl IntoIterator<Item = A>) -> Self {
-        self.policy_arns = arns.into_iter().map(Into::into).collect();
+        self.settings.policy_arns = arns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The provider of an OAuth 2.0 access token, for STS: 4 to 2048 characters. Cognito's tokens
-    /// are OpenID tokens, for which STS wants none. Default: none.
+    /// Sets the `ProviderId` that STS receives: 4 to 2048 characters. Default: none.
+    ///
+    /// STS only needs it for OAuth 2.0 access tokens. Cognito issues OpenID tokens, so most
+    /// programs never set it.
     #[doc(alias = "ProviderId")]
     pub fn provider_id(mut self, id: impl Into<String>) -> Self {
-        self.provider_id = Some(id.into());
+        self.settings.provider_id = Some(id.into());
         self
     }
 
-    /// How long the credentials of [`role_arn`](Self::role_arn) shall live: 15 minutes to 12 hours,
-    /// in whole seconds, and no longer than the role allows. Default: not sent, and STS grants an
-    /// hour. The enhanced flow knows one hour alone.
+    /// Sets the lifetime to request for the credentials of [`role_arn`](Self::role_arn).
+    ///
+    /// It is 15 minutes to 12 hours, in whole seconds, and at most what the role allows. Default:
+    /// none. STS then grants one hour. In the enhanced flow the lifetime is always one hour.
     #[doc(alias = "DurationSeconds")]
     pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+        self.settings.duration = Some(duration);
         self
     }
 
-    /// Adds the login token of a provider, or replaces the one that it had. Default: no logins,
-    /// which makes the program a guest. See [`Logins`] for the names.
+    /// Adds the login token of a provider, or replaces the provider's earlier token. See [`Logins`]
+    /// for the provider names.
+    ///
+    /// Default: no logins. Without a login the user is a guest.
     #[doc(alias = "Logins")]
     pub fn login(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
-        self.logins.insert(provider, token);
+        self.settings.logins.insert(provider, token);
         self
     }
 
-    /// Adds a login whose token is asked for afresh at every refresh, so that the provider outlives
-    /// any one token. See [`TokenSource`].
+    /// Adds a login whose token comes from a [`TokenSource`]. Each refresh asks the source for the
+    /// current token, so the provider keeps working after one token expires.
     ///
     /// ```
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -256,20 +209,34 @@ impl Builder {
         provider: impl Into<String>,
         source: impl TokenSource + 'static,
     ) -> Self {
-        self.logins.insert_source(provider.into(), source);
+        self.settings.logins.insert_source(provider.into(), source);
         self
     }
 
-    /// Replaces all logins, those of [`login_from`](Self::login_from) included. Default: none.
+    /// Adds the login of a user pool whose tokens refresh themselves. Same as
+    /// [`login_from`](Self::login_from) with [`UserPoolTokens::provider`] and a clone of `tokens`.
+    ///
+    /// A `get()` that needs a new ID token also waits for the user pool. If the app client rotates
+    /// refresh tokens, the refresh that has begun is never abandoned. The caller that leads it then
+    /// waits up to the `timeout` of `tokens` (20 s by default), even if its own limit is shorter.
+    #[cfg(feature = "user-pool")]
+    pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
+        self.login_from(tokens.provider(), tokens.clone())
+    }
+
+    /// Replaces all logins, including those of [`login_from`](Self::login_from). Default: none.
     #[doc(alias = "Logins")]
     pub fn logins(mut self, logins: Logins) -> Self {
-        self.logins = logins;
+        self.settings.logins = logins;
         self
     }
 
-    /// Names the identity by the maker's own backend, for developer-authenticated identities. Goes
-    /// with neither logins nor [`identity_id`](Self::identity_id). In the enhanced flow its token is
-    /// sent as the login of Cognito itself, in the classic flow to STS. Default: none.
+    /// Sets your own backend as the source of the identity, for developer-authenticated identities.
+    /// Default: none.
+    ///
+    /// Each refresh asks the backend for an identity ID and a token. The enhanced flow sends the
+    /// token to Cognito as a login; the classic flow sends it to STS. It cannot be combined with
+    /// logins or with [`identity_id`](Self::identity_id).
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, DeveloperIdentity};
@@ -291,28 +258,33 @@ impl Builder {
         mut self,
         provider: impl DeveloperIdentityProvider + 'static,
     ) -> Self {
-        self.developer = Some(Arc::new(provider));
+        self.settings.developer = Some(Arc::new(provider));
         self
     }
 
-    /// Who the user is, where several share a [`storage`](Self::storage): the stored identity, and
-    /// [stored credentials](Self::persist_credentials), are kept for the pool and this name. Never a
-    /// token. Default: none, one identity for the pool.
+    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use
+    /// a token as the name.
+    ///
+    /// The identity and the [credentials](Self::persist_credentials) are stored under the pool and
+    /// this name. Default: none. The storage then holds one identity for the pool.
     #[doc(alias = "LoginId")]
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
-        self.login_id = Some(id.into());
+        self.settings.login_id = Some(id.into());
         self
     }
 
-    /// Where the identity ID is kept, so that a restart does not make the device somebody else:
-    /// [`FileStorage`](crate::FileStorage) for most. Needs
-    /// [`identity_pool_id`](Self::identity_pool_id), for which it is kept. Default: nowhere but in
-    /// memory.
+    /// Sets where the identity ID is stored, to keep the identity across restarts. Most programs
+    /// use [`FileStorage`](crate::FileStorage). Default: none. The ID is then only kept in memory.
     ///
-    /// One that a [developer identity provider](Self::developer_identity) names is not stored. A
-    /// guest's new identity is stored at once, a user's when the service has accepted it. A stored
-    /// one is used by a guest as it is, and by a user if it was stored with a login of the same
-    /// provider.
+    /// It needs [`identity_pool_id`](Self::identity_pool_id), because the ID is stored under the
+    /// pool.
+    ///
+    /// * A guest's new identity is stored at once. A signed-in user's identity is stored after the
+    ///   service has accepted it.
+    /// * A guest uses the stored identity. A signed-in user uses it if it was stored with a login
+    ///   of the same provider.
+    /// * An identity that a [developer identity provider](Self::developer_identity) returns is not
+    ///   stored.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -331,48 +303,61 @@ impl Builder {
     #[doc(alias = "getStorage")]
     #[doc(alias = "setStorage")]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.storage = Some(Arc::new(storage));
+        self.settings.storage = Some(Arc::new(storage));
         self
     }
 
-    /// Keeps the current credentials in the [`storage`](Self::storage) too, for the next process: for
-    /// programs that run often and briefly, and for several on one device. Default: `false`.
+    /// Sets whether the current credentials are stored in the [`storage`](Self::storage) too, so
+    /// that other processes can use them. It is for programs that run often and briefly, and for
+    /// several programs on one device. Default: `false`.
     ///
-    /// A `get()` that would ask the service, or make an attempt to renew what it has, looks into the
-    /// storage first, and is served from there, without a call and without asking a token source, if
-    /// all of this holds for the stored set:
+    /// # When stored credentials are used
     ///
-    /// * It was issued in this run of the system, told by [`Clock::boot_id`]: on Linux and Android,
-    ///   and nowhere else with [`SystemClock`]. Its end is counted on the boot clock, so no wrong wall
-    ///   clock revives it. Where the boot clock stops in suspend, the wall clock must agree.
-    /// * It was issued for these settings: pool, login ID, names of the login providers (or that a
-    ///   backend names the identity), endpoints, role and all that goes with the role.
-    /// * It belongs to the identity that this provider would use: given, remembered or stored. (A
-    ///   backend is not asked for it: its identity is the one of this login ID.)
-    /// * It has more life than [`expiry_window`](Self::expiry_window). Inside its
-    ///   [`advisory_window`](Self::advisory_window), or when the wall clock alone says that it is over,
-    ///   one attempt to renew it comes first, as for a set that is held, and it serves if that fails.
-    /// * It was asked for after the set that this provider holds, and after the last
-    ///   [`expire`](CognitoIdentityCredentials::expire).
+    /// A `get()` that would contact the service reads the storage first. It uses the stored
+    /// credentials if all of these conditions hold. No service and no token source is called then.
     ///
-    /// [`refresh`](CognitoIdentityCredentials::refresh) always asks the service.
+    /// * They were issued since the system started. [`Clock::boot_id`] tells that. The default
+    ///   clock knows the boot ID on Linux and Android only; elsewhere nothing is stored.
+    /// * They were issued for the same settings: pool, login ID, names of the login providers,
+    ///   endpoints, role and everything that restricts the role.
+    /// * They belong to the identity that this provider would use. (A developer identity provider
+    ///   is not called for this check. Its identity is the one of the login ID.)
+    /// * They live longer than [`expiry_window`](Self::expiry_window). Inside the
+    ///   [`advisory_window`](Self::advisory_window), one attempt to refresh comes first, and the
+    ///   stored credentials are used if it fails. The same happens if only the wall clock says that
+    ///   they have expired.
+    /// * They were requested after the credentials that this provider has cached, and after the
+    ///   last [`expire`](CognitoIdentityCredentials::expire).
     ///
-    /// What the service issues is written once for each refresh, every hour or so, which wears flash.
-    /// The record is of no use after a restart of the system, so memory is good enough for it: a
-    /// [`Storage`] of the program's own may keep keys that begin with `credentials/` in a directory
-    /// below `/run`, and the others, the identity's, where they last. Whoever can read the record has
-    /// the credentials until they end: [`FileStorage`](crate::FileStorage) lets its owner alone.
+    /// Expiry is measured on the boot clock, so a wrong wall clock cannot make expired credentials
+    /// valid. If the boot clock stops while the system is suspended, the wall clock must agree.
+    /// [`refresh`](CognitoIdentityCredentials::refresh) never uses stored credentials.
     ///
-    /// Processes that start together fetch once where the storage has [locks](Storage::lock): one
-    /// asks the service, the others wait for what it stores, for at most half of the time that they
-    /// have (`timeout`; `attempt_timeout` while the old set is good), then ask for themselves.
+    /// # What is required
     ///
-    /// Needs [`storage`](Self::storage) and [`identity_pool_id`](Self::identity_pool_id); with logins
-    /// or a developer identity also [`login_id`](Self::login_id), which must name the user, so that
-    /// nobody gets another's credentials. When logins are set later and there is none, nothing is
-    /// stored or reused. One login ID is one user: for another user, make another provider with
-    /// another login ID, and do not set the other's login in this one. Failures of the storage are
-    /// logged and fail nothing.
+    /// * [`storage`](Self::storage) and [`identity_pool_id`](Self::identity_pool_id).
+    /// * [`login_id`](Self::login_id), if there are logins or a developer identity provider. It
+    ///   must name the user, so that no user gets the credentials of another.
+    ///
+    /// One login ID means one user. For another user, build another provider with another login ID.
+    /// Do not set the login of another user on this provider. If a login is set later and there is
+    /// no login ID, nothing is stored and nothing is read.
+    ///
+    /// # Storage
+    ///
+    /// Each refresh writes one record, about once per hour. Flash memory wears out with each write.
+    /// A restart of the system makes the record useless, so it can be kept in memory. A [`Storage`]
+    /// of your own can put keys that begin with `credentials/` below `/run`. It must keep the other
+    /// keys, which hold the identity, in a permanent place.
+    ///
+    /// Anyone who can read the record has the credentials until they expire.
+    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage is
+    /// logged and never fails a `get()`.
+    ///
+    /// If the storage has [locks](Storage::lock), processes that start together make one request.
+    /// One process contacts the service, and the others wait for what it stores. They wait for at
+    /// most half of their time: half of `timeout`, or half of `attempt_timeout` while the cached
+    /// credentials are still good. After that they contact the service themselves.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -387,514 +372,310 @@ impl Builder {
     /// # }
     /// ```
     pub fn persist_credentials(mut self, persist: bool) -> Self {
-        self.persistence = persist.then_some(Persistence(Self::reuse));
+        self.settings.persistence = persist.then_some(Persistence(stored_credentials));
         self
     }
 
-    /// Tells the program when the identity ID changes: the old one, the new one, and why. Called on
-    /// the thread that causes the change, without any lock held; what it does holds up that thread.
-    /// A stored identity that is found again is no change. Default: nobody is told.
+    /// Sets a function to call when the identity ID changes. It gets the old ID, the new ID and the
+    /// reason. Default: none.
+    ///
+    /// The function runs on the thread that caused the change, and that thread waits for it. No
+    /// lock is held. Reading a stored identity again is not a change.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .on_identity_change(|change| println!("the identity changed: {:?}", change.reason))
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
     pub fn on_identity_change(
         mut self,
         listener: impl Fn(&IdentityChange) + Send + Sync + 'static,
     ) -> Self {
-        self.on_identity_change = Some(Arc::new(listener));
+        self.settings.on_identity_change = Some(Arc::new(listener));
         self
     }
 
-    /// Another URL for Cognito Identity, such as an emulator's. `https`, or `http` to loopback
-    /// (`127.0.0.0/8`, `[::1]`, `localhost`). Default: AWS's endpoint of the region.
+    /// Sets another URL for Cognito Identity, such as the URL of an emulator. Default: AWS's
+    /// endpoint in the region.
+    ///
+    /// It must begin with `https`. Plain `http` is allowed to loopback only: `127.0.0.0/8`, `[::1]`
+    /// and `localhost`. See also [`danger_allow_http`](Self::danger_allow_http).
     #[doc(alias = "endpoint")]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.own("endpoint_url");
-        self.endpoint_url = Some(url.into());
+        self.set_by_program("endpoint_url");
+        self.settings.calls.endpoint_url = Some(url.into());
         self
     }
 
-    /// Another URL for STS, by the same rule as [`endpoint_url`](Self::endpoint_url). Default: AWS's
-    /// regional endpoint.
+    /// Sets another URL for STS. The rules are those of [`endpoint_url`](Self::endpoint_url).
+    /// Default: AWS's endpoint in the region.
     #[doc(alias = "endpoint")]
     pub fn sts_endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.own("sts_endpoint_url");
-        self.sts_endpoint_url = Some(url.into());
+        self.set_by_program("sts_endpoint_url");
+        self.settings.sts_endpoint_url = Some(url.into());
         self
     }
 
-    /// Uses the endpoint whose cryptography is validated by FIPS 140. Default: `false`.
+    /// Sets whether to use endpoints with FIPS 140 validated cryptography. Default: `false`.
     #[doc(alias = "useFipsEndpoint")]
     pub fn use_fips(mut self, fips: bool) -> Self {
-        self.own("use_fips");
-        self.use_fips = fips;
+        self.set_by_program("use_fips");
+        self.settings.calls.use_fips = fips;
         self
     }
 
-    /// Uses the endpoint that is reachable by IPv4 and IPv6. Default: `false`.
+    /// Sets whether to use endpoints with both IPv4 and IPv6. Default: `false`.
     #[doc(alias = "useDualstackEndpoint")]
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
-        self.own("use_dual_stack");
-        self.use_dual_stack = dual_stack;
+        self.set_by_program("use_dual_stack");
+        self.settings.calls.use_dual_stack = dual_stack;
         self
     }
 
-    /// Allows plain `http` to any host in [`endpoint_url`](Self::endpoint_url), for emulators on a
-    /// private network. Whoever can read that network reads the login tokens and the credentials.
-    /// Default: `false`.
+    /// Sets whether [`endpoint_url`](Self::endpoint_url) and
+    /// [`sts_endpoint_url`](Self::sts_endpoint_url) may use plain `http` to any host. It is for
+    /// emulators on a private network. Default: `false`.
+    ///
+    /// Anyone who can read that network can read the login tokens and the credentials.
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
-        self.danger_allow_http = allow;
+        self.settings.calls.danger_allow_http = allow;
         self
     }
 
-    /// What carries the requests, over whatever network there is. Default: `UreqTransport` (feature `ureq`). Pass an `Arc` to share
-    /// one transport, and with it its connections, among several providers.
+    /// Sets the transport that sends the requests. Default: a new `UreqTransport` (feature `ureq`).
+    ///
+    /// To share one transport and its connections among several providers, pass an `Arc`.
     #[doc(alias = "httpOptions")]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
-        self.transport = Some(Arc::new(transport));
+        self.settings.calls.transport = Some(Arc::new(transport));
         self
     }
 
-    /// The clocks to go by. Default: [`SystemClock`]. Threads that wait for another thread's refresh
-    /// go by the system's clock in any case.
+    /// Sets the clock that measures expiry, time limits and delays. Default:
+    /// [`SystemClock`](crate::SystemClock).
+    ///
+    /// Threads that wait for the refresh of another thread always use the clock of the system.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
+        self.settings.calls.clock = Arc::new(clock);
         self
     }
 
-    /// How long before their end credentials are not handed out any more. Default: 15 seconds. A
-    /// window as long as the lifetime makes every `get()` contact the service.
+    /// Sets how long before they expire `get()` stops returning the cached credentials. Default: 15
+    /// seconds.
+    ///
+    /// If the window is as long as the lifetime, every `get()` contacts the service.
     #[doc(alias = "expiryWindow")]
     pub fn expiry_window(mut self, window: Duration) -> Self {
-        self.windows.expiry = window;
+        self.settings.windows.expiry = window;
         self
     }
 
-    /// How long before their end one caller begins to try for new credentials, while the old ones
-    /// are still handed out. Default: by their lifetime, 5 minutes up to 20 minutes, 15 minutes
-    /// below 90 minutes, else 60 minutes, but at most half of it. A window as long as the lifetime
-    /// makes every `get()` contact the service.
-    pub fn advisory_window(mut self, window: Duration) -> Self {
-        self.windows.advisory = Some(window);
-        self
-    }
-
-    /// After a failure that came as an answer, `get()` without usable credentials returns the same
-    /// error without contact for a random time of a fifth of this to all of it, or for as long as the
-    /// service asked with `Retry-After`. `refresh()` and every change of a login or the identity ID
-    /// end it. Failures to connect are not remembered. Default: 5 seconds. Zero leaves `Retry-After`.
+    /// Sets how long before the credentials expire `get()` starts to refresh them early. `get()`
+    /// still returns the cached credentials during this time.
     ///
-    /// While the service throttles (`Throttled`), each such failure in a row doubles it, up to 16
-    /// times: 1 to 5 seconds after the first, 16 to 80 from the fifth on. More devices than the quota
-    /// serves would otherwise keep each other out with calls in vain. Success, another answer, and
-    /// what ends the cooldown begin anew; a failure to connect counts neither way.
-    pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
-        self.failure_cooldown = cooldown;
+    /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
+    ///
+    /// | lifetime | window |
+    /// |---|---|
+    /// | up to 20 minutes | 5 minutes |
+    /// | below 90 minutes | 15 minutes |
+    /// | longer | 60 minutes |
+    ///
+    /// If the window is as long as the lifetime, every `get()` contacts the service.
+    pub fn advisory_window(mut self, window: Duration) -> Self {
+        self.settings.windows.advisory = Some(window);
         self
     }
 
-    /// The longest that one attempt at one service call takes, from name look-up to the last byte.
-    /// Default: 10 seconds. Zero is an error.
+    /// Sets how long `get()` avoids the service after the service has answered with an error.
+    /// Default: 5 seconds.
+    ///
+    /// During the cooldown, a `get()` without usable credentials returns the same error at once.
+    /// The cooldown is a random time between a fifth of this value and all of it. If the service
+    /// sent `Retry-After`, that time is used instead. Zero turns off the cooldown, but not
+    /// `Retry-After`.
+    ///
+    /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
+    /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80
+    /// seconds from the fifth. This keeps many devices from blocking each other with requests that
+    /// cannot succeed. A success or another answer resets the doubling.
+    ///
+    /// `refresh()` and every change of a login or of the identity ID end the cooldown and reset the
+    /// doubling. A failed connection causes no cooldown and does not affect the doubling.
+    pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
+        self.settings.failure_cooldown = cooldown;
+        self
+    }
+
+    /// Sets the time limit of one attempt at one service call, from the look-up of the host name to
+    /// the last byte of the answer. Default: 10 seconds. Zero is an error.
     #[doc(alias = "httpOptions")]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
+        self.settings.calls.attempt_timeout = timeout;
         self
     }
 
-    /// The longest that `get()` or `refresh()` takes, with all calls, attempts and delays.
+    /// Sets the time limit of one `get()` or `refresh()`, with all calls, retries and delays.
     /// Default: 60 seconds. Zero is an error.
     #[doc(alias = "httpOptions")]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.calls.timeout = timeout;
         self
     }
 
-    /// How often a service call is attempted before its last error is returned. 1 turns repeats
-    /// off. Default: 4.
+    /// Sets how many times a service call is attempted before its last error is returned. Default:
+    /// 4. 1 turns retries off. Zero is an error.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts;
+        self.settings.calls.max_attempts = attempts;
         self
     }
 
-    /// Whether a guest without a known identity may be given a new one. With `false`, a device
-    /// whose identity is lost or refused gets an error instead of silently becoming somebody else.
-    /// Default: `true`.
+    /// Sets whether a guest without an identity may get a new one. Default: `true`.
+    ///
+    /// With `false`, `get()` returns an error if the identity is lost or the service rejects it.
+    /// The device then never changes to another identity unnoticed.
     pub fn allow_new_guest(mut self, allow: bool) -> Self {
-        self.allow_new_guest = allow;
+        self.settings.allow_new_guest = allow;
         self
     }
 
-    /// Checks the settings and makes the provider. No I/O, no call: the first `get()` makes those.
+    /// Checks the settings and returns the provider. It never blocks: the first `get()` makes the
+    /// first call.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), with every fault in its text: the setting, what is
-    /// wrong with its value, and the rule.
+    /// [`Config`](crate::ErrorKind::Config), with every fault of the settings. See
+    /// [`Error::config_faults`].
     pub fn build(self) -> Result<CognitoIdentityCredentials, Error> {
-        let mut faults = Faults(Vec::new());
-        let pool = faults.id("identity_pool_id", self.identity_pool_id.as_deref());
-        let identity = faults.id("identity_id", self.identity_id.as_deref());
-        if self.identity_pool_id.is_none() && self.identity_id.is_none() {
-            faults.add("identity_pool_id: not set; set it, or identity_id");
-        }
-        let region = self.parse_region(pool.as_ref(), identity.as_ref(), &mut faults);
-        let cognito_url = self.parse_url(
-            &region,
-            ("endpoint_url", self.endpoint_url.as_deref()),
-            endpoint::cognito_identity,
-            &mut faults,
-        );
-        let sts_url = self.parse_url(
-            &region,
-            ("sts_endpoint_url", self.sts_endpoint_url.as_deref()),
-            endpoint::sts,
-            &mut faults,
-        );
-        self.check_values(&mut faults);
-        self.check_together(&mut faults);
-        let flow = self.flow(sts_url);
-        let reuse =
-            self.persistence.and_then(|Persistence(make)| make(&self, pool.as_ref(), &mut faults));
         let limits = self.limits();
-        let transport = self.transport.or_else(default_transport);
-        if transport.is_none() {
-            faults.add("transport: not set, and this build has none (feature `ureq` is off)");
-        }
-        let (Some(transport), true) = (transport, faults.0.is_empty()) else {
-            return Err(Error::config(faults.named(&self.variables).join("; ")));
+        let Self { settings, variables } = self;
+        let mut faults = ConfigFaults::default();
+        let parsed = settings.parse(&mut faults);
+        let pool = parsed.pool;
+        let flow = credentials_flow(&settings, parsed.sts_url);
+        let stored_credentials = settings
+            .persistence
+            .and_then(|Persistence(make)| make(&settings, pool.as_ref(), &mut faults));
+        let client = settings.calls.client(&mut faults);
+        let (Some(client), true) = (client, faults.is_empty()) else {
+            faults.name_variables(&variables);
+            return Err(faults.into());
         };
 
-        let store = self.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
-            IdentityStore::new(Arc::clone(storage), pool, self.login_id.as_deref())
+        let store = settings.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
+            IdentityStore::new(Arc::clone(storage), pool, settings.login_id.as_deref())
         });
-        let developer = self.developer.map(|provider| {
-            let login = endpoint::cognito_login(&region);
+        let developer = settings.developer.map(|provider| {
+            let login = endpoint::cognito_login(&parsed.region);
             Developer { provider, login }
         });
         let refresher = Refresher {
-            client: Client::new(transport, Arc::clone(&self.clock), self.attempt_timeout),
-            cognito_url,
-            region: self.endpoint_url.is_none().then_some(region),
+            client,
+            cognito_url: parsed.cognito_url,
+            region: settings.calls.endpoint_url.is_none().then_some(parsed.region),
             pool,
-            account_id: self.account_id,
+            account_id: settings.account_id,
             flow,
             developer,
             store,
-            allow_new_guest: self.allow_new_guest,
+            allow_new_guest: settings.allow_new_guest,
         };
         let principal = Principal {
-            logins: Arc::new(self.logins),
-            identity: identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
+            logins: Arc::new(settings.logins),
+            identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
             storage_cleared: false,
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,
-            reuse,
-            self.on_identity_change,
+            stored_credentials,
+            settings.on_identity_change,
             principal,
-            self.clock,
+            settings.calls.clock,
             limits,
         ))
     }
 
-    /// Notes which variable a setting came from, so that a fault can name it.
-    pub(crate) fn came_from(&mut self, setting: &'static str, variable: &'static str) {
+    /// Checks each value by itself, while other settings may still change.
+    pub(super) fn check_each(&self, faults: &mut ConfigFaults) {
+        self.settings.check_each(faults);
+        faults.name_variables(&self.variables);
+    }
+
+    /// Remembers which variable a setting came from, so that a fault can name it.
+    pub(super) fn set_by_variable(&mut self, setting: &'static str, variable: &'static str) {
         self.variables.push((setting, variable));
     }
 
-    /// Notes that the program has set it itself.
-    fn own(&mut self, setting: &str) {
+    fn set_by_program(&mut self, setting: &str) {
         self.variables.retain(|(name, _)| *name != setting);
     }
 
-    /// What is wrong with any value by itself, whatever the others are.
-    pub(crate) fn check_alone(&self) -> Vec<String> {
-        let mut faults = Faults(Vec::new());
-        faults.id("identity_pool_id", self.identity_pool_id.as_deref());
-        faults.id("identity_id", self.identity_id.as_deref());
-        if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
-            faults.add("region: is not the name of a region");
-        }
-        for (setting, url) in
-            [("endpoint_url", &self.endpoint_url), ("sts_endpoint_url", &self.sts_endpoint_url)]
-        {
-            // Whether plain http is allowed, the program may still say.
-            if let Some(Err(fault)) = url.as_deref().map(|url| endpoint::custom(url, true)) {
-                faults.add(format!("{setting}: {fault}"));
-            }
-        }
-        self.check_values(&mut faults);
-        faults.named(&self.variables)
-    }
-
-    /// What the cell goes by.
     pub(crate) fn limits(&self) -> Limits {
+        let calls = &self.settings.calls;
         Limits {
             what: "the credentials",
-            windows: self.windows,
-            timeout: self.timeout,
-            attempt_timeout: self.attempt_timeout,
-            attempts: self.max_attempts,
-            cooldown: self.failure_cooldown,
-        }
-    }
-
-    fn parse_region(
-        &self,
-        pool: Option<&Id>,
-        identity: Option<&Id>,
-        faults: &mut Faults,
-    ) -> String {
-        let (owner, region) = match (pool, identity) {
-            (Some(pool), _) => ("identity pool", pool.region()),
-            (None, Some(identity)) => ("identity", identity.region()),
-            (None, None) => return self.region.clone().unwrap_or_default(),
-        };
-        match &self.region {
-            Some(set) if set != region => faults.add(format!(
-                "region: {} contradicts the {owner}, which is of region {region}",
-                crate::redact::clean(set)
-            )),
-            _ => {}
-        }
-        match identity {
-            Some(identity) if self.endpoint_url.is_none() && identity.region() != region => faults
-                .add(format!(
-                    "identity_id: it is of region {}, but the {owner} is of region {region}",
-                    identity.region()
-                )),
-            _ => {}
-        }
-        region.to_owned()
-    }
-
-    fn parse_url(
-        &self,
-        region: &str,
-        (setting, custom): (&str, Option<&str>),
-        standard: fn(&str, bool, bool) -> String,
-        faults: &mut Faults,
-    ) -> String {
-        let Some(url) = custom else {
-            let sends = setting == "endpoint_url" || self.role_arn.is_some();
-            if sends && !region.is_empty() && !endpoint::is_region(region) {
-                faults.add(format!(
-                    "region: it cannot stand in a host name; set {setting} for an emulator"
-                ));
-            }
-            return standard(region, self.use_fips, self.use_dual_stack);
-        };
-        // The enhanced flow does not call STS, whatever its URL.
-        let called = setting == "endpoint_url" || self.role_arn.is_some();
-        if called && self.use_fips {
-            faults.add(format!("use_fips: cannot go with {setting}"));
-        }
-        if called && self.use_dual_stack {
-            faults.add(format!("use_dual_stack: cannot go with {setting}"));
-        }
-        endpoint::custom(url, self.danger_allow_http).unwrap_or_else(|fault| {
-            faults.add(format!("{setting}: {fault}"));
-            String::new()
-        })
-    }
-
-    /// The classic flow with a role, else the enhanced one.
-    fn flow(&self, sts_url: String) -> CredentialsFlow {
-        let (Some(role_arn), Some(flow)) = (self.role_arn.clone(), self.classic) else {
-            return CredentialsFlow::Enhanced { custom_role_arn: self.custom_role_arn.clone() };
-        };
-        let role = RoleRequest {
-            role_arn,
-            session_name: self.role_session_name.clone().unwrap_or_else(|| "web-identity".into()),
-            provider_id: self.provider_id.clone(),
-            policy_arns: self.policy_arns.clone(),
-            policy: self.policy.clone(),
-            duration_seconds: self.duration.map(|duration| duration.as_secs().to_string()),
-        };
-        CredentialsFlow::Classic { flow, sts_url, role }
-    }
-
-    /// What stores and reuses credentials, with its own rules.
-    fn reuse(&self, pool: Option<&Id>, faults: &mut Faults) -> Option<Box<dyn LoadOrRefresh>> {
-        if self.storage.is_none() {
-            faults.add("persist_credentials: needs storage, in which they are kept");
-        }
-        if self.identity_pool_id.is_none() {
-            faults.add("persist_credentials: needs identity_pool_id, for which they are kept");
-        }
-        let user = self.developer.is_some() || self.logins.providers().next().is_some();
-        if user && self.login_id.is_none() {
-            faults.add(
-                "persist_credentials: needs login_id where there are logins or a \
-                 developer_identity, lest one user get another's credentials",
-            );
-        }
-        let role_arn = self.role_arn.as_deref().or(self.custom_role_arn.as_deref());
-        Some(Box::new(StoredCredentials::new(
-            Arc::clone(self.storage.as_ref()?),
-            Arc::clone(&self.clock),
-            self.windows,
-            self.attempt_timeout,
-            pool?,
-            self.login_id.clone(),
-            role_arn,
-        )))
-    }
-
-    /// Each value by itself.
-    fn check_values(&self, faults: &mut Faults) {
-        match self.account_id.as_deref() {
-            Some(id)
-                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
-            {
-                faults.add("account_id: must be 1 to 15 digits");
-            }
-            _ => {}
-        }
-        faults.length("custom_role_arn", self.custom_role_arn.as_deref(), 20, 2048);
-        faults.length("role_arn", self.role_arn.as_deref(), 20, 2048);
-        faults.length("policy", self.policy.as_deref(), 1, 2048);
-        faults.length("provider_id", self.provider_id.as_deref(), 4, 2048);
-        if self.policy_arns.len() > 10 {
-            let count = self.policy_arns.len();
-            faults.add(format!("policy_arns: {count} given, the service takes at most 10"));
-        }
-        for arn in &self.policy_arns {
-            faults.length("policy_arns", Some(arn), 20, 2048);
-        }
-        if let Some(name) = &self.role_session_name {
-            faults.length("role_session_name", Some(name), 2, 64);
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-            if !name.chars().all(allowed) {
-                faults.add("role_session_name: may have A-Z a-z 0-9 _ + = , . @ - alone");
-            }
-        }
-        if let Some(duration) = self.duration {
-            if !(900..=43_200).contains(&duration.as_secs()) || duration.subsec_nanos() != 0 {
-                faults.add("duration: must be whole seconds, from 15 minutes to 12 hours");
-            }
-        }
-        faults.0.extend(self.logins.faults());
-        if self.login_id.as_deref() == Some("") {
-            faults.add("login_id: is empty");
-        }
-        if self.timeout.is_zero() {
-            faults.add("timeout: must be longer than zero");
-        }
-        if self.attempt_timeout.is_zero() {
-            faults.add("attempt_timeout: must be longer than zero");
-        }
-        if self.max_attempts == 0 {
-            faults.add("max_attempts: must be at least 1");
-        }
-    }
-
-    /// The values that contradict or need each other.
-    fn check_together(&self, faults: &mut Faults) {
-        let rules = [
-            (
-                self.role_arn.is_some() && self.custom_role_arn.is_some(),
-                "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
-            ),
-            (
-                self.developer.is_some() && self.logins.providers().next().is_some(),
-                "login: cannot go with developer_identity",
-            ),
-            (
-                self.developer.is_some() && self.identity_id.is_some(),
-                "identity_id: cannot go with developer_identity",
-            ),
-            (
-                self.storage.is_some() && self.identity_pool_id.is_none(),
-                "storage: needs identity_pool_id, for which the identity is kept",
-            ),
-            (
-                self.login_id.is_some() && self.storage.is_none(),
-                "login_id: names a stored identity, but no storage is set",
-            ),
-        ];
-        for (broken, fault) in rules {
-            if broken {
-                faults.add(fault);
-            }
-        }
-        for (setting, set) in [
-            ("role_session_name", self.role_session_name.is_some()),
-            ("policy", self.policy.is_some()),
-            ("policy_arns", !self.policy_arns.is_empty()),
-            ("provider_id", self.provider_id.is_some()),
-            ("duration", self.duration.is_some()),
-        ] {
-            if set && self.role_arn.is_none() {
-                faults.add(format!("{setting}: is of the classic flow, which role_arn chooses"));
-            }
+            windows: self.settings.windows,
+            timeout: calls.timeout,
+            attempt_timeout: calls.attempt_timeout,
+            attempts: calls.max_attempts,
+            cooldown: self.settings.failure_cooldown,
         }
     }
 }
 
-/// Storing and reusing credentials as a value. The setting is all that makes one, so a program without
-/// it is linked without all that does it.
-#[derive(Clone, Copy)]
-#[expect(clippy::type_complexity, reason = "it is the signature of one function")]
-struct Persistence(fn(&Builder, Option<&Id>, &mut Faults) -> Option<Box<dyn LoadOrRefresh>>);
-
-/// What is wrong with the settings.
-pub(crate) struct Faults(pub(crate) Vec<String>);
-
-impl Faults {
-    /// What is wrong, with the names of the environment variables that it came from.
-    fn named(self, variables: &[(&str, &str)]) -> Vec<String> {
-        let named = self.0.into_iter().map(|fault| {
-            let setting = fault.split_once(": ").map_or("", |(setting, _)| setting);
-            match variables.iter().find(|(name, _)| *name == setting) {
-                Some((_, variable)) => format!("{variable}, {fault}"),
-                None => fault,
-            }
-        });
-        named.collect()
-    }
-
-    pub(crate) fn add(&mut self, fault: impl Into<String>) {
-        self.0.push(fault.into());
-    }
-
-    pub(crate) fn length(&mut self, setting: &str, text: Option<&str>, least: usize, most: usize) {
-        match text.map(|text| text.chars().count()) {
-            Some(length) if !(least..=most).contains(&length) => self
-                .add(format!("{setting}: has {length} characters, it must have {least} to {most}")),
-            _ => {}
-        }
-    }
-
-    fn id(&mut self, setting: &str, text: Option<&str>) -> Option<Id> {
-        match Id::parse(text?) {
-            Ok(id) => Some(id),
-            Err(fault) => {
-                self.add(format!("{setting}: {fault}"));
-                None
-            }
-        }
-    }
+/// The classic flow if there is a role, else the enhanced flow.
+fn credentials_flow(settings: &Settings, sts_url: String) -> CredentialsFlow {
+    let (Some(role_arn), Some(flow)) = (settings.role_arn.clone(), settings.classic) else {
+        return CredentialsFlow::Enhanced { custom_role_arn: settings.custom_role_arn.clone() };
+    };
+    let session_name = settings.role_session_name.clone();
+    let role = RoleRequest {
+        role_arn,
+        session_name: session_name.unwrap_or_else(|| "web-identity".into()),
+        provider_id: settings.provider_id.clone(),
+        policy_arns: settings.policy_arns.clone(),
+        policy: settings.policy.clone(),
+        duration_seconds: settings.duration.map(|duration| duration.as_secs().to_string()),
+    };
+    CredentialsFlow::Classic { flow, sts_url, role }
 }
 
-#[cfg(feature = "ureq")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature there is none")]
-pub(crate) fn default_transport() -> Option<Arc<dyn Transport>> {
-    Some(Arc::new(crate::transport::UreqTransport::new()))
-}
-
-#[cfg(not(feature = "ureq"))]
-pub(crate) fn default_transport() -> Option<Arc<dyn Transport>> {
-    None
+/// What stores and reads credentials.
+fn stored_credentials(
+    settings: &Settings,
+    pool: Option<&Id>,
+    faults: &mut ConfigFaults,
+) -> Option<Box<dyn LoadOrRefresh>> {
+    settings.check_persistence(faults);
+    let role_arn = settings.role_arn.as_deref().or(settings.custom_role_arn.as_deref());
+    Some(Box::new(StoredCredentials::new(
+        Arc::clone(settings.storage.as_ref()?),
+        Arc::clone(&settings.calls.clock),
+        settings.windows,
+        settings.calls.attempt_timeout,
+        pool?,
+        settings.login_id.clone(),
+        role_arn,
+    )))
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
         // Unchecked text may be anything, so only what is a pool's ID is shown.
-        let pool = self.identity_pool_id.as_deref().and_then(|id| Id::parse(id).ok());
+        let pool = settings.identity_pool_id.as_deref().and_then(|id| Id::parse(id).ok());
         f.debug_struct("Builder")
             .field("identity_pool_id", &pool.as_ref().map(Id::as_str))
-            .field("identity_id", &self.identity_id.as_ref().map(|_| "[redacted]"))
-            .field("region", &self.region)
-            .field("logins", &self.logins)
+            .field("identity_id", &settings.identity_id.as_ref().map(|_| "[redacted]"))
+            .field("region", &settings.region)
+            .field("logins", &settings.logins)
             .finish_non_exhaustive()
     }
 }

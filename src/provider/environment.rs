@@ -1,26 +1,39 @@
-//! Settings from environment variables, for programs that say so.
+//! Settings from environment variables. The library reads them only if the program calls this.
 
 use std::env;
 use std::ffi::OsString;
 
-use crate::error::Error;
+use crate::error::{ConfigFaults, Error};
 use crate::provider::CognitoIdentityCredentials;
 use crate::provider::builder::Builder;
 
 impl CognitoIdentityCredentials {
-    /// A provider with the settings of [`Builder::from_env`] and the defaults.
+    /// Builds a provider with the settings in the environment, and defaults for the others. It
+    /// reads the variables of [`Builder::from_env`].
     ///
     /// # Errors
     ///
-    /// As [`Builder::from_env`] and [`Builder::build`].
+    /// The errors of [`Builder::from_env`] and [`Builder::build`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// // AWS_COGNITO_IDENTITY_POOL_ID is set
+    /// let credentials = CognitoIdentityCredentials::from_env()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
     }
 }
 
 impl Builder {
-    /// Settings to start from: those that the environment has, and the defaults. Settings of the
-    /// program's own can be added and win.
+    /// Returns a builder with the settings in the environment, and defaults for the others. A later
+    /// call of a setter replaces the value of the environment.
     ///
     /// | variable | setting |
     /// |---|---|
@@ -38,20 +51,20 @@ impl Builder {
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
     /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
     ///
-    /// A variable that is empty counts as not set. `AWS_ROLE_ARN` is not looked at: other systems
-    /// set it, and it would silently choose another flow. Plain `http` to other hosts than loopback
-    /// cannot be allowed from the environment. A proxy is not taken from it either, unless
-    /// `UreqTransportBuilder::proxy_from_env` says so.
+    /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and
+    /// it would change the flow. The environment cannot allow plain `http` to hosts other than
+    /// loopback. It sets a proxy only with `UreqTransportBuilder::proxy_from_env`.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), naming each variable whose value is malformed.
+    /// [`Config`](crate::ErrorKind::Config), with every variable whose value is malformed.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_variables(|name| env::var_os(name))
     }
 
-    /// As [`from_env`](Self::from_env), but with the variables that `lookup` knows: those of a file,
-    /// or of the environment without some.
+    /// Returns a builder with the settings that `lookup` returns, and defaults for the others.
+    /// `lookup` gets the names of the variables of [`from_env`](Self::from_env). Use it to read the
+    /// variables from a file, or to leave some of them out.
     ///
     /// ```
     /// use cognito_identity_credentials::Builder;
@@ -70,18 +83,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// The errors of [`from_env`](Self::from_env).
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let mut faults = Vec::new();
+        let mut faults = ConfigFaults::default();
         let mut get = |name: &'static str| {
             let value = lookup(name)?.into_string();
-            let value = value.map_err(|_| faults.push(format!("{name}: is not UTF-8"))).ok()?;
+            let value = value.map_err(|_| faults.add(name, "is not UTF-8")).ok()?;
             (!value.is_empty()).then_some((name, value))
         };
         let role = get("AWS_COGNITO_ROLE_ARN");
         let session_name = role.as_ref().and_then(|_| get("AWS_ROLE_SESSION_NAME"));
         let shared_url = get("AWS_ENDPOINT_URL");
-        let texts: [(_, _, Apply); 9] = [
+        let texts: [(_, _, SetText); 9] = [
             ("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID"), Self::identity_pool_id),
             ("identity_id", get("AWS_COGNITO_IDENTITY_ID"), Self::identity_id),
             ("region", get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")), Self::region),
@@ -100,7 +113,7 @@ impl Builder {
                 Self::sts_endpoint_url,
             ),
         ];
-        let flags: [(_, _, ApplyFlag); 2] = [
+        let flags: [(_, _, SetFlag); 2] = [
             ("use_fips", get("AWS_USE_FIPS_ENDPOINT"), Self::use_fips),
             ("use_dual_stack", get("AWS_USE_DUALSTACK_ENDPOINT"), Self::use_dual_stack),
         ];
@@ -108,44 +121,44 @@ impl Builder {
         let bundle = get("AWS_CA_BUNDLE");
 
         let mut settings = CognitoIdentityCredentials::builder();
-        for (setting, found, apply) in texts {
+        for (setting, found, set) in texts {
             if let Some((variable, value)) = found {
-                settings = apply(settings, value);
-                settings.came_from(setting, variable);
+                settings = set(settings, value);
+                settings.set_by_variable(setting, variable);
             }
         }
-        faults.extend(settings.check_alone());
-        for (setting, found, apply) in flags {
+        settings.check_each(&mut faults);
+        for (setting, found, set) in flags {
             let Some((variable, value)) = found else { continue };
             match value.to_ascii_lowercase().as_str() {
                 flag @ ("true" | "false") => {
-                    settings = apply(settings, flag == "true");
-                    settings.came_from(setting, variable);
+                    settings = set(settings, flag == "true");
+                    settings.set_by_variable(setting, variable);
                 }
-                _ => faults.push(format!("{variable}: must be true or false")),
+                _ => faults.add(variable, "must be true or false"),
             }
         }
         if let Some((variable, value)) = attempts {
             match value.parse() {
                 Ok(attempts @ 1..) => settings = settings.max_attempts(attempts),
-                _ => faults.push(format!("{variable}: must be a number, at least 1")),
+                _ => faults.add(variable, "must be a number, at least 1"),
             }
         }
         #[cfg(feature = "ureq")]
         if let Some((variable, path)) = bundle {
             match crate::transport::UreqTransport::builder().ca_file(path).build() {
                 Ok(transport) => settings = settings.transport(transport),
-                Err(error) => faults.push(format!("{variable}, {}", error.message())),
+                Err(error) => faults.add_from_variable(error.config_faults(), variable),
             }
         }
         #[cfg(not(feature = "ureq"))]
         drop(bundle);
-        if faults.is_empty() { Ok(settings) } else { Err(Error::config(faults.join("; "))) }
+        if faults.is_empty() { Ok(settings) } else { Err(faults.into()) }
     }
 }
 
-type Apply = fn(Builder, String) -> Builder;
-type ApplyFlag = fn(Builder, bool) -> Builder;
+type SetText = fn(Builder, String) -> Builder;
+type SetFlag = fn(Builder, bool) -> Builder;
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_value_is_told_with_its_variable() {
+    fn a_malformed_value_is_reported_with_its_variable() {
         let rows = [
             ("AWS_COGNITO_IDENTITY_POOL_ID", "nonsense"),
             ("AWS_COGNITO_IDENTITY_ID", "nonsense"),
@@ -203,7 +216,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_text_is_told_too() {
+    fn a_value_that_is_not_utf_8_is_reported() {
         use std::os::unix::ffi::OsStringExt;
 
         let error = Builder::from_variables(|_| Some(OsString::from_vec(vec![0xff])));
@@ -212,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_is_told_with_its_variable_when_it_is_built() {
+    fn build_reports_a_contradiction_with_its_variable() {
         let from = |variables: &[_]| {
             let none = TransportErrorKind::Other;
             let transport = move |_: &HttpRequest| Err(TransportError::new(none, "none"));
@@ -263,7 +276,7 @@ mod tests {
 
     /// What other systems set for purposes of their own.
     #[test]
-    fn what_is_empty_or_meant_for_others_changes_nothing() {
+    fn empty_variables_and_those_of_other_systems_change_nothing() {
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_REGION", ""),
@@ -278,7 +291,7 @@ mod tests {
 
     /// The rule itself has its rows in `endpoint`; these are its ways in.
     #[test]
-    fn no_setting_and_no_variable_lets_plain_http_out() {
+    fn no_setting_and_no_variable_allows_plain_http() {
         type Apply = fn(Builder, &str) -> Builder;
         let builder = || CognitoIdentityCredentials::builder().identity_pool_id(POOL);
         let settings: [(_, Apply); 2] = [

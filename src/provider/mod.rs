@@ -1,4 +1,12 @@
-//! What users call.
+//! What users call: [`CognitoIdentityCredentials`].
+//!
+//! * `builder`: the settings with their documentation, and `build`
+//! * `settings`: their values and defaults
+//! * `validate`: their checks; one error reports every fault
+//! * `environment`: settings from environment variables
+//! * `status`: what a provider knows at one moment
+//! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
+//! * `background`: a refresh on a thread of its own, for the futures of `aws_sdk`
 
 #[cfg(feature = "aws-sdk")]
 mod aws_sdk;
@@ -6,37 +14,38 @@ mod aws_sdk;
 mod background;
 pub(crate) mod builder;
 mod environment;
+mod settings;
+mod status;
+mod validate;
 
 use std::fmt;
-#[cfg(feature = "aws-sdk")]
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-#[cfg(feature = "aws-sdk")]
-use crate::cell::NextAction;
 use crate::cell::{Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
 use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
-use crate::provider::background::{Errand, Wait};
+use crate::provider::background::BackgroundRefresh;
+use crate::provider::settings::IdentityListener;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
+pub use self::status::Status;
 
-/// Temporary AWS credentials from an Amazon Cognito identity pool, kept fresh.
+/// Provides temporary AWS credentials from an Amazon Cognito identity pool and refreshes them.
 ///
-/// Build one with [`builder`](Self::builder), share clones of it with every thread, and call
-/// [`get`](Self::get) whenever credentials are needed: it answers from memory while they are fresh
-/// and asks the service when they are not. There are no background threads; an unused provider does
-/// nothing.
+/// Create it with [`builder`](Self::builder), give a clone to each thread, and call
+/// [`get`](Self::get) whenever credentials are needed. `get()` returns the cached credentials while
+/// they are fresh, and contacts the service when they are not. There are no background threads; an
+/// unused provider does nothing.
 ///
-/// Clones share one cell: one identity, one set of credentials, one refresh at a time.
+/// Clones share one identity, one set of cached credentials and one refresh at a time.
 ///
 /// ```
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
@@ -60,114 +69,79 @@ pub use self::builder::Builder;
 pub struct CognitoIdentityCredentials(Arc<Inner>);
 
 struct Inner {
-    cell: RefreshCell<Credentials, Settings>,
+    cell: RefreshCell<Credentials, CurrentSettings>,
     refresher: Refresher,
-    reuse: Option<Box<dyn LoadOrRefresh>>,
-    on_identity_change: Option<Arc<ChangeListener>>,
-    /// Refreshes that futures wait for.
+    stored_credentials: Option<Box<dyn LoadOrRefresh>>,
+    on_identity_change: Option<Arc<IdentityListener>>,
     #[cfg(feature = "aws-sdk")]
-    errand: Errand<Epoch, Result<Credentials, Error>>,
+    background: BackgroundRefresh<Epoch, Result<Credentials, Error>>,
 }
 
-/// What is told of changes of the identity.
-pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
-
-/// What callers may change while the provider lives, and what loads learn.
+/// What callers can change while the provider lives, and what a refresh learns.
 #[derive(Clone)]
-struct Settings {
+struct CurrentSettings {
     principal: Principal,
     data: Option<Arc<ResponseData>>,
-}
-
-/// What a provider knows at one moment, without asking anybody.
-///
-/// `Debug` masks the identity ID.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Status {
-    /// The identity ID, if one is known.
-    pub identity_id: Option<String>,
-    /// Where that ID came from.
-    pub identity_origin: Option<IdentityOrigin>,
-    /// How long the cached credentials live on; zero when they are over, `None` when there are
-    /// none.
-    pub expires_in: Option<Duration>,
-    /// Whether the next `get()` must load credentials to succeed: from the service, or what another
-    /// process has stored.
-    pub needs_refresh: bool,
-    /// The failure of the last refresh; `None` once one has succeeded.
-    pub last_error: Option<Error>,
-    /// How long `get()` holds back before it contacts the service again, after a failure.
-    pub next_attempt_in: Option<Duration>,
-}
-
-impl fmt::Debug for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Status")
-            .field("identity_id", &self.identity_id.as_ref().map(|_| "[redacted]"))
-            .field("identity_origin", &self.identity_origin)
-            .field("expires_in", &self.expires_in)
-            .field("needs_refresh", &self.needs_refresh)
-            .field("last_error", &self.last_error)
-            .field("next_attempt_in", &self.next_attempt_in)
-            .finish()
-    }
 }
 
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
         refresher: Refresher,
-        reuse: Option<Box<dyn LoadOrRefresh>>,
-        on_identity_change: Option<Arc<ChangeListener>>,
+        stored_credentials: Option<Box<dyn LoadOrRefresh>>,
+        on_identity_change: Option<Arc<IdentityListener>>,
         principal: Principal,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         #[cfg(feature = "aws-sdk")]
-        let errand = Errand::new(limits.timeout);
-        let cell = RefreshCell::new(clock, limits, Settings { principal, data: None });
+        let background = BackgroundRefresh::new(limits.timeout);
+        let cell = RefreshCell::new(clock, limits, CurrentSettings { principal, data: None });
         Self(Arc::new(Inner {
             cell,
             refresher,
-            reuse,
+            stored_credentials,
             on_identity_change,
             #[cfg(feature = "aws-sdk")]
-            errand,
+            background,
         }))
     }
 
-    /// Credentials with at least `expiry_window` of life, from memory or from the service. (If the
-    /// service issues a shorter life than that, the caller that asked for it still gets it.) With
-    /// [`persist_credentials`](crate::Builder::persist_credentials) a set that is stored may save
-    /// asking the service.
+    /// Returns credentials that are valid for at least [`expiry_window`](Builder::expiry_window),
+    /// which is 15 seconds by default. It contacts the service only if that is necessary.
     ///
-    /// * *Fresh*: a clone of the cached set. No network, no allocation.
-    /// * *Inside the advisory window*: one caller makes one attempt to renew them; everybody else
-    ///   gets the cached set at once. If the attempt fails, that caller gets the cached set too,
-    ///   and the error stands in [`status`](Self::status).
-    /// * *Inside the expiry window, expired, or none loaded*: one caller asks the service, with
-    ///   retries; the others wait for its outcome and share it.
+    /// | cached credentials | what `get()` does |
+    /// |---|---|
+    /// | fresh | It returns them at once: no network, no allocation. |
+    /// | inside the [advisory window](Builder::advisory_window) | One caller makes one attempt to refresh them. All other callers get the cached credentials at once. If the attempt fails, the first caller gets them too, and [`status`](Self::status) shows the error. |
+    /// | inside the expiry window, expired, or none | One caller contacts the service, with retries. The others wait and get the same result. |
     ///
-    /// After a failure that came as an answer, calls in the last state return the same error without
-    /// contact for a while, 1 to 5 s by default, and longer while the service goes on throttling: see
-    /// [`failure_cooldown`](crate::Builder::failure_cooldown).
+    /// With [`persist_credentials`](Builder::persist_credentials), `get()` reads the storage before
+    /// it contacts the service.
     ///
-    /// Life is what the service says on its own clock (`Expiration` minus the answer's `Date`, which
-    /// has a resolution of a second; without one, minus the local wall clock), at most 12 hours, and
-    /// is counted from before the request was sent.
+    /// After the service has answered with an error, calls in the last row return the same error
+    /// for 1 to 5 seconds by default, without a request. The time is longer while the service
+    /// throttles. See [`failure_cooldown`](Builder::failure_cooldown).
+    ///
+    /// The lifetime is `Expiration` minus the `Date` of the answer, so a wrong local clock does not
+    /// matter. If the answer has no `Date`, the local wall clock is used. The lifetime starts
+    /// before the request is sent and is at most 12 hours. If the service issues a lifetime shorter
+    /// than `expiry_window`, the caller that requested the credentials still gets them.
     ///
     /// # Blocking
     ///
-    /// At most `timeout` (60 s by default) for the whole call, `attempt_timeout` (10 s) while the
-    /// cached set is still good; a token source, a storage or a transport of the program's own that
-    /// takes longer holds up the caller that leads, and nobody else. So does a user pool's rotation of
-    /// refresh tokens, by the `timeout` of its tokens (20 s) at most.
+    /// At most `timeout` (60 s by default). In the advisory window at most `attempt_timeout` (10 s
+    /// by default). The caller that leads the refresh can block longer in two cases:
+    ///
+    /// * Your own token source, storage or transport does not return in time.
+    /// * An app client rotates refresh tokens. Such a rotation always completes, within the
+    ///   `timeout` of the `UserPoolTokens` (20 s by default).
     ///
     /// # Errors
     ///
-    /// Any [`ErrorKind`](crate::ErrorKind), but only when no cached set with at least
-    /// `expiry_window` of life is left; or [`Reentrant`](crate::ErrorKind::Reentrant), when called
-    /// from inside a refresh. A set that has ended is never returned.
+    /// Any [`ErrorKind`](crate::ErrorKind), but only if the cached credentials are valid for less
+    /// than `expiry_window`. [`Reentrant`](crate::ErrorKind::Reentrant), if a refresh calls this
+    /// method through your own code, such as a token source. `get()` never returns expired
+    /// credentials.
     ///
     /// # Example
     ///
@@ -188,18 +162,19 @@ impl CognitoIdentityCredentials {
         self.get_within(Duration::MAX)
     }
 
-    /// [`get`](Self::get), but back within `limit` (or `timeout`, if that is shorter): for a device
-    /// that must answer soon and prefers an error to waiting.
+    /// Returns credentials like [`get`](Self::get), but returns within `limit`. If `timeout` is
+    /// shorter, that is the limit.
     ///
     /// With a `limit` of zero the service is never contacted.
     ///
     /// # Blocking
     ///
-    /// At most `limit`, with the exceptions that [`get`](Self::get) names.
+    /// At most `limit`, with the exceptions of [`get`](Self::get).
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get); [`Timeout`](crate::ErrorKind::Timeout) when there was no time left.
+    /// The errors of [`get`](Self::get). [`Timeout`](crate::ErrorKind::Timeout), if no time was
+    /// left.
     ///
     /// # Example
     ///
@@ -221,15 +196,15 @@ impl CognitoIdentityCredentials {
         self.0.cell.get(limit, |input| self.load(input, false))
     }
 
-    /// New credentials from the service, however fresh the cached ones are, or stored ones. Joins a
-    /// refresh that is under way.
+    /// Requests new credentials from the service, even if the cached or stored credentials are
+    /// fresh. If a refresh is already running, it waits for that one and returns its result.
     ///
-    /// When it fails, the cached set stays where it was, and [`get`](Self::get) goes on returning
-    /// it for as long as it is good.
+    /// If it fails, the cached credentials do not change. [`get`](Self::get) returns them while
+    /// they are valid.
     ///
     /// # Blocking
     ///
-    /// At most `timeout` (60 s by default), with the exceptions that [`get`](Self::get) names.
+    /// At most `timeout` (60 s by default), with the exceptions of [`get`](Self::get).
     ///
     /// # Errors
     ///
@@ -255,9 +230,10 @@ impl CognitoIdentityCredentials {
         self.0.cell.refresh(|input| self.load(input, true))
     }
 
-    /// Whether the next [`get`](Self::get) must load credentials to succeed, from the service or
-    /// [stored](crate::Builder::persist_credentials) ones: nothing is loaded, or what is loaded has
-    /// expired, is about to, or was called off. Never blocks.
+    /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from
+    /// the [storage](Builder::persist_credentials). That is so if there are no cached credentials,
+    /// if they have expired or will within the expiry window, or after [`expire`](Self::expire).
+    /// Never blocks.
     ///
     /// # Example
     ///
@@ -280,7 +256,23 @@ impl CognitoIdentityCredentials {
         self.0.cell.needs_refresh()
     }
 
-    /// The last loaded credentials, fresh or not. Never blocks.
+    /// Returns the credentials of the last successful refresh, even if they have expired. Never
+    /// blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert_eq!(credentials.cached(), None);
+    /// let keys = credentials.get()?;
+    /// assert_eq!(credentials.cached(), Some(keys));
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "accessKeyId")]
     #[doc(alias = "secretAccessKey")]
@@ -290,20 +282,39 @@ impl CognitoIdentityCredentials {
         self.0.cell.cached()
     }
 
-    /// Makes the cached credentials count as over: the next [`get`](Self::get) asks the service. A
-    /// refresh under way no longer counts, and what is stored by then is not reused by this provider. (A
-    /// program that ends before it gets others leaves what is
-    /// [stored](crate::Builder::persist_credentials) to the next one; [`refresh`](Self::refresh) puts
-    /// something new in its place.) A cooldown after a refusal still stands; [`refresh`](Self::refresh)
-    /// ends it. Never blocks.
+    /// Makes the cached credentials count as expired, so that the next [`get`](Self::get) refreshes
+    /// them. Never blocks.
+    ///
+    /// * The result of a refresh that is already running is not cached.
+    /// * This provider does not use credentials that are [stored](Builder::persist_credentials)
+    ///   now. Other processes still can. [`refresh`](Self::refresh) replaces them in the storage.
+    /// * A [cooldown](Builder::failure_cooldown) stays in force. [`refresh`](Self::refresh) ends
+    ///   it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// let keys = credentials.get()?;
+    /// credentials.expire();
+    /// assert_ne!(credentials.get()?, keys); // asks the service again
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "expired")]
     pub fn expire(&self) {
         self.0.cell.expire();
     }
 
-    /// Like [`expire`](Self::expire), but only if these are the cached credentials: for the program
-    /// that was refused with them, while another thread may have renewed them already. Never
-    /// blocks.
+    /// Does the same as [`expire`](Self::expire), but only if the cached credentials have this
+    /// access key ID. Never blocks.
+    ///
+    /// Call it when an AWS service has rejected the credentials. If another thread has already
+    /// refreshed them, nothing happens.
     ///
     /// # Example
     ///
@@ -324,8 +335,26 @@ impl CognitoIdentityCredentials {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
 
-    /// The identity ID, if one is known: given, learned from the service, or stored. No network:
-    /// while none is known otherwise, it asks the storage, and blocks for as long as that takes.
+    /// Returns the identity ID, or `None` if it is not known yet. The ID was given, stored, or
+    /// returned by the service.
+    ///
+    /// It never uses the network. If no ID is known, it reads the storage and blocks while that
+    /// takes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert_eq!(credentials.identity_id(), None);
+    /// let keys = credentials.get()?;
+    /// assert_eq!(credentials.identity_id().as_deref(), keys.identity_id());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "identityId")]
     #[doc(alias = "loadCachedId")]
@@ -333,14 +362,16 @@ impl CognitoIdentityCredentials {
         Some(self.identity()?.id.as_str().to_owned())
     }
 
-    /// Sets the identity ID that the next refresh goes by. Cached credentials stay as they are;
-    /// call [`expire`](Self::expire) to be rid of them. Never blocks.
+    /// Sets the identity ID that the next refresh uses. The cached credentials do not change; call
+    /// [`expire`](Self::expire) to refresh them. Never blocks.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when the ID is malformed, or of another region (unless
-    /// `endpoint_url` is set: emulators mix regions), or when a developer identity provider names
-    /// the identity; nothing is changed then.
+    /// [`Config`](crate::ErrorKind::Config) in these cases. Nothing is changed then.
+    ///
+    /// * The ID is malformed.
+    /// * The ID is of another region, and `endpoint_url` is not set. (Emulators mix regions.)
+    /// * A developer identity provider is set.
     ///
     /// # Example
     ///
@@ -372,14 +403,15 @@ impl CognitoIdentityCredentials {
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
         let old = self.swap_identity(Some(&identity));
-        self.tell_change(old.as_ref(), Some(&identity), IdentityChangeReason::Given);
+        self.notify_if_changed(old.as_ref(), Some(&identity), IdentityChangeReason::Given);
         Ok(())
     }
 
-    /// Forgets the identity ID, also one that was given, and removes it from the storage, and with it
-    /// [stored credentials](crate::Builder::persist_credentials). The next refresh asks the service
-    /// for one. Cached credentials stay as they are. No network; blocks for
-    /// as long as the storage does.
+    /// Forgets the identity ID, even one that was given, and removes it from the storage. It also
+    /// removes [stored credentials](Builder::persist_credentials). The next refresh gets an ID from
+    /// the service. The cached credentials do not change.
+    ///
+    /// It never uses the network. It blocks while the storage does.
     ///
     /// # Example
     ///
@@ -401,7 +433,11 @@ impl CognitoIdentityCredentials {
         let old = self.swap_identity(None);
         if let Some(store) = &self.0.refresher.store {
             let (epoch, _) = self.0.cell.epoch();
-            let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.remove());
+            let forgotten = self
+                .0
+                .stored_credentials
+                .as_ref()
+                .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
                 self.0.cell.amend(epoch, |settings| settings.principal.storage_cleared = false);
             }
@@ -411,14 +447,16 @@ impl CognitoIdentityCredentials {
                 store.save(&identity.id, logins.providers());
             }
         }
-        self.tell_change(old.as_ref(), None, IdentityChangeReason::Cleared);
+        self.notify_if_changed(old.as_ref(), None, IdentityChangeReason::Cleared);
     }
 
-    /// Sets the login token of a provider, from the next refresh on. Cached credentials stay as
-    /// they are; call [`expire`](Self::expire) to be rid of them, as when the user changes. (With
-    /// [`persist_credentials`](crate::Builder::persist_credentials) a login ID is one user's: make another
-    /// provider for another user.) A token that breaks the service's limits is an error of the next
-    /// refresh. Never blocks.
+    /// Sets the login token of a provider, for the next refresh. Never blocks.
+    ///
+    /// The cached credentials do not change. Call [`expire`](Self::expire) to refresh them, for
+    /// example when the user changes. With [`persist_credentials`](Builder::persist_credentials),
+    /// each user needs another provider, because a login ID means one user.
+    ///
+    /// If the token breaks a limit of the service, the next refresh returns an error.
     ///
     /// # Example
     ///
@@ -444,30 +482,81 @@ impl CognitoIdentityCredentials {
         self.change_logins(|logins| logins.insert(provider, token));
     }
 
-    /// Replaces all logins, those from a token source included, from the next refresh on; see
+    /// Replaces all logins, including those with a token source, for the next refresh. See
     /// [`set_login`](Self::set_login). Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use cognito_identity_credentials::Logins;
+    ///
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// credentials.set_logins(Logins::new().with("accounts.google.com", "token-of-ann"));
+    /// credentials.get()?; // Ann's
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "Logins")]
     pub fn set_logins(&self, logins: Logins) {
         self.change_logins(|all| *all = logins);
     }
 
-    /// Removes the login of a provider, from the next refresh on; see
-    /// [`set_login`](Self::set_login). Never blocks.
+    /// Removes the login of a provider, for the next refresh. See [`set_login`](Self::set_login).
+    /// Never blocks.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+    /// credentials.set_login("accounts.google.com", "token-of-ann");
+    /// credentials.remove_login("accounts.google.com");
+    /// credentials.get()?; // a guest's
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "Logins")]
     pub fn remove_login(&self, provider: &str) {
         self.change_logins(|logins| logins.remove(provider));
     }
 
-    /// The other fields of the last answer: `None` before the first one, from the start of a refresh
-    /// that `get()` cannot do without until one succeeds, and while the credentials are
-    /// [stored ones](crate::Builder::persist_credentials) of another process. Never blocks.
+    /// Returns the other fields of the last answer. Never blocks.
+    ///
+    /// It returns `None` before the first answer, and for credentials that another process
+    /// [stored](Builder::persist_credentials). It also returns `None` after a refresh with retries
+    /// has started, until a refresh succeeds.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind, testing::*};
+    /// # let cognito = FakeCognito::new();
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// assert!(credentials.data().is_none());
+    /// credentials.get()?;
+    /// assert!(credentials.data().is_some());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     pub fn data(&self) -> Option<ResponseData> {
         self.0.cell.settings().data.map(Arc::unwrap_or_clone)
     }
 
-    /// What the provider knows: identity, time left, last failure. No network; asks the storage as
-    /// [`identity_id`](Self::identity_id) does.
+    /// Returns what the provider knows: the identity, the remaining lifetime and the last error.
+    ///
+    /// It never uses the network. Like [`identity_id`](Self::identity_id), it can read the storage.
     ///
     /// # Example
     ///
@@ -500,13 +589,15 @@ impl CognitoIdentityCredentials {
         }
     }
 
-    /// The service's clock: the `Date` of its last answer plus the time since, by the boot clock.
-    /// `None` before the first answer, which may be one to another process whose
-    /// [stored credentials](crate::Builder::persist_credentials) are reused.
+    /// Returns the current time on the clock of the service, or `None` before the first answer.
+    /// Never blocks.
     ///
-    /// AWS services usually refuse a signature whose time is off by more than five minutes; a signer
-    /// on a device with a wrong clock goes by this one. Right to about a second plus the answer's
-    /// time on the way. Never blocks.
+    /// It is the `Date` of the last answer plus the time since then. With [stored
+    /// credentials](Builder::persist_credentials), that can be an answer to another process.
+    ///
+    /// Use it to sign requests on a device whose clock is wrong. AWS services usually reject a
+    /// signature whose time is wrong by more than five minutes. The error of this time is about one
+    /// second plus the time that the answer took to arrive.
     ///
     /// # Example
     ///
@@ -530,53 +621,24 @@ impl CognitoIdentityCredentials {
         self.0.refresher.client.service_time()
     }
 
-    /// What [`get`](Self::get) would do now. Never blocks.
-    #[cfg(feature = "aws-sdk")]
-    pub(crate) fn next_action(&self) -> Result<NextAction<Credentials>, Error> {
-        self.0.cell.next_action()
-    }
-
-    /// [`get`](Self::get) on another thread. Callers who find the same epoch share one. An error
-    /// says that there is no thread to be had.
-    #[cfg(feature = "aws-sdk")]
-    pub(crate) fn get_elsewhere(
-        &self,
-        epoch: Epoch,
-    ) -> io::Result<Wait<Result<Credentials, Error>>> {
-        let provider = self.clone();
-        self.0.errand.join(epoch, move || provider.get())
-    }
-
-    /// The cached credentials if they are neither over nor called off, though `get` may not hand
-    /// them out any more. Never blocks.
-    #[cfg(feature = "aws-sdk")]
-    pub(crate) fn alive(&self) -> Option<Credentials> {
-        self.0.cell.unexpired()
-    }
-
-    #[cfg(feature = "aws-sdk")]
-    pub(crate) fn timeout(&self) -> Duration {
-        self.0.cell.timeout()
-    }
-
-    /// `new`: from the service, whatever is stored.
+    /// `new`: from the service, even if stored credentials are good.
     fn load(
         &self,
-        input: &RefreshInput<Settings>,
+        input: &RefreshInput<CurrentSettings>,
         new: bool,
     ) -> Result<Refreshed<Credentials>, Error> {
-        let Inner { cell, refresher, reuse, .. } = &*self.0;
+        let Inner { cell, refresher, stored_credentials, .. } = &*self.0;
         if !input.budget.is_advisory() {
             cell.annotate(input.epoch, |settings| settings.data = None);
         }
         let state = Remembered { inner: &self.0, epoch: input.epoch };
         let (principal, budget) = (&input.settings.principal, &input.budget);
-        let done = match reuse {
+        let done = match stored_credentials {
             None => refresher.refresh(principal, budget, &state)?,
-            Some(reuse) => {
+            Some(stored_credentials) => {
                 let (from_service, requested_after) = (new, input.stored_after);
                 let options = LoadOptions { principal, budget, from_service, requested_after };
-                reuse.load_or_refresh(refresher, &options, &state)?
+                stored_credentials.load_or_refresh(refresher, &options, &state)?
             }
         };
         let from_storage = done.data.is_none();
@@ -584,7 +646,7 @@ impl CognitoIdentityCredentials {
         Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
     }
 
-    /// The identity that is known, looked for in the storage if need be.
+    /// The identity that is known, read from the storage if necessary.
     fn identity(&self) -> Option<Identity> {
         let (epoch, settings) = self.0.cell.epoch();
         if settings.principal.identity.is_some() {
@@ -604,7 +666,7 @@ impl CognitoIdentityCredentials {
         })
     }
 
-    fn tell_change(
+    fn notify_if_changed(
         &self,
         old: Option<&Identity>,
         new: Option<&Identity>,
@@ -612,7 +674,7 @@ impl CognitoIdentityCredentials {
     ) {
         let (old, new) = (old.map(|old| &old.id), new.map(|new| &new.id));
         if old != new {
-            self.0.tell(&IdentityChange::new(old, new, reason));
+            self.0.notify(&IdentityChange::new(old, new, reason));
         }
     }
 
@@ -630,14 +692,14 @@ impl CognitoIdentityCredentials {
 }
 
 impl Inner {
-    fn tell(&self, change: &IdentityChange) {
+    fn notify(&self, change: &IdentityChange) {
         if let Some(listener) = &self.on_identity_change {
             listener(change);
         }
     }
 }
 
-/// What a refresh learns, for as long as the settings that it began with are in force.
+/// Keeps what a refresh learns, unless the settings have changed since it started.
 struct Remembered<'a> {
     inner: &'a Inner,
     epoch: Epoch,
@@ -665,13 +727,13 @@ impl ProviderState for Remembered<'_> {
     }
 
     fn notify(&self, change: IdentityChange) {
-        self.inner.tell(&change);
+        self.inner.notify(&change);
     }
 }
 
 impl fmt::Debug for CognitoIdentityCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { principal, .. } = self.0.cell.settings();
+        let CurrentSettings { principal, .. } = self.0.cell.settings();
         f.debug_struct("CognitoIdentityCredentials")
             .field("identity_pool_id", &self.0.refresher.pool.as_ref().map(Id::as_str))
             .field("identity", &principal.identity)

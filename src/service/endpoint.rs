@@ -98,7 +98,8 @@ fn partition_of(region: &str) -> &'static Partition {
 
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
 ///
-/// The error text never repeats the URL, because it may hold a password.
+/// The error text never repeats the URL, because it may hold a password. It is the
+/// rule of a `ConfigFault`.
 pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains('\\') {
         return Err("has a space or a character that no URL has".to_owned());
@@ -122,7 +123,7 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
         "http" if allow_http || is_loopback(host) => {}
         "http" => {
             return Err(
-                "is plain http, which would show login tokens and credentials to the network: use https, or say danger_allow_http(true) for an emulator on a private network".to_owned(),
+                "is plain http, which would show login tokens and credentials to the network: use https, or say {danger_allow_http}(true) for an emulator on a private network".to_owned(),
             );
         }
         _ => return Err("has a scheme other than https".to_owned()),

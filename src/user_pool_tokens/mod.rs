@@ -1,6 +1,11 @@
-//! Login tokens of a user pool that renew themselves.
+//! Login tokens of a user pool that refresh themselves: [`UserPoolTokens`].
+//!
+//! * `builder`: the settings with their defaults, their checks, and `build`
+//! * `refresh_token`: a refresh token, and which sign-in it belongs to
+//! * `store`: the record of a rotated refresh token
 
-mod settings;
+mod builder;
+mod refresh_token;
 mod store;
 
 use std::fmt;
@@ -9,15 +14,15 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use settings::UserPoolTokensBuilder;
+pub use self::builder::UserPoolTokensBuilder;
 
-use self::store::{Link, TokenStore};
+use self::refresh_token::RefreshToken;
+use self::store::TokenStore;
 use crate::cell::lease::Lease;
 use crate::cell::{Epoch, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
-use crate::provider::builder::Builder;
 use crate::secret::Secret;
 use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_idp::{
@@ -26,33 +31,37 @@ use crate::service::cognito_idp::{
 use crate::service::protocol::{DecodeError, Operation};
 use crate::service::retry::Budget;
 
-/// With less life than this a token is not handed out: it is on its way to another service.
+/// A token with a shorter lifetime is not returned, because it still travels to another service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
-/// No token is believed to live longer: it is the most that a user pool grants.
+/// The longest lifetime that a user pool grants. A longer one in a token is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 const COOLDOWN: Duration = Duration::from_secs(5);
 
-/// ID tokens of an Amazon Cognito user pool, by the refresh token that the user's sign-in yielded:
-/// a [`TokenSource`] that keeps its token and renews it in time (feature `user-pool`).
+/// Provides ID tokens of an Amazon Cognito user pool, and refreshes them with a refresh token. It
+/// is a [`TokenSource`] (feature `user-pool`).
 ///
-/// A login of a user pool is good for as long as its ID token, an hour by default; the refresh token
-/// is good for days or years. How the user signs in is the program's business: with a password, in a
-/// browser, or on the maker's site. What this needs of it is the refresh token.
+/// The login of a user pool is only valid as long as its ID token, which is one hour by default. A
+/// refresh token is valid for days or years. Your program signs the user in: with a password, in a
+/// browser, or on your web site. This type only needs the refresh token of that sign-in.
 ///
-/// * A token that is handed out has at least a minute of life left. It is cached, and renewed as
-///   [`get`](crate::CognitoIdentityCredentials::get) renews credentials: by one caller, ahead of
-///   time, with the old one still in use if that fails. Its life is what it says itself (`exp`),
-///   on the service's clock, at most 24 hours; the answer's `ExpiresIn` if it does not say.
-/// * If the identity pool refuses a token that looked good, it is renewed at once.
-/// * If the app client *rotates* refresh tokens, each renewal brings another one and ends the old
-///   one. It is then kept in the [`storage`](UserPoolTokensBuilder::storage) before anything else is
-///   done with the answer; a program without one needs a new sign-in when it restarts.
-/// * [`needs_sign_in`](Error::needs_sign_in) tells when only the user can help, also on what `get()`
-///   of the provider returns; then call [`set_refresh_token`](Self::set_refresh_token).
+/// * **Lifetime.** Each returned token is valid for at least one minute. The lifetime is the claim
+///   `exp` of the token, measured on the clock of the service, and at most 24 hours. If the claim
+///   is missing, it is `ExpiresIn` of the answer.
+/// * **Refresh.** Tokens are cached and refreshed as
+///   [`get`](crate::CognitoIdentityCredentials::get) does it for credentials: one caller refreshes
+///   the token early. If that fails, the cached token stays in use. If the identity pool rejects a
+///   token, it is refreshed at once.
+/// * **Rotation.** If the app client *rotates* refresh tokens, each refresh returns a new refresh
+///   token and ends the old one. The new one is written to the
+///   [`storage`](UserPoolTokensBuilder::storage) before the answer is used. Without a storage, the
+///   user must sign in again after a restart of the program.
+/// * **Sign-in.** [`needs_sign_in`](Error::needs_sign_in) returns true if only the user can help.
+///   It works for the errors of this type and for those of the provider's `get()`. Sign the user in
+///   again, then call [`set_refresh_token`](Self::set_refresh_token).
 ///
-/// Clones share one token and one renewal at a time. `Debug` shows no token.
+/// Clones share one token and one refresh at a time. `Debug` shows no token.
 ///
 /// ```
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
@@ -61,7 +70,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
 ///
 /// let cognito = FakeCognito::new();
-/// let refresh_token = cognito.sign_in("ann"); // the program's part
+/// let refresh_token = cognito.sign_in("ann"); // your program does this
 ///
 /// let tokens = UserPoolTokens::builder()
 ///     .user_pool_id(FakeCognito::USER_POOL_ID)
@@ -74,7 +83,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 ///     .login_from_user_pool(&tokens)
 ///     .transport(cognito.clone())
 ///     .build()?;
-/// credentials.get()?; // Ann's, however often her ID token ends
+/// credentials.get()?; // Ann's, even after her ID token has expired
 ///
 /// cognito.sign_out("ann");
 /// let error = credentials.refresh().and_then(|_| tokens.id_token()).unwrap_err();
@@ -86,10 +95,10 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct UserPoolTokens(Arc<Inner>);
+pub struct UserPoolTokens(Arc<TokenRefresher>);
 
-struct Inner {
-    cell: RefreshCell<Secret, Session>,
+struct TokenRefresher {
+    cell: RefreshCell<Secret, SignInState>,
     client: Client,
     url: String,
     pool: UserPoolId,
@@ -97,7 +106,7 @@ struct Inner {
     app: AppClient,
     /// Whether the program says that the app client rotates refresh tokens.
     rotates: bool,
-    /// What a refresh token's origin is told by.
+    /// The key of the digest that tells one sign-in from another.
     key: String,
     store: Option<TokenStore>,
     clock: Arc<dyn Clock>,
@@ -105,116 +114,141 @@ struct Inner {
     attempts: u32,
 }
 
-/// What the user's sign-in has come to.
+/// The refresh tokens of one sign-in of the user.
 #[derive(Clone, Default)]
-struct Session {
-    /// What the program gave.
-    given: Option<Link>,
-    /// What the last rotation brought.
-    current: Option<Link>,
-    /// The ID of the process that `current` was issued to. A child that was forked later does not
-    /// store it: by then the parent may have stored a newer one.
+struct SignInState {
+    /// The refresh token that the program gave.
+    given: Option<RefreshToken>,
+    /// The refresh token of the last rotation.
+    current: Option<RefreshToken>,
+    /// The process that received `current`. A child that is forked later does not store it, because
+    /// the parent may have stored a newer one by then.
     issued_to: u32,
-    kept: Kept,
-    /// Whether the storage has had a token of this sign-in.
-    owned: bool,
+    store_state: StoreState,
+    /// Whether a token of this sign-in has ever been stored.
+    was_stored: bool,
     /// Whether the app client turned out to rotate refresh tokens.
     rotates: bool,
-    /// Whether the user signed out: what is stored, or comes to be stored, is not theirs any more.
+    /// Whether the user signed out. Stored tokens are not theirs any more.
     signed_out: bool,
 }
 
-/// Whether the storage has what the last rotation brought.
+/// Whether the storage has the refresh token of the last rotation.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Kept {
+enum StoreState {
     #[default]
-    Yes,
+    Stored,
     Writing,
-    No,
+    Failed,
 }
 
 impl UserPoolTokens {
-    /// The name under which the identity pool knows the user pool:
+    /// Returns the provider name of the user pool in an identity pool:
     /// `cognito-idp.REGION.amazonaws.com/USER_POOL_ID`.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.0.provider
     }
 
-    /// An ID token with at least a minute of life, from memory or from the user pool. (If the pool
-    /// issues a shorter life than that, the caller that asked for it still gets it.) The copy is the
-    /// caller's to keep secret.
+    /// Returns an ID token that is valid for at least one minute. It contacts the user pool only if
+    /// that is necessary. Keep the returned copy secret.
     ///
-    /// After a failure that the user pool itself answered, calls return the same error without
-    /// contact for one to five seconds, or for as long as the service asked with `Retry-After`. Each
-    /// throttled failure in a row doubles that, up to 16 times.
+    /// If the user pool issues a token with a shorter lifetime, the caller that requested it still
+    /// gets it.
+    ///
+    /// After the user pool has answered with an error, calls return the same error for 1 to 5
+    /// seconds, without a request. If the service sent `Retry-After`, that time is used instead.
+    /// Each throttled failure in a row doubles the time, up to 16 times.
     ///
     /// # Blocking
     ///
-    /// At most `timeout` (20 s by default), `attempt_timeout` (10 s) while the cached token is still
-    /// good; and for as long as the storage does. Where the app client rotates refresh tokens it is
-    /// `timeout` in either case, for one caller, the others being served from memory: an answer that
-    /// was lost is asked for again at once, within the app client's grace period, for after it the
-    /// token that was sent is worth nothing. Up to half of that time may go by waiting for the
-    /// storage's lock.
+    /// At most `timeout` (20 s by default), or `attempt_timeout` (10 s by default) while the cached
+    /// token is valid. It also blocks while the storage does.
+    ///
+    /// If the app client rotates refresh tokens, the caller that leads the refresh can always block
+    /// for `timeout`. The other callers get the cached token at once while it is valid. The leader
+    /// needs the time because a lost answer must be requested again within the grace period of the
+    /// app client; after that, the refresh token is useless. It waits for the lock of the storage
+    /// for at most half of `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Login`](crate::ErrorKind::Login) when no refresh token is known;
-    /// [`NotAuthorized`](crate::ErrorKind::NotAuthorized) when the user pool refuses it, the user or
-    /// the app client's secret; any other kind as for a call to the identity pool.
-    /// [`needs_sign_in`](Error::needs_sign_in) tells those apart that the user must mend.
+    /// * [`Login`](crate::ErrorKind::Login), if no refresh token is known.
+    /// * [`NotAuthorized`](crate::ErrorKind::NotAuthorized), if the user pool rejects the refresh
+    ///   token, the user, or the secret of the app client.
+    /// * Any other kind that a call to the identity pool can return.
+    ///
+    /// [`needs_sign_in`](Error::needs_sign_in) tells whether the user must sign in again.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{UserPoolTokens, testing::FakeCognito};
+    /// # let cognito = FakeCognito::new();
+    /// # let tokens = UserPoolTokens::builder()
+    /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
+    /// #     .refresh_token(cognito.sign_in("ann")).transport(cognito.clone()).build()?;
+    /// let id_token = tokens.id_token()?; // contacts the user pool
+    /// assert_eq!(tokens.id_token()?, id_token); // cached
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn id_token(&self) -> Result<String, Error> {
         self.within(Duration::MAX)
     }
 
-    /// Sets the refresh token of a new sign-in, which the next [`id_token`](Self::id_token) goes by.
-    /// The cached ID token is not handed out any more, for it may be another user's, and a stored
-    /// refresh token of an earlier sign-in is removed. One that is set already changes nothing.
+    /// Sets the refresh token of a new sign-in, for the next [`id_token`](Self::id_token). If this
+    /// token is already set, nothing changes.
     ///
-    /// The credentials of a provider stay as they are; call its
-    /// [`expire`](crate::CognitoIdentityCredentials::expire) if the user is another one. With
-    /// [`persist_credentials`](crate::Builder::persist_credentials) that is not enough, for there one
-    /// `login_id` is one user: another user needs another provider, with a `login_id` of their own.
+    /// The cached ID token is dropped, because it may belong to another user. A stored refresh
+    /// token of an earlier sign-in is removed. The new token is only stored after a rotation, so
+    /// your program must keep it otherwise.
     ///
-    /// Without rotation the token is not stored: it is the program's to keep.
+    /// The cached credentials of a provider do not change. If the user is another one, call
+    /// [`expire`](crate::CognitoIdentityCredentials::expire). With
+    /// [`persist_credentials`](crate::Builder::persist_credentials), build another provider with
+    /// another `login_id` for the other user, because a login ID means one user.
     ///
-    /// No network; blocks for as long as the storage does.
+    /// It never uses the network. It blocks while the storage does.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when it cannot be a refresh token; nothing is changed
-    /// then.
+    /// [`Config`](crate::ErrorKind::Config), if the text cannot be a refresh token. Nothing is
+    /// changed then.
     pub fn set_refresh_token(&self, token: impl Into<String>) -> Result<(), Error> {
         let token = Secret::new(token);
         if let Some(fault) = cognito_idp::token_fault(token.expose()) {
             return Err(Error::config(format!("refresh_token: {fault}")));
         }
-        let given = Link::given(token, &self.0.key)?;
-        self.0.begin(Some(given));
+        let given = RefreshToken::given(token, &self.0.key)?;
+        self.0.start_sign_in(Some(given));
         Ok(())
     }
 
-    /// Forgets the refresh token and the cached ID token, and removes what is stored: the user signs
-    /// out of this program. From then on none is known until
-    /// [`set_refresh_token`](Self::set_refresh_token), whatever another process stores. One that is
-    /// built later without a refresh token starts from what is stored then: from nothing, unless
-    /// the removal failed, which is logged (warn), or another process stays signed in.
+    /// Signs the user out of this program: forgets the refresh token and the cached ID token, and
+    /// removes the stored refresh token.
     ///
-    /// The user pool is not told; until the tokens end there, somebody who has them can use them. The
-    /// credentials of a provider stay as they are, and those that it
-    /// [stored](crate::Builder::persist_credentials) are given to the next process until they end:
-    /// call its [`clear_cached_id`](crate::CognitoIdentityCredentials::clear_cached_id) and
-    /// [`expire`](crate::CognitoIdentityCredentials::expire).
+    /// After that no refresh token is known until [`set_refresh_token`](Self::set_refresh_token),
+    /// even if another process stores one. A `UserPoolTokens` that is built later without a refresh
+    /// token reads the storage. It finds a token if the removal failed, which is logged (warn), or
+    /// if another process is still signed in.
     ///
-    /// No network; blocks for as long as the storage does.
+    /// Two things stay valid:
+    ///
+    /// * The tokens, at the user pool, until they expire. The user pool is not contacted.
+    /// * The credentials of a provider, cached and [stored](crate::Builder::persist_credentials).
+    ///   Call its [`clear_cached_id`](crate::CognitoIdentityCredentials::clear_cached_id) and
+    ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process gets them.
+    ///
+    /// It never uses the network. It blocks while the storage does.
     pub fn forget_refresh_token(&self) {
-        self.0.begin(None);
+        self.0.start_sign_in(None);
     }
 
     fn within(&self, limit: Duration) -> Result<String, Error> {
-        self.0.write_again();
-        Ok(self.0.cell.get(limit, |input| self.0.load(input))?.expose().to_owned())
+        self.0.retry_store();
+        Ok(self.0.cell.get(limit, |input| self.0.refresh(input))?.expose().to_owned())
     }
 }
 
@@ -233,34 +267,23 @@ impl TokenSource for UserPoolTokens {
     }
 }
 
-impl Builder {
-    /// Adds the login of a user pool, whose tokens renew themselves: short for
-    /// [`login_from`](Self::login_from) with [`provider`](UserPoolTokens::provider) and a clone. The
-    /// time for a new ID token is part of the `get()` that needs it. Where the app client rotates
-    /// refresh tokens a renewal that has begun is seen through all the same, and may hold up the
-    /// caller that leads by the `timeout` of the tokens (20 s) in all.
-    pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
-        self.login_from(tokens.provider(), tokens.clone())
-    }
-}
-
-impl Inner {
-    fn load(&self, input: &RefreshInput<Session>) -> Result<Refreshed<Secret>, Error> {
-        let session = &input.settings;
-        // A rotation that is given up after a lost answer may have ended the token that was sent, so
-        // it is seen through, also where the cached ID token is still good or the caller in a hurry.
+impl TokenRefresher {
+    fn refresh(&self, input: &RefreshInput<SignInState>) -> Result<Refreshed<Secret>, Error> {
+        let sign_in = &input.settings;
+        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So it
+        // always gets the full time, even if the cached token is good or the caller has a limit.
         let deadline = self.clock.boot().saturating_add(self.timeout);
         let rotation = Budget::full(deadline, self.attempts);
-        if self.rotates || session.rotates {
+        if self.rotates || sign_in.rotates {
             return self.rotate(input, &rotation);
         }
-        let (link, _) = self.link(session)?;
-        if session.given.as_ref().is_none_or(|given| given.token != link.token) {
+        let (current, _) = self.current_token(sign_in)?;
+        if sign_in.given.as_ref().is_none_or(|given| given.token != current.token) {
             return self.rotate(input, &rotation);
         }
-        // With rotation the user pool takes tokens for another operation alone; an app client that
-        // does not say so beforehand is asked for both.
-        let (client, refresh_token) = (&self.app, &link.token);
+        // A user pool that rotates tokens only accepts the other operation. Unless the program says
+        // which one it is, both are tried.
+        let (client, refresh_token) = (&self.app, &current.token);
         match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::FlowOff => {
                 log::debug!("the app client may rotate refresh tokens; asking for that");
@@ -268,72 +291,75 @@ impl Inner {
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
                 // Another process that shares the storage may have found out that it rotates.
-                match self.stored(session).filter(|stored| stored.token != link.token) {
+                match self.stored(sign_in).filter(|stored| stored.token != current.token) {
                     Some(_) => self.rotate(input, &rotation),
                     None => Err(error),
                 }
             }
-            renewal => self.accept(input.epoch, link, false, renewal?),
+            answer => self.accept(input.epoch, current, false, answer?),
         }
     }
 
-    /// Renews with a token that may be replaced thereby. Other processes are kept from sending the
-    /// same one until its successor is stored, if the storage can do that.
+    /// Refreshes with the operation that can replace the refresh token. The lock keeps other
+    /// processes from sending the same token until the new one is stored.
     fn rotate(
         &self,
-        input: &RefreshInput<Session>,
+        input: &RefreshInput<SignInState>,
         budget: &Budget,
     ) -> Result<Refreshed<Secret>, Error> {
-        let session = &input.settings;
+        let sign_in = &input.settings;
         let left = budget.deadline.saturating_sub(self.clock.boot());
         let _lock = self.store.as_ref().and_then(|store| store.lock(left / 2));
         let client = &self.app;
-        let renew = |link: &Link| {
-            self.call(&GetTokensFromRefreshToken { client, refresh_token: &link.token }, budget)
+        let send = |token: &RefreshToken| {
+            self.call(&GetTokensFromRefreshToken { client, refresh_token: &token.token }, budget)
         };
-        let (link, owned) = self.link(session)?;
-        match renew(&link) {
+        let (current, was_stored) = self.current_token(sign_in)?;
+        match send(&current) {
             Err(error) if error.needs_sign_in() => {
-                // Without locks another process may have been quicker.
-                let stored = self.stored(session);
-                let Some(newer) = stored.filter(|stored| stored.token != link.token) else {
+                // Without locks another process may have rotated it first.
+                let stored = self.stored(sign_in);
+                let Some(newer) = stored.filter(|stored| stored.token != current.token) else {
                     return Err(error);
                 };
-                let renewal = renew(&newer)?;
-                let noted = self.cell.amend(input.epoch, |session| {
-                    session.kept = Kept::Yes;
-                    session.current.replace(newer.clone())
+                let answer = send(&newer)?;
+                let replaced = self.cell.amend(input.epoch, |sign_in| {
+                    sign_in.store_state = StoreState::Stored;
+                    sign_in.current.replace(newer.clone())
                 });
-                drop(noted);
-                self.accept(input.epoch, newer, true, renewal)
+                drop(replaced);
+                self.accept(input.epoch, newer, true, answer)
             }
-            renewal => self.accept(input.epoch, link, owned, renewal?),
+            answer => self.accept(input.epoch, current, was_stored, answer?),
         }
     }
 
-    /// Takes an answer to `link`. `owned` tells whether that is known to have been stored.
+    /// Takes the answer to `refresh_token`. `was_stored` tells whether that token is known to be
+    /// stored.
     fn accept(
         &self,
         epoch: Epoch,
-        mut link: Link,
-        owned: bool,
-        renewal: Answered,
+        mut refresh_token: RefreshToken,
+        was_stored: bool,
+        answer: RefreshAnswer,
     ) -> Result<Refreshed<Secret>, Error> {
-        let Answered { operation, answer: ServiceResponse { output, sent, date, info } } = renewal;
+        let RefreshAnswer { operation, answer: ServiceResponse { output, sent, date, info } } =
+            answer;
         let mut issued = match output {
             AuthOutput::Tokens(issued) => issued,
             AuthOutput::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
         };
-        // Before anything can fail: the token that was sent is on its way out.
-        if let Some(rotated) = issued.refresh_token.take().filter(|token| *token != link.token) {
-            link.token = rotated;
-            self.adopt(epoch, &link, owned);
+        // Before anything can fail, because the token that was sent will end.
+        let rotated = issued.refresh_token.take();
+        if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
+            refresh_token.token = rotated;
+            self.keep_rotated(epoch, &refresh_token, was_stored);
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
             Err(DecodeError(fault)) => return Err(Error::response(operation, info, fault)),
         };
-        // On the service's own clock, counted from before the token was asked for.
+        // On the clock of the service, from before the request was sent.
         let lifetime = match cognito_idp::expiration(id_token.expose()) {
             Some(end) => Some(end.duration_since(date).unwrap_or_default()),
             None => issued.expires_in,
@@ -350,115 +376,116 @@ impl Inner {
         Ok(Refreshed { value: id_token, lease, from_storage: false })
     }
 
-    /// The refresh token to send, and whether it is stored. What is stored is the latest, for every
-    /// rotation is stored and another process may have made the last one; unless a rotation of our
-    /// own could not be stored.
-    fn link(&self, session: &Session) -> Result<(Link, bool), Error> {
-        let in_memory = |link: &Option<Link>| link.clone().map(|link| (link, false));
+    /// The refresh token to send, and whether it is stored. The stored one is the latest, because
+    /// every rotation is stored and another process may have made the last one. The exception is a
+    /// rotation of this process that could not be stored.
+    fn current_token(&self, sign_in: &SignInState) -> Result<(RefreshToken, bool), Error> {
+        let in_memory = |token: &Option<RefreshToken>| token.clone().map(|token| (token, false));
         let known = || {
-            let unsaved = if session.kept == Kept::Yes { &None } else { &session.current };
+            let is_stored = sign_in.store_state == StoreState::Stored;
+            let unsaved = if is_stored { &None } else { &sign_in.current };
             in_memory(unsaved)
-                .or_else(|| self.stored(session).map(|link| (link, true)))
-                .or_else(|| in_memory(&session.current))
-                .or_else(|| in_memory(&session.given))
+                .or_else(|| self.stored(sign_in).map(|token| (token, true)))
+                .or_else(|| in_memory(&sign_in.current))
+                .or_else(|| in_memory(&sign_in.given))
         };
-        (if session.signed_out { None } else { known() })
+        (if sign_in.signed_out { None } else { known() })
             .ok_or_else(|| Error::sign_in("no refresh token is known: the user has to sign in"))
     }
 
-    fn stored(&self, session: &Session) -> Option<Link> {
-        self.store.as_ref()?.load(session.given())
+    fn stored(&self, sign_in: &SignInState) -> Option<RefreshToken> {
+        self.store.as_ref()?.load(sign_in.given.as_ref().map(|given| &given.origin))
     }
 
     fn call<O: Operation<Output = AuthOutput>>(
         &self,
         operation: &O,
         budget: &Budget,
-    ) -> Result<Answered, Error> {
+    ) -> Result<RefreshAnswer, Error> {
         let answer = self.client.call(&self.url, operation, budget).map_err(Error::of_user_pool)?;
-        Ok(Answered { operation: O::NAME, answer })
+        Ok(RefreshAnswer { operation: O::NAME, answer })
     }
 
-    /// Keeps what a rotation brought, unless the user has signed in anew meanwhile.
-    fn adopt(&self, epoch: Epoch, link: &Link, owned: bool) {
-        let old = self.cell.amend(epoch, |session| {
-            session.rotates = true;
-            session.owned |= owned;
-            session.issued_to = process::id();
-            session.kept = Kept::Writing;
-            (session.current.replace(link.clone()), session.owned)
+    /// Keeps the token of a rotation, unless the user has signed in again meanwhile.
+    fn keep_rotated(&self, epoch: Epoch, token: &RefreshToken, was_stored: bool) {
+        let old = self.cell.amend(epoch, |sign_in| {
+            sign_in.rotates = true;
+            sign_in.was_stored |= was_stored;
+            sign_in.issued_to = process::id();
+            sign_in.store_state = StoreState::Writing;
+            (sign_in.current.replace(token.clone()), sign_in.was_stored)
         });
-        let (Some((_, owned)), Some(store)) = (old, &self.store) else { return };
-        if let Err(error) = self.write(store, epoch, link.clone(), owned) {
+        let (Some((_, was_stored)), Some(store)) = (old, &self.store) else { return };
+        if let Err(error) = self.store_latest(store, epoch, token.clone(), was_stored) {
             log::warn!(
                 "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
             );
         }
     }
 
-    /// Tries once more to store what could not be.
-    fn write_again(&self) {
+    /// Repeats a write that failed.
+    fn retry_store(&self) {
         let Some(store) = &self.store else { return };
-        let (epoch, session) = self.cell.epoch();
-        if session.kept != Kept::No || session.issued_to != process::id() {
+        let (epoch, sign_in) = self.cell.epoch();
+        if sign_in.store_state != StoreState::Failed || sign_in.issued_to != process::id() {
             return;
         }
-        // Nobody else does it at the same time, nor a storage that asks for a token meanwhile.
-        let link = self.cell.amend(epoch, |session| {
-            let unsaved = session.kept == Kept::No;
-            session.kept = if unsaved { Kept::Writing } else { session.kept };
-            session.current.clone().filter(|_| unsaved)
+        // `Writing` keeps other threads away, and a storage that requests a token meanwhile.
+        let token = self.cell.amend(epoch, |sign_in| {
+            let failed = sign_in.store_state == StoreState::Failed;
+            sign_in.store_state = if failed { StoreState::Writing } else { sign_in.store_state };
+            sign_in.current.clone().filter(|_| failed)
         });
-        let Some(Some(link)) = link else { return };
-        match self.write(store, epoch, link, session.owned) {
+        let Some(Some(token)) = token else { return };
+        match self.store_latest(store, epoch, token, sign_in.was_stored) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
             Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
         }
     }
 
-    /// Stores a token of the session, and the latest one if another rotation came in between: the
-    /// two writes may have landed in either order.
-    fn write(
+    /// Stores `token`, and then the latest token if there was another rotation meanwhile: the two
+    /// writes may have reached the storage in either order.
+    fn store_latest(
         &self,
         store: &TokenStore,
         epoch: Epoch,
-        mut link: Link,
-        mut owned: bool,
+        mut token: RefreshToken,
+        mut was_stored: bool,
     ) -> Result<(), String> {
         loop {
-            let saved = store.save(&link, owned);
-            owned |= saved.is_ok();
-            let noted = self.cell.amend(epoch, |session| {
-                session.owned |= owned;
-                let latest = session.current.clone().filter(|latest| *latest != link);
-                session.kept = match (&latest, &saved) {
-                    (Some(_), _) => Kept::Writing,
-                    (None, Ok(())) => Kept::Yes,
-                    (None, Err(_)) => Kept::No,
+            let saved = store.save(&token, was_stored);
+            was_stored |= saved.is_ok();
+            let latest = self.cell.amend(epoch, |sign_in| {
+                sign_in.was_stored |= was_stored;
+                let latest = sign_in.current.clone().filter(|latest| *latest != token);
+                sign_in.store_state = match (&latest, &saved) {
+                    (Some(_), _) => StoreState::Writing,
+                    (None, Ok(())) => StoreState::Stored,
+                    (None, Err(_)) => StoreState::Failed,
                 };
                 latest
             });
-            match noted {
-                Some(Some(latest)) => link = latest,
+            match latest {
+                Some(Some(latest)) => token = latest,
                 Some(None) => return saved,
                 None => {
-                    // Signed in anew while it was being written: it must not come back.
-                    store.remove_if(|stored| *stored == link);
+                    // The user signed in again during the write, so this token must not stay.
+                    store.remove_if(|stored| *stored == token);
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Begins with another sign-in, or with none.
-    fn begin(&self, given: Option<Link>) {
+    /// Starts a new sign-in, or signs out if `given` is `None`.
+    fn start_sign_in(&self, given: Option<RefreshToken>) {
         let origin = given.as_ref().map(|given| given.origin.clone());
         let signed_out = given.is_none();
-        let (changed, old) = self.cell.change(|session| {
-            let changed = signed_out || session.given != given;
-            let rotates = session.rotates;
-            let next = Session { given, rotates, signed_out, ..Session::default() };
-            let old = changed.then(|| mem::replace(session, next));
+        let (changed, old) = self.cell.change(|sign_in| {
+            let changed = signed_out || sign_in.given != given;
+            let rotates = sign_in.rotates;
+            let next = SignInState { given, rotates, signed_out, ..SignInState::default() };
+            let old = changed.then(|| mem::replace(sign_in, next));
             (changed, (changed, old))
         });
         drop(old);
@@ -468,29 +495,22 @@ impl Inner {
         self.cell.expire();
         match (&self.store, origin) {
             (None, _) => {}
-            // Whatever it is, also what cannot be read.
+            // Also a record that cannot be read.
             (Some(store), None) => store.remove(),
             (Some(store), Some(origin)) => store.remove_if(|stored| stored.origin != origin),
         }
     }
 }
 
-/// An answer, and what it answers.
-struct Answered {
+struct RefreshAnswer {
     operation: &'static str,
     answer: ServiceResponse<AuthOutput>,
 }
 
-impl Session {
-    fn given(&self) -> Option<&Secret> {
-        self.given.as_ref().map(|given| &given.origin)
-    }
-}
-
 impl fmt::Debug for UserPoolTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.0.cell.settings();
-        let refresh_token = session.current.or(session.given).map(|link| link.token);
+        let sign_in = self.0.cell.settings();
+        let refresh_token = sign_in.current.or(sign_in.given).map(|token| token.token);
         f.debug_struct("UserPoolTokens")
             .field("user_pool_id", &self.0.pool.as_str())
             .field("refresh_token", &refresh_token)

@@ -5,22 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use super::refresh_token::RefreshToken;
 use crate::secret::Secret;
-use crate::service::cognito_idp;
 use crate::service::protocol::aws_json;
 use crate::storage::{RecordStore, Storage, StorageLock};
 
 /// The version of the record. A record of another version counts as absent.
 const VERSION: &str = "1";
-
-/// A refresh token, and a digest of the one that the program gave and that it descends from. The
-/// digest tells the tokens of different sign-ins apart.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) token: Secret,
-    pub(super) origin: Secret,
-}
 
 /// The stored refresh token of one user.
 pub(super) struct TokenStore(RecordStore);
@@ -32,24 +23,6 @@ struct Record<'a> {
     refresh_token: &'a str,
 }
 
-impl Link {
-    /// Computes the digest with the token as the key, so it reveals nothing about the token.
-    pub(super) fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = cognito_idp::hmac(token.expose(), &[key])?;
-        Ok(Self { token, origin })
-    }
-
-    fn parse(record: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(record).ok()?;
-        let names = ["version", "given", "refresh_token"];
-        let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
-        let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
-        // A token is not checked further: the service decides what one looks like.
-        let usable = version == Some(VERSION) && !token.is_empty();
-        usable.then(|| Self { token: token.into(), origin: origin.into() })
-    }
-}
-
 impl TokenStore {
     pub(super) fn new(storage: Arc<dyn Storage>, key: String) -> Self {
         let unusable = "is not a record of this version; it counts as absent";
@@ -57,13 +30,13 @@ impl TokenStore {
     }
 
     /// Loads the token if it descends from `origin`. Without an `origin`, loads any.
-    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<Link> {
+    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<RefreshToken> {
         self.read().filter(|stored| origin.is_none_or(|origin| *origin == stored.origin))
     }
 
     /// Stores a token. `owned`: a token of the same sign-in has been stored before. A stored token
     /// of another sign-in is then newer, and stays.
-    pub(super) fn save(&self, link: &Link, owned: bool) -> Result<(), String> {
+    pub(super) fn save(&self, link: &RefreshToken, owned: bool) -> Result<(), String> {
         if owned && self.read().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(
                 "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
@@ -76,7 +49,7 @@ impl TokenStore {
         self.0.store(&record).map_err(|error| error.to_string())
     }
 
-    pub(super) fn remove_if(&self, matches: impl FnOnce(&Link) -> bool) {
+    pub(super) fn remove_if(&self, matches: impl FnOnce(&RefreshToken) -> bool) {
         if self.read().is_some_and(|stored| matches(&stored)) {
             self.remove();
         }
@@ -91,7 +64,17 @@ impl TokenStore {
         self.0.lock(wait)
     }
 
-    fn read(&self) -> Option<Link> {
-        self.0.load(Link::parse).ok()?
+    fn read(&self) -> Option<RefreshToken> {
+        self.0.load(parse).ok()?
     }
+}
+
+fn parse(record: &[u8]) -> Option<RefreshToken> {
+    let text = std::str::from_utf8(record).ok()?;
+    let names = ["version", "given", "refresh_token"];
+    let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
+    let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
+    // A token is not checked further: the service decides what one looks like.
+    let usable = version == Some(VERSION) && !token.is_empty();
+    usable.then(|| RefreshToken { token: token.into(), origin: origin.into() })
 }

@@ -188,6 +188,40 @@ fn every_fault_is_reported_at_once_and_none_holds_a_token() {
 }
 
 #[test]
+fn each_fault_is_a_value_with_its_setting_and_its_variable() {
+    let variables = [("AWS_REGION", "eu-west-1"), ("AWS_COGNITO_IDENTITY_POOL_ID", POOL)];
+    let error = Builder::from_variables(|name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.into())
+    })
+    .unwrap()
+    .transport(FakeCognito::new())
+    .login("p", "{region}".repeat(10_000))
+    .policy("{}")
+    .build()
+    .unwrap_err();
+    let faults: Vec<_> =
+        error.config_faults().iter().map(|fault| (fault.setting(), fault.variable())).collect();
+    assert_eq!(faults, [("region", Some("AWS_REGION")), ("login", None), ("policy", None)]);
+    let upper = |name: &str| match name {
+        "region" => "REGION",
+        "role_arn" => "ROLE",
+        _ => "OTHER",
+    };
+    let texts: Vec<_> = error.config_faults().iter().map(|fault| fault.describe(&upper)).collect();
+    assert_eq!(
+        texts,
+        [
+            "AWS_REGION, REGION: eu-west-1 contradicts the identity pool, which is of region us-east-1",
+            "OTHER: the token for p has 80000 characters, the service takes at most 50000",
+            "OTHER: is of the classic flow, which ROLE chooses",
+        ]
+    );
+    let texts: Vec<_> = error.config_faults().iter().map(ToString::to_string).collect();
+    assert_eq!(error.message(), texts.join("; "));
+}
+
+#[test]
 fn the_limits_themselves_are_accepted() {
     let ten: Logins = (0..10).map(|n| (format!("p{n}"), "t")).collect();
     let cognito = FakeCognito::new();

@@ -40,6 +40,14 @@ impl Failure {
         Self { advice: Some(NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
     }
 
+    /// An error of the library, in whose text `name` returns the name to show for each setting.
+    pub(crate) fn naming_settings(error: &Error, name: &dyn Fn(&str) -> &str) -> Self {
+        let faults: Vec<_> =
+            error.config_faults().iter().map(|fault| fault.describe(name)).collect();
+        let message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };
+        Self { status: status(error), message, advice: advice(error).map(hint_with_options) }
+    }
+
     /// A failure whose message was already printed.
     pub(crate) fn already_printed(status: u8) -> Self {
         Self::new(status, "")
@@ -61,13 +69,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let message = if error.kind() == ErrorKind::Config {
-            in_options(error.message())
-        } else {
-            format!("{error:#}")
-        };
-        let advice = advice(&error).map(in_options);
-        Self { status: status(&error), message, advice }
+        Self::naming_settings(&error, &option)
     }
 }
 
@@ -102,95 +104,84 @@ fn advice(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// The library speaks of its settings by their names, which are the options' with other strokes.
-pub(crate) fn in_options(message: &str) -> String {
-    /// Names that are no words of a sentence.
-    const SETTINGS: [(&str, &str); 22] = [
-        ("user_pool_id", "--user-pool-id"),
+/// The option that sets a setting of the library, or the setting's own name.
+pub(crate) fn option(setting: &str) -> &str {
+    const OPTIONS: [(&str, &str); 28] = [
+        ("account_id", "--account-id"),
+        ("ca_file", "--ca-file"),
         ("client_id", "--user-pool-client-id"),
         ("client_secret", "--user-pool-client-secret"),
-        ("device_key", "--user-pool-device-key"),
-        ("user_pool_endpoint_url", "--user-pool-endpoint-url"),
-        ("refresh_token", "--refresh-token"),
-        ("identity_pool_id", "--identity-pool-id"),
-        ("identity_id", "--identity-id"),
-        ("account_id", "--account-id"),
-        ("login_id", "--login-id"),
-        ("login_from", "--login"),
         ("custom_role_arn", "--custom-role-arn"),
-        ("role_arn", "--role-arn"),
-        ("role_session_name", "--role-session-name"),
-        ("endpoint_url", "--endpoint-url"),
-        ("sts_endpoint_url", "--sts-endpoint-url"),
         ("danger_allow_http", "--danger-allow-http"),
-        ("use_fips", "--fips"),
-        ("use_dual_stack", "--dual-stack"),
-        ("ca_file", "--ca-file"),
+        ("device_key", "--user-pool-device-key"),
+        ("duration", "--duration"),
+        ("endpoint_url", "--endpoint-url"),
+        ("identity_id", "--identity-id"),
+        ("identity_pool_id", "--identity-pool-id"),
+        ("login", "--login"),
+        ("login_from", "--login"),
+        ("login_id", "--login-id"),
         ("max_attempts", "--max-attempts"),
         ("persist_credentials", "the cache"),
-    ];
-    /// Names that are, where no fault begins with them.
-    const WORDS: [(&str, &str); 7] = [
-        ("region", "--region"),
-        ("duration", "--duration"),
         ("policy", "--policy"),
-        ("timeout", "--timeout"),
         ("proxy", "--proxy"),
-        ("login", "--login"),
+        ("refresh_token", "--refresh-token"),
+        ("region", "--region"),
+        ("role_arn", "--role-arn"),
+        ("role_session_name", "--role-session-name"),
+        ("sts_endpoint_url", "--sts-endpoint-url"),
+        ("timeout", "--timeout"),
+        ("use_dual_stack", "--dual-stack"),
+        ("use_fips", "--fips"),
+        ("user_pool_id", "--user-pool-id"),
         ("username", "--user-pool-username"),
     ];
+    OPTIONS.iter().find(|(name, _)| *name == setting).map_or(setting, |(_, option)| *option)
+}
 
-    let message = message.replace("clear the cached ID", "run cognito-credentials forget");
-    let mut faults = Vec::new();
-    for fault in message.split("; ") {
-        let first = fault.split_once(": ").and_then(|(setting, rest)| {
-            let (_, option) = WORDS.iter().find(|(name, _)| *name == setting)?;
-            Some((*option, rest))
-        });
-        let (mut said, fault) = match first {
-            Some((option, rest)) => (format!("{option}: "), rest),
-            None => (String::new(), fault),
-        };
-        for piece in fault.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let rest = piece.strip_prefix(word).unwrap_or_default();
-            let option = SETTINGS.iter().find(|(name, _)| *name == word);
-            said.push_str(option.map_or(word, |(_, option)| option));
-            said.push_str(rest);
-        }
-        faults.push(said);
-    }
-    faults.join("; ")
+/// A hint of the library with options in place of settings. Hints are plain text, so only names
+/// with an underscore, which are no words of a sentence, are replaced.
+fn hint_with_options(hint: &str) -> String {
+    let hint = hint.replace("clear the cached ID", "run cognito-credentials forget");
+    let ends_name = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let pieces = hint.split_inclusive(ends_name).map(|piece| {
+        let name = piece.trim_end_matches(ends_name);
+        let shown = if name.contains('_') { option(name) } else { name };
+        format!("{shown}{}", &piece[name.len()..])
+    });
+    pieces.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cognito_identity_credentials::CognitoIdentityCredentials;
 
     #[test]
-    fn settings_are_told_as_the_options_that_they_are() {
+    fn settings_are_shown_as_the_options_that_set_them() {
+        let builder = CognitoIdentityCredentials::builder;
+        let pool = || builder().identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0");
         let rows = [
+            (builder(), "--identity-pool-id: not set; set it, or --identity-id"),
             (
-                "identity_pool_id: not set; set it, or identity_id",
-                "--identity-pool-id: not set; set it, or --identity-id",
-            ),
-            (
-                "region: eu-west-1 contradicts the identity pool, which is of region us-east-1; timeout: must be longer than zero",
+                pool().region("eu-west-1").timeout(std::time::Duration::ZERO),
                 "--region: eu-west-1 contradicts the identity pool, which is of region us-east-1; --timeout: must be longer than zero",
             ),
             (
-                "AWS_USE_FIPS_ENDPOINT, use_fips: cannot go with endpoint_url",
-                "AWS_USE_FIPS_ENDPOINT, --fips: cannot go with --endpoint-url",
+                pool().endpoint_url("https://x").use_fips(true),
+                "--fips: cannot go with --endpoint-url",
             ),
             (
-                "clear the cached ID or set the right login",
-                "run cognito-credentials forget or set the right login",
+                pool().region("region_{role_arn}"),
+                "--region: region_{role_arn} contradicts the identity pool, which is of region us-east-1",
             ),
-            ("sts_endpoint_url: is plain http", "--sts-endpoint-url: is plain http"),
-            ("", ""),
         ];
-        for (message, expected) in rows {
-            assert_eq!(in_options(message), expected);
+        for (builder, expected) in rows {
+            assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
         }
+        assert_eq!(
+            hint_with_options("clear the cached ID, or set identity_id for the right login"),
+            "run cognito-credentials forget, or set --identity-id for the right login"
+        );
     }
 }

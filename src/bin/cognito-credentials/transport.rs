@@ -7,7 +7,7 @@ use cognito_identity_credentials::transport::{Transport, UreqTransport};
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::failure::Failure;
+use crate::failure::{Failure, option};
 use crate::secret_source::SecretSource;
 
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -27,13 +27,10 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     }
     match builder.build() {
         Ok(transport) => Ok(Arc::new(transport)),
-        Err(error) => {
-            let mut failure = Failure::from(error);
-            if let Some(variable) = variable {
-                failure.message = failure.message.replace("--ca-file: ", &format!("{variable}: "));
-            }
-            Err(failure)
-        }
+        Err(error) => Err(Failure::naming_settings(&error, &|setting| match variable {
+            Some(variable) if setting == "ca_file" => variable,
+            _ => option(setting),
+        })),
     }
 }
 

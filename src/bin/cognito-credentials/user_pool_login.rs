@@ -11,7 +11,7 @@ use cognito_identity_credentials::{
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::failure::{Failure, in_options};
+use crate::failure::{Failure, option};
 use crate::secret_source::SecretSource;
 
 /// The options that need `--user-pool-id`.
@@ -92,9 +92,11 @@ impl UserPoolLogin {
         // Checks the settings without reading the secret.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
-        let provider = trial.build().map_err(|error| Failure {
-            message: in_options(&with_user_pool_endpoint(error.message())),
-            ..Failure::from(error)
+        let provider = trial.build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match setting {
+                "endpoint_url" => "--user-pool-endpoint-url",
+                setting => option(setting),
+            })
         })?;
         let provider = provider.provider().to_owned();
         Ok(Some(Self {
@@ -176,11 +178,6 @@ fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
     let set = |name| env::var(name).ok().filter(|url| !url.is_empty());
     Ok(names.into_iter().find_map(set))
-}
-
-/// Tells the setting of the user pool from the one of the identity pool with the same name.
-fn with_user_pool_endpoint(message: &str) -> String {
-    message.replace("endpoint_url", "user_pool_endpoint_url")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

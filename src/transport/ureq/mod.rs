@@ -334,7 +334,7 @@ impl UreqTransportBuilder {
         }
         let route = self.route(&mut faults);
         if !faults.is_empty() {
-            return Err(Error::config(faults.join("; ")));
+            return Err(Error::config_texts(&faults));
         }
         Ok(UreqTransport::with(self, certificates, route))
     }

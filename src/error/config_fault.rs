@@ -1,0 +1,200 @@
+//! One setting that is wrong, and the list of them that becomes an error of kind `Config`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One setting that is wrong: which one, where its value came from, and the rule that it breaks.
+///
+/// [`Error::config_faults`](crate::Error::config_faults) returns them. The text never holds a login
+/// token, a password or a secret. [`describe`](Self::describe) lets a program use its own names
+/// for the settings, such as the options of a command.
+///
+/// ```
+/// # #[cfg(feature = "ureq")] {
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+///
+/// let error = CognitoIdentityCredentials::builder().build().unwrap_err();
+/// let fault = &error.config_faults()[0];
+/// assert_eq!(fault.setting(), "identity_pool_id");
+/// assert_eq!(fault.to_string(), "identity_pool_id: not set; set it, or identity_id");
+///
+/// let option = |setting| match setting {
+///     "identity_pool_id" => "--pool",
+///     "identity_id" => "--identity",
+///     other => other,
+/// };
+/// assert_eq!(fault.describe(&option), "--pool: not set; set it, or --identity");
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    setting: Cow<'static, str>,
+    variable: Option<&'static str>,
+    /// What is wrong. `{}` stands for the value, `{name}` for the name of another setting.
+    rule: Cow<'static, str>,
+    /// Text that may hold braces of its own.
+    value: String,
+}
+
+impl ConfigFault {
+    /// Reads `setting: what is wrong`.
+    fn parse(text: &str) -> Self {
+        let (setting, value) = text.split_once(": ").unwrap_or(("", text));
+        let (setting, value) = (Cow::Owned(setting.to_owned()), value.to_owned());
+        Self { setting, variable: None, rule: Cow::Borrowed("{}"), value }
+    }
+
+    /// Returns the name of the setting: the method of the builder. It is the environment variable if
+    /// the variable has no readable value. It is empty if the fault belongs to no setting.
+    #[must_use]
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+
+    /// Returns the environment variable that the value came from, if it came from one.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        self.variable
+    }
+
+    /// Returns the text of the fault. `name` gets each setting that the text names, and returns the
+    /// name to show for it.
+    #[must_use]
+    pub fn describe<'a>(&'a self, name: &dyn Fn(&'a str) -> &'a str) -> String {
+        let mut text = String::new();
+        if let Some(variable) = self.variable {
+            text.push_str(variable);
+            text.push_str(", ");
+        }
+        if !self.setting.is_empty() {
+            text.push_str(name(&self.setting));
+            text.push_str(": ");
+        }
+        let mut rest = &*self.rule;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, after) = after.split_once('}').unwrap_or((after, ""));
+            text.push_str(before);
+            text.push_str(if inside.is_empty() { &self.value } else { name(inside) });
+            rest = after;
+        }
+        text.push_str(rest);
+        text
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(&|setting| setting))
+    }
+}
+
+impl fmt::Debug for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigFault({self})")
+    }
+}
+
+/// Collects every fault of the settings, so that one error reports them all.
+#[derive(Default)]
+pub(crate) struct ConfigFaults(Vec<ConfigFault>);
+
+impl ConfigFaults {
+    pub(crate) fn add(&mut self, setting: &'static str, rule: &'static str) {
+        self.push(setting, Cow::Borrowed(rule), String::new());
+    }
+
+    pub(crate) fn add_rule(&mut self, setting: &'static str, rule: String) {
+        self.push(setting, Cow::Owned(rule), String::new());
+    }
+
+    /// `value` replaces `{}` in the rule. It is shown, so it must not be a secret.
+    pub(crate) fn add_with_value(&mut self, setting: &'static str, rule: String, value: String) {
+        self.push(setting, Cow::Owned(rule), value);
+    }
+
+    fn push(&mut self, setting: &'static str, rule: Cow<'static, str>, value: String) {
+        self.0.push(ConfigFault { setting: Cow::Borrowed(setting), variable: None, rule, value });
+    }
+
+    /// Adds `setting: what is wrong` texts.
+    pub(crate) fn add_texts(&mut self, texts: &[String]) {
+        self.0.extend(texts.iter().map(|text| ConfigFault::parse(text)));
+    }
+
+    /// Adds faults whose values came from an environment variable.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn add_from_variable(&mut self, faults: &[ConfigFault], variable: &'static str) {
+        let variable = Some(variable);
+        self.0.extend(faults.iter().map(|fault| ConfigFault { variable, ..fault.clone() }));
+    }
+
+    /// Adds a fault if `text` is shorter or longer than the service allows.
+    pub(crate) fn check_length(
+        &mut self,
+        setting: &'static str,
+        text: Option<&str>,
+        least: usize,
+        most: usize,
+    ) {
+        match text.map(|text| text.chars().count()) {
+            Some(length) if !(least..=most).contains(&length) => self.add_rule(
+                setting,
+                format!("has {length} characters, it must have {least} to {most}"),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Adds the error of a parser, or returns the value.
+    pub(crate) fn check<T>(
+        &mut self,
+        setting: &'static str,
+        parsed: Result<T, String>,
+    ) -> Option<T> {
+        parsed.map_err(|rule| self.add_rule(setting, rule)).ok()
+    }
+
+    /// Says which faults came from environment variables; pairs of setting and variable.
+    pub(crate) fn name_variables(&mut self, variables: &[(&str, &'static str)]) {
+        for fault in &mut self.0 {
+            if let Some((_, variable)) = variables.iter().find(|(name, _)| *name == fault.setting) {
+                fault.variable = Some(variable);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text of all faults, and the faults.
+    pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
+        let mut text = String::new();
+        for fault in &self.0 {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&fault.describe(&|setting| setting));
+        }
+        (text, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_braces_is_shown_as_it_is() {
+        let mut faults = ConfigFaults::default();
+        faults.add_with_value("a", "{} is not {b}".to_owned(), "{b}{".to_owned());
+        faults.name_variables(&[("a", "A")]);
+        assert_eq!(faults.0[0].describe(&|_| "x"), "A, x: {b}{ is not x");
+        let fault = ConfigFault::parse("ca_file: /tmp/{x}: not found");
+        assert_eq!((fault.setting(), fault.variable()), ("ca_file", None));
+        assert_eq!(fault.to_string(), "ca_file: /tmp/{x}: not found");
+        assert_eq!(format!("{fault:?}"), "ConfigFault(ca_file: /tmp/{x}: not found)");
+        let fault = ConfigFault::parse("no setting");
+        assert_eq!((fault.setting(), &*fault.to_string()), ("", "no setting"));
+    }
+}

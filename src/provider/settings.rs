@@ -1,0 +1,85 @@
+//! The values of the settings, with their defaults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cell::lease::Windows;
+use crate::developer::DeveloperIdentityProvider;
+use crate::error::ConfigFaults;
+use crate::logins::Logins;
+use crate::refresh::ClassicFlow;
+use crate::refresh::identity::IdentityChange;
+use crate::refresh::stored_credentials::LoadOrRefresh;
+use crate::service::call_settings::CallSettings;
+use crate::service::cognito_identity::Id;
+use crate::storage::Storage;
+
+/// Calls the program when the identity ID changes.
+pub(super) type IdentityListener = dyn Fn(&IdentityChange) + Send + Sync;
+
+/// [`Builder`](super::Builder) documents each.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) identity_pool_id: Option<String>,
+    pub(super) identity_id: Option<String>,
+    pub(super) account_id: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) custom_role_arn: Option<String>,
+    pub(super) role_arn: Option<String>,
+    /// Set with `role_arn`.
+    pub(super) classic: Option<ClassicFlow>,
+    pub(super) role_session_name: Option<String>,
+    pub(super) policy: Option<String>,
+    pub(super) policy_arns: Vec<String>,
+    pub(super) provider_id: Option<String>,
+    pub(super) duration: Option<Duration>,
+    pub(super) logins: Logins,
+    pub(super) developer: Option<Arc<dyn DeveloperIdentityProvider>>,
+    pub(super) login_id: Option<String>,
+    pub(super) storage: Option<Arc<dyn Storage>>,
+    pub(super) persistence: Option<Persistence>,
+    pub(super) on_identity_change: Option<Arc<IdentityListener>>,
+    pub(super) sts_endpoint_url: Option<String>,
+    pub(super) calls: CallSettings,
+    pub(super) windows: Windows,
+    pub(super) failure_cooldown: Duration,
+    pub(super) allow_new_guest: bool,
+}
+
+/// Makes what stores and reads credentials. It is a value that only the setting creates, so the
+/// linker drops the code from programs that do not call the setter.
+#[derive(Clone, Copy)]
+#[expect(clippy::type_complexity, reason = "it is the signature of one function")]
+pub(super) struct Persistence(
+    pub(super) fn(&Settings, Option<&Id>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
+);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            identity_pool_id: None,
+            identity_id: None,
+            account_id: None,
+            region: None,
+            custom_role_arn: None,
+            role_arn: None,
+            classic: None,
+            role_session_name: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            provider_id: None,
+            duration: None,
+            logins: Logins::new(),
+            developer: None,
+            login_id: None,
+            storage: None,
+            persistence: None,
+            on_identity_change: None,
+            sts_endpoint_url: None,
+            calls: CallSettings::new(Duration::from_secs(60)),
+            windows: Windows { expiry: Duration::from_secs(15), advisory: None },
+            failure_cooldown: Duration::from_secs(5),
+            allow_new_guest: true,
+        }
+    }
+}

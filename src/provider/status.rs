@@ -1,0 +1,42 @@
+//! What a provider knows at one moment.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::refresh::identity::IdentityOrigin;
+
+/// Holds what a provider knows at one moment.
+/// [`status`](crate::CognitoIdentityCredentials::status) returns it.
+///
+/// `Debug` hides the identity ID.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The identity ID, or `None` if none is known.
+    pub identity_id: Option<String>,
+    /// Where the identity ID came from.
+    pub identity_origin: Option<IdentityOrigin>,
+    /// How long the cached credentials are still valid. Zero if they have expired, `None` if there
+    /// are none.
+    pub expires_in: Option<Duration>,
+    /// Whether the next `get()` needs new credentials, from the service or from the storage.
+    pub needs_refresh: bool,
+    /// The error of the last refresh, or `None` if the last refresh succeeded.
+    pub last_error: Option<Error>,
+    /// How long `get()` still avoids the service after a failure.
+    pub next_attempt_in: Option<Duration>,
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("identity_id", &self.identity_id.as_ref().map(|_| "[redacted]"))
+            .field("identity_origin", &self.identity_origin)
+            .field("expires_in", &self.expires_in)
+            .field("needs_refresh", &self.needs_refresh)
+            .field("last_error", &self.last_error)
+            .field("next_attempt_in", &self.next_attempt_in)
+            .finish()
+    }
+}

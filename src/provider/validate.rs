@@ -1,0 +1,207 @@
+//! The checks of the settings. Each adds its faults to one list, so that one error reports them
+//! all.
+
+use crate::error::ConfigFaults;
+use crate::provider::settings::Settings;
+use crate::redact;
+use crate::service::call_settings::Endpoint;
+use crate::service::cognito_identity::Id;
+use crate::service::endpoint;
+
+/// What the settings say, parsed. The values are only good if there is no fault.
+pub(super) struct Parsed {
+    pub(super) pool: Option<Id>,
+    pub(super) identity: Option<Id>,
+    pub(super) region: String,
+    pub(super) cognito_url: String,
+    pub(super) sts_url: String,
+}
+
+impl Settings {
+    /// Checks everything but what `persist_credentials` needs, and the transport.
+    pub(super) fn parse(&self, faults: &mut ConfigFaults) -> Parsed {
+        let [pool, identity] = self.parse_ids(faults);
+        if self.identity_pool_id.is_none() && self.identity_id.is_none() {
+            faults.add("identity_pool_id", "not set; set it, or {identity_id}");
+        }
+        let region = self.parse_region(pool.as_ref(), identity.as_ref(), faults);
+        let cognito = Endpoint {
+            setting: "endpoint_url",
+            custom_url: self.calls.endpoint_url.as_deref(),
+            aws_url: endpoint::cognito_identity,
+            region: &region,
+            region_setting: ("region", "it"),
+            is_called: true,
+        };
+        let sts = Endpoint {
+            setting: "sts_endpoint_url",
+            custom_url: self.sts_endpoint_url.as_deref(),
+            aws_url: endpoint::sts,
+            // The enhanced flow does not call STS.
+            is_called: self.role_arn.is_some(),
+            ..cognito
+        };
+        let cognito_url = self.calls.url(&cognito, faults);
+        let sts_url = self.calls.url(&sts, faults);
+        self.check_values(faults);
+        self.check_contradictions(faults);
+        Parsed { pool, identity, region, cognito_url, sts_url }
+    }
+
+    /// Checks each value by itself, while other settings may still change.
+    pub(super) fn check_each(&self, faults: &mut ConfigFaults) {
+        self.parse_ids(faults);
+        if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
+            faults.add("region", "is not the name of a region");
+        }
+        for (setting, url) in [
+            ("endpoint_url", &self.calls.endpoint_url),
+            ("sts_endpoint_url", &self.sts_endpoint_url),
+        ] {
+            if let Some(url) = url {
+                // The program may still allow plain http.
+                faults.check(setting, endpoint::custom(url, true));
+            }
+        }
+        self.check_values(faults);
+    }
+
+    /// What `persist_credentials` needs.
+    pub(super) fn check_persistence(&self, faults: &mut ConfigFaults) {
+        if self.storage.is_none() {
+            faults.add("persist_credentials", "needs storage, in which they are kept");
+        }
+        if self.identity_pool_id.is_none() {
+            faults.add("persist_credentials", "needs {identity_pool_id}, for which they are kept");
+        }
+        if (self.developer.is_some() || self.has_logins()) && self.login_id.is_none() {
+            faults.add(
+                "persist_credentials",
+                "needs {login_id} where there are logins or a developer_identity, lest one user \
+                 get another's credentials",
+            );
+        }
+    }
+
+    fn has_logins(&self) -> bool {
+        self.logins.providers().next().is_some()
+    }
+
+    fn parse_ids(&self, faults: &mut ConfigFaults) -> [Option<Id>; 2] {
+        let mut parse =
+            |setting, id: &Option<String>| faults.check(setting, Id::parse(id.as_deref()?));
+        [parse("identity_pool_id", &self.identity_pool_id), parse("identity_id", &self.identity_id)]
+    }
+
+    fn parse_region(
+        &self,
+        pool: Option<&Id>,
+        identity: Option<&Id>,
+        faults: &mut ConfigFaults,
+    ) -> String {
+        let (owner, region) = match (pool, identity) {
+            (Some(pool), _) => ("identity pool", pool.region()),
+            (None, Some(identity)) => ("identity", identity.region()),
+            (None, None) => return self.region.clone().unwrap_or_default(),
+        };
+        if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
+            faults.add_with_value(
+                "region",
+                format!("{{}} contradicts the {owner}, which is of region {region}"),
+                redact::clean(set),
+            );
+        }
+        match identity {
+            Some(identity) if self.calls.endpoint_url.is_none() && identity.region() != region => {
+                let own = identity.region();
+                faults.add_rule(
+                    "identity_id",
+                    format!("it is of region {own}, but the {owner} is of region {region}"),
+                );
+            }
+            _ => {}
+        }
+        region.to_owned()
+    }
+
+    fn check_values(&self, faults: &mut ConfigFaults) {
+        match self.account_id.as_deref() {
+            Some(id)
+                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                faults.add("account_id", "must be 1 to 15 digits");
+            }
+            _ => {}
+        }
+        faults.check_length("custom_role_arn", self.custom_role_arn.as_deref(), 20, 2048);
+        faults.check_length("role_arn", self.role_arn.as_deref(), 20, 2048);
+        faults.check_length("policy", self.policy.as_deref(), 1, 2048);
+        faults.check_length("provider_id", self.provider_id.as_deref(), 4, 2048);
+        if self.policy_arns.len() > 10 {
+            let count = self.policy_arns.len();
+            faults.add_rule("policy_arns", format!("{count} given, the service takes at most 10"));
+        }
+        for arn in &self.policy_arns {
+            faults.check_length("policy_arns", Some(arn), 20, 2048);
+        }
+        if let Some(name) = &self.role_session_name {
+            faults.check_length("role_session_name", Some(name), 2, 64);
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+            if !name.chars().all(allowed) {
+                faults.add("role_session_name", "may have A-Z a-z 0-9 _ + = , . @ - alone");
+            }
+        }
+        if let Some(duration) = self.duration {
+            if !(900..=43_200).contains(&duration.as_secs()) || duration.subsec_nanos() != 0 {
+                faults.add("duration", "must be whole seconds, from 15 minutes to 12 hours");
+            }
+        }
+        faults.add_texts(&self.logins.faults());
+        if self.login_id.as_deref() == Some("") {
+            faults.add("login_id", "is empty");
+        }
+        self.calls.check_limits(faults);
+    }
+
+    /// Checks the values that contradict or need each other.
+    fn check_contradictions(&self, faults: &mut ConfigFaults) {
+        let developer = self.developer.is_some();
+        let rules = [
+            (
+                self.role_arn.is_some() && self.custom_role_arn.is_some(),
+                "custom_role_arn",
+                "cannot go with {role_arn}, which chooses the classic flow",
+            ),
+            (developer && self.has_logins(), "login", "cannot go with developer_identity"),
+            (
+                developer && self.identity_id.is_some(),
+                "identity_id",
+                "cannot go with developer_identity",
+            ),
+            (
+                self.storage.is_some() && self.identity_pool_id.is_none(),
+                "storage",
+                "needs {identity_pool_id}, for which the identity is kept",
+            ),
+            (
+                self.login_id.is_some() && self.storage.is_none(),
+                "login_id",
+                "names a stored identity, but no storage is set",
+            ),
+        ];
+        for (_, setting, rule) in rules.into_iter().filter(|(broken, ..)| *broken) {
+            faults.add(setting, rule);
+        }
+        for (setting, is_set) in [
+            ("role_session_name", self.role_session_name.is_some()),
+            ("policy", self.policy.is_some()),
+            ("policy_arns", !self.policy_arns.is_empty()),
+            ("provider_id", self.provider_id.is_some()),
+            ("duration", self.duration.is_some()),
+        ] {
+            if is_set && self.role_arn.is_none() {
+                faults.add(setting, "is of the classic flow, which {role_arn} chooses");
+            }
+        }
+    }
+}

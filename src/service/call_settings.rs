@@ -1,0 +1,112 @@
+//! The settings that every client of a service has, with their defaults and their checks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::ConfigFaults;
+use crate::service::client::Client;
+use crate::service::endpoint;
+use crate::transport::Transport;
+
+#[derive(Clone)]
+pub(crate) struct CallSettings {
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) use_fips: bool,
+    pub(crate) use_dual_stack: bool,
+    pub(crate) danger_allow_http: bool,
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) max_attempts: u32,
+}
+
+/// What decides the URL of one service.
+pub(crate) struct Endpoint<'a> {
+    /// The setting for a URL of the user's own, and its value.
+    pub(crate) setting: &'static str,
+    pub(crate) custom_url: Option<&'a str>,
+    /// AWS's URL by region, FIPS and dual-stack.
+    pub(crate) aws_url: fn(&str, bool, bool) -> String,
+    /// Empty if the ID that names it is malformed.
+    pub(crate) region: &'a str,
+    /// The setting that names the region, and how its faults begin.
+    pub(crate) region_setting: (&'static str, &'static str),
+    /// Whether the service is called with these settings.
+    pub(crate) is_called: bool,
+}
+
+impl CallSettings {
+    /// The defaults. Only that of `timeout` differs between the clients.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            endpoint_url: None,
+            use_fips: false,
+            use_dual_stack: false,
+            danger_allow_http: false,
+            transport: None,
+            clock: Arc::new(SystemClock),
+            attempt_timeout: Duration::from_secs(10),
+            timeout,
+            max_attempts: 4,
+        }
+    }
+
+    pub(crate) fn check_limits(&self, faults: &mut ConfigFaults) {
+        for (setting, time) in
+            [("timeout", self.timeout), ("attempt_timeout", self.attempt_timeout)]
+        {
+            if time.is_zero() {
+                faults.add(setting, "must be longer than zero");
+            }
+        }
+        if self.max_attempts == 0 {
+            faults.add("max_attempts", "must be at least 1");
+        }
+    }
+
+    /// Returns the URL to call, or adds what is wrong with it.
+    pub(crate) fn url(&self, service: &Endpoint<'_>, faults: &mut ConfigFaults) -> String {
+        let Endpoint { setting, is_called, region, .. } = *service;
+        let Some(custom_url) = service.custom_url else {
+            if is_called && !region.is_empty() && !endpoint::is_region(region) {
+                let (region_setting, subject) = service.region_setting;
+                faults.add_rule(
+                    region_setting,
+                    format!(
+                        "{subject} cannot stand in a host name; set {{{setting}}} for an emulator"
+                    ),
+                );
+            }
+            return (service.aws_url)(region, self.use_fips, self.use_dual_stack);
+        };
+        for (flag, on) in [("use_fips", self.use_fips), ("use_dual_stack", self.use_dual_stack)] {
+            if on && is_called {
+                faults.add_rule(flag, format!("cannot go with {{{setting}}}"));
+            }
+        }
+        let url = endpoint::custom(custom_url, self.danger_allow_http);
+        faults.check(setting, url).unwrap_or_default()
+    }
+
+    /// Returns the client for the calls, or adds the fault that there is no transport.
+    pub(crate) fn client(&self, faults: &mut ConfigFaults) -> Option<Client> {
+        let transport = self.transport.clone().or_else(default_transport);
+        if transport.is_none() {
+            faults.add("transport", "not set, and this build has none (feature `ureq` is off)");
+        }
+        Some(Client::new(transport?, Arc::clone(&self.clock), self.attempt_timeout))
+    }
+}
+
+#[cfg(feature = "ureq")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature there is none")]
+fn default_transport() -> Option<Arc<dyn Transport>> {
+    Some(Arc::new(crate::transport::UreqTransport::new()))
+}
+
+#[cfg(not(feature = "ureq"))]
+fn default_transport() -> Option<Arc<dyn Transport>> {
+    None
+}

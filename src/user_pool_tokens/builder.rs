@@ -1,0 +1,373 @@
+//! The builder: every setting of [`UserPoolTokens`] with its default, the checks, and `build`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::refresh_token::RefreshToken;
+use super::store::TokenStore;
+use super::{COOLDOWN, SHORTEST_LIFE, SignInState, TokenRefresher, UserPoolTokens};
+use crate::cell::lease::Windows;
+use crate::cell::{Limits, RefreshCell};
+use crate::clock::Clock;
+use crate::error::{ConfigFaults, Error};
+use crate::secret::Secret;
+use crate::service::call_settings::{CallSettings, Endpoint};
+use crate::service::cognito_idp::{self, AppClient, ClientSecret, UserPoolId};
+use crate::service::endpoint;
+use crate::storage::Storage;
+use crate::transport::Transport;
+
+/// Holds the settings of a [`UserPoolTokens`].
+///
+/// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
+/// that reports every fault. `Debug` shows only the ID of the user pool.
+///
+/// ```
+/// use cognito_identity_credentials::{FileStorage, UserPoolTokens};
+///
+/// # #[cfg(feature = "ureq")] {
+/// # let refresh_token = "token-of-a-sign-in";
+/// let tokens = UserPoolTokens::builder()
+///     .user_pool_id("us-east-1_aBcDeFgHi")
+///     .client_id("1234567890abcdefghij")
+///     .refresh_token(refresh_token)
+///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+///     .build();
+/// # assert!(tokens.is_ok());
+/// # }
+/// ```
+#[must_use]
+#[derive(Clone)]
+pub struct UserPoolTokensBuilder {
+    user_pool_id: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    username: Option<Secret>,
+    refresh_token: Option<Secret>,
+    rotates: bool,
+    device_key: Option<String>,
+    login_id: Option<String>,
+    storage: Option<Arc<dyn Storage>>,
+    calls: CallSettings,
+}
+
+impl UserPoolTokens {
+    /// Returns a builder with the default settings.
+    pub fn builder() -> UserPoolTokensBuilder {
+        UserPoolTokensBuilder {
+            user_pool_id: None,
+            client_id: None,
+            client_secret: None,
+            username: None,
+            refresh_token: None,
+            rotates: false,
+            device_key: None,
+            login_id: None,
+            storage: None,
+            calls: CallSettings::new(Duration::from_secs(20)),
+        }
+    }
+}
+
+impl UserPoolTokensBuilder {
+    /// Sets the user pool: `REGION_NAME`, such as `us-east-1_aBcDeFgHi`, at most 55 characters. The
+    /// calls go to this region. Required.
+    pub fn user_pool_id(mut self, id: impl Into<String>) -> Self {
+        self.user_pool_id = Some(id.into());
+        self
+    }
+
+    /// Sets the app client that the user signed in with: 1 to 128 characters of `A-Z a-z 0-9 _ +`.
+    /// Required.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = Some(id.into());
+        self
+    }
+
+    /// Sets the secret of the app client, if it has one: 1 to 128 printable characters. Default:
+    /// none.
+    ///
+    /// It needs [`username`](Self::username), unless
+    /// [`refresh_token_rotation`](Self::refresh_token_rotation) is set. A program on the devices of
+    /// other people cannot keep a secret. Use an app client without a secret for such a program.
+    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.client_secret = Some(Secret::new(secret));
+        self
+    }
+
+    /// Sets the user name that goes into the hash of [`client_secret`](Self::client_secret): 1 to
+    /// 128 characters. Nothing else uses it. Default: none.
+    ///
+    /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
+    /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
+    /// of another identity provider, it is the name of that provider with their name there.
+    pub fn username(mut self, name: impl Into<String>) -> Self {
+        self.username = Some(Secret::new(name));
+        self
+    }
+
+    /// Sets the refresh token from the sign-in of the user: 1 to 16,384 characters of
+    /// `A-Z a-z 0-9 - _ = .`.
+    ///
+    /// Default: none. The token then comes from the [`storage`](Self::storage) or from
+    /// [`set_refresh_token`](UserPoolTokens::set_refresh_token).
+    ///
+    /// If the storage holds a token that replaced this one by rotation, the stored token is used. A
+    /// stored token of another sign-in is not used.
+    pub fn refresh_token(mut self, token: impl Into<String>) -> Self {
+        self.refresh_token = Some(Secret::new(token));
+        self
+    }
+
+    /// Sets whether the app client rotates refresh tokens. Default: `false`.
+    ///
+    /// With `true`, each refresh only calls `GetTokensFromRefreshToken`. With `false`, the first
+    /// refresh tries `InitiateAuth`. If the app client rejects that, it is treated as rotating.
+    pub fn refresh_token_rotation(mut self, rotates: bool) -> Self {
+        self.rotates = rotates;
+        self
+    }
+
+    /// Sets the device key, if the user pool remembers devices and confirmed this device at the
+    /// sign-in: 1 to 55 characters. Default: none.
+    ///
+    /// Without the key, such a user pool rejects the refresh token as invalid.
+    pub fn device_key(mut self, key: impl Into<String>) -> Self {
+        self.device_key = Some(key.into());
+        self
+    }
+
+    /// Sets the name of the user, if several users share one [`storage`](Self::storage). Never use
+    /// a token as the name.
+    ///
+    /// The refresh token is stored under the user pool, the app client and this name. Default:
+    /// none. The storage then holds the token of one user.
+    pub fn login_id(mut self, id: impl Into<String>) -> Self {
+        self.login_id = Some(id.into());
+        self
+    }
+
+    /// Sets where a rotated refresh token is stored. Default: none. The token is then only kept in
+    /// memory.
+    ///
+    /// It can be the storage of the [`Builder`](crate::Builder), because the keys differ.
+    /// [`FileStorage`](crate::FileStorage) writes a file that only its owner can read; the file is
+    /// not encrypted. Without rotation nothing is written.
+    ///
+    /// If a write fails, the failure is logged (warn), and the token stays in memory. Each later
+    /// request for a token tries the write again.
+    ///
+    /// Several processes can share one storage. Each reads the token that another has stored, and
+    /// reads it again after the user pool has rejected a token. A refresh holds the
+    /// [`lock`](Storage::lock) of the storage until the new token is stored, so two processes do
+    /// not send the same token. A process waits for the lock for at most half of its
+    /// [`timeout`](Self::timeout), then continues without it. If the storage has no locks, set a
+    /// grace period on the app client.
+    ///
+    /// A process that still uses an earlier sign-in never replaces the stored token of a later
+    /// sign-in with the same [`login_id`](Self::login_id). It logs that (warn).
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Some(Arc::new(storage));
+        self
+    }
+
+    /// Sets another URL for the user pool, such as the URL of an emulator. The rules are those of
+    /// [`Builder::endpoint_url`](crate::Builder::endpoint_url). Default: AWS's endpoint in the
+    /// region.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.calls.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// Sets whether to use the endpoint with FIPS 140 validated cryptography. Default: `false`.
+    pub fn use_fips(mut self, fips: bool) -> Self {
+        self.calls.use_fips = fips;
+        self
+    }
+
+    /// Sets whether to use the endpoint with both IPv4 and IPv6. Default: `false`.
+    pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
+        self.calls.use_dual_stack = dual_stack;
+        self
+    }
+
+    /// Sets whether [`endpoint_url`](Self::endpoint_url) may use plain `http` to any host. It is
+    /// for emulators on a private network. Default: `false`.
+    ///
+    /// Anyone who can read that network can read the refresh token.
+    pub fn danger_allow_http(mut self, allow: bool) -> Self {
+        self.calls.danger_allow_http = allow;
+        self
+    }
+
+    /// Sets the transport that sends the requests. Default: a new `UreqTransport` (feature `ureq`).
+    ///
+    /// To share one transport with a provider, pass an `Arc`.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.calls.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Sets the clock that measures expiry, time limits and delays. Default:
+    /// [`SystemClock`](crate::SystemClock).
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.calls.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the time limit of one attempt at one call. Default: 10 seconds. Zero is an error.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.calls.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets the time limit of one [`id_token`](UserPoolTokens::id_token), with all calls, retries
+    /// and delays. Default: 20 seconds. Zero is an error.
+    ///
+    /// A token that a provider's `get()` requests must also arrive within the time of that `get()`.
+    /// The exception is an app client that rotates refresh tokens.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.calls.timeout = timeout;
+        self
+    }
+
+    /// Sets how many times a call is attempted before its last error is returned. Default: 4. 1
+    /// turns retries off. Zero is an error.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.calls.max_attempts = attempts;
+        self
+    }
+
+    /// Checks the settings and returns the token source. It never blocks: the first request for a
+    /// token makes the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config), with every fault of the settings. See
+    /// [`Error::config_faults`].
+    pub fn build(self) -> Result<UserPoolTokens, Error> {
+        let mut faults = ConfigFaults::default();
+        let pool = self.parse_pool(&mut faults);
+        let url = self.parse_url(pool.as_ref(), &mut faults);
+        self.check(&mut faults);
+        let client = self.calls.client(&mut faults);
+        let (Some(pool), Some(id), Some(client), true) =
+            (pool, self.client_id, client, faults.is_empty())
+        else {
+            return Err(faults.into());
+        };
+
+        let secret = self.client_secret;
+        let secret = secret.map(|secret| ClientSecret::new(secret, &id, self.username));
+        let mut key = format!("refresh-token/{}/{id}", pool.as_str());
+        if let Some(login_id) = &self.login_id {
+            key = format!("{key}/{login_id}");
+        }
+        let given = self.refresh_token.map(|token| RefreshToken::given(token, &key)).transpose()?;
+        let CallSettings { clock, timeout, attempt_timeout, max_attempts, .. } = self.calls;
+        let limits = Limits {
+            what: "the login token",
+            windows: Windows { expiry: SHORTEST_LIFE, advisory: None },
+            timeout,
+            attempt_timeout,
+            attempts: max_attempts,
+            cooldown: COOLDOWN,
+        };
+        let sign_in = SignInState { given, ..SignInState::default() };
+        Ok(UserPoolTokens(Arc::new(TokenRefresher {
+            client,
+            cell: RefreshCell::new(Arc::clone(&clock), limits, sign_in),
+            clock,
+            timeout,
+            attempts: max_attempts,
+            url,
+            provider: pool.provider(),
+            pool,
+            app: AppClient { secret: secret.transpose()?, id, device_key: self.device_key },
+            rotates: self.rotates,
+            store: self.storage.map(|storage| TokenStore::new(storage, key.clone())),
+            key,
+        })))
+    }
+
+    fn parse_pool(&self, faults: &mut ConfigFaults) -> Option<UserPoolId> {
+        let Some(id) = &self.user_pool_id else {
+            faults.add("user_pool_id", "not set");
+            return None;
+        };
+        faults.check("user_pool_id", UserPoolId::parse(id))
+    }
+
+    fn parse_url(&self, pool: Option<&UserPoolId>, faults: &mut ConfigFaults) -> String {
+        let service = Endpoint {
+            setting: "endpoint_url",
+            custom_url: self.calls.endpoint_url.as_deref(),
+            aws_url: endpoint::user_pools,
+            region: pool.map_or("", UserPoolId::region),
+            region_setting: ("user_pool_id", "its region"),
+            is_called: true,
+        };
+        self.calls.url(&service, faults)
+    }
+
+    /// Checks each value by itself, then those that need each other.
+    fn check(&self, faults: &mut ConfigFaults) {
+        match &self.client_id {
+            None => faults.add("client_id", "not set"),
+            Some(id) => {
+                faults.check_length("client_id", Some(id), 1, 128);
+                if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'+') {
+                    faults.add("client_id", "may have A-Z a-z 0-9 _ + alone");
+                }
+            }
+        }
+        let secret = self.client_secret.as_ref().map(Secret::expose);
+        faults.check_length("client_secret", secret, 1, 128);
+        if secret.is_some_and(|secret| !secret.bytes().all(|b| b.is_ascii_graphic())) {
+            faults.add("client_secret", "has a space or a character that no secret has");
+        }
+        faults.check_length("username", self.username.as_ref().map(Secret::expose), 1, 128);
+        if let Some(rule) =
+            self.refresh_token.as_ref().and_then(|token| cognito_idp::token_fault(token.expose()))
+        {
+            faults.add_rule("refresh_token", rule);
+        }
+        faults.check_length("device_key", self.device_key.as_deref(), 1, 55);
+        if self.device_key.as_deref().is_some_and(|key| !is_device_key(key)) {
+            faults.add("device_key", "must have the form REGION_GUID");
+        }
+        if self.login_id.as_deref() == Some("") {
+            faults.add("login_id", "is empty");
+        }
+        self.calls.check_limits(faults);
+        if self.login_id.is_some() && self.storage.is_none() {
+            faults.add("login_id", "names a stored refresh token, but no storage is set");
+        }
+        if self.client_secret.is_some() && self.username.is_none() && !self.rotates {
+            faults.add("client_secret", "needs {username}, of which and the secret a hash is sent");
+        }
+        if self.username.is_some() && self.client_secret.is_none() {
+            faults.add("username", "goes into the hash of {client_secret} alone, which is not set");
+        }
+    }
+}
+
+fn is_device_key(key: &str) -> bool {
+    let (region, guid) = key.rsplit_once('_').unwrap_or_default();
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    !region.is_empty() && region.bytes().all(word) && !guid.is_empty() && guid.bytes().all(hex)
+}
+
+impl fmt::Debug for UserPoolTokensBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Unchecked text may be anything, so only what is a pool's ID is shown.
+        let pool = self.user_pool_id.as_deref().and_then(|id| UserPoolId::parse(id).ok());
+        f.debug_struct("UserPoolTokensBuilder")
+            .field("user_pool_id", &pool.as_ref().map(UserPoolId::as_str))
+            .field("refresh_token", &self.refresh_token)
+            .field("client_secret", &self.client_secret)
+            .finish_non_exhaustive()
+    }
+}
