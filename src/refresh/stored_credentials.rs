@@ -191,18 +191,18 @@ impl StoredCredentials {
     fn save(
         &self,
         refresher: &Refresher,
-        refreshed: &CredentialSet,
+        new: &CredentialSet,
         scope: &str,
         state: &dyn ProviderState,
     ) {
         if !state.is_current() {
             return;
         }
-        let credentials = refreshed.credentials.clone();
+        let credentials = new.credentials.clone();
         let Some(identity) = credentials.identity_id().and_then(|id| Id::parse(id).ok()) else {
             return;
         };
-        let (lease, service) = (refreshed.lease, refresher.client.last_seen());
+        let (lease, service) = (new.lease, refresher.client.last_seen());
         self.store.save(&CredentialRecord { credentials, identity, lease, service }, scope);
         // The settings may have changed during the write.
         if !state.is_current() {
@@ -244,10 +244,10 @@ impl LoadOrRefresh for StoredCredentials {
             }
         }
         match (refresher.refresh(principal, budget, state), stored) {
-            (Ok(refreshed), _) => {
-                self.save(refresher, &refreshed, &scope, state);
+            (Ok(new), _) => {
+                self.save(refresher, &new, &scope, state);
                 drop(lock);
-                Ok(refreshed)
+                Ok(new)
             }
             (Err(error), Some(Usable { credentials, .. })) if options.budget.allows_recovery() => {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");

@@ -966,13 +966,13 @@ fn cases(elsewhere: SocketAddr) -> Vec<Case> {
         tls("a second answer in a record of its own", TAKEN, {
             vec![Request, Together([ok(&good), injected.clone()]), Serve]
         }),
-        tls("noise beneath the answer", REFUSED_TLS, {
+        tls("noise beneath the answer", BROKEN, {
             vec![Request, say(raw("Content-Length: 999\r\n", "")), SayBeneath(noise(999, 6)), Hold]
         }),
-        tls("a forged record beneath the answer", REFUSED_TLS, {
+        tls("a forged record beneath the answer", BROKEN, {
             vec![Request, SayBeneath(record(23, TLS12, 99, &noise(99, 7))), Hold]
         }),
-        tls("a plain answer beneath the TLS", REFUSED_TLS, {
+        tls("a plain answer beneath the TLS", BROKEN, {
             vec![Request, SayBeneath(ok(&good)), Hold]
         }),
         beneath("silent from the start", TIMEOUT, vec![Hold]),
