@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use self::certificates::{Certificates, ClientCertificate};
+use self::certificates::Certificates;
 use self::dns::Family;
 use self::exchange::HttpClient;
 use self::proxy::Route;
@@ -30,8 +30,9 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::secret::Secret;
 
+pub(crate) use self::certificates::ClientCertificate;
 #[cfg(fuzzing)]
-pub(crate) use self::certificates::{ClientCertificate, authorities};
+pub(crate) use self::certificates::authorities;
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::covers;
 
