@@ -1,38 +1,44 @@
-//! The two clocks that a refresh goes by, behind a trait that tests replace.
+//! The wall clock and the boot clock, behind a trait that tests replace.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// Where the library gets the time from, and how it waits between two attempts.
+/// The clocks of the system, and the wait between two attempts.
 ///
-/// Credentials are timed on [`boot`](Self::boot), because the wall clock of a device may start in
-/// 1970 and jump when the network comes up. The methods are called without any lock held. A
-/// `get()` from inside them is an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
+/// The library measures the life of credentials on [`boot`](Self::boot). The wall clock of a device
+/// may start in 1970 and jump when the network comes up.
 ///
-/// [`SystemClock`] is the default; `testing::ManualClock` is for tests.
+/// The library holds no lock when it calls these methods. If they call `get()` of the same
+/// provider, it returns an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
+///
+/// The default is [`SystemClock`]. Tests use `testing::ManualClock`. An `Arc<T>` is a clock too.
 pub trait Clock: Send + Sync {
-    /// The wall clock. It may be wrong, and it may jump in both directions.
+    /// Returns the wall clock. It may be wrong, and it may jump in both directions.
     fn wall(&self) -> SystemTime;
 
-    /// Time since some fixed moment, usually the start of the system. It never goes backwards, no
-    /// adjustment of the wall clock moves it, and it counts time spent suspended (see
-    /// [`boot_counts_suspend`](Self::boot_counts_suspend)).
+    /// Returns the time since a fixed moment, usually the start of the system.
+    ///
+    /// Never let it go backwards or follow changes of the wall clock. Let it count the time that
+    /// the system is suspended, or return `false` from
+    /// [`boot_counts_suspend`](Self::boot_counts_suspend).
     fn boot(&self) -> Duration;
 
     /// Blocks the calling thread for `duration`.
     fn sleep(&self, duration: Duration);
 
-    /// Whether [`boot`](Self::boot) goes on while the system is suspended. Where it does not, the
-    /// wall clock may end credentials too. Defaults to `true`.
+    /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not,
+    /// the wall clock may expire credentials too. Default: `true`.
     fn boot_counts_suspend(&self) -> bool {
         true
     }
 
-    /// What tells this run of the system from every other one: processes that read the same ID share
-    /// [`boot`](Self::boot), to the same moment. Stored credentials are reused by it; see
-    /// [`persist_credentials`](crate::Builder::persist_credentials). Defaults to `None`, it cannot be
-    /// told, with which none are stored.
+    /// Returns an ID that is different after each start of the system.
+    ///
+    /// Two processes that read the same ID must read the same time from [`boot`](Self::boot).
+    /// [`persist_credentials`](crate::Builder::persist_credentials) needs the ID to tell whether
+    /// stored credentials are from the same boot. Default: `None` (unknown). No credentials are
+    /// stored then.
     fn boot_id(&self) -> Option<String> {
         None
     }
@@ -60,12 +66,15 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     }
 }
 
-/// The system's clocks: `CLOCK_REALTIME`, and `CLOCK_BOOTTIME` on Linux and Android. Elsewhere
-/// [`Instant`](std::time::Instant) stands in for the latter and is not relied upon across suspend.
+/// The clocks of the operating system.
 ///
-/// On Linux and Android the boot ID is the kernel's, from `/proc`, together with the offsets of the time
-/// namespace where there are such: they shift the boot clock. Elsewhere, and where `/proc` cannot be
-/// read, there is none.
+/// The wall clock is [`SystemTime::now`]. On Linux and Android the boot clock is `CLOCK_BOOTTIME`.
+/// On other systems it is [`Instant`](std::time::Instant), which may stop while the system is
+/// suspended.
+///
+/// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the
+/// time namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be
+/// read, there is no boot ID.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -92,7 +101,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// By system calls alone: this is in every program, though few ask for it.
+/// Uses only system calls, because this code is in every program.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn boot_id() -> Option<String> {
     use rustix::fs::{Mode, OFlags, open};

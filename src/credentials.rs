@@ -1,4 +1,4 @@
-//! What a refresh yields: the credentials, and what else the answer says.
+//! The result of a refresh: the credentials, and the other fields of the answer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::secret::Secret;
 
 /// One set of temporary AWS credentials.
 ///
-/// A clone is one reference count: the secrets exist once in memory and are wiped when the last
-/// clone is dropped. `Debug` shows the access key ID and the end, never a secret.
+/// Clones share one copy of the secrets, which is wiped when the last clone is dropped. `Debug`
+/// shows the access key ID and the expiration, and no secret.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -34,7 +34,7 @@ struct Inner {
 }
 
 impl Credentials {
-    /// A set of credentials from elsewhere, for tests and for code that takes this type.
+    /// Creates credentials from values, for tests and for code that takes this type.
     pub fn new(
         access_key_id: impl Into<String>,
         secret_access_key: impl Into<String>,
@@ -67,40 +67,39 @@ impl Credentials {
         }))
     }
 
-    /// The access key ID, `ASIA…`. Not a secret.
+    /// Returns the access key ID, `ASIA…`. It is not a secret.
     #[must_use]
     #[doc(alias = "accessKeyId")]
     pub fn access_key_id(&self) -> &str {
         &self.0.access_key_id
     }
 
-    /// The secret that requests are signed with. Keep it out of logs.
+    /// Returns the secret key that signs requests. Do not log it.
     #[must_use]
     #[doc(alias = "secretAccessKey")]
     pub fn secret_access_key(&self) -> &str {
         self.0.secret_access_key.expose()
     }
 
-    /// The token that goes with every request. Keep it out of logs. AWS promises no upper bound
-    /// for its length.
+    /// Returns the token that each request carries. Do not log it. AWS documents no maximum length.
     #[must_use]
     #[doc(alias = "sessionToken")]
     pub fn session_token(&self) -> &str {
         self.0.session_token.expose()
     }
 
-    /// When the service says that the credentials end, on the service's clock. The provider itself
-    /// goes by a clock that cannot jump; compare this with a device's wall clock only if that clock
-    /// is known to be right.
+    /// Returns when the credentials expire, on the service's clock. Compare it with the device's
+    /// wall clock only if that clock is right. The provider itself uses the boot clock.
     #[must_use]
     #[doc(alias = "expireTime")]
     pub fn expiration(&self) -> SystemTime {
         self.0.expiration
     }
 
-    /// The identity that the credentials belong to; `None` when they were made with
-    /// [`new`](Self::new). A guest's identity ID alone fetches credentials: treat it as a secret of
-    /// low value.
+    /// Returns the ID of the identity that the credentials belong to, or `None` if they were made
+    /// with [`new`](Self::new).
+    ///
+    /// Do not publish a guest's identity ID: anyone who knows it can get credentials of that guest.
     #[must_use]
     #[doc(alias = "identityId")]
     pub fn identity_id(&self) -> Option<&str> {
@@ -114,20 +113,20 @@ impl fmt::Debug for Credentials {
             .field("access_key_id", &self.0.access_key_id)
             .field(
                 "expiration",
-                &humantime::format_rfc3339(printable(self.0.expiration)).to_string(),
+                &humantime::format_rfc3339(clamp_to_rfc3339(self.0.expiration)).to_string(),
             )
             .finish_non_exhaustive()
     }
 }
 
-/// `humantime` cannot print years beyond 9999 or before 1970; nothing real lies there.
-pub(crate) fn printable(moment: SystemTime) -> SystemTime {
+/// Limits a time to the years 1970 to 9999, because `humantime` panics on any other.
+pub(crate) fn clamp_to_rfc3339(time: SystemTime) -> SystemTime {
     let last = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799);
-    moment.clamp(SystemTime::UNIX_EPOCH, last)
+    time.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
-/// The fields of the last answer other than the credentials. Those that only the classic flow has
-/// are `None` in the enhanced flow.
+/// The fields of the last answer other than the credentials. In the enhanced flow, all but the
+/// identity ID are `None`.
 ///
 /// `Debug` masks the identity ID.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -136,22 +135,22 @@ pub struct ResponseData {
     /// The identity that the service issued the credentials to.
     #[doc(alias = "IdentityId")]
     pub identity_id: String,
-    /// The ARN of the assumed role, with the session's name.
+    /// The ARN of the assumed role, with the session name.
     #[doc(alias = "AssumedRoleUser")]
     pub assumed_role_arn: Option<String>,
-    /// The ID of the assumed role, with the session's name.
+    /// The ID of the assumed role, with the session name.
     #[doc(alias = "AssumedRoleUser")]
     pub assumed_role_id: Option<String>,
-    /// Whom the identity provider knows the user as.
+    /// The ID that the identity provider has for the user.
     #[doc(alias = "SubjectFromWebIdentityToken")]
     pub subject_from_web_identity_token: Option<String>,
-    /// Whom the token was made for: with Cognito, the identity pool.
+    /// The audience of the token: with Cognito, the identity pool.
     #[doc(alias = "Audience")]
     pub audience: Option<String>,
-    /// Who issued the token.
+    /// The issuer of the token.
     #[doc(alias = "Provider")]
     pub provider: Option<String>,
-    /// How much of the room for session policies is used, in percent.
+    /// The size of the session policies, in percent of the limit.
     #[doc(alias = "PackedPolicySize")]
     pub packed_policy_size: Option<u32>,
     /// The source identity that the token names.
@@ -175,7 +174,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn debug_shows_the_key_id_and_the_end_alone() {
+    fn debug_shows_only_the_key_id_and_the_expiration() {
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let credentials = Credentials::of_identity(
             "us-east-1:secret-id".into(),

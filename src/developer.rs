@@ -1,26 +1,28 @@
-//! Identities that the maker's own backend hands out.
+//! Developer-authenticated identities: the backend of the program's developer signs the user in.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::BoxError;
 use crate::secret::Secret;
 
-/// Yields an identity that the maker's own backend has authenticated.
+/// Returns an identity that the developer's own backend has authenticated.
 ///
-/// The backend calls `GetOpenIdTokenForDeveloperIdentity` with its AWS credentials and passes on
-/// what it gets: an identity ID and a token. The provider is asked for every refresh, and once more
-/// if the service refuses either. Closures are providers; they are called like
-/// [`TokenSource`](crate::TokenSource)s.
+/// The backend calls `GetOpenIdTokenForDeveloperIdentity` with its AWS credentials and sends the
+/// identity ID and the token to the program. AWS describes this under [developer-authenticated
+/// identities][1].
 ///
-/// See AWS on [developer authenticated identities][1].
+/// A closure is a provider. So are `Arc<T>` and `Box<dyn DeveloperIdentityProvider>`. Each refresh
+/// calls it once, and a second time if the service refuses the identity or the token. The rules for
+/// threads and errors are those of a [`TokenSource`](crate::TokenSource).
 ///
 /// [1]: https://docs.aws.amazon.com/cognito/latest/developerguide/developer-authenticated-identities.html
 pub trait DeveloperIdentityProvider: Send + Sync {
-    /// The current identity and its token.
+    /// Returns the current identity ID and its token.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the backend from yielding one.
+    /// Return any error if there is no identity.
     fn identity(&self) -> Result<DeveloperIdentity, BoxError>;
 }
 
@@ -33,6 +35,18 @@ where
     }
 }
 
+impl<T: DeveloperIdentityProvider + ?Sized> DeveloperIdentityProvider for Arc<T> {
+    fn identity(&self) -> Result<DeveloperIdentity, BoxError> {
+        (**self).identity()
+    }
+}
+
+impl DeveloperIdentityProvider for Box<dyn DeveloperIdentityProvider> {
+    fn identity(&self) -> Result<DeveloperIdentity, BoxError> {
+        (**self).identity()
+    }
+}
+
 /// An identity ID and the OpenID token that proves it. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeveloperIdentity {
@@ -41,7 +55,7 @@ pub struct DeveloperIdentity {
 }
 
 impl DeveloperIdentity {
-    /// What the backend got from `GetOpenIdTokenForDeveloperIdentity`.
+    /// Creates one from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned.
     pub fn new(identity_id: impl Into<String>, token: impl Into<String>) -> Self {
         Self { identity_id: identity_id.into(), token: Secret::new(token) }
     }

@@ -1,5 +1,5 @@
-//! Credentials in the forms in which programs hand them to each other: the variables of the
-//! environment, and the answer of a `credential_process`.
+//! Credentials for other programs: as environment variables, and as the output of a
+//! `credential_process`.
 
 use std::array::IntoIter;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::credentials::{Credentials, printable};
+use crate::credentials::{Credentials, clamp_to_rfc3339};
 use crate::error::Error;
 use crate::service::protocol::timestamp;
 
@@ -21,10 +21,10 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 
 /// The environment variables that AWS's tools and SDKs read credentials from:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, and
-/// `AWS_CREDENTIAL_EXPIRATION` (RFC 3339, UTC), by which some of them know the end.
+/// `AWS_CREDENTIAL_EXPIRATION` (RFC 3339, UTC), which only some of them read.
 ///
-/// They are made from [`Credentials`], and turn into them again. The secrets are those of the
-/// credentials, not copies. `Debug` shows no secret.
+/// [`Credentials`] can be converted into this type and back. Both share one copy of the secrets.
+/// `Debug` shows no secret.
 ///
 /// ```
 /// use std::process::Command;
@@ -43,12 +43,12 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialVariables {
     credentials: Credentials,
-    /// Empty when the end is not known.
+    /// Empty if the expiration is unknown.
     expiration: String,
 }
 
 impl CredentialVariables {
-    /// The variables of this process. Reads its environment, once.
+    /// Reads the variables from the environment of this process, once.
     ///
     /// # Errors
     ///
@@ -57,11 +57,11 @@ impl CredentialVariables {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// The variables that `lookup` knows: those of a file or another process.
+    /// Reads the variables with `lookup`, for example from a file.
     ///
-    /// Without `AWS_CREDENTIAL_EXPIRATION`, which many programs do not set, the end is not known.
-    /// It is then taken to be over: the [`expiration`](Credentials::expiration) of the credentials
-    /// is [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH), so that nobody takes them for fresh.
+    /// Many programs do not set `AWS_CREDENTIAL_EXPIRATION`. The expiration is unknown then, and
+    /// [`Credentials::expiration`] returns [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH): the credentials
+    /// count as expired.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -79,9 +79,9 @@ impl CredentialVariables {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), naming each of the first three variables that is not
-    /// set or blank, each variable that is not UTF-8, and an expiration that is no RFC 3339
-    /// timestamp. No value is in the text.
+    /// [`Config`](crate::ErrorKind::Config), if one of the first three variables is not set or
+    /// blank, if a variable is not UTF-8, or if the expiration is not an RFC 3339 timestamp. The
+    /// message names each such variable and contains no value.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut get = |name: &str, needed: bool| {
@@ -107,7 +107,7 @@ impl CredentialVariables {
                 SystemTime::UNIX_EPOCH
             }
         };
-        // Made in any case: it wipes what was read.
+        // Created in any case, because it wipes the values.
         let credentials = Credentials::new(access_key_id, secret_access_key, session_token, end);
         if faults.is_empty() {
             Ok(Self::from(&credentials))
@@ -116,8 +116,8 @@ impl CredentialVariables {
         }
     }
 
-    /// The names and values, as [`Command::envs`](std::process::Command::envs) takes them. An end
-    /// that is not known has no variable.
+    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. If
+    /// the expiration is unknown, it has no variable.
     #[must_use]
     pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;
@@ -154,7 +154,7 @@ impl<'a> IntoIterator for &'a CredentialVariables {
     }
 }
 
-/// The names and values of [`CredentialVariables`].
+/// Iterates over the names and values of [`CredentialVariables`].
 pub struct CredentialVariablesIter<'a>(Flatten<IntoIter<Option<(&'static str, &'a str)>, 4>>);
 
 impl<'a> Iterator for CredentialVariablesIter<'a> {
@@ -182,11 +182,11 @@ impl fmt::Debug for CredentialVariables {
     }
 }
 
-/// What a [`credential_process`] prints for AWS's tools and SDKs: a JSON object with `Version` 1,
+/// The output of a [`credential_process`] for AWS's tools and SDKs: a JSON object with `Version` 1,
 /// `AccessKeyId`, `SecretAccessKey`, `SessionToken` and `Expiration` (RFC 3339, UTC).
 ///
-/// Serializing it gives the secrets away, which is its purpose; [`Credentials`] themselves cannot be
-/// serialized, so that it does not happen by accident. `Debug` shows no secret.
+/// The serialized form contains the secrets. [`Credentials`] cannot be serialized, so no program
+/// prints them by accident. `Debug` shows no secret.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -208,7 +208,8 @@ impl fmt::Debug for CredentialVariables {
 /// }
 /// ```
 ///
-/// [`credential_process`]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+/// [`credential_process`]:
+/// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialProcessDocument(Credentials);
 
@@ -225,7 +226,7 @@ impl Serialize for CredentialProcessDocument {
         document.serialize_field("AccessKeyId", self.0.access_key_id())?;
         document.serialize_field("SecretAccessKey", self.0.secret_access_key())?;
         document.serialize_field("SessionToken", self.0.session_token())?;
-        // Never left out: without it the readers take the keys for ones that do not end.
+        // Always present, because readers treat credentials without it as permanent.
         document.serialize_field("Expiration", &rfc3339(&self.0))?;
         document.end()
     }
@@ -237,9 +238,9 @@ impl fmt::Debug for CredentialProcessDocument {
     }
 }
 
-/// In whole seconds, rounded down: the end is never told later than it is.
+/// Rounds down to whole seconds, so that no reader uses the credentials too long.
 fn rfc3339(credentials: &Credentials) -> String {
-    humantime::format_rfc3339_seconds(printable(credentials.expiration())).to_string()
+    humantime::format_rfc3339_seconds(clamp_to_rfc3339(credentials.expiration())).to_string()
 }
 
 #[cfg(test)]
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_are_those_of_aws_and_lead_back_to_the_same_credentials() {
+    fn the_variables_are_those_of_aws_and_convert_back_to_the_same_credentials() {
         let variables = CredentialVariables::from(&credentials(end()));
         let expected = [
             ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_known_never_passes_for_fresh() {
+    fn credentials_with_an_unknown_expiration_count_as_expired() {
         let three = [
             ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "hunter2"),
@@ -294,8 +295,8 @@ mod tests {
         let blank = [&three[..], &[("AWS_CREDENTIAL_EXPIRATION", " ")]].concat();
         assert_eq!(read(&blank).unwrap().expiration(), over);
 
-        // It is not told as a moment to other programs either, but for the one form in which
-        // nothing would mean "for ever".
+        // Other programs are not given an expiration either. The document must have one, because
+        // without it the credentials would count as permanent.
         let unknown = read(&three).unwrap();
         assert_eq!(CredentialVariables::from(&unknown).iter().count(), 3);
         let document = serde_json::to_string(&CredentialProcessDocument::from(&unknown)).unwrap();
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_malformed_is_named_and_no_value_is_told() {
+    fn missing_and_malformed_variables_are_named_without_their_values() {
         let all = [
             ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "hunter2"),
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_rounded_down_and_any_end_can_be_told() {
+    fn the_expiration_is_rounded_down_and_any_expiration_can_be_printed() {
         let late = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
         let rows = [
             (end() + Duration::from_millis(999), END),

@@ -1,4 +1,4 @@
-//! Login tokens, and where they come from.
+//! The logins of a user: their tokens, and the sources of the tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,25 +16,32 @@ const MOST_LOGINS: usize = 10;
 const LONGEST_PROVIDER: usize = 128;
 const LONGEST_TOKEN: usize = 50_000;
 
-/// Yields a login token, asked afresh for every refresh.
+/// Returns a login token. Each refresh calls it.
 ///
-/// Closures are token sources. One is called on the thread that leads a refresh, without any lock
-/// held; while it runs, other callers wait at most the provider's `timeout`. Its error becomes the
-/// [`source`](std::error::Error::source) of an error of kind
-/// [`Login`](crate::ErrorKind::Login); keep secrets out of its text. If it is itself an [`Error`] of
-/// this library that is no fault of the login (a network that is down, a service that is busy), the
-/// kind and [`is_retryable`](Error::is_retryable) are those of that error.
+/// A closure is a token source. So are `Arc<T>` and `Box<dyn TokenSource>`.
+///
+/// The library calls the source on the thread that runs the refresh, and holds no lock meanwhile.
+/// Other callers of `get()` wait at most [`timeout`](crate::Builder::timeout).
+///
+/// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
+/// source's error is its [`source`](std::error::Error::source), so its text must hold no secret. If
+/// the source fails with an [`Error`] of this library that has nothing to do with the login, such
+/// as a network failure, `get()` returns an error of the same kind. It is
+/// [retryable](Error::is_retryable) if the source's error is.
 pub trait TokenSource: Send + Sync {
-    /// The current token.
+    /// Returns the current token.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the source from yielding one.
+    /// Return any error if there is no token.
     fn token(&self) -> Result<String, BoxError>;
 
-    /// The current token, by then: what [`get_within`](crate::CognitoIdentityCredentials::get_within)
-    /// or the provider's `timeout` leaves. A source that uses a network overrides this; by default
-    /// [`token`](Self::token) takes the time that it takes.
+    /// Like [`token`](Self::token), but must return within `limit`. The limit is the time left of
+    /// [`timeout`](crate::Builder::timeout) or of
+    /// [`get_within`](crate::CognitoIdentityCredentials::get_within).
+    ///
+    /// Override this if the source uses a network. By default it calls [`token`](Self::token) and
+    /// ignores the limit.
     ///
     /// # Errors
     ///
@@ -44,11 +51,15 @@ pub trait TokenSource: Send + Sync {
         self.token()
     }
 
-    /// A token in place of `refused`: the identity pool has just refused one of the tokens of this
-    /// refresh as expired or invalid. It does not say which, so with several logins each source is
-    /// asked, and `refused` is the token of this one. If they are all the same again, the refusal is
-    /// final. A source that keeps tokens overrides this and fetches another, unless what it keeps is
-    /// not `refused` any more; by default [`token_within`](Self::token_within) is asked once more.
+    /// Returns another token than `refused`, within `limit`.
+    ///
+    /// The library calls this after the identity pool refused a token of this refresh as expired
+    /// or invalid. The pool does not say which token it refused. With several logins, the library
+    /// therefore calls every source, each with its own token. If all sources return the same tokens
+    /// again, the refresh fails.
+    ///
+    /// Override this if the source caches tokens: get a new token if the cached one is `refused`.
+    /// By default it calls [`token_within`](Self::token_within).
     ///
     /// # Errors
     ///
@@ -68,16 +79,45 @@ where
     }
 }
 
-/// A [`TokenSource`] that reads a file at every refresh, as something else renews it there.
+impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
+    fn token(&self) -> Result<String, BoxError> {
+        (**self).token()
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        (**self).token_within(limit)
+    }
+
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+        (**self).token_after_refusal(refused, limit)
+    }
+}
+
+impl TokenSource for Box<dyn TokenSource> {
+    fn token(&self) -> Result<String, BoxError> {
+        (**self).token()
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        (**self).token_within(limit)
+    }
+
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+        (**self).token_after_refusal(refused, limit)
+    }
+}
+
+/// A [`TokenSource`] that reads the token from a file, which another program keeps up to date.
 ///
-/// White space around the token is dropped. Reading blocks for as long as the disk does.
+/// It reads the file at each refresh and ignores white space around the token. It blocks for as
+/// long as the disk does.
 #[derive(Clone, Debug)]
 pub struct FileToken {
     path: PathBuf,
 }
 
 impl FileToken {
-    /// The token in this file, which need not exist yet.
+    /// Creates a source that reads this file. The file need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
@@ -90,7 +130,7 @@ impl TokenSource for FileToken {
             let path = self.path.display();
             io::Error::new(error.kind(), format!("{path}: {error}"))
         };
-        // A character has at most four bytes; what is longer cannot be a token.
+        // A character has at most four bytes. A longer file cannot be a token.
         let longest = LONGEST_TOKEN as u64 * 4;
         let file = File::open(&self.path).map_err(explain)?;
         let text = read_to_end(file.take(longest), 4096).map_err(explain)?;
@@ -100,15 +140,23 @@ impl TokenSource for FileToken {
     }
 }
 
-/// The logins of a user: for each provider name its token.
+/// The logins of a user: one token for each login provider.
 ///
-/// Provider names are those that the identity pool knows: `accounts.google.com`,
-/// `graph.facebook.com`, `www.amazon.com`, `appleid.apple.com`,
-/// `cognito-idp.<region>.amazonaws.com/<user pool ID>` (with the ID token), the issuer's host for
-/// another OpenID Connect provider, or the ARN of a SAML provider. There is one token for each.
+/// The name of a login provider must be the one that the identity pool is configured with:
 ///
-/// The service's limits are checked before any call: at most 10 logins, names of 1 to 128
-/// characters, tokens of 1 to 50,000. Clones share the tokens, and `Debug` shows the names alone.
+/// | login provider | name | token |
+/// |---|---|---|
+/// | Google | `accounts.google.com` | ID token |
+/// | Facebook | `graph.facebook.com` | access token |
+/// | Login with Amazon | `www.amazon.com` | access token |
+/// | Apple | `appleid.apple.com` | ID token |
+/// | Cognito user pool | `cognito-idp.<region>.amazonaws.com/<user pool ID>` | ID token |
+/// | another OpenID Connect provider | the host of its issuer | ID token |
+/// | SAML provider | its ARN | SAML assertion |
+///
+/// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
+/// characters, tokens of 1 to 50,000 characters. Clones share the tokens. `Debug` shows only the
+/// names.
 ///
 /// ```
 /// use cognito_identity_credentials::Logins;
@@ -117,35 +165,35 @@ impl TokenSource for FileToken {
 /// assert_eq!(format!("{logins:?}"), r#"Logins {"accounts.google.com"}"#);
 /// ```
 #[derive(Clone, Default)]
-pub struct Logins(BTreeMap<Arc<str>, Login>);
+pub struct Logins(BTreeMap<Arc<str>, LoginToken>);
 
 #[derive(Clone)]
-enum Login {
-    Token(Secret),
+enum LoginToken {
+    Fixed(Secret),
     Source(Arc<dyn TokenSource>),
 }
 
 impl Logins {
-    /// No logins: a guest.
+    /// Creates an empty set of logins: a guest.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a login, or replaces the one of the same provider.
+    /// Adds a login, or replaces the login of the same provider.
     #[must_use]
     pub fn with(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
         self.insert(provider, token);
         self
     }
 
-    /// Adds a login, or replaces the one of the same provider.
+    /// Adds a login, or replaces the login of the same provider.
     pub fn insert(&mut self, provider: impl Into<String>, token: impl Into<String>) {
-        self.0.insert(provider.into().into(), Login::Token(Secret::new(token)));
+        self.0.insert(provider.into().into(), LoginToken::Fixed(Secret::new(token)));
     }
 
     pub(crate) fn insert_source(&mut self, provider: String, source: impl TokenSource + 'static) {
-        self.0.insert(provider.into(), Login::Source(Arc::new(source)));
+        self.0.insert(provider.into(), LoginToken::Source(Arc::new(source)));
     }
 
     /// Removes the login of this provider, if there is one.
@@ -153,25 +201,25 @@ impl Logins {
         self.0.remove(provider);
     }
 
-    /// The providers' names, in alphabetical order.
+    /// Returns the names of the login providers, in alphabetical order.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|provider| &**provider)
     }
 
-    /// Whether these are the same logins: the same tokens, from the same sources.
+    /// Whether both have the same tokens and the same sources.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self.0.iter().zip(&other.0).all(|((a, x), (b, y))| {
                 a == b
                     && match (x, y) {
-                        (Login::Token(x), Login::Token(y)) => x == y,
-                        (Login::Source(x), Login::Source(y)) => Arc::ptr_eq(x, y),
+                        (LoginToken::Fixed(x), LoginToken::Fixed(y)) => x == y,
+                        (LoginToken::Source(x), LoginToken::Source(y)) => Arc::ptr_eq(x, y),
                         _ => false,
                     }
             })
     }
 
-    /// What the service's limits say against these logins, without asking a source.
+    /// Checks the service's limits without calling a source. Returns one text for each violation.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if self.0.len() > MOST_LOGINS {
@@ -187,7 +235,7 @@ impl Logins {
                     "login: a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
                 ));
             }
-            if let Login::Token(token) = login {
+            if let LoginToken::Fixed(token) = login {
                 if let Some(fault) = token_fault(token.expose()) {
                     faults.push(format!("login: the token for {} {fault}", shown(provider)));
                 }
@@ -196,8 +244,8 @@ impl Logins {
         faults
     }
 
-    /// Asks every source, for another token than the `refused` one where there is one, and says how
-    /// much time is left. Blocks for as long as they do.
+    /// Calls every source with the time that is `left`. A source whose token is in `refused` is
+    /// called for another one. Blocks for as long as the sources do.
     pub(crate) fn tokens(
         &self,
         refused: &Tokens,
@@ -210,8 +258,8 @@ impl Logins {
         let mut tokens = BTreeMap::new();
         for (provider, login) in &self.0 {
             let token = match login {
-                Login::Token(token) => token.clone(),
-                Login::Source(source) => {
+                LoginToken::Fixed(token) => token.clone(),
+                LoginToken::Source(source) => {
                     let asked = match refused.0.get(provider) {
                         Some(refused) => source.token_after_refusal(refused.expose(), left()),
                         None => source.token_within(left()),
@@ -244,13 +292,13 @@ fn token_fault(token: &str) -> Option<String> {
     }
 }
 
-/// A provider name fit for a message. Whoever mixes up the two arguments must not see their token:
-/// one of OpenID Connect begins with `eyJ`, others are long.
+/// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
+/// tokens of OpenID Connect begin with `eyJ`, and others are long.
 fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();
     }
-    crate::redact::Masks::default().clean(provider)
+    crate::redact::clean(provider)
 }
 
 impl fmt::Debug for Logins {
@@ -263,22 +311,28 @@ impl fmt::Debug for Logins {
 impl<P: Into<String>, T: Into<String>> FromIterator<(P, T)> for Logins {
     fn from_iter<I: IntoIterator<Item = (P, T)>>(logins: I) -> Self {
         let mut all = Self::new();
-        for (provider, token) in logins {
-            all.insert(provider, token);
-        }
+        all.extend(logins);
         all
     }
 }
 
-/// The tokens of one refresh, every source asked.
+impl<P: Into<String>, T: Into<String>> Extend<(P, T)> for Logins {
+    fn extend<I: IntoIterator<Item = (P, T)>>(&mut self, logins: I) {
+        for (provider, token) in logins {
+            self.insert(provider, token);
+        }
+    }
+}
+
+/// The login tokens of one refresh: provider name and token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 
 impl Tokens {
-    /// The token of the maker's backend, as the only login.
+    /// The token of a developer identity, which is the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
         match token_fault(token.expose()) {
-            // `BTreeMap::from` would have every program linked with a sort.
+            // `BTreeMap::from` would link a sort into every program.
             None => {
                 let mut tokens = BTreeMap::new();
                 tokens.insert(provider.into(), token);
@@ -306,7 +360,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn the_services_limits_hold_and_no_token_is_in_the_fault() {
+    fn the_services_limits_are_checked_and_no_token_is_in_the_text() {
         let long = "SENTINEL".repeat(10_000);
         let eleven: Logins = (0..11).map(|n| (format!("p{n}"), "t")).collect();
         let rows = [
@@ -337,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_asked_each_time_and_their_errors_keep_the_cause() {
+    fn sources_are_called_each_time_and_their_errors_keep_the_cause() {
         let mut logins = Logins::new();
         let counter = std::sync::atomic::AtomicU32::new(0);
         logins.insert_source("p".into(), move || {
@@ -358,11 +412,11 @@ mod tests {
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
     }
 
-    /// The identity pool refuses the whole, so nobody knows which of them is to blame.
+    /// The identity pool does not say which token it refused.
     #[test]
-    fn after_a_refusal_each_source_is_asked_for_another_token_than_its_own() {
-        struct Kept;
-        impl TokenSource for Kept {
+    fn after_a_refusal_each_source_is_called_for_another_token() {
+        struct Caching;
+        impl TokenSource for Caching {
             fn token(&self) -> Result<String, BoxError> {
                 Ok("first".to_owned())
             }
@@ -380,7 +434,7 @@ mod tests {
             }
         }
         let mut logins = Logins::new().with("c", "fixed");
-        logins.insert_source("a".into(), Kept);
+        logins.insert_source("a".into(), Arc::new(Box::new(Caching) as Box<dyn TokenSource>));
         logins.insert_source("b".into(), || Ok("again".to_owned()));
         let first = logins.tokens(&Tokens::default(), || Duration::from_secs(3)).unwrap();
         let next = logins.tokens(&first, || Duration::from_secs(2)).unwrap();
@@ -392,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_file_is_read_afresh_and_its_failure_names_it() {
+    fn a_token_file_is_read_each_time_and_its_error_names_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let source = FileToken::new(file.path());
         for token in ["one", " two\r\n"] {
@@ -407,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_names_alone_and_not_even_those_that_look_like_tokens() {
+    fn debug_shows_only_names_and_masks_those_that_look_like_tokens() {
         let logins =
             Logins::new().with("eyJ0b2tlbg", "x").with("p", "hunter2").with("z".repeat(90), "x");
         assert_eq!(format!("{logins:?}"), r#"Logins {"[redacted]", "p", "[redacted]"}"#);

@@ -1,34 +1,39 @@
-//! Makes text from outside fit for error messages and logs.
+//! Removes secrets and control characters from text that goes into error messages and logs.
 
 use zeroize::Zeroizing;
 
-/// The longest text that is let through, in characters.
+/// A longer text is cut, in characters.
 const LONGEST: usize = 256;
 
-/// An unbroken run of this many token characters is no word of a message: it is masked whatever it
-/// is, so that most of a token echoed in part stays out too.
+/// A run of this many token characters is masked, because no word of a message is so long. It may
+/// be a part of a token.
 const TOKEN_RUN: usize = 80;
 
-/// A shorter secret is none: a made-up token of a test, which may be part of any word.
+/// A shorter secret is not masked: it is a made-up token of a test and may be part of any word.
 const SHORTEST_SECRET: usize = 6;
 
 const MASK: &str = "[redacted]";
 
-/// What to mask in the text of an answer, and what looks like a secret but is none.
+/// Cleans text, and masks what is secret in it.
 #[derive(Default)]
-pub(crate) struct Masks<'a> {
-    /// Login tokens and identity IDs of the request.
+pub(crate) struct Redactor<'a> {
+    /// The login tokens and identity IDs of the request.
     pub(crate) secrets: Vec<&'a str>,
-    /// The identity pool ID: it has the form of an identity ID, but everybody may read it.
+    /// The identity pool ID. It looks like an identity ID, but it is not secret.
     pub(crate) public: Option<&'a str>,
 }
 
-impl Masks<'_> {
-    /// Strips control characters, masks secrets and identity IDs, and cuts to 256 characters, in
-    /// that order: a secret must not come through because a control character or the cut split it.
+/// Cleans text that is not related to a request, so no secret is known.
+pub(crate) fn clean(text: &str) -> String {
+    Redactor::default().clean(text)
+}
+
+impl Redactor<'_> {
+    /// Removes control characters, masks secrets and identity IDs, and cuts to 256 characters, in
+    /// that order: a control character or the cut may split a secret.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = visible(text);
-        // As the service may see them, and the longest first: one may be the beginning of another.
+        // The longest first, because one may be the beginning of another.
         let fits = |secret: &&&str| is_no_longer(secret, text.len());
         let mut secrets: Vec<_> = self.secrets.iter().filter(fits).map(|s| visible(s)).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
@@ -51,9 +56,9 @@ impl Masks<'_> {
         clean
     }
 
-    /// The ID of a request, which AWS support asks for. It is a GUID as a rule, and passes unless some
-    /// secret holds it, an identity's ID or a token, or is a part of it. In an answer that may `mint`
-    /// an identity, which the masks do not know, no GUID passes.
+    /// Cleans a request ID, which is usually a GUID. A GUID stays unless a secret contains it or is
+    /// a part of it. An answer that may `mint` an identity has a secret that is not known here, so
+    /// no GUID stays.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
         let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
         let secret = |secret: &&str| holds(secret, id) || part(secret.trim());
@@ -64,7 +69,7 @@ impl Masks<'_> {
         shown.to_owned()
     }
 
-    /// Masks every GUID but the pool's: whatever stands around it, it may be an identity's.
+    /// Masks every GUID except the pool's, because it may be part of an identity ID.
     fn without_identity_ids(&self, text: &str) -> Zeroizing<String> {
         let public = self.public.and_then(|id| id.split_once(':')).map_or("", |(_, guid)| guid);
         let mut clean = Zeroizing::new(String::with_capacity(text.len()));
@@ -81,7 +86,7 @@ impl Masks<'_> {
     }
 }
 
-/// Whether a secret holds this GUID, in whatever case: looked for where its first hyphen may be.
+/// Whether a secret contains this GUID, in upper or lower case.
 fn holds(secret: &str, guid: &str) -> bool {
     secret.match_indices('-').any(|(hyphen, _)| {
         let part = hyphen.checked_sub(8).and_then(|at| secret.get(at..at + GUID));
@@ -89,20 +94,20 @@ fn holds(secret: &str, guid: &str) -> bool {
     })
 }
 
-/// The text without what cannot be seen. It may still hold secrets, so it is wiped, and never grows.
+/// The text without invisible characters. It may hold secrets, so it is wiped and never grows.
 fn visible(text: &str) -> Zeroizing<String> {
     let mut visible = Zeroizing::new(String::with_capacity(text.len()));
     visible.extend(text.chars().filter(|c| !is_invisible(*c)));
     visible
 }
 
-/// Whether what can be seen of a secret may be in a text of this length. Most are tokens, longer than
-/// any message, which need not be copied to find that out.
+/// Whether a secret is short enough to be in a text of this length. Most tokens are longer than any
+/// message, and this check needs no copy of them.
 fn is_no_longer(secret: &str, length: usize) -> bool {
     secret.bytes().filter(u8::is_ascii_graphic).nth(length).is_none()
 }
 
-/// The text with a mask in place of a secret. It may hold others, so it is wiped, and never grows.
+/// The text with one secret masked. It may hold other secrets, so it is wiped and never grows.
 fn masked(text: &str, secret: &str) -> Zeroizing<String> {
     let masks = text.matches(secret).count() * MASK.len();
     let mut masked = Zeroizing::new(String::with_capacity(text.len() + masks));
@@ -113,7 +118,7 @@ fn masked(text: &str, secret: &str) -> Zeroizing<String> {
     masked
 }
 
-/// Control characters, and those that reorder or hide the text around them.
+/// Control characters, and characters that reorder or hide the text around them.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -157,12 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_come_out_clean() {
+    fn texts_are_cleaned_row_by_row() {
         let id = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let pool = "eu-west-1:87654321-dead-beef-cafe-123456790ab0".to_owned();
         let guid = id.split_once(':').unwrap().1;
         let jwt = format!("eyJ{}.eyJ{}.sig", "a".repeat(60), "b".repeat(60));
-        let masks = Masks {
+        let redactor = Redactor {
             secrets: vec![
                 "sesame",
                 "sesame-street",
@@ -202,17 +207,17 @@ mod tests {
             ("é ".repeat(200), "é ".repeat(128)),
         ];
         for (text, expected) in rows {
-            assert_eq!(masks.clean(&text), expected, "{text:?}");
+            assert_eq!(redactor.clean(&text), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn the_guid_of_a_request_passes_and_one_of_a_secret_does_not() {
+    fn the_guid_of_a_request_stays_and_the_guid_of_a_secret_is_masked() {
         let guid = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
         let identity = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let token = "0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
         let login = format!("x-{token}:5f0c");
-        let masks = Masks { secrets: vec![identity, &login, "2c2c-2d2d-2e2e"], public: None };
+        let redactor = Redactor { secrets: vec![identity, &login, "2c2c-2d2d-2e2e"], public: None };
         let rows = [
             (guid.to_owned(), guid.to_owned()),
             ("1b1b1b1b-0b0b-2c2c-2d2d-2e2e1e1e1e1e".to_owned(), MASK.to_owned()),
@@ -226,23 +231,23 @@ mod tests {
             ("request-1".to_owned(), "request-1".to_owned()),
         ];
         for (id, expected) in rows {
-            assert_eq!(masks.request_id(&id, false), expected, "{id:?}");
+            assert_eq!(redactor.request_id(&id, false), expected, "{id:?}");
             let minting = if id == guid { MASK } else { &expected };
-            assert_eq!(masks.request_id(&id, true), minting, "{id:?}");
+            assert_eq!(redactor.request_id(&id, true), minting, "{id:?}");
         }
     }
 
     #[test]
-    fn a_secret_is_found_though_more_of_it_cannot_be_seen_than_the_text_is_long() {
+    fn a_secret_with_many_invisible_characters_is_found_in_a_short_text() {
         let hidden = format!("{}SEN\u{200b}TINEL{}", " ".repeat(50), "\u{7}".repeat(50));
-        let masks = Masks { secrets: vec![&hidden], public: None };
-        assert_eq!(masks.clean("SENTINEL"), MASK);
+        let redactor = Redactor { secrets: vec![&hidden], public: None };
+        assert_eq!(redactor.clean("SENTINEL"), MASK);
     }
 
     #[test]
     fn a_secret_across_the_cut_leaves_no_part() {
-        let masks = Masks { secrets: vec!["SENTINEL"], public: None };
+        let redactor = Redactor { secrets: vec!["SENTINEL"], public: None };
         let text = format!("{}SENTINEL", "- ".repeat(126));
-        assert!(!masks.clean(&text).contains("SEN"));
+        assert!(!redactor.clean(&text).contains("SEN"));
     }
 }

@@ -1,4 +1,4 @@
-//! Text that must not be printed, and is wiped when the last owner lets go of it.
+//! Text that cannot be printed and is wiped when it is dropped.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// What is read into where nothing is known of the length.
+/// The size of the first buffer if the length is unknown.
 const SMALLEST_BUFFER: usize = 511;
 
-/// A login token or a key. Clones share one copy of the text.
+/// A login token or a key. Clones share one copy of the text, and the last one wipes it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes the text over without copying it.
+    /// Takes ownership of a `String` without copying it.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(Arc::new(Zeroizing::new(text.into())))
     }
@@ -30,8 +30,8 @@ impl From<Zeroizing<String>> for Secret {
     }
 }
 
-/// Reads to the end, into memory that is wiped, also the parts that it outgrows. Nothing is outgrown
-/// where no more comes than is expected.
+/// Reads to the end, into memory that is wiped. So are buffers that were too small. If no more than
+/// `expected` bytes come, there is only one buffer.
 pub(crate) fn read_to_end(
     mut reader: impl Read,
     expected: usize,
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
     }
 
-    /// Gives so many bytes at a time, and is interrupted before each.
+    /// Returns at most `at_a_time` bytes per call, and is interrupted before each.
     struct Trickle<'a> {
         left: &'a [u8],
         at_a_time: usize,
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_read_whatever_was_expected_and_however_it_comes() {
+    fn everything_is_read_for_any_expected_length_and_any_chunks() {
         let text: Vec<u8> = (0..=250).cycle().take(5_000).collect();
         for length in [0, 1, 510, 511, 512, 513, 1_024, 5_000] {
             for expected in [0, 1, 511, 512, length, 4_096] {

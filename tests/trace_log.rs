@@ -29,6 +29,9 @@ static FILTERS: AtomicBool = AtomicBool::new(false);
 /// log settings are changed in the middle of an exchange.
 static RAISES: AtomicBool = AtomicBool::new(false);
 
+/// Whether the logger panics at the next line that ureq writes with the lock of its pool held.
+static PANICS: AtomicBool = AtomicBool::new(false);
+
 static LOG: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 struct Recorder;
@@ -42,6 +45,10 @@ impl log::Log for Recorder {
     fn log(&self, record: &log::Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
+        }
+        if PANICS.load(Ordering::SeqCst) && record.args().to_string().starts_with("Use pooled") {
+            PANICS.store(false, Ordering::SeqCst);
+            panic!("as the test wants");
         }
         let source = format!("{} {}", record.level(), record.target());
         let line = (source, record.args().to_string());
@@ -236,6 +243,20 @@ fn answers_and_passwords_are_not_in_the_log() {
     RAISES.store(true, Ordering::SeqCst);
     over_tls();
     assert_eq!(log::max_level(), log::LevelFilter::Trace, "the program has raised it");
+
+    RAISES.store(false, Ordering::SeqCst);
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_id(IDENTITY)
+        .endpoint_url(&url)
+        .build()
+        .unwrap();
+    credentials.refresh().unwrap();
+    PANICS.store(true, Ordering::SeqCst);
+    let panicking = std::panic::AssertUnwindSafe(|| credentials.refresh());
+    assert!(std::panic::catch_unwind(panicking).is_err(), "the panic reaches the caller");
+    for _ in 0..3 {
+        credentials.refresh().expect("the transport works again");
+    }
 
     let log = LOG.lock().unwrap();
     let ours = "TRACE cognito_identity_credentials";

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::logins::{Logins, TokenSource};
 use crate::provider::{ChangeListener, CognitoIdentityCredentials};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
-use crate::refresh::stored_credentials::{Reuse, Stored};
+use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{ClassicFlow, Developer, Exchange, Flow, Subject};
 use crate::service::client::Client;
 use crate::service::cognito_identity::Id;
@@ -651,7 +651,7 @@ impl Builder {
         match &self.region {
             Some(set) if set != region => faults.add(format!(
                 "region: {} contradicts the {owner}, which is of region {region}",
-                crate::redact::Masks::default().clean(set)
+                crate::redact::clean(set)
             )),
             _ => {}
         }
@@ -713,7 +713,7 @@ impl Builder {
     }
 
     /// What stores and reuses credentials, with its own rules.
-    fn reuse(&self, pool: Option<&Id>, faults: &mut Faults) -> Option<Box<dyn Reuse>> {
+    fn reuse(&self, pool: Option<&Id>, faults: &mut Faults) -> Option<Box<dyn LoadOrRefresh>> {
         if self.storage.is_none() {
             faults.add("persist_credentials: needs storage, in which they are kept");
         }
@@ -728,7 +728,7 @@ impl Builder {
             );
         }
         let role_arn = self.role_arn.as_deref().or(self.custom_role_arn.as_deref());
-        Some(Box::new(Stored::new(
+        Some(Box::new(StoredCredentials::new(
             Arc::clone(self.storage.as_ref()?),
             Arc::clone(&self.clock),
             self.windows,
@@ -834,7 +834,7 @@ impl Builder {
 /// it is linked without all that does it.
 #[derive(Clone, Copy)]
 #[expect(clippy::type_complexity, reason = "it is the signature of one function")]
-struct Persistence(fn(&Builder, Option<&Id>, &mut Faults) -> Option<Box<dyn Reuse>>);
+struct Persistence(fn(&Builder, Option<&Id>, &mut Faults) -> Option<Box<dyn LoadOrRefresh>>);
 
 /// What is wrong with the settings.
 pub(crate) struct Faults(pub(crate) Vec<String>);

@@ -23,7 +23,7 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::{Errand, Wait};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
-use crate::refresh::stored_credentials::{Reuse, Wanted};
+use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{Flow, Memory, Subject};
 use crate::service::cognito_identity::Id;
 
@@ -62,7 +62,7 @@ pub struct CognitoIdentityCredentials(Arc<Inner>);
 struct Inner {
     cell: Cell<Credentials, Settings>,
     flow: Flow,
-    reuse: Option<Box<dyn Reuse>>,
+    reuse: Option<Box<dyn LoadOrRefresh>>,
     on_identity_change: Option<Arc<ChangeListener>>,
     /// Refreshes that futures wait for.
     #[cfg(feature = "aws-sdk")]
@@ -117,7 +117,7 @@ impl fmt::Debug for Status {
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
         flow: Flow,
-        reuse: Option<Box<dyn Reuse>>,
+        reuse: Option<Box<dyn LoadOrRefresh>>,
         on_identity_change: Option<Arc<ChangeListener>>,
         subject: Subject,
         clock: Arc<dyn Clock>,
@@ -400,7 +400,7 @@ impl CognitoIdentityCredentials {
         let old = self.swap_identity(None);
         if let Some(store) = &self.0.flow.store {
             let (epoch, _) = self.0.cell.epoch();
-            let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.forget());
+            let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.remove());
             if store.remove() && forgotten {
                 self.0.cell.amend(epoch, |settings| settings.subject.storage_cleared = false);
             }
@@ -569,8 +569,9 @@ impl CognitoIdentityCredentials {
         let done = match reuse {
             None => flow.refresh(subject, budget, &memory)?,
             Some(reuse) => {
-                let wanted = Wanted { subject, budget, new, after: task.revive_after };
-                reuse.load(flow, &wanted, &memory)?
+                let (from_service, requested_after) = (new, task.revive_after);
+                let options = LoadOptions { subject, budget, from_service, requested_after };
+                reuse.load_or_refresh(flow, &options, &memory)?
             }
         };
         let revived = done.data.is_none();

@@ -1,5 +1,5 @@
-//! The record of one set of credentials that is kept for the next process: its form, its place in a
-//! storage, and what makes it unusable whoever asks.
+//! The stored credentials: the format of the record, and the checks that do not depend on the
+//! reader.
 
 use std::mem;
 use std::sync::Arc;
@@ -13,44 +13,44 @@ use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::Credentials;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
-use crate::service::protocol::aws_json::{encode, members, string};
+use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
-use crate::storage::{Storage, StorageLock, digest};
+use crate::storage::{RecordStore, Storage, StorageLock, digest};
 
-/// The version of the record. One that a later version wrote counts as absent.
+/// The version of the record. A record of another version counts as absent.
 const VERSION: &str = "1";
 
-/// What a set was issued for, and the run of the system that its times are of. A record of anything
-/// else is no record: it is compared as text, so that whatever is added here counts.
+/// What credentials were issued for, and the boot that their times belong to. Records of another
+/// scope are not used. Scopes are compared as text, so that every field counts.
 #[derive(Serialize)]
-pub(crate) struct Scope<'a> {
+pub(crate) struct RecordScope<'a> {
     pub(crate) boot_id: &'a str,
     pub(crate) pool: &'a str,
     pub(crate) login_id: Option<&'a str>,
-    /// Whether the maker's backend names the identity.
+    /// Whether a developer identity provider names the identity.
     pub(crate) developer: bool,
     pub(crate) providers: Vec<&'a str>,
     pub(crate) endpoint: &'a str,
     pub(crate) custom_role_arn: Option<&'a str>,
-    /// The classic flow: the endpoint of STS, and what it is asked for.
+    /// The classic flow: the endpoint of STS and the request.
     pub(crate) role: Option<(&'a str, &'a RoleRequest)>,
 }
 
-/// What a record keeps.
+/// What a record holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct CredentialRecord {
     pub(crate) credentials: Credentials,
     pub(crate) identity: Id,
     pub(crate) lease: Lease,
-    /// The service's clock as the last answer showed it.
+    /// The time of the service in its last answer.
     pub(crate) service: Option<ServiceTime>,
 }
 
-/// The outer part, which tells a whole record of this version from anything else.
+/// The outer part, by which a whole record of this version is recognized.
 #[derive(Serialize)]
 struct Envelope<'a> {
     version: &'a RawValue,
-    /// A damaged secret would sign requests that are refused for an hour.
+    /// With a damaged secret, every signed request would be rejected for an hour.
     check: String,
     body: &'a RawValue,
 }
@@ -85,18 +85,17 @@ const FIELDS: [&str; 11] = [
     "expiration",
 ];
 
-impl Scope<'_> {
-    /// The text that a record is compared by.
+impl RecordScope<'_> {
+    /// Returns the text by which scopes are compared.
     pub(crate) fn text(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
 }
 
-impl Kept {
-    /// Writes the record, into memory that is wiped. `None` if it has a time that a record cannot
-    /// express, which nothing real has.
-    fn record(&self, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let body = encode(&Body {
+impl CredentialRecord {
+    /// Encodes the record into memory that is wiped. `None` if a time is out of range.
+    fn encode(&self, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let body = aws_json::encode(&Body {
             scope: serde_json::from_str(scope).ok()?,
             identity_id: self.identity.as_str(),
             lifetime: nanoseconds(self.lease.lifetime)?,
@@ -116,13 +115,13 @@ impl Kept {
             check: check(text),
             body: serde_json::from_str(text).ok()?,
         };
-        encode(&envelope).ok()
+        aws_json::encode(&envelope).ok()
     }
 
-    /// Reads a record; `None` if it is none of this version, or makes no sense at boot time `now`.
-    /// One of another scope is `Some(None)`.
-    #[expect(clippy::option_option, reason = "what is damaged, and what is another's")]
-    fn read(record: &[u8], scope: &str, now: Duration) -> Option<Option<Self>> {
+    /// Parses a record. `None` if it is damaged, of another version, or impossible at boot time
+    /// `now`. `Some(None)` if it is of another scope.
+    #[expect(clippy::option_option, reason = "a damaged record, and one of another scope")]
+    fn parse(record: &[u8], scope: &str, now: Duration) -> Option<Option<Self>> {
         let text = std::str::from_utf8(record).ok()?;
         let envelope = members("the record", text, ["version", "check", "body"]).ok()?;
         let [Some(VERSION), Some(claimed), Some(body)] = envelope else { return None };
@@ -194,17 +193,12 @@ fn text_of(json: Option<&str>) -> Option<Zeroizing<String>> {
     string(json?).filter(|text| !text.is_empty())
 }
 
-/// The place of the record in a [`Storage`]. Failures are logged and otherwise passed over: what
-/// cannot be kept is fetched again.
-pub(crate) struct CredentialStore {
-    storage: Arc<dyn Storage>,
-    key: String,
-}
+/// The stored credentials. Credentials that cannot be stored are requested again.
+pub(crate) struct CredentialStore(RecordStore);
 
 impl CredentialStore {
-    /// The key has the pool, the user's login ID and the role, so that programs that share a directory
-    /// and differ in these do not take turns in one record. What is found under it is compared all the
-    /// same.
+    /// The key contains the pool, the user's login ID and the role, so that programs that differ in
+    /// these do not overwrite each other's record. The scope is compared all the same.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         pool: &Id,
@@ -216,51 +210,34 @@ impl CredentialStore {
             key.push('/');
             key.push_str(part);
         }
-        Self { storage, key }
+        let unusable = "are no record of this version; they count as absent";
+        Self(RecordStore::new(storage, key, "credentials", unusable))
     }
 
-    /// The record of this scope, if there is one that makes sense at boot time `now`.
-    pub(crate) fn load(&self, scope: &str, now: Duration) -> Option<Kept> {
-        let record = match self.storage.load(&self.key) {
-            Ok(record) => Zeroizing::new(record?),
-            Err(error) => {
-                log::warn!("the stored credentials could not be read: {error}");
-                return None;
-            }
-        };
-        let kept = Kept::read(&record, scope, now);
-        if kept.is_none() {
-            log::warn!(
-                "the stored credentials are no record of this version; they count as absent"
-            );
-        }
-        kept?
+    /// Loads the record if it is of this scope and possible at boot time `now`.
+    pub(crate) fn load(&self, scope: &str, now: Duration) -> Option<CredentialRecord> {
+        self.0.load(|value| CredentialRecord::parse(value, scope, now)).ok()??
     }
 
-    pub(crate) fn save(&self, kept: &Kept, scope: &str) {
-        let Some(record) = kept.record(scope) else { return };
-        if let Err(error) = self.storage.store(&self.key, &record) {
+    pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
+        let Some(value) = record.encode(scope) else { return };
+        if let Err(error) = self.0.store(&value) {
             log::warn!("the credentials could not be stored for the next process: {error}");
         }
     }
 
-    /// Removes the record. False if it may still be there.
+    /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
-        let outcome = self.storage.remove(&self.key);
-        if let Err(error) = &outcome {
-            log::warn!("the stored credentials could not be removed: {error}");
-        }
-        outcome.is_ok()
+        self.0.remove()
     }
 
-    /// The lock that keeps others from fetching the same, if it can be had in time.
+    /// Keeps other processes from requesting the same credentials. `None` without a lock within
+    /// `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.storage.lock(&self.key, wait).unwrap_or_else(|error| {
-            log::warn!("the stored credentials could not be locked: {error}");
-            None
-        })
+        self.0.lock(wait)
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,10 +251,10 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn kept(keys: [&str; 3], lease: Lease) -> Kept {
+    fn record(keys: [&str; 3], lease: Lease) -> CredentialRecord {
         let [key_id, secret, token] = keys;
         let (secret, token) = (secret.to_owned(), token.to_owned());
-        Kept {
+        CredentialRecord {
             credentials: Credentials::of_identity(
                 IDENTITY.to_owned(),
                 key_id.to_owned(),
@@ -291,46 +268,50 @@ mod tests {
         }
     }
 
-    fn usual() -> Kept {
-        kept(["ASIA", "a/b+\"\\\n", "\u{1f980}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
+    fn usual() -> CredentialRecord {
+        record(["ASIA", "a/b+\"\\\n", "\u{1f980}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
     }
 
-    fn read(record: &[u8]) -> Option<Kept> {
-        Kept::read(record, SCOPE, NOW).and_then(|kept| kept)
+    fn parse(record: &[u8]) -> Option<CredentialRecord> {
+        CredentialRecord::parse(record, SCOPE, NOW).flatten()
     }
 
     #[test]
-    fn what_is_written_is_read_for_the_same_scope_alone() {
+    fn a_record_is_read_only_for_its_own_scope() {
         let late = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::MAX / 4);
         let cases = [
             usual(),
-            Kept { service: None, ..usual() },
-            kept(["A", "b", "c"], Lease::new(NOW, SystemTime::UNIX_EPOCH, HOUR)),
-            kept(["A", "b", "c"], Lease::new(Duration::ZERO, at(4_000_000_000), 12 * HOUR)),
+            CredentialRecord { service: None, ..usual() },
+            record(["A", "b", "c"], Lease::new(NOW, SystemTime::UNIX_EPOCH, HOUR)),
+            record(["A", "b", "c"], Lease::new(Duration::ZERO, at(4_000_000_000), 12 * HOUR)),
         ];
-        for kept in cases {
-            let record = kept.record(SCOPE).unwrap();
-            assert_eq!(record.capacity(), record.len(), "it never grew");
-            assert_eq!(read(&record), Some(kept));
-            let other = Kept::read(&record, r#"{"boot_id":"other"}"#, NOW);
-            assert_eq!(other, Some(None), "it is another's, not damaged");
+        for record in cases {
+            let value = record.encode(SCOPE).unwrap();
+            assert_eq!(value.capacity(), value.len(), "it never grew");
+            assert_eq!(parse(&value), Some(record));
+            let other = CredentialRecord::parse(&value, r#"{"boot_id":"other"}"#, NOW);
+            assert_eq!(other, Some(None), "it is of another scope, not damaged");
         }
-        // A wall clock that no record can express is none.
-        let kept = kept(["A", "b", "c"], Lease::new(NOW, late, HOUR));
-        assert_eq!(read(&kept.record(SCOPE).unwrap()).unwrap().lease.wall_end, None);
+        // A wall clock out of range is left out.
+        let record = record(["A", "b", "c"], Lease::new(NOW, late, HOUR));
+        assert_eq!(parse(&record.encode(SCOPE).unwrap()).unwrap().lease.wall_end, None);
     }
 
     #[test]
-    fn a_record_that_is_cut_or_damaged_anywhere_is_none() {
-        let whole = usual().record(SCOPE).unwrap();
+    fn a_record_that_is_cut_or_damaged_anywhere_counts_as_absent() {
+        let whole = usual().encode(SCOPE).unwrap();
         for length in 0..whole.len() {
-            assert_eq!(Kept::read(&whole[..length], SCOPE, NOW), None, "cut to {length}");
+            assert_eq!(
+                CredentialRecord::parse(&whole[..length], SCOPE, NOW),
+                None,
+                "cut to {length}"
+            );
         }
         for place in 0..whole.len() {
             for bit in 0..8 {
                 let mut damaged = whole.to_vec();
                 damaged[place] ^= 1 << bit;
-                assert_eq!(read(&damaged), None, "{:?}", String::from_utf8_lossy(&damaged));
+                assert_eq!(parse(&damaged), None, "{:?}", String::from_utf8_lossy(&damaged));
             }
         }
         let text = std::str::from_utf8(&whole).unwrap();
@@ -344,50 +325,54 @@ mod tests {
             "\u{0}\u{1}".to_owned(),
         ] {
             assert_ne!(bad, text);
-            assert_eq!(Kept::read(bad.as_bytes(), SCOPE, NOW), None, "{bad}");
+            assert_eq!(CredentialRecord::parse(bad.as_bytes(), SCOPE, NOW), None, "{bad}");
         }
     }
 
     #[test]
-    fn a_record_that_makes_no_sense_is_none() {
+    fn an_impossible_record_counts_as_absent() {
         let second = Duration::from_secs(1);
         let lease = |start, lifetime| Lease::new(start, at(1_767_225_600), lifetime);
         let keys = ["A", "b", "c"];
         let rows = [
-            ("an honest one", kept(keys, lease(NOW, HOUR)), true),
-            ("the longest", kept(keys, lease(NOW, 12 * HOUR)), true),
-            ("longer than any role grants", kept(keys, lease(NOW, 12 * HOUR + second)), false),
-            ("no life", kept(keys, lease(NOW, Duration::ZERO)), false),
-            ("from the future", kept(keys, lease(NOW + second, HOUR)), false),
-            ("more than 12 h from now", kept(keys, lease(NOW + HOUR, 12 * HOUR)), false),
-            ("no key ID", kept(["", "b", "c"], lease(NOW, HOUR)), false),
-            ("no secret", kept(["A", "", "c"], lease(NOW, HOUR)), false),
-            ("no token", kept(["A", "b", ""], lease(NOW, HOUR)), false),
+            ("a good one", record(keys, lease(NOW, HOUR)), true),
+            ("the longest", record(keys, lease(NOW, 12 * HOUR)), true),
+            ("longer than any role grants", record(keys, lease(NOW, 12 * HOUR + second)), false),
+            ("no life", record(keys, lease(NOW, Duration::ZERO)), false),
+            ("from the future", record(keys, lease(NOW + second, HOUR)), false),
+            ("more than 12 h from now", record(keys, lease(NOW + HOUR, 12 * HOUR)), false),
+            ("no key ID", record(["", "b", "c"], lease(NOW, HOUR)), false),
+            ("no secret", record(["A", "", "c"], lease(NOW, HOUR)), false),
+            ("no token", record(["A", "b", ""], lease(NOW, HOUR)), false),
         ];
-        for (what, kept, good) in rows {
-            let record = kept.record(SCOPE).unwrap();
-            assert_eq!(read(&record), good.then_some(kept), "{what}");
+        for (what, record, good) in rows {
+            let value = record.encode(SCOPE).unwrap();
+            assert_eq!(parse(&value), good.then_some(record), "{what}");
         }
         let seen = ServiceTime { date: at(1), boot: NOW + second };
-        let ahead = Kept { service: Some(seen), ..usual() }.record(SCOPE).unwrap();
-        assert_eq!(read(&ahead), Some(Kept { service: None, ..usual() }), "the clock alone is not");
+        let ahead = CredentialRecord { service: Some(seen), ..usual() }.encode(SCOPE).unwrap();
+        assert_eq!(
+            parse(&ahead),
+            Some(CredentialRecord { service: None, ..usual() }),
+            "only the clock is left out"
+        );
     }
 
     #[test]
     fn debug_shows_neither_secrets_nor_the_identity() {
-        let mut kept = usual();
-        kept.service = None;
-        kept.lease.wall_end = None;
+        let mut record = usual();
+        record.service = None;
+        record.lease.wall_end = None;
         assert_eq!(
-            format!("{kept:?}"),
-            "Kept { credentials: Credentials { access_key_id: \"ASIA\", expiration: \
+            format!("{record:?}"),
+            "CredentialRecord { credentials: Credentials { access_key_id: \"ASIA\", expiration: \
              \"2026-01-01T01:00:00.000000001Z\", .. }, identity: us-east-1:[redacted], lease: Lease { \
              lifetime: 3600s, boot_end: 3700s, wall_end: None }, service: None }"
         );
     }
 
     #[test]
-    fn keys_have_all_that_programs_in_one_directory_may_differ_in() {
+    fn the_key_names_the_pool_the_user_and_the_role() {
         let pool = Id::parse("us-east-1:00000000-0000-4000-8000-0000000000aa").unwrap();
         let rows = [
             (None, None, ""),

@@ -1,4 +1,4 @@
-//! The identity that a provider acts for: where it came from, how it is kept, and how it changes.
+//! The identity of a provider: where it came from, how it changes, and how it is stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{members, string};
-use crate::storage::Storage;
+use crate::storage::{RecordStore, Storage, Unreadable};
 
-/// The version of the record. One that a later version wrote counts as absent.
+/// The version of the record. A record of another version counts as absent.
 const VERSION: u32 = 1;
 
-/// An identity that is known.
+/// An identity ID, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: Id,
     pub(crate) origin: IdentityOrigin,
-    /// Whether the program gave it, or one that the service has put in its place since: it is not
-    /// ours to give up.
+    /// Whether the program gave the ID, or gave one that the service has merged into it since. The
+    /// library never replaces such an ID.
     pub(crate) given: bool,
 }
 
@@ -30,33 +30,32 @@ impl Identity {
     }
 }
 
-/// Where an identity ID came from.
+/// Tells where an identity ID came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityOrigin {
-    /// The program set it. It is never given up because of a failure.
+    /// The program set it. No failure makes the library replace it.
     Given,
-    /// The program's [`DeveloperIdentityProvider`](crate::DeveloperIdentityProvider) named it.
+    /// The program's [`DeveloperIdentityProvider`](crate::DeveloperIdentityProvider) returned it.
     Developer,
-    /// It was kept in the [`Storage`](crate::Storage).
+    /// It was loaded from the [`Storage`](crate::Storage).
     Stored,
     /// `GetId` returned it.
     Minted,
-    /// The service answered with this one instead of the one that it was asked for, as it does
-    /// when a login ties two identities together.
+    /// The service returned it in place of the requested one, because a login links the two.
     Merged,
 }
 
-/// A change of the identity ID that a provider acts for, as told to
-/// [`on_identity_change`](crate::Builder::on_identity_change).
+/// A change of a provider's identity ID, which
+/// [`on_identity_change`](crate::Builder::on_identity_change) receives.
 ///
 /// `Debug` masks both IDs.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdentityChange {
-    /// The ID before, if one was known.
+    /// The previous ID; `None` if there was none.
     pub old: Option<String>,
-    /// The ID from now on; `None` when it is not known yet.
+    /// The new ID; `None` if there is none yet.
     pub new: Option<String>,
     /// Why it changed.
     pub reason: IdentityChangeReason,
@@ -80,7 +79,7 @@ impl fmt::Debug for IdentityChange {
     }
 }
 
-/// Why an identity ID changed.
+/// Tells why an identity ID changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityChangeReason {
@@ -88,22 +87,19 @@ pub enum IdentityChangeReason {
     Given,
     /// `GetId` returned the first one.
     Minted,
-    /// The service merged two identities.
+    /// The service merged the previous identity into this one.
     Merged,
-    /// The service refused the old one, and `GetId` returned another.
+    /// The service rejected the previous one, and `GetId` returned another.
     Replaced,
-    /// The program cleared it, or the service refused it and no other could be had.
+    /// The program cleared it, or the service rejected it and did not return another.
     Cleared,
 }
 
-/// The place of one identity in a [`Storage`]. Failures are logged and otherwise passed over: an
-/// identity that cannot be kept still works until the program ends.
-#[derive(Clone)]
+/// The stored identity. An identity that cannot be stored still works until the program ends.
 pub(crate) struct IdentityStore {
-    storage: Arc<dyn Storage>,
-    key: String,
-    /// Whether the last write failed, so that the record may not outlive a loss of power.
-    doubtful: Arc<AtomicBool>,
+    record: RecordStore,
+    /// Whether the last write failed. The next one then writes even an unchanged record.
+    write_failed: AtomicBool,
 }
 
 #[derive(PartialEq, Serialize)]
@@ -114,8 +110,9 @@ struct Record {
 }
 
 impl Record {
-    /// Member by member, which takes less code than the library's reading of a whole type.
-    fn read(text: &str) -> Option<Self> {
+    /// Member by member, which links less code than a derived `Deserialize`.
+    fn parse(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
         let names = ["version", "identity_id", "providers"];
         let [version, identity_id, providers] = members("the record", text, names).ok()?;
         let version = version?.parse().ok().filter(|version| *version == VERSION)?;
@@ -126,19 +123,22 @@ impl Record {
 }
 
 impl IdentityStore {
-    /// The key has the pool and the user's login ID, so that neither pools nor users share one.
+    /// The key contains the pool and the user's login ID, so each user of each pool has a record.
     pub(crate) fn new(storage: Arc<dyn Storage>, pool: &Id, login_id: Option<&str>) -> Self {
         let key = match login_id {
             None => format!("identity/{}", pool.as_str()),
             Some(login_id) => format!("identity/{}/{login_id}", pool.as_str()),
         };
-        Self { storage, key, doubtful: Arc::default() }
+        let unusable = "is not a record of this version; it counts as absent";
+        let record = RecordStore::new(storage, key, "identity", unusable);
+        Self { record, write_failed: AtomicBool::new(false) }
     }
 
-    /// The stored identity, if it may be used with these logins: as a guest always, else if one of
-    /// the providers was there when it was stored, for it may belong to another user.
+    /// Loads the identity if it may be used with these logins. Without logins it always may. With
+    /// logins, one of the providers must be on record: otherwise the identity may be another
+    /// user's.
     pub(crate) fn load<'a>(&self, mut providers: impl Iterator<Item = &'a str>) -> Option<Id> {
-        let record = self.record().ok()??;
+        let record = self.read().ok()??;
         let mut guest = true;
         let known = providers.any(|provider| {
             guest = false;
@@ -147,81 +147,68 @@ impl IdentityStore {
         (guest || known).then(|| Id::parse(&record.identity_id).ok())?
     }
 
-    /// Keeps an identity, and writes only if that changes anything. Without logins, those that are on
-    /// record stay there, as in JavaScript. A record that cannot be read now may be a good one: it is
-    /// left alone.
-    pub(crate) fn save<'a>(&self, id: &Id, providers: impl Iterator<Item = &'a str>) -> Saved {
-        let Ok(old) = self.record() else { return Saved::Untouched };
+    /// Stores an identity, unless the record is already the same. Without logins, the providers on
+    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
+    /// it may be a good one.
+    pub(crate) fn save<'a>(
+        &self,
+        id: &Id,
+        providers: impl Iterator<Item = &'a str>,
+    ) -> StoreOutcome {
+        let Ok(old) = self.read() else { return StoreOutcome::Skipped };
         let mut providers: Vec<_> = providers.map(str::to_owned).collect();
         if let (true, Some(old)) = (providers.is_empty(), &old) {
             providers.clone_from(&old.providers);
         }
         let identity_id = id.as_str().to_owned();
         let record = Record { version: VERSION, identity_id, providers };
-        if old.as_ref() == Some(&record) && !self.doubtful.load(Ordering::Relaxed) {
-            return Saved::Unchanged;
+        if old.as_ref() == Some(&record) && !self.write_failed.load(Ordering::Relaxed) {
+            return StoreOutcome::Unchanged;
         }
-        let Ok(value) = serde_json::to_vec(&record) else { return Saved::Untouched };
-        let outcome = self.storage.store(&self.key, &value);
-        self.doubtful.store(outcome.is_err(), Ordering::Relaxed);
+        let Ok(value) = serde_json::to_vec(&record) else { return StoreOutcome::Skipped };
+        let outcome = self.record.store(&value);
+        self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
         match outcome {
-            Ok(()) => Saved::Written,
+            Ok(()) => StoreOutcome::Written,
             Err(error) => {
                 log::warn!(
                     "the identity could not be stored and may be lost with this process: {error}"
                 );
-                Saved::Failed
+                StoreOutcome::Failed
             }
         }
     }
 
-    /// Removes the record. False if it may still be there.
+    /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
-        let outcome = self.storage.remove(&self.key);
-        if let Err(error) = &outcome {
-            log::warn!("the stored identity could not be removed: {error}");
-        }
-        outcome.is_ok()
+        self.record.remove()
     }
 
-    /// Removes the record if it is this identity's: another process may have stored a better one.
-    /// False if this identity's may still be there.
+    /// Removes the record if it holds this identity: another process may have stored a better one.
+    /// Returns `false` if this identity may still be stored.
     pub(crate) fn remove_if(&self, id: &Id) -> bool {
-        match self.record() {
+        match self.read() {
             Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
             Ok(_) => true,
-            Err(()) => false,
+            Err(Unreadable) => false,
         }
     }
 
-    /// What cannot be read as a record of this version counts as absent. An error, logged already,
-    /// is that it cannot be told.
-    fn record(&self) -> Result<Option<Record>, ()> {
-        let value = match self.storage.load(&self.key) {
-            Ok(Some(value)) => value,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                log::warn!("the stored identity could not be read: {error}");
-                return Err(());
-            }
-        };
-        let record = std::str::from_utf8(&value).ok().and_then(Record::read);
-        if record.is_none() {
-            log::warn!("the stored identity is not a record of this version; it counts as absent");
-        }
-        Ok(record)
+    fn read(&self) -> Result<Option<Record>, Unreadable> {
+        self.record.load(Record::parse)
     }
 }
 
-/// What became of the record.
+/// The outcome of storing an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Saved {
-    /// It was right already.
+pub(crate) enum StoreOutcome {
+    /// The record was already the same.
     Unchanged,
     Written,
-    /// It may be the old one or the new one.
+    /// Either the old or the new record is stored.
     Failed,
-    Untouched,
+    /// The old record could not be read, or the new one not encoded.
+    Skipped,
 }
 
 #[cfg(test)]
@@ -242,28 +229,28 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_identity_is_for_a_guest_or_for_a_provider_that_was_there() {
+    fn a_stored_identity_serves_a_guest_or_a_provider_on_record() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
         assert_eq!(store.load(iter::empty()), None);
         let id = Id::parse(IDENTITY).unwrap();
-        assert_eq!(store.save(&id, ["a", "b"].into_iter()), Saved::Written);
-        assert_eq!(store.save(&id, ["a", "b"].into_iter()), Saved::Unchanged);
+        assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Written);
+        assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Unchanged);
         let loaded = |providers: &[&str]| text(store.load(providers.iter().copied()));
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
         let saved = store.save(&id, iter::empty());
-        assert_eq!(saved, Saved::Unchanged, "a guest leaves the providers as they are");
+        assert_eq!(saved, StoreOutcome::Unchanged, "a guest leaves the providers as they are");
         assert_eq!(loaded(&["a"]).as_deref(), Some(IDENTITY));
-        assert_eq!(store.save(&id, ["c"].into_iter()), Saved::Written);
+        assert_eq!(store.save(&id, ["c"].into_iter()), StoreOutcome::Written);
         assert_eq!(loaded(&["a"]), None);
         store.remove();
         assert_eq!(loaded(&[]), None);
     }
 
     #[test]
-    fn users_have_records_of_their_own() {
+    fn each_user_has_a_record() {
         let storage = Arc::new(MemoryStorage::new());
         let id = Id::parse(IDENTITY).unwrap();
         store(&storage, Some("ann")).save(&id, iter::empty());
@@ -274,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_record_counts_as_absent() {
+    fn anything_but_a_whole_record_counts_as_absent() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
         let whole = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);

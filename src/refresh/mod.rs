@@ -8,13 +8,13 @@ pub(crate) mod stored_credentials;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use self::identity::{Identity, IdentityStore, Saved};
+use self::identity::{Identity, IdentityStore, StoreOutcome};
 use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
-use crate::error::{AnswerInfo, Cause, Error};
+use crate::error::{Error, Refusal, ResponseMetadata};
 use crate::logins::{Logins, Tokens};
-use crate::service::client::{Answer, Client};
+use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
 use crate::service::protocol::Operation;
 use crate::service::retry::Budget;
@@ -356,7 +356,7 @@ impl Flow {
         &self,
         run: &mut Run<'_>,
         operation: &'static str,
-        info: &AnswerInfo,
+        info: &ResponseMetadata,
         answered: Option<Id>,
     ) -> Result<Id, Error> {
         let identity = known(run)?;
@@ -372,7 +372,12 @@ impl Flow {
     }
 
     /// An ID that the service hands us is checked like one from the program.
-    fn checked(&self, operation: &'static str, info: &AnswerInfo, id: Id) -> Result<Id, Error> {
+    fn checked(
+        &self,
+        operation: &'static str,
+        info: &ResponseMetadata,
+        id: Id,
+    ) -> Result<Id, Error> {
         if self.is_of_region(&id) {
             return Ok(id);
         }
@@ -416,11 +421,13 @@ impl Flow {
             return;
         }
         let saved = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
-        if matches!(saved, Saved::Written | Saved::Unchanged) {
+        if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
             run.memory.trust_storage();
         }
         // Cleared while it was being written: it must not come back.
-        if matches!(saved, Saved::Written | Saved::Failed) && run.memory.known().is_none() {
+        if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)
+            && run.memory.known().is_none()
+        {
             store.remove();
         }
     }
@@ -428,7 +435,7 @@ impl Flow {
     /// At most one remedy is tried in a refresh. What is not known to help is left alone: a wrong
     /// guess would cost the device its identity.
     fn remedy(&self, error: &Error, run: &Run<'_>) -> Remedy {
-        use Cause::{
+        use Refusal::{
             IdentityForbidden, IdentityNotFound, LoginsMismatch, OpenIdTokenRejected, TokenExpired,
             TokenInvalid,
         };
@@ -436,7 +443,7 @@ impl Flow {
         let replaceable =
             self.pool.is_some() && run.identity.as_ref().is_some_and(|identity| !identity.given);
         let developer = run.developer.is_some();
-        match error.cause() {
+        match error.refusal() {
             IdentityForbidden | IdentityNotFound | TokenExpired | TokenInvalid
             | OpenIdTokenRejected
                 if developer =>
@@ -472,12 +479,12 @@ fn known(run: &Run<'_>) -> Result<Identity, Error> {
 /// The life of the credentials on the service's own clock, counted from before they were asked for.
 fn lease<T>(
     operation: &'static str,
-    answer: &Answer<T>,
+    answer: &ServiceResponse<T>,
     expiration: SystemTime,
 ) -> Result<Lease, Error> {
     match expiration.duration_since(answer.date) {
         Ok(lifetime) if !lifetime.is_zero() => {
-            let Answer { sent, .. } = answer;
+            let ServiceResponse { sent, .. } = answer;
             Ok(Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFETIME)))
         }
         _ => Err(Error::expired(

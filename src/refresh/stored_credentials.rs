@@ -1,5 +1,7 @@
-//! Credentials that another process has stored, in place of a refresh, and one refresh for all
-//! processes that would make the same.
+//! Stored credentials in place of a refresh.
+//!
+//! Processes that share a storage share a refresh: one of them requests credentials under the lock
+//! of the record and stores them, and the others load them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,67 +10,69 @@ use std::time::Duration;
 use crate::cell::lease::Windows;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::refresh::credential_record::{CredentialStore, Kept, Scope};
+use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{Exchange, Flow, Memory, Refreshed, Subject};
 use crate::service::cognito_identity::Id;
 use crate::service::retry::Budget;
 use crate::storage::Storage;
 
-/// On a clock that does not count suspend, the two clocks agree when they differ by no more.
+/// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
 const AGREEMENT: Duration = Duration::from_secs(5);
 
-/// What a load is for.
-pub(crate) struct Wanted<'a> {
+/// Whom the credentials are for, and which stored ones may be used.
+pub(crate) struct LoadOptions<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) budget: &'a Budget,
-    /// Whether it must come from the service.
-    pub(crate) new: bool,
-    /// The boot time after which a stored set must have been asked for.
-    pub(crate) after: Option<Duration>,
+    /// Use no stored credentials.
+    pub(crate) from_service: bool,
+    /// Use only stored credentials that were requested after this boot time.
+    pub(crate) requested_after: Option<Duration>,
 }
 
-/// What a load goes through where credentials are stored. A provider names the trait alone, so that a
-/// program without the setting is linked without the record and all that reads it.
-pub(crate) trait Reuse: Send + Sync {
-    /// What is stored, if it serves, else what the service issues, which is stored then.
-    fn load(
+/// Loads credentials, stored or new. A provider names only this trait, so that a program without
+/// `persist_credentials` does not link the record and its parser.
+pub(crate) trait LoadOrRefresh: Send + Sync {
+    /// Returns the stored credentials if they may be used. Otherwise refreshes and stores the
+    /// result.
+    fn load_or_refresh(
         &self,
         flow: &Flow,
-        wanted: &Wanted<'_>,
+        options: &LoadOptions<'_>,
         memory: &dyn Memory,
     ) -> Result<Refreshed, Error>;
 
-    /// Removes what is stored. False if it may still be there.
-    fn forget(&self) -> bool;
+    /// Removes the stored credentials. Returns `false` if they may still be there.
+    fn remove(&self) -> bool;
 }
 
-/// A stored set that serves.
-struct Found {
-    set: Refreshed,
-    /// Whether an attempt to renew it comes first.
-    due: bool,
+/// Stored credentials that may be used.
+struct Usable {
+    credentials: Refreshed,
+    /// Whether they are inside the advisory window, so that a refresh is tried first.
+    advisory: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Freshness {
     Fresh,
-    /// Inside its advisory window, or over by the wall clock alone.
-    Due,
-    Over,
+    /// Inside the advisory window, or expired by the wall clock only.
+    Advisory,
+    /// Inside the expiry window, or expired.
+    Mandatory,
 }
 
-pub(crate) struct Stored {
+pub(crate) struct StoredCredentials {
     store: CredentialStore,
     clock: Arc<dyn Clock>,
     windows: Windows,
     attempt_timeout: Duration,
     login_id: Option<String>,
-    /// Whether it was said that nothing is stored.
-    told: AtomicBool,
+    /// Whether the log has the warning that nothing is stored.
+    warned: AtomicBool,
 }
 
-impl Stored {
+impl StoredCredentials {
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
@@ -79,10 +83,11 @@ impl Stored {
         role_arn: Option<&str>,
     ) -> Self {
         let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
-        Self { store, clock, windows, attempt_timeout, login_id, told: AtomicBool::new(false) }
+        let warned = AtomicBool::new(false);
+        Self { store, clock, windows, attempt_timeout, login_id, warned }
     }
 
-    /// What a record must be of; `None` if nothing is to be stored.
+    /// Returns the scope that a record must have. `None` if no credentials may be stored.
     fn scope(&self, flow: &Flow, subject: &Subject) -> Option<String> {
         let providers: Vec<_> = subject.logins.providers().collect();
         let user = flow.developer.is_some() || !providers.is_empty();
@@ -95,7 +100,7 @@ impl Stored {
             Some(_) => "",
         };
         if !why.is_empty() {
-            if !self.told.swap(true, Ordering::Relaxed) {
+            if !self.warned.swap(true, Ordering::Relaxed) {
                 log::warn!("no credentials are stored or reused: {why}");
             }
             return None;
@@ -104,7 +109,7 @@ impl Stored {
             Exchange::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
             Exchange::Classic { sts_url, role, .. } => (None, Some((sts_url.as_str(), role))),
         };
-        let scope = Scope {
+        let scope = RecordScope {
             boot_id: boot_id.as_deref()?,
             pool: flow.pool.as_ref()?.as_str(),
             login_id: self.login_id.as_deref(),
@@ -117,65 +122,71 @@ impl Stored {
         scope.text()
     }
 
-    /// The stored set, if it serves.
-    fn find(
+    /// Loads the stored credentials if they may be used.
+    fn load(
         &self,
         flow: &Flow,
-        wanted: &Wanted<'_>,
+        options: &LoadOptions<'_>,
         scope: &str,
         memory: &dyn Memory,
-    ) -> Option<Found> {
-        let now = self.clock.boot();
-        let kept = self.store.load(scope, now)?;
-        let newer = wanted.after.is_none_or(|after| kept.lease.start() > after);
-        let standing = self.standing(&kept, now);
-        if !newer || standing == Standing::Over {
+    ) -> Option<Usable> {
+        if options.from_service {
             return None;
         }
-        let subject = wanted.subject;
+        let now = self.clock.boot();
+        let record = self.store.load(scope, now)?;
+        let newer = options.requested_after.is_none_or(|after| record.lease.start() > after);
+        let freshness = self.freshness(&record, now);
+        if !newer || freshness == Freshness::Mandatory {
+            return None;
+        }
+        let subject = options.subject;
         let identity = match &subject.identity {
             Some(known) => known.clone(),
-            // The backend would name it, and is not asked.
+            // The developer identity provider is not called for stored credentials.
             None if flow.developer.is_some() && !subject.storage_cleared => {
-                Identity { id: kept.identity.clone(), origin: IdentityOrigin::Stored, given: true }
+                let id = record.identity.clone();
+                Identity { id, origin: IdentityOrigin::Stored, given: true }
             }
             None => flow.stored(subject)?,
         };
-        if identity.id != kept.identity || !flow.is_of_region(&identity.id) {
+        if identity.id != record.identity || !flow.is_of_region(&identity.id) {
             return None;
         }
         if subject.identity.is_none() {
             memory.note(Some(&identity));
         }
-        if let Some(seen) = kept.service {
+        if let Some(seen) = record.service {
             flow.client.has_seen(seen);
         }
-        let set = Refreshed { credentials: kept.credentials, data: None, lease: kept.lease };
-        Some(Found { set, due: standing == Standing::Due })
+        let CredentialRecord { credentials, lease, .. } = record;
+        let credentials = Refreshed { credentials, data: None, lease };
+        Some(Usable { credentials, advisory: freshness == Freshness::Advisory })
     }
 
-    fn standing(&self, kept: &Kept, now: Duration) -> Standing {
-        let mut left = kept.lease.left(now);
-        let by_wall = kept.lease.left_by_wall(self.clock.wall());
+    fn freshness(&self, record: &CredentialRecord, now: Duration) -> Freshness {
+        let mut left = record.lease.left(now);
+        let left_by_wall = record.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
-            // What the wall clock gained may be time spent suspended. What it lost cannot be, and may
-            // hide such time.
-            if by_wall > left.saturating_add(AGREEMENT) {
-                return Standing::Over;
+            // If the wall clock is ahead, the difference may be time in suspend. If it is behind,
+            // it was set back, which may hide time in suspend.
+            if left_by_wall > left.saturating_add(AGREEMENT) {
+                return Freshness::Mandatory;
             }
-            left = left.min(by_wall);
+            left = left.min(left_by_wall);
         }
         if left <= self.windows.expiry {
-            Standing::Over
-        } else if left < self.windows.advisory_for(kept.lease.lifetime) || by_wall.is_zero() {
-            Standing::Due
+            Freshness::Mandatory
+        } else if left < self.windows.advisory_for(record.lease.lifetime) || left_by_wall.is_zero()
+        {
+            Freshness::Advisory
         } else {
-            Standing::Fresh
+            Freshness::Fresh
         }
     }
 
-    /// Stores what the service has issued, unless it is called off already.
-    fn keep(&self, flow: &Flow, refreshed: &Refreshed, scope: &str, memory: &dyn Memory) {
+    /// Stores new credentials, unless the settings have changed during the refresh.
+    fn save(&self, flow: &Flow, refreshed: &Refreshed, scope: &str, memory: &dyn Memory) {
         if !memory.current() {
             return;
         }
@@ -184,33 +195,32 @@ impl Stored {
             return;
         };
         let (lease, service) = (refreshed.lease, flow.client.last_seen());
-        self.store.save(&Kept { credentials, identity, lease, service }, scope);
-        // Called off while it was being written: it must not come back.
+        self.store.save(&CredentialRecord { credentials, identity, lease, service }, scope);
+        // The settings may have changed during the write.
         if !memory.current() {
             self.store.remove();
         }
     }
 }
 
-impl Reuse for Stored {
-    fn load(
+impl LoadOrRefresh for StoredCredentials {
+    fn load_or_refresh(
         &self,
         flow: &Flow,
-        wanted: &Wanted<'_>,
+        options: &LoadOptions<'_>,
         memory: &dyn Memory,
     ) -> Result<Refreshed, Error> {
-        let Wanted { subject, budget, new, .. } = *wanted;
+        let LoadOptions { subject, budget, from_service, .. } = *options;
         let Some(scope) = self.scope(flow, subject) else {
             return flow.refresh(subject, budget, memory);
         };
-        let find = || if new { None } else { self.find(flow, wanted, &scope, memory) };
-        let mut found = find();
-        if let Some(Found { set, due: false }) = found {
-            return Ok(set);
+        let mut stored = self.load(flow, options, &scope, memory);
+        if let Some(Usable { credentials, advisory: false }) = stored {
+            return Ok(credentials);
         }
         let now = self.clock.boot();
-        let budget = match &found {
-            // As in the advisory window of a set that is held: it is good for a while yet.
+        let budget = match &stored {
+            // As in the advisory window of cached credentials: these are valid for a while.
             Some(_) => &Budget {
                 deadline: budget.deadline.min(now.saturating_add(self.attempt_timeout)),
                 attempts: 1,
@@ -218,31 +228,30 @@ impl Reuse for Stored {
             },
             None => budget,
         };
-        // Who must ask the service itself waits for nobody. Others leave as much time for that as they
-        // wait, for the holder may hang.
+        // Half of the time is left for a refresh, because the process that holds the lock may hang.
         let left = budget.deadline.saturating_sub(now);
-        let lock = self.store.lock(if new { Duration::ZERO } else { left / 2 });
+        let lock = self.store.lock(if from_service { Duration::ZERO } else { left / 2 });
         if lock.is_some() {
-            found = find();
-            if let Some(Found { set, due: false }) = found {
-                return Ok(set);
+            stored = self.load(flow, options, &scope, memory);
+            if let Some(Usable { credentials, advisory: false }) = stored {
+                return Ok(credentials);
             }
         }
-        match (flow.refresh(subject, budget, memory), found) {
+        match (flow.refresh(subject, budget, memory), stored) {
             (Ok(refreshed), _) => {
-                self.keep(flow, &refreshed, &scope, memory);
+                self.save(flow, &refreshed, &scope, memory);
                 drop(lock);
                 Ok(refreshed)
             }
-            (Err(error), Some(Found { set, .. })) if wanted.budget.recover => {
+            (Err(error), Some(Usable { credentials, .. })) if options.budget.recover => {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
-                Ok(set)
+                Ok(credentials)
             }
             (Err(error), _) => Err(error),
         }
     }
 
-    fn forget(&self) -> bool {
+    fn remove(&self) -> bool {
         self.store.remove()
     }
 }

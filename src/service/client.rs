@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
-use crate::error::{AnswerInfo, Error};
+use crate::error::{Error, ErrorKind, NOT_THE_SERVICE, ResponseMetadata, Retry};
 use crate::random;
-use crate::service::protocol::{Fault, Malformed, Operation};
+use crate::service::protocol::{DecodeError, ErrorMetadata, Operation};
 use crate::service::retry::{self, Budget};
-use crate::transport::{HttpRequest, HttpResponse, LARGEST_BODY, Transport};
+use crate::transport::{
+    HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
+};
 
+/// Calls the services, with the transport and the clock of one provider.
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
@@ -27,19 +30,19 @@ pub(crate) struct ServiceTime {
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct ClockReading {
     pub(crate) wall: SystemTime,
     pub(crate) boot: Duration,
 }
 
-/// A decoded answer, with what the lease of its credentials needs.
-pub(crate) struct Answer<T> {
+/// The decoded output of a call, with the times that the lease of its credentials needs.
+pub(crate) struct ServiceResponse<T> {
     pub(crate) output: T,
-    /// Just before the successful attempt was sent.
-    pub(crate) sent: Moment,
+    /// Read just before the successful attempt was sent.
+    pub(crate) sent: ClockReading,
     /// The service's clock: the answer's `Date`, or the local wall clock if it has none.
     pub(crate) date: SystemTime,
-    pub(crate) info: AnswerInfo,
+    pub(crate) info: ResponseMetadata,
 }
 
 impl Client {
@@ -51,19 +54,18 @@ impl Client {
         Self { transport, clock, attempt_timeout, service_clock: Mutex::new(None) }
     }
 
-    /// Calls `operation` at `url`, with repeats, until it succeeds, fails for good, or `budget` is
-    /// used up; then the last error comes back.
+    /// Calls `operation` at `url` and retries it within `budget`. Returns the last error.
     pub(crate) fn call<O: Operation>(
         &self,
         url: &str,
         operation: &O,
         budget: &Budget,
-    ) -> Result<Answer<O::Output>, Error> {
+    ) -> Result<ServiceResponse<O::Output>, Error> {
         let mut request = HttpRequest::new(url, operation.headers(), operation.body()?);
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let sent = Moment { wall: self.clock.wall(), boot: self.clock.boot() };
+            let sent = ClockReading { wall: self.clock.wall(), boot: self.clock.boot() };
             let left = budget.deadline.saturating_sub(sent.boot);
             if left.is_zero() {
                 return Err(Error::timeout("no time is left to ask the service"));
@@ -75,7 +77,7 @@ impl Client {
             };
             log::debug!("attempt {attempt} of {} failed: {error:#}", budget.attempts);
             let delay = retry::delay(
-                error.repeat(),
+                error.retry(),
                 attempt,
                 budget.attempts,
                 error.retry_after(),
@@ -93,12 +95,12 @@ impl Client {
         }
     }
 
-    /// What is left of a budget's time.
+    /// The time left in a budget.
     pub(crate) fn left(&self, budget: &Budget) -> Duration {
         budget.deadline.saturating_sub(self.clock.boot())
     }
 
-    /// The service's clock now: the `Date` of the last answer, and the time since.
+    /// The time on the service's clock: the `Date` of the last answer, plus the time since.
     pub(crate) fn service_time(&self) -> Option<SystemTime> {
         let boot = self.clock.boot();
         let last = (*self.service_clock())?;
@@ -109,7 +111,7 @@ impl Client {
         *self.service_clock()
     }
 
-    /// Goes by what an answer to another process showed, if that is later than what is known.
+    /// Takes over the time that another process saw, if its answer is the later one.
     pub(crate) fn has_seen(&self, seen: ServiceTime) {
         let mut last = self.service_clock();
         if last.is_none_or(|last| last.boot < seen.boot) {
@@ -121,18 +123,18 @@ impl Client {
         &self,
         operation: &O,
         request: &HttpRequest,
-        sent: Moment,
-    ) -> Result<Answer<O::Output>, Error> {
+        sent: ClockReading,
+    ) -> Result<ServiceResponse<O::Output>, Error> {
         log::trace!("{} → {}", O::NAME, request.url());
         let response =
-            self.transport.send(request).map_err(|error| Error::transport(O::NAME, &error))?;
+            self.transport.send(request).map_err(|error| transport_error(O::NAME, error))?;
         let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date {
             let boot = self.clock.boot();
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
         let (output, info) = read(operation, &response, date)?;
-        Ok(Answer { output, sent, date: date.unwrap_or(sent.wall), info })
+        Ok(ServiceResponse { output, sent, date: date.unwrap_or(sent.wall), info })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {
@@ -140,38 +142,73 @@ impl Client {
     }
 }
 
+/// A [`TransportError`] as the error of `operation`.
+fn transport_error(operation: &'static str, error: TransportError) -> Error {
+    use TransportErrorKind as Kind;
+    let (kind, retry) = match error.kind() {
+        Kind::Connect | Kind::Io => (ErrorKind::Unreachable, Retry::AfterFailure),
+        Kind::Closed => (ErrorKind::Unreachable, Retry::AtOnce),
+        Kind::Timeout => (ErrorKind::Timeout, Retry::AfterFailure),
+        Kind::Tls => (ErrorKind::Tls, Retry::Never),
+        Kind::TooLarge => (ErrorKind::Response, Retry::Never),
+        Kind::Other => (ErrorKind::Unreachable, Retry::Never),
+    };
+    let too_large = error.kind() == Kind::TooLarge;
+    let hint = error.hint().or(too_large.then_some(NOT_THE_SERVICE));
+    Error::no_response(operation, kind, retry, hint, Arc::new(error))
+}
+
 fn read<O: Operation>(
     operation: &O,
     response: &HttpResponse,
     date: Option<SystemTime>,
-) -> Result<(O::Output, AnswerInfo), Error> {
-    let masks = operation.masks();
+) -> Result<(O::Output, ResponseMetadata), Error> {
+    let redactor = operation.redactor();
     let succeeded = (200..300).contains(&response.status());
     let sent_id =
         response.header("x-amzn-requestid").or_else(|| response.header("x-amz-request-id"));
-    let info = |id: Option<&str>, mint| AnswerInfo {
+    let metadata = |id: Option<&str>, mint| ResponseMetadata {
         status: response.status(),
         code: None,
-        request_id: id.map(|id| masks.request_id(id, mint)),
+        request_id: id.map(|id| redactor.request_id(id, mint)),
         retry_after: retry::retry_after(response, date),
     };
-    let refused = |fault: Fault| {
-        let code = fault.code.as_deref().map(String::as_str);
-        let message = fault.message.as_deref().map(String::as_str);
-        let id = sent_id.or_else(|| fault.request_id.as_deref().map(String::as_str));
-        Error::service(O::NAME, info(id, false), code, message, &masks)
+    let refused = |error: ErrorMetadata| {
+        let code = error.code.as_deref().map(String::as_str);
+        let message = error.message.as_deref().map(String::as_str);
+        let id = sent_id.or_else(|| error.request_id.as_deref().map(String::as_str));
+        Error::service(O::NAME, metadata(id, false), code, message, &redactor)
     };
-    let unfit = |what: &str| Error::response(O::NAME, info(sent_id, succeeded), what);
+    let unusable = |why: &str| Error::response(O::NAME, metadata(sent_id, succeeded), why);
     if response.body().len() > LARGEST_BODY {
-        return Err(unfit("the answer is larger than 256 KiB"));
+        return Err(unusable("the answer is larger than 256 KiB"));
     }
     if !succeeded {
-        return Err(refused(operation.fault(response)));
+        return Err(refused(operation.decode_error(response)));
     }
-    operation.decode(response).map(|output| (output, info(sent_id, true))).map_err(
-        |Malformed(what)| {
-            let fault = operation.fault(response);
-            if fault.code.is_some() { refused(fault) } else { unfit(&what) }
-        },
-    )
+    match operation.decode(response) {
+        Ok(output) => Ok((output, metadata(sent_id, true))),
+        Err(DecodeError(why)) => {
+            let error = operation.decode_error(response);
+            Err(if error.code.is_some() { refused(error) } else { unusable(&why) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_transports_error_appears_once() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = TransportError::new(TransportErrorKind::Connect, io);
+        let error = transport_error("GetId", error);
+        assert_eq!(error.to_string(), "GetId: could not connect");
+        assert_eq!(format!("{error:#}"), "GetId: could not connect: connection refused");
+        let kind = error.transport_error().map(TransportError::kind);
+        assert_eq!(kind, Some(TransportErrorKind::Connect));
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "connection refused");
+    }
 }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
-use zeroize::Zeroizing;
 
-use crate::error::Error;
 use crate::logins::Tokens;
-use crate::redact::Masks;
+use crate::redact::Redactor;
 use crate::secret::Secret;
-use crate::service::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
+use crate::service::protocol::aws_json::{self, JsonOperation};
+use crate::service::protocol::{DecodeError, timestamp};
 use crate::transport::HttpResponse;
 
+const SERVICE: &str = "AWSCognitoIdentityService";
 const LONGEST_ID: usize = 55;
 
-/// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters. Clones share the
-/// text.
+/// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters. Clones share
+/// the text.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Id(Arc<str>);
 
@@ -52,7 +52,7 @@ impl Id {
     }
 }
 
-/// An identity ID is masked; of a pool ID nothing is lost by it.
+/// An identity ID is secret, so the GUID is masked.
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:[redacted]", self.region())
@@ -69,37 +69,30 @@ pub(crate) struct GetId<'a> {
     pub(crate) account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
     pub(crate) logins: &'a Tokens,
-    /// The identity that another one is asked for in place of.
+    /// The identity that the new one replaces. It is not sent.
     #[serde(skip)]
     pub(crate) refused: Option<&'a Id>,
 }
 
-impl Operation for GetId<'_> {
+impl JsonOperation for GetId<'_> {
     type Output = Id;
 
     const NAME: &'static str = "GetId";
+    const SERVICE: &'static str = SERVICE;
 
-    fn headers(&self) -> Vec<(String, String)> {
-        aws_json::headers("AWSCognitoIdentityService.GetId")
+    fn input(&self) -> impl Serialize {
+        self
     }
 
-    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        aws_json::encode(self)
-    }
-
-    fn decode(&self, response: &HttpResponse) -> Result<Id, Malformed> {
+    fn output(&self, response: &HttpResponse) -> Result<Id, DecodeError> {
         let [id] = aws_json::decode(response, ["IdentityId"])?;
-        identity_id(id)?.ok_or_else(|| aws_json::lacks("IdentityId"))
+        identity_id(id)?.ok_or_else(|| DecodeError::lacks("IdentityId"))
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_json::fault(response)
-    }
-
-    fn masks(&self) -> Masks<'_> {
+    fn redactor(&self) -> Redactor<'_> {
         let tokens = self.logins.iter().map(|(_, token)| token.expose());
         let secrets = tokens.chain(self.refused.map(Id::as_str)).collect();
-        Masks { secrets, public: Some(self.identity_pool_id.as_str()) }
+        Redactor { secrets, public: Some(self.identity_pool_id.as_str()) }
     }
 }
 
@@ -115,8 +108,8 @@ pub(crate) struct GetCredentialsForIdentity<'a> {
     pub(crate) custom_role_arn: Option<&'a str>,
 }
 
-/// What the service hands out. No field of the answer is marked as required; an identity ID that is
-/// not there is the one that was asked for.
+/// The output of [`GetCredentialsForIdentity`]. AWS marks no field of it as required; without an
+/// identity ID it belongs to the identity of the request.
 #[derive(Debug)]
 pub(crate) struct IssuedCredentials {
     pub(crate) identity_id: Option<Id>,
@@ -126,26 +119,23 @@ pub(crate) struct IssuedCredentials {
     pub(crate) expiration: SystemTime,
 }
 
-impl Operation for GetCredentialsForIdentity<'_> {
+impl JsonOperation for GetCredentialsForIdentity<'_> {
     type Output = IssuedCredentials;
 
     const NAME: &'static str = "GetCredentialsForIdentity";
+    const SERVICE: &'static str = SERVICE;
 
-    fn headers(&self) -> Vec<(String, String)> {
-        aws_json::headers("AWSCognitoIdentityService.GetCredentialsForIdentity")
+    fn input(&self) -> impl Serialize {
+        self
     }
 
-    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        aws_json::encode(self)
-    }
-
-    fn decode(&self, response: &HttpResponse) -> Result<IssuedCredentials, Malformed> {
+    fn output(&self, response: &HttpResponse) -> Result<IssuedCredentials, DecodeError> {
         let [id, keys] = aws_json::decode(response, ["IdentityId", "Credentials"])?;
-        let keys = keys.ok_or_else(|| aws_json::lacks("Credentials"))?;
+        let keys = keys.ok_or_else(|| DecodeError::lacks("Credentials"))?;
         let names = ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"];
         let [key_id, secret, token, end] =
             aws_json::members("the answer's Credentials", keys, names)?;
-        let end = end.ok_or_else(|| aws_json::lacks("Credentials.Expiration"));
+        let end = end.ok_or_else(|| DecodeError::lacks("Credentials.Expiration"));
         Ok(IssuedCredentials {
             identity_id: identity_id(id)?,
             access_key_id: mem::take(&mut *aws_json::required(key_id, "Credentials.AccessKeyId")?),
@@ -153,17 +143,13 @@ impl Operation for GetCredentialsForIdentity<'_> {
             session_token: aws_json::required(token, "Credentials.SessionToken")?.into(),
             expiration: timestamp::parse_json(end?).ok_or_else(|| {
                 let what = "is neither seconds since 1970 nor an RFC 3339 timestamp";
-                Malformed(format!("the answer's Credentials.Expiration {what}"))
+                DecodeError(format!("the answer's Credentials.Expiration {what}"))
             })?,
         })
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_json::fault(response)
-    }
-
-    fn masks(&self) -> Masks<'_> {
-        masks(self.logins, self.identity_id)
+    fn redactor(&self) -> Redactor<'_> {
+        redactor(self.logins, self.identity_id)
     }
 }
 
@@ -182,20 +168,17 @@ pub(crate) struct OpenIdToken {
     pub(crate) token: Secret,
 }
 
-impl Operation for GetOpenIdToken<'_> {
+impl JsonOperation for GetOpenIdToken<'_> {
     type Output = OpenIdToken;
 
     const NAME: &'static str = "GetOpenIdToken";
+    const SERVICE: &'static str = SERVICE;
 
-    fn headers(&self) -> Vec<(String, String)> {
-        aws_json::headers("AWSCognitoIdentityService.GetOpenIdToken")
+    fn input(&self) -> impl Serialize {
+        self
     }
 
-    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        aws_json::encode(self)
-    }
-
-    fn decode(&self, response: &HttpResponse) -> Result<OpenIdToken, Malformed> {
+    fn output(&self, response: &HttpResponse) -> Result<OpenIdToken, DecodeError> {
         let [id, token] = aws_json::decode(response, ["IdentityId", "Token"])?;
         Ok(OpenIdToken {
             identity_id: identity_id(id)?,
@@ -203,31 +186,27 @@ impl Operation for GetOpenIdToken<'_> {
         })
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_json::fault(response)
-    }
-
-    fn masks(&self) -> Masks<'_> {
-        masks(self.logins, self.identity_id)
+    fn redactor(&self) -> Redactor<'_> {
+        redactor(self.logins, self.identity_id)
     }
 }
 
-fn masks<'a>(logins: &'a Tokens, identity: &'a Id) -> Masks<'a> {
+fn redactor<'a>(logins: &'a Tokens, identity: &'a Id) -> Redactor<'a> {
     let tokens = logins.iter().map(|(_, token)| token.expose());
-    Masks { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
+    Redactor { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
 }
 
-fn identity_id(json: Option<&str>) -> Result<Option<Id>, Malformed> {
+fn identity_id(json: Option<&str>) -> Result<Option<Id>, DecodeError> {
     let id =
         json.map(|json| aws_json::text(json, "IdentityId")).transpose()?.map(|id| Id::parse(&id));
-    id.transpose().map_err(|fault| Malformed(format!("the answer's IdentityId {fault}")))
+    id.transpose().map_err(|fault| DecodeError(format!("the answer's IdentityId {fault}")))
 }
 
 fn id<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(id.as_str())
 }
 
-/// The one place that writes tokens out.
+/// Only this function writes login tokens.
 fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(logins.iter().map(|(provider, token)| (provider, token.expose())))
 }
@@ -235,6 +214,7 @@ fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::protocol::Operation;
     use std::time::Duration;
 
     const POOL: &str = "us-east-1:88859bc9-0149-4183-bf10-39e36EXAMPLE";

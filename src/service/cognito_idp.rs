@@ -1,4 +1,5 @@
-//! Amazon Cognito user pools: their IDs, and the two operations that renew a login.
+//! Amazon Cognito user pools: their IDs, and the two operations that exchange a refresh token for
+//! login tokens.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +11,17 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::redact::Masks;
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::service::endpoint;
-use crate::service::protocol::{Fault, Malformed, Operation, aws_json, timestamp};
+use crate::service::protocol::aws_json::{self, JsonOperation};
+use crate::service::protocol::{DecodeError, timestamp};
 use crate::transport::HttpResponse;
 
+const SERVICE: &str = "AWSCognitoIdentityProviderService";
 const LONGEST_ID: usize = 55;
 
-/// The service sets no limit; its tokens have about 2,000 characters.
+/// The service documents no limit. Its tokens have about 2,000 characters.
 const LONGEST_TOKEN: usize = 16_384;
 
 /// The ID of a user pool: `REGION_NAME`, at most 55 characters.
@@ -53,13 +56,13 @@ impl UserPoolId {
         self.0.rsplit_once('_').map_or("", |(region, _)| region)
     }
 
-    /// The name under which the pool's tokens are sent as a login.
+    /// Returns the provider name under which the pool's tokens are sent as a login.
     pub(crate) fn provider(&self) -> String {
         endpoint::user_pool_login(self.region(), &self.0)
     }
 }
 
-/// What is wrong with a refresh token, without a word of it.
+/// Returns what is wrong with a refresh token. The text quotes nothing of it.
 pub(crate) fn token_fault(token: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_=.".contains(&b);
     match token.len() {
@@ -78,15 +81,15 @@ pub(crate) fn token_fault(token: &str) -> Option<String> {
 pub(crate) struct AppClient {
     pub(crate) id: String,
     pub(crate) secret: Option<ClientSecret>,
-    /// Of a device that the user pool remembers.
+    /// The key of a device that the user pool remembers.
     pub(crate) device_key: Option<String>,
 }
 
 pub(crate) struct ClientSecret {
     secret: Secret,
-    /// The name that the pool has for the user.
+    /// The user's name in the user pool.
     username: Option<Secret>,
-    /// The proof of the secret that `InitiateAuth` wants. It needs the name.
+    /// The secret hash that `InitiateAuth` requires. It is computed from the user's name.
     hash: Option<Secret>,
 }
 
@@ -102,7 +105,7 @@ impl ClientSecret {
     }
 }
 
-/// HMAC-SHA256 in Base64.
+/// Returns the HMAC-SHA256 in Base64.
 pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
         .map_err(|_| Error::config("a key cannot be used for HMAC"))?;
@@ -114,9 +117,9 @@ pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
     Ok(Secret::new(STANDARD.encode(&code[..])))
 }
 
-/// When the token says that it ends: the `exp` of a JWT. Its signature is the business of those that
-/// it is meant for; here it came from its issuer.
-pub(crate) fn end(token: &str) -> Option<SystemTime> {
+/// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token
+/// comes from its issuer.
+pub(crate) fn expiration(token: &str) -> Option<SystemTime> {
     let payload = token.split('.').nth(1)?.trim_end_matches('=');
     let mut json = Zeroizing::new(vec![0; base64::decoded_len_estimate(payload.len())]);
     let length = URL_SAFE_NO_PAD.decode_slice(payload, &mut json).ok()?;
@@ -166,37 +169,34 @@ struct GetTokensInput<'a> {
     refresh_token: &'a str,
 }
 
-/// What the user pool makes of a refresh token.
+/// The output of both operations.
 #[derive(Debug)]
-pub(crate) enum Renewal {
+pub(crate) enum AuthOutput {
     Tokens(IssuedTokens),
-    /// It wants more of the user first: the challenge's name.
+    /// The user pool asks the user for more: the name of the challenge.
     Challenge(String),
 }
 
 #[derive(Debug)]
 pub(crate) struct IssuedTokens {
-    /// Or what is wrong with it. That is judged when the refresh token is safe, which may come with
-    /// one that is no use.
-    pub(crate) id_token: Result<Secret, Malformed>,
+    /// The ID token, or why it cannot be used. The caller stores a new refresh token before it
+    /// looks at this.
+    pub(crate) id_token: Result<Secret, DecodeError>,
     pub(crate) expires_in: Option<Duration>,
-    /// In place of the one that was sent, where the app client rotates them.
+    /// The new refresh token, if the app client rotates refresh tokens.
     pub(crate) refresh_token: Option<Secret>,
 }
 
-impl Operation for InitiateAuth<'_> {
-    type Output = Renewal;
+impl JsonOperation for InitiateAuth<'_> {
+    type Output = AuthOutput;
 
     const NAME: &'static str = "InitiateAuth";
+    const SERVICE: &'static str = SERVICE;
 
-    fn headers(&self) -> Vec<(String, String)> {
-        aws_json::headers("AWSCognitoIdentityProviderService.InitiateAuth")
-    }
-
-    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn input(&self) -> impl Serialize {
         let client = self.client;
         let hash = client.secret.as_ref().and_then(|secret| secret.hash.as_ref());
-        aws_json::encode(&InitiateAuthInput {
+        InitiateAuthInput {
             auth_flow: "REFRESH_TOKEN_AUTH",
             client_id: &client.id,
             auth_parameters: AuthParameters {
@@ -204,96 +204,90 @@ impl Operation for InitiateAuth<'_> {
                 secret_hash: hash.map(Secret::expose),
                 device_key: client.device_key.as_deref(),
             },
-        })
+        }
     }
 
-    fn decode(&self, response: &HttpResponse) -> Result<Renewal, Malformed> {
+    fn output(&self, response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
         decode(response)
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_json::fault(response)
-    }
-
-    fn masks(&self) -> Masks<'_> {
-        masks(self.client, self.refresh_token)
+    fn redactor(&self) -> Redactor<'_> {
+        redactor(self.client, self.refresh_token)
     }
 }
 
-impl Operation for GetTokensFromRefreshToken<'_> {
-    type Output = Renewal;
+impl JsonOperation for GetTokensFromRefreshToken<'_> {
+    type Output = AuthOutput;
 
     const NAME: &'static str = "GetTokensFromRefreshToken";
+    const SERVICE: &'static str = SERVICE;
 
-    fn headers(&self) -> Vec<(String, String)> {
-        aws_json::headers("AWSCognitoIdentityProviderService.GetTokensFromRefreshToken")
-    }
-
-    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn input(&self) -> impl Serialize {
         let client = self.client;
-        aws_json::encode(&GetTokensInput {
+        GetTokensInput {
             client_id: &client.id,
             client_secret: client.secret.as_ref().map(|secret| secret.secret.expose()),
             device_key: client.device_key.as_deref(),
             refresh_token: self.refresh_token.expose(),
-        })
+        }
     }
 
-    fn decode(&self, response: &HttpResponse) -> Result<Renewal, Malformed> {
+    fn output(&self, response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
         decode(response)
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_json::fault(response)
-    }
-
-    fn masks(&self) -> Masks<'_> {
-        masks(self.client, self.refresh_token)
+    fn redactor(&self) -> Redactor<'_> {
+        redactor(self.client, self.refresh_token)
     }
 }
 
-/// The access token is nobody's here, and is not even copied.
-fn decode(response: &HttpResponse) -> Result<Renewal, Malformed> {
+/// Reads the output. The access token is not needed and not copied.
+fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
     let [result, challenge] =
         aws_json::decode(response, ["AuthenticationResult", "ChallengeName"])?;
     let Some(result) = result else {
         let name = aws_json::required(challenge, "AuthenticationResult")?;
         let known = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        return Ok(Renewal::Challenge(if known { (*name).clone() } else { "unknown".to_owned() }));
+        return Ok(AuthOutput::Challenge(if known {
+            (*name).clone()
+        } else {
+            "unknown".to_owned()
+        }));
     };
     let names = ["IdToken", "ExpiresIn", "RefreshToken"];
     let [id, expires_in, refresh] =
         aws_json::members("the answer's AuthenticationResult", result, names)?;
     let refresh = refresh.map(refresh_token).transpose()?;
-    Ok(Renewal::Tokens(IssuedTokens {
+    Ok(AuthOutput::Tokens(IssuedTokens {
         id_token: aws_json::required(id, "AuthenticationResult.IdToken").map(Secret::from),
         expires_in: expires_in.and_then(|json| json.parse().ok()).map(Duration::from_secs),
         refresh_token: refresh,
     }))
 }
 
-/// As it came: the service is who says what its tokens look like.
-fn refresh_token(json: &str) -> Result<Secret, Malformed> {
+/// Returns the new refresh token unchecked, because the service decides its form.
+fn refresh_token(json: &str) -> Result<Secret, DecodeError> {
     let token = aws_json::text(json, "AuthenticationResult.RefreshToken")?;
     if token.is_empty() {
-        return Err(Malformed("the answer's RefreshToken is empty".to_owned()));
+        return Err(DecodeError("the answer's RefreshToken is empty".to_owned()));
     }
     Ok(token.into())
 }
 
-fn masks<'a>(client: &'a AppClient, refresh_token: &'a Secret) -> Masks<'a> {
+fn redactor<'a>(client: &'a AppClient, refresh_token: &'a Secret) -> Redactor<'a> {
     let mut secrets = vec![refresh_token.expose(), &client.id];
     if let Some(ClientSecret { secret, username, hash }) = &client.secret {
         secrets.push(secret.expose());
         secrets.extend([username, hash].into_iter().flatten().map(Secret::expose));
     }
     secrets.extend(client.device_key.as_deref());
-    Masks { secrets, public: None }
+    Redactor { secrets, public: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::protocol::Operation;
 
     fn client(username: Option<&str>, device_key: Option<&str>) -> AppClient {
         let id = "1example23456789";
@@ -400,7 +394,7 @@ mod tests {
         );
     }
 
-    fn read(body: &str) -> Result<Renewal, Malformed> {
+    fn read(body: &str) -> Result<AuthOutput, DecodeError> {
         let (client, token) = (client(None, None), Secret::new("x"));
         let response = HttpResponse::new(200, body);
         let operation = GetTokensFromRefreshToken { client: &client, refresh_token: &token };
@@ -420,23 +414,23 @@ mod tests {
             },
             "ChallengeParameters": {}
         }"#;
-        let Renewal::Tokens(issued) = read(sample).unwrap() else { panic!("no tokens") };
+        let AuthOutput::Tokens(issued) = read(sample).unwrap() else { panic!("no tokens") };
         assert_eq!(issued.id_token.as_ref().map(Secret::expose), Ok("eyJra789ghiEXAMPLE"));
         assert_eq!(issued.expires_in, Some(Duration::from_secs(3600)));
         assert_eq!(issued.refresh_token.as_ref().map(Secret::expose), Some("eyJjd123abcEXAMPLE"));
         assert!(!format!("{issued:?}").contains("EXAMPLE"));
 
         let bare = read(r#"{"AuthenticationResult":{"IdToken":"t","RefreshToken":null}}"#);
-        let Renewal::Tokens(issued) = bare.unwrap() else { panic!("no tokens") };
+        let AuthOutput::Tokens(issued) = bare.unwrap() else { panic!("no tokens") };
         assert_eq!((issued.expires_in, issued.refresh_token), (None, None));
     }
 
     #[test]
-    fn what_is_no_answer_is_named_and_not_quoted() {
+    fn an_unusable_answer_is_named_and_not_quoted() {
         for (name, shown) in [("SMS_MFA", "SMS_MFA"), ("x y", "unknown")] {
             match read(&format!(r#"{{"ChallengeName":"{name}","Session":"SENTINEL"}}"#)).unwrap() {
-                Renewal::Challenge(name) => assert_eq!(name, shown),
-                Renewal::Tokens(_) => panic!("tokens"),
+                AuthOutput::Challenge(name) => assert_eq!(name, shown),
+                AuthOutput::Tokens(_) => panic!("tokens"),
             }
         }
         let rows = [
@@ -458,21 +452,21 @@ mod tests {
         for (body, fault) in rows {
             assert_eq!(read(body).unwrap_err().0, fault);
         }
-        // An ID token that is none does not take the refresh token with it.
+        // The new refresh token is read even if the ID token cannot be used.
         let lacks = "the answer lacks AuthenticationResult.IdToken";
         let no_text = "the answer's AuthenticationResult.IdToken is not a JSON string";
         for (id, fault) in [("null", lacks), ("\"\"", lacks), (r#"["SENTINEL"]"#, no_text)] {
             let body = format!(
                 r#"{{"AuthenticationResult":{{"IdToken":{id},"RefreshToken":"rot/ ated+"}}}}"#
             );
-            let Renewal::Tokens(issued) = read(&body).unwrap() else { panic!("no tokens") };
+            let AuthOutput::Tokens(issued) = read(&body).unwrap() else { panic!("no tokens") };
             assert_eq!(issued.refresh_token.as_ref().map(Secret::expose), Some("rot/ ated+"));
-            assert_eq!(issued.id_token, Err(Malformed(fault.to_owned())));
+            assert_eq!(issued.id_token, Err(DecodeError(fault.to_owned())));
         }
     }
 
     #[test]
-    fn the_end_of_a_token_is_read_from_it() {
+    fn the_expiration_of_a_token_is_read_from_it() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let token = |payload: &str| format!("eyJ.{}.sig", URL_SAFE_NO_PAD.encode(payload));
         let rows = [
@@ -491,9 +485,9 @@ mod tests {
             (String::new(), None),
         ];
         for (token, expected) in rows {
-            assert_eq!(end(&token), expected, "{token}");
+            assert_eq!(expiration(&token), expected, "{token}");
         }
         let padded = format!("eyJ.{}=.sig", URL_SAFE_NO_PAD.encode(r#"{"exp":7}  "#));
-        assert_eq!(end(&padded), at(7));
+        assert_eq!(expiration(&padded), at(7));
     }
 }

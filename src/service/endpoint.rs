@@ -1,4 +1,4 @@
-//! Where the service is: region → partition → URL, and the rule about `https`.
+//! The URLs of the services: region → partition → URL, and the rule about `https`.
 
 use crate::loopback::{host, is_loopback};
 
@@ -10,7 +10,7 @@ struct Partition {
     dual_stack_suffix: &'static str,
 }
 
-/// The commercial partition, to which every region belongs that no other claims.
+/// The commercial partition. Every region that matches no other prefix belongs to it.
 static AWS: Partition = partition("", "amazonaws.com", "api.aws");
 
 static OTHERS: [Partition; 7] = [
@@ -31,7 +31,7 @@ const fn partition(
     Partition { prefix, suffix, dual_stack_suffix }
 }
 
-/// Whether a region can stand in a host name.
+/// Returns whether a region can be part of a host name.
 pub(crate) fn is_region(region: &str) -> bool {
     (1..=63).contains(&region.len())
         && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -39,7 +39,7 @@ pub(crate) fn is_region(region: &str) -> bool {
         && !region.ends_with('-')
 }
 
-/// Cognito Identity's URL in a region.
+/// Returns the URL of Cognito Identity in a region.
 ///
 /// Two quirks of AWS's rules: in the `aws` partition the ordinary host serves both address
 /// families, and FIPS with dual-stack maps to the ordinary FIPS host in four regions.
@@ -59,20 +59,20 @@ fn regional(region: &str, service: &str, fips: bool, dual_stack: bool) -> String
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// Cognito user pools' URL in a region. AWS's rules have the same quirks as for
-/// [`cognito_identity`].
+/// Returns the URL of Cognito user pools in a region, with the same quirks as [`cognito_identity`].
 #[cfg(feature = "user-pool")]
 pub(crate) fn user_pools(region: &str, fips: bool, dual_stack: bool) -> String {
     regional(region, if fips { "cognito-idp-fips" } else { "cognito-idp" }, fips, dual_stack)
 }
 
-/// The name under which a user pool's tokens are sent as a login: their issuer, without the scheme.
+/// Returns the provider name of a user pool's tokens: their issuer, without the scheme.
 #[cfg(feature = "user-pool")]
 pub(crate) fn user_pool_login(region: &str, pool_id: &str) -> String {
     format!("cognito-idp.{region}.{}/{pool_id}", partition_of(region).suffix)
 }
 
-/// STS's regional URL. One quirk of AWS's rules: in `aws-us-gov` the ordinary host is the FIPS host.
+/// Returns the URL of STS in a region. One quirk of AWS's rules: in `aws-us-gov` the ordinary host
+/// is the FIPS host.
 pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition_of(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
@@ -81,8 +81,8 @@ pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// The name under which a token of Cognito itself, for a developer-authenticated identity, is sent
-/// as a login: the token's issuer, which is also the principal that roles trust.
+/// Returns the provider name of Cognito's own token for a developer-authenticated identity. It is
+/// the token's issuer, which is also the principal that roles trust.
 pub(crate) fn cognito_login(region: &str) -> &'static str {
     match partition_of(region).prefix {
         "cn-" => "cognito-identity.cn-north-1.amazonaws.com.cn",
@@ -98,7 +98,7 @@ fn partition_of(region: &str) -> &'static Partition {
 
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
 ///
-/// The fault never repeats the URL: it may hold a password.
+/// The error text never repeats the URL, because it may hold a password.
 pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains('\\') {
         return Err("has a space or a character that no URL has".to_owned());
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_map_to_the_hosts_of_awss_rules() {
+    fn each_region_has_the_host_of_the_rules_of_aws() {
         let rows = [
             ("us-east-1", false, false, "cognito-identity.us-east-1.amazonaws.com"),
             ("eu-west-1", false, true, "cognito-identity.eu-west-1.amazonaws.com"),
@@ -188,7 +188,7 @@ mod tests {
 
     #[cfg(feature = "user-pool")]
     #[test]
-    fn user_pools_have_the_hosts_of_awss_rules() {
+    fn user_pools_have_the_hosts_of_the_rules_of_aws() {
         let rows = [
             ("us-east-1", false, false, "cognito-idp.us-east-1.amazonaws.com"),
             ("eu-west-1", false, true, "cognito-idp.eu-west-1.amazonaws.com"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_url_of_an_endpoint_is_refused_whatever_is_allowed() {
+    fn a_malformed_url_is_an_error_even_if_http_is_allowed() {
         let malformed = [
             "",
             "example.com",
@@ -355,7 +355,7 @@ mod tests {
         assert!(fault.starts_with("has a user name or password"), "{fault}");
     }
 
-    /// The rule rests on the host that is read here being the one that is connected to.
+    /// The HTTP client must read the same host from the URL, or the rule about loopback has a gap.
     #[cfg(feature = "ureq")]
     fn assert_that_plain_http_stays_here(url: &str) {
         let Ok(url) = custom(url, false) else { return };

@@ -1,14 +1,14 @@
-//! The retry policy as pure functions: what failed in, how long to wait out.
+//! The retry policy as pure functions: how long to wait after a failure.
 
 use std::time::{Duration, SystemTime};
 
-use crate::error::Repeat;
+use crate::error::Retry;
 use crate::transport::HttpResponse;
 
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
-/// How often a cooldown is doubled at most.
+/// A cooldown is doubled at most this often.
 const DOUBLINGS: u32 = 4;
 
 /// What one refresh may spend.
@@ -22,12 +22,12 @@ pub(crate) struct Budget {
     pub(crate) recover: bool,
 }
 
-/// How long to wait before repeating attempt number `attempt` (from 1), or `None` to stop.
+/// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.
 ///
-/// Full jitter: `roll`, from 0 up to 1, picks a point between nothing and the exponential bound.
-/// What the service asks for is honoured and not capped.
+/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. A
+/// longer wait that the service asks for is not capped.
 pub(crate) fn delay(
-    repeat: Repeat,
+    retry: Retry,
     attempt: u32,
     attempts: u32,
     retry_after: Option<Duration>,
@@ -36,40 +36,40 @@ pub(crate) fn delay(
     if attempt >= attempts {
         return None;
     }
-    let base = match repeat {
-        Repeat::Never => return None,
-        Repeat::AtOnce if attempt == 1 => return Some(Duration::ZERO),
-        Repeat::AtOnce | Repeat::AfterFault => BASE,
-        Repeat::AfterThrottling => THROTTLED_BASE,
+    let base = match retry {
+        Retry::Never => return None,
+        Retry::AtOnce if attempt == 1 => return Some(Duration::ZERO),
+        Retry::AtOnce | Retry::AfterFailure => BASE,
+        Retry::AfterThrottling => THROTTLED_BASE,
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
     Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
 }
 
-/// How long to keep away after the failure of a refresh that the service answered: a random 1/5 to
-/// 1 of `limit`, which each throttled refresh after the first in a row (`throttled` counts them)
-/// doubles, up to 16 times: more devices than the quota serves would otherwise keep each other out
-/// with calls in vain.
+/// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1
+/// of `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times;
+/// `throttled` counts them. Without this, more devices than the quota allows would use it up with
+/// failed calls.
 pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
     let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
     portion(bound, (1.0 + 4.0 * roll) / 5.0)
 }
 
-/// How long to leave a good set alone after an attempt to renew it failed: a random 1/3 to 2/3 of
-/// its advisory window.
+/// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window.
 pub(crate) fn advisory_pause(window: Duration, roll: f64) -> Duration {
     portion(window, (1.0 + roll) / 3.0)
 }
 
-/// A share, from 0 to 1, of any duration: the longest ones do not survive arithmetic with floats.
+/// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
+/// arithmetic.
 pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
-/// How long the service asks callers to stay away: `x-amz-retry-after` in milliseconds, or
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Of several the longest. A value that
-/// cannot be read says nothing, nor does a date in an answer without a date of its own: the local
-/// clock may be wrong by decades.
+/// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed
+/// value is ignored. So is a date in an answer that has no `Date`, because the local clock may be
+/// wrong.
 pub(crate) fn retry_after(response: &HttpResponse, date: Option<SystemTime>) -> Option<Duration> {
     let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
     let plain = response.header("retry-after").and_then(|value| {
@@ -95,22 +95,22 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_row_by_row() {
-        use Repeat::{AfterFault, AfterThrottling, AtOnce, Never};
+    fn the_delay_row_by_row() {
+        use Retry::{AfterFailure, AfterThrottling, AtOnce, Never};
         let rows = [
             // what, attempt, of, Retry-After, roll, delay
             (Never, 1, 4, None, 1.0, None),
             (Never, 1, 4, ms(5), 1.0, None),
-            (AfterFault, 1, 4, None, 1.0, ms(100)),
-            (AfterFault, 2, 4, None, 1.0, ms(200)),
-            (AfterFault, 3, 4, None, 1.0, ms(400)),
-            (AfterFault, 3, 4, None, 0.5, ms(200)),
-            (AfterFault, 3, 4, None, 0.0, ms(0)),
-            (AfterFault, 4, 4, None, 1.0, None),
-            (AfterFault, 1, 1, None, 1.0, None),
-            (AfterFault, 8, 20, None, 1.0, ms(12_800)),
-            (AfterFault, 9, 20, None, 1.0, ms(20_000)),
-            (AfterFault, u32::MAX - 1, u32::MAX, None, 1.0, ms(20_000)),
+            (AfterFailure, 1, 4, None, 1.0, ms(100)),
+            (AfterFailure, 2, 4, None, 1.0, ms(200)),
+            (AfterFailure, 3, 4, None, 1.0, ms(400)),
+            (AfterFailure, 3, 4, None, 0.5, ms(200)),
+            (AfterFailure, 3, 4, None, 0.0, ms(0)),
+            (AfterFailure, 4, 4, None, 1.0, None),
+            (AfterFailure, 1, 1, None, 1.0, None),
+            (AfterFailure, 8, 20, None, 1.0, ms(12_800)),
+            (AfterFailure, 9, 20, None, 1.0, ms(20_000)),
+            (AfterFailure, u32::MAX - 1, u32::MAX, None, 1.0, ms(20_000)),
             (AfterThrottling, 1, 4, None, 1.0, ms(1_000)),
             (AfterThrottling, 3, 4, None, 1.0, ms(4_000)),
             (AfterThrottling, 9, 20, None, 1.0, ms(20_000)),
@@ -121,9 +121,9 @@ mod tests {
             (AtOnce, 2, 4, None, 1.0, ms(200)),
             (AtOnce, 1, 1, None, 1.0, None),
         ];
-        for (repeat, attempt, attempts, retry_after, roll, expected) in rows {
-            let actual = delay(repeat, attempt, attempts, retry_after, roll);
-            assert_eq!(actual, expected, "{repeat:?} {attempt}/{attempts} {retry_after:?} {roll}");
+        for (retry, attempt, attempts, retry_after, roll, expected) in rows {
+            let actual = delay(retry, attempt, attempts, retry_after, roll);
+            assert_eq!(actual, expected, "{retry:?} {attempt}/{attempts} {retry_after:?} {roll}");
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advisory_pause_is_a_third_to_two_of_the_window() {
+    fn an_advisory_pause_is_one_to_two_thirds_of_the_window() {
         let window = Duration::from_secs(900);
         for (roll, seconds) in [(0.0, 300), (0.5, 450), (1.0, 600)] {
             assert_eq!(advisory_pause(window, roll), Duration::from_secs(seconds));
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_of_any_duration_is_a_duration() {
+    fn every_duration_can_be_divided() {
         assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
         assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));
         assert_eq!(portion(Duration::ZERO, 1.0), Duration::ZERO);
     }
 
     #[test]
-    fn the_services_wish_is_read_in_every_form() {
+    fn the_wait_that_the_service_asks_for_is_read_in_every_form() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let rows = [
             ("retry-after", "120", ms(120_000)),

@@ -1,4 +1,4 @@
-//! AWS Security Token Service: the one operation of the classic flow.
+//! AWS Security Token Service (STS): the operation that the classic flow needs.
 
 use std::time::SystemTime;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::redact::Masks;
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::service::cognito_identity::Id;
-use crate::service::protocol::{Fault, Malformed, Operation, aws_query, timestamp};
+use crate::service::protocol::{DecodeError, ErrorMetadata, Operation, aws_query, timestamp};
 use crate::transport::HttpResponse;
 
-/// The role of the classic flow, and what goes with it: everything but the token.
+/// The role of the classic flow and its parameters, without the token.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RoleRequest {
     pub(crate) role_arn: String,
@@ -28,7 +28,7 @@ pub(crate) struct RoleRequest {
 pub(crate) struct AssumeRoleWithWebIdentity<'a> {
     pub(crate) role: &'a RoleRequest,
     pub(crate) web_identity_token: &'a Secret,
-    /// Not sent: whose token it is.
+    /// The identity that the token belongs to. It is not sent.
     pub(crate) identity_id: &'a Id,
 }
 
@@ -76,11 +76,11 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
         Ok(aws_query::encode(&fields))
     }
 
-    fn decode(&self, response: &HttpResponse) -> Result<AssumedRole, Malformed> {
+    fn decode(&self, response: &HttpResponse) -> Result<AssumedRole, DecodeError> {
         aws_query::decode(response, |root| {
             let result = element(root, "AssumeRoleWithWebIdentityResult")?;
             let keys = element(result, "Credentials")?;
-            let key = |name| aws_query::text(keys, name).ok_or_else(|| lacks(name));
+            let key = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
             let user = aws_query::child(result, "AssumedRoleUser");
             let field = |name| aws_query::text(result, name).map(str::to_owned);
             let of_user = |name| Some(aws_query::text(user?, name)?.to_owned());
@@ -90,7 +90,7 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
                 secret_access_key: Secret::new(key("SecretAccessKey")?),
                 session_token: Secret::new(key("SessionToken")?),
                 expiration: timestamp::parse_rfc3339(key("Expiration")?).ok_or_else(|| {
-                    Malformed("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
+                    DecodeError("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
                 })?,
                 user_arn: of_user("Arn"),
                 user_id: of_user("AssumedRoleId"),
@@ -103,22 +103,21 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
         })
     }
 
-    fn fault(&self, response: &HttpResponse) -> Fault {
-        aws_query::fault(response)
+    fn decode_error(&self, response: &HttpResponse) -> ErrorMetadata {
+        aws_query::decode_error(response)
     }
 
-    fn masks(&self) -> Masks<'_> {
+    fn redactor(&self) -> Redactor<'_> {
         let secrets = vec![self.web_identity_token.expose(), self.identity_id.as_str()];
-        Masks { secrets, public: None }
+        Redactor { secrets, public: None }
     }
 }
 
-fn element<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Result<Node<'a, 'input>, Malformed> {
-    aws_query::child(node, name).ok_or_else(|| lacks(name))
-}
-
-fn lacks(name: &str) -> Malformed {
-    Malformed(format!("the answer lacks {name}"))
+fn element<'a, 'input>(
+    node: Node<'a, 'input>,
+    name: &str,
+) -> Result<Node<'a, 'input>, DecodeError> {
+    aws_query::child(node, name).ok_or_else(|| DecodeError::lacks(name))
 }
 
 #[cfg(test)]
@@ -186,7 +185,7 @@ mod tests {
         );
     }
 
-    fn read(body: &str) -> Result<AssumedRole, Malformed> {
+    fn read(body: &str) -> Result<AssumedRole, DecodeError> {
         let role = role();
         let web_identity_token = &Secret::new("t");
         let identity_id = &Id::parse("r:1").unwrap();

@@ -1,87 +1,104 @@
-//! Where an identity, credentials, or a rotated refresh token are kept between two runs of the program.
+//! What outlives the program: the identity, and on request credentials or a refresh token.
+//!
+//! * this file: the traits of a storage, `Storage` and `StorageLock`
+//! * `memory.rs`: `MemoryStorage`, for tests
+//! * `file/`: `FileStorage`, records in the files of a directory
+//! * `record.rs`: one record of a storage, with its log messages
+//! * `digest.rs`: the checksum of file names and records
 
+mod digest;
 mod file;
+mod memory;
+mod record;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+pub(crate) use digest::digest;
 pub use file::FileStorage;
-pub(crate) use file::digest;
+pub use memory::MemoryStorage;
+pub(crate) use record::{RecordStore, Unreadable};
 
-/// Keeps small records under names, so that an identity outlives the program.
+/// Stores small records under keys, so that an identity outlives the program.
 ///
-/// A guest's identity ID is the one thing that a device cannot get back: without it the next start
-/// makes a new guest, and everything that was kept for the old one is lost. What is stored for a
-/// provider is the identity ID and the names of the login providers, never a token; with
-/// [`persist_credentials`](crate::Builder::persist_credentials) also the current credentials, which
-/// nobody else may read. `UserPoolTokens` (feature `user-pool`) stores a refresh token if the user pool
-/// rotates them: then the last one is all that the user's sign-in is good for. Keys of identities begin
-/// with `identity/`, those of credentials with `credentials/`, those of refresh tokens with
-/// `refresh-token/`.
+/// A device cannot get a lost guest identity back: its next start creates a new guest, without
+/// access to anything that belongs to the old one. [`FileStorage`] keeps records on disk.
+/// [`MemoryStorage`] is for tests, and lets several providers share an identity.
 ///
-/// The methods are called without any lock held. Their failures are logged and never fail a
-/// refresh. They need not be atomic together, but [`store`](Self::store) must leave the old or the
-/// new value behind, whatever happens to the device meanwhile. [`FileStorage`] does, and
-/// [`MemoryStorage`] is for tests and for sharing an identity among providers.
+/// | key begins with | value | stored |
+/// |---|---|---|
+/// | `identity/` | the identity ID and the names of the login providers, never a token | always |
+/// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
+/// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
+///
+/// A failure of a storage is logged and never fails a refresh.
+///
+/// # Rules for implementors
+///
+/// * Keep the values secret: credentials and refresh tokens are among them.
+/// * Make [`store`](Self::store) atomic: after a crash or a loss of power at any moment, `load`
+///   must return the old value or the new one.
+/// * Expect calls from several threads at once. The library holds no lock during a call.
 pub trait Storage: Send + Sync {
-    /// The value of this key; `None` if there is none, or none that can be read as one.
+    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if what is stored cannot
+    /// be a value.
     ///
     /// # Errors
     ///
-    /// When it cannot be told whether there is a value.
+    /// Return an error if it is unknown whether there is a value. A refresh then leaves a stored
+    /// identity as it is.
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// Sets the value of this key.
+    /// Sets the value of `key`. Return only when the value is durable.
     ///
     /// # Errors
     ///
-    /// When the value may not outlive a loss of power.
+    /// Return an error if a loss of power may undo the change.
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()>;
 
-    /// Removes the value of this key; one that is not there is removed already.
+    /// Removes the value of `key`. Return `Ok(())` if there is none.
     ///
     /// # Errors
     ///
-    /// When the value may still be there.
+    /// Return an error if the value may still be there.
     fn remove(&self, key: &str) -> io::Result<()>;
 
-    /// Keeps every other process (and every other caller in this one) from getting the lock of this
-    /// key until the returned one is dropped, and waits up to `wait` while somebody else has it.
-    /// `None` if it did not come by then, or if there are no locks, which is the default: a storage that
-    /// wraps another must pass this on. With a `wait` of zero it is tried once. The key is a record's own,
-    /// and the lock is apart from the record. The lock of
-    /// a process that dies must come free by itself.
+    /// Locks `key` against all other callers, in this process and in others, until the returned
+    /// lock is dropped. Wait at most `wait` while another caller holds it; with a `wait` of zero,
+    /// try once. Return `Ok(None)` if the lock is still held then, or if the storage has no locks.
     ///
-    /// It keeps processes that start together from fetching the same credentials each for itself;
-    /// see [`persist_credentials`](crate::Builder::persist_credentials). It also keeps them from sending
-    /// the same refresh token where a user pool rotates those. It guards nothing:
-    /// [`load`](Self::load) and [`store`](Self::store) work without it, also while another has it.
+    /// Default: `Ok(None)`. A storage that wraps another one must pass the call on.
+    ///
+    /// * Release the lock of a process that ends, however it ends.
+    /// * Do not let the lock block `load`, `store` or `remove`: they are called without it too.
+    ///
+    /// The lock saves calls: of several processes that start together, one fetches the credentials
+    /// and the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)).
+    /// It also keeps two processes from sending the same refresh token if the user pool rotates
+    /// them.
     ///
     /// # Errors
     ///
-    /// When there should be a lock and it cannot be had. It is logged, and the work goes on without.
+    /// Return an error if locking failed. The library logs it and continues without a lock.
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
         let _ = (key, wait);
         Ok(None)
     }
 }
 
-/// A lock that [`Storage::lock`] has granted, until it is dropped.
+/// A lock that [`Storage::lock`] granted. Dropping it releases the lock.
 ///
-/// It belongs to the process that it was granted to. After a fork, the child does not have it: if the
-/// child drops its copy, the lock of a [`FileStorage`] stays with the parent.
-#[must_use = "the lock is given back when this is dropped"]
+/// The lock belongs to the process that took it. A child process does not inherit it: if the child
+/// drops its copy, the lock of a [`FileStorage`] stays with the parent.
+#[must_use = "dropping this releases the lock"]
 pub struct StorageLock {
     _guard: Box<dyn Send>,
 }
 
 impl StorageLock {
-    /// A lock that is given back by dropping `guard`.
+    /// Creates a lock that drops `guard` to release itself.
     pub fn new(guard: impl Send + 'static) -> Self {
         Self { _guard: Box::new(guard) }
     }
@@ -108,46 +125,5 @@ impl<T: Storage + ?Sized> Storage for Arc<T> {
 
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
         (**self).lock(key, wait)
-    }
-}
-
-/// A [`Storage`] that lives as long as the program. Share one with an `Arc`.
-///
-/// Values are wiped when they are replaced or dropped. There are no locks. `Debug` shows the keys.
-#[derive(Default)]
-pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
-
-impl MemoryStorage {
-    /// An empty one.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn values(&self) -> MutexGuard<'_, HashMap<String, Zeroizing<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Storage for MemoryStorage {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.values().get(key).map(|value| value.to_vec()))
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.values().insert(key.to_owned(), Zeroizing::new(value.to_owned()));
-        Ok(())
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.values().remove(key);
-        Ok(())
-    }
-}
-
-impl fmt::Debug for MemoryStorage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MemoryStorage ")?;
-        f.debug_set().entries(self.values().keys()).finish()
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::printable;
+use crate::credentials::clamp_to_rfc3339;
 use crate::developer::DeveloperIdentity;
 use crate::service::cognito_identity::Id;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
@@ -648,7 +648,8 @@ impl Service {
             Err(_) => self.lifetime,
         };
         self.serial += 1;
-        let (n, end) = (self.serial, humantime::format_rfc3339_seconds(printable(now + lifetime)));
+        let (n, end) =
+            (self.serial, humantime::format_rfc3339_seconds(clamp_to_rfc3339(now + lifetime)));
         Ok(format!(
             "<AssumeRoleWithWebIdentityResponse xmlns=\"{STS_NAMESPACE}\">
               <AssumeRoleWithWebIdentityResult>

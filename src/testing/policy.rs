@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::Repeat;
+use crate::error::Retry;
 use crate::provider::CognitoIdentityCredentials;
 use crate::service::retry;
 
@@ -55,11 +55,11 @@ pub fn advisory_window(lifetime: Duration) -> Duration {
 /// How long to wait before attempt `attempt` (from 1) of `attempts` is repeated.
 #[must_use]
 pub fn delay(failure: Failure, attempt: u32, attempts: u32, roll: f64) -> Option<Duration> {
-    let repeat = match failure {
-        Failure::Throttled => Repeat::AfterThrottling,
-        Failure::Fault => Repeat::AfterFault,
+    let retry = match failure {
+        Failure::Throttled => Retry::AfterThrottling,
+        Failure::Fault => Retry::AfterFailure,
     };
-    retry::delay(repeat, attempt, attempts, None, roll)
+    retry::delay(retry, attempt, attempts, None, roll)
 }
 
 /// How long `get()` keeps away after a failure that was answered, the last of so many throttled ones.

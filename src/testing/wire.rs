@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::logins::{Logins, Tokens};
 use crate::secret::Secret;
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
-use crate::service::protocol::{Fault, Operation, timestamp};
+use crate::service::protocol::{ErrorMetadata, Operation, timestamp};
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 use crate::transport::HttpResponse;
 
@@ -136,14 +136,14 @@ impl Wire {
     /// The error code in an answer of Cognito.
     #[must_use]
     pub fn json_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
-        let Fault { code, .. } = self.get_id().fault(answer);
+        let ErrorMetadata { code, .. } = self.get_id().decode_error(answer);
         code
     }
 
     /// The error code in an answer of STS.
     #[must_use]
     pub fn xml_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
-        let Fault { code, .. } = self.assume_role().fault(answer);
+        let ErrorMetadata { code, .. } = self.assume_role().decode_error(answer);
         code
     }
 

@@ -1,8 +1,8 @@
-//! The seam to HTTP: one method, which a closure can be.
+//! The interface to HTTP.
 //!
-//! [`Transport::send`] carries one POST request and brings back the answer. `UreqTransport`
-//! (feature `ureq`, on by default) is the real one. A device with its own HTTP stack, or a unit
-//! test, plugs in another:
+//! [`Transport::send`] sends one POST request and returns the answer. The default is
+//! `UreqTransport` (feature `ureq`, on by default). A device with its own HTTP stack, or a unit
+//! test, sets another one. A closure is enough:
 //!
 //! ```
 //! use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -32,42 +32,45 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::error::Error;
+
 #[cfg(all(fuzzing, feature = "ureq"))]
 pub(crate) use self::ureq::{ClientCertificate, authorities, covers};
 #[cfg(feature = "ureq")]
 pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 
-/// The largest body that is taken in. The service's answers have a few KiB.
+/// The largest body that is accepted. The service's answers have a few KiB.
 pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 
-/// Sends one HTTP request and returns the answer, whatever its status.
+/// Sends one HTTP request and returns the answer.
 ///
-/// What an implementation must do:
+/// Rules for an implementation:
 ///
-/// 1. Send `POST` with exactly the given [headers](HttpRequest::headers) and
-///    [body](HttpRequest::body); `Host`, `Content-Length` and `User-Agent` are its own to add.
-/// 2. Return within [`HttpRequest::timeout`], counted over everything: name look-up, connect, TLS
-///    handshake, sending and receiving. The library's own time limits rest on this.
-/// 3. Follow no redirect (the body may carry login tokens), and make no second attempt of its own.
-/// 4. Return every status as an answer; an error means that there is no complete answer. Name the
-///    cause with the [`TransportErrorKind`] that fits: it decides whether the call is repeated.
-/// 5. Refuse answers that are unreasonably large ([`TransportErrorKind::TooLarge`]); over 256 KiB
-///    they are refused in any case.
-/// 6. Log neither bodies nor answers.
-/// 7. Pass the answer's headers on, `Date` above all: without it the life of the credentials is
-///    measured on the device's own wall clock, which may be wrong.
+/// 1. Send a `POST` with exactly the given [headers](HttpRequest::headers) and
+///    [body](HttpRequest::body). Add only `Host`, `Content-Length` and `User-Agent`.
+/// 2. Return within [`HttpRequest::timeout`]. This limit includes the name look-up, the connection,
+///    the TLS handshake, sending and receiving. The time limits of `get()` depend on it.
+/// 3. Do not follow redirects, because the body may hold login tokens. Do not retry.
+/// 4. Return the answer for every HTTP status. Return an error only if there is no complete answer.
+///    Choose the [`TransportErrorKind`] that fits: it decides whether the library retries the call.
+/// 5. Return [`TooLarge`](TransportErrorKind::TooLarge) for a very large answer. The library
+///    rejects every answer over 256 KiB.
+/// 6. Do not log bodies or answers.
+/// 7. Return the headers of the answer. The most important is `Date`: without it, the library
+///    measures the life of the credentials on the device's wall clock, which may be wrong.
 ///
-/// Closures are transports, and so are `Arc<T>` and `Box<dyn Transport>`. `send` may be called
-/// from several threads at once (for several providers that share it). No lock of this library is
-/// held during the call. A panic reaches the caller of `get()` and harms nobody else; a `get()`
-/// of the same provider from inside is an error of kind
+/// A closure is a transport. So are `Arc<T>` and `Box<dyn Transport>`.
+///
+/// Several threads may call `send` at the same time, if several providers share the transport. The
+/// library holds no lock during the call. If `send` panics, only the caller of `get()` sees the
+/// panic. If `send` calls `get()` of the same provider, it returns an error of kind
 /// [`Reentrant`](crate::ErrorKind::Reentrant).
 pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the complete answer.
     ///
     /// # Errors
     ///
-    /// When there is no complete answer: see [`TransportErrorKind`].
+    /// Return an error if there is no complete answer; see [`TransportErrorKind`].
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
@@ -94,8 +97,8 @@ impl Transport for Box<dyn Transport> {
 
 /// One request to the service, always a `POST`.
 ///
-/// The body may hold login tokens; it is wiped from memory when the request is dropped, and `Debug`
-/// shows its length alone.
+/// The body may hold login tokens. It is wiped from memory when the request is dropped. `Debug`
+/// shows only its length.
 pub struct HttpRequest {
     url: String,
     headers: Vec<(String, String)>,
@@ -112,25 +115,26 @@ impl HttpRequest {
         self.timeout = timeout;
     }
 
-    /// The absolute URL to post to.
+    /// Returns the absolute URL of the request.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The headers to send, in order: names in lower case and values, all printable ASCII.
+    /// Returns the headers to send, in order. Names are in lower case; names and values are
+    /// printable ASCII.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// The body to send.
+    /// Returns the body to send.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// How long sending and receiving may take in all.
+    /// Returns how long the whole exchange may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -150,8 +154,9 @@ impl fmt::Debug for HttpRequest {
 
 /// A complete answer: status, headers and body.
 ///
-/// The body may hold credentials, and a header may repeat a token; both are wiped from memory when
-/// the response is dropped. `Debug` shows the status, the names of the headers and the length of the body.
+/// The body may hold credentials, and a header may repeat a token. Both are wiped from memory when
+/// the response is dropped. `Debug` shows only the status, the names of the headers and the length
+/// of the body.
 #[derive(Clone)]
 pub struct HttpResponse {
     status: u16,
@@ -160,14 +165,13 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// An answer without headers. Passing a `Vec<u8>` or a `String` moves it; anything else is
-    /// copied.
+    /// Creates an answer without headers. A `Vec<u8>` or `String` is moved, other types are copied.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: Zeroizing::new(body.into()) }
     }
 
-    /// Adds a header. The library looks at `date`, `x-amzn-errortype`, `x-amzn-errormessage`,
+    /// Adds a header. The library reads `date`, `x-amzn-errortype`, `x-amzn-errormessage`,
     /// `x-amzn-requestid`, `x-amz-request-id`, `retry-after` and `x-amz-retry-after`.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -175,13 +179,13 @@ impl HttpResponse {
         self
     }
 
-    /// The HTTP status code.
+    /// Returns the HTTP status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The first header of this name, in any case.
+    /// Returns the value of the first header of this name, in upper or lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -190,7 +194,7 @@ impl HttpResponse {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -212,64 +216,59 @@ impl fmt::Debug for HttpResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// No connection: the name did not resolve, nobody listens there, or a proxy could not connect.
-    /// Repeated.
+    /// There is no connection: the name look-up failed, the address refused the connection, or a
+    /// proxy could not connect. Retried.
     Connect,
-    /// The peer is not who it should be, or the TLS handshake was refused. Not repeated: the same
-    /// certificate would come again.
+    /// The peer's certificate is not valid, or the TLS handshake failed. Not retried, because the
+    /// certificate would be the same.
     Tls,
-    /// The request took longer than [`HttpRequest::timeout`]. Repeated.
+    /// The exchange took longer than [`HttpRequest::timeout`]. Retried.
     Timeout,
-    /// The peer closed the connection before any of the answer came, as happens to a connection
-    /// that was idle for too long. Repeated at once, without a delay, when it is a call's first
-    /// attempt.
+    /// The peer closed the connection before the answer began. This happens to a connection that
+    /// was idle for too long. The first attempt of a call is retried without delay, later ones as
+    /// usual.
     Closed,
-    /// The connection broke during the exchange, or what came was not HTTP. Repeated.
+    /// The connection broke during the exchange, or the answer was not HTTP. Retried.
     Io,
-    /// The answer is larger than anything that the service sends. Not repeated.
+    /// The answer is larger than any answer of the service. Not retried.
     TooLarge,
-    /// Anything else, such as a proxy that refuses. Not repeated.
+    /// Another failure, such as a proxy that rejected the request. Not retried.
     Other,
 }
 
-/// The failure of a [`Transport`]: a kind and its cause.
+/// The failure of a [`Transport`]: its kind, and its cause.
+///
+/// [`Error::transport_error`] returns it to the caller of `get()`.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
-    cause: Cause,
-}
-
-#[derive(Clone, Debug)]
-enum Cause {
-    Source(Arc<dyn StdError + Send + Sync>),
-    #[cfg(feature = "ureq")]
-    Described {
-        text: Arc<str>,
-        hint: Option<&'static str>,
-    },
+    /// In place of the text of the kind.
+    text: Option<Arc<str>>,
+    hint: Option<&'static str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl TransportError {
-    /// A failure with its cause. The cause's text may be printed: keep secrets out of it.
+    /// Creates a failure with its cause. The cause is printed, so its text must hold no secret.
     #[must_use]
     pub fn new(
         kind: TransportErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, cause: Cause::Source(Arc::from(source.into())) }
+        Self { kind, text: None, hint: None, source: Some(Arc::from(source.into())) }
     }
 
-    /// A failure whose text tells everything.
+    /// Creates a failure whose text names its cause.
     #[cfg(feature = "ureq")]
     pub(crate) fn described(
         kind: TransportErrorKind,
         text: String,
         hint: Option<&'static str>,
     ) -> Self {
-        Self { kind, cause: Cause::Described { text: text.into(), hint } }
+        Self { kind, text: Some(text.into()), hint, source: None }
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
@@ -277,18 +276,36 @@ impl TransportError {
 
     /// What to do about it, if that is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        match &self.cause {
-            Cause::Source(_) => None,
-            #[cfg(feature = "ureq")]
-            Cause::Described { hint, .. } => *hint,
-        }
+        self.hint
+    }
+}
+
+impl Error {
+    /// Returns the error of the [`Transport`], if this error was made from one. Its
+    /// [`kind`](TransportError::kind) is more precise than that of this error.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::transport::{HttpRequest, TransportError, TransportErrorKind};
+    ///
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .transport(|_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Other, "no modem")))
+    ///     .build()?;
+    /// let error = credentials.get().unwrap_err();
+    /// let kind = error.transport_error().map(TransportError::kind);
+    /// assert_eq!(kind, Some(TransportErrorKind::Other));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    #[must_use]
+    pub fn transport_error(&self) -> Option<&TransportError> {
+        self.origin()?.downcast_ref()
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[cfg(feature = "ureq")]
-        if let Cause::Described { text, .. } = &self.cause {
+        if let Some(text) = &self.text {
             return f.write_str(text);
         }
         f.write_str(match self.kind {
@@ -305,11 +322,7 @@ impl fmt::Display for TransportError {
 
 impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.cause {
-            Cause::Source(source) => Some(&**source),
-            #[cfg(feature = "ureq")]
-            Cause::Described { .. } => None,
-        }
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -318,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_responses_print_no_body_and_no_header_value_of_an_answer() {
+    fn debug_shows_no_body_and_no_header_value_of_an_answer() {
         let mut request = HttpRequest::new(
             "https://example.com/",
             vec![("x-amz-target".into(), "T".into())],

@@ -11,19 +11,19 @@ use std::time::Duration;
 
 pub use settings::UserPoolTokensBuilder;
 
-use self::store::TokenStore;
+use self::store::{Link, TokenStore};
 use crate::cell::lease::Lease;
 use crate::cell::{Cell, Epoch, Loaded, Task};
 use crate::clock::Clock;
-use crate::error::{BoxError, Cause, Error};
+use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
 use crate::provider::builder::Builder;
 use crate::secret::Secret;
-use crate::service::client::{Answer, Client};
+use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_idp::{
-    self, AppClient, GetTokensFromRefreshToken, InitiateAuth, Renewal, UserPoolId,
+    self, AppClient, AuthOutput, GetTokensFromRefreshToken, InitiateAuth, UserPoolId,
 };
-use crate::service::protocol::{Malformed, Operation};
+use crate::service::protocol::{DecodeError, Operation};
 use crate::service::retry::Budget;
 
 /// With less life than this a token is not handed out: it is on its way to another service.
@@ -131,14 +131,6 @@ enum Kept {
     Yes,
     Writing,
     No,
-}
-
-/// A refresh token, and a digest of the one that the program gave and that it descends from. A new
-/// sign-in begins another chain, and the digest tells it from the old one.
-#[derive(Clone, PartialEq, Eq)]
-struct Link {
-    token: Secret,
-    origin: Secret,
 }
 
 impl UserPoolTokens {
@@ -273,7 +265,7 @@ impl Inner {
         // does not say so beforehand is asked for both.
         let (client, refresh_token) = (&self.app, &link.token);
         match self.call(&InitiateAuth { client, refresh_token }, &task.budget) {
-            Err(error) if error.cause() == Cause::FlowOff => {
+            Err(error) if error.refusal() == Refusal::FlowOff => {
                 log::debug!("the app client may rotate refresh tokens; asking for that");
                 self.rotate(task, &rotation)
             }
@@ -326,10 +318,10 @@ impl Inner {
         owned: bool,
         renewal: Answered,
     ) -> Result<Loaded<Secret>, Error> {
-        let Answered { operation, answer: Answer { output, sent, date, info } } = renewal;
+        let Answered { operation, answer: ServiceResponse { output, sent, date, info } } = renewal;
         let mut issued = match output {
-            Renewal::Tokens(issued) => issued,
-            Renewal::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
+            AuthOutput::Tokens(issued) => issued,
+            AuthOutput::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
         };
         // Before anything can fail: the token that was sent is on its way out.
         if let Some(rotated) = issued.refresh_token.take().filter(|token| *token != link.token) {
@@ -338,10 +330,10 @@ impl Inner {
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
-            Err(Malformed(fault)) => return Err(Error::response(operation, info, fault)),
+            Err(DecodeError(fault)) => return Err(Error::response(operation, info, fault)),
         };
         // On the service's own clock, counted from before the token was asked for.
-        let lifetime = match cognito_idp::end(id_token.expose()) {
+        let lifetime = match cognito_idp::expiration(id_token.expose()) {
             Some(end) => Some(end.duration_since(date).unwrap_or_default()),
             None => issued.expires_in,
         };
@@ -377,7 +369,7 @@ impl Inner {
         self.store.as_ref()?.load(session.given())
     }
 
-    fn call<O: Operation<Output = Renewal>>(
+    fn call<O: Operation<Output = AuthOutput>>(
         &self,
         operation: &O,
         budget: &Budget,
@@ -485,20 +477,12 @@ impl Inner {
 /// An answer, and what it answers.
 struct Answered {
     operation: &'static str,
-    answer: Answer<Renewal>,
+    answer: ServiceResponse<AuthOutput>,
 }
 
 impl Session {
     fn given(&self) -> Option<&Secret> {
         self.given.as_ref().map(|given| &given.origin)
-    }
-}
-
-impl Link {
-    /// The digest is keyed by the token: it says nothing of it, and cannot be looked up elsewhere.
-    fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = cognito_idp::hmac(token.expose(), &[key])?;
-        Ok(Self { token, origin })
     }
 }
 

@@ -269,7 +269,7 @@ impl UserPoolTokensBuilder {
             pool,
             app: AppClient { secret: secret.transpose()?, id, device_key: self.device_key },
             rotates: self.rotates,
-            store: self.storage.map(|storage| TokenStore { storage, key: key.clone() }),
+            store: self.storage.map(|storage| TokenStore::new(storage, key.clone())),
             key,
         })))
     }

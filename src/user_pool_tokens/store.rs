@@ -1,24 +1,29 @@
-//! The record of a refresh token that the user pool rotates, and its place in a storage.
+//! The stored refresh token of a user, if the user pool rotates refresh tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use super::Link;
+use crate::error::Error;
 use crate::secret::Secret;
+use crate::service::cognito_idp;
 use crate::service::protocol::aws_json;
-use crate::storage::{Storage, StorageLock};
+use crate::storage::{RecordStore, Storage, StorageLock};
 
-/// The version of the record. One that a later version wrote counts as absent.
+/// The version of the record. A record of another version counts as absent.
 const VERSION: &str = "1";
 
-/// The place of one user's refresh token in a [`Storage`].
-pub(super) struct TokenStore {
-    pub(super) storage: Arc<dyn Storage>,
-    pub(super) key: String,
+/// A refresh token, and a digest of the one that the program gave and that it descends from. The
+/// digest tells the tokens of different sign-ins apart.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) token: Secret,
+    pub(super) origin: Secret,
 }
+
+/// The stored refresh token of one user.
+pub(super) struct TokenStore(RecordStore);
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -27,17 +32,39 @@ struct Record<'a> {
     refresh_token: &'a str,
 }
 
-impl TokenStore {
-    /// The stored token, if it descends from the given one. Where none is given, it is used as it is.
-    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<Link> {
-        let stored = self.record()?;
-        origin.is_none_or(|origin| *origin == stored.origin).then_some(stored)
+impl Link {
+    /// Computes the digest with the token as the key, so it reveals nothing about the token.
+    pub(super) fn given(token: Secret, key: &str) -> Result<Self, Error> {
+        let origin = cognito_idp::hmac(token.expose(), &[key])?;
+        Ok(Self { token, origin })
     }
 
-    /// Stores a token; `owned` if one of the same sign-in has been stored before. What is there of
-    /// another sign-in then came later, and stays.
+    fn parse(record: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(record).ok()?;
+        let names = ["version", "given", "refresh_token"];
+        let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
+        let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
+        // A token is not checked further: the service decides what one looks like.
+        let usable = version == Some(VERSION) && !token.is_empty();
+        usable.then(|| Self { token: token.into(), origin: origin.into() })
+    }
+}
+
+impl TokenStore {
+    pub(super) fn new(storage: Arc<dyn Storage>, key: String) -> Self {
+        let unusable = "is not a record of this version; it counts as absent";
+        Self(RecordStore::new(storage, key, "refresh token", unusable))
+    }
+
+    /// Loads the token if it descends from `origin`. Without an `origin`, loads any.
+    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<Link> {
+        self.read().filter(|stored| origin.is_none_or(|origin| *origin == stored.origin))
+    }
+
+    /// Stores a token. `owned`: a token of the same sign-in has been stored before. A stored token
+    /// of another sign-in is then newer, and stays.
     pub(super) fn save(&self, link: &Link, owned: bool) -> Result<(), String> {
-        if owned && self.record().is_some_and(|stored| stored.origin != link.origin) {
+        if owned && self.read().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(
                 "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
             );
@@ -46,54 +73,25 @@ impl TokenStore {
         let (given, refresh_token) = (link.origin.expose(), link.token.expose());
         let record = aws_json::encode(&Record { version: 1, given, refresh_token })
             .map_err(|error| error.to_string())?;
-        self.storage.store(&self.key, &record).map_err(|error| error.to_string())
+        self.0.store(&record).map_err(|error| error.to_string())
     }
 
-    pub(super) fn remove_if(&self, is_it: impl FnOnce(&Link) -> bool) {
-        if self.record().is_some_and(|stored| is_it(&stored)) {
+    pub(super) fn remove_if(&self, matches: impl FnOnce(&Link) -> bool) {
+        if self.read().is_some_and(|stored| matches(&stored)) {
             self.remove();
         }
     }
 
     pub(super) fn remove(&self) {
-        if let Err(error) = self.storage.remove(&self.key) {
-            log::warn!("the stored refresh token could not be removed: {error}");
-        }
+        self.0.remove();
     }
 
-    /// Keeps other processes from renewing by the same token, if that can be had in time.
+    /// Keeps other processes from sending the same token. `None` without a lock within `wait`.
     pub(super) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.storage.lock(&self.key, wait).unwrap_or_else(|error| {
-            log::warn!("the stored refresh token could not be locked: {error}");
-            None
-        })
+        self.0.lock(wait)
     }
 
-    /// What cannot be read as a record of this version counts as absent.
-    fn record(&self) -> Option<Link> {
-        let value = match self.storage.load(&self.key) {
-            Ok(value) => Zeroizing::new(value?),
-            Err(error) => {
-                log::warn!("the stored refresh token could not be read: {error}");
-                return None;
-            }
-        };
-        let link = parse(&value);
-        if link.is_none() {
-            log::warn!(
-                "the stored refresh token is not a record of this version; it counts as absent"
-            );
-        }
-        link
+    fn read(&self) -> Option<Link> {
+        self.0.load(Link::parse).ok()?
     }
-}
-
-fn parse(record: &[u8]) -> Option<Link> {
-    let text = std::str::from_utf8(record).ok()?;
-    let names = ["version", "given", "refresh_token"];
-    let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
-    let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
-    // What the service issues is stored as it is, whatever it looks like.
-    let sound = version == Some(VERSION) && !token.is_empty();
-    sound.then(|| Link { token: token.into(), origin: origin.into() })
 }

@@ -184,9 +184,8 @@ fn each_failure_of_a_transport_has_its_kind() {
         assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{transport:?}");
         assert_eq!(error.status(), None);
         assert_eq!(error.operation(), Some(GET_CREDENTIALS));
-        let source = std::error::Error::source(&error).unwrap();
-        assert_eq!(source.downcast_ref::<TransportError>().unwrap().kind(), transport);
-        assert_eq!(source.source().unwrap().to_string(), "why");
+        assert_eq!(error.transport_error().unwrap().kind(), transport);
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "why");
         assert!(format!("{error:#}").ends_with(": why"), "{error:#}");
         assert!(!error.to_string().contains("why"), "{error}");
         assert_eq!(error.hint().is_some(), matches!(kind, ErrorKind::Tls | ErrorKind::Response));

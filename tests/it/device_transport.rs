@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
-use cognito_identity_credentials::transport::{TransportError, TransportErrorKind};
+use cognito_identity_credentials::transport::TransportErrorKind;
 use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error, ErrorKind};
 
 use crate::support::{IDENTITY, POOL, issued};
@@ -193,10 +193,7 @@ fn a_hostile_gateway_gets_the_kind_that_fits_and_no_more_than_the_time_and_the_s
         ("two lengths", ok("Content-Length: 2\r\nContent-Length: 3"), Then::Hold, Io),
         ("in chunks", ok("Transfer-Encoding: chunked"), Then::Hold, Io),
     ];
-    let kind = |error: &Error| {
-        let source = std::error::Error::source(error).unwrap();
-        source.downcast_ref::<TransportError>().unwrap().kind()
-    };
+    let kind = |error: &Error| error.transport_error().unwrap().kind();
     for (what, answer, then, expected) in rows {
         let (address, _requests) = gateway(answer, then);
         // Only those who end at the limit need a short one.

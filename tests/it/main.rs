@@ -28,6 +28,7 @@ mod layers;
 mod persisted;
 #[cfg(feature = "ureq")]
 mod proxy;
+mod public_names;
 mod readme;
 mod scenarios;
 mod secrets;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{
-    TransportError, TransportErrorKind, UreqTransport, UreqTransportBuilder,
+    TransportErrorKind, UreqTransport, UreqTransportBuilder,
 };
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error, ErrorKind};
 use rustls::{ServerConnection, StreamOwned};
@@ -102,8 +102,7 @@ fn provider(url: &str, transport: UreqTransportBuilder) -> Builder {
 }
 
 fn transport_kind(error: &Error) -> TransportErrorKind {
-    let source = std::error::Error::source(error).unwrap();
-    source.downcast_ref::<TransportError>().unwrap().kind()
+    error.transport_error().unwrap().kind()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{
-    IpFamily, Transport, TransportError, TransportErrorKind, UreqTransport,
+    IpFamily, Transport, TransportErrorKind, UreqTransport,
 };
 use cognito_identity_credentials::{CognitoIdentityCredentials, Error, ErrorKind};
 use rcgen::{
@@ -186,8 +186,7 @@ impl Served {
 }
 
 fn transport_kind(error: &Error) -> TransportErrorKind {
-    let source = std::error::Error::source(error).unwrap();
-    source.downcast_ref::<TransportError>().unwrap().kind()
+    error.transport_error().unwrap().kind()
 }
 
 /// Serves what comes on one connection.
@@ -467,6 +466,38 @@ fn a_certificate_that_holds_is_taken_whatever_its_form() {
         assert_eq!(served.get_trusting("localhost", Some(trusted)).unwrap(), IDENTITY);
         assert_eq!(served.connections.load(Ordering::SeqCst), 1, "{version:?}");
     }
+}
+
+/// A part of an answer that is damaged on the way is no refusal: the call is repeated.
+#[test]
+fn an_answer_that_is_damaged_on_the_way_is_asked_for_again() {
+    let authority = Authority::new();
+    // TLS 1.2 tells answers (23) from the handshake (22).
+    let config = authority.issue(for_names(&["localhost"])).config(&[&rustls::version::TLS12]);
+    let behind = Served::start(config);
+    let damaged = Arc::new(AtomicUsize::new(0));
+    let counter = damaged.clone();
+    let (relay, _) = crate::proxy::proxy(move |mut client, _| {
+        let mut onward = TcpStream::connect(("127.0.0.1", behind.port)).unwrap();
+        let (mut from_client, mut to_server) =
+            (client.try_clone().unwrap(), onward.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from_client, &mut to_server);
+        });
+        let mut part = [0; 16 * 1024];
+        while let Ok(length @ 1..) = onward.read(&mut part) {
+            if part[0] == 23 && counter.fetch_add(1, Ordering::SeqCst) == 0 {
+                part[length - 1] ^= 1;
+            }
+            if client.write_all(&part[..length]).is_err() {
+                break;
+            }
+        }
+    });
+    let served = Served { port: relay, proxy: 0, connections: Arc::default() };
+    let got = served.get("localhost", trusting(&authority.pem));
+    assert_eq!(got.map_err(|error| format!("{error:#}")), Ok(IDENTITY.to_owned()));
+    assert!(damaged.load(Ordering::SeqCst) > 1);
 }
 
 #[test]

@@ -732,7 +732,7 @@ fn the_lock_comes_free_however_a_renewal_ends_and_is_for_rotation_alone() {
     settings().timeout(Duration::from_millis(20)).build().unwrap().id_token().unwrap();
     storage.broken.store(true, Ordering::SeqCst);
     settings().build().unwrap().id_token().unwrap();
-    let warning = "WARN cognito_identity_credentials::user_pool_tokens::store the stored refresh token could not be locked: no locks";
+    let warning = "WARN cognito_identity_credentials::storage::record the stored refresh token could not be locked: no locks";
     assert!(logged().contains(warning), "{}", logged());
 
     let pool = Pool::new();

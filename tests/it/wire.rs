@@ -163,7 +163,7 @@ fn answers_over_256_kib_are_refused_and_not_repeated() {
 }
 
 fn transport_kind(error: &Error) -> Option<TransportErrorKind> {
-    std::error::Error::source(error)?.downcast_ref::<TransportError>().map(TransportError::kind)
+    error.transport_error().map(TransportError::kind)
 }
 
 /// A server that reads requests and leaves the answer to `answer`, until it returns `false`.

@@ -1,4 +1,4 @@
-//! Where identities and credentials are kept.
+//! The cache directory: where it is, and whether it can be used.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use crate::logger;
 
 const NAME: &str = "cognito-credentials";
 
-/// The key of a record that tells whether there can be others.
-pub(crate) const TRIAL: &str = "trial";
+/// The key of a record that only shows whether records can be stored.
+const TRIAL: &str = "trial";
 
-/// The directory, or none with `--no-cache`.
+/// Returns the cache directory. `None` with `--no-cache`.
 pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
     if options.flag("no-cache") {
         return Ok(None);
@@ -27,46 +27,46 @@ pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
         }
         return Ok(Some(directory.into()));
     }
-    match users(|name| env::var_os(name)) {
-        // With another user's HOME, as root may have it, files of this one's would be in the way there.
-        Some(directory) if is_anothers(&directory) => Err(Failure::usage(format!(
+    match default_directory(|name| env::var_os(name)) {
+        // Root may run with another user's HOME. That user could not write to root's files there.
+        Some(directory) if would_be_in_anothers(&directory) => Err(Failure::usage(format!(
             "the cache directory would be {}, in a directory that belongs to another user: say --cache-dir DIRECTORY, or --no-cache",
             directory.display()
         ))),
         Some(directory) => Ok(Some(directory)),
         None => Err(Failure::usage(
-            "there is no cache directory, for HOME is not set: say --cache-dir DIRECTORY, or --no-cache",
+            "there is no cache directory because HOME is not set: say --cache-dir DIRECTORY, or --no-cache",
         )),
     }
 }
 
-/// The directory, if things can be kept there; else a warning says what that means.
+/// Returns the cache directory if it can be used. Otherwise a warning names the consequence.
 pub(crate) fn usable(options: &Options) -> Result<Option<PathBuf>, Failure> {
     let Some(directory) = directory(options)? else { return Ok(None) };
     let storage = FileStorage::new(&directory);
-    // Nothing is written where there is a directory: flash wears out.
+    // Flash memory wears out, so nothing is written if the directory exists.
     let tried = if directory.exists() { storage.load(TRIAL).map(drop) } else { try_out(&storage) };
     let Err(error) = tried else { return Ok(Some(directory)) };
     let is_guest = options.logins.is_empty() && options.value("user-pool-id").is_none();
     let so = if is_guest {
-        "each call makes another guest"
+        "each call creates another guest"
     } else {
-        "each call asks the service, and a refresh token that is rotated is lost"
+        "each call asks the service, and a rotated refresh token is lost"
     };
     let directory = directory.display();
     logger::warn(format_args!("the cache {directory} cannot be used: {error}; so {so}"));
     Ok(None)
 }
 
-/// Whether the directory, which is made, can be written to.
+/// Creates the directory if it is missing, and tries to write to it.
 pub(crate) fn try_out(storage: &FileStorage) -> io::Result<()> {
     storage.store(TRIAL, b"trial")?;
     storage.remove(TRIAL)
 }
 
-/// Whether the directory would be made in another user's.
+/// Whether the directory does not exist yet and its parent belongs to another user.
 #[cfg(unix)]
-fn is_anothers(directory: &Path) -> bool {
+fn would_be_in_anothers(directory: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
@@ -76,12 +76,12 @@ fn is_anothers(directory: &Path) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_anothers(_: &Path) -> bool {
+fn would_be_in_anothers(_: &Path) -> bool {
     false
 }
 
-/// The user's cache directory, by the convention of the system.
-fn users(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// Returns the user's cache directory by the convention of the system.
+fn default_directory(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let root = if cfg!(windows) {
         path("LOCALAPPDATA")
@@ -109,7 +109,7 @@ mod tests {
             (&[], None),
         ];
         for (variables, expected) in rows {
-            let found = users(|name| {
+            let found = default_directory(|name| {
                 let found = variables.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| OsString::from(value))
             });

@@ -1,7 +1,5 @@
-//! What is kept, removed: a user's, or everybody's.
+//! The command `forget`: removes what is stored for one user, or for all users.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -13,99 +11,44 @@ use crate::failure::{Failure, REFUSED};
 use crate::known;
 use crate::settings::Settings;
 
-/// What the keys of all records begin with.
-const KINDS: [&str; 3] = ["identity/", "credentials/", "refresh-token/"];
-
-/// How much is left of a record's name that is cut for its length; `~` and a digest follow.
-const CUT: usize = 167;
-
-/// All that is kept for the pool and the user. The empty files of the locks stay, for another process
-/// may be at one.
-pub(crate) fn users(options: &Options) -> Result<(), Failure> {
+/// Removes all records of the pool and the user. Lock files stay, because another process may hold
+/// one.
+pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = known::offline(options).map_err(known::without_token)?;
     let Settings { cache: Some(directory), pool: Some(pool), login_id, .. } = &settings else {
         return Ok(());
     };
-    let end = login_id.as_ref().map(|login_id| format!("/{login_id}")).unwrap_or_default();
-    let refresh_token = match &settings.user_pool {
-        Some([user_pool, client]) => format!("refresh-token/{user_pool}/{client}{end}"),
-        None => String::new(),
-    };
-    let credentials = format!("credentials/{pool}{end}");
-    let (identity, refresh_token) =
-        (escaped(&format!("identity/{pool}{end}")), escaped(&refresh_token));
-    let (credentials, roles) = (escaped(&credentials), escaped(&format!("{credentials}/arn:")));
-    remove(directory, |name| {
-        let record = name.split_once('.').map_or(name, |(record, _)| record);
-        let all = [&identity, &refresh_token, &credentials];
-        !is_lock(name) && (all.iter().any(|of| is(record, of)) || begins(record, &roles))
-    })
+    let storage = FileStorage::new(directory);
+    let user = login_id.as_ref().map(|login_id| format!("/{login_id}")).unwrap_or_default();
+    let credentials = format!("credentials/{pool}{user}");
+    let refresh_token = settings.user_pool.as_ref().map_or(Ok(()), |[user_pool, client]| {
+        storage.remove(&format!("refresh-token/{user_pool}/{client}{user}"))
+    });
+    report(
+        directory,
+        vec![
+            storage.remove(&format!("identity/{pool}{user}")),
+            refresh_token,
+            storage.remove(&credentials),
+            // One record for each role.
+            storage.remove_all(&format!("{credentials}/arn:")).map(drop),
+        ],
+    )
 }
 
-/// Everybody's, and the locks. Needs to know nobody.
-pub(crate) fn everybodys(options: &Options) -> Result<(), Failure> {
+/// Removes all records of all users, and the lock files. It needs no settings.
+pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     let Some(directory) = cache::directory(options)? else { return Ok(()) };
-    let kinds = KINDS.map(escaped);
-    remove(&directory, |name| kinds.iter().any(|kind| name.starts_with(kind)))
+    let storage = FileStorage::new(&directory);
+    let outcomes = ["identity/", "credentials/", "refresh-token/"]
+        .map(|prefix| storage.remove_all(prefix).and(storage.remove_locks(prefix)).map(drop));
+    report(&directory, outcomes.into())
 }
 
-/// Removes files by their names, those of writers that died too.
-fn remove(directory: &Path, is_one: impl Fn(&str) -> bool) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
+/// Returns the first failure, after everything has been tried.
+fn report(directory: &Path, outcomes: Vec<io::Result<()>>) -> Result<(), Failure> {
+    outcomes.into_iter().collect::<io::Result<()>>().map_err(|error| {
         let directory = directory.display();
         Failure::new(REFUSED, format!("not everything could be removed from {directory}: {error}"))
-    };
-    let storage = FileStorage::new(directory);
-    // Refuses a directory that is others' too.
-    storage.load(cache::TRIAL).map_err(failed)?;
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut outcome = Ok(());
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_str().is_some_and(&is_one) {
-            continue;
-        }
-        match fs::remove_file(entry.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => outcome = Err(failed(error)),
-            _ => {}
-        }
-    }
-    // Makes it last.
-    storage.remove(cache::TRIAL).map_err(failed)?;
-    outcome
-}
-
-/// As [`FileStorage`] makes names of keys, before it cuts long ones.
-fn escaped(key: &str) -> String {
-    let mut name = String::new();
-    for byte in key.bytes() {
-        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte) {
-            name.push(char::from(byte));
-        } else {
-            let _ = write!(name, "%{byte:02X}");
-        }
-    }
-    name
-}
-
-fn is_lock(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "lock")
-}
-
-/// Whether the record has this name. A cut name may be another's that begins alike, who then has to
-/// ask the service again.
-fn is(record: &str, name: &str) -> bool {
-    !name.is_empty() && (record == name || cut(record).is_some_and(|cut| name.starts_with(cut)))
-}
-
-fn begins(record: &str, name: &str) -> bool {
-    record.starts_with(name) || cut(record).is_some_and(|cut| name.starts_with(cut))
-}
-
-/// What is left of a name that was cut.
-fn cut(record: &str) -> Option<&str> {
-    record.split_once('~').map(|(start, _)| start).filter(|start| start.len() == CUT)
+    })
 }

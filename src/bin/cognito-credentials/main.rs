@@ -81,8 +81,8 @@ fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
         }
         Command::Identity => known::identity(&options),
         Command::Status => known::status(&options),
-        Command::Forget if options.flag("all") => forget::everybodys(&options),
-        Command::Forget => forget::users(&options),
+        Command::Forget if options.flag("all") => forget::forget_all(&options),
+        Command::Forget => forget::forget_user(&options),
         Command::Doctor => doctor::examine(&options),
     }
 }

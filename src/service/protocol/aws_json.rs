@@ -10,22 +10,69 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Fault, Malformed};
+use super::{DecodeError, ErrorMetadata, Operation, text_of};
 use crate::error::Error;
+use crate::redact::Redactor;
 use crate::transport::HttpResponse;
 
-/// More than any error document of the service has.
-const LONGEST_FAULT: usize = 16 * 1024;
+/// No error document of the service is longer.
+const LONGEST_ERROR: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-pub(crate) fn headers(target: &str) -> Vec<(String, String)> {
+/// An [`Operation`] of a service that speaks AWS JSON.
+pub(crate) trait JsonOperation {
+    type Output;
+
+    /// The operation's name in AWS's documentation.
+    const NAME: &'static str;
+
+    /// The service's name in the header `X-Amz-Target`.
+    const SERVICE: &'static str;
+
+    /// The members of the request.
+    fn input(&self) -> impl Serialize;
+
+    /// Reads the answer to a call that succeeded.
+    fn output(&self, response: &HttpResponse) -> Result<Self::Output, DecodeError>;
+
+    /// Knows the secrets of the request, which the service's messages may repeat.
+    fn redactor(&self) -> Redactor<'_>;
+}
+
+impl<O: JsonOperation> Operation for O {
+    type Output = O::Output;
+
+    const NAME: &'static str = O::NAME;
+
+    fn headers(&self) -> Vec<(String, String)> {
+        headers(O::SERVICE, O::NAME)
+    }
+
+    fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        encode(&self.input())
+    }
+
+    fn decode(&self, response: &HttpResponse) -> Result<O::Output, DecodeError> {
+        self.output(response)
+    }
+
+    fn decode_error(&self, response: &HttpResponse) -> ErrorMetadata {
+        decode_error(response)
+    }
+
+    fn redactor(&self) -> Redactor<'_> {
+        JsonOperation::redactor(self)
+    }
+}
+
+fn headers(service: &str, operation: &str) -> Vec<(String, String)> {
     vec![
         ("content-type".to_owned(), CONTENT_TYPE.to_owned()),
-        ("x-amz-target".to_owned(), target.to_owned()),
+        ("x-amz-target".to_owned(), [service, ".", operation].concat()),
     ]
 }
 
-/// Encodes in two passes, so that the buffer never grows and leaves no copy of a token behind.
+/// Encodes in two passes, because a buffer that grows leaves copies of a token behind.
 pub(crate) fn encode(input: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unencodable = |_| Error::config("the request cannot be written as JSON");
     let mut length = Length(0);
@@ -48,37 +95,32 @@ impl io::Write for Length {
     }
 }
 
-/// Decodes an answer: the members of these names, each as it is written there.
+/// Returns the members of these names in an answer, each as its JSON text.
 pub(crate) fn decode<'a, const N: usize>(
     response: &'a HttpResponse,
     names: [&str; N],
-) -> Result<[Option<&'a str>; N], Malformed> {
-    let text = std::str::from_utf8(response.body())
-        .map_err(|_| Malformed("the answer is not text".to_owned()))?;
-    if text.is_empty() {
-        return Err(Malformed("the answer is empty".to_owned()));
-    }
-    members("the answer", text, names)
+) -> Result<[Option<&'a str>; N], DecodeError> {
+    members("the answer", text_of(response)?, names)
 }
 
-/// The members of these names in a JSON object, each as it is written there. One that is there twice
-/// is a fault, and `null` counts as none. Nothing is copied, for the JSON library's copies are not wiped. Where it
-/// fails, only the place is told: the library's own text may quote a secret.
+/// Returns the members of these names in a JSON object, each as its JSON text. `null` counts as
+/// absent, and a member that occurs twice is an error. Nothing is copied, because the JSON library
+/// does not wipe its copies. The error names only the place: the library's text may quote a secret.
 pub(crate) fn members<'a, const N: usize>(
     what: &str,
     json: &'a str,
     names: [&str; N],
-) -> Result<[Option<&'a str>; N], Malformed> {
-    // What is something else the library would copy into its error.
+) -> Result<[Option<&'a str>; N], DecodeError> {
+    // The JSON library would copy any other value into its error.
     if !json.trim_ascii_start().starts_with('{') {
-        return Err(Malformed(format!("{what} is not a JSON object")));
+        return Err(DecodeError(format!("{what} is not a JSON object")));
     }
     read(json, Members { names, twice: false }).map_err(|error| {
         let what = match error.classify() {
             Category::Data => format!("{what} has a field twice"),
             _ => format!("{what} is not JSON"),
         };
-        Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
+        DecodeError(format!("{what} (line {}, column {})", error.line(), error.column()))
     })
 }
 
@@ -91,10 +133,10 @@ fn read<'a, const N: usize>(
     reader.end().map(|()| found)
 }
 
-/// The text that a JSON string stands for, in memory that is wiped; `None` if it is no string.
+/// Returns the text of a JSON string, in memory that is wiped, or `None` if it is not a string.
 pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
-    // An escape is never shorter than what it stands for, so the text never grows out of this.
+    // An escape is never shorter than its character, so the text never grows out of this.
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((plain, escape)) = rest.split_once('\\') {
         text.push_str(plain);
@@ -106,22 +148,18 @@ pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// The text of a field of an answer.
-pub(crate) fn text(json: &str, name: &str) -> Result<Zeroizing<String>, Malformed> {
-    string(json).ok_or_else(|| Malformed(format!("the answer's {name} is not a JSON string")))
+/// Returns the text of a field of an answer.
+pub(crate) fn text(json: &str, name: &str) -> Result<Zeroizing<String>, DecodeError> {
+    string(json).ok_or_else(|| DecodeError(format!("the answer's {name} is not a JSON string")))
 }
 
-/// A text that must be there; an empty one is none.
-pub(crate) fn required(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, Malformed> {
+/// Returns the text of a field that must be there and must not be empty.
+pub(crate) fn required(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
     let text = json.map(|json| text(json, name)).transpose()?;
-    text.filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
+    text.filter(|text| !text.is_empty()).ok_or_else(|| DecodeError::lacks(name))
 }
 
-pub(crate) fn lacks(field: &str) -> Malformed {
-    Malformed(format!("the answer lacks {field}"))
-}
-
-/// What an escape, without its backslash, stands for, and the text behind it.
+/// Returns the character of an escape, which is given without its backslash, and the text after it.
 fn unescape(escape: &str) -> Option<(char, &str)> {
     let (kind, rest) = escape.split_at_checked(1)?;
     let c = match kind {
@@ -151,7 +189,7 @@ fn hex(text: &str) -> Option<(u16, &str)> {
 
 struct Members<'n, const N: usize> {
     names: [&'n str; N],
-    /// Whether a member may be there twice; then the last one counts.
+    /// Whether a member may occur twice; the last one counts then.
     twice: bool,
 }
 
@@ -176,7 +214,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// Where a member's name stands among those that are wanted.
+/// Finds the position of a member's name in the list of wanted names.
 struct Position<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Position<'_> {
@@ -201,12 +239,12 @@ impl Visitor<'_> for Position<'_> {
 
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
-pub(crate) fn fault(response: &HttpResponse) -> Fault {
-    let body = Some(response.body()).filter(|body| body.len() <= LONGEST_FAULT);
+fn decode_error(response: &HttpResponse) -> ErrorMetadata {
+    let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
     let names = ["__type", "code", "message", "Message"];
-    // What is no object the library would copy into its error.
+    // The JSON library would copy any other value into its error.
     let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
     let found = read(document.unwrap_or_default(), Members { names, twice: true });
     let [kind, code, message, other] = found.unwrap_or([None; 4]);
@@ -218,10 +256,10 @@ pub(crate) fn fault(response: &HttpResponse) -> Fault {
         .map(|code| Zeroizing::new(bare_code(&code).to_owned()))
         .find(|code| !code.is_empty());
     let message = [field(message), field(other), header("x-amzn-errormessage")];
-    Fault { code, message: message.into_iter().flatten().next(), request_id: None }
+    ErrorMetadata { code, message: message.into_iter().flatten().next(), request_id: None }
 }
 
-/// The body as text, whatever it is, in memory that is wiped.
+/// Returns the body as text, in memory that is wiped. Bytes that are not UTF-8 are replaced.
 fn lossy(body: &[u8]) -> Zeroizing<String> {
     const UNKNOWN: char = char::REPLACEMENT_CHARACTER;
     let length = |chunk: Utf8Chunk<'_>| {
@@ -247,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_found_wherever_it_hides() {
+    fn the_code_is_found_in_every_place() {
         let rows = [
             (r#"{"__type":"NotFound","message":"m"}"#, None, Some("NotFound"), Some("m")),
             (
@@ -279,24 +317,24 @@ mod tests {
             if let Some(header) = header {
                 response = response.with_header("x-amzn-ErrorType", header);
             }
-            let expected = Fault {
+            let expected = ErrorMetadata {
                 code: code.map(|code| Zeroizing::new(code.into())),
                 message: message.map(|message| Zeroizing::new(message.into())),
                 request_id: None,
             };
-            assert_eq!(fault(&response), expected, "{body} {header:?}");
+            assert_eq!(decode_error(&response), expected, "{body} {header:?}");
         }
         let response = HttpResponse::new(400, b"{\"__type\":\"X\",\"message\":\"\xff\"}".to_vec());
-        assert_eq!(fault(&response).code.as_deref().map(String::as_str), Some("X"));
+        assert_eq!(decode_error(&response).code.as_deref().map(String::as_str), Some("X"));
         let response = HttpResponse::new(400, "").with_header("x-amzn-errormessage", "m");
-        assert_eq!(fault(&response).message.as_deref().map(String::as_str), Some("m"));
+        assert_eq!(decode_error(&response).message.as_deref().map(String::as_str), Some("m"));
     }
 
     #[test]
-    fn a_code_in_a_document_as_long_as_none_of_the_service_is_not_looked_for() {
-        for (length, code) in [(LONGEST_FAULT, Some("X")), (LONGEST_FAULT + 1, None)] {
+    fn no_code_is_read_from_a_document_that_is_too_long() {
+        for (length, code) in [(LONGEST_ERROR, Some("X")), (LONGEST_ERROR + 1, None)] {
             let body = format!("{:length$}", r#"{"__type":"X"}"#);
-            let found = fault(&HttpResponse::new(400, body)).code;
+            let found = decode_error(&HttpResponse::new(400, body)).code;
             assert_eq!(found.as_deref().map(String::as_str), code, "{length}");
         }
     }
@@ -323,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_what_stands_there() {
+    fn members_are_returned_as_their_json_text() {
         let json =
             r#" {"a": null, "b": [1, {"c": 2}], "\u0063": "x\"y", "d": 2.50, "x": 1, "x": 1} "#;
         let found = members("x", json, ["a", "b", "c", "d", "e"]).unwrap();

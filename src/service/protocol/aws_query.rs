@@ -1,14 +1,14 @@
-//! AWS Query: a form goes out, XML comes back.
+//! AWS Query: the request is a form, the answer is XML.
 
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
 
-use super::{Fault, Malformed};
+use super::{DecodeError, ErrorMetadata, text_of};
 use crate::transport::HttpResponse;
 
-/// More than any answer of the service has, which is a few KiB with fewer than a hundred elements, one
-/// namespace and a handful of attributes. The parser's time grows with the square of some of these,
-/// and it sets aside memory for each `<` and `=` before it looks at any.
+/// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
+/// namespace and a handful of attributes. The parser's time grows with the square of some of these
+/// numbers, and it allocates memory for each `<` and `=` before it reads any.
 const LONGEST: usize = 64 * 1024;
 const MOST_NODES: u32 = 500;
 const MOST_TAGS: usize = 2_000;
@@ -20,8 +20,8 @@ pub(crate) fn headers() -> Vec<(String, String)> {
     vec![("content-type".to_owned(), kind.to_owned())]
 }
 
-/// The form `key=value&…`. The buffer has its final size from the start, so that it never grows and
-/// leaves no copy of a token behind.
+/// Encodes the form `key=value&…`. The buffer has its final size from the start, because a buffer
+/// that grows leaves copies of a token behind.
 pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     let length = fields.iter().map(|(key, value)| escaped(key) + escaped(value) + 2).sum();
     let mut body = Zeroizing::new(Vec::with_capacity(length));
@@ -36,7 +36,7 @@ pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     body
 }
 
-/// RFC 3986's unreserved characters stand for themselves.
+/// Whether a byte is an unreserved character of RFC 3986, which needs no escape.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
@@ -57,54 +57,50 @@ fn escape(text: &str, body: &mut Vec<u8>) {
     }
 }
 
-/// Parses an answer and hands its root element on. Of a failure only the place is told, for the
-/// parser's own text may quote the answer.
+/// Parses an answer and passes its root element to `read`. The error names only the place, because
+/// the parser's own text may quote the answer.
 pub(crate) fn decode<T>(
     response: &HttpResponse,
-    read: impl FnOnce(Node<'_, '_>) -> Result<T, Malformed>,
-) -> Result<T, Malformed> {
-    let text = std::str::from_utf8(response.body())
-        .map_err(|_| Malformed("the answer is not text".to_owned()))?;
-    if text.is_empty() {
-        return Err(Malformed("the answer is empty".to_owned()));
-    }
+    read: impl FnOnce(Node<'_, '_>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    let text = text_of(response)?;
     // Tokens may have an `=` too, but not hundreds.
     if text.len() > LONGEST
         || text.matches('<').count() > MOST_TAGS
         || text.matches('=').count() > MOST_ATTRIBUTES
         || text.matches("xmlns").count() > MOST_NAMESPACES
     {
-        return Err(Malformed("the answer is larger than any of the service".to_owned()));
+        return Err(DecodeError("the answer is larger than any of the service".to_owned()));
     }
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
         let place = error.pos();
-        Malformed(format!("the answer is not XML (line {}, column {})", place.row, place.col))
+        DecodeError(format!("the answer is not XML (line {}, column {})", place.row, place.col))
     })?;
     read(document.root_element())
 }
 
-/// The first element of this name inside `node`, whatever its namespace.
+/// Returns the first element of this name inside `node`, in any namespace.
 pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
     node.children().find(|child| child.tag_name().name() == name)
 }
 
-/// The text of the element of this name inside `node`; an empty one counts as none, and so does one
-/// with a comment or an element in it: half a key is no key.
+/// Returns the text of the element of this name inside `node`. An empty element counts as absent.
+/// So does one that contains a comment or an element, because its text would be half a key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
     only.text().filter(|_| only.is_text()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The code and the message are in `Error`, inside `ErrorResponse` (or `Errors`, in old answers);
-/// the request ID stands beside it.
-pub(crate) fn fault(response: &HttpResponse) -> Fault {
+/// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`
+/// in old answers. The request ID is beside it.
+pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
         let owned = |text: &str| Zeroizing::new(text.to_owned());
         let field = |name| error.and_then(|error| text(error, name)).map(owned);
         let request_id = text(root, "RequestId").map(owned);
-        Ok(Fault { code: field("Code"), message: field("Message"), request_id })
+        Ok(ErrorMetadata { code: field("Code"), message: field("Message"), request_id })
     })
     .unwrap_or_default()
 }
@@ -114,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_escaped_to_the_letter_and_of_the_exact_size() {
+    fn forms_are_escaped_and_allocate_the_exact_size() {
         let rows: [(&[(&str, &str)], &str); 4] = [
             (&[], ""),
             (&[("a", ""), ("b", "c")], "a=&b=c"),
@@ -135,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_found_in_every_form() {
+    fn the_error_is_found_in_every_form() {
         let rows = [
             (
                 r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>C</Code><Message>m</Message></Error><RequestId>r</RequestId></ErrorResponse>"#,
@@ -163,17 +159,17 @@ mod tests {
         ];
         for (body, (code, message, request_id)) in rows {
             let owned = |text: &str| Zeroizing::new(text.to_owned());
-            let expected = Fault {
+            let expected = ErrorMetadata {
                 code: code.map(owned),
                 message: message.map(owned),
                 request_id: request_id.map(owned),
             };
-            assert_eq!(fault(&HttpResponse::new(400, body)), expected, "{body}");
+            assert_eq!(decode_error(&HttpResponse::new(400, body)), expected, "{body}");
         }
     }
 
     #[test]
-    fn hostile_documents_are_refused() {
+    fn hostile_documents_are_an_error() {
         let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
         let wide = format!("<a>{}</a>", "<b/>".repeat(600));
         let nested = format!("{}{}", "<a>".repeat(600), "</a>".repeat(600));

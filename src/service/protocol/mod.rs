@@ -1,4 +1,8 @@
-//! Wire formats: what a service call looks like as bytes, and where an error code hides in them.
+//! The wire formats of the services.
+//!
+//! * `aws_json`: AWS JSON 1.1, which both services of Cognito speak
+//! * `aws_query`: AWS Query, which STS speaks
+//! * `timestamp`: the forms of a timestamp in both
 
 pub(crate) mod aws_json;
 pub(crate) mod aws_query;
@@ -7,10 +11,10 @@ pub(crate) mod timestamp;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::redact::Masks;
+use crate::redact::Redactor;
 use crate::transport::HttpResponse;
 
-/// One operation of one service, in its wire form.
+/// One operation of one service: its typed input, how it is written, and how its output is read.
 pub(crate) trait Operation {
     type Output;
 
@@ -21,25 +25,40 @@ pub(crate) trait Operation {
 
     fn body(&self) -> Result<Zeroizing<Vec<u8>>, Error>;
 
-    /// Reads the answer to a call that the service carried out.
-    fn decode(&self, response: &HttpResponse) -> Result<Self::Output, Malformed>;
+    /// Reads the answer to a call that succeeded.
+    fn decode(&self, response: &HttpResponse) -> Result<Self::Output, DecodeError>;
 
-    /// Reads the error document, or as much of one as there is.
-    fn fault(&self, response: &HttpResponse) -> Fault;
+    /// Reads the answer to a call that failed, which may be incomplete or from another sender.
+    fn decode_error(&self, response: &HttpResponse) -> ErrorMetadata;
 
-    /// What must not come through in the service's messages.
-    fn masks(&self) -> Masks<'_>;
+    /// Knows the secrets of the request, which the service's messages may repeat.
+    fn redactor(&self) -> Redactor<'_>;
 }
 
-/// What an error document says. It may repeat the tokens of the request.
+/// The error in a service's answer. It may repeat the tokens of the request.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct ErrorMetadata {
     pub(crate) code: Option<Zeroizing<String>>,
     pub(crate) message: Option<Zeroizing<String>>,
-    /// Where it is not in a header.
+    /// The request ID, if it is in the body and not in a header.
     pub(crate) request_id: Option<Zeroizing<String>>,
 }
 
-/// Why an answer cannot be used: a text of this crate's own, never the answer's.
+/// Why an answer cannot be used. The text quotes nothing of the answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) String);
+pub(crate) struct DecodeError(pub(crate) String);
+
+impl DecodeError {
+    pub(crate) fn lacks(field: &str) -> Self {
+        Self(format!("the answer lacks {field}"))
+    }
+}
+
+/// Returns the body of an answer as text, which must not be empty.
+fn text_of(response: &HttpResponse) -> Result<&str, DecodeError> {
+    match std::str::from_utf8(response.body()) {
+        Ok("") => Err(DecodeError("the answer is empty".to_owned())),
+        Ok(text) => Ok(text),
+        Err(_) => Err(DecodeError("the answer is not text".to_owned())),
+    }
+}

@@ -7,8 +7,8 @@ use super::aws_json;
 /// The last second of the year 9999, which has twelve digits. A larger number is not in seconds.
 const LAST: u64 = 253_402_300_799;
 
-/// A moment as it is written in JSON: a number of seconds since 1970 (integer, fraction or exponent
-/// form), or an RFC 3339 string.
+/// Parses a timestamp in JSON: a number of seconds since 1970 (integer, fraction or exponent form),
+/// or an RFC 3339 string.
 pub(crate) fn parse_json(json: &str) -> Option<SystemTime> {
     if let Some(text) = aws_json::string(json) {
         return parse_rfc3339(&text);
@@ -17,7 +17,8 @@ pub(crate) fn parse_json(json: &str) -> Option<SystemTime> {
     (since_1970.as_secs() <= LAST).then(|| SystemTime::UNIX_EPOCH + since_1970)
 }
 
-/// A number of seconds, digit by digit: what reads floats weighs 16 KiB, and loses nanoseconds.
+/// Parses a number of seconds digit by digit. The parser of floats adds 16 KiB and loses
+/// nanoseconds.
 fn parse_number(json: &str) -> Option<Duration> {
     let (digits, exponent) = match json.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.parse::<i16>().ok()?),
@@ -43,7 +44,7 @@ fn parse_number(json: &str) -> Option<Duration> {
     Some(sum)
 }
 
-/// `humantime` reads UTC alone; RFC 3339 has offsets too.
+/// Parses an RFC 3339 timestamp. `humantime` reads only UTC, so the offset is parsed here.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     if let Some(utc) = text.strip_suffix('Z') {
         return parse_utc(utc);
@@ -67,8 +68,8 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
-/// A timestamp without its end, which `humantime` reads too: of one with an end it would pass over what
-/// follows the seconds up to a second end, as in `…:00Z123Z`.
+/// Parses a timestamp without its `Z`. With it, `humantime` would also accept text up to a second
+/// `Z`, as in `…:00Z123Z`.
 fn parse_utc(local: &str) -> Option<SystemTime> {
     let plain = |b: u8| b.is_ascii_digit() || b"-T:.".contains(&b);
     let text = Some(local).filter(|text| text.bytes().all(plain))?;
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn anything_else_is_an_error() {
         for json in [
             "1659377625000",
             "1.659377625E12",

@@ -1,7 +1,8 @@
 //! Look-ups of host names: IPv4 and IPv6 addresses are asked for separately and at the same time, each
 //! within a time limit that the system's resolver does not know.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, process, thread};
@@ -14,6 +15,9 @@ use crate::loopback;
 /// How long IPv4 addresses wait for the IPv6 addresses of the same host: the resolution delay of
 /// RFC 8305, section 3.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// How long an answer that came between two attempts waits for the next one.
+const UNUSED_ANSWER: Duration = Duration::from_secs(10);
 
 /// The look-ups of the whole process.
 pub(super) static SYSTEM: Resolver = Resolver::new(system);
@@ -31,18 +35,22 @@ pub(super) enum DnsError {
     NotFound,
     /// The name server failed or could not be asked, as the system says.
     Failed(String),
+    /// The system has no memory or file descriptor for it.
+    System(String),
     /// The look-up needs a thread, and the system gives none.
     NoThread(String),
     TimedOut,
 }
 
-type Answer = Result<Vec<IpAddr>, DnsError>;
+/// Addresses without a port. An IPv6 address may have a scope, which belongs to it.
+type Answer = Result<Vec<SocketAddr>, DnsError>;
 
 /// Queries that are under way: at most one for each host and family, on a thread of its own that ends
-/// with it. A query that outlives its attempt serves the next attempt.
+/// with it. A query that outlives its attempt serves the next attempt, also with an answer that came in
+/// between.
 pub(super) struct Resolver {
     query: fn(&str, Family) -> Answer,
-    under_way: Mutex<Vec<Arc<Query>>>,
+    queries: Mutex<Vec<Arc<Query>>>,
     answered: Condvar,
 }
 
@@ -51,7 +59,19 @@ struct Query {
     family: Family,
     /// A forked process has the list and none of the threads.
     process: u32,
-    answer: OnceLock<Answer>,
+    answer: OnceLock<(Instant, Answer)>,
+    /// Whether an attempt has seen the answer. The next attempt asks again.
+    used: AtomicBool,
+}
+
+impl Query {
+    fn serves(&self, process: u32) -> bool {
+        let fresh = |(at, answer): &(Instant, Answer)| {
+            let unused = !self.used.load(Ordering::Relaxed);
+            unused && answer.is_ok() && at.elapsed() < UNUSED_ANSWER
+        };
+        self.process == process && self.answer.get().is_none_or(fresh)
+    }
 }
 
 /// The look-up of one host for one attempt to connect.
@@ -59,13 +79,13 @@ pub(super) struct LookUp {
     resolver: &'static Resolver,
     pending: Vec<Arc<Query>>,
     /// Addresses that nobody has taken yet.
-    found: Vec<IpAddr>,
+    found: Vec<SocketAddr>,
     failure: Option<DnsError>,
 }
 
 impl Resolver {
     pub(super) const fn new(query: fn(&str, Family) -> Answer) -> Self {
-        Self { query, under_way: Mutex::new(Vec::new()), answered: Condvar::new() }
+        Self { query, queries: Mutex::new(Vec::new()), answered: Condvar::new() }
     }
 
     /// Begins to look up `host`. Addresses and the names of this machine are known at once.
@@ -74,7 +94,7 @@ impl Resolver {
             LookUp { resolver: self, pending: Vec::new(), found: Vec::new(), failure: None };
         match without_dns(host) {
             Some(addresses) => {
-                let wanted = |address: &IpAddr| families.contains(&family_of(*address));
+                let wanted = |address: &SocketAddr| families.contains(&family_of(*address));
                 let addresses: Vec<_> = addresses.into_iter().filter(wanted).collect();
                 let answer = Some(addresses).filter(|found| !found.is_empty());
                 look_up.record(answer.ok_or(DnsError::NotFound));
@@ -94,31 +114,35 @@ impl Resolver {
     /// The query that is under way, or a new one.
     fn join(&'static self, host: &str, family: Family) -> io::Result<Arc<Query>> {
         let process = process::id();
-        let mut under_way = lock(&self.under_way);
-        under_way.retain(|query| query.process == process);
-        if let Some(query) = under_way.iter().find(|q| q.host == host && q.family == family) {
+        let mut queries = lock(&self.queries);
+        queries.retain(|query| query.serves(process));
+        if let Some(query) = queries.iter().find(|q| q.host == host && q.family == family) {
             return Ok(query.clone());
         }
-        let host = host.to_owned();
-        let query = Arc::new(Query { host, family, process, answer: OnceLock::new() });
+        let query = Arc::new(Query {
+            host: host.to_owned(),
+            family,
+            process,
+            answer: OnceLock::new(),
+            used: AtomicBool::new(false),
+        });
         let of_thread = query.clone();
-        // With the lock held, so that the query cannot end before it is in the list.
         thread::Builder::new().name("dns".to_owned()).spawn(move || {
             let answer = (self.query)(&of_thread.host, of_thread.family);
-            let mut under_way = lock(&self.under_way);
-            under_way.retain(|query| !Arc::ptr_eq(query, &of_thread));
-            let _ = of_thread.answer.set(answer);
-            drop(under_way);
+            // With the lock held, so that nobody begins to wait without having seen it.
+            let queries = lock(&self.queries);
+            let _ = of_thread.answer.set((Instant::now(), answer));
+            drop(queries);
             self.answered.notify_all();
         })?;
-        under_way.push(query.clone());
+        queries.push(query.clone());
         Ok(query)
     }
 }
 
 impl LookUp {
     /// The addresses that came since the last call.
-    pub(super) fn take(&mut self) -> Vec<IpAddr> {
+    pub(super) fn take(&mut self) -> Vec<SocketAddr> {
         self.collect();
         std::mem::take(&mut self.found)
     }
@@ -132,10 +156,10 @@ impl LookUp {
     /// delay in which IPv6 addresses may still come. Returns an error if no more addresses come.
     pub(super) fn wait(&mut self, deadline: Deadline) -> Result<(), DnsError> {
         let mut delay_ends = None;
-        let mut under_way = lock(&self.resolver.under_way);
+        let mut queries = lock(&self.resolver.queries);
         loop {
             self.collect();
-            if self.found.iter().any(IpAddr::is_ipv6) {
+            if self.found.iter().any(SocketAddr::is_ipv6) {
                 return Ok(());
             }
             if self.is_over() {
@@ -154,15 +178,18 @@ impl LookUp {
             if left.is_zero() {
                 return Err(DnsError::TimedOut);
             }
-            let waited = self.resolver.answered.wait_timeout(under_way, left);
-            under_way = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.resolver.answered.wait_timeout(queries, left);
+            queries = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn collect(&mut self) {
         for query in std::mem::take(&mut self.pending) {
             match query.answer.get() {
-                Some(answer) => self.record(answer.clone()),
+                Some((_, answer)) => {
+                    query.used.store(true, Ordering::Relaxed);
+                    self.record(answer.clone());
+                }
                 None => self.pending.push(query),
             }
         }
@@ -178,18 +205,21 @@ impl LookUp {
     }
 }
 
-fn family_of(address: IpAddr) -> Family {
+fn family_of(address: SocketAddr) -> Family {
     if address.is_ipv6() { Family::V6 } else { Family::V4 }
 }
 
 /// The addresses of a host that DNS is never asked for: an address, and `localhost` with the names
 /// below it (RFC 6761, section 6.3).
-fn without_dns(host: &str) -> Option<Vec<IpAddr>> {
-    if let Ok(address) = host.parse() {
-        return Some(vec![address]);
-    }
-    let this_machine = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    loopback::is_localhost(host).then(|| this_machine.to_vec())
+fn without_dns(host: &str) -> Option<Vec<SocketAddr>> {
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) if loopback::is_localhost(host) => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Err(_) => return None,
+    };
+    Some(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
 }
 
 /// Asks the system's resolver, which blocks for as long as it likes.
@@ -205,7 +235,7 @@ fn system(host: &str, family: Family) -> Answer {
     };
     match getaddrinfo(Some(host), None, Some(hints)) {
         Ok(found) => {
-            let found: Vec<_> = found.flatten().map(|info| info.sockaddr.ip()).collect();
+            let found: Vec<_> = found.flatten().map(|info| info.sockaddr).collect();
             if found.is_empty() { Err(DnsError::NotFound) } else { Ok(found) }
         }
         Err(error) => match (error.kind(), error.error_num()) {
@@ -213,10 +243,13 @@ fn system(host: &str, family: Family) -> Answer {
                 Err(DnsError::NotFound)
             }
             _ => {
-                let text = io::Error::from(error).to_string();
-                let text =
-                    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-                Err(DnsError::Failed(text.to_owned()))
+                let error = io::Error::from(error);
+                let text = error.to_string();
+                if error.raw_os_error().is_some() {
+                    return Err(DnsError::System(text));
+                }
+                let prefix = "failed to lookup address information: ";
+                Err(DnsError::Failed(text.strip_prefix(prefix).unwrap_or(&text).to_owned()))
             }
         },
     }
@@ -232,7 +265,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 impl LookUp {
     /// A look-up that has found these addresses.
-    pub(super) fn found(addresses: &[IpAddr]) -> Self {
+    pub(super) fn found(addresses: &[SocketAddr]) -> Self {
         let failure = addresses.is_empty().then_some(DnsError::NotFound);
         Self { resolver: &SYSTEM, pending: Vec::new(), found: addresses.to_vec(), failure }
     }
@@ -240,17 +273,23 @@ impl LookUp {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(30);
     const BOTH: &[Family] = &[Family::V6, Family::V4];
-    const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
-    const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const V6: SocketAddr = at(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)));
+    const V4: SocketAddr = at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    const LOCAL_V6: SocketAddr = at(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    const LOCAL_V4: SocketAddr = at(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    const fn at(address: IpAddr) -> SocketAddr {
+        SocketAddr::new(address, 0)
+    }
 
     fn none_left(resolver: &Resolver) -> bool {
-        lock(&resolver.under_way).is_empty()
+        !lock(&resolver.queries).iter().any(|query| query.serves(process::id()))
     }
 
     fn addresses(
@@ -266,17 +305,17 @@ mod tests {
     #[test]
     fn addresses_and_localhost_are_never_looked_up() {
         static RESOLVER: Resolver = Resolver::new(|host, _| panic!("{host} is looked up"));
-        let this_machine = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let this_machine = || vec![LOCAL_V4, LOCAL_V6];
         let rows = [
-            ("127.0.0.1", BOTH, vec![Ipv4Addr::LOCALHOST.into()]),
-            ("::1", BOTH, vec![Ipv6Addr::LOCALHOST.into()]),
+            ("127.0.0.1", BOTH, vec![LOCAL_V4]),
+            ("::1", BOTH, vec![LOCAL_V6]),
             ("2001:db8::1", BOTH, vec![V6]),
             ("localhost", BOTH, this_machine()),
             ("LocalHost", BOTH, this_machine()),
             ("localhost.", BOTH, this_machine()),
             ("a.b.localhost", BOTH, this_machine()),
-            ("localhost", &[Family::V4], vec![Ipv4Addr::LOCALHOST.into()]),
-            ("localhost", &[Family::V6], vec![Ipv6Addr::LOCALHOST.into()]),
+            ("localhost", &[Family::V4], vec![LOCAL_V4]),
+            ("localhost", &[Family::V6], vec![LOCAL_V6]),
         ];
         for (host, families, expected) in rows {
             let found = addresses(&RESOLVER, host, families, Duration::ZERO).expect(host);
@@ -318,7 +357,7 @@ mod tests {
             host: &'static str,
             families: &'static [Family],
             /// What ends the wait, or the text of the error.
-            first: Result<&'static [IpAddr], &'static str>,
+            first: Result<&'static [SocketAddr], &'static str>,
         }
         let rows = [
             Row { host: "found-silent", families: BOTH, first: Ok(&[V6]) },
@@ -372,13 +411,40 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_comes_between_two_attempts_serves_the_next_one_only() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static GATE: Mutex<()> = Mutex::new(());
+        static RESOLVER: Resolver = Resolver::new(|host, _| {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            drop(lock(&GATE));
+            if host == "found" { Ok(vec![V4]) } else { Err(DnsError::NotFound) }
+        });
+        for (host, queries) in [("found", [1, 1, 2]), ("not-found", [1, 2, 3])] {
+            COUNT.store(0, Ordering::SeqCst);
+            let ask = |limit| addresses(&RESOLVER, host, &[Family::V4], limit).ok();
+            let gate = lock(&GATE);
+            assert_eq!(ask(Duration::ZERO), None, "too late for {host}");
+            let query = lock(&RESOLVER.queries).last().unwrap().clone();
+            drop(gate);
+            while query.answer.get().is_none() {
+                thread::yield_now();
+            }
+            for expected in queries.into_iter().skip(1) {
+                assert_eq!(ask(LONG).is_some(), host == "found");
+                assert_eq!(COUNT.load(Ordering::SeqCst), expected, "{host}");
+            }
+        }
+    }
+
+    #[test]
     fn a_query_of_the_process_that_this_one_was_forked_from_is_not_waited_for() {
         static RESOLVER: Resolver = Resolver::new(|_, _| Ok(vec![V4]));
-        lock(&RESOLVER.under_way).push(Arc::new(Query {
+        lock(&RESOLVER.queries).push(Arc::new(Query {
             host: "host".to_owned(),
             family: Family::V4,
             process: process::id() + 1,
             answer: OnceLock::new(),
+            used: AtomicBool::new(false),
         }));
         assert_eq!(addresses(&RESOLVER, "host", &[Family::V4], LONG).unwrap(), [V4]);
         assert!(none_left(&RESOLVER));
@@ -408,7 +474,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| addresses(&RESOLVER, "slow", BOTH, LONG))).collect();
-            let slow = lock(&RESOLVER.under_way)[0].clone();
+            let slow = lock(&RESOLVER.queries)[0].clone();
             // The test's own, the list's and the thread's, and one of each caller that waits.
             while Arc::strong_count(&slow) < 3 + 4 || SLOW.load(Ordering::SeqCst) < 2 {
                 thread::yield_now();

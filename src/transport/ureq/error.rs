@@ -6,13 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use rustls::AlertDescription;
 use ureq::Proxy;
 use ureq::http::Uri;
 
 use super::dns::DnsError;
 use super::proxy::Name;
 use super::tunnel::TunnelError;
-use crate::redact::Masks;
+use crate::error::NOT_THE_SERVICE;
+use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
 /// More addresses or names are not listed in an error.
@@ -74,19 +76,24 @@ impl NetworkError {
         match error {
             E::Other(error) => match error.downcast::<Self>() {
                 Ok(error) => *error,
-                Err(error) => Self::Other(error.to_string()),
+                Err(error) => Self::other(&*error),
             },
             E::Timeout(_) => Self::TimedOut,
             E::Io(error) => match (error.kind(), stage) {
                 (io::ErrorKind::TimedOut, _) => Self::TimedOut,
                 (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
-                _ if rustls_error(&error).is_some() => Self::Handshake(error),
+                // With TLS 1.3 a server tells after the handshake that it wants another certificate.
+                _ if rustls_error(&error).is_some_and(is_refusal) => Self::Handshake(error),
                 _ => Self::Broken(error),
             },
             E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Self::TooLarge,
             E::Protocol(_) | E::BodyStalled => Self::NotHttp,
-            error => Self::Other(error.to_string()),
+            error => Self::other(&error),
         }
+    }
+
+    fn other(error: &dyn fmt::Display) -> Self {
+        Self::Other(redact::clean(&error.to_string()))
     }
 
     /// The error that the program sees.
@@ -112,6 +119,9 @@ impl NetworkError {
             Self::InvalidName | Self::TlsSettings(_) => Kind::Tls,
             Self::ToProxy(error) => error.kind(stage),
             Self::Handshake(error) => match (rustls_error(error), error.kind()) {
+                (Some(rustls::Error::AlertReceived(AlertDescription::InternalError)), _) => {
+                    Kind::Io
+                }
                 (Some(_), _) => Kind::Tls,
                 (None, io::ErrorKind::TimedOut) => Kind::Timeout,
                 (None, _) if ended(error) => Kind::Closed,
@@ -160,9 +170,12 @@ impl NetworkError {
             Self::ToProxy(error) => error.text_for(peer, stage),
             Self::Tunnel(error) => format!("no connection to {peer}: {}", tunnel_text(error)),
             Self::TimedOut => format!("no complete answer from {peer}"),
-            Self::Closed => format!("{peer} closed the connection without an answer"),
+            Self::Closed => format!("{peer} closed the connection without a complete answer"),
             Self::Broken(error) if stage == Stage::InBody && ended(error) => {
                 format!("{peer} ended the connection in the middle of the answer")
+            }
+            Self::Broken(error) if rustls_error(error).is_some() => {
+                format!("the TLS connection to {peer} broke: a part of it was damaged on the way")
             }
             Self::Broken(error) => format!("the connection to {peer} broke: {error}"),
             Self::NotHttp => format!("what {peer} answered is not HTTP"),
@@ -183,10 +196,10 @@ impl NetworkError {
                 "the process may start no more threads: raise the limit of its user or its container"
             }
             Self::Dial(failed) => return most_useful(failed).map(DialError::hint),
-            Self::Socket(_) => NO_SOCKET_HINT,
+            Self::Dns(DnsError::System(_)) | Self::Socket(_) => NO_RESOURCES_HINT,
             Self::InvalidName => "check the host in the endpoint URL",
             Self::TlsSettings(_) => "check the certificates that the transport was given",
-            Self::ToProxy(error) => return error.hint(),
+            Self::ToProxy(error) => return error.proxy_hint(),
             Self::Handshake(error) => match rustls_error(error) {
                 Some(error) => tls_cause(error).1,
                 None => "the peer may speak no TLS there: check the scheme and the port of the URL",
@@ -201,6 +214,9 @@ impl NetworkError {
                 TunnelError::Unauthorized { .. } => {
                     "put user name and password into the proxy's URL: http://user:password@host:port"
                 }
+                TunnelError::Refused(408 | 429 | 500..) => {
+                    "try again later, or look at the log of the proxy: it could not connect to the host"
+                }
                 TunnelError::Refused(_) => {
                     "allow the host in the proxy's configuration, or list it in no_proxy"
                 }
@@ -210,15 +226,36 @@ impl NetworkError {
             Self::Closed | Self::Broken(_) => {
                 "check the network, and what stands between the device and the service"
             }
-            Self::NotHttp | Self::TooLarge => {
-                "look at what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else"
-            }
+            Self::NotHttp | Self::TooLarge => NOT_THE_SERVICE,
             Self::Other(_) => return None,
+        })
+    }
+
+    /// What to do where the connection to a proxy fails.
+    fn proxy_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Dns(DnsError::NotFound) => {
+                "check the host in the proxy's URL, and that the device's name server knows it"
+            }
+            Self::Dial(failed) => match most_useful(failed).map(DialError::rank) {
+                Some(Rank::Refused | Rank::Silent) => {
+                    "check host and port in the proxy's URL, and that the proxy runs"
+                }
+                _ => return self.hint(),
+            },
+            Self::InvalidName => "check the host in the proxy's URL",
+            Self::Handshake(error) if rustls_error(error).is_none() => {
+                "the proxy may speak no TLS there: begin its URL with http:// instead of https://"
+            }
+            Self::Handshake(_) => {
+                "check the proxy's certificate: the authority (ca_file), the host in the proxy's URL, and the device's clock"
+            }
+            _ => return self.hint(),
         })
     }
 }
 
-const NO_SOCKET_HINT: &str = "the process has no file descriptor left, or the system no memory: raise the limit, or find what keeps files open";
+const NO_RESOURCES_HINT: &str = "the process has no file descriptor left, or the system no memory: raise the limit, or find what keeps files open";
 
 impl DialError {
     fn hint(&self) -> &'static str {
@@ -231,7 +268,7 @@ impl DialError {
             Rank::NotAllowed => {
                 "the system forbids this connection: check its firewall, its routes and the limits of the service unit"
             }
-            Rank::Other if matches!(self, Self::NoSocket(_)) => NO_SOCKET_HINT,
+            Rank::NoResources => NO_RESOURCES_HINT,
             Rank::Other => "check the device's network",
         }
     }
@@ -240,7 +277,8 @@ impl DialError {
         use io::ErrorKind as E;
         match self {
             Self::TimedOut => Rank::Silent,
-            Self::NoSocket(_) => Rank::Other,
+            Self::NoSocket(error) if lacks_resources(error) => Rank::NoResources,
+            Self::NoSocket(_) => Rank::NotAllowed,
             Self::Failed(error) => match error.kind() {
                 E::ConnectionRefused => Rank::Refused,
                 E::TimedOut => Rank::Silent,
@@ -262,6 +300,7 @@ enum Rank {
     Silent,
     Unreachable,
     NotAllowed,
+    NoResources,
     Other,
 }
 
@@ -272,7 +311,9 @@ fn most_useful(failed: &[(SocketAddr, DialError)]) -> Option<&DialError> {
 fn dns_text(error: &DnsError) -> String {
     match error {
         DnsError::NotFound => "no address was found for the name".to_owned(),
-        DnsError::Failed(text) => format!("the name could not be looked up: {text}"),
+        DnsError::Failed(text) | DnsError::System(text) => {
+            format!("the name could not be looked up: {text}")
+        }
         DnsError::NoThread(text) => format!("no thread could be started for the look-up: {text}"),
         DnsError::TimedOut => "the name server did not answer".to_owned(),
     }
@@ -280,8 +321,8 @@ fn dns_text(error: &DnsError) -> String {
 
 /// Some addresses with their failures, the most useful first.
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
-    const RANKS: [Rank; 5] =
-        [Rank::Refused, Rank::Silent, Rank::Unreachable, Rank::NotAllowed, Rank::Other];
+    use Rank::{NoResources, NotAllowed, Other, Refused, Silent, Unreachable};
+    const RANKS: [Rank; 6] = [Refused, Silent, Unreachable, NotAllowed, NoResources, Other];
     let mut text = String::new();
     let mut listed = 0;
     for rank in RANKS {
@@ -382,7 +423,7 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
             return (text, "look at the log of the server or of a gateway in front of it");
         }
         other => {
-            let text = Masks::default().clean(&other.to_string());
+            let text = redact::clean(&other.to_string());
             return (text, "look at the server, or at a gateway in front of it");
         }
     };
@@ -419,7 +460,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         ),
         C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             let names = presented.iter().take(MOST_LISTED).map(|name| inner_name(name));
-            let names = Masks::default().clean(&names.collect::<Vec<_>>().join(", "));
+            let names = redact::clean(&names.collect::<Vec<_>>().join(", "));
             return (format!("the server's certificate is for another name: {names}"), OTHER_NAME);
         }
         C::NotValidForName | C::NotValidForNameContext { .. } => {
@@ -458,6 +499,42 @@ impl fmt::Display for Date {
         let since = Duration::from_secs(self.0.min(LAST));
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
     }
+}
+
+/// Whether the process has no file descriptor left, or the system no memory.
+fn lacks_resources(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let number = Errno::from_io_error(error);
+        matches!(number, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::OutOfMemory
+    }
+}
+
+/// Whether a server ends TLS because of a certificate, a version, a cipher or a name.
+fn is_refusal(error: &rustls::Error) -> bool {
+    use AlertDescription as A;
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            A::AccessDenied
+                | A::BadCertificate
+                | A::CertificateExpired
+                | A::CertificateRequired
+                | A::CertificateRevoked
+                | A::CertificateUnknown
+                | A::HandshakeFailure
+                | A::InsufficientSecurity
+                | A::ProtocolVersion
+                | A::UnknownCA
+                | A::UnrecognisedName
+                | A::UnsupportedCertificate
+        )
+    )
 }
 
 fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {

@@ -1,9 +1,9 @@
 //! One exchange with the service: the request goes out, and the whole answer comes in.
 
-use std::mem;
-use std::process;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{mem, process, ptr, thread};
 
 use ureq::http::Uri;
 use ureq::{Agent, Body};
@@ -15,7 +15,7 @@ use super::connector::{Connector, NoAddresses};
 use super::deadline::LONGEST_TIMEOUT;
 use super::dns::{Family, Resolver};
 use super::error::{Destination, NetworkError, Stage};
-use super::log_guard::LogGuard;
+use super::log_guard::{self, LogGuard};
 use super::proxy::Route;
 use super::tls::{FlooredTime, Tls};
 use crate::secret::read_to_end;
@@ -24,6 +24,11 @@ use crate::transport::{
 };
 
 const BUFFER: usize = 16 * 1024;
+
+thread_local! {
+    /// The client that is at work on this thread, by its address.
+    static AT_WORK: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The settings of a transport, and the agent that belongs to this process.
 pub(super) struct HttpClient {
@@ -49,6 +54,7 @@ pub(super) struct ProcessAgent {
 impl HttpClient {
     pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let start = Instant::now();
+        let _work = Work::begin(self)?;
         let url: Uri = request
             .url()
             .parse()
@@ -109,6 +115,37 @@ impl HttpClient {
     }
 }
 
+/// The time that a client is at work on this thread. ureq calls the program's logger under the lock of
+/// its pool: a logger that used the same client would wait for itself, and one that panics leaves a pool
+/// that can never be used again.
+struct Work<'a> {
+    client: &'a HttpClient,
+    outer: usize,
+}
+
+impl<'a> Work<'a> {
+    fn begin(client: &'a HttpClient) -> Result<Self, TransportError> {
+        let address = ptr::from_ref(client).addr();
+        let outer = AT_WORK.get();
+        if outer == address {
+            let text = "the transport was used from inside itself, by a logger or a clock";
+            return Err(TransportError::described(TransportErrorKind::Other, text.into(), None));
+        }
+        AT_WORK.set(address);
+        Ok(Self { client, outer })
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        AT_WORK.set(self.outer);
+        if thread::panicking() {
+            let agent = self.client.agent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(agent);
+        }
+    }
+}
+
 fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq::Error, Stage)> {
     let mut post = agent.post(request.url());
     for (name, value) in request.headers() {
@@ -132,6 +169,8 @@ fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq:
 }
 
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
+    // The program's logger had a line of ureq about the head meanwhile, which takes as long as it likes.
+    log_guard::lower();
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > LARGEST_BODY {
         return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
@@ -143,7 +182,7 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{IpAddr, TcpListener};
+    use std::net::{SocketAddr, TcpListener};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{self, Receiver};
     use std::thread;
@@ -221,7 +260,7 @@ mod tests {
         static RESOLVER: Resolver = Resolver::new(|host, _| {
             assert_eq!(host, "service.example");
             COUNT.fetch_add(1, Ordering::SeqCst);
-            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(3);
         let client = client(&Boot::default(), &RESOLVER);
@@ -241,7 +280,7 @@ mod tests {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static RESOLVER: Resolver = Resolver::new(|_, _| {
             COUNT.fetch_add(1, Ordering::SeqCst);
-            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, _closed) = server(usize::MAX);
         let boot = Boot::default();
@@ -255,12 +294,64 @@ mod tests {
         }
     }
 
+    /// A clock that does what the test says, once.
+    #[derive(Clone, Default)]
+    struct Once(Arc<Mutex<Option<Action>>>);
+
+    type Action = Box<dyn Fn() + Send>;
+
+    impl Clock for Once {
+        fn wall(&self) -> SystemTime {
+            SystemTime::now()
+        }
+
+        fn boot(&self) -> Duration {
+            let once = self.0.lock().unwrap().take();
+            if let Some(once) = once {
+                once();
+            }
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    #[test]
+    fn a_use_from_inside_is_an_error_and_a_panic_leaves_a_client_that_works() {
+        static RESOLVER: Resolver =
+            Resolver::new(|_, _| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
+        let (port, _closed) = server(usize::MAX);
+        let once = Once::default();
+        let time = Time { clock: Arc::new(once.clone()), ..Time::default() };
+        let mut client = client(&Boot::default(), &RESOLVER);
+        client.time = Arc::new(FlooredTime::new(time));
+        let client = Arc::new(client);
+
+        let (inner, (sender, said)) = (client.clone(), mpsc::channel());
+        *once.0.lock().unwrap() = Some(Box::new(move || {
+            let request =
+                HttpRequest::new("http://service.example/", Vec::new(), Vec::new().into());
+            sender.send(inner.send(&request).unwrap_err().to_string()).unwrap();
+        }));
+        post(&client, port);
+        assert_eq!(
+            said.recv().unwrap(),
+            "the transport was used from inside itself, by a logger or a clock"
+        );
+
+        *once.0.lock().unwrap() = Some(Box::new(|| panic!("as the test wants")));
+        let panicking = std::panic::AssertUnwindSafe(|| post(&client, port));
+        assert!(std::panic::catch_unwind(panicking).is_err());
+        assert!(client.agent.lock().unwrap().is_none(), "its pool may be poisoned");
+        post(&client, port);
+    }
+
     #[test]
     fn an_agent_of_another_process_is_not_used() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static RESOLVER: Resolver = Resolver::new(|_, _| {
             COUNT.fetch_add(1, Ordering::SeqCst);
-            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(usize::MAX);
         let client = client(&Boot::default(), &RESOLVER);

@@ -3,8 +3,8 @@
 //! ureq-proto writes every byte that it receives to the log at level trace, session tokens included,
 //! and has no setting against it. While an exchange is under way and the program's logger would take
 //! those lines, the level of the whole process is held at debug. A program that raises the level in the
-//! middle of an exchange gets it lowered again after each read of the connection. A level that is
-//! raised in the microseconds between that and the log line of the library is not noticed.
+//! middle of an exchange gets it lowered again before ureq-proto sees a part of the answer. A level that
+//! is raised in the microseconds between that and the log line is not noticed.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,8 +36,10 @@ impl LogGuard {
         }
         state.exchanges += 1;
         drop(state);
+        // Before the logger is asked, which may panic.
+        let guard = Self(());
         lower();
-        Self(())
+        guard
     }
 }
 

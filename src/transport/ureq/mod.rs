@@ -64,8 +64,8 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 ///   first request, and else ring.
 /// * **Logs.** ureq logs every answer at level trace (target `ureq_proto`), keys included. While an
 ///   exchange is under way and the program's logger would take that, the transport lowers the maximum level
-///   of the process to debug, and lowers it again after each read if the program raises it. A level that is
-///   raised in the microseconds between a read and ureq's log line is not noticed. A logger that filters
+///   of the process to debug, and lowers it again if the program raises it before a part of the answer
+///   is read. A level that is raised in the microseconds between that and ureq's log line is not noticed. A logger that filters
 ///   `ureq_proto` to debug itself is left alone.
 ///
 /// Cargo feature: `ureq` (on by default). The connector uses traits that ureq may change in a minor

@@ -9,11 +9,11 @@ use ureq::Proxy;
 use zeroize::Zeroizing;
 
 use super::link::Link;
-use crate::redact::Masks;
+use crate::redact;
 
 /// A longer answer to `CONNECT` is none.
 const LONGEST_ANSWER: usize = 16 * 1024;
-const MOST_HEADERS: usize = 64;
+const MOST_HEADERS: usize = 128;
 
 /// Why a proxy opened no tunnel.
 #[derive(Debug)]
@@ -114,5 +114,5 @@ fn offered(headers: &[httparse::Header<'_>]) -> Option<String> {
         .filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .collect();
     let basic = ways.iter().any(|way| way.eq_ignore_ascii_case("basic"));
-    (!basic && !ways.is_empty()).then(|| Masks::default().clean(&ways.join(", ")))
+    (!basic && !ways.is_empty()).then(|| redact::clean(&ways.join(", ")))
 }

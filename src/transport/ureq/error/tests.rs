@@ -26,7 +26,7 @@ static RESOLVER: Resolver = Resolver::new(|host, _| match host {
     "silent.example" => loop {
         thread::park();
     },
-    _ => Ok(vec![[127, 0, 0, 1].into()]),
+    _ => Ok(vec![([127, 0, 0, 1], 0).into()]),
 });
 
 struct Row {
@@ -182,7 +182,7 @@ fn connections(silent: u16) -> Vec<Row> {
             )
         },
         Row {
-            text: &["service.example:", "closed the connection without an answer"],
+            text: &["service.example:", "closed the connection without a complete answer"],
             hint: "between the device and the service",
             ..direct("closed", at(after(request, b"", drop)), Kind::Closed)
         },
@@ -293,12 +293,13 @@ fn proxies() -> Vec<Row> {
                 "could not connect to the proxy http://proxy.example:",
                 "(for service.example:443): 127.0.0.1 refused the connection",
             ],
-            hint: "nothing listens on that port",
+            hint: "check host and port in the proxy's URL",
             ..proxied("a proxy that refuses", refusing(), Kind::Connect)
         },
         Row {
             transport: UreqTransport::builder().proxy("http://none.example:3128"),
             text: &["to the proxy http://none.example:3128 (for service.example:443): no address"],
+            hint: "check the host in the proxy's URL",
             ..proxied("a proxy without an address", 1, Kind::Connect)
         },
         Row {
@@ -312,6 +313,7 @@ fn proxies() -> Vec<Row> {
         Row {
             kind: Kind::Connect,
             text: &["the proxy answered with status 503"],
+            hint: "look at the log of the proxy",
             ..refused_by_proxy("503", b"HTTP/1.1 503 Busy\r\n\r\n")
         },
         Row {

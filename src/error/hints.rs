@@ -1,0 +1,65 @@
+//! What to do about an error, as one sentence for the user.
+
+use super::codes::Refusal;
+
+pub(crate) const NOT_THE_SERVICE: &str = "check what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else";
+
+pub(super) const TLS: &str = "check the device's clock, and that the transport trusts the authority that signed the certificate";
+
+/// Returns what to do about a refusal of a known meaning.
+pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
+    use Refusal as R;
+    Some(match refusal {
+        R::IdentityForbidden => {
+            "the identity was merged or disabled, or it belongs to a signed-in user and no valid login was sent: clear the cached ID, or set the login"
+        }
+        R::IdentityNotFound => {
+            "the identity was deleted or belongs to another region: clear the cached ID"
+        }
+        R::PoolNotFound => "check identity_pool_id and region",
+        R::LoginsMismatch => {
+            "the identity ID belongs to another user: clear the cached ID or set the right login"
+        }
+        R::TokenExpired => {
+            "the login token has expired: set a new one, or give login_from a source that renews it"
+        }
+        R::TokenInvalid => {
+            "the login token is not accepted: check that it is the provider's ID token and belongs to the app client that the pool knows"
+        }
+        R::IssuerMismatch => {
+            "the login's provider name is not the one that issued the token: a user pool's is cognito-idp.REGION.amazonaws.com/USER_POOL_ID"
+        }
+        R::CognitoTokenMisplaced => {
+            "a token of cognito-identity.amazonaws.com goes with the identity ID it was made for: set identity_id too"
+        }
+        R::GuestsOff => "the pool allows no guests: set a login, or turn guest access on",
+        R::NoProviders => "add the login's provider to the identity pool",
+        R::NoRole => {
+            "the identity pool has no role for this kind of user, or the role does not trust it: check the pool's roles and their trust policy"
+        }
+        R::LoginConflict => {
+            "a login belongs to another identity, or two logins are of one provider"
+        }
+        R::OpenIdTokenRejected => {
+            "STS does not accept the token of the identity: check that the role's account trusts the identity provider, and the device's time if the token is the program's own"
+        }
+        R::RoleRefused => {
+            "check role_arn, and that the role's trust policy names the identity pool and this kind of user"
+        }
+        #[cfg(feature = "user-pool")]
+        R::SignIn => {
+            "have the user sign in again and set the new refresh token; if the service calls the token invalid, it may also belong to another app client or need its device_key"
+        }
+        #[cfg(feature = "user-pool")]
+        R::ClientSecret => {
+            "check client_secret and username: the pool's own name of the user, as in the claim cognito:username"
+        }
+        #[cfg(feature = "user-pool")]
+        R::NoClient => "check user_pool_id and client_id",
+        #[cfg(feature = "user-pool")]
+        R::FlowOff => {
+            "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH or rotates refresh tokens, and check the values of the settings"
+        }
+        R::Unknown => return None,
+    })
+}

@@ -1,0 +1,60 @@
+//! What kind of failure an error is, and how the failed attempt may be retried.
+
+/// The kinds of failure. Each one says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing, is malformed, or contradicts another setting. The message names each
+    /// such setting. Correct the program or its configuration.
+    Config,
+    /// A token source failed, or returned a text that cannot be a token. If
+    /// [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in again.
+    /// Otherwise look at [`source`](std::error::Error::source).
+    ///
+    /// If the token source failed with an [`Error`](crate::Error) of this library that has nothing
+    /// to do with the login, such as [`Unreachable`](Self::Unreachable), the kind is that of its
+    /// error.
+    Login,
+    /// The provider has no identity ID and must not create a new guest. Set an identity ID or an
+    /// identity pool ID, or allow new guests.
+    IdentityUnknown,
+    /// The provider's own transport, token source or clock called `get()` or `refresh()`. Change
+    /// the program: such code must not need the credentials that it helps to get.
+    Reentrant,
+    /// The time limit passed. Try again later. The device may have no network.
+    Timeout,
+    /// The service could not be reached. Check the network, then try again. If
+    /// [`is_retryable`](crate::Error::is_retryable) is false, check the transport first.
+    Unreachable,
+    /// The TLS connection failed: unknown authority, wrong name, or a certificate that is not valid
+    /// at this time. Check the device's clock and the authorities that the transport trusts.
+    Tls,
+    /// The service asks for fewer requests. Try again later.
+    Throttled,
+    /// The service has an internal failure. Try again later if
+    /// [`is_retryable`](crate::Error::is_retryable) is true.
+    Unavailable,
+    /// The service refused this identity, login or role, or a user pool refused the refresh token.
+    /// For known messages of the service, [`hint`](crate::Error::hint) names the setting to check.
+    /// If [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in again.
+    NotAuthorized,
+    /// The identity or the identity pool does not exist. Check the IDs and the region.
+    NotFound,
+    /// The service refused the request for another reason. [`code`](crate::Error::code) and
+    /// [`message`](crate::Error::message) say which.
+    Refused,
+    /// The answer did not come from the service, or it cannot be used. Examples: the page of a
+    /// captive portal, the answer of a proxy, credentials that had already expired. Check what
+    /// stands between the program and AWS.
+    Response,
+}
+
+/// Whether and how a failed attempt may be retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// The peer had closed the connection: the service has processed nothing.
+    AtOnce,
+    AfterFailure,
+    AfterThrottling,
+}

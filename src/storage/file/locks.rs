@@ -1,0 +1,131 @@
+//! Locks between processes, by `flock` on files beside the records.
+//!
+//! [`remove_locks`](super::FileStorage::remove_locks) is all that removes these files: a waiting
+//! process has its file open.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+
+use super::permissions::{check_permissions, permission_denied};
+
+/// The time between two attempts to get the lock.
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(super) struct Lock {
+    file: File,
+    /// The ID of the process that holds the lock.
+    process: u32,
+}
+
+impl Drop for Lock {
+    /// Unlocks the file, because closing it is not enough if a child process has it open too. A
+    /// child must not release the lock of its parent.
+    fn drop(&mut self) {
+        if self.process == process::id() {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
+    }
+}
+
+/// Locks a file, which is created if it is missing. `None` if another holder keeps it for all of
+/// `wait`, or if the file system has no locks.
+pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
+    let start = Instant::now();
+    let file = open(path)?;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let left = wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        thread::sleep(PAUSE.min(left));
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(permission_denied("the lock is not a regular file"));
+    }
+    check_permissions(&metadata, "the lock")?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FileStorage;
+    use super::super::tests::{files, mode, temporary};
+    use super::*;
+    use crate::storage::Storage;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_lock_has_one_holder_until_it_is_dropped() {
+        let root = temporary();
+        let directory = root.path().join("a/b");
+        let [one, other] = [(); 2].map(|()| FileStorage::new(&directory));
+        let now = |storage: &FileStorage, key| storage.lock(key, Duration::ZERO).unwrap();
+        let held = now(&one, "../k").unwrap();
+        assert_eq!(files(&directory), ["%2E%2E%2Fk.lock"]);
+        assert_eq!((mode(&directory), mode(&directory.join("%2E%2E%2Fk.lock"))), (0o700, 0o600));
+        assert!(now(&other, "../k").is_none() && now(&one, "../k").is_none());
+        assert!(now(&other, "another").is_some());
+        let start = Instant::now();
+        assert!(other.lock("../k", Duration::from_millis(50)).unwrap().is_none());
+        assert!((50..20_000).contains(&start.elapsed().as_millis()), "it waits, and not for ever");
+        one.store("../k", b"1").unwrap();
+        one.remove("../k").unwrap();
+        assert!(now(&other, "../k").is_none(), "the record has nothing to do with it");
+
+        drop(held);
+        // A child process that has the same file open does not keep the lock.
+        let path = directory.join("%2E%2E%2Fk.lock");
+        let held = lock(&path, Duration::ZERO).unwrap().unwrap();
+        let in_a_child = held.file.try_clone().unwrap();
+        drop(held);
+        drop(now(&other, "../k").unwrap());
+        drop(in_a_child);
+
+        let held = now(&one, "../k").unwrap();
+        let waiting = std::thread::spawn(move || other.lock("../k", Duration::from_secs(60)));
+        drop(held);
+        assert!(waiting.join().unwrap().unwrap().is_some(), "who waits gets it");
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_link_a_pipe_or_writable_for_others_is_an_error() {
+        let (root, elsewhere) = (temporary(), temporary());
+        let storage = FileStorage::new(root.path());
+        let lock = |key: &str| storage.lock(key, Duration::ZERO);
+        let theirs = elsewhere.path().join("theirs");
+        symlink(&theirs, root.path().join("k.lock")).unwrap();
+        assert!(lock("k").is_err() && !theirs.exists());
+        fs::create_dir(root.path().join("d.lock")).unwrap();
+        assert!(lock("d").is_err());
+        let status = std::process::Command::new("mkfifo").arg(root.path().join("p.lock")).status();
+        assert!(status.unwrap().success());
+        assert!(lock("p").is_err());
+        drop(lock("w").unwrap().unwrap());
+        fs::set_permissions(root.path().join("w.lock"), fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(lock("w").is_err());
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

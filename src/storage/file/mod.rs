@@ -1,0 +1,321 @@
+//! Records in the files of a directory, which outlive a loss of power at any moment.
+//!
+//! * this file: `FileStorage`
+//! * `names.rs`: keys as file names, and back
+//! * `permissions.rs`: checks that no other user owns a file or may write to it
+//! * `read.rs`: reads a record without following a link
+//! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
+//! * `locks.rs`: locks between processes
+
+mod atomic_write;
+#[cfg(unix)]
+mod locks;
+mod names;
+mod permissions;
+mod read;
+
+use std::fs;
+use std::io;
+use std::mem;
+use std::path::PathBuf;
+#[cfg(unix)]
+use std::time::Duration;
+
+use self::atomic_write::{Disk, Operations, unlink};
+use self::names::FileKind;
+use self::permissions::check_directory;
+use super::Storage;
+#[cfg(unix)]
+use super::StorageLock;
+
+/// A [`Storage`] that keeps each record in a file of its own in one directory.
+///
+/// * **Durable.** A loss of power at any moment leaves the old or the new record. `store` writes a
+///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
+///   changes, because flash memory wears out. `remove` also removes temporary files that an
+///   interrupted `store` left.
+/// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with
+///   mode 0700. The mode of an existing directory stays as it is, but every call returns an error
+///   if other users may write to the directory.
+/// * **No links.** Symbolic links in the directory are not followed.
+/// * **Shared.** Several processes may use one directory; the last one to write a record wins.
+/// * **Locks** are `flock` locks on an empty file beside the record: its name is the record's with
+///   `.lock`, its mode is 0600, and it stays. The kernel releases the lock of a process that ends.
+///   A waiting process tries again every 10 ms. There are no locks on other systems than Unix, and
+///   on file systems without `flock`.
+/// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
+///   escaped. A long name is cut and ends with a digest of the key.
+///
+/// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
+/// Each call blocks for as long as the disk does.
+///
+/// ```
+/// use cognito_identity_credentials::{FileStorage, Storage};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let directory = std::env::temp_dir().join(format!("identity-{}", std::process::id()));
+/// let storage = FileStorage::new(&directory);
+/// storage.store("key", b"value")?;
+/// assert_eq!(storage.load("key")?.as_deref(), Some(&b"value"[..]));
+/// storage.remove("key")?;
+/// # std::fs::remove_dir(&directory)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileStorage {
+    directory: PathBuf,
+}
+
+impl FileStorage {
+    /// Creates a storage that keeps its records in `directory`.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// Returns the keys of all records that begin with `prefix`, sorted.
+    ///
+    /// A long key whose file name was cut is missing, because the name no longer contains the whole
+    /// key. [`remove_all`](Self::remove_all) removes such records too.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read, or if other users may write to it. A missing directory is
+    /// empty.
+    pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let files = self.files(prefix)?;
+        let mut keys: Vec<_> = files.iter().filter_map(|(name, _)| names::key(name)).collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
+    /// many records it removed.
+    ///
+    /// A long key whose file name was cut is compared by the part that is left. So a prefix that is
+    /// longer than that part also removes other long keys with the same beginning.
+    ///
+    /// The lock files stay, because another process may hold one.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read, if other users may write to it, or if a file cannot be
+    /// removed. The other files are removed all the same.
+    pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
+        self.remove_files(prefix, false)
+    }
+
+    /// Removes the lock files of all keys that begin with `prefix`, as
+    /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
+    ///
+    /// A lock that another process still holds has no effect after that.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove_all`](Self::remove_all).
+    pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
+        self.remove_files(prefix, true)
+    }
+
+    fn remove_files(&self, prefix: &str, locks: bool) -> io::Result<usize> {
+        let (mut removed, mut outcome) = (0, Ok(()));
+        for (name, kind) in self.files(prefix)? {
+            if locks != (kind == FileKind::Lock) {
+                continue;
+            }
+            match unlink(&Disk, &self.directory.join(name)) {
+                Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        if self.directory.exists() {
+            outcome = outcome.and(Disk.sync_directory(&self.directory));
+        }
+        outcome.map(|()| removed)
+    }
+
+    /// The names and kinds of the files of all keys that begin with `prefix`.
+    fn files(&self, prefix: &str) -> io::Result<Vec<(String, FileKind)>> {
+        if !check_directory(&self.directory)? {
+            return Ok(Vec::new());
+        }
+        let prefix = names::escape(prefix);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            match names::parse(&name) {
+                Some((record, kind)) if names::may_begin_with(record, &prefix) => {
+                    files.push((name, kind));
+                }
+                _ => {}
+            }
+        }
+        Ok(files)
+    }
+}
+
+impl Storage for FileStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        let path = self.directory.join(names::record_name(key)?);
+        if !check_directory(&self.directory)? {
+            return Ok(None);
+        }
+        Ok(read::read(&path)?.map(|mut value| mem::take(&mut *value)))
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        atomic_write::store(&Disk, &self.directory, key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        atomic_write::remove(&Disk, &self.directory, key)
+    }
+
+    #[cfg(unix)]
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        let path = self.directory.join(names::lock_name(&names::record_name(key)?));
+        atomic_write::ensure_directory(&Disk, &self.directory)?;
+        Ok(locks::lock(&path, wait)?.map(StorageLock::new))
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    pub(super) fn temporary() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    pub(super) fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    pub(super) fn files(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn records_and_new_directories_are_private_to_their_owner() {
+        let root = temporary();
+        let directory = root.path().join("a/b");
+        let storage = FileStorage::new(&directory);
+        assert_eq!(storage.load("k").unwrap(), None, "no directory, no record");
+        storage.remove("k").unwrap();
+        assert!(!root.path().join("a").exists(), "nothing is made by reading");
+
+        storage.store("k", b"one").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"one");
+        assert_eq!((mode(&directory), mode(&directory.join("k"))), (0o700, 0o600));
+        storage.store("k", b"two").unwrap();
+        storage.store("../k", b"three").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"two");
+        assert_eq!(files(&directory), ["%2E%2E%2Fk", "k"]);
+        storage.remove("k").unwrap();
+        storage.remove("k").unwrap();
+        assert_eq!(storage.load("k").unwrap(), None);
+
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        storage.store("k", b"four").unwrap();
+        assert_eq!(mode(&directory), 0o755, "an existing directory is left as it is");
+    }
+
+    #[test]
+    fn a_directory_or_record_that_others_may_write_to_is_an_error() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        storage.store("k", b"one").unwrap();
+        for bad in [0o770, 0o702, 0o1777] {
+            fs::set_permissions(root.path(), fs::Permissions::from_mode(bad)).unwrap();
+            for error in [
+                storage.load("k").unwrap_err(),
+                storage.store("k", b"two").unwrap_err(),
+                storage.remove("k").unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{bad:o}: {error}");
+            }
+        }
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(root.path().join("k"), fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(storage.load("k").is_err());
+        storage.store("k", b"two").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "and is replaced");
+        assert_eq!(mode(&root.path().join("k")), 0o600);
+    }
+
+    #[test]
+    fn a_link_or_pipe_in_place_of_a_record_is_not_followed() {
+        let (root, elsewhere) = (temporary(), temporary());
+        let storage = FileStorage::new(root.path());
+        let theirs = elsewhere.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        symlink(&theirs, root.path().join("k")).unwrap();
+        assert!(storage.load("k").is_err());
+        storage.store("k", b"ours").unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"ours");
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+
+        let status = std::process::Command::new("mkfifo").arg(root.path().join("p")).status();
+        assert!(status.unwrap().success());
+        assert!(storage.load("p").is_err(), "and a pipe does not hang");
+        fs::create_dir(root.path().join("d")).unwrap();
+        assert!(storage.load("d").is_err());
+        assert!(FileStorage::new(&theirs).load("k").is_err(), "a file is no directory");
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_counts_as_absent() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let longest = vec![b'x'; 64 * 1024];
+        storage.store("k", &longest).unwrap();
+        assert_eq!(storage.load("k").unwrap().unwrap(), longest);
+        storage.store("k", &vec![b'x'; 64 * 1024 + 1]).unwrap();
+        assert_eq!(storage.load("k").unwrap(), None);
+    }
+
+    #[test]
+    fn records_are_listed_and_removed_by_the_beginning_of_their_keys() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path().join("d"));
+        assert_eq!(storage.keys("").unwrap(), [""; 0], "no directory, no records");
+        assert_eq!((storage.remove_all("").unwrap(), storage.remove_locks("").unwrap()), (0, 0));
+        assert!(!root.path().join("d").exists());
+        let long = |end: &str| format!("a/{}{end}", "x".repeat(200));
+        for key in ["b", "a/B.c", "a/", "a", &long("1"), &long("2")] {
+            storage.store(key, b"value").unwrap();
+        }
+        drop(storage.lock("a/B.c", Duration::ZERO).unwrap().unwrap());
+        let directory = root.path().join("d");
+        for stranger in ["a%2F.old", "a%2F.0123", "a%2F.lock.0123456789abcdef"] {
+            fs::write(directory.join(stranger), "").unwrap();
+        }
+        fs::write(directory.join("a%2Fdead.0123456789abcdef"), "").unwrap();
+
+        assert_eq!(storage.keys("").unwrap(), ["a", "a/", "a/B.c", "b"], "without the cut ones");
+        assert_eq!(storage.keys("a/").unwrap(), ["a/", "a/B.c"]);
+        assert_eq!(storage.remove_all("a/y").unwrap(), 0);
+        assert_eq!(storage.remove_all(&long("3")).unwrap(), 2, "all that may begin like this");
+        assert_eq!(storage.remove_all("a/").unwrap(), 2);
+        let left = ["a", "a%2F%42%2Ec.lock", "a%2F.0123", "a%2F.lock.0123456789abcdef", "a%2F.old"];
+        assert_eq!(files(&directory), [&left[..], &["b"]].concat());
+        assert_eq!(
+            (storage.remove_locks("b").unwrap(), storage.remove_locks("a/").unwrap()),
+            (0, 1)
+        );
+
+        fs::create_dir(directory.join("a%2F")).unwrap();
+        assert!(storage.remove_all("a").is_err());
+        assert_eq!(storage.keys("a").unwrap(), ["a/"], "the others are removed all the same");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
+        assert!(directory.join("b").exists());
+    }
+}

@@ -1,0 +1,52 @@
+//! Records in memory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::Storage;
+
+/// A [`Storage`] in memory: its records end with the program. To share it, use an `Arc`.
+///
+/// It wipes values when they are replaced or dropped, and has no locks. `Debug` shows only the
+/// keys.
+#[derive(Default)]
+pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
+
+impl MemoryStorage {
+    /// Creates an empty storage.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn values(&self) -> MutexGuard<'_, HashMap<String, Zeroizing<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.values().get(key).map(|value| value.to_vec()))
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.values().insert(key.to_owned(), Zeroizing::new(value.to_owned()));
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.values().remove(key);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStorage ")?;
+        f.debug_set().entries(self.values().keys()).finish()
+    }
+}
