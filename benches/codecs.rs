@@ -29,7 +29,9 @@ mod rounds;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::wire::{Wire, json_timestamp, xml_timestamp};
+use cognito_identity_credentials::internals::wire_format::{
+    WireFormat, json_timestamp, xml_timestamp,
+};
 use cognito_identity_credentials::transport::HttpResponse;
 use cognito_identity_credentials::{Credentials, Logins};
 use divan::Bencher;
@@ -56,9 +58,9 @@ fn logins(number: usize) -> BTreeMap<String, String> {
     (0..number).map(|n| (format!("p{n}.example"), "x".repeat(50_000))).collect()
 }
 
-fn wire(number: usize) -> Wire {
+fn wire(number: usize) -> WireFormat {
     let logins: Logins = logins(number).into_iter().collect();
-    Wire::new(POOL, IDENTITY, &logins, ROLE, &"o".repeat(SESSION_TOKEN)).unwrap()
+    WireFormat::new(POOL, IDENTITY, &logins, ROLE, &"o".repeat(SESSION_TOKEN)).unwrap()
 }
 
 fn json_error() -> HttpResponse {
@@ -172,7 +174,7 @@ mod encode {
 mod decode {
     use super::{
         Bencher, BytesCount, Credentials, Deserialize, END, HttpResponse, IDENTITY, SESSION_TOKEN,
-        Wire, answers, end, wire,
+        WireFormat, answers, end, wire,
     };
 
     fn are_right(credentials: &Credentials) -> bool {
@@ -187,7 +189,7 @@ mod decode {
     fn bench<T>(
         bencher: Bencher<'_, '_>,
         answer: &HttpResponse,
-        decode: impl Fn(&Wire, &HttpResponse) -> T + Sync,
+        decode: impl Fn(&WireFormat, &HttpResponse) -> T + Sync,
         is_right: impl Fn(&T) -> bool,
     ) {
         let wire = wire(0);
@@ -197,7 +199,7 @@ mod decode {
 
     #[divan::bench(sample_size = 1000)]
     fn get_id(bencher: Bencher<'_, '_>) {
-        bench(bencher, &answers::get_id(), Wire::decode_get_id, |id| {
+        bench(bencher, &answers::get_id(), WireFormat::decode_get_id, |id| {
             id.as_ref().unwrap().expose() == IDENTITY
         });
     }
@@ -207,7 +209,7 @@ mod decode {
         bench(
             bencher,
             &answers::credentials(END[0]),
-            Wire::decode_get_credentials,
+            WireFormat::decode_get_credentials,
             |credentials| are_right(credentials.as_ref().unwrap()),
         );
     }
@@ -215,28 +217,31 @@ mod decode {
     #[divan::bench]
     fn get_open_id_token(bencher: Bencher<'_, '_>) {
         let answer = answers::open_id_token();
-        bench(bencher, &answer, Wire::decode_get_open_id_token, |token| {
+        bench(bencher, &answer, WireFormat::decode_get_open_id_token, |token| {
             token.as_ref().unwrap().expose() == "o".repeat(SESSION_TOKEN)
         });
     }
 
     #[divan::bench(sample_size = 1000)]
     fn json_error(bencher: Bencher<'_, '_>) {
-        bench(bencher, &super::json_error(), Wire::json_error, |code| {
+        bench(bencher, &super::json_error(), WireFormat::json_error, |code| {
             code.as_ref().is_some_and(|code| **code == "NotAuthorizedException")
         });
     }
 
     #[divan::bench]
     fn assume_role_with_web_identity(bencher: Bencher<'_, '_>) {
-        bench(bencher, &answers::assumed_role(END[1]), Wire::decode_assume_role, |credentials| {
-            are_right(credentials.as_ref().unwrap())
-        });
+        bench(
+            bencher,
+            &answers::assumed_role(END[1]),
+            WireFormat::decode_assume_role,
+            |credentials| are_right(credentials.as_ref().unwrap()),
+        );
     }
 
     #[divan::bench]
     fn xml_error(bencher: Bencher<'_, '_>) {
-        bench(bencher, &super::xml_error(), Wire::xml_error, |code| {
+        bench(bencher, &super::xml_error(), WireFormat::xml_error, |code| {
             code.as_ref().is_some_and(|code| **code == "AccessDenied")
         });
     }
@@ -262,7 +267,7 @@ mod decode {
     #[divan::bench]
     fn floor_serde_get_credentials_for_identity(bencher: Bencher<'_, '_>) {
         let answer = answers::credentials(END[0]);
-        let read = |_: &Wire, answer: &HttpResponse| {
+        let read = |_: &WireFormat, answer: &HttpResponse| {
             serde_json::from_slice::<Answer>(answer.body()).unwrap()
         };
         bench(bencher, &answer, read, |read| read.credentials.session_token.len() == SESSION_TOKEN);
@@ -276,7 +281,7 @@ mod decode {
 
     #[divan::bench(sample_size = 1000)]
     fn floor_serde_get_id(bencher: Bencher<'_, '_>) {
-        let read = |_: &Wire, answer: &HttpResponse| {
+        let read = |_: &WireFormat, answer: &HttpResponse| {
             serde_json::from_slice::<Identity>(answer.body()).unwrap()
         };
         bench(bencher, &answers::get_id(), read, |read| read.identity_id == IDENTITY);

@@ -137,6 +137,10 @@ mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(any(feature = "_bench", fuzzing))]
+#[doc(hidden)]
+pub mod internals;
+
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
@@ -148,35 +152,6 @@ pub use refresh::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 #[cfg(feature = "user-pool")]
 pub use user_pool_tokens::{UserPoolTokens, UserPoolTokensBuilder};
-
-/// Functions for the fuzzers. Programs cannot call them.
-#[cfg(all(fuzzing, feature = "ureq"))]
-#[doc(hidden)]
-pub mod fuzzing {
-    /// Returns whether a list as in `NO_PROXY` covers a host and port.
-    #[must_use]
-    pub fn covers(list: &str, host: &str, port: u16) -> bool {
-        crate::transport::covers(list, host, port)
-    }
-
-    /// Returns the number of certificate authorities in a PEM text.
-    ///
-    /// # Errors
-    ///
-    /// The text of the error, without the name of the setting.
-    pub fn authorities(pem: &[u8]) -> Result<usize, String> {
-        crate::transport::authorities(pem).map(|authorities| authorities.len())
-    }
-
-    /// Reads a PEM text as a client certificate.
-    ///
-    /// # Errors
-    ///
-    /// The text of the error, without the name of the setting.
-    pub fn client_certificate(pem: &str) -> Result<(), String> {
-        crate::transport::ClientCertificate::from_pem(&crate::secret::Secret::new(pem)).map(|_| ())
-    }
-}
 
 /// The examples of the README are compiled and run as tests.
 #[cfg(all(doctest, feature = "ureq", feature = "testing", feature = "user-pool"))]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use cognito_identity_credentials::testing::policy::{self, Failure};
+use cognito_identity_credentials::internals::retry_policy::{self, RetryableFailure};
 use fastrand::Rng;
 
 pub(crate) type Nanos = u64;
@@ -27,7 +27,7 @@ pub(crate) enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Issued,
-    Failed(Failure),
+    Failed(RetryableFailure),
 }
 
 pub(crate) trait Service {
@@ -97,14 +97,14 @@ pub(crate) const fn windows(window: Window) -> Policy {
 pub(crate) struct Rules {
     pub(crate) policy: Policy,
     pub(crate) again: Again,
-    defaults: policy::Defaults,
+    defaults: retry_policy::Defaults,
     advisory_window: Duration,
 }
 
 impl Rules {
     pub(crate) fn new(policy: Policy, again: Again) -> Self {
-        let advisory_window = policy::advisory_window(Duration::from_nanos(LIFETIME));
-        Self { policy, again, defaults: policy::defaults(), advisory_window }
+        let advisory_window = retry_policy::advisory_window(Duration::from_nanos(LIFETIME));
+        Self { policy, again, defaults: retry_policy::defaults(), advisory_window }
     }
 }
 
@@ -262,7 +262,7 @@ impl Device {
         }
     }
 
-    fn delay(&mut self, failure: Failure, rules: &Rules, rng: &mut Rng) -> Option<Nanos> {
+    fn delay(&mut self, failure: RetryableFailure, rules: &Rules, rng: &mut Rng) -> Option<Nanos> {
         let attempt = u32::from(self.attempt);
         match rules.policy {
             Policy::JavaScript => {
@@ -270,7 +270,7 @@ impl Device {
             }
             Policy::Standard => {
                 let (base, cost) = match failure {
-                    Failure::Throttled => (SECOND, 5),
+                    RetryableFailure::Throttled => (SECOND, 5),
                     _ => (SECOND / 20, 14),
                 };
                 if attempt >= 3 || self.tokens < cost {
@@ -285,7 +285,7 @@ impl Device {
                     Throttling::Other(_, Some(after)) if u32::from(self.throttled) >= after => 1,
                     _ => rules.defaults.attempts,
                 };
-                policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
+                retry_policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
             }
         }
     }
@@ -322,7 +322,7 @@ impl Device {
     fn fail(
         &mut self,
         then: Nanos,
-        failure: Option<Failure>,
+        failure: Option<RetryableFailure>,
         rules: &Rules,
         rng: &mut Rng,
     ) -> Nanos {
@@ -330,19 +330,19 @@ impl Device {
         if let Policy::Ours(ours) = rules.policy {
             let (thirds, fifths) = (rng.f64(), rng.f64());
             if stage == Stage::Renewing {
-                let pause = policy::advisory_pause(self.window(rules), thirds);
+                let pause = retry_policy::advisory_pause(self.window(rules), thirds);
                 self.renew_from = then + nanos(pause);
                 return self.next_renewal(then);
             }
             if let Some(failure) = failure {
-                let throttled = failure == Failure::Throttled;
+                let throttled = failure == RetryableFailure::Throttled;
                 self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
                 let (limit, times) = (rules.defaults.cooldown, u32::from(self.throttled));
                 let cooldown = match ours.throttling {
-                    Throttling::Library => policy::cooldown(limit, times, fifths),
+                    Throttling::Library => retry_policy::cooldown(limit, times, fifths),
                     Throttling::Other(most, _) => {
                         let limit = limit * (1 << times.saturating_sub(1).min(most));
-                        policy::cooldown(limit, 1, fifths)
+                        retry_policy::cooldown(limit, 1, fifths)
                     }
                 };
                 self.keep_away_until = then + nanos(cooldown);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::policy::Failure;
+use cognito_identity_credentials::internals::retry_policy::RetryableFailure;
 use cognito_identity_credentials::testing::{ManualClock, seed_delays};
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
@@ -20,7 +20,7 @@ const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 /// A service with moods, each of which lasts a while.
 struct Script {
     /// Until when, from the first call on, what share of the calls fails, and how.
-    moods: Vec<(Nanos, f64, Failure)>,
+    moods: Vec<(Nanos, f64, RetryableFailure)>,
     rng: Rng,
     calls: Vec<(Call, Nanos)>,
 }
@@ -33,7 +33,11 @@ impl Script {
             .map(|_| {
                 until += rng.u64(1..20 * 60 * SECOND);
                 let share = rng.choice([0.0, 0.5, 0.9, 1.0]).unwrap();
-                let failure = if rng.u8(0..3) == 0 { Failure::Fault } else { Failure::Throttled };
+                let failure = if rng.u8(0..3) == 0 {
+                    RetryableFailure::ServerError
+                } else {
+                    RetryableFailure::Throttled
+                };
                 (until, share, failure)
             })
             .collect();
@@ -158,7 +162,7 @@ fn call(request: &HttpRequest) -> Call {
 fn response(call: Call, answer: Answer) -> HttpResponse {
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let (status, body) = match (answer, call) {
-        (Answer::Failed(Failure::Throttled), _) => {
+        (Answer::Failed(RetryableFailure::Throttled), _) => {
             (429, r#"{"__type": "TooManyRequestsException"}"#.to_owned())
         }
         (Answer::Failed(_), _) => (500, r#"{"__type": "InternalErrorException"}"#.to_owned()),

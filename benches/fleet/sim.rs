@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use crate::device::{Again, Answer, Call, Device, LIFETIME, Nanos, Policy, Rules, SECOND, Service};
 use crate::queue::Queue;
-use cognito_identity_credentials::testing::policy::Failure;
+use cognito_identity_credentials::internals::retry_policy::RetryableFailure;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quotas {
@@ -145,13 +145,13 @@ impl Service for Cognito {
             Call::GetCredentials => &mut self.credentials,
         };
         let answer = if out {
-            Answer::Failed(Failure::Fault)
+            Answer::Failed(RetryableFailure::ServerError)
         } else if bucket.take(at) {
             Answer::Issued
         } else {
-            Answer::Failed(Failure::Throttled)
+            Answer::Failed(RetryableFailure::Throttled)
         };
-        let throttled = answer == Answer::Failed(Failure::Throttled);
+        let throttled = answer == Answer::Failed(RetryableFailure::Throttled);
         self.period.calls += 1;
         self.period.throttled += u64::from(throttled);
         self.period.minted += u64::from(call == Call::GetId && answer == Answer::Issued);

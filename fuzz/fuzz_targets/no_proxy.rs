@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use cognito_identity_credentials::fuzzing::covers;
+use cognito_identity_credentials::internals::parsers::covers;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use cognito_identity_credentials::fuzzing::{authorities, client_certificate};
+use cognito_identity_credentials::internals::parsers::{authorities, client_certificate};
 use cognito_identity_credentials_fuzz::check_text;
 use libfuzzer_sys::fuzz_target;
 

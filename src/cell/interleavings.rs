@@ -1,8 +1,8 @@
-//! Every order in which three threads can meet in the cell, up to three forced switches between
-//! them, explored by loom.
+//! Loom runs three threads through every order in which they can meet in the cell, with at most three
+//! forced switches between them.
 //!
-//! A lost wake-up shows as a deadlock. What each load brings is its own number, so that a value can
-//! be followed to the load that brought it.
+//! A lost wake-up shows as a deadlock. The value of each refresh is its own number, so that a value can
+//! be followed to the refresh that returned it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, SystemTime};
 
-use super::{Cell, Epoch, Flight, Limits, Loaded, TOO_LATE, Task};
+use super::{Epoch, Flight, Limits, RefreshCell, RefreshInput, Refreshed, TOO_LATE};
 use crate::cell::lease::{Lease, Windows};
 use crate::cell::sync::TIME;
 use crate::clock::Clock;
@@ -32,12 +32,12 @@ enum Call {
     TimePasses,
 }
 
-/// What one load does.
+/// What one refresh does.
 #[derive(Clone, Copy, Debug)]
-enum Load {
+enum Plan {
     Succeeds,
-    /// Brings a value that was kept, unless it is to be a new one.
-    Revives,
+    /// Returns a stored value to `get`, and an issued one to `refresh`.
+    FromStorage,
     Fails,
     Panics,
 }
@@ -50,7 +50,7 @@ enum Start {
     Advisory,
 }
 
-/// The time that the model says, a while after the start of the system.
+/// The model's time, plus what has passed since the system started.
 struct ModelClock(Duration);
 
 impl Clock for ModelClock {
@@ -65,18 +65,18 @@ impl Clock for ModelClock {
     fn sleep(&self, _: Duration) {}
 }
 
-/// A value: the load that brought it, and the epoch in which that began.
+/// A value: the refresh that returned it, and the epoch in which that began.
 #[derive(Clone, Copy, Debug)]
 struct Value {
-    load: u64,
+    refresh: u64,
     epoch: Epoch,
-    revived: bool,
+    from_storage: bool,
 }
 
 struct World {
-    cell: Cell<Value, ()>,
-    plan: &'static [Load],
-    /// A scheduling point inside each load.
+    cell: RefreshCell<Value, ()>,
+    plan: &'static [Plan],
+    /// A scheduling point inside each refresh.
     network: loom::sync::Mutex<()>,
     seen: StdMutex<Seen>,
     totals: Arc<Totals>,
@@ -92,16 +92,16 @@ struct Totals {
 
 #[derive(Default)]
 struct Seen {
-    loading: bool,
+    refreshing: bool,
     overlapped: bool,
-    loads: usize,
+    refreshes: usize,
     flights: Vec<(u64, Arc<Flight<Value>>)>,
-    /// The loads that were on their way when the settings changed.
+    /// The refreshes that were under way when the settings changed.
     outdated: BTreeSet<u64>,
 }
 
 impl World {
-    fn new(start: Start, plan: &'static [Load], totals: Arc<Totals>) -> Self {
+    fn new(start: Start, plan: &'static [Plan], totals: Arc<Totals>) -> Self {
         let limits = Limits {
             what: "the credentials",
             windows: Windows { expiry: Duration::ZERO, advisory: None },
@@ -115,7 +115,7 @@ impl World {
             Start::Advisory => LIFETIME * 9 / 10,
         };
         TIME.set(Duration::ZERO);
-        let cell = Cell::new(Arc::new(ModelClock(now)), limits, ());
+        let cell = RefreshCell::new(Arc::new(ModelClock(now)), limits, ());
         let world = Self {
             cell,
             plan,
@@ -124,7 +124,7 @@ impl World {
             totals,
         };
         if !matches!(start, Start::Empty) {
-            world.cell.get(Duration::MAX, |task| Ok(loaded(1, task, false))).unwrap();
+            world.cell.get(Duration::MAX, |input| Ok(refreshed(1, input, false))).unwrap();
         }
         world
     }
@@ -132,35 +132,35 @@ impl World {
     fn run(&self, calls: &[Call]) {
         for call in calls {
             match call {
-                Call::Get => drop(self.ask(false, |load| self.cell.get(Duration::MAX, load))),
+                Call::Get => drop(self.ask(false, |refresh| self.cell.get(Duration::MAX, refresh))),
                 Call::Refresh => {
                     let (flights, joins) = {
                         let state = self.cell.lock();
                         (state.flights, state.flight.is_some())
                     };
-                    if let Some(value) = self.ask(true, |load| self.cell.refresh(load)) {
-                        assert!(!value.revived, "a kept value for a refresh");
-                        let newest = value.load + u64::from(joins);
+                    if let Some(value) = self.ask(true, |refresh| self.cell.refresh(refresh)) {
+                        assert!(!value.from_storage, "a stored value for a refresh");
+                        let newest = value.refresh + u64::from(joins);
                         assert!(newest > flights, "an old value for a refresh");
                     }
                 }
                 Call::Expire => self.cell.expire(),
                 Call::SetLogin => self.cell.change(|()| {
                     let mut seen = self.seen.lock().unwrap();
-                    let landed = |flight: &Flight<Value>| flight.outcome.get().is_some();
-                    let on_their_way: Vec<_> = seen
+                    let completed = |flight: &Flight<Value>| flight.outcome.get().is_some();
+                    let under_way: Vec<_> = seen
                         .flights
                         .iter()
-                        .filter(|(_, flight)| !landed(flight))
-                        .map(|(load, _)| *load)
+                        .filter(|(_, flight)| !completed(flight))
+                        .map(|(refresh, _)| *refresh)
                         .collect();
-                    seen.outdated.extend(on_their_way);
+                    seen.outdated.extend(under_way);
                     (true, ())
                 }),
                 Call::TimePasses => {
                     let _state = self.cell.lock();
                     TIME.set(TIMEOUT * 2);
-                    self.cell.landed.notify_all();
+                    self.cell.completed.notify_all();
                 }
             }
         }
@@ -170,11 +170,14 @@ impl World {
     fn ask(
         &self,
         new: bool,
-        ask: impl FnOnce(&dyn Fn(&Task<()>) -> Result<Loaded<Value>, Error>) -> Result<Value, Error>,
+        ask: impl FnOnce(
+            &dyn Fn(&RefreshInput<()>) -> Result<Refreshed<Value>, Error>,
+        ) -> Result<Value, Error>,
     ) -> Option<Value> {
         let known = self.cell.epoch().0;
         let outdated = self.seen.lock().unwrap().outdated.clone();
-        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&|task| self.load(task, new)))).ok()?;
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| ask(&|input| self.refresh(input, new)))).ok()?;
         let value = match outcome {
             Err(error) if error.message().ends_with(TOO_LATE) => {
                 assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
@@ -184,11 +187,11 @@ impl World {
             outcome => outcome.ok()?,
         };
         assert!(value.epoch.expired >= known.expired, "a value from before expire()");
-        assert!(!outdated.contains(&value.load), "a value of settings from before a change");
+        assert!(!outdated.contains(&value.refresh), "a value of settings from before a change");
         Some(value)
     }
 
-    fn load(&self, task: &Task<()>, new: bool) -> Result<Loaded<Value>, Error> {
+    fn refresh(&self, input: &RefreshInput<()>, new: bool) -> Result<Refreshed<Value>, Error> {
         let (flight, current) = {
             let state = self.cell.lock();
             (state.flight.clone().unwrap(), state.epoch)
@@ -196,44 +199,44 @@ impl World {
         let number = flight.number;
         let planned = {
             let mut seen = self.seen.lock().unwrap();
-            // Told at the end, for a panic in here would count as the load's own.
-            seen.overlapped |= seen.loading;
-            seen.loading = true;
+            // Checked at the end: a panic in here would count as the refresh's own.
+            seen.overlapped |= seen.refreshing;
+            seen.refreshing = true;
             seen.flights.push((number, flight));
-            if task.epoch.settings != current.settings {
+            if input.epoch.settings != current.settings {
                 seen.outdated.insert(number);
             }
-            seen.loads += 1;
-            *self.plan.get(seen.loads - 1).unwrap_or(&Load::Succeeds)
+            seen.refreshes += 1;
+            *self.plan.get(seen.refreshes - 1).unwrap_or(&Plan::Succeeds)
         };
         drop(self.network.lock());
-        self.seen.lock().unwrap().loading = false;
+        self.seen.lock().unwrap().refreshing = false;
         match planned {
-            Load::Revives if !new => Ok(loaded(number, task, true)),
-            Load::Succeeds | Load::Revives => Ok(loaded(number, task, false)),
-            Load::Fails => Err(Error::timeout("the network")),
-            Load::Panics => resume_unwind(Box::new("the load has a fault")),
+            Plan::FromStorage if !new => Ok(refreshed(number, input, true)),
+            Plan::Succeeds | Plan::FromStorage => Ok(refreshed(number, input, false)),
+            Plan::Fails => Err(Error::timeout("the network")),
+            Plan::Panics => resume_unwind(Box::new("the refresh has a fault")),
         }
     }
 
     /// What must hold when all is done.
     fn check(&self) {
         let seen = self.seen.lock().unwrap();
-        assert!(!seen.overlapped, "two loads in flight");
+        assert!(!seen.overlapped, "two refreshes at once");
         assert!(seen.flights.iter().all(|(_, flight)| flight.outcome.get().is_some()));
         let state = self.cell.lock();
-        assert!(state.flight.is_none(), "a flight that never lands");
-        if let Some(held) = &state.held {
-            assert!(!seen.outdated.contains(&held.value.load), "an outdated load was kept");
-            let current = held.value.epoch.expired == state.epoch.expired;
-            assert!(current || state.spent, "expire() is forgotten");
+        assert!(state.flight.is_none(), "a flight without an outcome");
+        if let Some(cached) = &state.cached {
+            assert!(!seen.outdated.contains(&cached.value.refresh), "an outdated value was cached");
+            let current = cached.value.epoch.expired == state.epoch.expired;
+            assert!(current || state.invalidated, "expire() is forgotten");
         }
     }
 }
 
-fn loaded(load: u64, task: &Task<()>, revived: bool) -> Loaded<Value> {
+fn refreshed(refresh: u64, input: &RefreshInput<()>, from_storage: bool) -> Refreshed<Value> {
     let lease = Lease::new(Duration::ZERO, SystemTime::UNIX_EPOCH, LIFETIME);
-    Loaded { value: Value { load, epoch: task.epoch, revived }, lease, revived }
+    Refreshed { value: Value { refresh, epoch: input.epoch, from_storage }, lease, from_storage }
 }
 
 const SCRIPTS: [&[Call]; 5] = [
@@ -244,7 +247,7 @@ const SCRIPTS: [&[Call]; 5] = [
     &[Call::SetLogin, Call::Refresh],
 ];
 
-/// Three threads, with every combination of what they may do, of what the loads do, and of what the
+/// Three threads, with every combination of what they may do, of what the refreshes do, and of what the
 /// cell holds at the start.
 #[test]
 fn three_threads_meet_in_every_order() {
@@ -270,12 +273,12 @@ fn two_threads_meet_while_their_time_runs_out() {
 
 /// The number of calls that gave up because their time was over.
 fn explore_all(threads: &[[&'static [Call]; 3]]) -> usize {
-    let plans: [&[Load]; 5] = [
+    let plans: [&[Plan]; 5] = [
         &[],
-        &[Load::Revives],
-        &[Load::Fails],
-        &[Load::Panics, Load::Revives],
-        &[Load::Fails, Load::Panics],
+        &[Plan::FromStorage],
+        &[Plan::Fails],
+        &[Plan::Panics, Plan::FromStorage],
+        &[Plan::Fails, Plan::Panics],
     ];
     let (mut programs, totals) = (0, Arc::new(Totals::default()));
     for start in [Start::Empty, Start::Fresh, Start::Advisory] {
@@ -291,7 +294,7 @@ fn explore_all(threads: &[[&'static [Call]; 3]]) -> usize {
     late
 }
 
-fn explore(start: Start, plan: &'static [Load], calls: [&'static [Call]; 3], totals: &Arc<Totals>) {
+fn explore(start: Start, plan: &'static [Plan], calls: [&'static [Call]; 3], totals: &Arc<Totals>) {
     let totals = Arc::clone(totals);
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);

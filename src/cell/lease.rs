@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-/// No lifetime is believed to be longer: it is the most that a role may grant.
+/// The most that a role may grant. A longer lifetime is cut to it.
 pub(crate) const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// A lifetime counted from the moment before the value was asked for.
+/// A lifetime, counted from the moment before the value was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) lifetime: Duration,
@@ -23,7 +23,7 @@ impl Lease {
         }
     }
 
-    /// The boot time just before the value was asked for.
+    /// The boot time just before the value was requested.
     pub(crate) fn start(&self) -> Duration {
         self.boot_end.saturating_sub(self.lifetime)
     }
@@ -39,18 +39,18 @@ impl Lease {
     }
 }
 
-/// When a value is renewed, before its end.
+/// How long before its end a value is refreshed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// So close to its end a value is not handed out any more.
+    /// A value with less life than this is not returned any more.
     pub(crate) expiry: Duration,
-    /// So close to its end one caller tries to renew it; `None` goes by the lifetime.
+    /// With less life than this, one caller tries to refresh the value. `None`: by the lifetime.
     pub(crate) advisory: Option<Duration>,
 }
 
 impl Windows {
-    /// The advisory window for a lifetime: 5 minutes up to 20 minutes, 15 below 90, 60 above, but
-    /// never more than half of the lifetime, unless set by hand.
+    /// Returns the advisory window for a lifetime. Unless set: 5 minutes up to 20 minutes, 15 minutes
+    /// below 90, 60 minutes above, but at most half of the lifetime.
     pub(crate) fn advisory_for(&self, lifetime: Duration) -> Duration {
         const MINUTE: Duration = Duration::from_secs(60);
         self.advisory.unwrap_or_else(|| {

@@ -1,5 +1,5 @@
-//! What the cell shares between threads: the standard library's, or loom's, which runs a test
-//! through every order in which threads can meet.
+//! The lock, the condition variable and the clock of the waiters: the standard library's, or loom's,
+//! which runs a test through every order in which threads can meet.
 
 #[cfg(all(loom, test))]
 pub(crate) use self::explored::*;
@@ -15,7 +15,7 @@ mod standard {
 
     thread_local! {
         /// The cell whose clock is being read on this thread, by its address.
-        pub(crate) static INSIDE: Cell<usize> = const { Cell::new(0) };
+        pub(crate) static READING_CLOCK: Cell<usize> = const { Cell::new(0) };
     }
 }
 
@@ -27,12 +27,12 @@ mod explored {
     use std::time::Duration;
 
     loom::thread_local! {
-        pub(crate) static INSIDE: Cell<usize> = Cell::new(0);
+        pub(crate) static READING_CLOCK: Cell<usize> = Cell::new(0);
     }
 
     thread_local! {
-        /// The time, which all of loom's threads share, for they run on one of the system's. Who
-        /// sets it wakes those that wait with a limit: loom's condition variable does not.
+        /// The time, which all of loom's threads share, because they run on one of the system's.
+        /// Loom's condition variable has no time limits: whoever sets the time wakes the waiters.
         pub(crate) static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     }
 

@@ -6,7 +6,7 @@ use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
-use crate::cell::Prospect;
+use crate::cell::NextAction;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::provider::CognitoIdentityCredentials;
@@ -89,10 +89,10 @@ impl ProvideCredentials for CognitoIdentityCredentials {
 impl CognitoIdentityCredentials {
     async fn provide(&self) -> provider::Result {
         let failed = |error| refusal(error, self.timeout());
-        let epoch = match self.prospect().map_err(failed)? {
-            Prospect::Value(credentials) => return Ok(credentials.into()),
-            Prospect::Refusal(error) => return Err(failed(error)),
-            Prospect::Renewal(credentials, epoch) => {
+        let epoch = match self.next_action().map_err(failed)? {
+            NextAction::ReturnCached(credentials) => return Ok(credentials.into()),
+            NextAction::ReturnError(error) => return Err(failed(error)),
+            NextAction::AdvisoryAttempt(credentials, epoch) => {
                 if let Err(error) = self.get_elsewhere(epoch) {
                     log::warn!(
                         "the credentials are still valid, but no thread renews them: {error}"
@@ -100,7 +100,7 @@ impl CognitoIdentityCredentials {
                 }
                 return Ok(credentials.into());
             }
-            Prospect::Load(epoch) => epoch,
+            NextAction::Refresh(epoch) => epoch,
         };
         match self.get_elsewhere(epoch).map_err(CredentialsError::provider_error)?.await {
             Some(result) => result.map(Into::into).map_err(failed),
@@ -157,11 +157,11 @@ mod tests {
         ];
         for (state, step, expected) in steps {
             step();
-            let (said, value) = match credentials.prospect().unwrap() {
-                Prospect::Value(value) => ("value", Some(value)),
-                Prospect::Renewal(value, _) => ("renewal", Some(value)),
-                Prospect::Refusal(_) => ("refusal", None),
-                Prospect::Load(_) => ("load", None),
+            let (said, value) = match credentials.next_action().unwrap() {
+                NextAction::ReturnCached(value) => ("value", Some(value)),
+                NextAction::AdvisoryAttempt(value, _) => ("renewal", Some(value)),
+                NextAction::ReturnError(_) => ("refusal", None),
+                NextAction::Refresh(_) => ("load", None),
             };
             assert_eq!(said, expected, "{state}");
             let before = cognito.calls(OPERATION);

@@ -13,7 +13,7 @@ use crate::logins::{Logins, TokenSource};
 use crate::provider::{ChangeListener, CognitoIdentityCredentials};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
-use crate::refresh::{ClassicFlow, Developer, Exchange, Flow, Subject};
+use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
 use crate::service::client::Client;
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
@@ -550,7 +550,7 @@ impl Builder {
         );
         self.check_values(&mut faults);
         self.check_together(&mut faults);
-        let exchange = self.exchange(sts_url);
+        let flow = self.flow(sts_url);
         let reuse =
             self.persistence.and_then(|Persistence(make)| make(&self, pool.as_ref(), &mut faults));
         let limits = self.limits();
@@ -569,27 +569,27 @@ impl Builder {
             let login = endpoint::cognito_login(&region);
             Developer { provider, login }
         });
-        let flow = Flow {
+        let refresher = Refresher {
             client: Client::new(transport, Arc::clone(&self.clock), self.attempt_timeout),
             cognito_url,
             region: self.endpoint_url.is_none().then_some(region),
             pool,
             account_id: self.account_id,
-            exchange,
+            flow,
             developer,
             store,
             allow_new_guest: self.allow_new_guest,
         };
-        let subject = Subject {
+        let principal = Principal {
             logins: Arc::new(self.logins),
             identity: identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
             storage_cleared: false,
         };
         Ok(CognitoIdentityCredentials::new(
-            flow,
+            refresher,
             reuse,
             self.on_identity_change,
-            subject,
+            principal,
             self.clock,
             limits,
         ))
@@ -697,9 +697,9 @@ impl Builder {
     }
 
     /// The classic flow with a role, else the enhanced one.
-    fn exchange(&self, sts_url: String) -> Exchange {
+    fn flow(&self, sts_url: String) -> CredentialsFlow {
         let (Some(role_arn), Some(flow)) = (self.role_arn.clone(), self.classic) else {
-            return Exchange::Enhanced { custom_role_arn: self.custom_role_arn.clone() };
+            return CredentialsFlow::Enhanced { custom_role_arn: self.custom_role_arn.clone() };
         };
         let role = RoleRequest {
             role_arn,
@@ -709,7 +709,7 @@ impl Builder {
             policy: self.policy.clone(),
             duration_seconds: self.duration.map(|duration| duration.as_secs().to_string()),
         };
-        Exchange::Classic { flow, sts_url, role }
+        CredentialsFlow::Classic { flow, sts_url, role }
     }
 
     /// What stores and reuses credentials, with its own rules.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 #[cfg(feature = "aws-sdk")]
-use crate::cell::Prospect;
-use crate::cell::{Cell, Epoch, Limits, Loaded, Task};
+use crate::cell::NextAction;
+use crate::cell::{Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::logins::Logins;
 use crate::provider::background::{Errand, Wait};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Flow, Memory, Subject};
+use crate::refresh::{Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -60,8 +60,8 @@ pub use self::builder::Builder;
 pub struct CognitoIdentityCredentials(Arc<Inner>);
 
 struct Inner {
-    cell: Cell<Credentials, Settings>,
-    flow: Flow,
+    cell: RefreshCell<Credentials, Settings>,
+    refresher: Refresher,
     reuse: Option<Box<dyn LoadOrRefresh>>,
     on_identity_change: Option<Arc<ChangeListener>>,
     /// Refreshes that futures wait for.
@@ -75,7 +75,7 @@ pub(crate) type ChangeListener = dyn Fn(&IdentityChange) + Send + Sync;
 /// What callers may change while the provider lives, and what loads learn.
 #[derive(Clone)]
 struct Settings {
-    subject: Subject,
+    principal: Principal,
     data: Option<Arc<ResponseData>>,
 }
 
@@ -116,19 +116,19 @@ impl fmt::Debug for Status {
 
 impl CognitoIdentityCredentials {
     pub(crate) fn new(
-        flow: Flow,
+        refresher: Refresher,
         reuse: Option<Box<dyn LoadOrRefresh>>,
         on_identity_change: Option<Arc<ChangeListener>>,
-        subject: Subject,
+        principal: Principal,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         #[cfg(feature = "aws-sdk")]
         let errand = Errand::new(limits.timeout);
-        let cell = Cell::new(clock, limits, Settings { subject, data: None });
+        let cell = RefreshCell::new(clock, limits, Settings { principal, data: None });
         Self(Arc::new(Inner {
             cell,
-            flow,
+            refresher,
             reuse,
             on_identity_change,
             #[cfg(feature = "aws-sdk")]
@@ -218,7 +218,7 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.0.cell.get(limit, |task| self.load(task, false))
+        self.0.cell.get(limit, |input| self.load(input, false))
     }
 
     /// New credentials from the service, however fresh the cached ones are, or stored ones. Joins a
@@ -252,7 +252,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "refreshPromise")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        self.0.cell.refresh(|task| self.load(task, true))
+        self.0.cell.refresh(|input| self.load(input, true))
     }
 
     /// Whether the next [`get`](Self::get) must load credentials to succeed, from the service or
@@ -359,14 +359,15 @@ impl CognitoIdentityCredentials {
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into())
             .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
-        if let Some(region) = self.0.flow.region.as_deref().filter(|region| *region != id.region())
+        if let Some(region) =
+            self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
             return Err(Error::config(format!(
                 "identity_id: it is of region {}, but the provider works in {region}",
                 id.region(),
             )));
         }
-        if self.0.flow.developer.is_some() {
+        if self.0.refresher.developer.is_some() {
             return Err(Error::config("identity_id: cannot go with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
@@ -398,14 +399,14 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "clearCachedId")]
     pub fn clear_cached_id(&self) {
         let old = self.swap_identity(None);
-        if let Some(store) = &self.0.flow.store {
+        if let Some(store) = &self.0.refresher.store {
             let (epoch, _) = self.0.cell.epoch();
             let forgotten = self.0.reuse.as_ref().is_none_or(|reuse| reuse.remove());
             if store.remove() && forgotten {
-                self.0.cell.amend(epoch, |settings| settings.subject.storage_cleared = false);
+                self.0.cell.amend(epoch, |settings| settings.principal.storage_cleared = false);
             }
             // Another thread may have got and stored a new one before the removal.
-            let Subject { identity, logins, .. } = self.0.cell.settings().subject;
+            let Principal { identity, logins, .. } = self.0.cell.settings().principal;
             if let Some(identity) = identity.filter(|identity| !identity.given) {
                 store.save(&identity.id, logins.providers());
             }
@@ -526,13 +527,13 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "systemClockOffset")]
     #[doc(alias = "correctClockSkew")]
     pub fn service_time(&self) -> Option<SystemTime> {
-        self.0.flow.client.service_time()
+        self.0.refresher.client.service_time()
     }
 
     /// What [`get`](Self::get) would do now. Never blocks.
     #[cfg(feature = "aws-sdk")]
-    pub(crate) fn prospect(&self) -> Result<Prospect<Credentials>, Error> {
-        self.0.cell.prospect()
+    pub(crate) fn next_action(&self) -> Result<NextAction<Credentials>, Error> {
+        self.0.cell.next_action()
     }
 
     /// [`get`](Self::get) on another thread. Callers who find the same epoch share one. An error
@@ -550,7 +551,7 @@ impl CognitoIdentityCredentials {
     /// them out any more. Never blocks.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn alive(&self) -> Option<Credentials> {
-        self.0.cell.alive()
+        self.0.cell.unexpired()
     }
 
     #[cfg(feature = "aws-sdk")]
@@ -559,43 +560,47 @@ impl CognitoIdentityCredentials {
     }
 
     /// `new`: from the service, whatever is stored.
-    fn load(&self, task: &Task<Settings>, new: bool) -> Result<Loaded<Credentials>, Error> {
-        let Inner { cell, flow, reuse, .. } = &*self.0;
-        if task.budget.recover {
-            cell.annotate(task.epoch, |settings| settings.data = None);
+    fn load(
+        &self,
+        input: &RefreshInput<Settings>,
+        new: bool,
+    ) -> Result<Refreshed<Credentials>, Error> {
+        let Inner { cell, refresher, reuse, .. } = &*self.0;
+        if !input.budget.is_advisory() {
+            cell.annotate(input.epoch, |settings| settings.data = None);
         }
-        let memory = Remembered { inner: &self.0, epoch: task.epoch };
-        let (subject, budget) = (&task.settings.subject, &task.budget);
+        let state = Remembered { inner: &self.0, epoch: input.epoch };
+        let (principal, budget) = (&input.settings.principal, &input.budget);
         let done = match reuse {
-            None => flow.refresh(subject, budget, &memory)?,
+            None => refresher.refresh(principal, budget, &state)?,
             Some(reuse) => {
-                let (from_service, requested_after) = (new, task.revive_after);
-                let options = LoadOptions { subject, budget, from_service, requested_after };
-                reuse.load_or_refresh(flow, &options, &memory)?
+                let (from_service, requested_after) = (new, input.stored_after);
+                let options = LoadOptions { principal, budget, from_service, requested_after };
+                reuse.load_or_refresh(refresher, &options, &state)?
             }
         };
-        let revived = done.data.is_none();
-        cell.annotate(task.epoch, |settings| settings.data = done.data.map(Arc::new));
-        Ok(Loaded { value: done.credentials, lease: done.lease, revived })
+        let from_storage = done.data.is_none();
+        cell.annotate(input.epoch, |settings| settings.data = done.data.map(Arc::new));
+        Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
     }
 
     /// The identity that is known, looked for in the storage if need be.
     fn identity(&self) -> Option<Identity> {
         let (epoch, settings) = self.0.cell.epoch();
-        if settings.subject.identity.is_some() {
-            return settings.subject.identity;
+        if settings.principal.identity.is_some() {
+            return settings.principal.identity;
         }
-        let stored = self.0.flow.stored(&settings.subject)?;
+        let stored = self.0.refresher.stored_identity(&settings.principal)?;
         let noted = self.0.cell.amend(epoch, |settings| {
-            settings.subject.identity.get_or_insert_with(|| stored.clone()).clone()
+            settings.principal.identity.get_or_insert_with(|| stored.clone()).clone()
         });
         noted.or(Some(stored))
     }
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change(|settings| {
-            settings.subject.storage_cleared |= identity.is_none();
-            (true, std::mem::replace(&mut settings.subject.identity, identity.cloned()))
+            settings.principal.storage_cleared |= identity.is_none();
+            (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
     }
 
@@ -615,10 +620,10 @@ impl CognitoIdentityCredentials {
     /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
         let old = self.0.cell.change(|settings| {
-            let mut logins = (*settings.subject.logins).clone();
+            let mut logins = (*settings.principal.logins).clone();
             change(&mut logins);
-            let changed = !logins.same(&settings.subject.logins);
-            (changed, std::mem::replace(&mut settings.subject.logins, Arc::new(logins)))
+            let changed = !logins.same(&settings.principal.logins);
+            (changed, std::mem::replace(&mut settings.principal.logins, Arc::new(logins)))
         });
         drop(old);
     }
@@ -638,39 +643,39 @@ struct Remembered<'a> {
     epoch: Epoch,
 }
 
-impl Memory for Remembered<'_> {
-    fn note(&self, identity: Option<&Identity>) -> bool {
+impl ProviderState for Remembered<'_> {
+    fn set_identity(&self, identity: Option<&Identity>) -> bool {
         let noted = self.inner.cell.amend(self.epoch, |settings| {
-            settings.subject.identity = identity.cloned();
-            settings.subject.storage_cleared |= identity.is_none();
+            settings.principal.identity = identity.cloned();
+            settings.principal.storage_cleared |= identity.is_none();
         });
         noted.is_some()
     }
 
     fn trust_storage(&self) {
-        self.inner.cell.amend(self.epoch, |settings| settings.subject.storage_cleared = false);
+        self.inner.cell.amend(self.epoch, |settings| settings.principal.storage_cleared = false);
     }
 
-    fn current(&self) -> bool {
+    fn is_current(&self) -> bool {
         self.inner.cell.epoch().0 == self.epoch
     }
 
-    fn known(&self) -> Option<Identity> {
-        self.inner.cell.settings().subject.identity
+    fn identity(&self) -> Option<Identity> {
+        self.inner.cell.settings().principal.identity
     }
 
-    fn tell(&self, change: IdentityChange) {
+    fn notify(&self, change: IdentityChange) {
         self.inner.tell(&change);
     }
 }
 
 impl fmt::Debug for CognitoIdentityCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { subject, .. } = self.0.cell.settings();
+        let Settings { principal, .. } = self.0.cell.settings();
         f.debug_struct("CognitoIdentityCredentials")
-            .field("identity_pool_id", &self.0.flow.pool.as_ref().map(Id::as_str))
-            .field("identity", &subject.identity)
-            .field("logins", &subject.logins)
+            .field("identity_pool_id", &self.0.refresher.pool.as_ref().map(Id::as_str))
+            .field("identity", &principal.identity)
+            .field("logins", &principal.logins)
             .field("cached", &self.0.cell.cached())
             .finish_non_exhaustive()
     }

@@ -1,18 +1,30 @@
-//! One refresh, from login tokens to credentials, and what to do about an identity or a login that
-//! the service refuses.
+//! One refresh: login tokens, then the identity, then credentials.
+//!
+//! If the service rejects the identity or a login, the refresh recovers at most once: the table is in
+//! `recovery`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | this one | [`Refresher`], which runs a refresh |
+//! | `recovery` | what may help after a rejection |
+//! | `identity` | where an identity came from, and how it is stored |
+//! | `stored_credentials` | credentials that another process stored, in place of a service call |
+//! | `credential_record` | the record they are stored in |
 
 pub(crate) mod credential_record;
 pub(crate) mod identity;
+mod recovery;
 pub(crate) mod stored_credentials;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::identity::{Identity, IdentityStore, StoreOutcome};
+use self::recovery::{Caller, Recovery};
 use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
-use crate::error::{Error, Refusal, ResponseMetadata};
+use crate::error::{Error, ResponseMetadata};
 use crate::logins::{Logins, Tokens};
 use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
@@ -22,196 +34,212 @@ use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 
 pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 
-/// The part of the settings that does not change.
-pub(crate) struct Flow {
+/// Runs refreshes. It holds the settings that do not change.
+pub(crate) struct Refresher {
     pub(crate) client: Client,
     pub(crate) cognito_url: String,
-    /// The region that identities must be of; `None` for emulators, which do not keep to that.
+    /// The region that identities must be of; `None` for emulators, which mix regions.
     pub(crate) region: Option<String>,
     pub(crate) pool: Option<Id>,
     pub(crate) account_id: Option<String>,
-    pub(crate) exchange: Exchange,
+    pub(crate) flow: CredentialsFlow,
     pub(crate) developer: Option<Developer>,
     pub(crate) store: Option<IdentityStore>,
     pub(crate) allow_new_guest: bool,
 }
 
 /// How an identity becomes credentials.
-pub(crate) enum Exchange {
+pub(crate) enum CredentialsFlow {
     Enhanced { custom_role_arn: Option<String> },
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
 }
 
-/// The classic flow as a value. Setting a role is all that makes one, so a program that sets none is
-/// linked without STS and its XML.
+/// The classic flow as a value. Only `Builder::role_arn` makes one, so a program that never calls it
+/// is linked without STS and its XML.
 #[derive(Clone, Copy)]
 pub(crate) struct ClassicFlow(
-    fn(&Flow, &mut Run<'_>, &str, &RoleRequest) -> Result<Refreshed, Error>,
+    fn(&Refresher, &mut Refresh<'_>, &str, &RoleRequest) -> Result<CredentialSet, Error>,
 );
 
 impl ClassicFlow {
     pub(crate) const fn new() -> Self {
-        Self(Flow::classic)
+        Self(Refresher::classic)
     }
 }
 
-/// The maker's backend, and the name under which its tokens are logins.
+/// The developer identity provider, and the name under which its tokens are logins.
 pub(crate) struct Developer {
     pub(crate) provider: Arc<dyn DeveloperIdentityProvider>,
     pub(crate) login: &'static str,
 }
 
-/// Who a refresh is for.
+/// Who a refresh gets credentials for: a guest or a signed-in user.
 #[derive(Clone)]
-pub(crate) struct Subject {
+pub(crate) struct Principal {
     pub(crate) logins: Arc<Logins>,
     pub(crate) identity: Option<Identity>,
-    /// Whether the identity was cleared or refused since the storage was last written: what is there
-    /// may be the old one, if it could not be removed.
+    /// Whether the identity was cleared or rejected since the storage was last written. The storage
+    /// may still hold it, if it could not be removed.
     pub(crate) storage_cleared: bool,
 }
 
-/// What outlives a refresh. It notes nothing any more once the settings have changed.
-pub(crate) trait Memory {
-    /// Notes which identity is known from now on; `None` clears it. False if that is out of date.
-    fn note(&self, identity: Option<&Identity>) -> bool;
+/// The provider's state, as a refresh reads and changes it. Changes are dropped once the settings
+/// are newer than the refresh.
+pub(crate) trait ProviderState {
+    /// Sets or clears the identity. Returns false if the refresh is out of date.
+    fn set_identity(&self, identity: Option<&Identity>) -> bool;
 
-    /// What the storage holds is not what was cleared or refused.
+    /// Notes that the storage does not hold a cleared or rejected identity.
     fn trust_storage(&self);
 
-    /// Whether what this refresh brings is still wanted: nothing was changed or called off since.
-    fn current(&self) -> bool;
+    /// Whether the settings are still those of this refresh, and `expire` was not called since.
+    fn is_current(&self) -> bool;
 
-    /// The identity that is known now, whoever noted it.
-    fn known(&self) -> Option<Identity>;
+    /// The identity of now, whoever set it.
+    fn identity(&self) -> Option<Identity>;
 
-    /// Tells the program of a change.
-    fn tell(&self, change: IdentityChange);
+    /// Calls the program's listener.
+    fn notify(&self, change: IdentityChange);
 }
 
-pub(crate) struct Refreshed {
+/// Credentials with what belongs to them.
+pub(crate) struct CredentialSet {
     pub(crate) credentials: Credentials,
-    /// `None` if the credentials were stored: this process has seen no answer.
+    /// `None` if the credentials come from storage: this process has seen no answer.
     pub(crate) data: Option<ResponseData>,
     pub(crate) lease: Lease,
 }
 
 /// One refresh under way.
-struct Run<'a> {
+struct Refresh<'a> {
     budget: &'a Budget,
-    memory: &'a dyn Memory,
-    subject: &'a Subject,
+    state: &'a dyn ProviderState,
+    principal: &'a Principal,
     tokens: Tokens,
     developer: Option<DeveloperIdentity>,
     identity: Option<Identity>,
     /// Whether `GetId` returned the identity in this refresh.
     minted: bool,
-    /// The identity that was refused.
-    refused: Option<Identity>,
+    /// The identity that was rejected.
+    rejected: Option<Identity>,
 }
 
-/// What may help against an error.
-enum Remedy {
-    None,
-    /// Ask `GetId` for another identity.
-    NewIdentity {
-        forget: bool,
-        ask_sources: bool,
-    },
-    /// Ask the token sources, or the maker's backend, again.
-    NewTokens,
-    /// Fetch another OpenID token.
-    NewOpenIdToken,
+impl Refresh<'_> {
+    fn identity(&self) -> Result<Identity, Error> {
+        self.identity.clone().ok_or_else(|| Error::identity_unknown("no identity ID is known"))
+    }
 }
 
-impl Flow {
-    /// Fetches credentials for `subject`.
+impl Refresher {
+    /// Gets credentials for `principal` from the service. Tries again once if a [`Recovery`] may help.
     pub(crate) fn refresh(
         &self,
-        subject: &Subject,
+        principal: &Principal,
         budget: &Budget,
-        memory: &dyn Memory,
-    ) -> Result<Refreshed, Error> {
-        let mut run = Run {
+        state: &dyn ProviderState,
+    ) -> Result<CredentialSet, Error> {
+        let mut refresh = Refresh {
             budget,
-            memory,
-            subject,
+            state,
+            principal,
             tokens: Tokens::default(),
             developer: None,
-            identity: subject.identity.clone(),
+            identity: principal.identity.clone(),
             minted: false,
-            refused: None,
+            rejected: None,
         };
-        self.ask_sources(&mut run, &Tokens::default())?;
-        let error = match self.attempt(&mut run) {
-            Err(error) if budget.recover => error,
+        self.ask_sources(&mut refresh, &Tokens::default())?;
+        let error = match self.attempt(&mut refresh) {
+            Err(error) if budget.allows_recovery() => error,
             done => return done,
         };
-        match self.remedy(&error, &run) {
-            Remedy::None => return Err(error),
-            Remedy::NewOpenIdToken => {}
-            Remedy::NewTokens => {
-                let before = (run.tokens.clone(), run.developer.clone());
-                self.ask_sources(&mut run, &before.0)?;
-                if before == (run.tokens.clone(), run.developer.clone()) {
+        match self.recovery(&error, &refresh) {
+            Recovery::None => return Err(error),
+            Recovery::NewOpenIdToken => {}
+            Recovery::NewTokens => {
+                let before = (refresh.tokens.clone(), refresh.developer.clone());
+                self.ask_sources(&mut refresh, &before.0)?;
+                if before == (refresh.tokens.clone(), refresh.developer.clone()) {
                     return Err(error);
                 }
             }
-            Remedy::NewIdentity { forget, ask_sources } => {
-                log::info!("the service refused the identity; asking for another: {error}");
-                run.refused = run.identity.take();
-                if let (true, Some(refused), Some(store)) =
-                    (forget && run.memory.note(None), &run.refused, &self.store)
-                {
-                    if store.remove_if(&refused.id) {
-                        run.memory.trust_storage();
-                    }
-                }
-                if ask_sources {
-                    self.ask_sources(&mut run, &Tokens::default())?;
-                }
-                self.replace(&mut run).inspect_err(|_| {
-                    let old = run.refused.as_ref().map(|identity| &identity.id);
-                    if forget && run.memory.known().is_none() {
-                        memory.tell(IdentityChange::new(old, None, IdentityChangeReason::Cleared));
+            Recovery::NewTokensAndIdentity => {
+                log_rejection(&error);
+                refresh.rejected = refresh.identity.take();
+                self.ask_sources(&mut refresh, &Tokens::default())?;
+                self.replace_identity(&mut refresh)?;
+            }
+            Recovery::ForgetIdentity => {
+                log_rejection(&error);
+                refresh.rejected = refresh.identity.take();
+                self.forget_rejected(&refresh);
+                self.replace_identity(&mut refresh).inspect_err(|_| {
+                    if state.identity().is_none() {
+                        let old = refresh.rejected.as_ref().map(|identity| &identity.id);
+                        state.notify(IdentityChange::new(old, None, IdentityChangeReason::Cleared));
                     }
                 })?;
             }
         }
-        self.attempt(&mut run)
+        self.attempt(&mut refresh)
     }
 
-    /// The identity that was stored for these logins, if it may be used.
-    pub(crate) fn stored(&self, subject: &Subject) -> Option<Identity> {
-        let usable = self.developer.is_none() && !subject.storage_cleared;
-        let store = self.store.as_ref().filter(|_| usable)?;
-        let id = store.load(subject.logins.providers()).filter(|id| self.is_of_region(id))?;
-        Some(Identity::new(id, IdentityOrigin::Stored))
+    fn recovery(&self, error: &Error, refresh: &Refresh<'_>) -> Recovery {
+        let given = refresh.identity.as_ref().is_none_or(|identity| identity.given);
+        let (caller, allowed) = if refresh.developer.is_some() {
+            (Caller::DeveloperUser, true)
+        } else if refresh.tokens.is_empty() {
+            (Caller::Guest, self.allow_new_guest)
+        } else {
+            (Caller::User, true)
+        };
+        let replaceable = allowed && self.pool.is_some() && !given;
+        Recovery::after(error, caller, replaceable, refresh.minted)
     }
 
-    /// Another identity in place of the refused one: for a guest the one that another process has
-    /// stored meanwhile, else from `GetId`.
-    fn replace(&self, run: &mut Run<'_>) -> Result<(), Error> {
-        let refused = run.refused.as_ref().map(|refused| refused.id.clone());
-        let stored = self.stored(run.subject).filter(|stored| Some(&stored.id) != refused.as_ref());
-        match stored.filter(|_| run.tokens.is_empty()) {
-            Some(stored) => {
-                self.adopt(run, stored, IdentityChangeReason::Replaced, false);
-                Ok(())
+    /// Removes the rejected identity from memory and storage, unless the settings have changed.
+    fn forget_rejected(&self, refresh: &Refresh<'_>) {
+        let is_current = refresh.state.set_identity(None);
+        if let (true, Some(rejected), Some(store)) = (is_current, &refresh.rejected, &self.store) {
+            let removed = store.remove_if(&rejected.id);
+            if removed {
+                refresh.state.trust_storage();
             }
-            None => self.get_id(run),
         }
     }
 
-    /// The login tokens of now, others than the `refused` ones: from their sources, or from the
-    /// maker's backend.
-    fn ask_sources(&self, run: &mut Run<'_>, refused: &Tokens) -> Result<(), Error> {
+    /// Returns the identity that was stored for these logins, if it may be used.
+    pub(crate) fn stored_identity(&self, principal: &Principal) -> Option<Identity> {
+        let usable = self.developer.is_none() && !principal.storage_cleared;
+        let store = self.store.as_ref().filter(|_| usable)?;
+        let id = store.load(principal.logins.providers()).filter(|id| self.is_of_region(id))?;
+        Some(Identity::new(id, IdentityOrigin::Stored))
+    }
+
+    /// Gets another identity in place of the rejected one: for a guest one that another process has
+    /// stored meanwhile, else from `GetId`.
+    fn replace_identity(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
+        let rejected = refresh.rejected.as_ref().map(|identity| identity.id.clone());
+        let stored = self.stored_identity(refresh.principal);
+        let stored = stored.filter(|stored| Some(&stored.id) != rejected.as_ref());
+        match stored.filter(|_| refresh.tokens.is_empty()) {
+            Some(stored) => {
+                self.adopt(refresh, stored, IdentityChangeReason::Replaced, false);
+                Ok(())
+            }
+            None => self.get_id(refresh),
+        }
+    }
+
+    /// Gets login tokens other than the `refused` ones, from the token sources or from the developer
+    /// identity provider.
+    fn ask_sources(&self, refresh: &mut Refresh<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
-            let left = || self.client.left(run.budget);
-            run.tokens = run.subject.logins.tokens(refused, left)?;
+            let left = || self.client.left(refresh.budget);
+            refresh.tokens = refresh.principal.logins.tokens(refused, left)?;
             return Ok(());
         };
-        if run.subject.logins.providers().next().is_some() {
+        if refresh.principal.logins.providers().next().is_some() {
             return Err(Error::config("login: cannot go with developer_identity"));
         }
         let answer = developer.provider.identity().map_err(|source| {
@@ -225,48 +253,50 @@ impl Flow {
             let what = "the developer identity provider returned an identity ID of another region";
             return Err(Error::login(what.to_owned(), None));
         }
-        run.tokens = Tokens::one(developer.login, answer.token().clone())?;
+        refresh.tokens = Tokens::one(developer.login, answer.token().clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
-        self.adopt(run, identity, IdentityChangeReason::Given, false);
-        run.developer = Some(answer);
+        self.adopt(refresh, identity, IdentityChangeReason::Given, false);
+        refresh.developer = Some(answer);
         Ok(())
     }
 
-    fn attempt(&self, run: &mut Run<'_>) -> Result<Refreshed, Error> {
-        if run.identity.is_none() {
-            if let Some(stored) = self.stored(run.subject) {
-                run.memory.note(Some(&stored));
-                run.identity = Some(stored);
+    fn attempt(&self, refresh: &mut Refresh<'_>) -> Result<CredentialSet, Error> {
+        if refresh.identity.is_none() {
+            if let Some(stored) = self.stored_identity(refresh.principal) {
+                refresh.state.set_identity(Some(&stored));
+                refresh.identity = Some(stored);
             } else {
-                self.get_id(run)?;
+                self.get_id(refresh)?;
             }
         }
-        match &self.exchange {
-            Exchange::Enhanced { custom_role_arn } => {
-                self.enhanced(run, custom_role_arn.as_deref())
+        match &self.flow {
+            CredentialsFlow::Enhanced { custom_role_arn } => {
+                self.enhanced(refresh, custom_role_arn.as_deref())
             }
-            Exchange::Classic { flow, sts_url, role } => (flow.0)(self, run, sts_url, role),
+            CredentialsFlow::Classic { flow, sts_url, role } => {
+                (flow.0)(self, refresh, sts_url, role)
+            }
         }
     }
 
     fn enhanced(
         &self,
-        run: &mut Run<'_>,
+        refresh: &mut Refresh<'_>,
         custom_role_arn: Option<&str>,
-    ) -> Result<Refreshed, Error> {
-        let identity = known(run)?;
+    ) -> Result<CredentialSet, Error> {
+        let identity = refresh.identity()?;
         let operation = GetCredentialsForIdentity {
             identity_id: &identity.id,
-            logins: &run.tokens,
+            logins: &refresh.tokens,
             custom_role_arn,
         };
-        let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+        let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
         let name = GetCredentialsForIdentity::NAME;
         let answered = answer.output.identity_id.clone();
-        let identity_id = self.confirm(run, name, &answer.info, answered)?.as_str().to_owned();
+        let identity_id = self.confirm(refresh, name, &answer.info, answered)?.as_str().to_owned();
         let lease = lease(name, &answer, answer.output.expiration)?;
         let issued = answer.output;
-        Ok(Refreshed {
+        Ok(CredentialSet {
             credentials: Credentials::of_identity(
                 identity_id.clone(),
                 issued.access_key_id,
@@ -281,27 +311,27 @@ impl Flow {
 
     fn classic(
         &self,
-        run: &mut Run<'_>,
+        refresh: &mut Refresh<'_>,
         sts_url: &str,
         role: &RoleRequest,
-    ) -> Result<Refreshed, Error> {
-        let identity = known(run)?;
-        let (token, id) = if let Some(developer) = &run.developer {
+    ) -> Result<CredentialSet, Error> {
+        let identity = refresh.identity()?;
+        let (token, id) = if let Some(developer) = &refresh.developer {
             (developer.token().clone(), identity.id)
         } else {
-            let operation = GetOpenIdToken { identity_id: &identity.id, logins: &run.tokens };
-            let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+            let operation = GetOpenIdToken { identity_id: &identity.id, logins: &refresh.tokens };
+            let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
             let answered = answer.output.identity_id;
-            let id = self.confirm(run, GetOpenIdToken::NAME, &answer.info, answered)?;
+            let id = self.confirm(refresh, GetOpenIdToken::NAME, &answer.info, answered)?;
             (answer.output.token, id)
         };
         let operation =
             AssumeRoleWithWebIdentity { role, web_identity_token: &token, identity_id: &id };
-        let answer = self.client.call(sts_url, &operation, run.budget)?;
+        let answer = self.client.call(sts_url, &operation, refresh.budget)?;
         let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
         let issued = answer.output;
         let identity_id = id.as_str().to_owned();
-        Ok(Refreshed {
+        Ok(CredentialSet {
             credentials: Credentials::of_identity(
                 identity_id.clone(),
                 issued.access_key_id,
@@ -323,55 +353,56 @@ impl Flow {
         })
     }
 
-    fn get_id(&self, run: &mut Run<'_>) -> Result<(), Error> {
+    fn get_id(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
                 "no identity ID is known, and without identity_pool_id none can be asked for",
             ));
         };
-        let guest = run.tokens.is_empty();
+        let guest = refresh.tokens.is_empty();
         if guest && !self.allow_new_guest {
             return Err(Error::identity_unknown(
                 "no identity ID is known, and allow_new_guest(false) forbids asking for a new guest",
             ));
         }
         let account_id = self.account_id.as_deref();
-        let refused = run.refused.as_ref().map(|identity| &identity.id);
-        let operation = GetId { identity_pool_id: pool, account_id, logins: &run.tokens, refused };
-        let answer = self.client.call(&self.cognito_url, &operation, run.budget)?;
+        let refused = refresh.rejected.as_ref().map(|identity| &identity.id);
+        let operation =
+            GetId { identity_pool_id: pool, account_id, logins: &refresh.tokens, refused };
+        let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
         let id = self.checked(GetId::NAME, &answer.info, answer.output)?;
-        let reason = match run.refused {
+        let reason = match refresh.rejected {
             Some(_) => IdentityChangeReason::Replaced,
             None => IdentityChangeReason::Minted,
         };
-        run.minted = true;
+        refresh.minted = true;
         // A guest is stored at once: a device that crashes before it has credentials must not mint
-        // again and again.
-        self.adopt(run, Identity::new(id, IdentityOrigin::Minted), reason, guest);
+        // a new one at each start.
+        self.adopt(refresh, Identity::new(id, IdentityOrigin::Minted), reason, guest);
         Ok(())
     }
 
-    /// The service has accepted the identity, perhaps as another one: it is the one from now on.
+    /// Adopts the identity that an answer names, which may be another one, or stores the known one.
     fn confirm(
         &self,
-        run: &mut Run<'_>,
+        refresh: &mut Refresh<'_>,
         operation: &'static str,
         info: &ResponseMetadata,
         answered: Option<Id>,
     ) -> Result<Id, Error> {
-        let identity = known(run)?;
+        let identity = refresh.identity()?;
         let answered = answered.map(|id| self.checked(operation, info, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
-            self.adopt(run, merged, IdentityChangeReason::Merged, true);
+            self.adopt(refresh, merged, IdentityChangeReason::Merged, true);
         } else {
-            self.keep(run);
+            self.store_identity(refresh);
         }
-        Ok(known(run)?.id)
+        Ok(refresh.identity()?.id)
     }
 
-    /// An ID that the service hands us is checked like one from the program.
+    /// Checks an ID from the service like one from the program.
     fn checked(
         &self,
         operation: &'static str,
@@ -389,94 +420,55 @@ impl Flow {
         self.region.as_deref().is_none_or(|region| id.region() == region)
     }
 
-    /// Makes an identity the known one, keeps it if that is due, and then tells of it if it is another
-    /// than before: a listener that fails must not cost the identity.
+    /// Makes an identity the known one, and stores it if `store` says so. Notifies the program last: a
+    /// listener that panics must not cost the identity.
     fn adopt(
         &self,
-        run: &mut Run<'_>,
+        refresh: &mut Refresh<'_>,
         identity: Identity,
         reason: IdentityChangeReason,
-        keep: bool,
+        store: bool,
     ) {
-        let before = run.refused.take().or_else(|| run.identity.take());
-        let current = run.memory.note(Some(&identity));
+        let before = refresh.rejected.take().or_else(|| refresh.identity.take());
+        let current = refresh.state.set_identity(Some(&identity));
         let (old, new) = (before.map(|identity| identity.id), identity.id.clone());
-        run.identity = Some(identity);
-        if keep {
-            self.keep(run);
+        refresh.identity = Some(identity);
+        if store {
+            self.store_identity(refresh);
         }
         if current && old.as_ref() != Some(&new) {
-            run.memory.tell(IdentityChange::new(old.as_ref(), Some(&new), reason));
+            refresh.state.notify(IdentityChange::new(old.as_ref(), Some(&new), reason));
         }
     }
 
-    /// Stores the identity, unless the settings have changed meanwhile. One that the maker's backend
-    /// names is not stored: the backend is asked each time.
-    fn keep(&self, run: &Run<'_>) {
-        let (Some(store), Some(identity), None) = (&self.store, &run.identity, &self.developer)
+    /// Stores the identity, unless the settings have changed meanwhile. One from the developer identity
+    /// provider is not stored, because the provider is asked each time.
+    fn store_identity(&self, refresh: &Refresh<'_>) {
+        let (Some(store), Some(identity), None) = (&self.store, &refresh.identity, &self.developer)
         else {
             return;
         };
-        if !run.memory.note(Some(identity)) {
+        if !refresh.state.set_identity(Some(identity)) {
             return;
         }
-        let saved = store.save(&identity.id, run.tokens.iter().map(|(provider, _)| provider));
+        let saved = store.save(&identity.id, refresh.tokens.iter().map(|(provider, _)| provider));
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
-            run.memory.trust_storage();
+            refresh.state.trust_storage();
         }
-        // Cleared while it was being written: it must not come back.
+        // It was cleared while it was being written.
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)
-            && run.memory.known().is_none()
+            && refresh.state.identity().is_none()
         {
             store.remove();
         }
     }
-
-    /// At most one remedy is tried in a refresh. What is not known to help is left alone: a wrong
-    /// guess would cost the device its identity.
-    fn remedy(&self, error: &Error, run: &Run<'_>) -> Remedy {
-        use Refusal::{
-            IdentityForbidden, IdentityNotFound, LoginsMismatch, OpenIdTokenRejected, TokenExpired,
-            TokenInvalid,
-        };
-        let guest = run.tokens.is_empty();
-        let replaceable =
-            self.pool.is_some() && run.identity.as_ref().is_some_and(|identity| !identity.given);
-        let developer = run.developer.is_some();
-        match error.refusal() {
-            IdentityForbidden | IdentityNotFound | TokenExpired | TokenInvalid
-            | OpenIdTokenRejected
-                if developer =>
-            {
-                Remedy::NewTokens
-            }
-            IdentityForbidden | IdentityNotFound if replaceable && guest => {
-                if self.allow_new_guest {
-                    Remedy::NewIdentity { forget: true, ask_sources: false }
-                } else {
-                    Remedy::None
-                }
-            }
-            IdentityForbidden | IdentityNotFound if replaceable => {
-                Remedy::NewIdentity { forget: false, ask_sources: true }
-            }
-            LoginsMismatch if replaceable && !guest && !run.minted => {
-                Remedy::NewIdentity { forget: true, ask_sources: false }
-            }
-            TokenExpired | TokenInvalid if !guest => Remedy::NewTokens,
-            OpenIdTokenRejected if error.operation() == Some(AssumeRoleWithWebIdentity::NAME) => {
-                Remedy::NewOpenIdToken
-            }
-            _ => Remedy::None,
-        }
-    }
 }
 
-fn known(run: &Run<'_>) -> Result<Identity, Error> {
-    run.identity.clone().ok_or_else(|| Error::identity_unknown("no identity ID is known"))
+fn log_rejection(error: &Error) {
+    log::info!("the service refused the identity; asking for another: {error}");
 }
 
-/// The life of the credentials on the service's own clock, counted from before they were asked for.
+/// Returns the life of the credentials on the service's clock, counted from before the request.
 fn lease<T>(
     operation: &'static str,
     answer: &ServiceResponse<T>,

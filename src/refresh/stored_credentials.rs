@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
-use crate::refresh::{Exchange, Flow, Memory, Refreshed, Subject};
+use crate::refresh::{CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
 use crate::service::retry::Budget;
 use crate::storage::Storage;
@@ -22,7 +22,7 @@ const AGREEMENT: Duration = Duration::from_secs(5);
 
 /// Whom the credentials are for, and which stored ones may be used.
 pub(crate) struct LoadOptions<'a> {
-    pub(crate) subject: &'a Subject,
+    pub(crate) principal: &'a Principal,
     pub(crate) budget: &'a Budget,
     /// Use no stored credentials.
     pub(crate) from_service: bool,
@@ -37,10 +37,10 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
     /// result.
     fn load_or_refresh(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         options: &LoadOptions<'_>,
-        memory: &dyn Memory,
-    ) -> Result<Refreshed, Error>;
+        state: &dyn ProviderState,
+    ) -> Result<CredentialSet, Error>;
 
     /// Removes the stored credentials. Returns `false` if they may still be there.
     fn remove(&self) -> bool;
@@ -48,7 +48,7 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
 
 /// Stored credentials that may be used.
 struct Usable {
-    credentials: Refreshed,
+    credentials: CredentialSet,
     /// Whether they are inside the advisory window, so that a refresh is tried first.
     advisory: bool,
 }
@@ -88,9 +88,9 @@ impl StoredCredentials {
     }
 
     /// Returns the scope that a record must have. `None` if no credentials may be stored.
-    fn scope(&self, flow: &Flow, subject: &Subject) -> Option<String> {
-        let providers: Vec<_> = subject.logins.providers().collect();
-        let user = flow.developer.is_some() || !providers.is_empty();
+    fn scope(&self, refresher: &Refresher, principal: &Principal) -> Option<String> {
+        let providers: Vec<_> = principal.logins.providers().collect();
+        let user = refresher.developer.is_some() || !providers.is_empty();
         let boot_id = self.clock.boot_id();
         let why = match &boot_id {
             None => "the clock has no boot ID",
@@ -105,17 +105,19 @@ impl StoredCredentials {
             }
             return None;
         }
-        let (custom_role_arn, role) = match &flow.exchange {
-            Exchange::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
-            Exchange::Classic { sts_url, role, .. } => (None, Some((sts_url.as_str(), role))),
+        let (custom_role_arn, role) = match &refresher.flow {
+            CredentialsFlow::Enhanced { custom_role_arn } => (custom_role_arn.as_deref(), None),
+            CredentialsFlow::Classic { sts_url, role, .. } => {
+                (None, Some((sts_url.as_str(), role)))
+            }
         };
         let scope = RecordScope {
             boot_id: boot_id.as_deref()?,
-            pool: flow.pool.as_ref()?.as_str(),
+            pool: refresher.pool.as_ref()?.as_str(),
             login_id: self.login_id.as_deref(),
-            developer: flow.developer.is_some(),
+            developer: refresher.developer.is_some(),
             providers,
-            endpoint: &flow.cognito_url,
+            endpoint: &refresher.cognito_url,
             custom_role_arn,
             role,
         };
@@ -125,10 +127,10 @@ impl StoredCredentials {
     /// Loads the stored credentials if they may be used.
     fn load(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         options: &LoadOptions<'_>,
         scope: &str,
-        memory: &dyn Memory,
+        state: &dyn ProviderState,
     ) -> Option<Usable> {
         if options.from_service {
             return None;
@@ -140,27 +142,27 @@ impl StoredCredentials {
         if !newer || freshness == Freshness::Mandatory {
             return None;
         }
-        let subject = options.subject;
-        let identity = match &subject.identity {
+        let principal = options.principal;
+        let identity = match &principal.identity {
             Some(known) => known.clone(),
             // The developer identity provider is not called for stored credentials.
-            None if flow.developer.is_some() && !subject.storage_cleared => {
+            None if refresher.developer.is_some() && !principal.storage_cleared => {
                 let id = record.identity.clone();
                 Identity { id, origin: IdentityOrigin::Stored, given: true }
             }
-            None => flow.stored(subject)?,
+            None => refresher.stored_identity(principal)?,
         };
-        if identity.id != record.identity || !flow.is_of_region(&identity.id) {
+        if identity.id != record.identity || !refresher.is_of_region(&identity.id) {
             return None;
         }
-        if subject.identity.is_none() {
-            memory.note(Some(&identity));
+        if principal.identity.is_none() {
+            state.set_identity(Some(&identity));
         }
         if let Some(seen) = record.service {
-            flow.client.has_seen(seen);
+            refresher.client.has_seen(seen);
         }
         let CredentialRecord { credentials, lease, .. } = record;
-        let credentials = Refreshed { credentials, data: None, lease };
+        let credentials = CredentialSet { credentials, data: None, lease };
         Some(Usable { credentials, advisory: freshness == Freshness::Advisory })
     }
 
@@ -186,18 +188,24 @@ impl StoredCredentials {
     }
 
     /// Stores new credentials, unless the settings have changed during the refresh.
-    fn save(&self, flow: &Flow, refreshed: &Refreshed, scope: &str, memory: &dyn Memory) {
-        if !memory.current() {
+    fn save(
+        &self,
+        refresher: &Refresher,
+        refreshed: &CredentialSet,
+        scope: &str,
+        state: &dyn ProviderState,
+    ) {
+        if !state.is_current() {
             return;
         }
         let credentials = refreshed.credentials.clone();
         let Some(identity) = credentials.identity_id().and_then(|id| Id::parse(id).ok()) else {
             return;
         };
-        let (lease, service) = (refreshed.lease, flow.client.last_seen());
+        let (lease, service) = (refreshed.lease, refresher.client.last_seen());
         self.store.save(&CredentialRecord { credentials, identity, lease, service }, scope);
         // The settings may have changed during the write.
-        if !memory.current() {
+        if !state.is_current() {
             self.store.remove();
         }
     }
@@ -206,44 +214,42 @@ impl StoredCredentials {
 impl LoadOrRefresh for StoredCredentials {
     fn load_or_refresh(
         &self,
-        flow: &Flow,
+        refresher: &Refresher,
         options: &LoadOptions<'_>,
-        memory: &dyn Memory,
-    ) -> Result<Refreshed, Error> {
-        let LoadOptions { subject, budget, from_service, .. } = *options;
-        let Some(scope) = self.scope(flow, subject) else {
-            return flow.refresh(subject, budget, memory);
+        state: &dyn ProviderState,
+    ) -> Result<CredentialSet, Error> {
+        let LoadOptions { principal, budget, from_service, .. } = *options;
+        let Some(scope) = self.scope(refresher, principal) else {
+            return refresher.refresh(principal, budget, state);
         };
-        let mut stored = self.load(flow, options, &scope, memory);
+        let mut stored = self.load(refresher, options, &scope, state);
         if let Some(Usable { credentials, advisory: false }) = stored {
             return Ok(credentials);
         }
         let now = self.clock.boot();
         let budget = match &stored {
             // As in the advisory window of cached credentials: these are valid for a while.
-            Some(_) => &Budget {
-                deadline: budget.deadline.min(now.saturating_add(self.attempt_timeout)),
-                attempts: 1,
-                recover: false,
-            },
+            Some(_) => {
+                &Budget::advisory(budget.deadline.min(now.saturating_add(self.attempt_timeout)))
+            }
             None => budget,
         };
         // Half of the time is left for a refresh, because the process that holds the lock may hang.
         let left = budget.deadline.saturating_sub(now);
         let lock = self.store.lock(if from_service { Duration::ZERO } else { left / 2 });
         if lock.is_some() {
-            stored = self.load(flow, options, &scope, memory);
+            stored = self.load(refresher, options, &scope, state);
             if let Some(Usable { credentials, advisory: false }) = stored {
                 return Ok(credentials);
             }
         }
-        match (flow.refresh(subject, budget, memory), stored) {
+        match (refresher.refresh(principal, budget, state), stored) {
             (Ok(refreshed), _) => {
-                self.save(flow, &refreshed, &scope, memory);
+                self.save(refresher, &refreshed, &scope, state);
                 drop(lock);
                 Ok(refreshed)
             }
-            (Err(error), Some(Usable { credentials, .. })) if options.budget.recover => {
+            (Err(error), Some(Usable { credentials, .. })) if options.budget.allows_recovery() => {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
                 Ok(credentials)
             }

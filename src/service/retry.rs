@@ -18,8 +18,34 @@ pub(crate) struct Budget {
     pub(crate) deadline: Duration,
     /// Attempts for each service call.
     pub(crate) attempts: u32,
+    attempt: Attempt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// Ahead of time: if it fails, there still is a valid value.
+    Advisory,
+    Full,
+}
+
+impl Budget {
+    /// One attempt, and no recovery.
+    pub(crate) fn advisory(deadline: Duration) -> Self {
+        Self { deadline, attempts: 1, attempt: Attempt::Advisory }
+    }
+
+    pub(crate) fn full(deadline: Duration, attempts: u32) -> Self {
+        Self { deadline, attempts, attempt: Attempt::Full }
+    }
+
+    pub(crate) fn is_advisory(&self) -> bool {
+        self.attempt == Attempt::Advisory
+    }
+
     /// Whether a refused identity or login may be replaced.
-    pub(crate) recover: bool,
+    pub(crate) fn allows_recovery(&self) -> bool {
+        !self.is_advisory()
+    }
 }
 
 /// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.

@@ -1,4 +1,4 @@
-//! Time that moves when the test says so.
+//! [`ManualClock`]: a clock that the test moves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 
-/// A [`Clock`] for tests: nothing passes but what [`advance`](Self::advance) and its like say.
+/// A [`Clock`] for tests: time passes only when the test calls [`advance`](Self::advance) or a similar
+/// method.
 ///
-/// `sleep` returns at once, moves both clocks on by the time it was asked for, and is recorded in
-/// [`sleeps`](Self::sleeps). Clones share one time. Threads that wait for another thread's refresh go
-/// by the system's clock all the same.
+/// `sleep` returns at once. It moves both clocks forward by the duration and records it in
+/// [`sleeps`](Self::sleeps). Clones share one time. A thread that waits for the refresh of another
+/// thread waits in real time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 /// let (wall, boot) = (clock.wall(), clock.boot());
 /// clock.advance(Duration::from_secs(3));
 /// assert_eq!(clock.wall(), wall + Duration::from_secs(3));
-/// clock.set_wall(wall); // somebody set the clock back
+/// clock.set_wall(wall); // a user sets the clock back
 /// assert_eq!(clock.boot(), boot + Duration::from_secs(3));
 /// ```
 #[derive(Clone, Debug)]
@@ -34,49 +35,47 @@ pub struct ManualClock {
 struct Time {
     wall: SystemTime,
     boot: Duration,
-    /// The number of this run of the system, among those of all manual clocks.
-    run: u64,
+    /// Unique among the boots of all manual clocks.
+    boot_number: u64,
     sleeps: Vec<Duration>,
     wall_reads: usize,
 }
 
-/// How many runs there have been.
-static RUNS: AtomicU64 = AtomicU64::new(0);
+static BOOTS: AtomicU64 = AtomicU64::new(0);
 
 impl ManualClock {
-    /// A clock that shows 1 January 2026, 00:00 UTC, a minute after the system's start.
+    /// Creates a clock at 1 January 2026, 00:00 UTC, one minute after boot.
     #[must_use]
     pub fn new() -> Self {
         Self::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600))
     }
 
-    /// A clock that shows `wall`, a minute after the system's start.
+    /// Creates a clock with this wall time, one minute after boot.
     #[must_use]
     pub fn at(wall: SystemTime) -> Self {
         let time = Time {
             wall,
             boot: Duration::from_secs(60),
-            run: RUNS.fetch_add(1, Ordering::Relaxed),
+            boot_number: BOOTS.fetch_add(1, Ordering::Relaxed),
             sleeps: Vec::new(),
             wall_reads: 0,
         };
         Self { time: Arc::new(Mutex::new(time)), counts_suspend: true }
     }
 
-    /// The same time on a system whose boot clock stops while it is suspended; see
-    /// [`Clock::boot_counts_suspend`].
+    /// Makes the boot clock stop while the system is suspended; see [`Clock::boot_counts_suspend`].
     #[must_use]
     pub fn stopping_in_suspend(self) -> Self {
         Self { counts_suspend: false, ..self }
     }
 
-    /// Lets time pass.
+    /// Moves both clocks forward.
     pub fn advance(&self, duration: Duration) {
         self.time().pass(duration);
     }
 
-    /// Lets time pass while the system is suspended: the wall clock moves on, and so does the boot
-    /// clock unless it is [`stopping_in_suspend`](Self::stopping_in_suspend).
+    /// Suspends the system for a time: moves the wall clock forward, and the boot clock too unless it
+    /// is [`stopping_in_suspend`](Self::stopping_in_suspend).
     pub fn suspend(&self, duration: Duration) {
         let mut time = self.time();
         if self.counts_suspend {
@@ -86,28 +85,31 @@ impl ManualClock {
         }
     }
 
-    /// Sets the wall clock, forwards or back, as NTP or a user does. The boot clock does not move;
-    /// so this is also a virtual machine that is resumed from a snapshot.
+    /// Sets the wall clock, forward or back, as NTP or a user does. The boot clock does not move.
+    ///
+    /// A virtual machine that is resumed from a snapshot sees the same.
     pub fn set_wall(&self, wall: SystemTime) {
         self.time().wall = wall;
     }
 
-    /// Starts the system again: it has another boot ID, and its boot clock shows one second. The wall
-    /// clock goes on. (A [`FakeCognito`](super::FakeCognito) that goes by this clock is started again
-    /// with it; [`set_time`](super::FakeCognito::set_time) puts its own time right.)
+    /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall clock
+    /// does not change.
+    ///
+    /// A [`FakeCognito`](super::FakeCognito) with this clock falls back in time too. Call
+    /// [`set_time`](super::FakeCognito::set_time) to correct it.
     pub fn reboot(&self) {
         let mut time = self.time();
         time.boot = Duration::from_secs(1);
-        time.run = RUNS.fetch_add(1, Ordering::Relaxed);
+        time.boot_number = BOOTS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Every `sleep` so far, in order.
+    /// Returns the duration of every `sleep` so far, in order.
     #[must_use]
     pub fn sleeps(&self) -> Vec<Duration> {
         self.time().sleeps.clone()
     }
 
-    /// How often the wall clock was looked at.
+    /// Returns how often the wall clock was read.
     #[must_use]
     pub fn wall_reads(&self) -> usize {
         self.time().wall_reads
@@ -152,8 +154,8 @@ impl Clock for ManualClock {
         self.counts_suspend
     }
 
-    /// Clones share it, and no other clock has it.
+    /// Clones share the ID; every other clock has another one.
     fn boot_id(&self) -> Option<String> {
-        Some(format!("manual {}", self.time().run))
+        Some(format!("manual {}", self.time().boot_number))
     }
 }

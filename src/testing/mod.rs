@@ -1,9 +1,14 @@
 //! Fakes for unit tests of programs that use this crate (feature `testing`).
 //!
-//! [`FakeCognito`] is the service in memory: a [`Transport`](crate::transport::Transport) that
-//! mints identities, checks logins and answers with the service's own errors. [`ManualClock`] is
-//! time that moves when the test says so. With both, a test of an hour's behaviour takes
-//! milliseconds, opens no socket, and has the same outcome each time:
+//! * [`FakeCognito`] is the service in memory: a [`Transport`](crate::transport::Transport) that
+//!   creates identities, checks logins and returns the service's own errors. [`Fault`] makes a
+//!   request fail, and [`ReceivedRequest`] shows what the library sent.
+//! * [`ManualClock`] is a clock that the test moves.
+//! * [`seed_delays`] makes random delays repeatable, and [`http_request`] makes a request for the test
+//!   of a transport.
+//!
+//! With the service and the clock, a test of one hour takes milliseconds, opens no socket, and has
+//! the same result each time:
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,24 +27,18 @@
 //! let first = credentials.get()?;
 //! clock.advance(Duration::from_secs(50 * 60)); // 10 of 60 minutes are left
 //! cognito.fail_next("GetCredentialsForIdentity", 1, Fault::throttled());
-//! assert_eq!(credentials.get()?, first); // still good, so the failure does not show
+//! assert_eq!(credentials.get()?, first); // still valid, so `get` does not fail
 //! assert_eq!(credentials.status().last_error.unwrap().kind(), ErrorKind::Throttled);
 //!
 //! clock.advance(Duration::from_secs(10 * 60));
-//! assert_ne!(credentials.get()?, first); // over, so there are new ones
-//! assert_eq!(cognito.calls("GetId"), 1); // of the same identity
+//! assert_ne!(credentials.get()?, first); // expired, so there are new ones
+//! assert_eq!(cognito.calls("GetId"), 1); // for the same identity
 //! # Ok(())
 //! # }
 //! ```
 
 mod fake_cognito;
 mod manual_clock;
-#[doc(hidden)]
-pub mod policy;
-#[cfg(feature = "user-pool")]
-mod user_pool;
-#[doc(hidden)]
-pub mod wire;
 
 use std::time::Duration;
 
@@ -51,8 +50,10 @@ use crate::transport::HttpRequest;
 pub use fake_cognito::{FakeCognito, Fault, ReceivedRequest};
 pub use manual_clock::ManualClock;
 
-/// Makes the random delays of this thread the same in each run: those between two attempts, and the
-/// [times without contact](crate::Status::next_attempt_in) after a failure.
+/// Seeds the random delays of this thread, so that they are the same in each run.
+///
+/// These are the delays between two attempts, and the [wait](crate::Status::next_attempt_in) before
+/// the next refresh after a failure.
 ///
 /// ```
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -78,8 +79,8 @@ pub fn seed_delays(seed: u64) {
     random::seed(seed);
 }
 
-/// A request as the library makes them, for unit tests of a transport of the program's own, and for
-/// a server that answers with a [`FakeCognito`]. The names of the headers are in lower case.
+/// Creates a request, for unit tests of your own transport, or for a server that passes its requests
+/// to a [`FakeCognito`]. Write the names of headers in lower case, as the library does.
 ///
 /// ```
 /// use std::time::Duration;

@@ -13,7 +13,7 @@ pub use settings::UserPoolTokensBuilder;
 
 use self::store::{Link, TokenStore};
 use crate::cell::lease::Lease;
-use crate::cell::{Cell, Epoch, Loaded, Task};
+use crate::cell::{Epoch, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
@@ -89,7 +89,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 pub struct UserPoolTokens(Arc<Inner>);
 
 struct Inner {
-    cell: Cell<Secret, Session>,
+    cell: RefreshCell<Secret, Session>,
     client: Client,
     url: String,
     pool: UserPoolId,
@@ -214,7 +214,7 @@ impl UserPoolTokens {
 
     fn within(&self, limit: Duration) -> Result<String, Error> {
         self.0.write_again();
-        Ok(self.0.cell.get(limit, |task| self.0.load(task))?.expose().to_owned())
+        Ok(self.0.cell.get(limit, |input| self.0.load(input))?.expose().to_owned())
     }
 }
 
@@ -245,45 +245,46 @@ impl Builder {
 }
 
 impl Inner {
-    fn load(&self, task: &Task<Session>) -> Result<Loaded<Secret>, Error> {
-        let session = &task.settings;
+    fn load(&self, input: &RefreshInput<Session>) -> Result<Refreshed<Secret>, Error> {
+        let session = &input.settings;
         // A rotation that is given up after a lost answer may have ended the token that was sent, so
         // it is seen through, also where the cached ID token is still good or the caller in a hurry.
-        let rotation = Budget {
-            deadline: self.clock.boot().saturating_add(self.timeout),
-            attempts: self.attempts,
-            recover: true,
-        };
+        let deadline = self.clock.boot().saturating_add(self.timeout);
+        let rotation = Budget::full(deadline, self.attempts);
         if self.rotates || session.rotates {
-            return self.rotate(task, &rotation);
+            return self.rotate(input, &rotation);
         }
         let (link, _) = self.link(session)?;
         if session.given.as_ref().is_none_or(|given| given.token != link.token) {
-            return self.rotate(task, &rotation);
+            return self.rotate(input, &rotation);
         }
         // With rotation the user pool takes tokens for another operation alone; an app client that
         // does not say so beforehand is asked for both.
         let (client, refresh_token) = (&self.app, &link.token);
-        match self.call(&InitiateAuth { client, refresh_token }, &task.budget) {
+        match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::FlowOff => {
                 log::debug!("the app client may rotate refresh tokens; asking for that");
-                self.rotate(task, &rotation)
+                self.rotate(input, &rotation)
             }
-            Err(error) if task.budget.recover && error.needs_sign_in() => {
+            Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
                 // Another process that shares the storage may have found out that it rotates.
                 match self.stored(session).filter(|stored| stored.token != link.token) {
-                    Some(_) => self.rotate(task, &rotation),
+                    Some(_) => self.rotate(input, &rotation),
                     None => Err(error),
                 }
             }
-            renewal => self.accept(task.epoch, link, false, renewal?),
+            renewal => self.accept(input.epoch, link, false, renewal?),
         }
     }
 
     /// Renews with a token that may be replaced thereby. Other processes are kept from sending the
     /// same one until its successor is stored, if the storage can do that.
-    fn rotate(&self, task: &Task<Session>, budget: &Budget) -> Result<Loaded<Secret>, Error> {
-        let session = &task.settings;
+    fn rotate(
+        &self,
+        input: &RefreshInput<Session>,
+        budget: &Budget,
+    ) -> Result<Refreshed<Secret>, Error> {
+        let session = &input.settings;
         let left = budget.deadline.saturating_sub(self.clock.boot());
         let _lock = self.store.as_ref().and_then(|store| store.lock(left / 2));
         let client = &self.app;
@@ -299,14 +300,14 @@ impl Inner {
                     return Err(error);
                 };
                 let renewal = renew(&newer)?;
-                let noted = self.cell.amend(task.epoch, |session| {
+                let noted = self.cell.amend(input.epoch, |session| {
                     session.kept = Kept::Yes;
                     session.current.replace(newer.clone())
                 });
                 drop(noted);
-                self.accept(task.epoch, newer, true, renewal)
+                self.accept(input.epoch, newer, true, renewal)
             }
-            renewal => self.accept(task.epoch, link, owned, renewal?),
+            renewal => self.accept(input.epoch, link, owned, renewal?),
         }
     }
 
@@ -317,7 +318,7 @@ impl Inner {
         mut link: Link,
         owned: bool,
         renewal: Answered,
-    ) -> Result<Loaded<Secret>, Error> {
+    ) -> Result<Refreshed<Secret>, Error> {
         let Answered { operation, answer: ServiceResponse { output, sent, date, info } } = renewal;
         let mut issued = match output {
             AuthOutput::Tokens(issued) => issued,
@@ -346,7 +347,7 @@ impl Inner {
             return Err(Error::expired(operation, info, what));
         }
         let lease = Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFE));
-        Ok(Loaded { value: id_token, lease, revived: false })
+        Ok(Refreshed { value: id_token, lease, from_storage: false })
     }
 
     /// The refresh token to send, and whether it is stored. What is stored is the latest, for every

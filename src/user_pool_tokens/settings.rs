@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::store::TokenStore;
 use super::{COOLDOWN, Inner, Link, SHORTEST_LIFE, Session, UserPoolTokens};
 use crate::cell::lease::Windows;
-use crate::cell::{Cell, Limits};
+use crate::cell::{Limits, RefreshCell};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::provider::builder::{Faults, default_transport};
@@ -260,7 +260,7 @@ impl UserPoolTokensBuilder {
         let session = Session { given, ..Session::default() };
         Ok(UserPoolTokens(Arc::new(Inner {
             client: Client::new(transport, Arc::clone(&self.clock), self.attempt_timeout),
-            cell: Cell::new(Arc::clone(&self.clock), limits, session),
+            cell: RefreshCell::new(Arc::clone(&self.clock), limits, session),
             clock: self.clock,
             timeout: self.timeout,
             attempts: self.max_attempts,

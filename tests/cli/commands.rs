@@ -76,7 +76,7 @@ fn what_is_known_is_told_without_network_and_can_be_forgotten() {
     assert!(said.err.contains("no identity is known yet"), "{said:?}");
     let status = machine.fine(&["status"]);
     assert!(status.contains("identity       none known yet"), "{status}");
-    assert!(status.contains("credentials    none at hand"), "{status}");
+    assert!(status.contains("credentials    none cached"), "{status}");
     assert_eq!(machine.calls(), 0);
     assert!(!machine.cache().exists(), "looking makes no directory");
 
@@ -89,7 +89,7 @@ fn what_is_known_is_told_without_network_and_can_be_forgotten() {
     assert!(status.contains("user           guest\n"), "{status}");
     assert!(status.contains(&format!("us-east-1:…{}\n", &id[id.len() - 4..])), "{status}");
     assert!(!status.contains(&id), "{status}");
-    assert!(status.contains("good for 59 minutes") || status.contains("good for 60"), "{status}");
+    assert!(status.contains("valid for 59 minutes") || status.contains("valid for 60"), "{status}");
     assert!(status.contains(machine.cache().to_str().unwrap()), "{status}");
     assert_eq!(machine.calls(), 2);
 

@@ -49,7 +49,7 @@ fn a_sound_machine_gets_a_clean_report() {
     let said = examine(&machine, &[&login, "--role-arn", ROLE]);
     assert_eq!(said.status, 0, "{}", said.out);
     for line in [
-        "ok    login        accounts.google.com: a token good for ",
+        "ok    login        accounts.google.com: a token valid for ",
         &format!(
             "ok    settings     identity pool {POOL}; accounts.google.com, by the file token\n"
         ),
@@ -114,7 +114,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &["--login=p=@token"],
             4,
             [
-                "BAD   login        p: the token from the file token ended ",
+                "BAD   login        p: the token from the file token expired ",
                 "what to do: sign in again",
             ],
         ),
@@ -170,7 +170,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["--cache-dir=shared"],
             1,
-            ["BAD   cache        shared: ", "directory of this user's alone"],
+            ["BAD   cache        shared: ", "directory that only this user can write to"],
         ),
     ];
     for (prepare, arguments, status, says) in rows {

@@ -16,7 +16,7 @@ fn the_exit_status_says_what_there_is_to_do() {
     let rows: [(&str, Fault, i32, &str); 12] = [
         ("GetId", Fault::throttled(), 1, "TooManyRequestsException"),
         ("GetId", Fault::internal_error(), 1, "try again later"),
-        (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "ask whoever runs"),
+        (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "ask the operator"),
         (
             GET_CREDENTIALS,
             Fault::not_authorized(
@@ -73,8 +73,8 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
         ("cmd:kill -9 $$", "signal: 9"),
         ("cmd:true", "is empty"),
         ("env:EMPTY", "is empty"),
-        ("cmd:head -c 300000 /dev/zero", "more than any token has"),
-        ("cmd:printf '\\377'", "something else than text"),
+        ("cmd:head -c 300000 /dev/zero", "more than a token can have"),
+        ("cmd:printf '\\377'", "something that is not text"),
     ];
     for (source, says) in rows {
         for more in [&["--no-cache"][..], &["--login-id", "me"], &[]] {
@@ -118,7 +118,7 @@ fn wrong_words_are_told_and_lead_to_the_help() {
     let rows: [(&[&str], &str); 28] = [
         (&[], "which command?"),
         (&["proces"], "there is no command proces"),
-        (&["process", "more"], "one word too many"),
+        (&["process", "more"], "one argument too many"),
         (&["process", "--regoin", "x"], "there is no option --regoin"),
         (&["process", "-x"], "there is no such option"),
         (&["process", "--region"], "--region: needs a value"),
@@ -175,7 +175,7 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
         (&["process", &token], "=cmd:COMMAND"),
         (&["process", "--id-token", SECRET], "@FILE"),
         (&["process", "--proxy", &proxy], "@FILE"),
-        (&["process", &jwt], "one word too many"),
+        (&["process", &jwt], "one argument too many"),
         (&[&jwt], "there is no command"),
         (&["process", &long], "there is no such option"),
         (&["process", &typo], "there is no option --logni"),

@@ -101,7 +101,7 @@ fn a_name_for_the_user_finds_what_is_kept_without_asking_for_the_token() {
     run(&machine, &token, &[&login]);
     assert_eq!(asked(), 3);
     let status = machine.fine(&["status", &login]);
-    assert!(status.contains("the identity alone"), "{status}");
+    assert!(status.contains("only the identity"), "{status}");
     assert!(status.contains("user           accounts.google.com, by a command\n"), "{status}");
 }
 

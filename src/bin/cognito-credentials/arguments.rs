@@ -1,4 +1,4 @@
-//! What was asked for: a command and its options, none of them judged yet.
+//! The command line: a command and its options. `settings.rs` checks the values.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -9,10 +9,9 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use crate::failure::Failure;
-use crate::login::Login;
 use crate::output::Format;
-use crate::settings;
-use crate::source::Source;
+use crate::provider_login::ProviderLogin;
+use crate::secret_source::SecretSource;
 
 pub(crate) struct Arguments {
     pub(crate) command: Command,
@@ -32,7 +31,7 @@ pub(crate) enum Command {
     Version,
 }
 
-/// The options with a value. Given twice, the last one counts.
+/// The options with a value. If one is given twice, the last one counts.
 const VALUED: [&str; 25] = [
     "account-id",
     "ca-file",
@@ -61,14 +60,14 @@ const VALUED: [&str; 25] = [
     "user-pool-username",
 ];
 
-/// The options that are on when they are there; `--fips=false` turns off what a variable turns on.
+/// The options without a value. `--fips=false` turns off what a variable turns on.
 const FLAGS: [&str; 6] = ["all", "danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
 
 #[derive(Default)]
 pub(crate) struct Options {
     values: BTreeMap<&'static str, OsString>,
     flags: BTreeMap<&'static str, bool>,
-    pub(crate) logins: Vec<Arc<Login>>,
+    pub(crate) logins: Vec<Arc<ProviderLogin>>,
 }
 
 pub(crate) fn read() -> Result<Arguments, Failure> {
@@ -97,12 +96,12 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
                 word = Some(value.into_string().unwrap_or_default());
                 continue;
             }
-            Arg::Value(_) => return Err(Failure::usage("there is one word too many")),
+            Arg::Value(_) => return Err(Failure::usage("there is one argument too many")),
         };
-        if let Some(name) = VALUED.iter().find(|known| **known == name) {
+        if let Some(name) = VALUED.iter().find(|option| **option == name) {
             let value = parser.value().map_err(|error| unreadable(&error))?;
             options.values.insert(name, value);
-        } else if let Some(name) = FLAGS.iter().find(|known| **known == name) {
+        } else if let Some(name) = FLAGS.iter().find(|option| **option == name) {
             let on = match parser.optional_value() {
                 None => true,
                 Some(value) if value == "true" => true,
@@ -125,7 +124,8 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
         }
     }
     let limit = options.limit()?;
-    let made = logins.into_iter().map(|(provider, source)| Login::new(provider, source, limit));
+    let made =
+        logins.into_iter().map(|(provider, source)| ProviderLogin::new(provider, source, limit));
     options.logins = made.map(Arc::new).collect();
     let Some(word) = word else {
         return Err(Failure::usage("which command? process, env, exec, status, doctor, …"));
@@ -158,7 +158,7 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
         "doctor" => Command::Doctor,
         "help" => Command::Help,
         unknown => {
-            // It may be anything, a token too.
+            // The word may be a secret in the wrong place.
             let shown = if is_plain(unknown) { format!(" {unknown}") } else { String::new() };
             return Err(Failure::usage(format!("there is no command{shown}")));
         }
@@ -171,7 +171,7 @@ impl Options {
         self.switch(name).unwrap_or_default()
     }
 
-    /// A flag, if it was said whether it is on.
+    /// Returns whether a flag is on; `None` if it is not given.
     pub(crate) fn switch(&self, name: &str) -> Option<bool> {
         self.flags.get(name).copied()
     }
@@ -188,16 +188,16 @@ impl Options {
         }
     }
 
-    /// Where the secret of this option comes from.
-    pub(crate) fn source(&self, name: &str) -> Result<Option<Source>, Failure> {
+    /// Returns the source of the secret of this option.
+    pub(crate) fn source(&self, name: &str) -> Result<Option<SecretSource>, Failure> {
         let text = self.text(name)?;
-        text.map(|text| Source::parse(&format!("--{name}"), &text)).transpose()
+        text.map(|text| SecretSource::parse(&format!("--{name}"), &text)).transpose()
     }
 
-    /// Where the secrets of all options come from.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = Source> {
+    /// Returns the sources of the secrets of all options.
+    pub(crate) fn secret_sources(&self) -> impl Iterator<Item = SecretSource> {
         let proxy = self.value("proxy").and_then(OsStr::to_str);
-        let proxy = proxy.and_then(|value| settings::proxy_source(value).ok().flatten());
+        let proxy = proxy.and_then(|value| SecretSource::of_proxy(value).ok().flatten());
         let pools = ["refresh-token", "user-pool-client-secret"];
         let pools = pools.into_iter().filter_map(|name| self.source(name).ok().flatten());
         self.logins.iter().map(|login| login.source.clone()).chain(pools).chain(proxy)
@@ -211,18 +211,18 @@ impl Options {
         }
     }
 
-    /// Whether the flag is on, or the variable that stands for it.
+    /// Returns whether the flag is on, or else its variable.
     pub(crate) fn is_on(&self, flag: &str, variable: &str) -> bool {
         let set = || env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
         self.switch(flag).unwrap_or_else(set)
     }
 
-    /// How long a command may take that prints a secret.
+    /// Returns how long a command that prints a secret may take.
     pub(crate) fn limit(&self) -> Result<Duration, Failure> {
         Ok(self.time("timeout")?.unwrap_or(Duration::from_secs(60)))
     }
 
-    /// A time: `90` seconds, or `15m`, `1h 30m`.
+    /// Parses a duration: `90` seconds, or `15m`, `1h 30m`.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Duration>, Failure> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let seconds = text.parse().map(Duration::from_secs).ok();
@@ -233,15 +233,15 @@ impl Options {
     }
 }
 
-fn login(value: &OsStr) -> Result<(String, Source), Failure> {
+fn login(value: &OsStr) -> Result<(String, SecretSource), Failure> {
     let how = "--login: must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
     let value = value.to_str().ok_or_else(|| Failure::usage("--login: is not UTF-8"))?;
     let (provider, source) = value.split_once('=').ok_or_else(|| Failure::usage(how))?;
-    // Whoever mixes up the two sides must not see the token again.
+    // The user has mixed up the two sides: the message must not repeat the token.
     if provider.starts_with("eyJ") {
         return Err(Failure::usage(how));
     }
-    Ok((provider.to_owned(), Source::parse("--login", source)?))
+    Ok((provider.to_owned(), SecretSource::parse("--login", source)?))
 }
 
 fn no_such_option(name: &str) -> Failure {
@@ -259,12 +259,12 @@ fn no_such_option(name: &str) -> Failure {
     Failure::usage(format!("there is no option --{name}"))
 }
 
-/// Whether it is a word that somebody has typed, and no secret.
+/// Returns whether a text looks like a typed word and not like a secret.
 fn is_plain(word: &str) -> bool {
     (1..=24).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
-/// The parser's own texts repeat the arguments, which may be secrets in the wrong place.
+/// Does not show the parser's own message, which repeats arguments: they may be secrets.
 fn unreadable(error: &lexopt::Error) -> Failure {
     match error {
         lexopt::Error::MissingValue { option: Some(option) } if option.len() <= 26 => {

@@ -1,163 +1,132 @@
-//! Every step tried, from the settings to the credentials, and told in plain words.
+//! The command `doctor`: tries every step, from the settings to the credentials, and reports each.
 
-use std::collections::BTreeSet;
 use std::env;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::transport::{
-    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
-};
 use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
 
 use crate::arguments::Options;
 use crate::cache;
-use crate::failure::{Failure, LOGIN, NETWORK, REFUSED};
-use crate::known::{masked, rough, user};
+use crate::display::{self, masked, rounded};
+use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::logger;
-use crate::output;
-use crate::settings::{self, Settings};
+use crate::report;
+use crate::reporting_transport::ReportingTransport;
+use crate::secret_source::SecretSource;
+use crate::settings::Settings;
+use crate::transport;
 
-/// The exit status for the first thing that was found bad.
-static BAD: AtomicU8 = AtomicU8::new(0);
+/// AWS rejects signatures whose time differs by more.
+const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// AWS's services refuse signatures that are off by more.
-const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
-
-pub(crate) fn examine(options: &Options) -> Result<(), Failure> {
-    // What fails is told here.
-    logger::hush();
-    let transport = settings::transport(options).map_err(|failure| bad("settings", &failure))?;
-    let witness = Arc::new(Witness { inner: transport, hosts: Mutex::default() });
-    tokens(options);
-    let mut settings = Settings::new(options, Arc::<Witness>::clone(&witness), cache::directory)
-        .map_err(|failure| {
-            bad(if failure.status == LOGIN { "login" } else { "settings" }, &failure)
-        })?;
+/// Tries every step and prints the report.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    // The report shows what fails.
+    logger::silence();
+    let bad_settings = |failure: Failure| report::failure("settings", &failure);
+    let transport = transport::new(options).map_err(bad_settings)?;
+    let transport = Arc::new(ReportingTransport::new(transport));
+    login_tokens(options);
+    let mut settings = Settings::new(options, transport, cache::directory).map_err(|failure| {
+        let what = if failure.status == LOGIN { "login" } else { "settings" };
+        report::failure(what, &failure)
+    })?;
     if options.value("max-attempts").is_none() {
         settings.builder = settings.builder.max_attempts(1);
     }
-    let credentials = settings.build().map_err(|failure| bad("settings", &failure))?;
+    let credentials = settings.build().map_err(bad_settings)?;
     let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
-    tell("ok", "settings", &format!("identity pool {pool}; {}", user(options)));
-    tell("ok", "settings", &origins(options, settings.pool.as_deref()));
-    kept(&settings);
+    report::ok("settings", &format!("identity pool {pool}; {}", display::logins(options)));
+    report::ok("settings", &origins(options, settings.pool.as_deref()));
+    cache_directory(&settings);
 
     let outcome = credentials.refresh();
-    skew(&credentials);
+    clock(&credentials);
     match outcome {
         Ok(keys) => {
             let left = credentials.status().expires_in.unwrap_or_default();
             let identity = keys.identity_id().map(masked).unwrap_or_default();
-            let (key, left) = (keys.access_key_id(), rough(left));
-            tell("ok", "credentials", &format!("{key}, good for {left}; identity {identity}"));
-            match BAD.load(Ordering::Relaxed) {
-                0 => Ok(()),
-                status => Err(Failure::told(status)),
-            }
+            let (key, left) = (keys.access_key_id(), rounded(left));
+            report::ok("credentials", &format!("{key}, valid for {left}; identity {identity}"));
+            report::result()
         }
-        Err(error) => Err(bad("credentials", &error.into())),
+        Err(error) => Err(report::failure("credentials", &error.into())),
     }
 }
 
-fn tell_bad(status: u8, what: &str, said: &str) {
-    let _ = BAD.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
-    tell("BAD", what, said);
-}
-
-fn tell(verdict: &str, what: &str, said: &str) {
-    // Who reads the report may stop reading it.
-    let _ = output::print(format!("{verdict:<5} {what:<12} {said}\n").as_bytes());
-}
-
-fn advise(advice: &str) {
-    let _ = output::print(format!("{:18} what to do: {advice}\n", "").as_bytes());
-}
-
-/// Tells a failure in the report, and leaves its exit status.
-fn bad(what: &str, failure: &Failure) -> Failure {
-    tell_bad(failure.status, what, &failure.message);
-    if let Some(advice) = &failure.advice {
-        advise(advice);
-    }
-    Failure::told(failure.status)
-}
-
-/// What the login tokens say of their end, by the clock of this machine.
-fn tokens(options: &Options) {
+/// Reports when the login tokens expire, measured on the clock of this machine.
+fn login_tokens(options: &Options) {
     for login in &options.logins {
         let (provider, source) = (&login.provider, &login.source);
-        // A failure is told when the token is needed.
+        // A failure is reported when the token is needed.
         let Ok(claims) = login.claims() else { continue };
         let Some(end) = claims.and_then(|claims| claims.end()) else {
-            tell("ok", "login", &format!("{provider}: a token that does not tell its end"));
+            report::ok("login", &format!("{provider}: a token without an expiry time"));
             continue;
         };
         match (end.duration_since(SystemTime::now()), SystemTime::now().duration_since(end)) {
             (Ok(left), _) if !left.is_zero() => {
-                tell("ok", "login", &format!("{provider}: a token good for {}", rough(left)));
+                report::ok("login", &format!("{provider}: a token valid for {}", rounded(left)));
             }
             (_, past) => {
-                let ago = rough(past.unwrap_or_default());
-                tell_bad(
+                let ago = rounded(past.unwrap_or_default());
+                report::bad(
                     LOGIN,
                     "login",
-                    &format!("{provider}: the token from {source} ended {ago} ago"),
+                    &format!("{provider}: the token from {source} expired {ago} ago"),
                 );
-                advise(
-                    "sign in again, or let --login name what renews it; if the token is new, this machine's clock is wrong",
+                report::advise(
+                    "sign in again, or let --login read the token from where it is renewed; if the token is new, this machine's clock is wrong",
                 );
             }
         }
     }
 }
 
-/// Whether the cache can be written to.
-fn kept(settings: &Settings) {
+/// Reports whether the cache can be written.
+fn cache_directory(settings: &Settings) {
     let Some(directory) = &settings.cache else {
-        return tell("ok", "cache", "nothing is kept");
+        return report::ok("cache", "no cache");
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
-    let tried = cache::try_out(&storage);
-    match tried {
-        Ok(()) => tell("ok", "cache", &shown.to_string()),
+    match cache::try_out(&storage) {
+        Ok(()) => report::ok("cache", &shown.to_string()),
         Err(error) => {
-            tell_bad(REFUSED, "cache", &format!("{shown}: {error}"));
-            advise(
-                "let --cache-dir name a directory of this user's alone, or say --no-cache; without a cache a guest is somebody else each time",
+            report::bad(REFUSED, "cache", &format!("{shown}: {error}"));
+            report::advise(
+                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
             );
         }
     }
 }
 
-/// Whether this machine's clock is right by the service's.
-fn skew(credentials: &CognitoIdentityCredentials) {
+/// Reports whether the clock of this machine agrees with the clock of the service.
+fn clock(credentials: &CognitoIdentityCredentials) {
     let Some(service) = credentials.service_time() else { return };
     let now = SystemTime::now();
     let (off, way) = match now.duration_since(service) {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    if off <= MOST_SKEW {
-        let second = if off.as_secs() < 2 {
+    if off <= MAX_SKEW {
+        let said = if off.as_secs() < 2 {
             "right".to_owned()
         } else {
-            format!("{} {way} the service's", rough(off))
+            format!("{} {way} the service's", rounded(off))
         };
-        return tell("ok", "clock", &second);
+        return report::ok("clock", &said);
     }
-    tell_bad(
+    report::bad(
         REFUSED,
         "clock",
-        &format!("this machine's clock is {} {way} the service's", rough(off)),
+        &format!("this machine's clock is {} {way} the service's", rounded(off)),
     );
-    advise("set it (NTP): AWS refuses requests that are signed with a wrong time");
+    report::advise("set it (NTP): AWS rejects requests that are signed with a wrong time");
 }
 
-/// Which settings of the machine's count, and where they come from.
+/// Describes the network settings and where they come from.
 fn origins(options: &Options, pool: Option<&str>) -> String {
     let (owner, id) = match pool {
         Some(pool) => ("pool", Some(pool.to_owned())),
@@ -179,7 +148,7 @@ fn origins(options: &Options, pool: Option<&str>) -> String {
     format!("region {region} (of the {owner}'s ID); {endpoint}; {authorities}; {proxy}")
 }
 
-/// An option's value, or that of the first variable that is set and not empty; and its name.
+/// Returns the value and the name of an option, or else of the first variable that is not empty.
 fn found(options: &Options, option: &str, variables: &[&str]) -> Option<(String, String)> {
     if let Some(value) = options.value(option) {
         return Some((value.to_string_lossy().into_owned(), format!("--{option}")));
@@ -189,12 +158,12 @@ fn found(options: &Options, option: &str, variables: &[&str]) -> Option<(String,
     Some((value.to_string_lossy().into_owned(), (*name).to_owned()))
 }
 
-/// The proxy without its user and password, and where it comes from.
+/// Describes the proxy, without its user and password.
 fn proxy(options: &Options) -> Option<String> {
     let variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let (value, from) = found(options, "proxy", &variables)?;
     if from == "--proxy" {
-        if let Ok(Some(source)) = settings::proxy_source(&value) {
+        if let Ok(Some(source)) = SecretSource::of_proxy(&value) {
             return Some(format!("by {source} ({from})"));
         }
     }
@@ -203,88 +172,4 @@ fn proxy(options: &Options) -> Option<String> {
         None => value.split_once("://").map_or(&*value, |(_, host)| host),
     };
     Some(format!("{} ({from})", host.trim_end_matches('/')))
-}
-
-/// A transport that tells each step of each request.
-struct Witness {
-    inner: Arc<dyn Transport>,
-    /// Those that have answered.
-    hosts: Mutex<BTreeSet<String>>,
-}
-
-impl Transport for Witness {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let host = host(request.url());
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let begun = Instant::now();
-        let outcome = self.inner.send(request);
-        let took = begun.elapsed().as_millis();
-        let operation = operation(request);
-        match &outcome {
-            Ok(response) => {
-                if hosts.insert(host.to_owned()) {
-                    let tls = request.url().starts_with("https:");
-                    let how = if tls { "TLS" } else { "plain http, without TLS" };
-                    tell("ok", "connection", &format!("{host}: {how}"));
-                }
-                let fine = (200..300).contains(&response.status());
-                let mut said = format!("HTTP status {} in {took} ms", response.status());
-                if response.header("date").is_none() {
-                    let _ = write!(said, ", without a Date");
-                }
-                if fine {
-                    tell("ok", operation, &said);
-                } else {
-                    tell_bad(REFUSED, operation, &said);
-                }
-            }
-            Err(error) => {
-                let what = match error.kind() {
-                    TransportErrorKind::Tls => "TLS",
-                    _ => "connection",
-                };
-                tell_bad(NETWORK, what, &error.to_string());
-            }
-        }
-        outcome
-    }
-}
-
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => host,
-        _ => authority,
-    }
-}
-
-/// The service call, by its name in AWS's documentation.
-fn operation(request: &HttpRequest) -> &str {
-    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
-    match target.and_then(|(_, target)| target.rsplit_once('.')) {
-        Some((_, operation)) => operation,
-        None => "AssumeRoleWithWebIdentity",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_found_in_any_endpoint() {
-        let rows = [
-            (
-                "https://cognito-identity.us-east-1.amazonaws.com/",
-                "cognito-identity.us-east-1.amazonaws.com",
-            ),
-            ("http://localhost:5000/x", "localhost"),
-            ("http://[::1]/", "[::1]"),
-            ("https://[::1]:8443", "[::1]"),
-        ];
-        for (url, expected) in rows {
-            assert_eq!(host(url), expected);
-        }
-    }
 }

@@ -1,17 +1,17 @@
-//! What went wrong, and the exit status that says so to scripts.
+//! [`Failure`]: why the command failed, its exit status, and what to do.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
-/// The service refused, or anything else that has no status of its own.
+/// The service rejected a call, or anything else that has no status of its own.
 pub(crate) const REFUSED: u8 = 1;
 /// The options or the settings are wrong.
 pub(crate) const USAGE: u8 = 2;
-/// There was no answer of the service: network, proxy, TLS.
+/// The service did not answer: network, proxy, TLS.
 pub(crate) const NETWORK: u8 = 3;
-/// There is no login token that the service takes: sign in again.
+/// There is no login token that the service accepts: sign in again.
 pub(crate) const LOGIN: u8 = 4;
 
 const NO_TOKEN: &str = "look at where the token comes from (--login, --refresh-token); the user may have to sign in again";
@@ -19,7 +19,7 @@ const NO_TOKEN: &str = "look at where the token comes from (--login, --refresh-t
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) status: u8,
-    /// Empty when everything has been said.
+    /// Empty if it was already printed.
     pub(crate) message: String,
     pub(crate) advice: Option<String>,
 }
@@ -29,24 +29,25 @@ impl Failure {
         Self { status, message: message.into(), advice: None }
     }
 
-    /// An error of whoever called the command.
+    /// An error in the options or settings.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let advice = "cognito-credentials --help lists the commands and options".to_owned();
         Self { advice: Some(advice), ..Self::new(USAGE, message) }
     }
 
-    /// No token could be had.
+    /// A login token is missing.
     pub(crate) fn login(message: impl Into<String>) -> Self {
         Self { advice: Some(NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
     }
 
-    /// A status alone, for everything has been said.
-    pub(crate) fn told(status: u8) -> Self {
+    /// A failure whose message was already printed.
+    pub(crate) fn already_printed(status: u8) -> Self {
         Self::new(status, "")
     }
 
-    pub(crate) fn tell(self) -> ExitCode {
-        // There is nobody to tell if standard error is closed.
+    /// Prints the message and returns the exit status.
+    pub(crate) fn print(self) -> ExitCode {
+        // An error is ignored: standard error may be closed.
         let mut to = io::stderr().lock();
         if !self.message.is_empty() {
             let _ = writeln!(to, "cognito-credentials: {}", self.message);
@@ -92,10 +93,10 @@ fn advice(error: &Error) -> Option<&'static str> {
         ),
         ErrorKind::Login => Some(NO_TOKEN),
         ErrorKind::Throttled | ErrorKind::Unavailable => {
-            Some("try again later: the service is at its limit or out of order")
+            Some("try again later: the service is throttling or unavailable")
         }
         ErrorKind::NotAuthorized | ErrorKind::NotFound | ErrorKind::Refused => {
-            Some("ask whoever runs the identity pool, with the text above")
+            Some("ask the operator of the identity pool, and quote the message above")
         }
         _ => None,
     })

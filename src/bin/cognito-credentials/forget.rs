@@ -8,13 +8,13 @@ use cognito_identity_credentials::{FileStorage, Storage};
 use crate::arguments::Options;
 use crate::cache;
 use crate::failure::{Failure, REFUSED};
-use crate::known;
+use crate::offline;
 use crate::settings::Settings;
 
 /// Removes all records of the pool and the user. Lock files stay, because another process may hold
 /// one.
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
-    let (settings, _) = known::offline(options).map_err(known::without_token)?;
+    let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
     let Settings { cache: Some(directory), pool: Some(pool), login_id, .. } = &settings else {
         return Ok(());
     };

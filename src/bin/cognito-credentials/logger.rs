@@ -1,5 +1,5 @@
-//! The library's log on standard error: warnings always, and what it does with `--verbose`. The
-//! libraries underneath are left out: they may print requests.
+//! The log of the library on standard error: warnings, and with `--verbose` more. It leaves out other
+//! libraries, because they may print requests.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,21 +9,21 @@ use log::{LevelFilter, Log, Metadata, Record};
 struct Logger;
 
 pub(crate) fn start(verbose: bool) {
-    // Fails only if there is a logger already.
+    // Fails only if a logger is set already.
     let _ = log::set_logger(&Logger);
     log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Warn });
 }
 
-/// For the commands that try on purpose what cannot work.
-pub(crate) fn hush() {
+/// Turns warnings off, for commands that print failures themselves.
+pub(crate) fn silence() {
     if log::max_level() < LevelFilter::Debug {
         log::set_max_level(LevelFilter::Off);
     }
 }
 
-/// A warning of the command's own.
+/// Prints a warning of the command itself.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
-    // There is nobody to tell if standard error is closed.
+    // An error is ignored: standard error may be closed.
     let _ = writeln!(io::stderr(), "cognito-credentials: warn: {text}");
 }
 

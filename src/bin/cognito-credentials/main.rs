@@ -1,58 +1,69 @@
 //! The command `cognito-credentials`: temporary AWS credentials from an Amazon Cognito identity pool,
-//! for shells, for other programs, and for everything that knows `credential_process`. It rests on
-//! the library's public API alone.
+//! for shells, for other programs, and for everything that supports `credential_process`. It uses only
+//! the public API of the library.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `arguments` | what was asked for |
-//! | `help` | what can be asked for |
-//! | `settings` | the provider's settings, from options and variables |
-//! | `source` | where a secret comes from: a file, a variable, a command |
-//! | `login` | a login's token, and whose it is |
-//! | `user_pool` | the login of a user pool, which renews itself |
-//! | `cache` | where identities and credentials are kept |
-//! | `output` | credentials as JSON, for shells, and as lines of a file |
-//! | `run` | a program with the credentials in its environment |
-//! | `known` | what is known without network |
-//! | `forget` | what is kept, removed |
-//! | `doctor` | every step tried, and told in plain words |
-//! | `failure` | what went wrong, and the exit status |
-//! | `logger` | the library's log on standard error |
+//! | `arguments` | the command line: a command and its options |
+//! | `help` | the texts of `--help` and `--version` |
+//! | `settings` | the settings of the provider, from options and variables |
+//! | `transport` | the HTTPS transport |
+//! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `provider_login` | a login of `--login`, and what its token says |
+//! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `login_id` | the login ID that is derived from the logins, for the cache |
+//! | `cache` | the cache directory |
+//! | `output` | the commands `process` and `env`; standard output |
+//! | `exec` | the command `exec` |
+//! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
+//! | `forget` | the command `forget` |
+//! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
+//! | `display` | logins, identity IDs and durations as the commands print them |
+//! | `failure` | why the command failed, and its exit status |
+//! | `logger` | the log of the library on standard error |
 //!
-//! Answers go to standard output, everything else to standard error.
+//! Results go to standard output, everything else to standard error.
 //!
 //! | exit status | means |
 //! |---|---|
-//! | 0 | fine |
-//! | 1 | the service refused or is out of order, or `identity` knows none, or anything else |
+//! | 0 | success |
+//! | 1 | the service rejected a call or is unavailable, no identity is known, or anything else |
 //! | 2 | the options or settings are wrong |
-//! | 3 | no answer of the service: network, proxy, TLS, a captive portal |
-//! | 4 | no login token that is good: sign in again |
-//! | 126, 127 | `exec`: the program cannot be run, or is not there; else its status is the program's |
+//! | 3 | the service did not answer: network, proxy, TLS, a captive portal |
+//! | 4 | no valid login token: sign in again |
+//! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
-//! The identity and the credentials are kept in the user's cache directory, for the pool and the user,
-//! and a second call makes no service call while what is kept has more than the library's advisory
-//! window left, 15 minutes of an hour (on Linux and Android: elsewhere the identity alone is kept).
-//! Then one attempt is made to renew it; what is kept serves if that fails. Who the user is, `--login-id` says.
-//! Without it, it is the issuer and the subject that the login token names, which is read each time
-//! for that; for a token that names none the identity alone is kept, by where the token comes from.
+//! The cache directory holds the identity and the credentials of each pool and user. A second call
+//! contacts the service only if the cached credentials are inside the advisory window (the last 15 of
+//! 60 minutes). It then makes one attempt, and uses the cached credentials if that fails. Systems without
+//! a boot ID (all but Linux and Android) cache only the identity.
+//!
+//! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
+//! uses its issuer and subject. If the token does not name them, the cache holds only the identity,
+//! under the source of the token.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod cache;
+mod display;
 mod doctor;
+mod exec;
 mod failure;
 mod forget;
 mod help;
-mod known;
 mod logger;
-mod login;
+mod login_id;
+mod offline;
 mod output;
-mod run;
+mod provider_login;
+mod report;
+mod reporting_transport;
+mod secret_source;
 mod settings;
-mod source;
-mod user_pool;
+mod status;
+mod transport;
+mod user_pool_login;
 
 use std::process::ExitCode;
 
@@ -63,13 +74,13 @@ use failure::Failure;
 use settings::Settings;
 
 fn main() -> ExitCode {
-    match arguments::read().and_then(obey) {
+    match arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
-fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
+fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     logger::start(options.flag("verbose"));
     match command {
         Command::Help => output::print(help::TEXT.as_bytes()),
@@ -77,17 +88,17 @@ fn obey(Arguments { command, options }: Arguments) -> Result<(), Failure> {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env(format) => output::env(&credentials(&options)?, format),
         Command::Exec { program, arguments } => {
-            run::run(&credentials(&options)?, &options, program, arguments)
+            exec::exec(&credentials(&options)?, &options, program, arguments)
         }
-        Command::Identity => known::identity(&options),
-        Command::Status => known::status(&options),
+        Command::Identity => status::identity(&options),
+        Command::Status => status::status(&options),
         Command::Forget if options.flag("all") => forget::forget_all(&options),
         Command::Forget => forget::forget_user(&options),
-        Command::Doctor => doctor::examine(&options),
+        Command::Doctor => doctor::run(&options),
     }
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    let settings = Settings::new(options, settings::transport(options)?, cache::usable)?;
+    let settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     Ok(settings.build()?.get()?)
 }

@@ -1,4 +1,4 @@
-//! Credentials for others to read, on standard output.
+//! Standard output: credentials as JSON, as shell commands, or as lines of a file.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ pub(crate) enum Format {
     Dotenv,
 }
 
-/// Writes it all. A reader that has gone away has what it wanted.
+/// Prints a text. It is no error if the reader closes the pipe early.
 pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut to = io::stdout().lock();
     match to.write_all(text).and_then(|()| to.flush()) {
@@ -24,7 +24,7 @@ pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// The document of a `credential_process`.
+/// Prints the JSON document of a `credential_process`.
 pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
     let mut text = buffer(credentials);
     serde_json::to_writer(&mut *text, &CredentialProcessDocument::from(credentials))
@@ -33,7 +33,7 @@ pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Lines that set the variables.
+/// Prints lines that set the environment variables.
 pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
     let mut text = buffer(credentials);
     for (name, value) in &variables(credentials)? {
@@ -55,17 +55,18 @@ pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failu
     print(&text)
 }
 
-/// The variables, unless they have what none can hold.
+/// Returns the environment variables, or an error if a value has a zero byte.
 pub(crate) fn variables(credentials: &Credentials) -> Result<CredentialVariables, Failure> {
     let variables = CredentialVariables::from(credentials);
     if variables.iter().any(|(_, value)| value.contains('\0')) {
-        let message = "the service's credentials have a character that no variable can hold";
+        let message = "the credentials contain a zero byte, which no variable can hold";
         return Err(Failure::new(REFUSED, message));
     }
     Ok(variables)
 }
 
-/// Room for the longest form of the credentials, so that it never grows and leaves no copy behind.
+/// Creates a buffer that is large enough for every format. It never grows, so no copy of a secret is left
+/// in memory.
 fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     let secrets =
         [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
@@ -74,7 +75,7 @@ fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(longest + 512))
 }
 
-/// Between single quotes everything is itself to a POSIX shell, but the single quote.
+/// Quotes a value for a POSIX shell, which changes nothing between single quotes.
 fn quote(value: &str, to: &mut Vec<u8>) {
     to.push(b'\'');
     for byte in value.bytes() {
@@ -86,8 +87,8 @@ fn quote(value: &str, to: &mut Vec<u8>) {
     to.push(b'\'');
 }
 
-/// Credentials are plain words, which every reader of such files takes without quotes (some keep
-/// quotes as part of the value). Anything else is quoted as most of them agree on.
+/// Writes plain words, such as credentials, without quotes, because some readers keep quotes as part of
+/// the value. Quotes other values as most readers expect.
 fn dotenv(value: &str, to: &mut Vec<u8>) {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+/=.:@%,".contains(&b);
     if value.bytes().all(plain) {

@@ -1,4 +1,4 @@
-//! The provider's settings: the environment's variables, and options, which win.
+//! The settings of the provider: environment variables, and options, which take precedence.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,44 +6,43 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cognito_identity_credentials::transport::{Transport, UreqTransport};
+use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock,
 };
-use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::failure::Failure;
-use crate::login;
-use crate::source::Source;
-use crate::user_pool::PoolLogin;
+use crate::login_id;
+use crate::user_pool_login::UserPoolLogin;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
     /// The user pool and the app client.
     pub(crate) user_pool: Option<[String; 2]>,
-    /// Who the user is, for the cache; none for a guest, and where there is no cache.
+    /// The user of the cache; `None` for a guest, or if there is no cache.
     pub(crate) login_id: Option<String>,
-    /// Where things are kept, if anywhere.
+    /// The directory of the cache, if there is a cache.
     pub(crate) cache: Option<PathBuf>,
-    pub(crate) keeps: Keeps,
+    pub(crate) cache_contents: CacheContents,
 }
 
-/// What is kept in the cache.
+/// What the cache may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keeps {
+pub(crate) enum CacheContents {
+    /// The identity and the credentials.
     Credentials,
-    /// The identity alone, for the system does not tell one run of it from another.
-    IdentityForSystem,
-    /// The identity alone, for the token does not say whose it is.
-    IdentityForToken,
+    /// Only the identity, because this system has no boot ID.
+    IdentityWithoutBootId,
+    /// Only the identity, because the login token does not name its user.
+    IdentityWithoutUser,
 }
 
 type Apply = fn(Builder, String) -> Builder;
 type ApplyFlag = fn(Builder, bool) -> Builder;
 
-/// The options that are texts, the variables that they win over, and what they set.
+/// The options with a text, the variables that they override, and the setting.
 const TEXTS: [(&str, &[&str], Apply); 10] = [
     ("identity-pool-id", &[POOL], Builder::identity_pool_id),
     ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
@@ -57,7 +56,7 @@ const TEXTS: [(&str, &[&str], Apply); 10] = [
     ("login-id", &[], Builder::login_id),
 ];
 
-/// The same for those that are on or off.
+/// The same for flags.
 const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
     ("fips", &["AWS_USE_FIPS_ENDPOINT"], Builder::use_fips),
     ("dual-stack", &["AWS_USE_DUALSTACK_ENDPOINT"], Builder::use_dual_stack),
@@ -66,11 +65,12 @@ const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
-const NOT_HERE: [&str; 3] = [CA_BUNDLE, "AWS_REGION", "AWS_DEFAULT_REGION"];
+/// The transport reads the first one. The regions are for other services: the ID of the pool names its own.
+const IGNORED: [&str; 3] = ["AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl Settings {
-    /// Reads what the options name, the tokens too where they say whose the cache is.
+    /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
+    /// too, because they name the user.
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
@@ -87,9 +87,9 @@ impl Settings {
                 builder = apply(builder, on);
             }
         }
-        // The library reads it with its variable for the role alone.
-        let own_role = options.value("role-arn").is_some();
-        if own_role && options.value("role-session-name").is_none() {
+        // The library reads the session name only with the variable for the role.
+        let role_is_an_option = options.value("role-arn").is_some();
+        if role_is_an_option && options.value("role-session-name").is_none() {
             if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
                 builder = builder.role_session_name(name);
             }
@@ -109,46 +109,47 @@ impl Settings {
         let pool = pool(options)?;
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
-            // A cache is kept for a pool.
+            // Without a pool there is no key for the records.
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
             user_pool: None,
             login_id: None,
-            keeps: Keeps::Credentials,
+            cache_contents: CacheContents::Credentials,
         };
-        settings.with_user(options, PoolLogin::new(options, transport)?)
+        settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
         Ok(self.builder.clone().build()?)
     }
 
-    /// The logins, and the cache for whom they are of.
+    /// Adds the logins, and the cache of their user.
     fn with_user(
         mut self,
         options: &Options,
-        mut pool_login: Option<PoolLogin>,
+        mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
         let mut certain = true;
         let mut login_id = options.text("login-id")?;
         let is_guest = options.logins.is_empty() && pool_login.is_none();
         if self.cache.is_some() && !is_guest && login_id.is_none() {
-            let user = login::user(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
-            certain = user.certain;
+            let user =
+                login_id::derive(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
+            certain = user.is_certain;
             self.builder = self.builder.login_id(user.login_id.as_str());
             login_id = Some(user.login_id);
         }
         if let Some(directory) = &self.cache {
-            self.keeps = match (certain, SystemClock.boot_id()) {
-                (true, Some(_)) => Keeps::Credentials,
-                (true, None) => Keeps::IdentityForSystem,
-                (false, _) => Keeps::IdentityForToken,
+            self.cache_contents = match (certain, SystemClock.boot_id()) {
+                (true, Some(_)) => CacheContents::Credentials,
+                (true, None) => CacheContents::IdentityWithoutBootId,
+                (false, _) => CacheContents::IdentityWithoutUser,
             };
-            let persist = self.keeps == Keeps::Credentials;
+            let persist = self.cache_contents == CacheContents::Credentials;
             let storage = FileStorage::new(directory);
             self.login_id.clone_from(&login_id);
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
-                login.keep(storage.clone(), login_id);
+                login.store_in(storage.clone(), login_id);
             }
             self.user_pool = pool_login.as_ref().map(|login| login.client.clone());
             self.builder = self.builder.storage(storage).persist_credentials(persist);
@@ -164,45 +165,18 @@ impl Settings {
     }
 }
 
-/// HTTPS, with the authorities and the proxy of the options or the environment.
-pub(crate) fn transport(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
-    let mut builder = UreqTransport::builder().proxy_from_env(true);
-    let mut variable = None;
-    if let Some(path) = options.value("ca-file") {
-        builder = builder.ca_file(path);
-    } else if let Some(path) = env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
-        builder = builder.ca_file(path);
-        variable = Some(CA_BUNDLE);
-    }
-    if let Some(proxy) = proxy(options)? {
-        builder = builder.proxy(&**proxy);
-    }
-    match builder.build() {
-        Ok(transport) => Ok(Arc::new(transport)),
-        Err(error) => {
-            let mut failure = Failure::from(error);
-            if let Some(variable) = variable {
-                failure.message = failure.message.replace("--ca-file: ", &format!("{variable}: "));
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// A variable, unless an option wins over it or it is not for this. The authorities are for the
-/// transport alone; the region is the SDKs', and may be another one than the pool's, which its ID
-/// tells.
+/// Returns the value of a variable that the provider reads, unless an option overrides it.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
     let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
     let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
-    let beaten = texts.chain(flags).any(|(option, variables)| {
+    let overridden = texts.chain(flags).any(|(option, variables)| {
         let given = options.value(option).is_some() || options.switch(option).is_some();
         given && variables.contains(&name)
     });
-    if beaten || NOT_HERE.contains(&name) { None } else { env::var_os(name) }
+    if overridden || IGNORED.contains(&name) { None } else { env::var_os(name) }
 }
 
-/// The identity pool.
+/// Returns the ID of the identity pool.
 pub(crate) fn pool(options: &Options) -> Result<Option<String>, Failure> {
     let set = || variable(options, POOL).and_then(|value| value.into_string().ok());
     let pool = options.text("identity-pool-id")?.or_else(set);
@@ -217,27 +191,5 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(policy) => Ok(Some(policy.trim().to_owned())),
         Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
-    }
-}
-
-/// The proxy's URL. One with a user name and password must not be on the command line either.
-fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
-    let Some(value) = options.text("proxy")? else { return Ok(None) };
-    match proxy_source(&value)? {
-        None => Ok(Some(Zeroizing::new(value))),
-        Some(source) => match source.read(options.limit()?) {
-            Ok(url) => Ok(Some(url)),
-            Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
-        },
-    }
-}
-
-/// Where the URL comes from, if the option does not hold it itself.
-pub(crate) fn proxy_source(value: &str) -> Result<Option<Source>, Failure> {
-    let elsewhere = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
-    if elsewhere || value.contains('@') {
-        Source::parse("--proxy", value).map(Some)
-    } else {
-        Ok(None)
     }
 }

@@ -1,4 +1,4 @@
-//! The login of a user pool, which renews itself by a refresh token.
+//! [`UserPoolLogin`]: the login of a user pool, which gets new login tokens with a refresh token.
 
 use std::env;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::failure::{Failure, in_options};
-use crate::source::Source;
+use crate::secret_source::SecretSource;
 
-/// Those that only a user pool has, beside its ID.
+/// The options that need `--user-pool-id`.
 const OPTIONS: [&str; 6] = [
     "refresh-token",
     "user-pool-client-id",
@@ -33,23 +33,23 @@ const TEXTS: [(&str, Apply); 4] = [
     ("user-pool-username", UserPoolTokensBuilder::username),
 ];
 
-/// Secrets are read when they are needed, which is not at all while what is kept is good.
-pub(crate) struct PoolLogin {
+/// Reads its secrets at the first use, so not at all while the cached credentials are valid.
+pub(crate) struct UserPoolLogin {
     settings: UserPoolTokensBuilder,
     provider: String,
     /// The user pool and the app client.
     pub(crate) client: [String; 2],
-    refresh_token: Option<Source>,
-    /// How long a source may take.
+    refresh_token: Option<SecretSource>,
+    /// How long it may take to read a secret.
     limit: Duration,
-    client_secret: Option<Source>,
-    /// A refresh token that was read before it was needed.
+    client_secret: Option<SecretSource>,
+    /// A refresh token that was read to derive a login ID.
     read: Mutex<Option<Zeroizing<String>>>,
     tokens: Mutex<Option<UserPoolTokens>>,
 }
 
-impl PoolLogin {
-    /// The login that the options describe, if they do.
+impl UserPoolLogin {
+    /// Returns the login that the options describe; `None` without `--user-pool-id`.
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
@@ -78,23 +78,22 @@ impl PoolLogin {
         if let Some(timeout) = options.time("timeout")? {
             settings = settings.timeout(timeout);
         }
-        // A variable that is malformed is told by the settings of the identity pool.
+        // The settings of the identity pool report a malformed variable.
         let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
         if let Some(attempts) = options.attempts()?.or_else(set) {
             settings = settings.max_attempts(attempts);
         }
         let refresh_token = options.source("refresh-token")?;
         if refresh_token.is_none() && options.value("login-id").is_none() {
-            let how =
-                "--refresh-token: not given; without it, --login-id says whose kept one it is";
+            let how = "--refresh-token: not given; without it, --login-id must name the user of a stored one";
             return Err(Failure::usage(how));
         }
         let client_secret = options.source("user-pool-client-secret")?;
-        // The secret is only known later; without it, so is the name that goes with it.
+        // Checks the settings without reading the secret.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
         let provider = trial.build().map_err(|error| Failure {
-            message: in_options(&told(error.message())),
+            message: in_options(&with_user_pool_endpoint(error.message())),
             ..Failure::from(error)
         })?;
         let provider = provider.provider().to_owned();
@@ -110,8 +109,8 @@ impl PoolLogin {
         }))
     }
 
-    /// What tells this login from others. Reads the refresh token, for now and for later.
-    pub(crate) fn identify(&self, mut add: impl FnMut(&str)) -> Result<(), BoxError> {
+    /// Adds what identifies this login to a digest. Reads the refresh token and keeps it for later.
+    pub(crate) fn add_to_digest(&self, mut add: impl FnMut(&str)) -> Result<(), BoxError> {
         self.client.iter().for_each(|text| add(text));
         let token = self.read_refresh_token()?;
         add(token.as_ref().map_or("", |token| token));
@@ -119,8 +118,8 @@ impl PoolLogin {
         Ok(())
     }
 
-    /// Keeps rotated refresh tokens for this user.
-    pub(crate) fn keep(&mut self, storage: FileStorage, login_id: String) {
+    /// Stores rotated refresh tokens for this user.
+    pub(crate) fn store_in(&mut self, storage: FileStorage, login_id: String) {
         self.settings = self.settings.clone().storage(storage).login_id(login_id);
     }
 
@@ -136,7 +135,7 @@ impl PoolLogin {
         }
     }
 
-    /// No lock is held while files are read and commands run.
+    /// Holds no lock while it reads files and runs commands.
     fn tokens(&self) -> Result<UserPoolTokens, BoxError> {
         let made = lock(&self.tokens).clone();
         if let Some(tokens) = made {
@@ -155,7 +154,7 @@ impl PoolLogin {
     }
 }
 
-impl TokenSource for PoolLogin {
+impl TokenSource for UserPoolLogin {
     fn token(&self) -> Result<String, BoxError> {
         self.tokens()?.token()
     }
@@ -169,7 +168,7 @@ impl TokenSource for PoolLogin {
     }
 }
 
-/// Where the user pool is asked, if it is not AWS.
+/// Returns the URL of the user pool, if it is not AWS.
 fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     if let Some(url) = options.text("user-pool-endpoint-url")? {
         return Ok(Some(url));
@@ -179,8 +178,8 @@ fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     Ok(names.into_iter().find_map(set))
 }
 
-/// The library's names of settings, made the options'. Some are the identity pool's too.
-fn told(message: &str) -> String {
+/// Tells the setting of the user pool from the one of the identity pool with the same name.
+fn with_user_pool_endpoint(message: &str) -> String {
     message.replace("endpoint_url", "user_pool_endpoint_url")
 }
 

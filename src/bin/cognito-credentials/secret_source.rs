@@ -1,5 +1,5 @@
-//! Where a secret comes from: a file, a variable or a command, but never the command line, which
-//! every user of the machine can read.
+//! [`SecretSource`]: a file, an environment variable or a command that a secret is read from. A secret is
+//! never an option itself, because every user of the machine can read command lines.
 
 use std::env;
 use std::fmt;
@@ -19,14 +19,14 @@ use crate::failure::{Failure, USAGE};
 const LONGEST: u64 = 200_000;
 
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum SecretSource {
     File(PathBuf),
     Variable(String),
     Command(String),
 }
 
-impl Source {
-    /// `@FILE`, `env:NAME` or `cmd:COMMAND`.
+impl SecretSource {
+    /// Parses `@FILE`, `env:NAME` or `cmd:COMMAND`.
     pub(crate) fn parse(option: &str, text: &str) -> Result<Self, Failure> {
         let source = if let Some(path) = text.strip_prefix('@') {
             Self::File(path.into())
@@ -35,11 +35,11 @@ impl Source {
         } else if let Some(command) = text.strip_prefix("cmd:") {
             Self::Command(command.to_owned())
         } else {
-            // What is there is likely to be the secret itself.
+            // The text is likely to be the secret itself, so the message does not repeat it.
             let message = format!(
                 "{option}: secrets are not taken as arguments, which other users of the machine can read"
             );
-            let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for one that prints it";
+            let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
             return Err(Failure {
                 advice: Some(advice.to_owned()),
                 ..Failure::new(USAGE, message)
@@ -59,7 +59,17 @@ impl Source {
         }
     }
 
-    /// The secret, without the white space around it. A command runs for no longer than `limit`.
+    /// Parses the value of `--proxy`. A URL without a password is no secret: `None`.
+    pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, Failure> {
+        let is_source = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
+        if is_source || value.contains('@') {
+            Self::parse("--proxy", value).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Reads the secret and trims white space. A command may run for `limit`.
     pub(crate) fn read(&self, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
         match self {
             Self::File(path) => FileToken::new(path).token().map(Zeroizing::new),
@@ -74,27 +84,28 @@ impl Source {
     }
 }
 
-/// What a command prints. It has no input, for that is the program's of `exec`, and no process group
-/// of its own, so that it may ask the user on the terminal and an interrupt reaches it.
+/// Returns what a command prints. The command gets no input, because the input belongs to the program
+/// of `exec`. It stays in the process group, so that it can ask the user on the terminal and an
+/// interrupt reaches it.
 fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
     let mut child = shell(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("the shell cannot be run: {error}"))?;
-    let outcome = outcome(&mut child, limit);
+    let outcome = wait(&mut child, limit);
     if outcome.is_err() {
         let _ = child.kill();
         let _ = child.wait();
     }
     let (text, status) = outcome?;
-    // Its exit status says more than a pipe that broke.
+    // The exit status says more than a broken pipe.
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
     let text = text?;
     let text =
-        std::str::from_utf8(&text).map_err(|_| "the command printed something else than text")?;
+        std::str::from_utf8(&text).map_err(|_| "the command printed something that is not text")?;
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
@@ -105,8 +116,8 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// The shell reads its line as it is; quotes that are escaped for other programs are not for it. With
-/// /S it takes off the outer ones and no others.
+/// `cmd` does not understand escaped quotes, so the line is passed as it is. With /S, `cmd` removes
+/// only the outer quotes.
 #[cfg(windows)]
 fn shell(command: &str) -> Command {
     use std::os::windows::process::CommandExt;
@@ -116,21 +127,22 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-type Text = io::Result<Zeroizing<Vec<u8>>>;
+/// What a command has printed.
+type Output = io::Result<Zeroizing<Vec<u8>>>;
 
-/// What a child prints and how it ends, in time.
-fn outcome(child: &mut Child, limit: Duration) -> Result<(Text, ExitStatus), BoxError> {
+/// Waits until the child ends, at most for `limit`. Returns its output and its exit status.
+fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxError> {
     let begun = Instant::now();
     let late = || format!("the command did not end within {limit:?} (--timeout)");
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
-    // Whatever the child has started may hold the pipe open after its end; then this stays behind.
+    // A grandchild can hold the pipe open for ever. Then this thread stays behind.
     thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
         format!("the command's output cannot be read without a thread: {error}")
     })?;
     let text = receiver.recv_timeout(limit).map_err(|_| late())?;
     if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
-        return Err("the command printed more than any token has".into());
+        return Err("the command printed more than a token can have".into());
     }
     loop {
         if let Some(status) = child.try_wait()? {
@@ -144,16 +156,16 @@ fn outcome(child: &mut Child, limit: Duration) -> Result<(Text, ExitStatus), Box
     }
 }
 
-/// Never grows, so that no copy of the secret is left behind.
-fn read(stdout: ChildStdout) -> Text {
+/// Reads into a buffer that never grows, so that no copy of the secret is left in memory.
+fn read(stdout: ChildStdout) -> Output {
     let length = usize::try_from(LONGEST + 32).unwrap_or_default();
     let mut text = Zeroizing::new(Vec::with_capacity(length));
     stdout.take(LONGEST + 1).read_to_end(&mut text)?;
     Ok(text)
 }
 
-/// For people. A command may have secrets in it.
-impl fmt::Display for Source {
+/// Does not show a command, which may contain secrets.
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
@@ -169,10 +181,10 @@ mod tests {
 
     #[test]
     fn a_secret_comes_from_a_file_a_variable_or_a_command_and_never_from_the_arguments() {
-        let parse = |text| Source::parse("--login", text);
-        assert!(parse("@/run/token").ok() == Some(Source::File("/run/token".into())));
-        assert!(parse("env:TOKEN").ok() == Some(Source::Variable("TOKEN".into())));
-        assert!(parse("cmd:a b").ok() == Some(Source::Command("a b".into())));
+        let parse = |text| SecretSource::parse("--login", text);
+        assert!(parse("@/run/token").ok() == Some(SecretSource::File("/run/token".into())));
+        assert!(parse("env:TOKEN").ok() == Some(SecretSource::Variable("TOKEN".into())));
+        assert!(parse("cmd:a b").ok() == Some(SecretSource::Command("a b".into())));
         for text in ["hunter2", "", "@", "env:", "env:a=b", "cmd:", "cmd: ", "file:hunter2"] {
             let failure = parse(text).err().unwrap();
             assert_eq!(failure.status, USAGE, "{text}");
@@ -182,6 +194,6 @@ mod tests {
 
     #[test]
     fn nothing_of_a_command_is_shown() {
-        assert_eq!(Source::Command("curl -u ann:hunter2".into()).to_string(), "a command");
+        assert_eq!(SecretSource::Command("curl -u ann:hunter2".into()).to_string(), "a command");
     }
 }

@@ -1,5 +1,4 @@
-//! The wire formats by themselves, for the benches of this crate. No public API: what is here changes
-//! with any version.
+//! Encoding of requests and decoding of responses without a transport, for `benches/codecs.rs`.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +13,9 @@ use crate::service::protocol::{ErrorMetadata, Operation, timestamp};
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 use crate::transport::HttpResponse;
 
-/// What an answer says, as it was read: it is not copied. `Debug` does not show it.
+/// A decoded identity ID or token, not copied. `Debug` does not show it.
 #[derive(Debug)]
-pub struct Text(Decoded);
+pub struct DecodedText(Decoded);
 
 #[derive(Debug)]
 enum Decoded {
@@ -24,8 +23,8 @@ enum Decoded {
     Token(Secret),
 }
 
-impl Text {
-    /// The text itself.
+impl DecodedText {
+    /// Returns the text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         match &self.0 {
@@ -35,9 +34,9 @@ impl Text {
     }
 }
 
-/// What the requests of one refresh are made of.
+/// The inputs of the four requests of a refresh.
 #[derive(Debug)]
-pub struct Wire {
+pub struct WireFormat {
     pool: Id,
     identity: Id,
     tokens: Tokens,
@@ -45,10 +44,10 @@ pub struct Wire {
     open_id_token: Secret,
 }
 
-impl Wire {
+impl WireFormat {
     /// # Errors
     ///
-    /// When an ID or a login breaks the service's limits.
+    /// If an ID or a login breaks the service's limits.
     pub fn new(
         pool: &str,
         identity: &str,
@@ -101,13 +100,13 @@ impl Wire {
         self.assume_role().body()
     }
 
-    /// The identity ID in an answer of `GetId`.
+    /// Returns the identity ID in a response to `GetId`.
     #[must_use]
-    pub fn decode_get_id(&self, answer: &HttpResponse) -> Option<Text> {
-        Some(Text(Decoded::Id(self.get_id().decode(answer).ok()?)))
+    pub fn decode_get_id(&self, answer: &HttpResponse) -> Option<DecodedText> {
+        Some(DecodedText(Decoded::Id(self.get_id().decode(answer).ok()?)))
     }
 
-    /// The credentials in an answer of `GetCredentialsForIdentity`.
+    /// Returns the credentials in a response to `GetCredentialsForIdentity`.
     #[must_use]
     pub fn decode_get_credentials(&self, answer: &HttpResponse) -> Option<Credentials> {
         let issued = self.get_credentials().decode(answer).ok()?;
@@ -117,13 +116,13 @@ impl Wire {
         Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
     }
 
-    /// The token in an answer of `GetOpenIdToken`.
+    /// Returns the token in a response to `GetOpenIdToken`.
     #[must_use]
-    pub fn decode_get_open_id_token(&self, answer: &HttpResponse) -> Option<Text> {
-        Some(Text(Decoded::Token(self.get_open_id_token().decode(answer).ok()?.token)))
+    pub fn decode_get_open_id_token(&self, answer: &HttpResponse) -> Option<DecodedText> {
+        Some(DecodedText(Decoded::Token(self.get_open_id_token().decode(answer).ok()?.token)))
     }
 
-    /// The credentials in an answer of `AssumeRoleWithWebIdentity`.
+    /// Returns the credentials in a response to `AssumeRoleWithWebIdentity`.
     #[must_use]
     pub fn decode_assume_role(&self, answer: &HttpResponse) -> Option<Credentials> {
         let issued = self.assume_role().decode(answer).ok()?;
@@ -133,14 +132,14 @@ impl Wire {
         Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
     }
 
-    /// The error code in an answer of Cognito.
+    /// Returns the error code in a response of Cognito.
     #[must_use]
     pub fn json_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
         let ErrorMetadata { code, .. } = self.get_id().decode_error(answer);
         code
     }
 
-    /// The error code in an answer of STS.
+    /// Returns the error code in a response of STS.
     #[must_use]
     pub fn xml_error(&self, answer: &HttpResponse) -> Option<Zeroizing<String>> {
         let ErrorMetadata { code, .. } = self.assume_role().decode_error(answer);
@@ -174,13 +173,13 @@ impl Wire {
     }
 }
 
-/// A moment as it is written in JSON.
+/// Parses a timestamp of a JSON response.
 #[must_use]
 pub fn json_timestamp(json: &str) -> Option<SystemTime> {
     timestamp::parse_json(json)
 }
 
-/// A moment as it is written in XML.
+/// Parses a timestamp of an XML response.
 #[must_use]
 pub fn xml_timestamp(text: &str) -> Option<SystemTime> {
     timestamp::parse_rfc3339(text)
@@ -192,15 +191,15 @@ mod tests {
 
     #[test]
     fn debug_shows_no_token() {
-        let id = Text(Decoded::Id(Id::parse("r:1").unwrap()));
-        assert_eq!(format!("{id:?}"), "Text(Id(r:[redacted]))");
-        let token = Text(Decoded::Token(Secret::new("SENTINEL")));
-        assert_eq!(format!("{token:?}"), "Text(Token([redacted]))");
+        let id = DecodedText(Decoded::Id(Id::parse("r:1").unwrap()));
+        assert_eq!(format!("{id:?}"), "DecodedText(Id(r:[redacted]))");
+        let token = DecodedText(Decoded::Token(Secret::new("SENTINEL")));
+        assert_eq!(format!("{token:?}"), "DecodedText(Token([redacted]))");
         let logins = Logins::new().with("p", "SENTINEL");
-        let wire = Wire::new("r:0", "r:1", &logins, "arn:role", "SENTINEL").unwrap();
+        let wire = WireFormat::new("r:0", "r:1", &logins, "arn:role", "SENTINEL").unwrap();
         assert_eq!(
             format!("{wire:?}"),
-            "Wire { pool: r:[redacted], identity: r:[redacted], tokens: Tokens({\"p\": [redacted]}), role: RoleRequest { role_arn: \"arn:role\", session_name: \"session\", provider_id: None, policy_arns: [], policy: None, duration_seconds: None }, open_id_token: [redacted] }"
+            "WireFormat { pool: r:[redacted], identity: r:[redacted], tokens: Tokens({\"p\": [redacted]}), role: RoleRequest { role_arn: \"arn:role\", session_name: \"session\", provider_id: None, policy_arns: [], policy: None, duration_seconds: None }, open_id_token: [redacted] }"
         );
     }
 }

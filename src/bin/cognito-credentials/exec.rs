@@ -1,5 +1,4 @@
-//! A program with the credentials in its environment, and nothing there that would lead it to
-//! others.
+//! The command `exec`: runs a program with the credentials in its environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,20 +10,21 @@ use cognito_identity_credentials::Credentials;
 use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::output;
-use crate::source::Source;
+use crate::secret_source::SecretSource;
 
-/// As shells have it.
+/// The exit statuses of shells.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// What leads AWS's tools and SDKs to other credentials, or gives them an old token beside these.
-const MISLEADING: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
-/// A guest's ID is all that one needs to fetch credentials, for ever.
+/// Removed, because AWS's tools and SDKs would use other credentials or an old token.
+const REMOVED: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+/// Removed, because whoever has the ID of a guest can get credentials for ever.
 const IDENTITY_ID: &str = "AWS_COGNITO_IDENTITY_ID";
-const MISLEADING_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
+const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 
-/// Becomes the program, where the system can do that; else runs it and ends as it ends.
-pub(crate) fn run(
+/// Replaces this process by the program, or runs it and exits with its status where the system has no
+/// `exec`. Returns only if the program cannot be run.
+pub(crate) fn exec(
     credentials: &Credentials,
     options: &Options,
     program: OsString,
@@ -33,17 +33,17 @@ pub(crate) fn run(
     let shown = program.to_string_lossy().into_owned();
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in MISLEADING {
+    for name in REMOVED {
         command.env_remove(name);
     }
     for (name, _) in env::vars_os() {
-        if name.as_encoded_bytes().starts_with(MISLEADING_PREFIX.as_bytes()) {
+        if name.as_encoded_bytes().starts_with(REMOVED_PREFIX.as_bytes()) {
             command.env_remove(name);
         }
     }
-    // The program needs the credentials, not what they were got with.
-    for source in options.secrets() {
-        if let Source::Variable(name) = source {
+    // The program needs the credentials, not the secrets of our options.
+    for source in options.secret_sources() {
+        if let SecretSource::Variable(name) = source {
             command.env_remove(name);
         }
     }

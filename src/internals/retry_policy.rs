@@ -1,5 +1,4 @@
-//! The policy of the library itself, for the benches of this crate that simulate many devices. It is
-//! not public API: programs set what they want with the [`Builder`](crate::provider::builder::Builder).
+//! The default settings and the delays of the library, for the simulation in `benches/fleet`.
 
 use std::time::Duration;
 
@@ -7,33 +6,33 @@ use crate::error::Retry;
 use crate::provider::CognitoIdentityCredentials;
 use crate::service::retry;
 
-/// What may pass by waiting.
+/// A failure after which a call is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum RetryableFailure {
     /// More calls than the quota allows.
     Throttled,
-    /// A fault of the service.
-    Fault,
+    /// An internal error of the service.
+    ServerError,
 }
 
 /// The defaults of the builder.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Defaults {
-    /// How long before their end credentials are not handed out any more.
+    /// `Builder::expiry_window`.
     pub expiry_window: Duration,
-    /// The longest that a `get()` takes.
+    /// `Builder::timeout`.
     pub timeout: Duration,
-    /// The longest that an attempt to renew ahead of time takes.
+    /// `Builder::attempt_timeout`.
     pub attempt_timeout: Duration,
-    /// Attempts for each service call.
+    /// `Builder::max_attempts`.
     pub attempts: u32,
-    /// The bound of the first cooldown.
+    /// `Builder::failure_cooldown`.
     pub cooldown: Duration,
 }
 
-/// The defaults of the builder.
+/// Returns the defaults of the builder.
 #[must_use]
 pub fn defaults() -> Defaults {
     let limits = CognitoIdentityCredentials::builder().limits();
@@ -46,29 +45,34 @@ pub fn defaults() -> Defaults {
     }
 }
 
-/// How long before their end credentials of this lifetime are renewed.
+/// Returns the default advisory window of credentials with this lifetime.
 #[must_use]
 pub fn advisory_window(lifetime: Duration) -> Duration {
     CognitoIdentityCredentials::builder().limits().windows.advisory_for(lifetime)
 }
 
-/// How long to wait before attempt `attempt` (from 1) of `attempts` is repeated.
+/// Returns the delay after attempt `attempt` of `attempts`, counted from 1; `None` if there is no retry.
 #[must_use]
-pub fn delay(failure: Failure, attempt: u32, attempts: u32, roll: f64) -> Option<Duration> {
+pub fn delay(
+    failure: RetryableFailure,
+    attempt: u32,
+    attempts: u32,
+    roll: f64,
+) -> Option<Duration> {
     let retry = match failure {
-        Failure::Throttled => Retry::AfterThrottling,
-        Failure::Fault => Retry::AfterFailure,
+        RetryableFailure::Throttled => Retry::AfterThrottling,
+        RetryableFailure::ServerError => Retry::AfterFailure,
     };
     retry::delay(retry, attempt, attempts, None, roll)
 }
 
-/// How long `get()` keeps away after a failure that was answered, the last of so many throttled ones.
+/// Returns the cooldown after a failed refresh, the last of `throttled` throttled ones in a row.
 #[must_use]
 pub fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
     retry::cooldown(limit, throttled, roll)
 }
 
-/// How long a good set is left alone after an attempt to renew it failed.
+/// Returns the pause after an advisory refresh that failed.
 #[must_use]
 pub fn advisory_pause(window: Duration, roll: f64) -> Duration {
     retry::advisory_pause(window, roll)

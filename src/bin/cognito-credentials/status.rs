@@ -1,0 +1,99 @@
+//! The commands `identity` and `status`: what is known without network.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, IdentityOrigin};
+
+use crate::arguments::Options;
+use crate::cache;
+use crate::display::{self, masked, rounded};
+use crate::failure::{Failure, LOGIN, REFUSED};
+use crate::logger;
+use crate::offline;
+use crate::output;
+use crate::settings::{self, CacheContents, Settings};
+
+/// Prints the identity ID and nothing else.
+pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
+    let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
+    match credentials.identity_id() {
+        Some(id) => output::print(format!("{id}\n").as_bytes()),
+        None => Err(Failure {
+            advice: Some("cognito-credentials process asks the service for one".to_owned()),
+            ..Failure::new(REFUSED, "no identity is known yet")
+        }),
+    }
+}
+
+pub(crate) fn status(options: &Options) -> Result<(), Failure> {
+    let (settings, credentials) = match offline::provider(options) {
+        Err(failure) if failure.status == LOGIN => return status_without_token(options, &failure),
+        provider => provider?,
+    };
+    logger::silence();
+    let found = cached_credentials(&settings, &credentials);
+    let status = credentials.status();
+    let identity = match (status.identity_id.as_deref(), status.identity_origin) {
+        (None, _) => "none known yet".to_owned(),
+        (Some(id), Some(IdentityOrigin::Given)) => format!("{}, as given", masked(id)),
+        (Some(id), _) => masked(id),
+    };
+    let cached = match (found, status.expires_in) {
+        (Some(keys), Some(left)) => {
+            format!("{}, valid for {}", keys.access_key_id(), rounded(left))
+        }
+        _ => "none cached: the next call asks the service".to_owned(),
+    };
+    let directory = settings.cache.as_ref().map(|directory| {
+        let limit = match settings.cache_contents {
+            CacheContents::Credentials => "",
+            CacheContents::IdentityWithoutBootId => " (only the identity, on this system)",
+            CacheContents::IdentityWithoutUser => {
+                " (only the identity: the token does not name its user; --login-id does)"
+            }
+        };
+        format!("{}{limit}", directory.display())
+    });
+    let lines = [
+        ("identity pool", settings.pool.unwrap_or_else(|| "none given".to_owned())),
+        ("user", display::logins(options)),
+        ("identity", identity),
+        ("credentials", cached),
+        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
+    ];
+    print(lines)
+}
+
+/// Prints the status if the user is unknown because the login token is missing.
+fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Failure> {
+    let unknown =
+        "not found: the token that names the user is missing; --login-id can name the user";
+    let directory = cache::directory(options)?.map(|path| path.display().to_string());
+    print([
+        ("identity pool", settings::pool(options)?.unwrap_or_else(|| "none given".to_owned())),
+        ("user", display::logins(options)),
+        ("login", failure.message.clone()),
+        ("identity", unknown.to_owned()),
+        ("credentials", unknown.to_owned()),
+        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
+    ])
+}
+
+fn print<const N: usize>(lines: [(&str, String); N]) -> Result<(), Failure> {
+    let mut text = String::new();
+    for (what, said) in lines {
+        let _ = writeln!(text, "{what:<14} {said}");
+    }
+    output::print(text.as_bytes())
+}
+
+/// Returns the credentials in the cache. `get_within` creates the directory, so it is called only if
+/// there is one.
+fn cached_credentials(
+    settings: &Settings,
+    offline: &CognitoIdentityCredentials,
+) -> Option<Credentials> {
+    let directory = settings.cache.as_ref().filter(|directory| directory.exists());
+    directory.and_then(|_| offline.get_within(Duration::from_secs(2)).ok())
+}

@@ -1,0 +1,50 @@
+//! The HTTPS transport of the command.
+
+use std::env;
+use std::sync::Arc;
+
+use cognito_identity_credentials::transport::{Transport, UreqTransport};
+use zeroize::Zeroizing;
+
+use crate::arguments::Options;
+use crate::failure::Failure;
+use crate::secret_source::SecretSource;
+
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// Creates the transport with the authorities and the proxy of the options or the environment.
+pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
+    let mut builder = UreqTransport::builder().proxy_from_env(true);
+    let mut variable = None;
+    if let Some(path) = options.value("ca-file") {
+        builder = builder.ca_file(path);
+    } else if let Some(path) = env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
+        builder = builder.ca_file(path);
+        variable = Some(CA_BUNDLE);
+    }
+    if let Some(proxy) = proxy(options)? {
+        builder = builder.proxy(&**proxy);
+    }
+    match builder.build() {
+        Ok(transport) => Ok(Arc::new(transport)),
+        Err(error) => {
+            let mut failure = Failure::from(error);
+            if let Some(variable) = variable {
+                failure.message = failure.message.replace("--ca-file: ", &format!("{variable}: "));
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Returns the URL of the proxy, read from its source if it contains a password.
+fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
+    let Some(value) = options.text("proxy")? else { return Ok(None) };
+    match SecretSource::of_proxy(&value)? {
+        None => Ok(Some(Zeroizing::new(value))),
+        Some(source) => match source.read(options.limit()?) {
+            Ok(url) => Ok(Some(url)),
+            Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
+        },
+    }
+}

@@ -1,0 +1,236 @@
+//! What the cell's mutex protects: the cached value, the flight, and what failures have left behind.
+
+use std::mem;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::cell::lease::{Lease, Windows};
+use crate::cell::sync::ThreadId;
+use crate::error::{Error, ErrorKind};
+use crate::service::retry::{self, Budget};
+
+/// The settings of the cell itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// What the value is called in errors and logs.
+    pub(crate) what: &'static str,
+    pub(crate) windows: Windows,
+    /// The longest that `get` and `refresh` take.
+    pub(crate) timeout: Duration,
+    /// The longest that an advisory attempt takes.
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) attempts: u32,
+    pub(crate) cooldown: Duration,
+}
+
+/// What a refresh returns.
+pub(crate) struct Refreshed<T> {
+    pub(crate) value: T,
+    pub(crate) lease: Lease,
+    /// Whether another process has stored it. The callers of `refresh` do not get such a value.
+    pub(crate) from_storage: bool,
+}
+
+pub(super) struct RefreshState<T, S> {
+    pub(super) settings: S,
+    pub(super) epoch: Epoch,
+    pub(super) cached: Option<Cached<T>>,
+    /// Set by `expire` and `invalidate`: the cached value is not returned any more.
+    pub(super) invalidated: bool,
+    /// Whether `expire` was called since the last flight began.
+    pub(super) expired_since_flight: bool,
+    /// The boot time at which the first flight after the last `expire` began.
+    pub(super) stored_after: Option<Duration>,
+    pub(super) flight: Option<Arc<Flight<T>>>,
+    /// How many flights there have been.
+    pub(super) flights: u64,
+    /// No advisory attempt before this boot time.
+    pub(super) pause_until: Option<Duration>,
+    /// `get` returns this error until this boot time.
+    pub(super) cooldown: Option<(Duration, Error)>,
+    /// How many refreshes in a row ended in throttling.
+    throttled: u32,
+    pub(super) last_error: Option<Error>,
+}
+
+pub(super) struct Cached<T> {
+    pub(super) value: T,
+    pub(super) lease: Lease,
+    /// The number of the flight that brought it.
+    flight: u64,
+    from_storage: bool,
+    pub(super) advisory_window: Duration,
+    pub(super) wall: Option<WallReading>,
+    /// Before this boot time it is fresh unless it is invalidated, and the wall clock need not be
+    /// read.
+    pub(super) fresh_until: Duration,
+}
+
+/// What was left of a lease by the wall clock, and the boot time of that reading.
+#[derive(Clone, Copy)]
+pub(super) struct WallReading {
+    pub(super) at: Duration,
+    pub(super) left: Duration,
+}
+
+/// Tells which settings a refresh started from. One from an older epoch answers those who already
+/// wait for it; its value is not cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    /// Counts the changes of the settings.
+    pub(super) settings: u64,
+    /// Counts the calls of `expire`. They outdate the value, but not what the refresh has learned
+    /// about the settings.
+    pub(super) expired: u64,
+}
+
+/// A refresh under way.
+pub(super) struct Flight<T> {
+    pub(super) number: u64,
+    /// The ID of the process that the leader is a thread of.
+    pub(super) process: u32,
+    pub(super) leader: ThreadId,
+    pub(super) epoch: Epoch,
+    pub(super) budget: Budget,
+    pub(super) outcome: OnceLock<Outcome<T>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Outcome<T> {
+    Value { value: T, from_storage: bool },
+    Failed(Error),
+    LeaderPanicked,
+}
+
+impl<T: Clone, S> RefreshState<T, S> {
+    pub(super) fn new(settings: S) -> Self {
+        Self {
+            settings,
+            epoch: Epoch { settings: 0, expired: 0 },
+            cached: None,
+            invalidated: false,
+            expired_since_flight: false,
+            stored_after: None,
+            flight: None,
+            flights: 0,
+            pause_until: None,
+            cooldown: None,
+            throttled: 0,
+            last_error: None,
+        }
+    }
+
+    /// The cached value, unless `expire` or `invalidate` has ended it.
+    pub(super) fn valid(&self) -> Option<&Cached<T>> {
+        self.cached.as_ref().filter(|_| !self.invalidated)
+    }
+
+    /// A value that the service issued in a flight after number `flights`.
+    pub(super) fn issued_after(&self, flights: u64) -> Option<T> {
+        let cached = self.valid()?;
+        (cached.flight > flights && !cached.from_storage).then(|| cached.value.clone())
+    }
+
+    pub(super) fn allows_advisory_attempt(&self, now: Duration) -> bool {
+        self.flight.is_none() && self.pause_until.is_none_or(|until| now >= until)
+    }
+
+    pub(super) fn cooldown_error(&self, now: Duration) -> Option<Error> {
+        let (until, error) = self.cooldown.as_ref()?;
+        (now < *until).then(|| error.clone())
+    }
+
+    /// Begins a flight of the number that it returns, and notes after which boot time a stored value
+    /// must have been requested to be used in it.
+    pub(super) fn begin_flight(&mut self, now: Duration) -> (u64, Option<Duration>) {
+        self.flights += 1;
+        if mem::take(&mut self.expired_since_flight) {
+            self.stored_after = Some(now);
+        }
+        let cached = self.cached.as_ref().map(|cached| cached.lease.start());
+        (self.flights, cached.max(self.stored_after))
+    }
+
+    /// Takes over the result of a flight, unless it is of an older epoch. Returns the errors that it
+    /// replaces, to be dropped outside the lock. The `rolls`, from 0 up to 1, pick the length of the
+    /// advisory pause and of the cooldown after a failure.
+    #[must_use]
+    pub(super) fn record(
+        &mut self,
+        flight: &Flight<T>,
+        result: &Result<Refreshed<T>, Error>,
+        now: Duration,
+        limits: &Limits,
+        rolls: [f64; 2],
+    ) -> (Option<Error>, Option<(Duration, Error)>) {
+        if self.epoch != flight.epoch {
+            return (None, None);
+        }
+        match result {
+            Ok(Refreshed { value, lease, from_storage }) => {
+                self.cached = Some(Cached {
+                    value: value.clone(),
+                    lease: *lease,
+                    flight: flight.number,
+                    from_storage: *from_storage,
+                    advisory_window: limits.windows.advisory_for(lease.lifetime),
+                    wall: None,
+                    fresh_until: Duration::ZERO,
+                });
+                self.invalidated = false;
+                (self.last_error.take(), self.end_backoff())
+            }
+            Err(error) => {
+                let replaced = self.last_error.replace(error.clone());
+                (replaced, self.begin_backoff(flight, error, now, limits, rolls))
+            }
+        }
+    }
+
+    /// Forgets failures, so that the next caller tries at once. Returns the error of the cooldown, to
+    /// be dropped outside the lock.
+    #[must_use]
+    pub(super) fn end_backoff(&mut self) -> Option<(Duration, Error)> {
+        self.pause_until = None;
+        self.throttled = 0;
+        self.cooldown.take()
+    }
+
+    /// Pauses advisory attempts after one that failed. After any other failure that the service
+    /// answered, begins a cooldown.
+    fn begin_backoff(
+        &mut self,
+        flight: &Flight<T>,
+        error: &Error,
+        now: Duration,
+        limits: &Limits,
+        [pause_roll, cooldown_roll]: [f64; 2],
+    ) -> Option<(Duration, Error)> {
+        let asked = error.cooldown_asked().unwrap_or_default();
+        if flight.budget.is_advisory() {
+            let window = self.cached.as_ref().map(|cached| cached.pause_window(limits));
+            let pause = retry::advisory_pause(window.unwrap_or_default(), pause_roll);
+            self.pause_until = Some(now.saturating_add(pause.max(asked)));
+            return None;
+        }
+        if !error.was_answered() {
+            return None;
+        }
+        let throttled = error.kind() == ErrorKind::Throttled;
+        self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
+        let pause = retry::cooldown(limits.cooldown, self.throttled, cooldown_roll);
+        self.cooldown.replace((now.saturating_add(pause.max(asked)), error.clone()))
+    }
+}
+
+impl<T> Cached<T> {
+    /// The window that an advisory pause is a portion of. A window of zero has an advisory state too,
+    /// when the wall clock says that the lease is over.
+    fn pause_window(&self, limits: &Limits) -> Duration {
+        if self.advisory_window.is_zero() {
+            let by_lifetime = Windows { advisory: None, ..limits.windows };
+            return by_lifetime.advisory_for(self.lease.lifetime);
+        }
+        self.advisory_window
+    }
+}

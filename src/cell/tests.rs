@@ -1,0 +1,320 @@
+use super::*;
+use crate::cell::lease::{Lease, Windows};
+use crate::clock::SystemClock;
+use crate::error::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Get,
+    Refresh,
+}
+
+fn cell() -> RefreshCell<usize, ()> {
+    let limits = Limits {
+        what: "the value",
+        windows: Windows { expiry: Duration::ZERO, advisory: None },
+        timeout: Duration::from_secs(30),
+        attempt_timeout: Duration::from_secs(10),
+        attempts: 4,
+        cooldown: Duration::ZERO,
+    };
+    RefreshCell::new(Arc::new(SystemClock), limits, ())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is what a refresh returns")]
+fn refreshed(value: usize) -> Result<Refreshed<usize>, Error> {
+    let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
+    Ok(Refreshed { value, lease, from_storage: false })
+}
+
+impl RefreshCell<usize, ()> {
+    /// Blocks a refresh until so many threads wait for it. Each waiter holds the flight, and so do
+    /// the cell and the leader.
+    fn await_waiters(&self, waiters: usize) {
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            assert!(Instant::now() < limit, "the others do not come to wait");
+            let flight = self.lock().flight.clone();
+            if flight.is_some_and(|flight| Arc::strong_count(&flight) >= waiters + 3) {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+fn await_that(mut condition: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < limit, "what the test waits for does not come");
+        thread::yield_now();
+    }
+}
+
+/// 16 threads call at once. The first refresh is held up until the 15 others wait for it.
+fn crowd(
+    cell: &RefreshCell<usize, ()>,
+    method: Method,
+    refresh: impl Fn(usize) -> Result<Refreshed<usize>, Error> + Sync,
+) -> (Vec<thread::Result<Result<usize, Error>>>, usize) {
+    let refreshes = AtomicUsize::new(0);
+    let run = |_: &RefreshInput<()>| {
+        let number = refreshes.fetch_add(1, Ordering::SeqCst);
+        if number == 0 {
+            cell.await_waiters(15);
+        }
+        refresh(number)
+    };
+    let results = thread::scope(|scope| {
+        let ask = || {
+            catch_unwind(AssertUnwindSafe(|| match method {
+                Method::Get => cell.get(Duration::MAX, run),
+                Method::Refresh => cell.refresh(run),
+            }))
+        };
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    (results, refreshes.into_inner())
+}
+
+#[test]
+fn waiters_share_a_value() {
+    for method in [Method::Get, Method::Refresh] {
+        let (results, refreshes) = crowd(&cell(), method, refreshed);
+        assert_eq!(refreshes, 1);
+        assert!(results.into_iter().all(|result| result.unwrap().unwrap() == 0));
+    }
+}
+
+/// A stored value answers every `get`. A `refresh` asks the service.
+#[test]
+fn a_stored_value_is_shared_by_get_but_not_by_refresh() {
+    for method in [Method::Get, Method::Refresh] {
+        let cell = cell();
+        let results = thread::scope(|scope| {
+            let storing = scope.spawn(|| {
+                cell.get(Duration::MAX, |_| {
+                    cell.await_waiters(1);
+                    refreshed(0).map(|refreshed| Refreshed { from_storage: true, ..refreshed })
+                })
+            });
+            await_that(|| cell.lock().flight.is_some());
+            let value = match method {
+                Method::Get => cell.get(Duration::MAX, |_| refreshed(1)),
+                Method::Refresh => cell.refresh(|_| refreshed(1)),
+            };
+            [storing.join().unwrap().unwrap(), value.unwrap()]
+        });
+        assert_eq!(results, [0, usize::from(method == Method::Refresh)]);
+        assert_eq!(cell.cached(), Some(results[1]));
+    }
+}
+
+/// The leader panics, and a waiter takes over. Whichever it is, `refresh` returns an issued value.
+#[test]
+fn refresh_returns_no_stored_value_after_another_waiter_took_over() {
+    for _ in 0..50 {
+        let cell = cell();
+        let refreshes = AtomicUsize::new(0);
+        let refresh = |new: bool| {
+            if refreshes.fetch_add(1, Ordering::SeqCst) == 0 {
+                cell.await_waiters(7);
+                resume_unwind(Box::new("the first refresh has a fault"));
+            }
+            refreshed(usize::from(new))
+                .map(|refreshed| Refreshed { from_storage: !new, ..refreshed })
+        };
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (refresh, cell) = (&refresh, &cell);
+                scope.spawn(move || {
+                    let ask = || match number % 4 {
+                        0 => cell.refresh(|_| refresh(true)).map(|value| value == 1),
+                        _ => cell.get(Duration::MAX, |_| refresh(false)).map(|_| true),
+                    };
+                    let outcome = catch_unwind(AssertUnwindSafe(ask));
+                    assert!(outcome.is_err() || outcome.unwrap().unwrap(), "a stored value");
+                });
+            }
+        });
+    }
+}
+
+/// A cached value must not come back from storage, nor one that was there at `expire`.
+#[test]
+fn a_refresh_knows_which_stored_values_it_may_use() {
+    let cell = cell();
+    let after = Mutex::new(Vec::new());
+    let refresh = |input: &RefreshInput<()>| {
+        after.lock().unwrap().push(input.stored_after);
+        refreshed(0)
+    };
+    let before = SystemClock.boot();
+    cell.refresh(refresh).unwrap();
+    cell.refresh(refresh).unwrap();
+    cell.invalidate(|_| true);
+    cell.get(Duration::MAX, refresh).unwrap();
+    let expired = SystemClock.boot();
+    cell.expire();
+    cell.get(Duration::MAX, |input| {
+        after.lock().unwrap().push(input.stored_after);
+        Err(Error::timeout("the network"))
+    })
+    .unwrap_err();
+    let failed = SystemClock.boot();
+    cell.get(Duration::MAX, refresh).unwrap();
+    let after = after.into_inner().unwrap();
+    assert_eq!(after[0], None, "any");
+    assert!(after[1] > Some(before) && after[2] > after[1], "newer than the cached one");
+    assert!(after[3] > Some(expired), "{after:?}");
+    assert_eq!(after[4], after[3], "a failure changes nothing");
+    assert!(after[4] < Some(failed));
+}
+
+/// This failure begins no cooldown, so only sharing keeps the others from refreshing.
+#[test]
+fn waiters_share_a_failure() {
+    for method in [Method::Get, Method::Refresh] {
+        let (results, refreshes) = crowd(&cell(), method, |_| Err(Error::timeout("the network")));
+        assert_eq!(refreshes, 1);
+        for result in results {
+            assert_eq!(result.unwrap().unwrap_err().message(), "the network");
+        }
+    }
+}
+
+#[test]
+fn when_the_leader_panics_one_waiter_takes_over() {
+    for method in [Method::Get, Method::Refresh] {
+        let (results, refreshes) = crowd(&cell(), method, |number| {
+            assert!(number > 0, "the first refresh has a fault");
+            refreshed(number)
+        });
+        let values: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(values.len(), 15, "the panic reaches only its leader");
+        assert!(values.into_iter().all(|value| value.is_ok()));
+        assert_eq!(refreshes, 2);
+    }
+}
+
+/// A caller that begins to wait after a change does not take the answer of an older refresh.
+#[test]
+fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
+    let cell = cell();
+    let epochs = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            cell.get(Duration::MAX, |input| {
+                cell.change(|()| (true, ()));
+                cell.await_waiters(1);
+                epochs.lock().unwrap().push(input.epoch.settings);
+                refreshed(1)
+            })
+        });
+        await_that(|| cell.lock().epoch.settings == 1);
+        let second = cell.get(Duration::MAX, |input| {
+            epochs.lock().unwrap().push(input.epoch.settings);
+            refreshed(2)
+        });
+        assert_eq!((first.join().unwrap().unwrap(), second.unwrap()), (1, 2));
+    });
+    assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
+    assert_eq!(cell.cached(), Some(2));
+    let first = Epoch { settings: 0, expired: 0 };
+    assert_eq!(cell.amend(first, |()| ()), None, "what it learns is dropped");
+}
+
+#[test]
+fn a_caller_that_joined_a_failing_advisory_attempt_leads_a_full_refresh() {
+    let mut cell = cell();
+    cell.limits.windows.advisory = Some(HOUR * 2);
+    cell.get(Duration::MAX, |_| refreshed(0)).unwrap();
+    let budgets = Mutex::new(Vec::new());
+    let (advisory, joined) = thread::scope(|scope| {
+        let advisory = scope.spawn(|| {
+            cell.get(Duration::MAX, |input| {
+                budgets
+                    .lock()
+                    .unwrap()
+                    .push((input.budget.attempts, input.budget.allows_recovery()));
+                cell.await_waiters(1);
+                Err(Error::timeout("the network"))
+            })
+        });
+        await_that(|| cell.lock().flight.is_some());
+        let joined = cell.refresh(|input| {
+            budgets.lock().unwrap().push((input.budget.attempts, input.budget.allows_recovery()));
+            refreshed(2)
+        });
+        (advisory.join().unwrap(), joined)
+    });
+    assert!(matches!(advisory, Ok(0 | 2)), "the old value, or the new one if that was quicker");
+    assert_eq!(joined.unwrap(), 2);
+    assert_eq!(budgets.into_inner().unwrap(), [(1, false), (4, true)]);
+}
+
+/// A failure of a caller with little time is not shared with a caller that has more.
+#[test]
+fn a_failure_of_a_caller_with_little_time_is_not_shared() {
+    let cell = cell();
+    let (hasty, patient) = thread::scope(|scope| {
+        let hasty = scope.spawn(|| {
+            cell.get(Duration::from_secs(2), |_| {
+                cell.await_waiters(1);
+                Err(Error::timeout("too hasty"))
+            })
+        });
+        await_that(|| cell.lock().flight.is_some());
+        let patient = cell.get(Duration::MAX, |_| refreshed(1));
+        (hasty.join().unwrap(), patient)
+    });
+    assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(patient.unwrap(), 1);
+}
+
+#[test]
+fn callers_with_the_same_time_share_a_failure() {
+    let cell = cell();
+    let refreshes = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let ask = || {
+            let error = cell.get(Duration::from_secs(8), |_| {
+                refreshes.fetch_add(1, Ordering::SeqCst);
+                cell.await_waiters(15);
+                Err(Error::timeout("the network"))
+            });
+            assert_eq!(error.unwrap_err().message(), "the network");
+        };
+        (0..16).for_each(|_| drop(scope.spawn(ask)));
+    });
+    assert_eq!(refreshes.into_inner(), 1);
+}
+
+#[test]
+fn a_value_that_expired_on_arrival_is_not_returned() {
+    let cell = cell();
+    let dead = || {
+        let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
+        Ok(Refreshed { value: 1, lease, from_storage: false })
+    };
+    assert_eq!(cell.get(Duration::MAX, |_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(cell.refresh(|_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(cell.cached(), None);
+}
+
+#[test]
+fn a_poisoned_mutex_is_ignored() {
+    let cell = cell();
+    let poison = catch_unwind(AssertUnwindSafe(|| {
+        let _state = cell.lock();
+        panic!("poison");
+    }));
+    assert!(poison.is_err() && cell.state.is_poisoned());
+    assert_eq!(cell.get(Duration::MAX, |_| refreshed(1)).unwrap(), 1);
+}

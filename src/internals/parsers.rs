@@ -1,0 +1,28 @@
+//! Parsers of proxy and certificate settings, for the fuzz targets.
+
+use crate::secret::Secret;
+use crate::transport;
+
+/// Returns whether a list in the form of `NO_PROXY` covers a host and port.
+#[must_use]
+pub fn covers(list: &str, host: &str, port: u16) -> bool {
+    transport::covers(list, host, port)
+}
+
+/// Returns the number of certificate authorities in a PEM text.
+///
+/// # Errors
+///
+/// The text of the error, without the name of the setting.
+pub fn authorities(pem: &[u8]) -> Result<usize, String> {
+    transport::authorities(pem).map(|authorities| authorities.len())
+}
+
+/// Parses a PEM text as a client certificate.
+///
+/// # Errors
+///
+/// The text of the error, without the name of the setting.
+pub fn client_certificate(pem: &str) -> Result<(), String> {
+    transport::ClientCertificate::from_pem(&Secret::new(pem)).map(|_| ())
+}

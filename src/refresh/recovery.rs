@@ -1,0 +1,76 @@
+//! What may help after the service rejected an identity or a login.
+//!
+//! A refresh recovers at most once:
+//!
+//! | identity came from | rejection | guest | signed-in user |
+//! |---|---|---|---|
+//! | storage, memory or `GetId` | identity forbidden or not found | [`ForgetIdentity`], unless `allow_new_guest(false)` | [`NewTokensAndIdentity`] |
+//! | storage or memory | logins do not match | error | [`ForgetIdentity`] |
+//! | anywhere | login token expired or invalid | error | [`NewTokens`] |
+//! | anywhere | STS rejects the OpenID token | [`NewOpenIdToken`] | [`NewOpenIdToken`] |
+//! | the developer identity provider | any of these but a mismatch | – | [`NewTokens`] |
+//! | anywhere | anything else | error | error |
+//!
+//! Where the table says "error", the identity is kept. One that the program gave is never discarded.
+//!
+//! [`ForgetIdentity`]: Recovery::ForgetIdentity
+//! [`NewTokensAndIdentity`]: Recovery::NewTokensAndIdentity
+//! [`NewTokens`]: Recovery::NewTokens
+//! [`NewOpenIdToken`]: Recovery::NewOpenIdToken
+
+use crate::error::{Error, Refusal};
+use crate::service::protocol::Operation;
+use crate::service::sts::AssumeRoleWithWebIdentity;
+
+/// What to do before the second attempt.
+#[derive(Clone, Copy)]
+pub(super) enum Recovery {
+    /// Return the error.
+    None,
+    /// Forget the identity, and ask `GetId` for another.
+    ForgetIdentity,
+    /// Ask the token sources again, then `GetId`. The identity is kept until `GetId` answers.
+    NewTokensAndIdentity,
+    /// Ask the token sources, or the developer identity provider, again.
+    NewTokens,
+    /// Ask for another OpenID token.
+    NewOpenIdToken,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Caller {
+    Guest,
+    User,
+    /// A user whom the developer identity provider names.
+    DeveloperUser,
+}
+
+impl Recovery {
+    /// Chooses the recovery. `replaceable`: whether `GetId` may return another identity in place of
+    /// this one. `minted`: whether it returned this one in the same refresh.
+    pub(super) fn after(error: &Error, caller: Caller, replaceable: bool, minted: bool) -> Self {
+        use Caller::{DeveloperUser, Guest, User};
+        use Refusal::{
+            IdentityForbidden, IdentityNotFound, LoginsMismatch, OpenIdTokenRejected, TokenExpired,
+            TokenInvalid,
+        };
+        match (error.refusal(), caller) {
+            (IdentityForbidden | IdentityNotFound, Guest) if replaceable => Self::ForgetIdentity,
+            (IdentityForbidden | IdentityNotFound, User) if replaceable => {
+                Self::NewTokensAndIdentity
+            }
+            (LoginsMismatch, User) if replaceable && !minted => Self::ForgetIdentity,
+            (TokenExpired | TokenInvalid, User | DeveloperUser)
+            | (IdentityForbidden | IdentityNotFound | OpenIdTokenRejected, DeveloperUser) => {
+                Self::NewTokens
+            }
+            (OpenIdTokenRejected, Guest | User)
+                if error.operation() == Some(AssumeRoleWithWebIdentity::NAME) =>
+            {
+                Self::NewOpenIdToken
+            }
+            // A wrong guess would cost the device its identity.
+            _ => Self::None,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Faults that a test orders for the next requests.
+
+use std::time::SystemTime;
+
+use crate::transport::TransportErrorKind;
+
+/// A fault that happens to a request to the fake service.
+///
+/// Order one with [`FakeCognito::fail_next`](super::FakeCognito::fail_next).
+///
+/// ```
+/// use cognito_identity_credentials::testing::{FakeCognito, Fault};
+///
+/// let cognito = FakeCognito::new();
+/// cognito.fail_next("GetId", 2, Fault::throttled());
+/// cognito.fail_next("GetId", 1, Fault::error(503, "ServiceUnavailable", "Try again later"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The service returns an error: JSON from Cognito, XML from STS.
+    #[non_exhaustive]
+    Error {
+        /// The HTTP status.
+        status: u16,
+        /// The error code, such as `ResourceNotFoundException`.
+        code: String,
+        /// The error message.
+        message: String,
+    },
+    /// The response has this status and body, and no header.
+    #[non_exhaustive]
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
+    /// The request does not reach the service: the transport returns an error of this kind.
+    NoAnswer(TransportErrorKind),
+    /// The service carries out the request, but its response is lost: the transport returns an
+    /// error of this kind.
+    AnswerLost(TransportErrorKind),
+    /// The service carries out the request. Its response has this `Date` header, or none.
+    Date(Option<SystemTime>),
+}
+
+impl Fault {
+    /// Returns the service's `TooManyRequestsException`, with status 429.
+    #[must_use]
+    pub fn throttled() -> Self {
+        Self::error(429, "TooManyRequestsException", "Rate exceeded")
+    }
+
+    /// Returns the service's `InternalErrorException`, with status 500.
+    #[must_use]
+    pub fn internal_error() -> Self {
+        Self::error(500, "InternalErrorException", "Internal failure")
+    }
+
+    /// Returns the service's `NotAuthorizedException` with this message, with status 400.
+    #[must_use]
+    pub fn not_authorized(message: impl Into<String>) -> Self {
+        Self::error(400, "NotAuthorizedException", message)
+    }
+
+    /// Returns an error of the service.
+    #[must_use]
+    pub fn error(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Error { status, code: code.into(), message: message.into() }
+    }
+
+    /// Returns a response with any status and body, such as the page of a captive portal.
+    #[must_use]
+    pub fn raw(status: u16, body: impl Into<String>) -> Self {
+        Self::Raw { status, body: body.into() }
+    }
+
+    /// Returns a time-out: the transport waits in vain for a response.
+    #[must_use]
+    pub fn timeout() -> Self {
+        Self::NoAnswer(TransportErrorKind::Timeout)
+    }
+}

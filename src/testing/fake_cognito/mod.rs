@@ -1,0 +1,314 @@
+//! [`FakeCognito`]: Amazon Cognito Identity, and what the classic flow needs of STS, in memory.
+//!
+//! * `service.rs` holds the identity pools and carries out their operations.
+//! * `sts.rs` carries out `AssumeRoleWithWebIdentity`.
+//! * `user_pool.rs` holds the user pool; `users.rs` holds the public methods for it.
+//! * `tokens.rs` holds the login tokens and OpenID tokens that the service accepts.
+//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service returns,
+//!   `fault.rs` is a fault that a test orders.
+
+mod fault;
+mod request;
+mod service;
+mod service_error;
+mod sts;
+mod tokens;
+#[cfg(feature = "user-pool")]
+mod user_pool;
+#[cfg(feature = "user-pool")]
+mod users;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use crate::clock::{Clock, SystemClock};
+use crate::developer::DeveloperIdentity;
+use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+use request::STS_OPERATION;
+use service::ServiceState;
+use service_error::ServiceError;
+
+pub use fault::Fault;
+pub use request::ReceivedRequest;
+
+/// An Amazon Cognito Identity service in memory, with the part of STS that the classic flow needs. It is
+/// a [`Transport`].
+///
+/// It behaves as the real service:
+///
+/// * `GetId` without logins creates a new guest each time.
+/// * The same user always gets the same identity. A login of a new user is linked to the identity
+///   in the request.
+/// * A login of a user who has another identity merges the two. The response then carries the other
+///   identity ID, and the old one is forbidden.
+/// * Credentials live for one hour, OpenID tokens for ten minutes.
+/// * Errors have the codes and messages of the service.
+///
+/// It records every request. [`fail_next`](Self::fail_next) orders faults. A fault takes no time:
+/// advance the clock if that matters.
+///
+/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login token.
+///
+/// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one service.
+/// The service's clock starts at the wall time of the given clock and then follows its boot time,
+/// so a change of the device's wall clock does not move it.
+///
+/// ```
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::testing::FakeCognito;
+///
+/// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+/// let cognito = FakeCognito::new();
+/// cognito.set_guests(FakeCognito::POOL_ID, false);
+/// cognito.accept_login("accounts.google.com", "token-of-ann", "ann");
+///
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id(FakeCognito::POOL_ID)
+///     .login("accounts.google.com", "token-of-ann")
+///     .transport(cognito.clone())
+///     .build()?;
+/// credentials.get()?;
+/// assert_eq!(cognito.requests()[1].operation(), "GetCredentialsForIdentity");
+/// assert_eq!(cognito.requests()[1].login("accounts.google.com"), Some("token-of-ann"));
+///
+/// credentials.remove_login("accounts.google.com");
+/// let error = credentials.refresh().unwrap_err();
+/// assert_eq!(error.code(), Some("NotAuthorizedException"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FakeCognito {
+    clock: Arc<dyn Clock>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What the clones share.
+struct Shared {
+    /// The service's time at boot time zero.
+    epoch: SystemTime,
+    state: ServiceState,
+    /// Operation and fault, in the order of `fail_next`.
+    faults: Vec<(String, Fault)>,
+    requests: Vec<ReceivedRequest>,
+}
+
+const OPERATIONS: [&str; 4] =
+    ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", STS_OPERATION];
+
+impl FakeCognito {
+    /// The ID of the pool that exists from the start.
+    pub const POOL_ID: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
+
+    /// Creates a service that uses the clock of the system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// Creates a service that uses this clock, usually a [`ManualClock`](super::ManualClock).
+    #[must_use]
+    pub fn with_clock(clock: impl Clock + 'static) -> Self {
+        let shared = Shared {
+            epoch: clock.wall() - clock.boot(),
+            state: ServiceState::new(),
+            faults: Vec::new(),
+            requests: Vec::new(),
+        };
+        let cognito = Self { clock: Arc::new(clock), shared: Arc::new(Mutex::new(shared)) };
+        cognito.add_pool(Self::POOL_ID);
+        cognito
+    }
+
+    /// Adds a pool that allows guests. The ID must begin with the region and a colon.
+    pub fn add_pool(&self, pool_id: impl Into<String>) {
+        self.lock().state.set_pool(pool_id.into(), true);
+    }
+
+    /// Turns guest access of a pool on or off.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such pool.
+    pub fn set_guests(&self, pool_id: &str, allowed: bool) {
+        let state = &mut self.lock().state;
+        assert!(state.has_pool(pool_id), "there is no pool {pool_id}");
+        state.set_pool(pool_id.to_owned(), allowed);
+    }
+
+    /// Accepts `token` as a token of `provider` for `user`. A user may have several tokens.
+    pub fn accept_login(
+        &self,
+        provider: impl Into<String>,
+        token: impl Into<String>,
+        user: impl Into<String>,
+    ) {
+        self.lock().state.logins.accept(provider.into(), token.into(), user.into(), None);
+    }
+
+    /// Makes a login token expire now.
+    ///
+    /// # Panics
+    ///
+    /// If the token was never [accepted](Self::accept_login).
+    pub fn expire_login(&self, provider: &str, token: &str) {
+        let was_accepted = self.lock().state.logins.expire(provider, token);
+        assert!(was_accepted, "no such token of {provider} was ever accepted");
+    }
+
+    /// Returns what a developer's backend gets from `GetOpenIdTokenForDeveloperIdentity`: the
+    /// user's identity in the pool, always the same, and a new token that lives for ten minutes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such pool.
+    #[must_use]
+    pub fn developer_identity(&self, pool_id: &str, user: &str) -> DeveloperIdentity {
+        let now = self.now();
+        let state = &mut self.lock().state;
+        assert!(state.has_pool(pool_id), "there is no pool {pool_id}");
+        let (id, token) = state.developer_identity(pool_id, user, now);
+        DeveloperIdentity::new(id, token)
+    }
+
+    /// Disables an identity, as a merge does. Its ID is forbidden from now on.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such identity.
+    pub fn disable_identity(&self, identity_id: &str) {
+        let exists = self.lock().state.disable(identity_id);
+        assert!(exists, "there is no such identity");
+    }
+
+    /// Deletes an identity. Its ID is unknown from now on.
+    pub fn delete_identity(&self, identity_id: &str) {
+        self.lock().state.delete(identity_id);
+    }
+
+    /// Sets the lifetime of credentials that are issued from now on. Default: one hour.
+    pub fn set_lifetime(&self, lifetime: Duration) {
+        self.lock().state.lifetime = lifetime;
+    }
+
+    /// Sets the service's own clock.
+    pub fn set_time(&self, time: SystemTime) {
+        let boot = self.clock.boot();
+        self.lock().epoch = time - boot;
+    }
+
+    /// Makes `fault` happen to the next `times` requests for `operation`. Faults that were ordered
+    /// earlier for the same operation come first.
+    ///
+    /// # Panics
+    ///
+    /// If the service has no such operation.
+    pub fn fail_next(&self, operation: &str, times: usize, fault: Fault) {
+        #[cfg(feature = "user-pool")]
+        let operations = [OPERATIONS.as_slice(), user_pool::OPERATIONS].concat();
+        #[cfg(not(feature = "user-pool"))]
+        let operations = OPERATIONS;
+        assert!(operations.contains(&operation), "{operation} is none of {operations:?}");
+        let fault = (operation.to_owned(), fault);
+        self.lock().faults.extend(std::iter::repeat_n(fault, times));
+    }
+
+    /// Returns every request so far, in order, those that failed too.
+    #[must_use]
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.lock().requests.clone()
+    }
+
+    /// Returns the number of requests for `operation` so far.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> usize {
+        self.lock().requests.iter().filter(|request| request.operation == operation).count()
+    }
+
+    /// Returns the number of identities, disabled ones included.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.lock().state.identities()
+    }
+
+    /// Returns the service's time.
+    fn now(&self) -> SystemTime {
+        let boot = self.clock.boot();
+        self.lock().epoch + boot
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FakeCognito {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FakeCognito {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeCognito")
+            .field("identities", &self.identities())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport for FakeCognito {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let now = self.now();
+        let request = ReceivedRequest::new(request);
+        let shared = &mut *self.lock();
+        shared.requests.push(request.clone());
+
+        let lost = |kind| Err(TransportError::new(kind, "a fault that the test asked for"));
+        let at = shared.faults.iter().position(|(operation, _)| *operation == request.operation);
+        let mut date = Some(now);
+        match at.map(|at| shared.faults.remove(at).1) {
+            None => {}
+            Some(Fault::Date(header)) => date = header,
+            Some(Fault::NoAnswer(kind)) => return lost(kind),
+            Some(Fault::AnswerLost(kind)) => {
+                let _carried_out = shared.state.answer(&request, now);
+                return lost(kind);
+            }
+            Some(Fault::Raw { status, body }) => return Ok(HttpResponse::new(status, body)),
+            Some(Fault::Error { status, code, message }) => {
+                let body = error_document(&request, &code, &message);
+                return Ok(response(shared.requests.len(), status, Some(now), body));
+            }
+        }
+        let (status, body) = match shared.state.answer(&request, now) {
+            Ok(body) => (200, body),
+            Err(ServiceError(code, message)) => (400, error_document(&request, code, &message)),
+        };
+        Ok(response(shared.requests.len(), status, date, body))
+    }
+}
+
+fn error_document(request: &ReceivedRequest, code: &str, message: &str) -> String {
+    if request.operation == STS_OPERATION {
+        return sts::error_document(code, message);
+    }
+    json!({ "__type": code, "message": message }).to_string()
+}
+
+fn response(number: usize, status: u16, date: Option<SystemTime>, body: String) -> HttpResponse {
+    let response = HttpResponse::new(status, body)
+        .with_header("x-amzn-requestid", format!("request-{number}"));
+    match date {
+        // A header cannot hold other dates.
+        Some(date) => {
+            let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+            let date = httpdate::fmt_http_date(date.clamp(SystemTime::UNIX_EPOCH, last));
+            response.with_header("date", date)
+        }
+        None => response,
+    }
+}

@@ -1,0 +1,192 @@
+//! Requests as the fake service receives and records them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::transport::HttpRequest;
+
+/// The operation of STS that the fake service carries out.
+pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
+
+/// A request that the fake service has received. `Debug` shows no token and no identity ID.
+///
+/// [`FakeCognito::requests`](super::FakeCognito::requests) returns all of them:
+///
+/// ```
+/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::testing::FakeCognito;
+///
+/// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+/// let cognito = FakeCognito::new();
+/// CognitoIdentityCredentials::builder()
+///     .identity_pool_id(FakeCognito::POOL_ID)
+///     .transport(cognito.clone())
+///     .build()?
+///     .get()?;
+///
+/// let requests = cognito.requests();
+/// assert_eq!(requests[0].operation(), "GetId");
+/// assert_eq!(requests[0].identity_pool_id(), Some(FakeCognito::POOL_ID));
+/// assert_eq!(requests[0].providers().count(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ReceivedRequest {
+    pub(super) operation: String,
+    /// `None` if the body is no JSON object.
+    pub(super) body: Option<RequestBody>,
+    /// The fields of a request to STS, in order.
+    pub(super) form: Vec<(String, String)>,
+}
+
+/// The JSON body of a request to Cognito.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RequestBody {
+    pub(super) identity_pool_id: Option<String>,
+    pub(super) identity_id: Option<String>,
+    account_id: Option<String>,
+    custom_role_arn: Option<String>,
+    #[serde(default)]
+    pub(super) logins: BTreeMap<String, String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) auth_flow: Option<String>,
+    #[cfg(feature = "user-pool")]
+    #[serde(default)]
+    pub(super) auth_parameters: BTreeMap<String, String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) client_id: Option<String>,
+    #[cfg(feature = "user-pool")]
+    pub(super) client_secret: Option<String>,
+    #[cfg(feature = "user-pool")]
+    refresh_token: Option<String>,
+}
+
+#[cfg(feature = "user-pool")]
+impl RequestBody {
+    /// Returns the refresh token. `InitiateAuth` has it among its parameters.
+    pub(super) fn refresh_token(&self) -> Option<&str> {
+        let parameter = self.auth_parameters.get("REFRESH_TOKEN");
+        self.refresh_token.as_ref().or(parameter).map(String::as_str)
+    }
+}
+
+impl ReceivedRequest {
+    pub(super) fn new(request: &HttpRequest) -> Self {
+        let form = form(request);
+        Self {
+            operation: operation(request, &form),
+            body: serde_json::from_slice(request.body()).ok(),
+            form,
+        }
+    }
+
+    /// Returns the name of the operation, such as `GetId`.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// Returns the field `IdentityPoolId`, if the request has it.
+    #[must_use]
+    pub fn identity_pool_id(&self) -> Option<&str> {
+        self.body.as_ref()?.identity_pool_id.as_deref()
+    }
+
+    /// Returns the field `IdentityId`, if the request has it.
+    #[must_use]
+    pub fn identity_id(&self) -> Option<&str> {
+        self.body.as_ref()?.identity_id.as_deref()
+    }
+
+    /// Returns the field `AccountId`, if the request has it.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        self.body.as_ref()?.account_id.as_deref()
+    }
+
+    /// Returns the field `CustomRoleArn`, if the request has it.
+    #[must_use]
+    pub fn custom_role_arn(&self) -> Option<&str> {
+        self.body.as_ref()?.custom_role_arn.as_deref()
+    }
+
+    /// Returns a field of a request to STS, such as `RoleSessionName` or `PolicyArns.member.1.arn`.
+    #[must_use]
+    pub fn form_field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the names of the fields of a request to STS, in order.
+    pub fn form_fields(&self) -> impl Iterator<Item = &str> {
+        self.form.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// Returns the names of the login providers in the field `Logins`.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.body.iter().flat_map(|body| body.logins.keys().map(String::as_str))
+    }
+
+    /// Returns the login token of a provider, if the request has one.
+    #[must_use]
+    pub fn login(&self, provider: &str) -> Option<&str> {
+        self.body.as_ref()?.logins.get(provider).map(String::as_str)
+    }
+
+    /// Returns the refresh token of a request to the user pool (feature `user-pool`).
+    #[cfg(feature = "user-pool")]
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.body.as_ref()?.refresh_token()
+    }
+
+    /// Returns a parameter of `InitiateAuth`, such as `SECRET_HASH` (feature `user-pool`).
+    #[cfg(feature = "user-pool")]
+    #[must_use]
+    pub fn auth_parameter(&self, name: &str) -> Option<&str> {
+        self.body.as_ref()?.auth_parameters.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedRequest")
+            .field("operation", &self.operation)
+            .field("providers", &self.providers().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the fields of a request to STS; none for a request to Cognito.
+fn form(request: &HttpRequest) -> Vec<(String, String)> {
+    let is_form = request.headers().iter().any(|(_, value)| value.contains("urlencoded"));
+    let body = std::str::from_utf8(request.body()).unwrap_or_default();
+    let pairs = body.split('&').filter(|_| is_form).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (unescape(key), unescape(value))).collect()
+}
+
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        bytes.extend(u8::from_str_radix(hex, 16).ok());
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns the `Action` of STS, or the last part of the `x-amz-target` header.
+fn operation(request: &HttpRequest, form: &[(String, String)]) -> String {
+    if let Some((_, action)) = form.iter().find(|(key, _)| key == "Action") {
+        return action.clone();
+    }
+    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+    let target = target.map_or("", |(_, value)| value.as_str());
+    let services = ["AWSCognitoIdentityService.", "AWSCognitoIdentityProviderService."];
+    let bare = services.iter().find_map(|service| target.strip_prefix(service));
+    bare.unwrap_or(target).to_owned()
+}

@@ -1,0 +1,277 @@
+//! The identity pools of the fake service: identities, logins, credentials.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::request::{ReceivedRequest, RequestBody, STS_OPERATION};
+use super::service_error::{ServiceError, invalid, not_authorized, not_found};
+use super::sts;
+use super::tokens::{LoginTokens, OpenIdTokens};
+#[cfg(feature = "user-pool")]
+use super::user_pool::{self, UserPool};
+use crate::service::cognito_identity::Id;
+
+/// What the service knows, and how it answers each operation.
+pub(super) struct ServiceState {
+    /// How long new credentials live.
+    pub(super) lifetime: Duration,
+    pools: BTreeMap<String, IdentityPool>,
+    pub(super) logins: LoginTokens,
+    identities: BTreeMap<String, FakeIdentity>,
+    open_id_tokens: OpenIdTokens,
+    /// Counts what was issued. It makes IDs, keys and tokens unique.
+    pub(super) serial: u64,
+    #[cfg(feature = "user-pool")]
+    pub(super) user_pool: UserPool,
+}
+
+struct IdentityPool {
+    allows_guests: bool,
+}
+
+struct FakeIdentity {
+    pool: String,
+    owners: Owners,
+    enabled: bool,
+}
+
+/// Provider and user of each login.
+type Owners = BTreeSet<(String, String)>;
+
+impl ServiceState {
+    pub(super) fn new() -> Self {
+        Self {
+            lifetime: Duration::from_secs(3600),
+            pools: BTreeMap::new(),
+            logins: LoginTokens::default(),
+            identities: BTreeMap::new(),
+            open_id_tokens: OpenIdTokens::default(),
+            serial: 0,
+            #[cfg(feature = "user-pool")]
+            user_pool: UserPool::default(),
+        }
+    }
+
+    /// Adds a pool, or changes one.
+    pub(super) fn set_pool(&mut self, id: String, allows_guests: bool) {
+        self.pools.insert(id, IdentityPool { allows_guests });
+    }
+
+    pub(super) fn has_pool(&self, id: &str) -> bool {
+        self.pools.contains_key(id)
+    }
+
+    pub(super) fn identities(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Returns `false` if there is no such identity.
+    pub(super) fn disable(&mut self, identity_id: &str) -> bool {
+        let identity = self.identities.get_mut(identity_id);
+        identity.map(|identity| identity.enabled = false).is_some()
+    }
+
+    pub(super) fn delete(&mut self, identity_id: &str) {
+        self.identities.remove(identity_id);
+    }
+
+    /// Returns the identity ID of a developer's user, and a new token for it.
+    pub(super) fn developer_identity(
+        &mut self,
+        pool_id: &str,
+        user: &str,
+        now: SystemTime,
+    ) -> (String, String) {
+        let owners = Owners::from([("developer".to_owned(), user.to_owned())]);
+        let existing = self.identities_of(pool_id, &owners).into_iter().next();
+        let id = existing.unwrap_or_else(|| self.create_identity(pool_id));
+        if let Some(identity) = self.identities.get_mut(&id) {
+            identity.owners.extend(owners);
+        }
+        let token = self.open_id_token(&id, now);
+        (id, token)
+    }
+
+    /// Carries out a request and returns the body of the response.
+    pub(super) fn answer(
+        &mut self,
+        request: &ReceivedRequest,
+        now: SystemTime,
+    ) -> Result<String, ServiceError> {
+        if request.operation() == STS_OPERATION {
+            let (tokens, serial) = (&self.open_id_tokens, &mut self.serial);
+            return sts::assume_role(request, tokens, serial, self.lifetime, now);
+        }
+        let body = request.body.as_ref().ok_or_else(|| {
+            ServiceError("SerializationException", "the request is not an object".to_owned())
+        })?;
+        if body.logins.len() > 10 {
+            return Err(invalid("Logins may have at most 10 entries"));
+        }
+        let answer = match request.operation() {
+            "GetId" => self.get_id(body, now)?,
+            "GetCredentialsForIdentity" => {
+                let id = self.authenticate(body, now)?;
+                self.credentials(&id, now)
+            }
+            "GetOpenIdToken" => {
+                let id = self.authenticate(body, now)?;
+                let token = self.open_id_token(&id, now);
+                json!({ "IdentityId": id, "Token": token })
+            }
+            #[cfg(feature = "user-pool")]
+            operation if user_pool::OPERATIONS.contains(&operation) => {
+                let (serial, logins) = (&mut self.serial, &mut self.logins);
+                self.user_pool.refresh_tokens(operation, body, serial, logins, now)?
+            }
+            _ => return Err(ServiceError("UnknownOperationException", String::new())),
+        };
+        Ok(answer.to_string())
+    }
+
+    fn open_id_token(&mut self, identity_id: &str, now: SystemTime) -> String {
+        self.serial += 1;
+        self.open_id_tokens.issue(self.serial, identity_id, now)
+    }
+
+    fn get_id(&mut self, body: &RequestBody, now: SystemTime) -> Result<Value, ServiceError> {
+        let pool_id = checked_id(body.identity_pool_id.as_deref(), "identityPoolId")?;
+        let pool = self.pool(pool_id)?;
+        if body.logins.is_empty() && !pool.allows_guests {
+            return Err(guests_are_off());
+        }
+        let owners = self.owners(&body.logins, now)?;
+        let id = match self.identities_of(pool_id, &owners).as_slice() {
+            [] => self.create_identity(pool_id),
+            [parent, rest @ ..] => {
+                for id in rest {
+                    self.merge(id, parent);
+                }
+                parent.clone()
+            }
+        };
+        if let Some(identity) = self.identities.get_mut(&id) {
+            identity.owners.extend(owners);
+        }
+        Ok(json!({ "IdentityId": id }))
+    }
+
+    /// Returns the identity that these logins give access to: the one in the request, or the one
+    /// that a login merges it into.
+    fn authenticate(
+        &mut self,
+        body: &RequestBody,
+        now: SystemTime,
+    ) -> Result<String, ServiceError> {
+        let id = checked_id(body.identity_id.as_deref(), "identityId")?;
+        let Some(identity) = self.identities.get(id) else {
+            return Err(not_found(format!("Identity '{id}' not found.")));
+        };
+        let pool_id = identity.pool.clone();
+        let owners = self.owners(&body.logins, now)?;
+        let guest = identity.owners.is_empty();
+        if !identity.enabled || (owners.is_empty() && !guest) {
+            return Err(not_authorized(format!("Access to Identity '{id}' is forbidden.")));
+        }
+        if owners.is_empty() && !self.pool(&pool_id)?.allows_guests {
+            return Err(guests_are_off());
+        }
+        if !owners.is_empty() && !guest && identity.owners.is_disjoint(&owners) {
+            return Err(not_authorized(
+                "Logins don't match. Please include at least one valid login for this identity or identity pool.",
+            ));
+        }
+        let others = self.identities_of(&pool_id, &owners);
+        let parent = others.into_iter().find(|other| other != id).unwrap_or_else(|| id.to_owned());
+        if parent != id {
+            self.merge(id, &parent);
+        }
+        if let Some(identity) = self.identities.get_mut(&parent) {
+            identity.owners.extend(owners);
+        }
+        Ok(parent)
+    }
+
+    fn pool(&self, id: &str) -> Result<&IdentityPool, ServiceError> {
+        self.pools.get(id).ok_or_else(|| not_found(format!("IdentityPool '{id}' not found.")))
+    }
+
+    /// Returns provider and user of each login. An OpenID token stands for the owners of its identity.
+    fn owners(
+        &self,
+        logins: &BTreeMap<String, String>,
+        now: SystemTime,
+    ) -> Result<Owners, ServiceError> {
+        let mut owners = Owners::new();
+        for (provider, token) in logins {
+            if provider.starts_with("cognito-identity") {
+                let identity = self.identities.get(self.open_id_tokens.identity(token, now)?);
+                owners.extend(identity.into_iter().flat_map(|identity| identity.owners.clone()));
+            } else {
+                let user = self.logins.user(provider, token, now)?;
+                owners.insert((provider.clone(), user.to_owned()));
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Returns the enabled identities of a pool that these users own, oldest first.
+    fn identities_of(&self, pool: &str, owners: &Owners) -> Vec<String> {
+        let theirs = |identity: &FakeIdentity| {
+            identity.enabled && identity.pool == pool && !identity.owners.is_disjoint(owners)
+        };
+        self.identities.iter().filter(|(_, i)| theirs(i)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Identity IDs count up, so that they are sorted by age.
+    fn create_identity(&mut self, pool_id: &str) -> String {
+        self.serial += 1;
+        let region = pool_id.split_once(':').map_or("", |(region, _)| region);
+        let id = format!("{region}:00000000-0000-4000-8000-{:012x}", self.serial);
+        let pool = pool_id.to_owned();
+        let identity = FakeIdentity { pool, owners: Owners::new(), enabled: true };
+        self.identities.insert(id.clone(), identity);
+        id
+    }
+
+    fn merge(&mut self, child: &str, parent: &str) {
+        let Some(child) = self.identities.get_mut(child) else { return };
+        child.enabled = false;
+        let owners = std::mem::take(&mut child.owners);
+        if let Some(parent) = self.identities.get_mut(parent) {
+            parent.owners.extend(owners);
+        }
+    }
+
+    fn credentials(&mut self, identity_id: &str, now: SystemTime) -> Value {
+        self.serial += 1;
+        let expiration = (now + self.lifetime)
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        json!({
+            "IdentityId": identity_id,
+            "Credentials": {
+                "AccessKeyId": format!("ASIAFAKE{:012}", self.serial),
+                "SecretKey": format!("fake/secret/key/{:024}", self.serial),
+                "SessionToken": format!("fake+session+token+{}=", self.serial),
+                "Expiration": expiration,
+            },
+        })
+    }
+}
+
+fn guests_are_off() -> ServiceError {
+    not_authorized("Unauthenticated access is not supported for this identity pool.")
+}
+
+fn checked_id<'a>(id: Option<&'a str>, field: &str) -> Result<&'a str, ServiceError> {
+    match id {
+        Some(id) if Id::parse(id).is_ok() => Ok(id),
+        _ => Err(invalid(format!(
+            "1 validation error detected: Value at '{field}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w-]+:[0-9a-f-]+"
+        ))),
+    }
+}

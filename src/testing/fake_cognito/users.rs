@@ -1,0 +1,75 @@
+//! The methods of [`FakeCognito`] for the user pool (feature `user-pool`).
+
+use std::time::Duration;
+
+use super::{FakeCognito, user_pool};
+
+/// The user pool (feature `user-pool`): there is one, with one app client. Every identity pool accepts
+/// its ID tokens as logins. It does not check `DeviceKey`.
+impl FakeCognito {
+    /// The ID of the user pool.
+    pub const USER_POOL_ID: &str = user_pool::ID;
+
+    /// The ID of the user pool's app client.
+    pub const CLIENT_ID: &str = user_pool::CLIENT_ID;
+
+    /// Signs a user in and returns a new refresh token. Enables a [disabled](Self::disable_user) user.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{TokenSource, UserPoolTokens};
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let cognito = FakeCognito::new();
+    /// let tokens = UserPoolTokens::builder()
+    ///     .user_pool_id(FakeCognito::USER_POOL_ID)
+    ///     .client_id(FakeCognito::CLIENT_ID)
+    ///     .refresh_token(cognito.sign_in("ann"))
+    ///     .transport(cognito.clone())
+    ///     .build()?;
+    /// tokens.token()?;
+    /// assert_eq!(cognito.calls("InitiateAuth"), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sign_in(&self, user: &str) -> String {
+        let now = self.now();
+        let state = &mut self.lock().state;
+        state.user_pool.disabled.remove(user);
+        state.user_pool.refresh_token(user, &mut state.serial, now)
+    }
+
+    /// Signs a user out everywhere: revokes the refresh tokens, and no longer accepts the ID tokens.
+    pub fn sign_out(&self, user: &str) {
+        let state = &mut self.lock().state;
+        state.user_pool.revoke(user);
+        state.logins.remove_user(&user_pool::provider(), user);
+    }
+
+    /// Disables a user: rejects every refresh token until they [sign in](Self::sign_in) again.
+    pub fn disable_user(&self, user: &str) {
+        self.lock().state.user_pool.disabled.insert(user.to_owned());
+    }
+
+    /// Sets or removes the secret of the app client. Default: none.
+    pub fn set_client_secret(&self, secret: Option<&str>) {
+        self.lock().state.user_pool.client_secret = secret.map(str::to_owned);
+    }
+
+    /// Turns the rotation of refresh tokens on or off. A replaced token is still accepted for
+    /// `grace`. Default: off.
+    pub fn set_refresh_token_rotation(&self, grace: Option<Duration>) {
+        self.lock().state.user_pool.rotation = grace;
+    }
+
+    /// Sets the lifetime of ID tokens that are issued from now on. Default: one hour.
+    pub fn set_id_token_lifetime(&self, lifetime: Duration) {
+        self.lock().state.user_pool.id_lifetime = lifetime;
+    }
+
+    /// Sets the lifetime of refresh tokens that are issued from now on. Default: 30 days.
+    pub fn set_refresh_token_lifetime(&self, lifetime: Duration) {
+        self.lock().state.user_pool.refresh_lifetime = lifetime;
+    }
+}
