@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds every fuzz target and runs each for so many seconds, or for ten minutes or five million runs,
-# whichever is first. Prints a line for each target; a finding makes it fail in the end.
+# whichever is first; as many at a time as there are cores. Prints a line for each target; a finding
+# makes it fail in the end.
 #
 #   fuzz/run.sh [SECONDS]
 #
@@ -31,12 +32,10 @@ fi
 cargo fuzz build --fuzz-dir . --target-dir "$target" --sanitizer "$sanitizer"
 host=$(rustc -vV | sed -n 's/^host: //p')
 read -ra names <<<"${FUZZ_TARGETS:-$(cargo fuzz list --fuzz-dir . | tr '\n' ' ')}"
-failed=
-for name in "${names[@]}"; do
+# `fuzz NAME`
+fuzz() {
+  local name=$1 log=$work/$1.log dictionary=dictionaries/$1.dict status=0 runs took
   mkdir -p "$work/corpus/$name" "$work/artifacts/$name"
-  log=$work/$name.log
-  dictionary=dictionaries/$name.dict
-  status=0
   "$target/$host/release/$name" "${limit[@]}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 \
     $([ ! -f "$dictionary" ] || echo "-dict=$dictionary") -artifact_prefix="$work/artifacts/$name/" \
     "$work/corpus/$name" "seeds/$name" >"$log" 2>&1 || status=$?
@@ -47,7 +46,17 @@ for name in "${names[@]}"; do
   else
     echo "$name: a finding after ${runs:-?} runs, see $work/artifacts/$name"
     tail -n 40 "$log" >&2
-    failed=1
+    return 1
   fi
+}
+failed= running=0
+for name in "${names[@]}"; do
+  if ((running == $(nproc))); then
+    wait -n || failed=1
+    running=$((running - 1))
+  fi
+  fuzz "$name" &
+  running=$((running + 1))
 done
+for ((; running > 0; running--)); do wait -n || failed=1; done
 [ -z "$failed" ]

@@ -76,7 +76,7 @@ impl NetworkError {
         match error {
             E::Other(error) => match error.downcast::<Self>() {
                 Ok(error) => *error,
-                Err(error) => Self::other(&*error),
+                Err(error) => Self::other(&error),
             },
             E::Timeout(_) => Self::TimedOut,
             E::Io(error) => match (error.kind(), stage) {
