@@ -66,11 +66,13 @@
 //! **Fork.** A child process has the settings and the cached credentials of its parent. It starts
 //! its own refreshes and does not wait for a refresh of the parent. It uses no connection, no
 //! random number and no temporary file name of the parent, and it does not release a
-//! [`StorageLock`] of the parent. There are three limits:
+//! [`StorageLock`] of the parent. There are four limits:
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
 //! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait for
 //!   ever. The library holds a mutex only for a short time, and never during a network call.
+//! * Processes are told apart by their process ID. A child in a new PID namespace must not have the
+//!   same ID as its parent, as when process 1 of a container forks into one.
 //! * A transport, storage or clock of the program's own must itself allow a fork.
 //!
 //! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never
