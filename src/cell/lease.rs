@@ -48,7 +48,34 @@ pub(crate) struct Windows {
     pub(crate) advisory: Option<Duration>,
 }
 
+/// Which window a value is in: the row of the table in [`crate::cell`].
+#[derive(Clone, Copy)]
+pub(crate) enum Freshness<V> {
+    Fresh(V),
+    /// Inside the advisory window, or expired by the wall clock only.
+    Advisory(V),
+    /// Inside the expiry window, or expired. The value is not used.
+    Mandatory,
+}
+
 impl Windows {
+    /// `advisory_window` is that of the value's lifetime, from [`Self::advisory_for`].
+    pub(crate) fn freshness<V>(
+        &self,
+        value: V,
+        left: Duration,
+        advisory_window: Duration,
+        wall_says_expired: bool,
+    ) -> Freshness<V> {
+        if left.is_zero() || left < self.expiry {
+            Freshness::Mandatory
+        } else if left < advisory_window || wall_says_expired {
+            Freshness::Advisory(value)
+        } else {
+            Freshness::Fresh(value)
+        }
+    }
+
     /// Returns the advisory window for a lifetime. Unless set: 5 minutes up to 20 minutes, 15 minutes
     /// below 90, 60 minutes above, but at most half of the lifetime.
     pub(crate) fn advisory_for(&self, lifetime: Duration) -> Duration {

@@ -38,6 +38,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use self::flight::FlightGuard;
+use self::lease::Freshness;
 use self::reentry::ReentryGuard;
 use self::state::{Cached, Flight, Outcome, RefreshState, WallReading};
 use self::sync::{Condvar, Instant, Mutex, MutexGuard};
@@ -91,13 +92,6 @@ pub(crate) enum NextAction<T> {
     ReturnError(Error),
     /// Refresh, or wait for the refresh under way.
     Refresh(Epoch),
-}
-
-/// The row of the table above.
-enum Freshness<'a, T> {
-    Fresh(&'a Cached<T>),
-    Advisory(&'a Cached<T>),
-    Mandatory,
 }
 
 impl<T: Clone, S: Clone> RefreshCell<T, S> {
@@ -368,19 +362,18 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    fn freshness<'a>(&self, state: &'a RefreshState<T, S>, now: Duration) -> Freshness<'a, T> {
+    fn freshness<'a>(
+        &self,
+        state: &'a RefreshState<T, S>,
+        now: Duration,
+    ) -> Freshness<&'a Cached<T>> {
         let Some(cached) = state.valid() else {
             return Freshness::Mandatory;
         };
         let left = self.left(cached, now);
         let wall_says_expired = cached.wall.is_some_and(|reading| reading.left.is_zero());
-        if left.is_zero() || left < self.limits.windows.expiry {
-            Freshness::Mandatory
-        } else if left < cached.advisory_window || wall_says_expired {
-            Freshness::Advisory(cached)
-        } else {
-            Freshness::Fresh(cached)
-        }
+        let windows = &self.limits.windows;
+        windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
     }
 
     /// Returns what is left of a value's life. The wall clock counts only where the boot clock misses

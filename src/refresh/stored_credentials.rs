@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::cell::lease::Windows;
+use crate::cell::lease::{Freshness, Windows};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
@@ -18,7 +18,7 @@ use crate::service::retry::Budget;
 use crate::storage::Storage;
 
 /// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
-const AGREEMENT: Duration = Duration::from_secs(5);
+const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 /// Whom the credentials are for, and which stored ones may be used.
 pub(crate) struct LoadOptions<'a> {
@@ -47,19 +47,10 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
 }
 
 /// Stored credentials that may be used.
-struct Usable {
+struct UsableCredentials {
     credentials: CredentialSet,
     /// Whether they are inside the advisory window, so that a refresh is tried first.
-    advisory: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Freshness {
-    Fresh,
-    /// Inside the advisory window, or expired by the wall clock only.
-    Advisory,
-    /// Inside the expiry window, or expired.
-    Mandatory,
+    is_advisory: bool,
 }
 
 pub(crate) struct StoredCredentials {
@@ -131,17 +122,21 @@ impl StoredCredentials {
         options: &LoadOptions<'_>,
         scope: &str,
         state: &dyn ProviderState,
-    ) -> Option<Usable> {
+    ) -> Option<UsableCredentials> {
         if options.from_service {
             return None;
         }
         let now = self.clock.boot();
         let record = self.store.load(scope, now)?;
         let newer = options.requested_after.is_none_or(|after| record.lease.start() > after);
-        let freshness = self.freshness(&record, now);
-        if !newer || freshness == Freshness::Mandatory {
+        if !newer {
             return None;
         }
+        let (record, is_advisory) = match self.freshness(record, now) {
+            Freshness::Fresh(record) => (record, false),
+            Freshness::Advisory(record) => (record, true),
+            Freshness::Mandatory => return None,
+        };
         let principal = options.principal;
         let identity = match &principal.identity {
             Some(known) => known.clone(),
@@ -163,28 +158,26 @@ impl StoredCredentials {
         }
         let CredentialRecord { credentials, lease, .. } = record;
         let credentials = CredentialSet { credentials, data: None, lease };
-        Some(Usable { credentials, advisory: freshness == Freshness::Advisory })
+        Some(UsableCredentials { credentials, is_advisory })
     }
 
-    fn freshness(&self, record: &CredentialRecord, now: Duration) -> Freshness {
+    fn freshness(&self, record: CredentialRecord, now: Duration) -> Freshness<CredentialRecord> {
         let mut left = record.lease.left(now);
         let left_by_wall = record.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
             // If the wall clock is ahead, the difference may be time in suspend. If it is behind,
             // it was set back, which may hide time in suspend.
-            if left_by_wall > left.saturating_add(AGREEMENT) {
+            if left_by_wall > left.saturating_add(LARGEST_CLOCK_DIFFERENCE) {
                 return Freshness::Mandatory;
             }
             left = left.min(left_by_wall);
         }
-        if left <= self.windows.expiry {
-            Freshness::Mandatory
-        } else if left < self.windows.advisory_for(record.lease.lifetime) || left_by_wall.is_zero()
-        {
-            Freshness::Advisory
-        } else {
-            Freshness::Fresh
+        // At the edge of the window, the next `get` would already refresh them.
+        if left == self.windows.expiry {
+            return Freshness::Mandatory;
         }
+        let advisory_window = self.windows.advisory_for(record.lease.lifetime);
+        self.windows.freshness(record, left, advisory_window, left_by_wall.is_zero())
     }
 
     /// Stores new credentials, unless the settings have changed during the refresh.
@@ -223,7 +216,7 @@ impl LoadOrRefresh for StoredCredentials {
             return refresher.refresh(principal, budget, state);
         };
         let mut stored = self.load(refresher, options, &scope, state);
-        if let Some(Usable { credentials, advisory: false }) = stored {
+        if let Some(UsableCredentials { credentials, is_advisory: false }) = stored {
             return Ok(credentials);
         }
         let now = self.clock.boot();
@@ -239,7 +232,7 @@ impl LoadOrRefresh for StoredCredentials {
         let lock = self.store.lock(if from_service { Duration::ZERO } else { left / 2 });
         if lock.is_some() {
             stored = self.load(refresher, options, &scope, state);
-            if let Some(Usable { credentials, advisory: false }) = stored {
+            if let Some(UsableCredentials { credentials, is_advisory: false }) = stored {
                 return Ok(credentials);
             }
         }
@@ -249,7 +242,9 @@ impl LoadOrRefresh for StoredCredentials {
                 drop(lock);
                 Ok(new)
             }
-            (Err(error), Some(Usable { credentials, .. })) if options.budget.allows_recovery() => {
+            (Err(error), Some(UsableCredentials { credentials, .. }))
+                if options.budget.allows_recovery() =>
+            {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
                 Ok(credentials)
             }
