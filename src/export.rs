@@ -11,7 +11,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::credentials::{Credentials, clamp_to_rfc3339};
-use crate::error::Error;
+use crate::error::{ConfigFaults, Error};
 use crate::service::protocol::timestamp;
 
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -83,8 +83,8 @@ impl CredentialVariables {
     /// blank, if a variable is not UTF-8, or if the expiration is not an RFC 3339 timestamp. The
     /// message names each such variable and contains no value.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let mut faults = Vec::new();
-        let mut get = |name: &str, needed: bool| {
+        let mut faults = ConfigFaults::default();
+        let mut get = |name: &'static str, needed: bool| {
             let fault = match lookup(name).map(OsString::into_string) {
                 Some(Ok(value)) if !value.trim().is_empty() => return value,
                 Some(Err(_)) => "is not UTF-8",
@@ -92,7 +92,7 @@ impl CredentialVariables {
                 None if needed => "is not set",
                 _ => return String::new(),
             };
-            faults.push(format!("{name}: {fault}"));
+            faults.add(name, fault);
             String::new()
         };
         let access_key_id = get(ACCESS_KEY_ID, true);
@@ -103,17 +103,13 @@ impl CredentialVariables {
             Some(end) => end,
             None if expiration.is_empty() => SystemTime::UNIX_EPOCH,
             None => {
-                faults.push(format!("{EXPIRATION}: is no RFC 3339 timestamp"));
+                faults.add(EXPIRATION, "is no RFC 3339 timestamp");
                 SystemTime::UNIX_EPOCH
             }
         };
         // Created in any case, because it wipes the values.
         let credentials = Credentials::new(access_key_id, secret_access_key, session_token, end);
-        if faults.is_empty() {
-            Ok(Self::from(&credentials))
-        } else {
-            Err(Error::config_texts(&faults))
-        }
+        if faults.is_empty() { Ok(Self::from(&credentials)) } else { Err(faults.into()) }
     }
 
     /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. If

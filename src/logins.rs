@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, ConfigFaults, Error};
 use crate::secret::{Secret, read_to_end};
 
 /// The service's limits for logins.
@@ -219,29 +219,31 @@ impl Logins {
             })
     }
 
-    /// Checks the service's limits without calling a source. Returns one text for each violation.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+    /// Checks the service's limits without calling a source.
+    pub(crate) fn check(&self, faults: &mut ConfigFaults) {
         if self.0.len() > MOST_LOGINS {
-            faults.push(format!(
-                "logins: {} given, the service takes at most {MOST_LOGINS}",
-                self.0.len()
-            ));
+            let count = self.0.len();
+            faults.add_text(
+                "logins",
+                format!("{count} given, the service takes at most {MOST_LOGINS}"),
+            );
         }
         for (provider, login) in &self.0 {
             let length = provider.chars().count();
             if !(1..=LONGEST_PROVIDER).contains(&length) {
-                faults.push(format!(
-                    "login: a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
-                ));
+                faults.add_text(
+                    "login",
+                    format!(
+                        "a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
+                    ),
+                );
             }
             if let LoginToken::Fixed(token) = login {
                 if let Some(fault) = token_fault(token.expose()) {
-                    faults.push(format!("login: the token for {} {fault}", shown(provider)));
+                    faults.add_text("login", format!("the token for {} {fault}", shown(provider)));
                 }
             }
         }
-        faults
     }
 
     /// Calls every source with the time that is `left`. A source whose token is in `refused` is
@@ -251,9 +253,10 @@ impl Logins {
         refused: &Tokens,
         left: impl Fn() -> Duration,
     ) -> Result<Tokens, Error> {
-        let faults = self.faults();
+        let mut faults = ConfigFaults::default();
+        self.check(&mut faults);
         if !faults.is_empty() {
-            return Err(Error::config_texts(&faults));
+            return Err(faults.into());
         }
         let mut tokens = BTreeMap::new();
         for (provider, login) in &self.0 {
@@ -380,14 +383,12 @@ mod tests {
             (eleven, "logins: 11 given, the service takes at most 10"),
         ];
         for (logins, fault) in rows {
-            assert_eq!(logins.faults(), [fault]);
-            assert_eq!(
-                logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err().kind(),
-                ErrorKind::Config
-            );
+            let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, fault));
+            assert_eq!(error.config_faults().len(), 1);
         }
         let at_the_limits = Logins::new().with("p".repeat(128), "t".repeat(50_000));
-        assert!(at_the_limits.faults().is_empty());
+        assert!(at_the_limits.tokens(&Tokens::default(), || Duration::MAX).is_ok());
     }
 
     #[test]

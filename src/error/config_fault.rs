@@ -28,7 +28,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigFault {
-    setting: Cow<'static, str>,
+    setting: &'static str,
     variable: Option<&'static str>,
     /// What is wrong. `{}` stands for the value, `{name}` for the name of another setting.
     rule: Cow<'static, str>,
@@ -37,18 +37,11 @@ pub struct ConfigFault {
 }
 
 impl ConfigFault {
-    /// Reads `setting: what is wrong`.
-    fn parse(text: &str) -> Self {
-        let (setting, value) = text.split_once(": ").unwrap_or(("", text));
-        let (setting, value) = (Cow::Owned(setting.to_owned()), value.to_owned());
-        Self { setting, variable: None, rule: Cow::Borrowed("{}"), value }
-    }
-
     /// Returns the name of the setting: the method of the builder. It is the environment variable if
     /// the variable has no readable value. It is empty if the fault belongs to no setting.
     #[must_use]
     pub fn setting(&self) -> &str {
-        &self.setting
+        self.setting
     }
 
     /// Returns the environment variable that the value came from, if it came from one.
@@ -67,7 +60,7 @@ impl ConfigFault {
             text.push_str(", ");
         }
         if !self.setting.is_empty() {
-            text.push_str(name(&self.setting));
+            text.push_str(name(self.setting));
             text.push_str(": ");
         }
         let mut rest = &*self.rule;
@@ -112,13 +105,13 @@ impl ConfigFaults {
         self.push(setting, Cow::Owned(rule), value);
     }
 
-    fn push(&mut self, setting: &'static str, rule: Cow<'static, str>, value: String) {
-        self.0.push(ConfigFault { setting: Cow::Borrowed(setting), variable: None, rule, value });
+    /// Adds a text that is shown as it is: braces in it stand for nothing.
+    pub(crate) fn add_text(&mut self, setting: &'static str, text: String) {
+        self.push(setting, Cow::Borrowed("{}"), text);
     }
 
-    /// Adds `setting: what is wrong` texts.
-    pub(crate) fn add_texts(&mut self, texts: &[String]) {
-        self.0.extend(texts.iter().map(|text| ConfigFault::parse(text)));
+    fn push(&mut self, setting: &'static str, rule: Cow<'static, str>, value: String) {
+        self.0.push(ConfigFault { setting, variable: None, rule, value });
     }
 
     /// Adds faults whose values came from an environment variable.
@@ -190,11 +183,13 @@ mod tests {
         faults.add_with_value("a", "{} is not {b}".to_owned(), "{b}{".to_owned());
         faults.name_variables(&[("a", "A")]);
         assert_eq!(faults.0[0].describe(&|_| "x"), "A, x: {b}{ is not x");
-        let fault = ConfigFault::parse("ca_file: /tmp/{x}: not found");
+        faults.add_text("ca_file", "/tmp/{x}: not found".to_owned());
+        let fault = &faults.0[1];
         assert_eq!((fault.setting(), fault.variable()), ("ca_file", None));
         assert_eq!(fault.to_string(), "ca_file: /tmp/{x}: not found");
         assert_eq!(format!("{fault:?}"), "ConfigFault(ca_file: /tmp/{x}: not found)");
-        let fault = ConfigFault::parse("no setting");
+        faults.add_text("", "no setting".to_owned());
+        let fault = &faults.0[2];
         assert_eq!((fault.setting(), &*fault.to_string()), ("", "no setting"));
     }
 }

@@ -180,15 +180,10 @@ impl Error {
         &self.0.config_faults
     }
 
-    /// One fault, as `setting: what is wrong`.
-    pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::config_texts(&[message.into()])
-    }
-
-    /// Several faults, each as `setting: what is wrong`.
-    pub(crate) fn config_texts(texts: &[String]) -> Self {
+    /// One fault. `setting` is empty if it belongs to no setting.
+    pub(crate) fn config(setting: &'static str, text: impl Into<String>) -> Self {
         let mut faults = ConfigFaults::default();
-        faults.add_texts(texts);
+        faults.add_text(setting, text.into());
         faults.into()
     }
 
@@ -479,7 +474,7 @@ mod tests {
             (service("NotAuthorizedException", expired), K::Login, false, true),
             (service("ResourceNotFoundException", ""), K::Login, false, false),
             (service("InvalidParameterException", ""), K::Login, false, false),
-            (Error::config("x"), K::Login, false, false),
+            (Error::config("", "x"), K::Login, false, false),
             (Error::identity_unknown("x"), K::Login, false, false),
             (Error::reentrant(), K::Reentrant, false, false),
             (Error::timeout("x"), K::Timeout, true, false),

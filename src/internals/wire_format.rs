@@ -55,7 +55,7 @@ impl WireFormat {
         role_arn: &str,
         open_id_token: &str,
     ) -> Result<Self, Error> {
-        let id = |text| Id::parse(text).map_err(Error::config);
+        let id = |text| Id::parse(text).map_err(|fault| Error::config("", fault));
         Ok(Self {
             pool: id(pool)?,
             identity: id(identity)?,
@@ -63,10 +63,7 @@ impl WireFormat {
             role: RoleRequest {
                 role_arn: role_arn.to_owned(),
                 session_name: "session".to_owned(),
-                provider_id: None,
-                policy_arns: Vec::new(),
-                policy: None,
-                duration_seconds: None,
+                ..RoleRequest::default()
             },
             open_id_token: Secret::new(open_id_token),
         })

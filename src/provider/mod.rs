@@ -388,18 +388,16 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "IdentityId")]
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
-        let id = Id::parse(&id.into())
-            .map_err(|fault| Error::config(format!("identity_id: {fault}")))?;
+        let id = Id::parse(&id.into()).map_err(|fault| Error::config("identity_id", fault))?;
         if let Some(region) =
             self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
-            return Err(Error::config(format!(
-                "identity_id: it is of region {}, but the provider works in {region}",
-                id.region(),
-            )));
+            let text =
+                format!("it is of region {}, but the provider works in {region}", id.region());
+            return Err(Error::config("identity_id", text));
         }
         if self.0.refresher.developer.is_some() {
-            return Err(Error::config("identity_id: cannot go with developer_identity"));
+            return Err(Error::config("identity_id", "cannot go with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
         let old = self.swap_identity(Some(&identity));

@@ -156,7 +156,7 @@ impl Settings {
                 faults.add("duration", "must be whole seconds, from 15 minutes to 12 hours");
             }
         }
-        faults.add_texts(&self.logins.faults());
+        self.logins.check(faults);
         if self.login_id.as_deref() == Some("") {
             faults.add("login_id", "is empty");
         }

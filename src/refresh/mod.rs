@@ -240,7 +240,7 @@ impl Refresher {
             return Ok(());
         };
         if refresh.principal.logins.providers().next().is_some() {
-            return Err(Error::config("login: cannot go with developer_identity"));
+            return Err(Error::config("login", "cannot go with developer_identity"));
         }
         let answer = developer.provider.identity().map_err(|source| {
             Error::login("the developer identity provider failed".to_owned(), Some(source))

@@ -108,7 +108,7 @@ impl ClientSecret {
 /// Returns the HMAC-SHA256 in Base64.
 pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .map_err(|_| Error::config("a key cannot be used for HMAC"))?;
+        .map_err(|_| Error::config("", "a key cannot be used for HMAC"))?;
     for part in message {
         mac.update(part.as_bytes());
     }

@@ -14,7 +14,7 @@ use crate::service::protocol::{DecodeError, ErrorMetadata, Operation, aws_query,
 use crate::transport::HttpResponse;
 
 /// The role of the classic flow and its parameters, without the token.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RoleRequest {
     pub(crate) role_arn: String,
     pub(crate) session_name: String,
@@ -151,10 +151,7 @@ mod tests {
         RoleRequest {
             role_arn: "arn:aws:iam::123456789012:role/FederatedWebIdentityRole".into(),
             session_name: "app1".into(),
-            provider_id: None,
-            policy_arns: Vec::new(),
-            policy: None,
-            duration_seconds: None,
+            ..RoleRequest::default()
         }
     }
 

@@ -219,7 +219,7 @@ impl UserPoolTokens {
     pub fn set_refresh_token(&self, token: impl Into<String>) -> Result<(), Error> {
         let token = Secret::new(token);
         if let Some(fault) = cognito_idp::token_fault(token.expose()) {
-            return Err(Error::config(format!("refresh_token: {fault}")));
+            return Err(Error::config("refresh_token", fault));
         }
         let given = RefreshToken::given(token, &self.0.key)?;
         self.0.start_sign_in(Some(given));

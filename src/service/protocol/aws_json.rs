@@ -74,7 +74,7 @@ fn headers(service: &str, operation: &str) -> Vec<(String, String)> {
 
 /// Encodes in two passes, because a buffer that grows leaves copies of a token behind.
 pub(crate) fn encode(input: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let unencodable = |_| Error::config("the request cannot be written as JSON");
+    let unencodable = |_| Error::config("", "the request cannot be written as JSON");
     let mut length = Length(0);
     serde_json::to_writer(&mut length, input).map_err(unencodable)?;
     let mut body = Zeroizing::new(Vec::with_capacity(length.0));

@@ -20,7 +20,7 @@ pub(super) struct Certificates {
     pub(super) authorities: Vec<CertificateDer<'static>>,
     /// Whether Mozilla's roots are trusted.
     pub(super) bundled: bool,
-    pub(super) own: Option<ClientCertificate>,
+    pub(super) client: Option<ClientCertificate>,
 }
 
 /// The certificate that a server is shown when it asks for one, its issuers' certificates, and its
@@ -33,15 +33,14 @@ pub(crate) struct ClientCertificate {
 
 impl Default for Certificates {
     fn default() -> Self {
-        Self { authorities: Vec::new(), bundled: true, own: None }
+        Self { authorities: Vec::new(), bundled: true, client: None }
     }
 }
 
 impl Certificates {
-    /// Adds all authorities in `pem`, or none and returns an error that begins with `what`.
-    pub(super) fn trust(&mut self, what: &str, pem: &[u8]) -> Result<(), String> {
-        let authorities = authorities(pem).map_err(|fault| format!("{what}: {fault}"))?;
-        self.authorities.extend(authorities);
+    /// Adds all authorities in `pem`, or none and returns an error.
+    pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), String> {
+        self.authorities.extend(authorities(pem)?);
         Ok(())
     }
 
@@ -234,7 +233,7 @@ mod tests {
         assert!(bundled > 100);
         for (with_bundled, expected) in [(true, bundled + 1), (false, 1)] {
             let mut certificates = Certificates { bundled: with_bundled, ..Default::default() };
-            certificates.trust("ours", pem.as_bytes()).unwrap();
+            certificates.trust(pem.as_bytes()).unwrap();
             assert_eq!(certificates.roots().unwrap().len(), expected);
         }
     }
@@ -261,7 +260,7 @@ mod tests {
 
     /// No part of the text but a label is in the error, nor are its bytes as numbers.
     fn assert_shows_nothing(fault: &str, text: &[u8]) {
-        let error = crate::Error::config(fault);
+        let error = crate::Error::config("", fault);
         let error = format!("{error} {error:#} {error:?}");
         let text = String::from_utf8_lossy(text);
         let is_label = |part: &&str| part.starts_with("BEGIN ") || part.starts_with("END ");
@@ -354,11 +353,11 @@ mod tests {
             let text = [pair().certificate, pair().certificate, bad.clone(), pair().certificate];
             let text = text.concat();
             let mut certificates = Certificates::default();
-            let fault = certificates.trust("ca_file: /ca.pem", text.as_bytes()).unwrap_err();
+            let fault = certificates.trust(text.as_bytes()).unwrap_err();
             let line = 1 + text[..text.find(&bad).unwrap()].lines().count();
             let label = &bad["-----BEGIN ".len()..bad[5..].find("-----").unwrap() + 5];
             let label = if label.contains("hunter2") { "unknown label" } else { label };
-            let expected = format!("ca_file: /ca.pem: block 3 ({label}, line {line}) {says}");
+            let expected = format!("block 3 ({label}, line {line}) {says}");
             assert_eq!(fault, expected, "{name}");
             assert!(certificates.authorities.is_empty(), "{name}");
             assert_shows_nothing(&fault, text.as_bytes());
@@ -412,7 +411,7 @@ mod tests {
             let text =
                 block("TRUSTED CERTIFICATE", &[&*der(&pair().certificate), settings].concat());
             let mut certificates = Certificates::default();
-            match certificates.trust("ca_pem", text.as_bytes()) {
+            match certificates.trust(text.as_bytes()) {
                 Ok(()) => assert!(trusted && certificates.authorities.len() == 1, "{name}"),
                 Err(fault) => {
                     assert!(!trusted, "{name}: {fault}");

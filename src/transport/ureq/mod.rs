@@ -27,7 +27,7 @@ use self::proxy::Route;
 use self::tls::{FlooredTime, Time};
 use super::{HttpRequest, HttpResponse, Transport, TransportError};
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{ConfigFaults, Error};
 use crate::secret::Secret;
 
 pub(crate) use self::certificates::ClientCertificate;
@@ -327,54 +327,60 @@ impl UreqTransportBuilder {
     /// to trust, a `User-Agent` that no header can hold, or a proxy that is malformed or not supported.
     /// Each fault names the setting or the variable.
     pub fn build(self) -> Result<UreqTransport, Error> {
-        let mut faults = Vec::new();
+        let mut faults = ConfigFaults::default();
         let certificates = self.certificates(&mut faults);
         if self.user_agent.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
-            faults.push("user_agent: has a character other than printable ASCII".to_owned());
+            faults.add("user_agent", "has a character other than printable ASCII");
         }
         let route = self.route(&mut faults);
         if !faults.is_empty() {
-            return Err(Error::config_texts(&faults));
+            return Err(faults.into());
         }
         Ok(UreqTransport::with(self, certificates, route))
     }
 
-    fn certificates(&self, faults: &mut Vec<String>) -> Certificates {
+    fn certificates(&self, faults: &mut ConfigFaults) -> Certificates {
         let mut certificates = Certificates::default();
         for path in &self.ca_files {
-            let what = format!("ca_file: {}", path.display());
-            let read = std::fs::read(path).map_err(|error| format!("{what}: {error}"));
-            faults.extend(read.and_then(|pem| certificates.trust(&what, &pem)).err());
+            let read = std::fs::read(path).map_err(|error| error.to_string());
+            if let Err(fault) = read.and_then(|pem| certificates.trust(&pem)) {
+                faults.add_text("ca_file", format!("{}: {fault}", path.display()));
+            }
         }
         for pem in &self.ca_pems {
-            faults.extend(certificates.trust("ca_pem", pem).err());
+            if let Err(fault) = certificates.trust(pem) {
+                faults.add_text("ca_pem", fault);
+            }
         }
         let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
         if !given && !certificates.bundled {
-            let fault = "bundled_roots: is false, and no ca_file or ca_pem says who is trusted";
-            faults.push(fault.to_owned());
+            faults.add("bundled_roots", "is false, and no ca_file or ca_pem says who is trusted");
         }
         if let Some(pem) = &self.client_cert {
             match ClientCertificate::from_pem(pem) {
-                Ok(own) => certificates.own = Some(own),
-                Err(fault) => faults.push(format!("client_cert_pem: {fault}")),
+                Ok(client) => certificates.client = Some(client),
+                Err(fault) => faults.add_text("client_cert_pem", fault),
             }
         }
         certificates
     }
 
-    fn route(&self, faults: &mut Vec<String>) -> Route {
-        let set = match &self.proxy {
-            Some(url) => Route::through(url.expose()).map_err(|fault| vec![fault]),
-            None => Ok(Route::default()),
-        };
-        let read = |set: Route| set.or_from_variables(|name| std::env::var_os(name));
-        let route = if self.proxy_from_env { set.and_then(read) } else { set };
-        route.unwrap_or_else(|found| {
-            faults.extend(found);
-            Route::default()
-        })
+    fn route(&self, faults: &mut ConfigFaults) -> Route {
+        let mut route = Route::default();
+        if let Some(url) = &self.proxy {
+            match Route::through(url.expose()) {
+                Ok(through) => route = through,
+                Err(fault) => {
+                    faults.add_text("proxy", fault);
+                    return route;
+                }
+            }
+        }
+        if self.proxy_from_env {
+            route.add_variables(|name| std::env::var_os(name), faults);
+        }
+        route
     }
 }
 
@@ -424,7 +430,7 @@ mod tests {
             (none().ca_pem(&*pem).bundled_roots(true), true),
         ];
         for (builder, bundled) in rows {
-            let certificates = builder.certificates(&mut Vec::new());
+            let certificates = builder.certificates(&mut ConfigFaults::default());
             assert_eq!(certificates.bundled, bundled, "{builder:?}");
             assert_eq!(certificates.authorities.len(), builder.ca_pems.len());
         }

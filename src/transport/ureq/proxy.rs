@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ureq::Proxy;
 use ureq::http::Uri;
 
+use crate::error::ConfigFaults;
 use crate::loopback;
 
 /// In this order: the first that is set counts. The names in lower case win, as in curl.
@@ -25,23 +26,23 @@ pub(super) struct Route {
 impl Route {
     /// Through a proxy, whatever the scheme.
     pub(super) fn through(url: &str) -> Result<Self, String> {
-        let proxy = parse(url).map_err(|fault| format!("proxy: {fault}"))?;
+        let proxy = parse(url)?;
         Ok(Self { proxy: Some(proxy), proxy_is_for_http: true, exceptions: String::new() })
     }
 
-    /// Takes from the environment what is not set yet.
-    pub(super) fn or_from_variables(
-        mut self,
+    /// Adds from the environment what is not set yet.
+    pub(super) fn add_variables(
+        &mut self,
         lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, Vec<String>> {
-        let mut faults = Vec::new();
+        faults: &mut ConfigFaults,
+    ) {
         let mut first = |names: &[&'static str]| {
             let found = names.iter().find_map(|name| {
                 lookup(name).filter(|value| !value.is_empty()).map(|value| (*name, value))
             });
             let (name, value) = found?;
             let text = value.into_string();
-            let text = text.map_err(|_| faults.push(format!("{name}: is not UTF-8"))).ok()?;
+            let text = text.map_err(|_| faults.add(name, "is not UTF-8")).ok()?;
             Some((name, text))
         };
         if let Some((_, list)) = first(&EXCEPTIONS) {
@@ -51,10 +52,9 @@ impl Route {
         if let Some((name, url)) = found {
             match parse(&url) {
                 Ok(proxy) => self.proxy = Some(proxy),
-                Err(fault) => faults.push(format!("{name}: {fault}")),
+                Err(fault) => faults.add_text(name, fault),
             }
         }
-        if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
     /// The proxy for a request, if it goes through one. What stays on this machine never does: for
@@ -384,8 +384,20 @@ mod tests {
 
     type Variables = &'static [(&'static str, &'static str)];
 
-    fn from(set: Route, variables: Variables) -> Result<Route, Vec<String>> {
-        set.or_from_variables(|name| {
+    fn with_variables(
+        mut route: Route,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Route, Vec<String>> {
+        let mut faults = ConfigFaults::default();
+        route.add_variables(lookup, &mut faults);
+        if faults.is_empty() {
+            return Ok(route);
+        }
+        Err(crate::Error::from(faults).config_faults().iter().map(ToString::to_string).collect())
+    }
+
+    fn from(route: Route, variables: Variables) -> Result<Route, Vec<String>> {
+        with_variables(route, |name| {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -461,7 +473,7 @@ mod tests {
     fn a_variable_that_is_not_text_is_told_too() {
         use std::os::unix::ffi::OsStringExt;
 
-        let bad = |set: Route| set.or_from_variables(|_| Some(OsString::from_vec(vec![0xff])));
+        let bad = |route| with_variables(route, |_| Some(OsString::from_vec(vec![0xff])));
         let faults = bad(Route::default()).err().unwrap();
         assert_eq!(faults, ["no_proxy: is not UTF-8", "https_proxy: is not UTF-8"]);
         assert!(bad(Route::through("a:1").unwrap()).is_err());

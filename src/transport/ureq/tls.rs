@@ -106,9 +106,9 @@ impl Tls {
         let builder = ClientConfig::builder_with_details(crypto(), self.time.clone())
             .with_protocol_versions(rustls::ALL_VERSIONS)?
             .with_root_certificates(self.certificates.roots()?);
-        let mut config = match &self.certificates.own {
-            Some(own) => {
-                let shown = SingleCertAndKey::from(own.certified_key()?);
+        let mut config = match &self.certificates.client {
+            Some(client) => {
+                let shown = SingleCertAndKey::from(client.certified_key()?);
                 builder.with_client_cert_resolver(Arc::new(shown))
             }
             None => builder.with_no_client_auth(),
