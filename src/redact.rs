@@ -32,15 +32,16 @@ impl Redactor<'_> {
     /// Removes control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a control character or the cut may split a secret.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = visible(text);
+        let mut text = without_invisible(text);
         // The longest first, because one may be the beginning of another.
         let fits = |secret: &&&str| is_no_longer(secret, text.len());
-        let mut secrets: Vec<_> = self.secrets.iter().filter(fits).map(|s| visible(s)).collect();
+        let mut secrets: Vec<_> =
+            self.secrets.iter().filter(fits).map(|s| without_invisible(s)).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
         for secret in &secrets {
             let secret = secret.trim();
             if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
-                text = masked(&text, secret);
+                text = mask(&text, secret);
             }
         }
         let text = self.without_identity_ids(&text);
@@ -61,7 +62,7 @@ impl Redactor<'_> {
     /// no GUID stays.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
         let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
-        let secret = |secret: &&str| holds(secret, id) || part(secret.trim());
+        let secret = |secret: &&str| contains_guid(secret, id) || part(secret.trim());
         if !is_guid(id) {
             return self.clean(id);
         }
@@ -87,7 +88,7 @@ impl Redactor<'_> {
 }
 
 /// Whether a secret contains this GUID, in upper or lower case.
-fn holds(secret: &str, guid: &str) -> bool {
+fn contains_guid(secret: &str, guid: &str) -> bool {
     secret.match_indices('-').any(|(hyphen, _)| {
         let part = hyphen.checked_sub(8).and_then(|at| secret.get(at..at + GUID));
         part.is_some_and(|part| part.eq_ignore_ascii_case(guid))
@@ -95,7 +96,7 @@ fn holds(secret: &str, guid: &str) -> bool {
 }
 
 /// The text without invisible characters. It may hold secrets, so it is wiped and never grows.
-fn visible(text: &str) -> Zeroizing<String> {
+fn without_invisible(text: &str) -> Zeroizing<String> {
     let mut visible = Zeroizing::new(String::with_capacity(text.len()));
     visible.extend(text.chars().filter(|c| !is_invisible(*c)));
     visible
@@ -108,7 +109,7 @@ fn is_no_longer(secret: &str, length: usize) -> bool {
 }
 
 /// The text with one secret masked. It may hold other secrets, so it is wiped and never grows.
-fn masked(text: &str, secret: &str) -> Zeroizing<String> {
+fn mask(text: &str, secret: &str) -> Zeroizing<String> {
     let masks = text.matches(secret).count() * MASK.len();
     let mut masked = Zeroizing::new(String::with_capacity(text.len() + masks));
     for (number, piece) in text.split(secret).enumerate() {

@@ -237,7 +237,7 @@ fn a_life_of_refreshes_leaves_nothing_behind() {
 }
 
 #[test]
-fn credentials_that_are_stored_and_reused_leave_nothing_behind() {
+fn stored_and_loaded_credentials_leave_nothing_behind() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("d");
     let clock = ManualClock::new();

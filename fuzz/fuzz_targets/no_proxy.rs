@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use cognito_identity_credentials::internals::parsers::covers;
+use cognito_identity_credentials::internals::parsers::no_proxy_covers;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -11,14 +11,14 @@ fuzz_target!(|data: &[u8]| {
     let host = lines.next().unwrap_or_default();
     let port = lines.next().and_then(|port| port.parse().ok()).unwrap_or(443);
     let list = lines.next().unwrap_or_default();
-    let covered = covers(list, host, port);
+    let covered = no_proxy_covers(list, host, port);
 
     let entries: Vec<&str> =
         list.split(|c: char| c == ',' || c.is_whitespace()).filter(|e| !e.is_empty()).collect();
-    let by_one = |entry: &str| covers(entry, host, port);
+    let by_one = |entry: &str| no_proxy_covers(entry, host, port);
     assert_eq!(covered, entries.iter().any(|entry| by_one(entry)), "an entry means the same alone");
-    assert_eq!(covered, covers(&entries.join(" , "), host, port), "whatever stands in between");
-    assert!(covers(&format!("{list},*"), host, port), "everything");
+    assert_eq!(covered, no_proxy_covers(&entries.join(" , "), host, port), "whatever stands in between");
+    assert!(no_proxy_covers(&format!("{list},*"), host, port), "everything");
     // A name that is fit to be one is covered by itself and by what is above it, and by no other.
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -28,11 +28,11 @@ fuzz_target!(|data: &[u8]| {
         let named = |entry: &str| entry == "*" || entry.to_lowercase().contains(&last);
         let mut covering = entries.iter().filter(|entry| by_one(entry));
         assert!(covering.all(|entry| named(entry)), "{entries:?}");
-        assert!(covers(host, host, port));
-        assert!(covers(&format!("{host}:{port}"), host, port));
-        assert!(!covers(&format!("{host}:{}", port ^ 1), host, port), "another port");
-        assert!(covers(host, &format!("a.{host}"), port));
-        assert!(!covers(host, &format!("a{host}"), port), "another name with the same end");
-        assert!(!covers(&format!("a.{host}"), host, port), "the domain above");
+        assert!(no_proxy_covers(host, host, port));
+        assert!(no_proxy_covers(&format!("{host}:{port}"), host, port));
+        assert!(!no_proxy_covers(&format!("{host}:{}", port ^ 1), host, port), "another port");
+        assert!(no_proxy_covers(host, &format!("a.{host}"), port));
+        assert!(!no_proxy_covers(host, &format!("a{host}"), port), "another name with the same end");
+        assert!(!no_proxy_covers(&format!("a.{host}"), host, port), "the domain above");
     }
 });

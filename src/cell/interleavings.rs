@@ -145,7 +145,7 @@ impl World {
                     }
                 }
                 Call::Expire => self.cell.expire(),
-                Call::SetLogin => self.cell.change(|()| {
+                Call::SetLogin => self.cell.change_settings(|()| {
                     let mut seen = self.seen.lock().unwrap();
                     let completed = |flight: &Flight<Value>| flight.outcome.get().is_some();
                     let under_way: Vec<_> = seen
@@ -174,7 +174,7 @@ impl World {
             &dyn Fn(&RefreshInput<()>) -> Result<Refreshed<Value>, Error>,
         ) -> Result<Value, Error>,
     ) -> Option<Value> {
-        let known = self.cell.epoch().0;
+        let known = self.cell.settings_with_epoch().0;
         let outdated = self.seen.lock().unwrap().outdated.clone();
         let outcome =
             catch_unwind(AssertUnwindSafe(|| ask(&|input| self.refresh(input, new)))).ok()?;

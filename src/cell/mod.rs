@@ -74,7 +74,7 @@ pub(crate) struct RefreshInput<S> {
 }
 
 /// The state of the cell at one moment.
-pub(crate) struct View {
+pub(crate) struct CellStatus {
     pub(crate) left: Option<Duration>,
     pub(crate) needs_refresh: bool,
     pub(crate) last_error: Option<Error>,
@@ -178,7 +178,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
 
     /// Changes the settings. `change` returns whether it changed any: if not, a refresh under way
     /// stays in force. What else it returns is dropped by the caller, outside the lock.
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
+    pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
             let (changed, result) = change(&mut state.settings);
@@ -190,16 +190,20 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Writes into the settings what a refresh has learned, unless they changed since it began.
-    pub(crate) fn amend<R>(&self, epoch: Epoch, amend: impl FnOnce(&mut S) -> R) -> Option<R> {
+    pub(crate) fn update_if_same_settings<R>(
+        &self,
+        epoch: Epoch,
+        update: impl FnOnce(&mut S) -> R,
+    ) -> Option<R> {
         let mut state = self.lock();
-        (state.epoch.settings == epoch.settings).then(|| amend(&mut state.settings))
+        (state.epoch.settings == epoch.settings).then(|| update(&mut state.settings))
     }
 
     /// Writes into the settings what belongs to the value, unless that is out of date.
-    pub(crate) fn annotate(&self, epoch: Epoch, annotate: impl FnOnce(&mut S)) {
+    pub(crate) fn update_if_same_epoch(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();
         if state.epoch == epoch {
-            annotate(&mut state.settings);
+            update(&mut state.settings);
         }
     }
 
@@ -265,19 +269,19 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Returns the settings and their epoch.
-    pub(crate) fn epoch(&self) -> (Epoch, S) {
+    pub(crate) fn settings_with_epoch(&self) -> (Epoch, S) {
         let state = self.lock();
         (state.epoch, state.settings.clone())
     }
 
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn status(&self) -> CellStatus {
         let (state, now) = self.lock_with_time();
         let (needs_refresh, until) = match self.freshness(&state, now) {
             Freshness::Fresh(_) => (false, None),
             Freshness::Advisory(_) => (false, state.pause_until),
             Freshness::Mandatory => (true, state.cooldown.as_ref().map(|(until, _)| *until)),
         };
-        View {
+        CellStatus {
             left: state.cached.as_ref().map(|cached| self.left(cached, now)),
             needs_refresh,
             last_error: state.last_error.clone(),

@@ -211,7 +211,7 @@ fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
     thread::scope(|scope| {
         let first = scope.spawn(|| {
             cell.get(Duration::MAX, |input| {
-                cell.change(|()| (true, ()));
+                cell.change_settings(|()| (true, ()));
                 cell.await_waiters(1);
                 epochs.lock().unwrap().push(input.epoch.settings);
                 refreshed(1)
@@ -227,7 +227,7 @@ fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
     assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
     assert_eq!(cell.cached(), Some(2));
     let first = Epoch { settings: 0, expired: 0 };
-    assert_eq!(cell.amend(first, |()| ()), None, "what it learns is dropped");
+    assert_eq!(cell.update_if_same_settings(first, |()| ()), None, "what it learns is dropped");
 }
 
 #[test]

@@ -62,9 +62,9 @@ pub(crate) enum Refusal {
     TokenInvalid,
     IssuerMismatch,
     CognitoTokenMisplaced,
-    GuestsOff,
-    NoProviders,
-    NoRole,
+    GuestsDisabled,
+    NoLoginProviders,
+    NoRoleForIdentity,
     LoginConflict,
     OpenIdTokenRejected,
     RoleRefused,
@@ -76,10 +76,10 @@ pub(crate) enum Refusal {
     ClientSecret,
     /// A user pool does not know the app client.
     #[cfg(feature = "user-pool")]
-    NoClient,
+    AppClientNotFound,
     /// The app client does not allow this operation, or not in this form.
     #[cfg(feature = "user-pool")]
-    FlowOff,
+    AuthFlowDisabled,
     Unknown,
 }
 
@@ -105,10 +105,10 @@ impl Refusal {
                 Self::LoginsMismatch
             }
             "NotAuthorizedException" if message.starts_with("Unauthenticated access") => {
-                Self::GuestsOff
+                Self::GuestsDisabled
             }
             "NotAuthorizedException" if says("does not have identity providers") => {
-                Self::NoProviders
+                Self::NoLoginProviders
             }
             "ResourceNotFoundException" if message.starts_with("IdentityPool") => {
                 Self::PoolNotFound
@@ -116,7 +116,7 @@ impl Refusal {
             "ResourceNotFoundException" if message.starts_with("Identity ") => {
                 Self::IdentityNotFound
             }
-            "InvalidIdentityPoolConfigurationException" => Self::NoRole,
+            "InvalidIdentityPoolConfigurationException" => Self::NoRoleForIdentity,
             "ResourceConflictException" => Self::LoginConflict,
             "ExpiredTokenException"
             | "ExpiredToken"
@@ -134,16 +134,16 @@ impl Refusal {
         let message = message.to_ascii_lowercase();
         match code {
             "NotAuthorizedException" if message.contains("secret") => Self::ClientSecret,
-            "NotAuthorizedException" if message.contains("not enabled") => Self::FlowOff,
+            "NotAuthorizedException" if message.contains("not enabled") => Self::AuthFlowDisabled,
             "NotAuthorizedException"
             | "RefreshTokenReuseException"
             | "UserNotFoundException"
             | "UserNotConfirmedException"
             | "PasswordResetRequiredException" => Self::SignIn,
-            "ResourceNotFoundException" => Self::NoClient,
+            "ResourceNotFoundException" => Self::AppClientNotFound,
             "InvalidParameterException"
             | "UnsupportedOperationException"
-            | "OperationNotEnabledException" => Self::FlowOff,
+            | "OperationNotEnabledException" => Self::AuthFlowDisabled,
             _ => Self::Unknown,
         }
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_known_message_has_its_meaning_and_an_unknown_one_has_none() {
+    fn messages_are_classified_and_an_unknown_one_is_not() {
         const DENIED: &str = "NotAuthorizedException";
         const MISSING: &str = "ResourceNotFoundException";
         let rows = [
@@ -225,7 +225,7 @@ mod tests {
             (
                 DENIED,
                 "Unauthenticated access is not supported for this identity pool.",
-                Refusal::GuestsOff,
+                Refusal::GuestsDisabled,
             ),
             (
                 DENIED,
@@ -235,13 +235,13 @@ mod tests {
             (
                 DENIED,
                 "Identity pool - x does not have identity providers configured.",
-                Refusal::NoProviders,
+                Refusal::NoLoginProviders,
             ),
             (DENIED, "Something new.", Refusal::Unknown),
             (MISSING, "Identity '[redacted]' not found.", Refusal::IdentityNotFound),
             (MISSING, "IdentityPool 'us-east-1:x' not found.", Refusal::PoolNotFound),
             (MISSING, "", Refusal::Unknown),
-            ("InvalidIdentityPoolConfigurationException", "", Refusal::NoRole),
+            ("InvalidIdentityPoolConfigurationException", "", Refusal::NoRoleForIdentity),
             ("ResourceConflictException", "", Refusal::LoginConflict),
             ("ExpiredTokenException", "", Refusal::OpenIdTokenRejected),
             ("InvalidIdentityToken", "", Refusal::OpenIdTokenRejected),
@@ -257,7 +257,7 @@ mod tests {
 
     #[cfg(feature = "user-pool")]
     #[test]
-    fn the_refusals_of_a_user_pool_are_told_apart() {
+    fn the_refusals_of_a_user_pool_are_classified() {
         use crate::error::{Error, ResponseMetadata};
         use crate::redact::Redactor;
         use ErrorKind as K;
@@ -286,15 +286,20 @@ mod tests {
                 Refusal::ClientSecret,
                 K::NotAuthorized,
             ),
-            (DENIED, "Auth flow not enabled for this client", Refusal::FlowOff, K::NotAuthorized),
+            (
+                DENIED,
+                "Auth flow not enabled for this client",
+                Refusal::AuthFlowDisabled,
+                K::NotAuthorized,
+            ),
             ("RefreshTokenReuseException", "", Refusal::SignIn, K::NotAuthorized),
             ("UserNotFoundException", "User does not exist.", Refusal::SignIn, K::NotAuthorized),
             ("UserNotConfirmedException", "", Refusal::SignIn, K::NotAuthorized),
             ("PasswordResetRequiredException", "", Refusal::SignIn, K::NotAuthorized),
-            ("ResourceNotFoundException", "", Refusal::NoClient, K::NotFound),
-            ("InvalidParameterException", "", Refusal::FlowOff, K::Refused),
-            ("UnsupportedOperationException", "", Refusal::FlowOff, K::Refused),
-            ("OperationNotEnabledException", "", Refusal::FlowOff, K::Refused),
+            ("ResourceNotFoundException", "", Refusal::AppClientNotFound, K::NotFound),
+            ("InvalidParameterException", "", Refusal::AuthFlowDisabled, K::Refused),
+            ("UnsupportedOperationException", "", Refusal::AuthFlowDisabled, K::Refused),
+            ("OperationNotEnabledException", "", Refusal::AuthFlowDisabled, K::Refused),
             ("UnsupportedTokenTypeException", "", Refusal::Unknown, K::Refused),
             ("UserLambdaValidationException", "", Refusal::Unknown, K::Refused),
             ("ForbiddenException", "", Refusal::Unknown, K::Refused),

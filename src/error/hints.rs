@@ -32,9 +32,9 @@ pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
         R::CognitoTokenMisplaced => {
             "a token of cognito-identity.amazonaws.com goes with the identity ID it was made for: set identity_id too"
         }
-        R::GuestsOff => "the pool allows no guests: set a login, or turn guest access on",
-        R::NoProviders => "add the login's provider to the identity pool",
-        R::NoRole => {
+        R::GuestsDisabled => "the pool allows no guests: set a login, or turn guest access on",
+        R::NoLoginProviders => "add the login's provider to the identity pool",
+        R::NoRoleForIdentity => {
             "the identity pool has no role for this kind of user, or the role does not trust it: check the pool's roles and their trust policy"
         }
         R::LoginConflict => {
@@ -55,9 +55,9 @@ pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
             "check client_secret and username: the pool's own name of the user, as in the claim cognito:username"
         }
         #[cfg(feature = "user-pool")]
-        R::NoClient => "check user_pool_id and client_id",
+        R::AppClientNotFound => "check user_pool_id and client_id",
         #[cfg(feature = "user-pool")]
-        R::FlowOff => {
+        R::AuthFlowDisabled => {
             "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH or rotates refresh tokens, and check the values of the settings"
         }
         R::Unknown => return None,

@@ -66,9 +66,9 @@ struct Inner {
     refusal: Refusal,
     hint: Option<&'static str>,
     /// The error that this one was made from.
-    origin: Option<Arc<dyn StdError + Send + Sync>>,
-    /// `message` is the text of `origin`, so `source()` skips `origin` and returns its source.
-    repeats_origin: bool,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+    /// `message` is the text of `cause`, so `source()` skips `cause` and returns its source.
+    repeats_cause: bool,
     config_faults: Vec<ConfigFault>,
 }
 
@@ -201,11 +201,7 @@ impl Error {
             kind => kind,
         };
         let retry = ours.map_or(Retry::Never, Self::retry);
-        Self(Arc::new(Inner {
-            retry,
-            origin: source.map(Arc::from),
-            ..Inner::local(kind, message)
-        }))
+        Self(Arc::new(Inner { retry, cause: source.map(Arc::from), ..Inner::local(kind, message) }))
     }
 
     /// The user has to sign in again.
@@ -262,21 +258,21 @@ impl Error {
         }))
     }
 
-    /// There is no complete answer. `origin` says why, and its text becomes the message.
+    /// There is no complete answer. `cause` says why, and its text becomes the message.
     pub(crate) fn no_response(
         operation: &'static str,
         kind: ErrorKind,
         retry: Retry,
         hint: Option<&'static str>,
-        origin: Arc<dyn StdError + Send + Sync>,
+        cause: Arc<dyn StdError + Send + Sync>,
     ) -> Self {
         Self(Arc::new(Inner {
             retry,
             hint,
             operation: Some(operation),
-            repeats_origin: true,
-            message: origin.to_string(),
-            origin: Some(origin),
+            repeats_cause: true,
+            message: cause.to_string(),
+            cause: Some(cause),
             ..Inner::local(kind, String::new())
         }))
     }
@@ -353,8 +349,8 @@ impl Error {
         self.0.response.is_some()
     }
 
-    pub(crate) fn origin(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.origin.as_deref().map(|origin| origin as _)
+    pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as _)
     }
 
     fn unusable(
@@ -386,8 +382,8 @@ impl Inner {
             response: None,
             refusal: Refusal::Unknown,
             hint: None,
-            origin: None,
-            repeats_origin: false,
+            cause: None,
+            repeats_cause: false,
             config_faults: Vec::new(),
         }
     }
@@ -435,15 +431,15 @@ impl fmt::Debug for Error {
             .field("status", &self.status())
             .field("request_id", &self.request_id())
             .field("is_retryable", &self.is_retryable())
-            .field("source", &self.0.origin)
+            .field("source", &self.0.cause)
             .finish()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let origin = self.origin()?;
-        if self.0.repeats_origin { origin.source() } else { Some(origin) }
+        let cause = self.cause()?;
+        if self.0.repeats_cause { cause.source() } else { Some(cause) }
     }
 }
 
@@ -495,13 +491,13 @@ mod tests {
 
     #[test]
     fn the_plain_form_is_one_line_and_the_alternate_form_adds_the_causes() {
-        let origin =
+        let cause =
             io::Error::new(io::ErrorKind::InvalidData, Error::login("a".into(), Some("b".into())));
         let (kind, retry) = (ErrorKind::Unreachable, Retry::AfterFailure);
-        let error = Error::no_response("GetId", kind, retry, None, Arc::new(origin));
+        let error = Error::no_response("GetId", kind, retry, None, Arc::new(cause));
         assert_eq!(error.to_string(), "GetId: a");
-        assert_eq!(format!("{error:#}"), "GetId: a: b", "the text of the origin appears once");
-        assert!(error.origin().unwrap().is::<io::Error>());
+        assert_eq!(format!("{error:#}"), "GetId: a: b", "the text of the cause appears once");
+        assert!(error.cause().unwrap().is::<io::Error>());
 
         let response = ResponseMetadata {
             status: 400,

@@ -5,8 +5,8 @@ use crate::transport;
 
 /// Returns whether a list in the form of `NO_PROXY` covers a host and port.
 #[must_use]
-pub fn covers(list: &str, host: &str, port: u16) -> bool {
-    transport::covers(list, host, port)
+pub fn no_proxy_covers(list: &str, host: &str, port: u16) -> bool {
+    transport::no_proxy_covers(list, host, port)
 }
 
 /// Returns the number of certificate authorities in a PEM text.

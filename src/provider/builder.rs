@@ -590,7 +590,7 @@ impl Builder {
         let principal = Principal {
             logins: Arc::new(settings.logins),
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
-            storage_cleared: false,
+            stored_identity_is_stale: false,
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,

@@ -430,14 +430,16 @@ impl CognitoIdentityCredentials {
     pub fn clear_cached_id(&self) {
         let old = self.swap_identity(None);
         if let Some(store) = &self.0.refresher.store {
-            let (epoch, _) = self.0.cell.epoch();
+            let (epoch, _) = self.0.cell.settings_with_epoch();
             let forgotten = self
                 .0
                 .stored_credentials
                 .as_ref()
                 .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
-                self.0.cell.amend(epoch, |settings| settings.principal.storage_cleared = false);
+                self.0.cell.update_if_same_settings(epoch, |settings| {
+                    settings.principal.stored_identity_is_stale = false;
+                });
             }
             // Another thread may have got and stored a new one before the removal.
             let Principal { identity, logins, .. } = self.0.cell.settings().principal;
@@ -576,14 +578,14 @@ impl CognitoIdentityCredentials {
     #[must_use]
     pub fn status(&self) -> Status {
         let identity = self.identity();
-        let view = self.0.cell.view();
+        let cell = self.0.cell.status();
         Status {
             identity_origin: identity.as_ref().map(|identity| identity.origin),
             identity_id: identity.map(|identity| identity.id.as_str().to_owned()),
-            expires_in: view.left,
-            needs_refresh: view.needs_refresh,
-            last_error: view.last_error,
-            next_attempt_in: view.next_attempt_in,
+            expires_in: cell.left,
+            needs_refresh: cell.needs_refresh,
+            last_error: cell.last_error,
+            next_attempt_in: cell.next_attempt_in,
         }
     }
 
@@ -627,9 +629,9 @@ impl CognitoIdentityCredentials {
     ) -> Result<Refreshed<Credentials>, Error> {
         let Inner { cell, refresher, stored_credentials, .. } = &*self.0;
         if !input.budget.is_advisory() {
-            cell.annotate(input.epoch, |settings| settings.data = None);
+            cell.update_if_same_epoch(input.epoch, |settings| settings.data = None);
         }
-        let state = Remembered { inner: &self.0, epoch: input.epoch };
+        let state = ProviderAtEpoch { inner: &self.0, epoch: input.epoch };
         let (principal, budget) = (&input.settings.principal, &input.budget);
         let done = match stored_credentials {
             None => refresher.refresh(principal, budget, &state)?,
@@ -640,26 +642,26 @@ impl CognitoIdentityCredentials {
             }
         };
         let from_storage = done.data.is_none();
-        cell.annotate(input.epoch, |settings| settings.data = done.data.map(Arc::new));
+        cell.update_if_same_epoch(input.epoch, |settings| settings.data = done.data.map(Arc::new));
         Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
     }
 
     /// The identity that is known, read from the storage if necessary.
     fn identity(&self) -> Option<Identity> {
-        let (epoch, settings) = self.0.cell.epoch();
+        let (epoch, settings) = self.0.cell.settings_with_epoch();
         if settings.principal.identity.is_some() {
             return settings.principal.identity;
         }
         let stored = self.0.refresher.stored_identity(&settings.principal)?;
-        let noted = self.0.cell.amend(epoch, |settings| {
+        let noted = self.0.cell.update_if_same_settings(epoch, |settings| {
             settings.principal.identity.get_or_insert_with(|| stored.clone()).clone()
         });
         noted.or(Some(stored))
     }
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
-        self.0.cell.change(|settings| {
-            settings.principal.storage_cleared |= identity.is_none();
+        self.0.cell.change_settings(|settings| {
+            settings.principal.stored_identity_is_stale |= identity.is_none();
             (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
     }
@@ -679,7 +681,7 @@ impl CognitoIdentityCredentials {
     /// The logins are replaced as a whole: the old ones may own a token source, whose destructor
     /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
-        let old = self.0.cell.change(|settings| {
+        let old = self.0.cell.change_settings(|settings| {
             let mut logins = (*settings.principal.logins).clone();
             change(&mut logins);
             let changed = !logins.same(&settings.principal.logins);
@@ -698,26 +700,28 @@ impl Inner {
 }
 
 /// Keeps what a refresh learns, unless the settings have changed since it started.
-struct Remembered<'a> {
+struct ProviderAtEpoch<'a> {
     inner: &'a Inner,
     epoch: Epoch,
 }
 
-impl ProviderState for Remembered<'_> {
+impl ProviderState for ProviderAtEpoch<'_> {
     fn set_identity(&self, identity: Option<&Identity>) -> bool {
-        let noted = self.inner.cell.amend(self.epoch, |settings| {
+        let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
             settings.principal.identity = identity.cloned();
-            settings.principal.storage_cleared |= identity.is_none();
+            settings.principal.stored_identity_is_stale |= identity.is_none();
         });
         noted.is_some()
     }
 
-    fn trust_storage(&self) {
-        self.inner.cell.amend(self.epoch, |settings| settings.principal.storage_cleared = false);
+    fn mark_stored_identity_current(&self) {
+        self.inner.cell.update_if_same_settings(self.epoch, |settings| {
+            settings.principal.stored_identity_is_stale = false;
+        });
     }
 
     fn is_current(&self) -> bool {
-        self.inner.cell.epoch().0 == self.epoch
+        self.inner.cell.settings_with_epoch().0 == self.epoch
     }
 
     fn identity(&self) -> Option<Identity> {

@@ -80,7 +80,7 @@ pub(crate) struct Principal {
     pub(crate) identity: Option<Identity>,
     /// Whether the identity was cleared or rejected since the storage was last written. The storage
     /// may still hold it, if it could not be removed.
-    pub(crate) storage_cleared: bool,
+    pub(crate) stored_identity_is_stale: bool,
 }
 
 /// The provider's state, as a refresh reads and changes it. Changes are dropped once the settings
@@ -90,7 +90,7 @@ pub(crate) trait ProviderState {
     fn set_identity(&self, identity: Option<&Identity>) -> bool;
 
     /// Notes that the storage does not hold a cleared or rejected identity.
-    fn trust_storage(&self);
+    fn mark_stored_identity_current(&self);
 
     /// Whether the settings are still those of this refresh, and `expire` was not called since.
     fn is_current(&self) -> bool;
@@ -148,8 +148,8 @@ impl Refresher {
             minted: false,
             rejected: None,
         };
-        self.ask_sources(&mut refresh, &Tokens::default())?;
-        let error = match self.attempt(&mut refresh) {
+        self.fetch_tokens(&mut refresh, &Tokens::default())?;
+        let error = match self.request_credentials(&mut refresh) {
             Err(error) if budget.allows_recovery() => error,
             done => return done,
         };
@@ -158,7 +158,7 @@ impl Refresher {
             Recovery::NewOpenIdToken => {}
             Recovery::NewTokens => {
                 let before = (refresh.tokens.clone(), refresh.developer.clone());
-                self.ask_sources(&mut refresh, &before.0)?;
+                self.fetch_tokens(&mut refresh, &before.0)?;
                 if before == (refresh.tokens.clone(), refresh.developer.clone()) {
                     return Err(error);
                 }
@@ -166,7 +166,7 @@ impl Refresher {
             Recovery::NewTokensAndIdentity => {
                 log_rejection(&error);
                 refresh.rejected = refresh.identity.take();
-                self.ask_sources(&mut refresh, &Tokens::default())?;
+                self.fetch_tokens(&mut refresh, &Tokens::default())?;
                 self.replace_identity(&mut refresh)?;
             }
             Recovery::ForgetIdentity => {
@@ -181,7 +181,7 @@ impl Refresher {
                 })?;
             }
         }
-        self.attempt(&mut refresh)
+        self.request_credentials(&mut refresh)
     }
 
     fn recovery(&self, error: &Error, refresh: &Refresh<'_>) -> Recovery {
@@ -203,14 +203,14 @@ impl Refresher {
         if let (true, Some(rejected), Some(store)) = (is_current, &refresh.rejected, &self.store) {
             let removed = store.remove_if(&rejected.id);
             if removed {
-                refresh.state.trust_storage();
+                refresh.state.mark_stored_identity_current();
             }
         }
     }
 
     /// Returns the identity that was stored for these logins, if it may be used.
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Option<Identity> {
-        let usable = self.developer.is_none() && !principal.storage_cleared;
+        let usable = self.developer.is_none() && !principal.stored_identity_is_stale;
         let store = self.store.as_ref().filter(|_| usable)?;
         let id = store.load(principal.logins.providers()).filter(|id| self.is_of_region(id))?;
         Some(Identity::new(id, IdentityOrigin::Stored))
@@ -224,7 +224,7 @@ impl Refresher {
         let stored = stored.filter(|stored| Some(&stored.id) != rejected.as_ref());
         match stored.filter(|_| refresh.tokens.is_empty()) {
             Some(stored) => {
-                self.adopt(refresh, stored, IdentityChangeReason::Replaced, false);
+                self.adopt_identity(refresh, stored, IdentityChangeReason::Replaced, false);
                 Ok(())
             }
             None => self.get_id(refresh),
@@ -233,7 +233,7 @@ impl Refresher {
 
     /// Gets login tokens other than the `refused` ones, from the token sources or from the developer
     /// identity provider.
-    fn ask_sources(&self, refresh: &mut Refresh<'_>, refused: &Tokens) -> Result<(), Error> {
+    fn fetch_tokens(&self, refresh: &mut Refresh<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
             let left = || self.client.left(refresh.budget);
             refresh.tokens = refresh.principal.logins.tokens(refused, left)?;
@@ -255,12 +255,12 @@ impl Refresher {
         }
         refresh.tokens = Tokens::one(developer.login, answer.token().clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
-        self.adopt(refresh, identity, IdentityChangeReason::Given, false);
+        self.adopt_identity(refresh, identity, IdentityChangeReason::Given, false);
         refresh.developer = Some(answer);
         Ok(())
     }
 
-    fn attempt(&self, refresh: &mut Refresh<'_>) -> Result<CredentialSet, Error> {
+    fn request_credentials(&self, refresh: &mut Refresh<'_>) -> Result<CredentialSet, Error> {
         if refresh.identity.is_none() {
             if let Some(stored) = self.stored_identity(refresh.principal) {
                 refresh.state.set_identity(Some(&stored));
@@ -293,7 +293,8 @@ impl Refresher {
         let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
         let name = GetCredentialsForIdentity::NAME;
         let answered = answer.output.identity_id.clone();
-        let identity_id = self.confirm(refresh, name, &answer.info, answered)?.as_str().to_owned();
+        let identity_id =
+            self.confirm_identity(refresh, name, &answer.info, answered)?.as_str().to_owned();
         let lease = lease(name, &answer, answer.output.expiration)?;
         let issued = answer.output;
         Ok(CredentialSet {
@@ -322,7 +323,8 @@ impl Refresher {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &refresh.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
             let answered = answer.output.identity_id;
-            let id = self.confirm(refresh, GetOpenIdToken::NAME, &answer.info, answered)?;
+            let id =
+                self.confirm_identity(refresh, GetOpenIdToken::NAME, &answer.info, answered)?;
             (answer.output.token, id)
         };
         let operation =
@@ -370,7 +372,7 @@ impl Refresher {
         let operation =
             GetId { identity_pool_id: pool, account_id, logins: &refresh.tokens, refused };
         let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
-        let id = self.checked(GetId::NAME, &answer.info, answer.output)?;
+        let id = self.check_region(GetId::NAME, &answer.info, answer.output)?;
         let reason = match refresh.rejected {
             Some(_) => IdentityChangeReason::Replaced,
             None => IdentityChangeReason::Minted,
@@ -378,12 +380,12 @@ impl Refresher {
         refresh.minted = true;
         // A guest is stored at once: a device that crashes before it has credentials must not mint
         // a new one at each start.
-        self.adopt(refresh, Identity::new(id, IdentityOrigin::Minted), reason, guest);
+        self.adopt_identity(refresh, Identity::new(id, IdentityOrigin::Minted), reason, guest);
         Ok(())
     }
 
     /// Adopts the identity that an answer names, which may be another one, or stores the known one.
-    fn confirm(
+    fn confirm_identity(
         &self,
         refresh: &mut Refresh<'_>,
         operation: &'static str,
@@ -391,11 +393,11 @@ impl Refresher {
         answered: Option<Id>,
     ) -> Result<Id, Error> {
         let identity = refresh.identity()?;
-        let answered = answered.map(|id| self.checked(operation, info, id)).transpose()?;
+        let answered = answered.map(|id| self.check_region(operation, info, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
-            self.adopt(refresh, merged, IdentityChangeReason::Merged, true);
+            self.adopt_identity(refresh, merged, IdentityChangeReason::Merged, true);
         } else {
             self.store_identity(refresh);
         }
@@ -403,7 +405,7 @@ impl Refresher {
     }
 
     /// Checks an ID from the service like one from the program.
-    fn checked(
+    fn check_region(
         &self,
         operation: &'static str,
         info: &ResponseMetadata,
@@ -422,7 +424,7 @@ impl Refresher {
 
     /// Makes an identity the known one, and stores it if `store` says so. Notifies the program last: a
     /// listener that panics must not cost the identity.
-    fn adopt(
+    fn adopt_identity(
         &self,
         refresh: &mut Refresh<'_>,
         identity: Identity,
@@ -453,7 +455,7 @@ impl Refresher {
         }
         let saved = store.save(&identity.id, refresh.tokens.iter().map(|(provider, _)| provider));
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
-            refresh.state.trust_storage();
+            refresh.state.mark_stored_identity_current();
         }
         // It was cleared while it was being written.
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)

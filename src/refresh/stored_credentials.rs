@@ -141,7 +141,7 @@ impl StoredCredentials {
         let identity = match &principal.identity {
             Some(known) => known.clone(),
             // The developer identity provider is not called for stored credentials.
-            None if refresher.developer.is_some() && !principal.storage_cleared => {
+            None if refresher.developer.is_some() && !principal.stored_identity_is_stale => {
                 let id = record.identity.clone();
                 Identity { id, origin: IdentityOrigin::Stored, given: true }
             }
@@ -154,7 +154,7 @@ impl StoredCredentials {
             state.set_identity(Some(&identity));
         }
         if let Some(seen) = record.service {
-            refresher.client.has_seen(seen);
+            refresher.client.set_service_time(seen);
         }
         let CredentialRecord { credentials, lease, .. } = record;
         let credentials = CredentialSet { credentials, data: None, lease };
@@ -195,7 +195,7 @@ impl StoredCredentials {
         let Some(identity) = credentials.identity_id().and_then(|id| Id::parse(id).ok()) else {
             return;
         };
-        let (lease, service) = (new.lease, refresher.client.last_seen());
+        let (lease, service) = (new.lease, refresher.client.last_service_time());
         self.store.save(&CredentialRecord { credentials, identity, lease, service }, scope);
         // The settings may have changed during the write.
         if !state.is_current() {

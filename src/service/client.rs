@@ -107,12 +107,12 @@ impl Client {
         last.date.checked_add(boot.saturating_sub(last.boot))
     }
 
-    pub(crate) fn last_seen(&self) -> Option<ServiceTime> {
+    pub(crate) fn last_service_time(&self) -> Option<ServiceTime> {
         *self.service_clock()
     }
 
     /// Takes over the time that another process saw, if its answer is the later one.
-    pub(crate) fn has_seen(&self, seen: ServiceTime) {
+    pub(crate) fn set_service_time(&self, seen: ServiceTime) {
         let mut last = self.service_clock();
         if last.is_none_or(|last| last.boot < seen.boot) {
             *last = Some(seen);

@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 
 #[cfg(all(fuzzing, feature = "ureq"))]
-pub(crate) use self::ureq::{ClientCertificate, authorities, covers};
+pub(crate) use self::ureq::{ClientCertificate, authorities, no_proxy_covers};
 #[cfg(feature = "ureq")]
 pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 
@@ -299,7 +299,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn transport_error(&self) -> Option<&TransportError> {
-        self.origin()?.downcast_ref()
+        self.cause()?.downcast_ref()
     }
 }
 

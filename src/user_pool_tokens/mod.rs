@@ -195,7 +195,7 @@ impl UserPoolTokens {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn id_token(&self) -> Result<String, Error> {
-        self.within(Duration::MAX)
+        self.id_token_within(Duration::MAX)
     }
 
     /// Sets the refresh token of a new sign-in, for the next [`id_token`](Self::id_token). If this
@@ -246,7 +246,7 @@ impl UserPoolTokens {
         self.0.start_sign_in(None);
     }
 
-    fn within(&self, limit: Duration) -> Result<String, Error> {
+    fn id_token_within(&self, limit: Duration) -> Result<String, Error> {
         self.0.retry_store();
         Ok(self.0.cell.get(limit, |input| self.0.refresh(input))?.expose().to_owned())
     }
@@ -258,7 +258,7 @@ impl TokenSource for UserPoolTokens {
     }
 
     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
-        Ok(self.within(limit)?)
+        Ok(self.id_token_within(limit)?)
     }
 
     fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
@@ -285,7 +285,7 @@ impl TokenRefresher {
         // which one it is, both are tried.
         let (client, refresh_token) = (&self.app, &current.token);
         match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
-            Err(error) if error.refusal() == Refusal::FlowOff => {
+            Err(error) if error.refusal() == Refusal::AuthFlowDisabled => {
                 log::debug!("the app client may rotate refresh tokens; asking for that");
                 self.rotate(input, &rotation)
             }
@@ -323,7 +323,7 @@ impl TokenRefresher {
                     return Err(error);
                 };
                 let answer = send(&newer)?;
-                let replaced = self.cell.amend(input.epoch, |sign_in| {
+                let replaced = self.cell.update_if_same_settings(input.epoch, |sign_in| {
                     sign_in.store_state = StoreState::Stored;
                     sign_in.current.replace(newer.clone())
                 });
@@ -353,7 +353,7 @@ impl TokenRefresher {
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
-            self.keep_rotated(epoch, &refresh_token, was_stored);
+            self.save_rotated(epoch, &refresh_token, was_stored);
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
@@ -394,7 +394,7 @@ impl TokenRefresher {
     }
 
     fn stored(&self, sign_in: &SignInState) -> Option<RefreshToken> {
-        self.store.as_ref()?.load(sign_in.given.as_ref().map(|given| &given.origin))
+        self.store.as_ref()?.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
     fn call<O: Operation<Output = AuthOutput>>(
@@ -407,8 +407,8 @@ impl TokenRefresher {
     }
 
     /// Keeps the token of a rotation, unless the user has signed in again meanwhile.
-    fn keep_rotated(&self, epoch: Epoch, token: &RefreshToken, was_stored: bool) {
-        let old = self.cell.amend(epoch, |sign_in| {
+    fn save_rotated(&self, epoch: Epoch, token: &RefreshToken, was_stored: bool) {
+        let old = self.cell.update_if_same_settings(epoch, |sign_in| {
             sign_in.rotates = true;
             sign_in.was_stored |= was_stored;
             sign_in.issued_to = process::id();
@@ -426,12 +426,12 @@ impl TokenRefresher {
     /// Repeats a write that failed.
     fn retry_store(&self) {
         let Some(store) = &self.store else { return };
-        let (epoch, sign_in) = self.cell.epoch();
+        let (epoch, sign_in) = self.cell.settings_with_epoch();
         if sign_in.store_state != StoreState::Failed || sign_in.issued_to != process::id() {
             return;
         }
         // `Writing` keeps other threads away, and a storage that requests a token meanwhile.
-        let token = self.cell.amend(epoch, |sign_in| {
+        let token = self.cell.update_if_same_settings(epoch, |sign_in| {
             let failed = sign_in.store_state == StoreState::Failed;
             sign_in.store_state = if failed { StoreState::Writing } else { sign_in.store_state };
             sign_in.current.clone().filter(|_| failed)
@@ -455,7 +455,7 @@ impl TokenRefresher {
         loop {
             let saved = store.save(&token, was_stored);
             was_stored |= saved.is_ok();
-            let latest = self.cell.amend(epoch, |sign_in| {
+            let latest = self.cell.update_if_same_settings(epoch, |sign_in| {
                 sign_in.was_stored |= was_stored;
                 let latest = sign_in.current.clone().filter(|latest| *latest != token);
                 sign_in.store_state = match (&latest, &saved) {
@@ -479,9 +479,9 @@ impl TokenRefresher {
 
     /// Starts a new sign-in, or signs out if `given` is `None`.
     fn start_sign_in(&self, given: Option<RefreshToken>) {
-        let origin = given.as_ref().map(|given| given.origin.clone());
+        let sign_in_digest = given.as_ref().map(|given| given.sign_in_digest.clone());
         let signed_out = given.is_none();
-        let (changed, old) = self.cell.change(|sign_in| {
+        let (changed, old) = self.cell.change_settings(|sign_in| {
             let changed = signed_out || sign_in.given != given;
             let rotates = sign_in.rotates;
             let next = SignInState { given, rotates, signed_out, ..SignInState::default() };
@@ -493,11 +493,13 @@ impl TokenRefresher {
             return;
         }
         self.cell.expire();
-        match (&self.store, origin) {
+        match (&self.store, sign_in_digest) {
             (None, _) => {}
             // Also a record that cannot be read.
             (Some(store), None) => store.remove(),
-            (Some(store), Some(origin)) => store.remove_if(|stored| stored.origin != origin),
+            (Some(store), Some(sign_in_digest)) => {
+                store.remove_if(|stored| stored.sign_in_digest != sign_in_digest);
+            }
         }
     }
 }

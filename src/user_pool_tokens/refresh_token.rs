@@ -9,14 +9,14 @@ use crate::service::cognito_idp;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RefreshToken {
     pub(super) token: Secret,
-    pub(super) origin: Secret,
+    pub(super) sign_in_digest: Secret,
 }
 
 impl RefreshToken {
     /// The digest is keyed by the token, so it says nothing about the token and cannot be looked up
     /// elsewhere.
     pub(super) fn given(token: Secret, key: &str) -> Result<Self, Error> {
-        let origin = cognito_idp::hmac(token.expose(), &[key])?;
-        Ok(Self { token, origin })
+        let sign_in_digest = cognito_idp::hmac(token.expose(), &[key])?;
+        Ok(Self { token, sign_in_digest })
     }
 }

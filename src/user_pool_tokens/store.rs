@@ -29,21 +29,23 @@ impl TokenStore {
         Self(RecordStore::new(storage, key, "refresh token", unusable))
     }
 
-    /// Loads the token if it descends from `origin`. Without an `origin`, loads any.
-    pub(super) fn load(&self, origin: Option<&Secret>) -> Option<RefreshToken> {
-        self.read().filter(|stored| origin.is_none_or(|origin| *origin == stored.origin))
+    /// Loads the token if it belongs to this sign-in. Without a `sign_in_digest`, loads any token.
+    pub(super) fn load(&self, sign_in_digest: Option<&Secret>) -> Option<RefreshToken> {
+        self.read().filter(|stored| sign_in_digest.is_none_or(|own| *own == stored.sign_in_digest))
     }
 
-    /// Stores a token. `owned`: a token of the same sign-in has been stored before. A stored token
+    /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored token
     /// of another sign-in is then newer, and stays.
-    pub(super) fn save(&self, link: &RefreshToken, owned: bool) -> Result<(), String> {
-        if owned && self.read().is_some_and(|stored| stored.origin != link.origin) {
+    pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), String> {
+        if was_stored
+            && self.read().is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
+        {
             log::warn!(
                 "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
             );
             return Ok(());
         }
-        let (given, refresh_token) = (link.origin.expose(), link.token.expose());
+        let (given, refresh_token) = (token.sign_in_digest.expose(), token.token.expose());
         let record = aws_json::encode(&Record { version: 1, given, refresh_token })
             .map_err(|error| error.to_string())?;
         self.0.store(&record).map_err(|error| error.to_string())
@@ -72,9 +74,9 @@ impl TokenStore {
 fn parse(record: &[u8]) -> Option<RefreshToken> {
     let text = std::str::from_utf8(record).ok()?;
     let names = ["version", "given", "refresh_token"];
-    let [version, origin, token] = aws_json::members("the record", text, names).ok()?;
-    let (origin, token) = (aws_json::string(origin?)?, aws_json::string(token?)?);
+    let [version, sign_in_digest, token] = aws_json::members("the record", text, names).ok()?;
+    let (sign_in_digest, token) = (aws_json::string(sign_in_digest?)?, aws_json::string(token?)?);
     // A token is not checked further: the service decides what one looks like.
     let usable = version == Some(VERSION) && !token.is_empty();
-    usable.then(|| RefreshToken { token: token.into(), origin: origin.into() })
+    usable.then(|| RefreshToken { token: token.into(), sign_in_digest: sign_in_digest.into() })
 }

@@ -69,7 +69,7 @@ fn commands_that_start_together_make_one_fetch() {
 }
 
 #[test]
-fn what_is_known_is_told_without_network_and_can_be_forgotten() {
+fn status_and_forget_need_no_network() {
     let machine = Machine::new();
     let said = machine.run(&["identity"]);
     assert_eq!((said.status, &*said.out), (1, ""));
@@ -102,7 +102,7 @@ fn what_is_known_is_told_without_network_and_can_be_forgotten() {
 }
 
 #[test]
-fn forgetting_in_a_cache_that_cannot_be_changed_is_told() {
+fn forget_reports_a_cache_that_cannot_be_changed() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     let allow = |mode| {
@@ -251,7 +251,7 @@ fn the_cache_is_for_its_owner_alone_and_where_the_convention_has_it() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_is_told_and_the_answer_comes_all_the_same() {
+fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
     let machine = Machine::new();
     let file = machine.file("file", "");
     let said = machine.run(&["process", "--cache-dir", &file]);
@@ -322,7 +322,7 @@ impl Clock for Earlier {
 }
 
 /// Keeps credentials that had a life of a minute, some time ago.
-fn kept_since(machine: &Machine, ago: Duration) -> Credentials {
+fn cached_since(machine: &Machine, ago: Duration) -> Credentials {
     machine.cognito.set_lifetime(Duration::from_secs(60));
     machine.cognito.set_time(SystemTime::now() - ago);
     let provider = CognitoIdentityCredentials::builder()
@@ -339,16 +339,16 @@ fn kept_since(machine: &Machine, ago: Duration) -> Credentials {
 }
 
 #[test]
-fn what_is_kept_is_renewed_before_its_end_and_used_while_that_fails() {
+fn cached_credentials_are_refreshed_early_and_used_while_that_fails() {
     let machine = Machine::new();
     fs::create_dir(machine.path(".cache")).unwrap();
-    let kept = kept_since(&machine, Duration::from_secs(10));
+    let kept = cached_since(&machine, Duration::from_secs(10));
     assert_eq!(key(&machine.fine(&["process"])), kept.access_key_id(), "50 of 60 seconds left");
     assert_eq!(machine.calls(), 2);
 
     let kept = {
         machine.fine(&["forget"]);
-        kept_since(&machine, Duration::from_secs(35)) // 25 left, in the last half
+        cached_since(&machine, Duration::from_secs(35)) // 25 left, in the last half
     };
     let before = machine.calls();
     machine.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());

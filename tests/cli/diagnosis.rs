@@ -214,7 +214,7 @@ fn whatever_is_bad_is_in_the_exit_status() {
 }
 
 #[test]
-fn the_settings_are_told_with_where_they_come_from() {
+fn the_doctor_shows_where_each_setting_comes_from() {
     let machine = Machine::new();
     let pem = machine.file("ca.pem", authority());
     let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");

@@ -37,7 +37,7 @@ fn request(
 }
 
 #[test]
-fn what_the_service_is_told_comes_from_options_and_from_variables() {
+fn requests_follow_the_options_and_the_variables() {
     type Field = fn(&ReceivedRequest) -> Option<&str>;
     let rows: [(&str, &str, &str, &str, Field); 5] = [
         ("--account-id", "AWS_ACCOUNT_ID", "12345", "GetId", ReceivedRequest::account_id),

@@ -83,7 +83,7 @@ fn a_rotated_refresh_token_is_forgotten_with_the_rest() {
 }
 
 #[test]
-fn a_rotated_refresh_token_is_kept_until_the_user_signs_in_anew() {
+fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
     let machine = Machine::new();
     machine.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
     let given = machine.cognito.sign_in("ann");
@@ -188,7 +188,7 @@ fn an_app_client_with_a_secret_has_its_options() {
 }
 
 #[test]
-fn a_program_has_no_refresh_token_and_the_doctor_tells_of_the_renewal() {
+fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
     let machine = Machine::new();
     machine.cognito.set_client_secret(Some(SECRET));
     let token = machine.cognito.sign_in("ann");
@@ -209,7 +209,7 @@ fn a_program_has_no_refresh_token_and_the_doctor_tells_of_the_renewal() {
 }
 
 #[test]
-fn wrong_settings_of_a_user_pool_are_told_as_options() {
+fn wrong_settings_of_a_user_pool_are_shown_as_options() {
     let machine = Machine::new();
     let rows: [(&[&str], &str); 9] = [
         (&["--refresh-token=@x"], "--refresh-token: needs --user-pool-id"),

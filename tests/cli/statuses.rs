@@ -113,7 +113,7 @@ fn a_command_for_a_token_has_to_end_in_time() {
 }
 
 #[test]
-fn wrong_words_are_told_and_lead_to_the_help() {
+fn wrong_arguments_are_usage_errors_that_name_the_help() {
     let machine = Machine::new();
     let rows: [(&[&str], &str); 28] = [
         (&[], "which command?"),

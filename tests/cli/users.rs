@@ -57,7 +57,7 @@ fn a_users_second_call_makes_no_service_call() {
 }
 
 #[test]
-fn another_user_never_gets_what_is_kept() {
+fn another_user_never_gets_cached_credentials() {
     for (source, ann, bob) in [
         ("@token", jwt("ann", 1), jwt("bob", 1)),
         ("env:TOKEN", jwt("ann", 1), jwt("bob", 1)),
@@ -83,7 +83,7 @@ fn another_user_never_gets_what_is_kept() {
 }
 
 #[test]
-fn a_name_for_the_user_finds_what_is_kept_without_asking_for_the_token() {
+fn a_login_id_finds_the_cache_without_reading_the_token() {
     let machine = machine();
     machine.file("token", format!("{SECRET}ann1"));
     let login = format!("--login={PROVIDER}=cmd:echo asked >> asked; cat token");

@@ -90,7 +90,7 @@ fn the_id_of_a_request_that_sts_refused_is_found_in_the_body() {
 }
 
 #[test]
-fn answers_that_are_not_the_services_are_told_apart() {
+fn answers_that_are_not_the_services_are_distinguished() {
     use ErrorKind::{Refused, Response, Throttled, Unavailable};
     let rows = [
         (200, "", Response, "the answer is empty"),

@@ -212,7 +212,7 @@ fn a_future_does_nothing_before_it_is_polled() {
 }
 
 #[test]
-fn when_a_renewal_is_due_a_thread_begins_it_and_nobody_waits() {
+fn when_a_refresh_is_due_a_thread_begins_it_and_nobody_waits() {
     let clock = WatchedClock(ManualClock::new(), Arc::default());
     let (stage, keeper) = gated(|builder| builder.clock(clock.clone()));
     let time = &clock.0;
@@ -380,7 +380,7 @@ fn what_get_refuses_without_contact_is_refused_at_the_first_poll() {
 
 /// From inside the transport, on the refresh's own thread, and on one that `get()` leads.
 #[test]
-fn a_transport_that_awaits_the_credentials_it_helps_to_fetch_is_told_so() {
+fn a_transport_that_awaits_the_credentials_it_helps_to_fetch_is_reentrant() {
     let slot = Arc::new(std::sync::OnceLock::<CognitoIdentityCredentials>::new());
     let inner = Arc::clone(&slot);
     let credentials = answering(move |_: &HttpRequest| {

@@ -85,7 +85,7 @@ fn suspend_over_the_end_is_noticed() {
 }
 
 #[test]
-fn lifetimes_of_90_seconds_are_renewed_in_their_second_half() {
+fn lifetimes_of_90_seconds_are_refreshed_in_their_second_half() {
     let stage = Stage::new();
     stage.cognito.set_lifetime(seconds(90));
     let mut last = stage.credentials.get().unwrap();

@@ -403,7 +403,7 @@ fn an_expired_token_is_asked_for_again_and_a_changed_one_tried_once() {
 }
 
 #[test]
-fn a_token_source_is_asked_at_every_refresh_and_its_failure_is_told() {
+fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = asked.clone();
     let stage = Stage::with(|builder| {

@@ -11,7 +11,7 @@
 //! | `GetId`, `GetCredentialsForIdentity` without a role; the answer's ID wins | `the_enhanced_flow_as_in_javascript` |
 //! | `GetId`, `GetOpenIdToken`, STS with a role; the answer's ID wins | `the_classic_flow_as_in_javascript` |
 //! | no `GetId` with a given ID | both |
-//! | a failure of each call is the failure of the refresh, and a second refresh tries again | `a_failure_of_each_call_is_told_and_the_next_refresh_tries_again` |
+//! | a failure of each call is the failure of the refresh, and a second refresh tries again | `a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again` |
 //! | another failure than `NotAuthorizedException` leaves the storage alone | the same |
 //! | the ID and the providers are stored after a handshake; a second refresh asks no `GetId` | `after_a_handshake_the_identity_and_the_providers_are_stored` |
 //! | `identityId` is known from the storage without a call | `stored::a_guest_keeps_its_identity_over_a_restart_and_is_known_offline` |
@@ -140,7 +140,7 @@ fn the_classic_flow_as_in_javascript() {
 }
 
 #[test]
-fn a_failure_of_each_call_is_told_and_the_next_refresh_tries_again() {
+fn a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again() {
     let rows = [
         (false, "GetId"),
         (false, "GetCredentialsForIdentity"),

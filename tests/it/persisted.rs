@@ -155,7 +155,7 @@ fn a_given_identity_is_served_with_its_own_set() {
 }
 
 #[test]
-fn without_the_setting_nothing_is_kept_and_nothing_reused() {
+fn without_the_setting_nothing_is_stored_or_loaded() {
     let device = Device::new();
     let plain = |persist| device.process(|builder| builder.persist_credentials(persist));
     let (set, _) = device.get(&plain(false));
@@ -345,7 +345,7 @@ fn whatever_differs_is_a_miss() {
 }
 
 #[test]
-fn without_a_boot_id_nothing_is_kept_and_nothing_reused() {
+fn without_a_boot_id_nothing_is_stored_or_loaded() {
     let device = Device::new();
     let blind = || device.process(|builder| builder.clock(NoBootId(device.clock.clone())));
     let (set, _) = device.get(&blind());
@@ -409,7 +409,7 @@ fn time_spent_suspended_counts_on_every_clock() {
 }
 
 #[test]
-fn a_set_that_was_called_off_does_not_come_back() {
+fn expired_or_invalidated_credentials_are_not_loaded_again() {
     let device = Device::new();
     let (first, other) = (device.guest(), device.guest());
     let (set, _) = device.get(&first);
@@ -466,7 +466,7 @@ fn a_refresh_asks_the_service_and_the_next_process_has_what_it_brings() {
 }
 
 #[test]
-fn an_advisory_attempt_takes_what_another_has_renewed() {
+fn an_advisory_attempt_loads_what_another_process_has_stored() {
     let device = Device::new();
     let (first, other) = (device.guest(), device.guest());
     let (set, _) = device.get(&first);
@@ -536,7 +536,7 @@ fn an_advisory_attempt_takes_nothing_that_the_wall_clock_ends_too() {
 }
 
 #[test]
-fn contradictions_are_told_by_build() {
+fn contradictions_are_build_errors() {
     let device = Device::new();
     let build = |settings: fn(Builder) -> Builder| {
         let builder = CognitoIdentityCredentials::builder()
@@ -660,7 +660,7 @@ impl Storage for Eventful {
 }
 
 #[test]
-fn what_is_called_off_while_it_is_written_is_removed() {
+fn credentials_invalidated_while_they_are_stored_are_removed() {
     let (device, slot) = (Device::new(), Arc::new(OnceLock::new()));
     let storage = Arc::new(Eventful(MemoryStorage::new(), slot.clone()));
     let credentials = device.process(|builder| builder.storage(storage.clone()));
@@ -870,7 +870,7 @@ fn a_panic_gives_the_lock_back() {
 
 /// A storage whose code asks for credentials itself is told so, and no lock is held while it runs.
 #[test]
-fn a_storage_that_asks_for_credentials_is_told_so() {
+fn a_storage_that_asks_for_credentials_is_reentrant() {
     struct Circular(Arc<OnceLock<CognitoIdentityCredentials>>, MemoryStorage);
 
     impl Storage for Circular {

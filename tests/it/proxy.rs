@@ -464,7 +464,7 @@ const HERE: &str = "0.0.0.0";
 /// The environment is the child's own, in which it runs this test alone.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_environment_is_read_when_told_and_only_then() {
+fn the_proxy_environment_is_read_only_if_the_builder_says_so() {
     const CHILD: &str = "PROXY_CHILD";
     if let Ok(task) = std::env::var(CHILD) {
         let [from_env, url, pem] = task.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
@@ -502,7 +502,7 @@ fn the_environment_is_read_when_told_and_only_then() {
         seen.0.lock().unwrap().0.clear();
         let mut child = runnable(&std::env::current_exe().unwrap());
         child.args(["--nocapture", "--exact"]);
-        child.arg("proxy::the_environment_is_read_when_told_and_only_then");
+        child.arg("proxy::the_proxy_environment_is_read_only_if_the_builder_says_so");
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             child.env_remove(name).env_remove(name.to_ascii_uppercase());
         }

@@ -184,7 +184,7 @@ impl Clock for CuriousClock {
 }
 
 #[test]
-fn a_clock_that_asks_for_credentials_is_told_so() {
+fn a_clock_that_asks_for_credentials_is_reentrant() {
     let slot = Arc::new(OnceLock::new());
     let asked = Arc::new(AtomicUsize::new(0));
     let cognito = FakeCognito::new();

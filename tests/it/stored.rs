@@ -186,7 +186,7 @@ fn a_stored_identity_that_is_refused_is_replaced_row_by_row() {
 }
 
 #[test]
-fn changes_are_told_with_their_reason_and_without_a_lock() {
+fn changes_are_notified_with_their_reason_and_without_a_lock() {
     let told = Told::default();
     let slot = Arc::new(std::sync::OnceLock::<
         cognito_identity_credentials::CognitoIdentityCredentials,

@@ -112,7 +112,7 @@ fn a_provider_outlives_its_login_tokens() {
 
 /// What is left of an hour, what the user pool does then, and what comes of it.
 #[test]
-fn a_token_is_renewed_ahead_of_time_and_never_handed_out_with_less_than_a_minute() {
+fn a_token_is_refreshed_early_and_never_returned_with_less_than_a_minute() {
     let rows = [
         (900, false, "old", 0),
         (899, false, "new", 1),
@@ -236,7 +236,7 @@ fn a_token_lives_as_long_as_it_says_itself_or_as_the_answer_says_of_one_that_doe
 /// A user pool that keeps silent holds up nobody for longer than they have, but for a rotation, which
 /// is seen through.
 #[test]
-fn a_renewal_takes_no_longer_than_the_get_that_needs_it_has() {
+fn a_refresh_takes_no_longer_than_the_get_that_needs_it_has() {
     let rows = [
         ("in a hurry", false, 0, Some(2), 2),
         ("with time enough", false, 0, None, 20),
@@ -280,7 +280,7 @@ fn a_renewal_takes_no_longer_than_the_get_that_needs_it_has() {
 }
 
 #[test]
-fn any_number_of_threads_cause_one_renewal() {
+fn any_number_of_threads_cause_one_refresh() {
     let pool = Pool::new();
     let (threads, started) = (16, Barrier::new(16));
     let about_to_ask = Arc::new(AtomicUsize::new(0));
@@ -306,7 +306,7 @@ fn any_number_of_threads_cause_one_renewal() {
 }
 
 #[test]
-fn a_transport_that_asks_for_the_token_it_helps_to_fetch_is_told_so() {
+fn a_transport_that_asks_for_the_token_it_helps_to_fetch_is_reentrant() {
     let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
     let inside = place.clone();
     let transport = move |_: &HttpRequest| {
@@ -500,7 +500,7 @@ fn a_lost_answer_costs_a_sign_in_only_where_there_is_no_grace() {
 
 /// Its ID token is still good for a quarter of an hour, but no grace period is that long.
 #[test]
-fn a_rotation_ahead_of_time_is_seen_through() {
+fn an_advisory_rotation_is_never_abandoned() {
     // How the rotation is known, and how long each lost answer took.
     for (said, took) in [(true, 0), (false, 0), (true, 11)] {
         for (lost, new) in [(1, true), (2, took == 0), (4, false)] {
@@ -675,7 +675,7 @@ impl Storage for OfLocked {
 }
 
 #[test]
-fn two_processes_that_renew_at_once_do_so_one_after_the_other() {
+fn two_processes_that_refresh_at_once_do_so_one_after_the_other() {
     for said in [true, false] {
         let pool = Pool::rotating(0);
         let storage = Arc::new(Locked::default());
@@ -711,7 +711,7 @@ fn two_processes_that_renew_at_once_do_so_one_after_the_other() {
 }
 
 #[test]
-fn the_lock_comes_free_however_a_renewal_ends_and_is_for_rotation_alone() {
+fn the_lock_is_released_however_a_refresh_ends_and_is_only_for_rotation() {
     record_log();
     let pool = Pool::rotating(0);
     let storage = Arc::new(Locked::default());
@@ -1152,7 +1152,7 @@ fn a_refusal_stands_for_a_while_and_a_new_sign_in_ends_it() {
 }
 
 #[test]
-fn a_login_token_that_the_identity_pool_refuses_is_renewed_at_once() {
+fn a_login_token_that_the_identity_pool_refuses_is_refreshed_at_once() {
     let pool = Pool::new();
     let tokens = pool.tokens();
     let credentials = pool.provider(&tokens);
@@ -1184,7 +1184,7 @@ fn a_login_token_that_the_identity_pool_refuses_is_renewed_at_once() {
 }
 
 #[test]
-fn a_revoked_login_that_cannot_be_renewed_calls_for_the_user() {
+fn a_revoked_login_that_cannot_be_refreshed_needs_sign_in() {
     let pool = Pool::new();
     let tokens = pool.tokens();
     let credentials = pool.provider(&tokens);
@@ -1231,7 +1231,7 @@ fn another_users_sign_in_puts_an_end_to_the_tokens_of_the_first() {
 }
 
 #[test]
-fn what_a_renewal_brings_after_a_new_sign_in_is_neither_kept_nor_stored() {
+fn tokens_of_an_earlier_sign_in_are_neither_cached_nor_stored() {
     let pool = Pool::rotating(0);
     let bobs = pool.cognito.sign_in("bob");
     let storage = Arc::new(Flaky::default());

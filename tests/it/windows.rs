@@ -175,7 +175,7 @@ fn the_mandatory_window_and_every_change_end_a_pause() {
 }
 
 #[test]
-fn while_one_caller_renews_the_others_get_the_set_at_once() {
+fn while_one_caller_refreshes_early_the_others_get_the_cached_credentials() {
     let clock = ManualClock::new();
     let cognito = FakeCognito::with_clock(clock.clone());
     let (gate, keeper) = Gate::before(cognito.clone());

@@ -29,10 +29,12 @@ pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
     }
     match default_directory(|name| env::var_os(name)) {
         // Root may run with another user's HOME. That user could not write to root's files there.
-        Some(directory) if would_be_in_anothers(&directory) => Err(Failure::usage(format!(
-            "the cache directory would be {}, in a directory that belongs to another user: say --cache-dir DIRECTORY, or --no-cache",
-            directory.display()
-        ))),
+        Some(directory) if is_in_directory_of_another_user(&directory) => {
+            Err(Failure::usage(format!(
+                "the cache directory would be {}, in a directory that belongs to another user: say --cache-dir DIRECTORY, or --no-cache",
+                directory.display()
+            )))
+        }
         Some(directory) => Ok(Some(directory)),
         None => Err(Failure::usage(
             "there is no cache directory because HOME is not set: say --cache-dir DIRECTORY, or --no-cache",
@@ -45,7 +47,8 @@ pub(crate) fn usable(options: &Options) -> Result<Option<PathBuf>, Failure> {
     let Some(directory) = directory(options)? else { return Ok(None) };
     let storage = FileStorage::new(&directory);
     // Flash memory wears out, so nothing is written if the directory exists.
-    let tried = if directory.exists() { storage.load(TRIAL).map(drop) } else { try_out(&storage) };
+    let tried =
+        if directory.exists() { storage.load(TRIAL).map(drop) } else { check_writable(&storage) };
     let Err(error) = tried else { return Ok(Some(directory)) };
     let is_guest = options.logins.is_empty() && options.value("user-pool-id").is_none();
     let so = if is_guest {
@@ -59,14 +62,14 @@ pub(crate) fn usable(options: &Options) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// Creates the directory if it is missing, and tries to write to it.
-pub(crate) fn try_out(storage: &FileStorage) -> io::Result<()> {
+pub(crate) fn check_writable(storage: &FileStorage) -> io::Result<()> {
     storage.store(TRIAL, b"trial")?;
     storage.remove(TRIAL)
 }
 
 /// Whether the directory does not exist yet and its parent belongs to another user.
 #[cfg(unix)]
-fn would_be_in_anothers(directory: &Path) -> bool {
+fn is_in_directory_of_another_user(directory: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
@@ -76,7 +79,7 @@ fn would_be_in_anothers(directory: &Path) -> bool {
 }
 
 #[cfg(not(unix))]
-fn would_be_in_anothers(_: &Path) -> bool {
+fn is_in_directory_of_another_user(_: &Path) -> bool {
     false
 }
 

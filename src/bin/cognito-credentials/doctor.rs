@@ -91,7 +91,7 @@ fn cache_directory(settings: &Settings) {
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
-    match cache::try_out(&storage) {
+    match cache::check_writable(&storage) {
         Ok(()) => report::ok("cache", &shown.to_string()),
         Err(error) => {
             report::bad(REFUSED, "cache", &format!("{shown}: {error}"));

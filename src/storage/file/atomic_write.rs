@@ -12,7 +12,7 @@ use super::read::{open_without_following, read};
 const ATTEMPTS: u32 = 20;
 
 /// The operations that change the disk, so that tests can record them and make them fail.
-pub(super) trait Operations {
+pub(super) trait FileSystem {
     type Handle;
 
     fn make_directory(&self, path: &Path) -> io::Result<()>;
@@ -26,7 +26,7 @@ pub(super) trait Operations {
 
 pub(super) struct Disk;
 
-impl Operations for Disk {
+impl FileSystem for Disk {
     type Handle = File;
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
@@ -70,7 +70,7 @@ impl Operations for Disk {
 }
 
 /// Writes the record, unless it holds the value already.
-pub(super) fn store<O: Operations>(
+pub(super) fn store<O: FileSystem>(
     disk: &O,
     directory: &Path,
     key: &str,
@@ -83,7 +83,7 @@ pub(super) fn store<O: Operations>(
             // The process that wrote it may have died before it synced the directory.
             return disk.sync_directory(directory);
         }
-        let _ = sweep(disk, directory, &name, true);
+        let _ = remove_temporary_files(disk, directory, &name, true);
     } else {
         ensure_directory(disk, directory)?;
     }
@@ -103,19 +103,19 @@ pub(super) fn store<O: Operations>(
 }
 
 /// Removes the record, and the temporary files that unfinished writes left.
-pub(super) fn remove<O: Operations>(disk: &O, directory: &Path, key: &str) -> io::Result<()> {
+pub(super) fn remove<O: FileSystem>(disk: &O, directory: &Path, key: &str) -> io::Result<()> {
     let name = record_name(key)?;
     if !check_directory(directory)? {
         return Ok(());
     }
     let outcome = unlink(disk, &directory.join(&name));
-    sweep(disk, directory, &name, false).and(outcome)?;
+    remove_temporary_files(disk, directory, &name, false).and(outcome)?;
     // Also if the record is gone already: the process that removed it may have died before this.
     disk.sync_directory(directory)
 }
 
 /// Removes a file. Returns `false` if there is none.
-pub(super) fn unlink<O: Operations>(disk: &O, path: &Path) -> io::Result<bool> {
+pub(super) fn unlink<O: FileSystem>(disk: &O, path: &Path) -> io::Result<bool> {
     match disk.unlink(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         outcome => outcome.map(|()| true),
@@ -123,7 +123,7 @@ pub(super) fn unlink<O: Operations>(disk: &O, path: &Path) -> io::Result<bool> {
 }
 
 /// Creates the directory if it is missing, and checks it.
-pub(super) fn ensure_directory<O: Operations>(disk: &O, directory: &Path) -> io::Result<()> {
+pub(super) fn ensure_directory<O: FileSystem>(disk: &O, directory: &Path) -> io::Result<()> {
     if !check_directory(directory)? {
         make_directories(disk, directory)?;
         check_directory(directory)?;
@@ -132,7 +132,7 @@ pub(super) fn ensure_directory<O: Operations>(disk: &O, directory: &Path) -> io:
 }
 
 /// Creates the missing directories one by one, each durable before the next.
-fn make_directories<O: Operations>(disk: &O, directory: &Path) -> io::Result<()> {
+fn make_directories<O: FileSystem>(disk: &O, directory: &Path) -> io::Result<()> {
     let parent = parent(directory);
     if parent != directory && !parent.exists() {
         make_directories(disk, parent)?;
@@ -153,7 +153,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn write_and_rename<O: Operations>(
+fn write_and_rename<O: FileSystem>(
     disk: &O,
     temporary: &Path,
     path: &Path,
@@ -168,7 +168,7 @@ fn write_and_rename<O: Operations>(
 
 /// Removes the temporary files of the record, or only those of writers that died. A living writer
 /// holds a lock on its file; a writer whose file is removed starts again.
-fn sweep<O: Operations>(
+fn remove_temporary_files<O: FileSystem>(
     disk: &O,
     directory: &Path,
     record: &str,
@@ -262,7 +262,7 @@ mod tests {
 
     /// An operation that `store` or `remove` made.
     #[derive(Clone, Debug, PartialEq)]
-    enum Did {
+    enum FileSystemCall {
         Make(PathBuf),
         Create(PathBuf),
         Write(PathBuf, Vec<u8>),
@@ -275,12 +275,12 @@ mod tests {
     /// Records every operation, and makes one of them fail.
     #[derive(Default)]
     struct Recorder {
-        did: RefCell<Vec<Did>>,
+        did: RefCell<Vec<FileSystemCall>>,
         failure: Cell<Option<(usize, i32)>>,
     }
 
     impl Recorder {
-        fn run(&self, did: Did) -> io::Result<()> {
+        fn run(&self, did: FileSystemCall) -> io::Result<()> {
             let number = self.did.borrow().len();
             match self.failure.get() {
                 Some((at, code)) if at == number => {
@@ -295,15 +295,15 @@ mod tests {
         }
     }
 
-    impl Operations for Recorder {
+    impl FileSystem for Recorder {
         type Handle = (File, PathBuf);
 
         fn make_directory(&self, path: &Path) -> io::Result<()> {
-            self.run(Did::Make(path.into())).and_then(|()| Disk.make_directory(path))
+            self.run(FileSystemCall::Make(path.into())).and_then(|()| Disk.make_directory(path))
         }
 
         fn create_new(&self, path: &Path) -> io::Result<Self::Handle> {
-            self.run(Did::Create(path.into()))?;
+            self.run(FileSystemCall::Create(path.into()))?;
             Ok((Disk.create_new(path)?, path.into()))
         }
 
@@ -311,26 +311,28 @@ mod tests {
         fn write(&self, file: &mut Self::Handle, bytes: &[u8]) -> io::Result<()> {
             let (first, second) = bytes.split_at(bytes.len() / 2);
             for part in [first, second] {
-                self.run(Did::Write(file.1.clone(), part.into()))?;
+                self.run(FileSystemCall::Write(file.1.clone(), part.into()))?;
                 Disk.write(&mut file.0, part)?;
             }
             Ok(())
         }
 
         fn sync(&self, file: &Self::Handle) -> io::Result<()> {
-            self.run(Did::Sync(file.1.clone())).and_then(|()| Disk.sync(&file.0))
+            self.run(FileSystemCall::Sync(file.1.clone())).and_then(|()| Disk.sync(&file.0))
         }
 
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            self.run(Did::Rename(from.into(), to.into())).and_then(|()| Disk.rename(from, to))
+            self.run(FileSystemCall::Rename(from.into(), to.into()))
+                .and_then(|()| Disk.rename(from, to))
         }
 
         fn unlink(&self, path: &Path) -> io::Result<()> {
-            self.run(Did::Unlink(path.into())).and_then(|()| Disk.unlink(path))
+            self.run(FileSystemCall::Unlink(path.into())).and_then(|()| Disk.unlink(path))
         }
 
         fn sync_directory(&self, path: &Path) -> io::Result<()> {
-            self.run(Did::SyncDirectory(path.into())).and_then(|()| Disk.sync_directory(path))
+            self.run(FileSystemCall::SyncDirectory(path.into()))
+                .and_then(|()| Disk.sync_directory(path))
         }
     }
 
@@ -338,7 +340,7 @@ mod tests {
     /// as far as it got by luck.
     fn after_power_cut(
         before: Option<&[u8]>,
-        did: &[Did],
+        did: &[FileSystemCall],
         names_survive: bool,
         data_survives: bool,
     ) -> Option<Vec<u8>> {
@@ -356,22 +358,22 @@ mod tests {
         let (mut made, mut made_durable) = (Vec::new(), Vec::new());
         for step in did {
             match step {
-                Did::Make(path) => made.push(path.clone()),
-                Did::Create(path) => {
+                FileSystemCall::Make(path) => made.push(path.clone()),
+                FileSystemCall::Create(path) => {
                     files.push((Vec::new(), Vec::new()));
                     now.insert(name(path), files.len() - 1);
                 }
-                Did::Write(path, bytes) => files[now[&name(path)]].0.extend(bytes),
-                Did::Sync(path) => {
+                FileSystemCall::Write(path, bytes) => files[now[&name(path)]].0.extend(bytes),
+                FileSystemCall::Sync(path) => {
                     let file = &mut files[now[&name(path)]];
                     file.1.clone_from(&file.0);
                 }
-                Did::Rename(from, to) => {
+                FileSystemCall::Rename(from, to) => {
                     let file = now.remove(&name(from)).unwrap();
                     now.insert(name(to), file);
                 }
-                Did::Unlink(path) => drop(now.remove(&name(path))),
-                Did::SyncDirectory(path) => {
+                FileSystemCall::Unlink(path) => drop(now.remove(&name(path))),
+                FileSystemCall::SyncDirectory(path) => {
                     made_durable.extend(made.iter().filter(|made| parent(made) == path).cloned());
                     durable.clone_from(&now);
                 }
@@ -461,7 +463,7 @@ mod tests {
         store(&recorder, &directory, "k", b"value").unwrap_err();
         let again = Recorder::default();
         store(&again, &directory, "k", b"value").unwrap();
-        let synced = Did::SyncDirectory(root.path().to_owned());
+        let synced = FileSystemCall::SyncDirectory(root.path().to_owned());
         assert!(again.did.into_inner().contains(&synced));
         assert!(FileStorage::new("").store("k", b"value").is_err(), "no path is no directory");
     }
@@ -478,7 +480,7 @@ mod tests {
             assert_eq!(left.is_some(), at == 0);
             let again = Recorder::default();
             remove(&again, root.path(), "k").unwrap();
-            let synced = Did::SyncDirectory(root.path().to_owned());
+            let synced = FileSystemCall::SyncDirectory(root.path().to_owned());
             assert_eq!(again.did.into_inner().last(), Some(&synced));
         }
         let root = temporary();
@@ -504,7 +506,7 @@ mod tests {
         store(&Disk, root.path(), "k", b"value").unwrap();
         let recorder = Recorder::default();
         store(&recorder, root.path(), "k", b"value").unwrap();
-        let synced = Did::SyncDirectory(root.path().to_owned());
+        let synced = FileSystemCall::SyncDirectory(root.path().to_owned());
         assert_eq!(
             recorder.did.into_inner(),
             [synced],

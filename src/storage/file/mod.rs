@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::atomic_write::{Disk, Operations, unlink};
+use self::atomic_write::{Disk, FileSystem, unlink};
 use self::names::FileKind;
 use self::permissions::check_directory;
 use super::Storage;

@@ -1,4 +1,4 @@
-//! A connection as ureq uses it: buffers over a link, and whether it may be used again.
+//! A connection as ureq uses it: buffers over a stream, and whether it may be used again.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +8,8 @@ use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use super::deadline::Deadline;
-use super::link::Link;
 use super::log_guard;
+use super::stream::MaybeTlsStream;
 
 /// How long a connection may be idle and then be used again. Many gateways forget one after less than
 /// a minute, and a request sent into it is then answered by nobody.
@@ -32,7 +32,7 @@ impl LastExchange {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    link: Link,
+    stream: MaybeTlsStream,
     is_tls: bool,
     buffers: LazyBuffers,
     last_exchange: LastExchange,
@@ -42,13 +42,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        link: Link,
+        stream: MaybeTlsStream,
         is_tls: bool,
         buffers: LazyBuffers,
         last_exchange: &LastExchange,
     ) -> Self {
         let used = last_exchange.get();
-        Self { link, is_tls, buffers, last_exchange: last_exchange.clone(), used }
+        Self { stream, is_tls, buffers, last_exchange: last_exchange.clone(), used }
     }
 }
 
@@ -59,23 +59,23 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.used = self.last_exchange.get();
-        self.link.set_deadline(Deadline::after(*timeout.after));
+        self.stream.set_deadline(Deadline::after(*timeout.after));
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.link.write_all(output).map_err(|error| in_time(error, timeout))
+        self.stream.write_all(output).map_err(|error| timeout_error(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.link.set_deadline(Deadline::after(*timeout.after));
-        let read = self.link.read(self.buffers.input_append_buf());
+        self.stream.set_deadline(Deadline::after(*timeout.after));
+        let read = self.stream.read(self.buffers.input_append_buf());
         log_guard::lower();
-        let read = read.map_err(|error| in_time(error, timeout))?;
+        let read = read.map_err(|error| timeout_error(error, timeout))?;
         self.buffers.input_appended(read);
         Ok(read > 0)
     }
 
     fn is_open(&mut self) -> bool {
         let idle = self.last_exchange.get().saturating_sub(self.used);
-        idle <= LONGEST_IDLE && self.link.is_quiet()
+        idle <= LONGEST_IDLE && self.stream.is_idle()
     }
 
     fn is_tls(&self) -> bool {
@@ -83,7 +83,7 @@ impl Transport for Connection {
     }
 }
 
-fn in_time(error: io::Error, timeout: NextTimeout) -> Error {
+fn timeout_error(error: io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),
         _ => Error::Io(error),

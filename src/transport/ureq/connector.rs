@@ -17,8 +17,8 @@ use super::deadline::Deadline;
 use super::dial::dial;
 use super::dns::{Family, Resolver};
 use super::error::NetworkError;
-use super::link::Link;
 use super::proxy::Route;
+use super::stream::MaybeTlsStream;
 use super::tls::Tls;
 use super::tunnel;
 
@@ -44,49 +44,63 @@ impl UreqConnector for Connector {
             _ => Instant::now(),
         };
         let deadline = Deadline::from(start, *details.timeout.after);
-        let link = self.link(details.uri, details.needs_tls(), deadline);
-        let link = link.map_err(|error| Error::Other(Box::new(error)))?;
+        let stream = self.open_stream(details.uri, details.needs_tls(), deadline);
+        let stream = stream.map_err(|error| Error::Other(Box::new(error)))?;
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),
             details.config.output_buffer_size(),
         );
-        Ok(Some(Connection::new(link, details.needs_tls(), buffers, &self.last_exchange)))
+        Ok(Some(Connection::new(stream, details.needs_tls(), buffers, &self.last_exchange)))
     }
 }
 
 impl Connector {
-    fn link(&self, url: &Uri, needs_tls: bool, deadline: Deadline) -> Result<Link, NetworkError> {
-        let host = bare(url.host().unwrap_or_default());
+    fn open_stream(
+        &self,
+        url: &Uri,
+        needs_tls: bool,
+        deadline: Deadline,
+    ) -> Result<MaybeTlsStream, NetworkError> {
+        let host = without_brackets(url.host().unwrap_or_default());
         let port = url.port_u16().unwrap_or(if needs_tls { 443 } else { 80 });
-        let mut link = match self.route.proxy_for(url) {
-            None => self.tcp(host, port, deadline)?,
+        let mut stream = match self.route.proxy_for(url) {
+            None => self.connect_tcp(host, port, deadline)?,
             Some(proxy) => {
-                let mut link = self
-                    .to_proxy(proxy, deadline)
+                let mut stream = self
+                    .connect_to_proxy(proxy, deadline)
                     .map_err(|error| NetworkError::ToProxy(Box::new(error)))?;
                 let target = format!("{}:{port}", url.host().unwrap_or_default());
-                tunnel::open(&mut link, proxy, &target, &self.user_agent)?;
-                link
+                tunnel::open(&mut stream, proxy, &target, &self.user_agent)?;
+                stream
             }
         };
         if needs_tls {
-            link = self.tls.handshake(link, host)?;
+            stream = self.tls.handshake(stream, host)?;
         }
-        Ok(link)
+        Ok(stream)
     }
 
-    fn to_proxy(&self, proxy: &ureq::Proxy, deadline: Deadline) -> Result<Link, NetworkError> {
-        let host = bare(proxy.host());
-        let link = self.tcp(host, proxy.port(), deadline)?;
+    fn connect_to_proxy(
+        &self,
+        proxy: &ureq::Proxy,
+        deadline: Deadline,
+    ) -> Result<MaybeTlsStream, NetworkError> {
+        let host = without_brackets(proxy.host());
+        let stream = self.connect_tcp(host, proxy.port(), deadline)?;
         if proxy.uri().scheme_str() == Some("https") {
-            return self.tls.handshake(link, host);
+            return self.tls.handshake(stream, host);
         }
-        Ok(link)
+        Ok(stream)
     }
 
-    fn tcp(&self, host: &str, port: u16, deadline: Deadline) -> Result<Link, NetworkError> {
+    fn connect_tcp(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Deadline,
+    ) -> Result<MaybeTlsStream, NetworkError> {
         let look_up = self.resolver.look_up(host, self.families);
-        Ok(Link::Tcp { stream: dial(look_up, port, deadline)?, deadline })
+        Ok(MaybeTlsStream::Tcp { stream: dial(look_up, port, deadline)?, deadline })
     }
 }
 
@@ -97,7 +111,7 @@ impl fmt::Debug for Connector {
 }
 
 /// A host without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
+fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 

@@ -56,7 +56,7 @@ impl Addresses {
 }
 
 /// Waits for more addresses when none is left to try.
-fn more(
+fn wait_for_addresses(
     look_up: &mut LookUp,
     deadline: Deadline,
     failed: &mut Vec<(SocketAddr, DialError)>,
@@ -92,7 +92,7 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
         let now = Instant::now();
         if attempts.is_empty() || next_attempt <= now {
             if let Some(address) = addresses.next() {
-                match begin(&address) {
+                match start_connecting(&address) {
                     Ok(socket) => {
                         attempts.push((address, socket));
                         next_attempt = now + ATTEMPT_DELAY;
@@ -103,7 +103,7 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
             }
         }
         if attempts.is_empty() {
-            more(&mut look_up, deadline, &mut failed)?;
+            wait_for_addresses(&mut look_up, deadline, &mut failed)?;
             continue;
         }
         let Ok(mut wait) = deadline.left() else {
@@ -142,7 +142,7 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
 
 /// A socket that is connecting.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn begin(address: &SocketAddr) -> Result<std::os::fd::OwnedFd, DialError> {
+fn start_connecting(address: &SocketAddr) -> Result<std::os::fd::OwnedFd, DialError> {
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
@@ -164,7 +164,7 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
     loop {
         addresses.add(look_up.take(), port);
         let Some(address) = addresses.next() else {
-            more(&mut look_up, deadline, &mut failed)?;
+            wait_for_addresses(&mut look_up, deadline, &mut failed)?;
             continue;
         };
         // A look-up that is under way may bring one more.
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_address_answers_each_failure_is_told_within_the_time() {
+    fn where_no_address_answers_each_failure_is_listed_within_the_time() {
         struct Row {
             addresses: &'static [u8],
             failed: &'static [(u8, &'static str)],

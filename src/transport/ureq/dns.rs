@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_come_later_are_there_to_take() {
+    fn addresses_of_a_slow_query_are_returned_by_a_later_take() {
         static GATE: Mutex<()> = Mutex::new(());
         static RESOLVER: Resolver = Resolver::new(|_, family| match family {
             Family::V6 => Ok(vec![V6]),

@@ -11,7 +11,7 @@ use ureq::Proxy;
 use ureq::http::Uri;
 
 use super::dns::DnsError;
-use super::proxy::Name;
+use super::proxy::ProxyName;
 use super::tunnel::TunnelError;
 use crate::error::NOT_THE_SERVICE;
 use crate::redact;
@@ -145,7 +145,7 @@ impl NetworkError {
 
     fn text(&self, stage: Stage, to: &Destination<'_>) -> String {
         let target = target(to.url);
-        let proxy = to.proxy.map(|proxy| format!("the proxy {}", Name(proxy)));
+        let proxy = to.proxy.map(|proxy| format!("the proxy {}", ProxyName(proxy)));
         match (self, &proxy) {
             (Self::ToProxy(error), Some(proxy)) => {
                 error.text_for(&format!("{proxy} (for {target})"), stage)
@@ -208,7 +208,7 @@ impl NetworkError {
                 TunnelError::Unauthorized { offered: Some(_), .. } => {
                     "use a proxy that accepts Basic authentication, or a local relay that adds the other kind"
                 }
-                TunnelError::Unauthorized { sent: true, .. } => {
+                TunnelError::Unauthorized { credentials_sent: true, .. } => {
                     "check the user name and password in the proxy's URL, percent-encoded"
                 }
                 TunnelError::Unauthorized { .. } => {
@@ -354,7 +354,7 @@ fn tunnel_text(error: &TunnelError) -> String {
         TunnelError::Unauthorized { offered: Some(offered), .. } => format!(
             "the proxy asks for authentication by {offered} (status 407), and only Basic is supported"
         ),
-        TunnelError::Unauthorized { sent: true, .. } => {
+        TunnelError::Unauthorized { credentials_sent: true, .. } => {
             "the proxy did not accept the user name and password (status 407)".to_owned()
         }
         TunnelError::Unauthorized { .. } => {

@@ -27,7 +27,7 @@ const BUFFER: usize = 16 * 1024;
 
 thread_local! {
     /// The client that is at work on this thread, by its address.
-    static AT_WORK: Cell<usize> = const { Cell::new(0) };
+    static SENDING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The settings of a transport, and the agent that belongs to this process.
@@ -54,7 +54,7 @@ pub(super) struct ProcessAgent {
 impl HttpClient {
     pub(super) fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let start = Instant::now();
-        let _work = Work::begin(self)?;
+        let _reentry_guard = ReentryGuard::enter(self)?;
         let url: Uri = request
             .url()
             .parse()
@@ -118,27 +118,27 @@ impl HttpClient {
 /// The time that a client is at work on this thread. ureq calls the program's logger under the lock of
 /// its pool: a logger that used the same client would wait for itself, and one that panics leaves a pool
 /// that can never be used again.
-struct Work<'a> {
+struct ReentryGuard<'a> {
     client: &'a HttpClient,
     outer: usize,
 }
 
-impl<'a> Work<'a> {
-    fn begin(client: &'a HttpClient) -> Result<Self, TransportError> {
+impl<'a> ReentryGuard<'a> {
+    fn enter(client: &'a HttpClient) -> Result<Self, TransportError> {
         let address = ptr::from_ref(client).addr();
-        let outer = AT_WORK.get();
+        let outer = SENDING.get();
         if outer == address {
             let text = "the transport was used from inside itself, by a logger or a clock";
             return Err(TransportError::described(TransportErrorKind::Other, text.into(), None));
         }
-        AT_WORK.set(address);
+        SENDING.set(address);
         Ok(Self { client, outer })
     }
 }
 
-impl Drop for Work<'_> {
+impl Drop for ReentryGuard<'_> {
     fn drop(&mut self) {
-        AT_WORK.set(self.outer);
+        SENDING.set(self.outer);
         if thread::panicking() {
             let agent = self.client.agent.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(agent);

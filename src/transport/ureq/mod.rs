@@ -8,10 +8,10 @@ mod dial;
 mod dns;
 mod error;
 mod exchange;
-mod link;
 mod log_guard;
 mod pem;
 mod proxy;
+mod stream;
 mod tls;
 mod tunnel;
 
@@ -34,7 +34,7 @@ pub(crate) use self::certificates::ClientCertificate;
 #[cfg(fuzzing)]
 pub(crate) use self::certificates::authorities;
 #[cfg(fuzzing)]
-pub(crate) use self::proxy::covers;
+pub(crate) use self::proxy::no_proxy_covers;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 

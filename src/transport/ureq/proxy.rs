@@ -62,19 +62,19 @@ impl Route {
     pub(super) fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
         let https = url.scheme_str() == Some("https");
-        let host = bare(url.host()?);
+        let host = normalized_host(url.host()?);
         let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
         let direct = !(https || self.proxy_is_for_http)
             || loopback::is_loopback(host)
-            || covers(&self.exceptions, host, port);
+            || no_proxy_covers(&self.exceptions, host, port);
         (!direct).then_some(proxy)
     }
 }
 
 /// A proxy as it may be shown: without user name and password.
-pub(super) struct Name<'a>(pub(super) &'a Proxy);
+pub(super) struct ProxyName<'a>(pub(super) &'a Proxy);
 
-impl fmt::Display for Name<'_> {
+impl fmt::Display for ProxyName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.0.uri().scheme_str().unwrap_or("http");
         write!(f, "{scheme}://{}:{}", self.0.host(), self.0.port())
@@ -113,8 +113,8 @@ fn parse(url: &str) -> Result<Proxy, String> {
 ///
 /// An entry that cannot be understood covers nothing: the proxy will tell, whereas a connection
 /// past it would go unnoticed.
-pub(crate) fn covers(list: &str, host: &str, port: u16) -> bool {
-    let host = bare(host);
+pub(crate) fn no_proxy_covers(list: &str, host: &str, port: u16) -> bool {
+    let host = normalized_host(host);
     let address: Option<IpAddr> = host.parse().ok();
     let entries = list.split(|c: char| c == ',' || c.is_whitespace());
     entries.filter(|entry| !entry.is_empty()).any(|entry| {
@@ -130,7 +130,7 @@ pub(crate) fn covers(list: &str, host: &str, port: u16) -> bool {
 }
 
 /// A host without the brackets of an IPv6 address and without the dot of a full name.
-fn bare(host: &str) -> &str {
+fn normalized_host(host: &str) -> &str {
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     inner.unwrap_or_else(|| host.trim_end_matches('.'))
 }
@@ -149,10 +149,10 @@ fn without_port(entry: &str, port: u16) -> Option<&str> {
 /// Whether an entry is this address, or a network (`10.0.0.0/8`) that has it.
 fn is_in(entry: &str, address: IpAddr) -> bool {
     let Some((network, length)) = entry.split_once('/') else {
-        return bare(entry).parse() == Ok(address);
+        return normalized_host(entry).parse() == Ok(address);
     };
     let Ok(length) = length.parse::<u32>() else { return false };
-    match (bare(network).parse(), address) {
+    match (normalized_host(network).parse(), address) {
         (Ok(IpAddr::V4(network)), IpAddr::V4(address)) if length <= 32 => {
             (network.to_bits() ^ address.to_bits()).checked_shr(32 - length).unwrap_or(0) == 0
         }
@@ -167,7 +167,7 @@ fn is_in(entry: &str, address: IpAddr) -> bool {
 /// `*.example.com` say the same.
 fn is_domain_of(entry: &str, host: &str) -> bool {
     let domain = entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry);
-    let domain = bare(domain.strip_prefix('.').unwrap_or(domain)).as_bytes();
+    let domain = normalized_host(domain.strip_prefix('.').unwrap_or(domain)).as_bytes();
     let Some(at) = host.len().checked_sub(domain.len()) else { return false };
     let (above, end) = host.as_bytes().split_at(at);
     !domain.is_empty()
@@ -271,7 +271,7 @@ mod tests {
             ("\u{e9}", "a", 443, false),
         ];
         for (list, host, port, expected) in rows {
-            assert_eq!(covers(list, host, port), expected, "{list:?} {host} {port}");
+            assert_eq!(no_proxy_covers(list, host, port), expected, "{list:?} {host} {port}");
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
 
         #[test]
         fn any_list_and_host_get_an_answer(list in ".{0,40}", host in ".{0,20}", port: u16) {
-            covers(&list, &host, port);
+            no_proxy_covers(&list, &host, port);
         }
 
         #[test]
@@ -292,12 +292,12 @@ mod tests {
             let above = name.split_once('.').unwrap().1;
             for entry in [&name, above] {
                 for list in [format!("{other},{entry}"), format!(" .{entry}:{port} {other}")] {
-                    prop_assert!(covers(&list, &name, port), "{list}");
+                    prop_assert!(no_proxy_covers(&list, &name, port), "{list}");
                 }
             }
             let longer = format!("x{name}");
-            prop_assert!(!covers(&name, &longer, port));
-            prop_assert!(!covers(&longer, &name, port));
+            prop_assert!(!no_proxy_covers(&name, &longer, port));
+            prop_assert!(!no_proxy_covers(&longer, &name, port));
         }
 
         #[test]
@@ -308,11 +308,11 @@ mod tests {
             let six = |bits: u128| Ipv6Addr::from_bits(bits);
             let list = format!("{}/{length}", six(address));
             let near = six(address ^ 1 << flip).to_string();
-            prop_assert_eq!(covers(&list, &near, port), 128 - length > flip, "{} {}", list, near);
+            prop_assert_eq!(no_proxy_covers(&list, &near, port), 128 - length > flip, "{} {}", list, near);
             let (address, flip, length) = (u32::try_from(address >> 96).unwrap(), flip % 32, length % 33);
             let list = format!("{}/{length}", Ipv4Addr::from_bits(address));
             let near = Ipv4Addr::from_bits(address ^ 1 << flip).to_string();
-            prop_assert_eq!(covers(&list, &near, port), 32 - length > flip, "{} {}", list, near);
+            prop_assert_eq!(no_proxy_covers(&list, &near, port), 32 - length > flip, "{} {}", list, near);
         }
     }
 
@@ -333,14 +333,14 @@ mod tests {
             ("http://my_proxy:1", "http://my_proxy:1"),
         ];
         for (url, name) in rows {
-            assert_eq!(Name(&parse(url).expect(url)).to_string(), name);
+            assert_eq!(ProxyName(&parse(url).expect(url)).to_string(), name);
         }
         let proxy = parse("http://ann:hunter%402%23:%25@h:1").unwrap();
         assert_eq!((proxy.username(), proxy.password()), (Some("ann"), Some("hunter@2#:%")));
     }
 
     #[test]
-    fn what_is_no_proxy_is_told_without_its_password() {
+    fn a_malformed_proxy_is_an_error_without_its_password() {
         let rows = [
             ("", "no valid host name"),
             ("http://", "no valid host name"),
@@ -439,13 +439,14 @@ mod tests {
         ];
         for (variables, url, expected) in rows {
             let route = from(Route::default(), variables).unwrap();
-            let name = route.proxy_for(&url.parse().unwrap()).map(|proxy| Name(proxy).to_string());
+            let name =
+                route.proxy_for(&url.parse().unwrap()).map(|proxy| ProxyName(proxy).to_string());
             assert_eq!(name.as_deref(), expected, "{variables:?} {url}");
         }
     }
 
     #[test]
-    fn a_malformed_variable_is_told_by_name_and_not_passed_over() {
+    fn a_malformed_variable_is_an_error_and_not_skipped() {
         let rows: [(Variables, &str); 5] = [
             (&[("https_proxy", "socks5://ann:hunter2@h:1")], "https_proxy: is a SOCKS proxy"),
             (&[("all_proxy", "socks5://ann:hunter2@h:1")], "all_proxy: is a SOCKS proxy"),
@@ -470,7 +471,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_variable_that_is_not_text_is_told_too() {
+    fn a_variable_that_is_not_utf_8_is_an_error_too() {
         use std::os::unix::ffi::OsStringExt;
 
         let bad = |route| with_variables(route, |_| Some(OsString::from_vec(vec![0xff])));
@@ -486,8 +487,9 @@ mod tests {
             &[("https_proxy", "socks5://h"), ("all_proxy", "b:1"), ("no_proxy", "example.com")],
         )
         .unwrap();
-        let name =
-            |url: &str| route.proxy_for(&url.parse().unwrap()).map(|proxy| Name(proxy).to_string());
+        let name = |url: &str| {
+            route.proxy_for(&url.parse().unwrap()).map(|proxy| ProxyName(proxy).to_string())
+        };
         assert_eq!(name("https://cognito.example/").as_deref(), Some("http://own:1"));
         assert_eq!(name("http://emulator:5000/").as_deref(), Some("http://own:1"));
         assert_eq!(name("https://a.example.com/"), None);

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::certificates::{Certificates, crypto};
 use super::error::NetworkError;
-use super::link::Link;
+use super::stream::MaybeTlsStream;
 use crate::clock::{Clock, SystemClock};
 
 /// 24 November 2026, 00:00 UTC. Each release sets this to its own date.
@@ -89,12 +89,16 @@ impl Tls {
         Self { certificates, time, config: OnceLock::new() }
     }
 
-    /// Makes the handshake with `host` over a link whose deadline is set.
-    pub(super) fn handshake(&self, mut link: Link, host: &str) -> Result<Link, NetworkError> {
+    /// Makes the handshake with `host` over a stream whose deadline is set.
+    pub(super) fn handshake(
+        &self,
+        mut stream: MaybeTlsStream,
+        host: &str,
+    ) -> Result<MaybeTlsStream, NetworkError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| NetworkError::InvalidName)?;
         let mut connection = ClientConnection::new(self.config()?, name)?;
-        connection.complete_io(&mut link).map_err(NetworkError::Handshake)?;
-        Ok(Link::Tls(Box::new(StreamOwned::new(connection, link))))
+        connection.complete_io(&mut stream).map_err(NetworkError::Handshake)?;
+        Ok(MaybeTlsStream::Tls(Box::new(StreamOwned::new(connection, stream))))
     }
 
     /// Made when the first connection needs it.

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use ureq::Proxy;
 use zeroize::Zeroizing;
 
-use super::link::Link;
+use super::stream::MaybeTlsStream;
 use crate::redact;
 
 /// A longer answer to `CONNECT` is none.
@@ -22,7 +22,7 @@ pub(super) enum TunnelError {
     Refused(u16),
     /// It asks for a user name and password.
     Unauthorized {
-        sent: bool,
+        credentials_sent: bool,
         /// The ways to authenticate that it offers, if Basic is not among them.
         offered: Option<String>,
     },
@@ -31,9 +31,9 @@ pub(super) enum TunnelError {
     Io(io::Error),
 }
 
-/// Asks for a tunnel to `target`, a host and a port. The link's deadline limits the whole of it.
+/// Asks for a tunnel to `target`, a host and a port. The stream's deadline limits the whole of it.
 pub(super) fn open(
-    link: &mut Link,
+    stream: &mut MaybeTlsStream,
     proxy: &Proxy,
     target: &str,
     user_agent: &str,
@@ -51,8 +51,8 @@ pub(super) fn open(
         request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
-    link.write_all(request.as_bytes()).map_err(TunnelError::Io)?;
-    answer(link, authorization.is_some())
+    stream.write_all(request.as_bytes()).map_err(TunnelError::Io)?;
+    read_answer(stream, authorization.is_some())
 }
 
 /// Basic authentication (RFC 7617).
@@ -63,9 +63,9 @@ fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes()))))
 }
 
-fn answer(link: &mut Link, sent: bool) -> Result<(), TunnelError> {
+fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<(), TunnelError> {
     loop {
-        match head(link, sent)? {
+        match read_status(stream, credentials_sent)? {
             // Interim answers: another one follows (RFC 9110, section 15.2).
             100 | 102..=199 => {}
             200..=299 => return Ok(()),
@@ -76,11 +76,11 @@ fn answer(link: &mut Link, sent: bool) -> Result<(), TunnelError> {
 
 /// The status of the next answer. It is read byte by byte, because what follows the head belongs to the
 /// tunnel, and parsed line by line, because what is not HTTP may never end.
-fn head(link: &mut Link, sent: bool) -> Result<u16, TunnelError> {
+fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u16, TunnelError> {
     let mut head = Vec::new();
     let mut byte = [0];
     while head.len() < LONGEST_ANSWER {
-        match link.read(&mut byte) {
+        match stream.read(&mut byte) {
             Ok(0) if head.is_empty() => return Err(TunnelError::Closed),
             Ok(0) => break,
             Ok(_) => head.extend(byte),
@@ -93,7 +93,10 @@ fn head(link: &mut Link, sent: bool) -> Result<u16, TunnelError> {
         let mut response = httparse::Response::new(&mut headers);
         match (response.parse(&head), response.code) {
             (Ok(httparse::Status::Complete(_)), Some(407)) => {
-                return Err(TunnelError::Unauthorized { sent, offered: offered(response.headers) });
+                return Err(TunnelError::Unauthorized {
+                    credentials_sent,
+                    offered: offered_schemes(response.headers),
+                });
             }
             (Ok(httparse::Status::Complete(_)), Some(status)) => return Ok(status),
             (Ok(httparse::Status::Partial), _) => {}
@@ -105,7 +108,7 @@ fn head(link: &mut Link, sent: bool) -> Result<u16, TunnelError> {
 
 /// The ways to authenticate in `Proxy-Authenticate`, unless Basic is one of them. Words with other
 /// characters are parameters, or parts of quoted ones (RFC 9110, section 11.6.1).
-fn offered(headers: &[httparse::Header<'_>]) -> Option<String> {
+fn offered_schemes(headers: &[httparse::Header<'_>]) -> Option<String> {
     let offers = headers.iter().filter(|h| h.name.eq_ignore_ascii_case("proxy-authenticate"));
     let offers: Vec<_> = offers.map(|offer| String::from_utf8_lossy(offer.value)).collect();
     let words = offers.iter().flat_map(|offer| offer.split(','));

@@ -389,7 +389,7 @@ fn each_cause_has_its_kind_its_text_and_its_hint() {
 
 /// The most useful failure decides, in whatever order the addresses were tried.
 #[test]
-fn the_failures_of_all_addresses_are_told_and_the_most_useful_one_decides() {
+fn the_failures_of_all_addresses_are_listed_and_the_most_useful_one_decides() {
     struct Row {
         failed: &'static [(&'static str, i32)],
         kind: Kind,

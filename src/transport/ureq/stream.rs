@@ -1,4 +1,4 @@
-//! A byte stream to a peer: TCP, or TLS over another link. Every read and write keeps to the deadline.
+//! A byte stream to a peer: TCP, or TLS over another stream. Every read and write keeps to the deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,12 +8,12 @@ use rustls::{ClientConnection, StreamOwned};
 
 use super::deadline::Deadline;
 
-pub(super) enum Link {
+pub(super) enum MaybeTlsStream {
     Tcp { stream: TcpStream, deadline: Deadline },
-    Tls(Box<StreamOwned<ClientConnection, Link>>),
+    Tls(Box<StreamOwned<ClientConnection, MaybeTlsStream>>),
 }
 
-impl Link {
+impl MaybeTlsStream {
     pub(super) fn set_deadline(&mut self, new: Deadline) {
         match self {
             Self::Tcp { deadline, .. } => *deadline = new,
@@ -22,7 +22,7 @@ impl Link {
     }
 
     /// Whether nothing is there to read: neither the peer's end nor what nobody asked for.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Tcp { stream, .. } => {
                 let waits = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
@@ -30,15 +30,15 @@ impl Link {
                     && stream.peek(&mut [0]).is_err_and(waits)
                     && stream.set_nonblocking(false).is_ok()
             }
-            Self::Tls(tls) => tls.sock.is_quiet(),
+            Self::Tls(tls) => tls.sock.is_idle(),
         }
     }
 }
 
-impl Read for Link {
+impl Read for MaybeTlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp { stream, deadline } => in_time(*deadline, |left| {
+            Self::Tcp { stream, deadline } => with_deadline(*deadline, |left| {
                 stream.set_read_timeout(Some(left))?;
                 stream.read(buffer)
             }),
@@ -47,10 +47,10 @@ impl Read for Link {
     }
 }
 
-impl Write for Link {
+impl Write for MaybeTlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp { stream, deadline } => in_time(*deadline, |left| {
+            Self::Tcp { stream, deadline } => with_deadline(*deadline, |left| {
                 stream.set_write_timeout(Some(left))?;
                 stream.write(bytes)
             }),
@@ -67,7 +67,7 @@ impl Write for Link {
 }
 
 /// Repeats what a signal interrupts. A socket's own time limit fails with `WouldBlock` on Unix.
-fn in_time(
+fn with_deadline(
     deadline: Deadline,
     mut transfer: impl FnMut(std::time::Duration) -> io::Result<usize>,
 ) -> io::Result<usize> {
@@ -82,8 +82,8 @@ fn in_time(
     }
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for MaybeTlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").finish_non_exhaustive()
+        f.debug_struct("MaybeTlsStream").finish_non_exhaustive()
     }
 }
