@@ -8,7 +8,7 @@ use crate::cell::state::{Epoch, Flight, Limits, Outcome, RefreshState, Refreshed
 use crate::cell::sync::{self, Condvar, Instant, Mutex, MutexGuard};
 use crate::error::Error;
 use crate::random;
-use crate::service::retry::Budget;
+use crate::service::budget::Budget;
 
 /// Completes a flight, also when the refresh panics.
 pub(super) struct FlightGuard<'a, T: Clone, S> {

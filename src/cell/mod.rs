@@ -44,7 +44,7 @@ use self::state::{Cached, Flight, Outcome, RefreshState, WallReading};
 use self::sync::{Condvar, Instant, Mutex, MutexGuard};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::service::retry::Budget;
+use crate::service::budget::Budget;
 
 pub(crate) use self::state::{Epoch, Limits, Refreshed};
 

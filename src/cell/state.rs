@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::cell::lease::{Lease, Windows};
 use crate::cell::sync::ThreadId;
 use crate::error::{Error, ErrorKind};
-use crate::service::retry::{self, Budget};
+use crate::service::budget::Budget;
+use crate::service::retry;
 
 /// The settings of the cell itself.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use crate::developer::DeveloperIdentityProvider;
 use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
 use crate::provider::CognitoIdentityCredentials;
-use crate::provider::settings::{Persistence, Settings};
+use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
@@ -635,10 +635,10 @@ fn credentials_flow(settings: &Settings, sts_url: String) -> CredentialsFlow {
     let (Some(role_arn), Some(flow)) = (settings.role_arn.clone(), settings.classic) else {
         return CredentialsFlow::Enhanced { custom_role_arn: settings.custom_role_arn.clone() };
     };
-    let session_name = settings.role_session_name.clone();
+    let session_name = settings.role_session_name.as_deref().unwrap_or(ROLE_SESSION_NAME);
     let role = RoleRequest {
         role_arn,
-        session_name: session_name.unwrap_or_else(|| "web-identity".into()),
+        session_name: session_name.to_owned(),
         provider_id: settings.provider_id.clone(),
         policy_arns: settings.policy_arns.clone(),
         policy: settings.policy.clone(),

@@ -17,6 +17,9 @@ use crate::storage::Storage;
 /// Calls the program when the identity ID changes.
 pub(super) type IdentityListener = dyn Fn(&IdentityChange) + Send + Sync;
 
+/// The default of `role_session_name`.
+pub(super) const ROLE_SESSION_NAME: &str = "web-identity";
+
 /// [`Builder`](super::Builder) documents each.
 #[derive(Clone)]
 pub(super) struct Settings {

@@ -26,10 +26,10 @@ use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
 use crate::error::{Error, ResponseMetadata};
 use crate::logins::{Logins, Tokens};
+use crate::service::budget::Budget;
 use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
 use crate::service::protocol::Operation;
-use crate::service::retry::Budget;
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
 
 pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
@@ -294,7 +294,7 @@ impl Refresher {
         let name = GetCredentialsForIdentity::NAME;
         let answered = answer.output.identity_id.clone();
         let identity_id =
-            self.confirm_identity(refresh, name, &answer.info, answered)?.as_str().to_owned();
+            self.confirm_identity(refresh, name, &answer.metadata, answered)?.as_str().to_owned();
         let lease = lease(name, &answer, answer.output.expiration)?;
         let issued = answer.output;
         Ok(CredentialSet {
@@ -324,7 +324,7 @@ impl Refresher {
             let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
             let answered = answer.output.identity_id;
             let id =
-                self.confirm_identity(refresh, GetOpenIdToken::NAME, &answer.info, answered)?;
+                self.confirm_identity(refresh, GetOpenIdToken::NAME, &answer.metadata, answered)?;
             (answer.output.token, id)
         };
         let operation =
@@ -372,7 +372,7 @@ impl Refresher {
         let operation =
             GetId { identity_pool_id: pool, account_id, logins: &refresh.tokens, refused };
         let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
-        let id = self.check_region(GetId::NAME, &answer.info, answer.output)?;
+        let id = self.check_region(GetId::NAME, &answer.metadata, answer.output)?;
         let reason = match refresh.rejected {
             Some(_) => IdentityChangeReason::Replaced,
             None => IdentityChangeReason::Minted,
@@ -389,11 +389,11 @@ impl Refresher {
         &self,
         refresh: &mut Refresh<'_>,
         operation: &'static str,
-        info: &ResponseMetadata,
+        metadata: &ResponseMetadata,
         answered: Option<Id>,
     ) -> Result<Id, Error> {
         let identity = refresh.identity()?;
-        let answered = answered.map(|id| self.check_region(operation, info, id)).transpose()?;
+        let answered = answered.map(|id| self.check_region(operation, metadata, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
             let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
@@ -408,14 +408,14 @@ impl Refresher {
     fn check_region(
         &self,
         operation: &'static str,
-        info: &ResponseMetadata,
+        metadata: &ResponseMetadata,
         id: Id,
     ) -> Result<Id, Error> {
         if self.is_of_region(&id) {
             return Ok(id);
         }
         let what = "the answer's IdentityId is of another region than the identity pool";
-        Err(Error::response(operation, info.clone(), what))
+        Err(Error::response(operation, metadata.clone(), what))
     }
 
     pub(crate) fn is_of_region(&self, id: &Id) -> bool {
@@ -483,7 +483,7 @@ fn lease<T>(
         }
         _ => Err(Error::expired(
             operation,
-            answer.info.clone(),
+            answer.metadata.clone(),
             "the credentials had already expired when they were issued",
         )),
     }

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher};
+use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
-use crate::service::retry::Budget;
 use crate::storage::Storage;
 
 /// The largest difference at which a boot clock that stops during suspend and the wall clock agree.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, NOT_THE_SERVICE, ResponseMetadata, Retry};
 use crate::random;
+use crate::service::budget::Budget;
 use crate::service::protocol::{DecodeError, ErrorMetadata, Operation};
-use crate::service::retry::{self, Budget};
+use crate::service::retry;
 use crate::transport::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
@@ -42,7 +43,7 @@ pub(crate) struct ServiceResponse<T> {
     pub(crate) sent: ClockReading,
     /// The service's clock: the answer's `Date`, or the local wall clock if it has none.
     pub(crate) date: SystemTime,
-    pub(crate) info: ResponseMetadata,
+    pub(crate) metadata: ResponseMetadata,
 }
 
 impl Client {
@@ -133,8 +134,8 @@ impl Client {
             let boot = self.clock.boot();
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
-        let (output, info) = read(operation, &response, date)?;
-        Ok(ServiceResponse { output, sent, date: date.unwrap_or(sent.wall), info })
+        let (output, metadata) = read(operation, &response, date)?;
+        Ok(ServiceResponse { output, sent, date: date.unwrap_or(sent.wall), metadata })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {

@@ -1,12 +1,14 @@
 //! One call to one service: encode, send, retry, decode.
 //!
 //! * `client`: the call itself; the only caller of `Transport::send` and `Clock::sleep`
+//! * `budget`: how much time and how many attempts one refresh may spend
 //! * `retry`: delays, cooldowns and pauses as pure functions
 //! * `call_settings`: the settings that every client of a service has, and their checks
 //! * `endpoint`: region ► partition ► URL, and the https rule
 //! * `cognito_identity`, `sts`, `cognito_idp`: typed input, wire form, typed output of each service
 //! * `protocol/`: the wire formats
 
+pub(crate) mod budget;
 pub(crate) mod call_settings;
 pub(crate) mod client;
 pub(crate) mod cognito_identity;

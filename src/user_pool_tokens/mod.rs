@@ -24,12 +24,12 @@ use crate::clock::Clock;
 use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
 use crate::secret::Secret;
+use crate::service::budget::Budget;
 use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_idp::{
     self, AppClient, AuthOutput, GetTokensFromRefreshToken, InitiateAuth, UserPoolId,
 };
 use crate::service::protocol::{DecodeError, Operation};
-use crate::service::retry::Budget;
 
 /// A token with a shorter lifetime is not returned, because it still travels to another service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
@@ -343,11 +343,13 @@ impl TokenRefresher {
         was_stored: bool,
         answer: RefreshAnswer,
     ) -> Result<Refreshed<Secret>, Error> {
-        let RefreshAnswer { operation, answer: ServiceResponse { output, sent, date, info } } =
+        let RefreshAnswer { operation, answer: ServiceResponse { output, sent, date, metadata } } =
             answer;
         let mut issued = match output {
             AuthOutput::Tokens(issued) => issued,
-            AuthOutput::Challenge(name) => return Err(Error::challenge(operation, info, &name)),
+            AuthOutput::Challenge(name) => {
+                return Err(Error::challenge(operation, metadata, &name));
+            }
         };
         // Before anything can fail, because the token that was sent will end.
         let rotated = issued.refresh_token.take();
@@ -357,7 +359,7 @@ impl TokenRefresher {
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
-            Err(DecodeError(fault)) => return Err(Error::response(operation, info, fault)),
+            Err(DecodeError(fault)) => return Err(Error::response(operation, metadata, fault)),
         };
         // On the clock of the service, from before the request was sent.
         let lifetime = match cognito_idp::expiration(id_token.expose()) {
@@ -366,11 +368,11 @@ impl TokenRefresher {
         };
         let Some(lifetime) = lifetime else {
             let what = "the answer's IdToken does not say when it ends, and ExpiresIn is missing";
-            return Err(Error::response(operation, info, what));
+            return Err(Error::response(operation, metadata, what));
         };
         if lifetime.is_zero() {
             let what = "the ID token had already expired when it was issued";
-            return Err(Error::expired(operation, info, what));
+            return Err(Error::expired(operation, metadata, what));
         }
         let lease = Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFE));
         Ok(Refreshed { value: id_token, lease, from_storage: false })
