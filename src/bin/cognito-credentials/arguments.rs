@@ -9,6 +9,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 
 use crate::failure::Failure;
+use crate::option_names;
 use crate::output::Format;
 use crate::provider_login::ProviderLogin;
 use crate::secret_source::SecretSource;
@@ -30,38 +31,6 @@ pub(crate) enum Command {
     Help,
     Version,
 }
-
-/// The options with a value. If one is given twice, the last one counts.
-const VALUED: [&str; 25] = [
-    "account-id",
-    "ca-file",
-    "cache-dir",
-    "custom-role-arn",
-    "duration",
-    "endpoint-url",
-    "format",
-    "identity-id",
-    "identity-pool-id",
-    "login-id",
-    "max-attempts",
-    "policy",
-    "proxy",
-    "refresh-token",
-    "region",
-    "role-arn",
-    "role-session-name",
-    "sts-endpoint-url",
-    "timeout",
-    "user-pool-client-id",
-    "user-pool-client-secret",
-    "user-pool-device-key",
-    "user-pool-endpoint-url",
-    "user-pool-id",
-    "user-pool-username",
-];
-
-/// The options without a value. `--fips=false` turns off what a variable turns on.
-const FLAGS: [&str; 6] = ["all", "danger-allow-http", "dual-stack", "fips", "no-cache", "verbose"];
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -98,10 +67,12 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
             }
             Arg::Value(_) => return Err(Failure::usage("there is one argument too many")),
         };
-        if let Some(name) = VALUED.iter().find(|option| **option == name) {
+        if let Some(name) = option_names::valued(name) {
+            // If it is given twice, the last one counts.
             let value = parser.value().map_err(|error| unreadable(&error))?;
             options.values.insert(name, value);
-        } else if let Some(name) = FLAGS.iter().find(|option| **option == name) {
+        } else if let Some(name) = option_names::flag(name) {
+            // `--fips=false` turns off what a variable turns on.
             let on = match parser.optional_value() {
                 None => true,
                 Some(value) if value == "true" => true,

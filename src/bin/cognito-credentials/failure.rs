@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
+use crate::option_names;
+
 /// The service rejected a call, or anything else that has no status of its own.
 pub(crate) const REFUSED: u8 = 1;
 /// The options or the settings are wrong.
@@ -69,7 +71,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::naming_settings(&error, &option)
+        Self::naming_settings(&error, &option_names::of_setting)
     }
 }
 
@@ -104,41 +106,6 @@ fn advice(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// The option that sets a setting of the library, or the setting's own name.
-pub(crate) fn option(setting: &str) -> &str {
-    const OPTIONS: [(&str, &str); 28] = [
-        ("account_id", "--account-id"),
-        ("ca_file", "--ca-file"),
-        ("client_id", "--user-pool-client-id"),
-        ("client_secret", "--user-pool-client-secret"),
-        ("custom_role_arn", "--custom-role-arn"),
-        ("danger_allow_http", "--danger-allow-http"),
-        ("device_key", "--user-pool-device-key"),
-        ("duration", "--duration"),
-        ("endpoint_url", "--endpoint-url"),
-        ("identity_id", "--identity-id"),
-        ("identity_pool_id", "--identity-pool-id"),
-        ("login", "--login"),
-        ("login_from", "--login"),
-        ("login_id", "--login-id"),
-        ("max_attempts", "--max-attempts"),
-        ("persist_credentials", "the cache"),
-        ("policy", "--policy"),
-        ("proxy", "--proxy"),
-        ("refresh_token", "--refresh-token"),
-        ("region", "--region"),
-        ("role_arn", "--role-arn"),
-        ("role_session_name", "--role-session-name"),
-        ("sts_endpoint_url", "--sts-endpoint-url"),
-        ("timeout", "--timeout"),
-        ("use_dual_stack", "--dual-stack"),
-        ("use_fips", "--fips"),
-        ("user_pool_id", "--user-pool-id"),
-        ("username", "--user-pool-username"),
-    ];
-    OPTIONS.iter().find(|(name, _)| *name == setting).map_or(setting, |(_, option)| *option)
-}
-
 /// A hint of the library with options in place of settings. Hints are plain text, so only names
 /// with an underscore, which are no words of a sentence, are replaced.
 fn hint_with_options(hint: &str) -> String {
@@ -146,7 +113,7 @@ fn hint_with_options(hint: &str) -> String {
     let ends_name = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let pieces = hint.split_inclusive(ends_name).map(|piece| {
         let name = piece.trim_end_matches(ends_name);
-        let shown = if name.contains('_') { option(name) } else { name };
+        let shown = if name.contains('_') { option_names::of_setting(name) } else { name };
         format!("{shown}{}", &piece[name.len()..])
     });
     pieces.collect()

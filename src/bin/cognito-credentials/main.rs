@@ -5,6 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `arguments` | the command line: a command and its options |
+//! | `option_names` | the names of the options, and the settings that they set |
 //! | `help` | the texts of `--help` and `--version` |
 //! | `settings` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
@@ -55,6 +56,7 @@ mod help;
 mod logger;
 mod login_id;
 mod offline;
+mod option_names;
 mod output;
 mod provider_login;
 mod report;

@@ -7,7 +7,8 @@ use cognito_identity_credentials::transport::{Transport, UreqTransport};
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::failure::{Failure, option};
+use crate::failure::Failure;
+use crate::option_names;
 use crate::secret_source::SecretSource;
 
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -29,7 +30,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
         Ok(transport) => Ok(Arc::new(transport)),
         Err(error) => Err(Failure::naming_settings(&error, &|setting| match variable {
             Some(variable) if setting == "ca_file" => variable,
-            _ => option(setting),
+            _ => option_names::of_setting(setting),
         })),
     }
 }

@@ -11,7 +11,8 @@ use cognito_identity_credentials::{
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
-use crate::failure::{Failure, option};
+use crate::failure::Failure;
+use crate::option_names;
 use crate::secret_source::SecretSource;
 
 /// The options that need `--user-pool-id`.
@@ -95,7 +96,7 @@ impl UserPoolLogin {
         let provider = trial.build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match setting {
                 "endpoint_url" => "--user-pool-endpoint-url",
-                setting => option(setting),
+                setting => option_names::of_setting(setting),
             })
         })?;
         let provider = provider.provider().to_owned();
