@@ -17,7 +17,11 @@ fuzz_target!(|data: &[u8]| {
         list.split(|c: char| c == ',' || c.is_whitespace()).filter(|e| !e.is_empty()).collect();
     let by_one = |entry: &str| no_proxy_covers(entry, host, port);
     assert_eq!(covered, entries.iter().any(|entry| by_one(entry)), "an entry means the same alone");
-    assert_eq!(covered, no_proxy_covers(&entries.join(" , "), host, port), "whatever stands in between");
+    assert_eq!(
+        covered,
+        no_proxy_covers(&entries.join(" , "), host, port),
+        "whatever stands in between"
+    );
     assert!(no_proxy_covers(&format!("{list},*"), host, port), "everything");
     // A name that is fit to be one is covered by itself and by what is above it, and by no other.
     let label = |label: &str| {
@@ -32,7 +36,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(no_proxy_covers(&format!("{host}:{port}"), host, port));
         assert!(!no_proxy_covers(&format!("{host}:{}", port ^ 1), host, port), "another port");
         assert!(no_proxy_covers(host, &format!("a.{host}"), port));
-        assert!(!no_proxy_covers(host, &format!("a{host}"), port), "another name with the same end");
+        assert!(
+            !no_proxy_covers(host, &format!("a{host}"), port),
+            "another name with the same end"
+        );
         assert!(!no_proxy_covers(&format!("a.{host}"), host, port), "the domain above");
     }
 });

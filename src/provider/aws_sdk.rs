@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::testing::{FakeCognito, Fault, ManualClock};
 
-    /// Each step brings the provider into a state of its own. What is to come is said, and then
-    /// `get()` shows that it does come.
+    /// Each step brings the provider into a state of its own. `next_action` says what
+    /// `get()` will do, and then `get()` does it.
     #[test]
     fn the_next_action_is_what_get_then_does() {
         const OPERATION: &str = "GetCredentialsForIdentity";
@@ -160,36 +160,40 @@ mod tests {
             .build()
             .unwrap();
         let later = |seconds| clock.advance(Duration::from_secs(seconds));
-        let later_in_vain = |seconds| {
+        let later_and_failing = |seconds| {
             later(seconds);
             cognito.fail_next(OPERATION, 1, Fault::not_authorized("No."));
         };
         let steps: [(&str, &dyn Fn(), &str); 9] = [
-            ("nothing is loaded", &|| {}, "load"),
-            ("fresh", &|| {}, "value"),
-            ("to be renewed, in vain", &|| later_in_vain(2701), "renewal"),
-            ("a pause after that", &|| later(60), "value"),
-            ("the pause is over", &|| later(600), "renewal"),
-            ("called off", &|| credentials.expire(), "load"),
-            ("over, in vain", &|| later_in_vain(3600), "load"),
-            ("a refusal stands", &|| {}, "refusal"),
-            ("it stands no longer", &|| later(5), "load"),
+            ("nothing is cached", &|| {}, "refresh"),
+            ("fresh", &|| {}, "cached"),
+            ("advisory, and the attempt fails", &|| later_and_failing(2701), "advisory"),
+            ("a pause after that", &|| later(60), "cached"),
+            ("the pause is over", &|| later(600), "advisory"),
+            ("expire() was called", &|| credentials.expire(), "refresh"),
+            ("expired, and the refresh fails", &|| later_and_failing(3600), "refresh"),
+            ("a cooldown", &|| {}, "error"),
+            ("the cooldown is over", &|| later(5), "refresh"),
         ];
         for (state, step, expected) in steps {
             step();
-            let (said, value) = match credentials.0.cell.next_action().unwrap() {
-                NextAction::ReturnCached(value) => ("value", Some(value)),
-                NextAction::AdvisoryAttempt(value, _) => ("renewal", Some(value)),
-                NextAction::ReturnError(_) => ("refusal", None),
-                NextAction::Refresh(_) => ("load", None),
+            let (action, value) = match credentials.0.cell.next_action().unwrap() {
+                NextAction::ReturnCached(value) => ("cached", Some(value)),
+                NextAction::AdvisoryAttempt(value, _) => ("advisory", Some(value)),
+                NextAction::ReturnError(_) => ("error", None),
+                NextAction::Refresh(_) => ("refresh", None),
             };
-            assert_eq!(said, expected, "{state}");
+            assert_eq!(action, expected, "{state}");
             let before = cognito.calls(OPERATION);
             let got = credentials.get();
             let contacts = cognito.calls(OPERATION) - before;
-            assert_eq!(contacts, usize::from(matches!(said, "renewal" | "load")), "{state}");
-            assert_eq!(got.is_err(), said == "refusal" || state == "over, in vain", "{state}");
-            if said == "value" {
+            assert_eq!(contacts, usize::from(matches!(action, "advisory" | "refresh")), "{state}");
+            assert_eq!(
+                got.is_err(),
+                action == "error" || state == "expired, and the refresh fails",
+                "{state}"
+            );
+            if action == "cached" {
                 assert_eq!(got.ok(), value, "{state}");
             }
         }

@@ -243,7 +243,7 @@ impl LoadOrRefresh for StoredCredentials {
                 Ok(new)
             }
             (Err(error), Some(UsableCredentials { credentials, .. }))
-                if options.budget.allows_recovery() =>
+                if !options.budget.is_advisory() =>
             {
                 log::warn!("could not renew the stored credentials ahead of time: {error:#}");
                 Ok(credentials)
