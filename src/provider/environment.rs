@@ -53,7 +53,7 @@ impl Builder {
     ///
     /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and
     /// it would change the flow. The environment cannot allow plain `http` to hosts other than
-    /// loopback. It sets a proxy only with `UreqTransportBuilder::proxy_from_env`.
+    /// loopback. A proxy is read only with `UreqTransportBuilder::proxy_from_env`.
     ///
     /// # Errors
     ///
