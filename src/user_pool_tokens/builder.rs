@@ -101,7 +101,7 @@ impl UserPoolTokensBuilder {
     ///
     /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
     /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
-    /// of another identity provider, it is the name of that provider with their name there.
+    /// of another identity provider, it is the provider's name and the user's name there.
     pub fn username(mut self, name: impl Into<String>) -> Self {
         self.username = Some(Secret::new(name));
         self
@@ -232,8 +232,8 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets how many times a call is attempted before its last error is returned. Default: 4. 1
-    /// turns retries off. Zero is an error.
+    /// Sets how many times a call is attempted before its last error is returned. Default: 4. With
+    /// 1 there are no retries. Zero is an error.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.calls.max_attempts = attempts;
         self
