@@ -6,7 +6,7 @@
 //! * `environment`: settings from environment variables
 //! * `status`: what a provider knows at one moment
 //! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
-//! * `background`: a refresh on a thread of its own, for the futures of `aws_sdk`
+//! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
 
 #[cfg(feature = "aws-sdk")]
 mod aws_sdk;

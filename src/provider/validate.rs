@@ -1,5 +1,5 @@
-//! The checks of the settings. Each adds its faults to one list, so that one error reports them
-//! all.
+//! The checks of the settings. Each check adds its faults to one list, so one error reports all of
+//! them.
 
 use crate::error::ConfigFaults;
 use crate::provider::settings::Settings;

@@ -1,4 +1,4 @@
-//! What can go wrong on the network: for each cause its kind, its text and what to do about it.
+//! What can go wrong on the network. Each cause has its kind, its text and its hint.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};

@@ -1,4 +1,4 @@
-//! Which requests go through a proxy, and through which.
+//! Decides which requests go through a proxy, and through which one.
 
 use std::ffi::OsString;
 use std::fmt;
