@@ -232,7 +232,7 @@ impl Logins {
             let length = provider.chars().count();
             if !(1..=LONGEST_PROVIDER).contains(&length) {
                 faults.push(format!(
-                    "login: a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
+                    "login: the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
                 ));
             }
             if let LoginToken::Fixed(token) = login {
@@ -371,11 +371,11 @@ mod tests {
             ),
             (
                 Logins::new().with("", "t"),
-                "login: a provider name of 0 characters, it must have 1 to 128",
+                "login: the provider name has 0 characters, it must have 1 to 128",
             ),
             (
                 Logins::new().with("p".repeat(129), "t"),
-                "login: a provider name of 129 characters, it must have 1 to 128",
+                "login: the provider name has 129 characters, it must have 1 to 128",
             ),
             (eleven, "logins: 11 given, the service takes at most 10"),
         ];

@@ -137,7 +137,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
                         Ok(value) => return Ok(value),
                         Err(error) => {
                             let what = self.limits.what;
-                            log::warn!("could not renew {what} ahead of time: {error:#}");
+                            log::warn!("could not refresh {what} early: {error:#}");
                         }
                     }
                 }

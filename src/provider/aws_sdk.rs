@@ -109,7 +109,7 @@ impl CognitoIdentityCredentials {
             NextAction::AdvisoryAttempt(credentials, epoch) => {
                 if let Err(error) = self.get_in_background(epoch) {
                     log::warn!(
-                        "the credentials are still valid, but no thread renews them: {error}"
+                        "the credentials are still valid, but no thread could be started to refresh them: {error}"
                     );
                 }
                 return Ok(credentials.into());

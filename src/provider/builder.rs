@@ -41,7 +41,7 @@ use crate::user_pool_tokens::UserPoolTokens;
 ///     .unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "region: us-east-1 contradicts the identity pool, which is of region eu-west-1; \
+///     "region: us-east-1 contradicts the identity pool, which is in region eu-west-1; \
 ///      timeout: must be longer than zero"
 /// );
 /// # }

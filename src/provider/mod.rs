@@ -393,12 +393,12 @@ impl CognitoIdentityCredentials {
             self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
             return Err(Error::config(format!(
-                "identity_id: it is of region {}, but the provider works in {region}",
+                "identity_id: it is in region {}, but the provider works in {region}",
                 id.region(),
             )));
         }
         if self.0.refresher.developer.is_some() {
-            return Err(Error::config("identity_id: cannot go with developer_identity"));
+            return Err(Error::config("identity_id: cannot be combined with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
         let old = self.swap_identity(Some(&identity));

@@ -286,7 +286,7 @@ impl TokenRefresher {
         let (client, refresh_token) = (&self.app, &current.token);
         match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::FlowOff => {
-                log::debug!("the app client may rotate refresh tokens; asking for that");
+                log::debug!("the app client may rotate refresh tokens; trying that");
                 self.rotate(input, &rotation)
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
@@ -418,7 +418,7 @@ impl TokenRefresher {
         let (Some((_, was_stored)), Some(store)) = (old, &self.store) else { return };
         if let Err(error) = self.store_latest(store, epoch, token.clone(), was_stored) {
             log::warn!(
-                "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
+                "the rotated refresh token could not be stored; after a restart the user must sign in again: {error}"
             );
         }
     }

@@ -352,7 +352,8 @@ impl UreqTransportBuilder {
         let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
         if !given && !certificates.bundled {
-            let fault = "bundled_roots: is false, and no ca_file or ca_pem says who is trusted";
+            let fault =
+                "bundled_roots: is false, and no ca_file or ca_pem is set, so nothing is trusted";
             faults.push(fault.to_owned());
         }
         if let Some(pem) = &self.client_cert {

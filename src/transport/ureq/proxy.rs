@@ -99,7 +99,7 @@ fn parse(url: &str) -> Result<Proxy, String> {
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#']) {
         return Err(format!(
-            "has something behind the host, or a character in the user name or password that must be percent-encoded; {FORM}"
+            "has something after the host, or a character in the user name or password that must be percent-encoded; {FORM}"
         ));
     }
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
