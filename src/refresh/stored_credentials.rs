@@ -245,7 +245,7 @@ impl LoadOrRefresh for StoredCredentials {
             (Err(error), Some(UsableCredentials { credentials, .. }))
                 if !options.budget.is_advisory() =>
             {
-                log::warn!("could not renew the stored credentials ahead of time: {error:#}");
+                log::warn!("could not refresh the stored credentials early: {error:#}");
                 Ok(credentials)
             }
             (Err(error), _) => Err(error),

@@ -41,7 +41,7 @@ impl TokenStore {
             && self.read().is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
         {
             log::warn!(
-                "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
+                "another sign-in has replaced the stored refresh token; the token of this sign-in is only kept in memory"
             );
             return Ok(());
         }
