@@ -1,15 +1,18 @@
-//! What can go wrong on the network. Each cause has its kind, its text and its hint.
+//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has those of TLS.
+
+mod tls;
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::AlertDescription;
 use ureq::Proxy;
 use ureq::http::Uri;
 
+use self::tls::{ended, is_refusal, rustls_error, tls_cause, tls_text};
 use super::dns::DnsError;
 use super::proxy::ProxyName;
 use super::tunnel::TunnelError;
@@ -17,7 +20,7 @@ use crate::error::NOT_THE_SERVICE;
 use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
-/// More addresses or names are not listed in an error.
+/// More addresses are not listed in an error.
 const MOST_LISTED: usize = 3;
 
 /// Why there is no complete answer.
@@ -373,138 +376,6 @@ fn tunnel_text(error: &TunnelError) -> String {
     }
 }
 
-fn tls_text(error: &io::Error) -> String {
-    match rustls_error(error) {
-        Some(error) => tls_cause(error).0,
-        None if error.kind() == io::ErrorKind::TimedOut => {
-            "the peer did not answer in the handshake".to_owned()
-        }
-        None if ended(error) => "the peer ended the connection in the handshake".to_owned(),
-        None => format!("the connection broke in the handshake: {error}"),
-    }
-}
-
-/// What is wrong with the peer's TLS, and what to do.
-fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
-    use rustls::{AlertDescription as A, Error as E};
-    const CLIENT_CERTIFICATE: &str =
-        "check client_cert_pem, and ask the server's owner which certificates it accepts";
-    let (text, hint) = match error {
-        E::InvalidCertificate(fault) => return certificate_cause(fault),
-        E::NoCertificatesPresented => {
-            ("the server has no certificate", "correct the server's configuration")
-        }
-        E::PeerIncompatible(_)
-        | E::PeerMisbehaved(_)
-        | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
-            "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
-            "update the server, or the gateway in front of it",
-        ),
-        E::AlertReceived(A::HandshakeFailure) => (
-            "the server refused the TLS handshake",
-            "it may require a client certificate (client_cert_pem), or have no TLS version or cipher in common with this device",
-        ),
-        E::AlertReceived(A::UnrecognisedName) => {
-            ("the server does not serve this host name", "check the host in the endpoint URL")
-        }
-        E::AlertReceived(A::CertificateRequired) => {
-            ("the server asks for a client certificate", "give one with client_cert_pem")
-        }
-        E::AlertReceived(
-            A::BadCertificate
-            | A::UnsupportedCertificate
-            | A::CertificateRevoked
-            | A::CertificateExpired
-            | A::CertificateUnknown
-            | A::UnknownCA,
-        ) => ("the server does not accept the client certificate", CLIENT_CERTIFICATE),
-        E::InvalidMessage(_) => (
-            "the answer is not TLS",
-            "check the scheme and the port of the URL: the server uses plain http or another protocol there",
-        ),
-        E::AlertReceived(alert) => {
-            let text = format!("the server refused the TLS handshake ({alert:?})");
-            return (text, "look at the log of the server or of a gateway in front of it");
-        }
-        other => {
-            let text = redact::clean(&other.to_string());
-            return (text, "look at the server, or at a gateway in front of it");
-        }
-    };
-    (text.to_owned(), hint)
-}
-
-fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str) {
-    use rustls::CertificateError as C;
-    const CLOCK: &str = "set the device's clock; if the device has none, set a later earliest_time";
-    const OTHER_NAME: &str =
-        "check the host in the endpoint URL; a captive portal or a proxy may answer instead";
-    let (text, hint) = match fault {
-        C::ExpiredContext { time, not_after } => {
-            let (time, end) = (Date(time.as_secs()), Date(not_after.as_secs()));
-            let text = format!(
-                "the server's certificate has expired: it ended on {end}, and the device's clock says {time}"
-            );
-            return (text, "renew the server's certificate, or set the device's clock");
-        }
-        C::Expired => {
-            ("the server's certificate has expired", "renew it, or set the device's clock")
-        }
-        C::NotValidYetContext { time, not_before } => {
-            let (time, begin) = (Date(time.as_secs()), Date(not_before.as_secs()));
-            let text = format!(
-                "the server's certificate is not valid yet: it begins on {begin}, and the device's clock says {time}"
-            );
-            return (text, CLOCK);
-        }
-        C::NotValidYet => ("the server's certificate is not valid yet", CLOCK),
-        C::UnknownIssuer => (
-            "the server's certificate is signed by an authority that is not trusted",
-            "trust the authority with ca_file, or have the server send its intermediate certificates",
-        ),
-        C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            let names = presented.iter().take(MOST_LISTED).map(|name| inner_name(name));
-            let names = redact::clean(&names.collect::<Vec<_>>().join(", "));
-            return (format!("the server's certificate is for another name: {names}"), OTHER_NAME);
-        }
-        C::NotValidForName | C::NotValidForNameContext { .. } => {
-            ("the server's certificate is for another name", OTHER_NAME)
-        }
-        C::InvalidPurpose | C::InvalidPurposeContext { .. } => (
-            "the server's certificate is not meant for a server",
-            "have a certificate issued with the extended key usage serverAuth",
-        ),
-        C::UnsupportedSignatureAlgorithmContext { .. }
-        | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
-            "the server's certificate, or one above it, has a signature that is too weak or unknown",
-            "have the certificate issued again, with SHA-256 or better",
-        ),
-        C::Revoked => ("the server's certificate was revoked", "have a new one issued"),
-        _ => (
-            "the server's certificate, or one above it, is not valid",
-            "have the certificate issued again, or check what answers instead of the server",
-        ),
-    };
-    (text.to_owned(), hint)
-}
-
-/// A name without what rustls writes around it, as in `DnsName("example.com")`.
-fn inner_name(name: &str) -> &str {
-    name.split('"').nth(1).unwrap_or(name)
-}
-
-/// Seconds since 1970 as a date.
-struct Date(u64);
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The end of the year 9999; RFC 3339 knows no later one.
-        const LAST: u64 = 253_402_300_799;
-        let since = Duration::from_secs(self.0.min(LAST));
-        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
-    }
-}
-
 /// Whether the process has no file descriptor left, or the system no memory.
 fn lacks_resources(error: &io::Error) -> bool {
     #[cfg(unix)]
@@ -517,41 +388,6 @@ fn lacks_resources(error: &io::Error) -> bool {
     {
         error.kind() == io::ErrorKind::OutOfMemory
     }
-}
-
-/// Whether a server ends TLS because of a certificate, a version, a cipher or a name.
-fn is_refusal(error: &rustls::Error) -> bool {
-    use AlertDescription as A;
-    matches!(
-        error,
-        rustls::Error::AlertReceived(
-            A::AccessDenied
-                | A::BadCertificate
-                | A::CertificateExpired
-                | A::CertificateRequired
-                | A::CertificateRevoked
-                | A::CertificateUnknown
-                | A::HandshakeFailure
-                | A::InsufficientSecurity
-                | A::ProtocolVersion
-                | A::UnknownCA
-                | A::UnrecognisedName
-                | A::UnsupportedCertificate
-        )
-    )
-}
-
-fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// Whether the peer ended the connection, in whatever way.
-fn ended(error: &io::Error) -> bool {
-    use io::ErrorKind as E;
-    matches!(
-        error.kind(),
-        E::UnexpectedEof | E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe
-    )
 }
 
 /// Host and port of a URL.
