@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// The clocks of the system, and the wait between two attempts.
+/// Provides the wall clock, the boot clock, and the wait between two attempts.
 ///
 /// The library measures the life of credentials on [`boot`](Self::boot). The wall clock of a device
 /// may start in 1970 and jump when the network comes up.
@@ -28,7 +28,7 @@ pub trait Clock: Send + Sync {
     fn sleep(&self, duration: Duration);
 
     /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not,
-    /// the wall clock may expire credentials too. Default: `true`.
+    /// credentials can also expire by the wall clock. Default: `true`.
     fn boot_counts_suspend(&self) -> bool {
         true
     }
@@ -66,7 +66,7 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     }
 }
 
-/// The clocks of the operating system.
+/// Reads the clocks of the operating system.
 ///
 /// The wall clock is [`SystemTime::now`]. On Linux and Android the boot clock is `CLOCK_BOOTTIME`.
 /// On other systems it is [`Instant`](std::time::Instant), which may stop while the system is

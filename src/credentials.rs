@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::secret::Secret;
 
-/// One set of temporary AWS credentials.
+/// Holds one set of temporary AWS credentials.
 ///
 /// Clones share one copy of the secrets, which is wiped when the last clone is dropped. `Debug`
 /// shows the access key ID and the expiration, and no secret.
@@ -125,8 +125,8 @@ pub(crate) fn clamp_to_rfc3339(time: SystemTime) -> SystemTime {
     time.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
-/// The fields of the last answer other than the credentials. In the enhanced flow, all but the
-/// identity ID are `None`.
+/// Holds the fields of the last answer other than the credentials. In the enhanced flow, all but
+/// the identity ID are `None`.
 ///
 /// `Debug` masks the identity ID.
 #[derive(Clone, Default, PartialEq, Eq)]

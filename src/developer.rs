@@ -13,7 +13,7 @@ use crate::secret::Secret;
 /// identities][1].
 ///
 /// A closure is a provider. So are `Arc<T>` and `Box<dyn DeveloperIdentityProvider>`. Each refresh
-/// calls it once, and a second time if the service refuses the identity or the token. The rules for
+/// calls it once, and a second time if the service rejects the identity or the token. The rules for
 /// threads and errors are those of a [`TokenSource`](crate::TokenSource).
 ///
 /// [1]: https://docs.aws.amazon.com/cognito/latest/developerguide/developer-authenticated-identities.html
@@ -47,7 +47,7 @@ impl DeveloperIdentityProvider for Box<dyn DeveloperIdentityProvider> {
     }
 }
 
-/// An identity ID and the OpenID token that proves it. `Debug` shows neither.
+/// Holds an identity ID and the OpenID token that proves it. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeveloperIdentity {
     identity_id: String,

@@ -19,9 +19,9 @@ const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 
-/// The environment variables that AWS's tools and SDKs read credentials from:
-/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, and
-/// `AWS_CREDENTIAL_EXPIRATION` (RFC 3339, UTC), which only some of them read.
+/// Holds the environment variables that AWS's tools and SDKs read credentials from:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. Some of them also read
+/// `AWS_CREDENTIAL_EXPIRATION` (RFC 3339, UTC).
 ///
 /// [`Credentials`] can be converted into this type and back. Both share one copy of the secrets.
 /// `Debug` shows no secret.
@@ -52,7 +52,7 @@ impl CredentialVariables {
     ///
     /// # Errors
     ///
-    /// As [`from_variables`](Self::from_variables).
+    /// The errors of [`from_variables`](Self::from_variables).
     pub fn from_env() -> Result<Self, Error> {
         Self::from_variables(|name| std::env::var_os(name))
     }
@@ -116,8 +116,8 @@ impl CredentialVariables {
         }
     }
 
-    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. If
-    /// the expiration is unknown, it has no variable.
+    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. An
+    /// unknown expiration is left out.
     #[must_use]
     pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;
@@ -182,8 +182,8 @@ impl fmt::Debug for CredentialVariables {
     }
 }
 
-/// The output of a [`credential_process`] for AWS's tools and SDKs: a JSON object with `Version` 1,
-/// `AccessKeyId`, `SecretAccessKey`, `SessionToken` and `Expiration` (RFC 3339, UTC).
+/// Holds the output of a [`credential_process`] for AWS's tools and SDKs. It is a JSON object with
+/// `Version` 1, `AccessKeyId`, `SecretAccessKey`, `SessionToken` and `Expiration` (RFC 3339, UTC).
 ///
 /// The serialized form contains the secrets. [`Credentials`] cannot be serialized, so no program
 /// prints them by accident. `Debug` shows no secret.

@@ -30,9 +30,9 @@
 //! | You want to … | See |
 //! |---|---|
 //! | get credentials | [`CognitoIdentityCredentials`] |
-//! | change a setting, or know its default | [`Builder`] |
+//! | change a setting, or see its default | [`Builder`] |
 //! | know what went wrong and what to do | [`Error`], [`ErrorKind`] |
-//! | be a signed-in user and not a guest | [`Logins`], [`TokenSource`], [`FileToken`] |
+//! | use a signed-in user instead of a guest | [`Logins`], [`TokenSource`], [`FileToken`] |
 //! | sign in with a Cognito user pool | `UserPoolTokens` (feature `user-pool`) |
 //! | sign in with your own backend | [`DeveloperIdentityProvider`] |
 //! | keep the identity across restarts | [`Storage`], [`FileStorage`] |
@@ -42,11 +42,11 @@
 //!
 //! # Contract
 //!
-//! **Blocking.** Only `get`, `get_within` and `refresh` use the network, and so does a
-//! `UserPoolTokens`. They work on the calling thread and return within `timeout` (default: 60 s).
-//! One exception: a refresh in which a user pool rotates the refresh token is never abandoned
-//! midway; it takes up to 20 s. All other methods return at once, but with a [`Storage`],
-//! `identity_id`, `status` and `clear_cached_id` may wait for the disk.
+//! **Blocking.** Only `get`, `get_within`, `refresh` and a `UserPoolTokens` use the network. They
+//! work on the calling thread and return within `timeout` (default: 60 s). One exception: a refresh
+//! in which a user pool rotates the refresh token is never abandoned midway; it takes up to 20 s.
+//! All other methods return at once. With a [`Storage`], `identity_id`, `status` and
+//! `clear_cached_id` may wait for the disk.
 //!
 //! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
 //! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
@@ -59,8 +59,8 @@
 //! credentials are valid for longer than that, `get` does not fail.
 //!
 //! **Clocks.** The device's wall clock may be wrong. The library takes the time from the service's
-//! answers, and counts on the boot clock, which never jumps. Only TLS needs a wall clock that
-//! is roughly right, to check certificates. If the wall clock is earlier than the release date of
+//! answers, and measures lifetimes on the boot clock, which never jumps. Only TLS needs a roughly
+//! right wall clock, to check certificates. If the wall clock is earlier than the release date of
 //! this crate, `transport::UreqTransport` uses that date instead.
 //!
 //! **Fork.** A child process has the settings and the cached credentials of its parent. It starts
@@ -71,13 +71,13 @@
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
 //! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait for
 //!   ever. The library holds a mutex only for a short time, and never during a network call.
-//! * Processes are told apart by their process ID. A child in a new PID namespace must not have the
-//!   same ID as its parent, as when process 1 of a container forks into one.
-//! * A transport, storage or clock of the program's own must itself allow a fork.
+//! * The library recognizes a child by its process ID. A child in another PID namespace must not
+//!   have the ID of its parent, as when process 1 of a container gets a child with ID 1.
+//! * Your own transport, storage or clock must itself allow a fork.
 //!
 //! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never
-//! prints them. It cannot wipe the buffers of the HTTP and TLS libraries, or the XML parser's copy
-//! of a text with a reference such as `&amp;`, which keys and tokens do not contain. A `get` that
+//! prints them. It cannot wipe the buffers of the HTTP and TLS libraries. The XML parser keeps a
+//! copy of any text with `&amp;` or the like, but keys and tokens contain none. A `get` that
 //! returns cached credentials allocates no memory.
 //!
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless

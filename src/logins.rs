@@ -25,8 +25,8 @@ const LONGEST_TOKEN: usize = 50_000;
 ///
 /// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
 /// source's error is its [`source`](std::error::Error::source), so its text must hold no secret. If
-/// the source fails with an [`Error`] of this library that has nothing to do with the login, such
-/// as a network failure, `get()` returns an error of the same kind. It is
+/// the source fails with an [`Error`] of this library that is not about the login, such as a
+/// network failure, `get()` returns an error of the same kind. It is then
 /// [retryable](Error::is_retryable) if the source's error is.
 pub trait TokenSource: Send + Sync {
     /// Returns the current token.
@@ -45,7 +45,7 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`token`](Self::token).
+    /// The errors of [`token`](Self::token).
     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
         let _ = limit;
         self.token()
@@ -53,8 +53,8 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns another token than `refused`, within `limit`.
     ///
-    /// The library calls this after the identity pool refused a token of this refresh as expired
-    /// or invalid. The pool does not say which token it refused. With several logins, the library
+    /// The library calls this after the identity pool rejected a token of this refresh as expired
+    /// or invalid. The pool does not say which token it rejected. With several logins, the library
     /// therefore calls every source, each with its own token. If all sources return the same tokens
     /// again, the refresh fails.
     ///
@@ -63,7 +63,7 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`token`](Self::token).
+    /// The errors of [`token`](Self::token).
     fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
         let _ = refused;
         self.token_within(limit)
@@ -107,17 +107,17 @@ impl TokenSource for Box<dyn TokenSource> {
     }
 }
 
-/// A [`TokenSource`] that reads the token from a file, which another program keeps up to date.
+/// Reads a login token from a file, which another program keeps up to date.
 ///
-/// It reads the file at each refresh and ignores white space around the token. It blocks for as
-/// long as the disk does.
+/// This [`TokenSource`] reads the file at each refresh, and waits for the disk. White space around
+/// the token is ignored.
 #[derive(Clone, Debug)]
 pub struct FileToken {
     path: PathBuf,
 }
 
 impl FileToken {
-    /// Creates a source that reads this file. The file need not exist yet.
+    /// Creates a source that reads this file. The file can be created later.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
@@ -140,9 +140,9 @@ impl TokenSource for FileToken {
     }
 }
 
-/// The logins of a user: one token for each login provider.
+/// Holds the logins of a user: one token for each login provider.
 ///
-/// The name of a login provider must be the one that the identity pool is configured with:
+/// Use the name of the login provider that the identity pool is configured with:
 ///
 /// | login provider | name | token |
 /// |---|---|---|
@@ -232,7 +232,7 @@ impl Logins {
             let length = provider.chars().count();
             if !(1..=LONGEST_PROVIDER).contains(&length) {
                 faults.push(format!(
-                    "login: a provider name of {length} characters, it must have 1 to {LONGEST_PROVIDER}"
+                    "login: the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
                 ));
             }
             if let LoginToken::Fixed(token) = login {
@@ -371,11 +371,11 @@ mod tests {
             ),
             (
                 Logins::new().with("", "t"),
-                "login: a provider name of 0 characters, it must have 1 to 128",
+                "login: the provider name has 0 characters, it must have 1 to 128",
             ),
             (
                 Logins::new().with("p".repeat(129), "t"),
-                "login: a provider name of 129 characters, it must have 1 to 128",
+                "login: the provider name has 129 characters, it must have 1 to 128",
             ),
             (eleven, "logins: 11 given, the service takes at most 10"),
         ];

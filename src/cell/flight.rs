@@ -1,4 +1,4 @@
-//! A refresh under way: its leader completes it, and the others wait for its outcome.
+//! A running refresh: its leader completes it, and the others wait for its outcome.
 
 use std::process;
 use std::sync::{Arc, OnceLock, PoisonError};

@@ -1,4 +1,4 @@
-//! One value that many threads share, and that one of them at a time refreshes.
+//! One value that many threads share. One thread at a time refreshes it.
 //!
 //! What [`RefreshCell::get`] does:
 //!
@@ -8,7 +8,7 @@
 //! | advisory: inside the advisory window, or only the wall clock says that the value has expired | one caller, with one attempt; the others get the cached value at once | everybody gets the cached value; attempts pause |
 //! | mandatory: inside the expiry window, expired, invalidated, or nothing cached | one caller, with retries and recovery; the others wait | everybody gets the error; after an answer of the service a cooldown begins |
 //!
-//! [`RefreshCell::refresh`] always refreshes, or joins the refresh under way.
+//! [`RefreshCell::refresh`] always refreshes, or joins the running refresh.
 //!
 //! The mutex guards plain data. It is never held while code from outside runs: the refresh, the
 //! clock, the logger, and the destructors of errors. Every critical section leaves the state whole,
@@ -16,10 +16,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `flight` | a refresh under way: how its leader completes it, and how others wait |
+//! | `flight` | a running refresh: how its leader completes it, and how others wait |
 //! | `state` | the data under the mutex: cached value, flight, pause and cooldown |
 //! | `lease` | how long a value is good for, on two clocks; the windows |
-//! | `reentry` | the guard against a clock that asks the cell which is reading it |
+//! | `reentry` | detects a clock that calls the cell while the cell reads the clock |
 //! | `sync` | the lock and the condition variable, which loom swaps |
 //! | `interleavings` | loom tests |
 
@@ -137,7 +137,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
                         Ok(value) => return Ok(value),
                         Err(error) => {
                             let what = self.limits.what;
-                            log::warn!("could not renew {what} ahead of time: {error:#}");
+                            log::warn!("could not refresh {what} early: {error:#}");
                         }
                     }
                 }

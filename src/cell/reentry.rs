@@ -1,4 +1,4 @@
-//! The guard against a clock that asks the cell which is reading it.
+//! Detects a clock that calls the cell while the cell reads the clock.
 
 use crate::cell::sync::READING_CLOCK;
 

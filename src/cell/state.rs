@@ -1,4 +1,4 @@
-//! What the cell's mutex protects: the cached value, the flight, and what failures have left behind.
+//! What the cell's mutex protects: the cached value, the flight, and the pauses after failures.
 
 use std::mem;
 use std::sync::{Arc, OnceLock};

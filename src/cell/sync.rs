@@ -1,5 +1,5 @@
-//! The lock, the condition variable and the clock of the waiters: the standard library's, or loom's,
-//! which runs a test through every order in which threads can meet.
+//! The lock, the condition variable and the waiters' clock, from the standard library or from loom.
+//! Loom runs a test through every order in which threads can meet.
 
 #[cfg(all(loom, test))]
 pub(crate) use self::explored::*;

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// One setting that is wrong: which one, where its value came from, and the rule that it breaks.
+/// Describes one wrong setting: its name, where its value came from, and the rule that it breaks.
 ///
-/// [`Error::config_faults`](crate::Error::config_faults) returns them. The text never holds a login
-/// token, a password or a secret. [`describe`](Self::describe) lets a program use its own names
-/// for the settings, such as the options of a command.
+/// [`Error::config_faults`](crate::Error::config_faults) returns the faults. The text never holds a
+/// login token, a password or a secret. [`describe`](Self::describe) lets a program use its own
+/// names for the settings, such as the options of a command.
 ///
 /// ```
 /// # #[cfg(feature = "ureq")] {
@@ -44,14 +44,15 @@ impl ConfigFault {
         Self { setting, variable: None, rule: Cow::Borrowed("{}"), value }
     }
 
-    /// Returns the name of the setting: the method of the builder. It is the environment variable if
-    /// the variable has no readable value. It is empty if the fault belongs to no setting.
+    /// Returns the name of the setting: the method of the builder. If an environment variable
+    /// cannot be read, it is the name of the variable. It is empty if the fault belongs to no
+    /// setting.
     #[must_use]
     pub fn setting(&self) -> &str {
         &self.setting
     }
 
-    /// Returns the environment variable that the value came from, if it came from one.
+    /// Returns the environment variable that the value came from, if there is one.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.variable

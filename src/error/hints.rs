@@ -2,7 +2,7 @@
 
 use super::codes::Refusal;
 
-pub(crate) const NOT_THE_SERVICE: &str = "check what stands between the program and AWS: a captive portal, a proxy, or an endpoint URL of something else";
+pub(crate) const NOT_THE_SERVICE: &str = "check what stands between the program and AWS: a captive portal, a proxy, or a wrong endpoint URL";
 
 pub(super) const TLS: &str = "check the device's clock, and that the transport trusts the authority that signed the certificate";
 
@@ -21,27 +21,27 @@ pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
             "the identity ID belongs to another user: clear the cached ID or set the right login"
         }
         R::TokenExpired => {
-            "the login token has expired: set a new one, or give login_from a source that renews it"
+            "the login token has expired: set a new one, or use login_from with a source that refreshes it"
         }
         R::TokenInvalid => {
             "the login token is not accepted: check that it is the provider's ID token and belongs to the app client that the pool knows"
         }
         R::IssuerMismatch => {
-            "the login's provider name is not the one that issued the token: a user pool's is cognito-idp.REGION.amazonaws.com/USER_POOL_ID"
+            "the provider name of the login is not that of the token's issuer: the name of a user pool is cognito-idp.REGION.amazonaws.com/USER_POOL_ID"
         }
         R::CognitoTokenMisplaced => {
-            "a token of cognito-identity.amazonaws.com goes with the identity ID it was made for: set identity_id too"
+            "a token of cognito-identity.amazonaws.com is for one identity: set identity_id to that identity too"
         }
         R::GuestsOff => "the pool allows no guests: set a login, or turn guest access on",
         R::NoProviders => "add the login's provider to the identity pool",
         R::NoRole => {
-            "the identity pool has no role for this kind of user, or the role does not trust it: check the pool's roles and their trust policy"
+            "check that the identity pool has a role for this kind of user, and that the role's trust policy allows it"
         }
         R::LoginConflict => {
-            "a login belongs to another identity, or two logins are of one provider"
+            "a login belongs to another identity, or two logins belong to one provider"
         }
         R::OpenIdTokenRejected => {
-            "STS does not accept the token of the identity: check that the role's account trusts the identity provider, and the device's time if the token is the program's own"
+            "STS rejects the token of the identity: check that the role's account trusts the identity provider; if your program supplies the token, check the device's clock"
         }
         R::RoleRefused => {
             "check role_arn, and that the role's trust policy names the identity pool and this kind of user"
@@ -52,7 +52,7 @@ pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
         }
         #[cfg(feature = "user-pool")]
         R::ClientSecret => {
-            "check client_secret and username: the pool's own name of the user, as in the claim cognito:username"
+            "check client_secret, and that username is the claim cognito:username of the user's tokens"
         }
         #[cfg(feature = "user-pool")]
         R::NoClient => "check user_pool_id and client_id",

@@ -11,9 +11,8 @@ pub enum ErrorKind {
     /// [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in again.
     /// Otherwise look at [`source`](std::error::Error::source).
     ///
-    /// If the token source failed with an [`Error`](crate::Error) of this library that has nothing
-    /// to do with the login, such as [`Unreachable`](Self::Unreachable), the kind is that of its
-    /// error.
+    /// If the token source failed with an [`Error`](crate::Error) of this library that is not about
+    /// the login, such as [`Unreachable`](Self::Unreachable), this error has the same kind.
     Login,
     /// The provider has no identity ID and must not create a new guest. Set an identity ID or an
     /// identity pool ID, or allow new guests.
@@ -34,13 +33,14 @@ pub enum ErrorKind {
     /// The service has an internal failure. Try again later if
     /// [`is_retryable`](crate::Error::is_retryable) is true.
     Unavailable,
-    /// The service refused this identity, login or role, or a user pool refused the refresh token.
-    /// For known messages of the service, [`hint`](crate::Error::hint) names the setting to check.
-    /// If [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in again.
+    /// The service rejected this identity, login or role, or a user pool rejected the refresh
+    /// token. For known messages of the service, [`hint`](crate::Error::hint) names the setting to
+    /// check. If [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in
+    /// again.
     NotAuthorized,
     /// The identity or the identity pool does not exist. Check the IDs and the region.
     NotFound,
-    /// The service refused the request for another reason. [`code`](crate::Error::code) and
+    /// The service rejected the request for another reason. [`code`](crate::Error::code) and
     /// [`message`](crate::Error::message) say which.
     Refused,
     /// The answer did not come from the service, or it cannot be used. Examples: the page of a

@@ -26,18 +26,18 @@ pub(crate) use self::config_fault::ConfigFaults;
 
 use crate::redact::Redactor;
 
-/// Any error. Code that a program plugs into this library may fail with it.
+/// Holds any error. The program's own code, such as a token source, can fail with it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why there are no credentials.
+/// Tells why there are no credentials.
 ///
 /// A clone is cheap. Every thread that waited for the same refresh gets the same error.
 ///
 /// `{}` prints one line. `{:#}` adds the causes, which [`source`](StdError::source) returns.
 ///
 /// If the [`Transport`](crate::transport::Transport) failed, [`message`](Self::message) is the text
-/// of its error, and `source` returns the cause of that error, so that no text is printed twice.
-/// [`transport_error`](Self::transport_error) returns the transport's error itself.
+/// of its error. `source` then returns the cause of that error, so that no text is printed twice.
+/// [`transport_error`](Self::transport_error) returns the error itself.
 ///
 /// The text holds no secret: login tokens, keys and identity IDs in the service's message are
 /// masked. Errors of the program's own token source or transport are printed unchanged.
@@ -88,7 +88,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns one sentence. It is the service's own message if there is one: at most 256
+    /// Returns one sentence. If the service sent a message, it is that message: at most 256
     /// characters, without control characters, with login tokens and identity IDs masked.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -128,14 +128,14 @@ impl Error {
 
     /// Returns whether the user has to sign in again.
     ///
-    /// It returns `true` in two cases. The user pool refused the refresh token or the user (see
-    /// `UserPoolTokens`). Or the identity pool refused a login token as expired or invalid, and the
-    /// token source returned no other token. The method also searches the
+    /// It returns `true` in two cases. The user pool rejected the refresh token or the user (see
+    /// `UserPoolTokens`). Or the identity pool rejected a login token as expired or invalid, and
+    /// the token source returned no other token. The method also searches the
     /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
     /// source.
     ///
     /// It returns `false` for a failure that may pass without the user, such as a user pool that
-    /// cannot be reached; see [`is_retryable`](Self::is_retryable).
+    /// cannot be reached. See [`is_retryable`](Self::is_retryable).
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {

@@ -17,7 +17,7 @@ use crate::provider::background::JobFuture;
 const NAME: &str = "CognitoIdentity";
 
 /// Converts to credentials of the SDK with the same expiry. They hold copies of the secrets. The
-/// SDK wipes its copy, but not what it derives from it for a request.
+/// SDK wipes them, but not the values that it derives from them for a request.
 impl From<&Credentials> for SdkCredentials {
     fn from(credentials: &Credentials) -> Self {
         Self::new(
@@ -56,9 +56,9 @@ impl From<Credentials> for SdkCredentials {
 /// # The SDK's own cache
 ///
 /// An SDK client keeps the credentials until 5 to 10 seconds before they expire on the wall clock
-/// (`buffer_time`, less up to a half). They are then inside our `expiry_window` of 15 seconds, so
-/// the client gets new credentials and not the same ones again. With an `expiry_window` below 10
-/// seconds, the client would ask again and again until they are new.
+/// (`buffer_time`, minus up to half of it). That is inside the default `expiry_window` of 15
+/// seconds, so the client then gets new credentials. With an `expiry_window` below 10 seconds, it
+/// could get the same ones and ask again and again.
 ///
 /// The SDK's cache has disadvantages:
 ///
@@ -109,7 +109,7 @@ impl CognitoIdentityCredentials {
             NextAction::AdvisoryAttempt(credentials, epoch) => {
                 if let Err(error) = self.get_in_background(epoch) {
                     log::warn!(
-                        "the credentials are still valid, but no thread renews them: {error}"
+                        "the credentials are still valid, but no thread could be started to refresh them: {error}"
                     );
                 }
                 return Ok(credentials.into());

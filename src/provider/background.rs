@@ -1,6 +1,6 @@
-//! A refresh on a thread of its own, for futures that wait for it.
+//! A refresh on its own thread, for futures that wait for it.
 //!
-//! Any number of futures share one thread. They are woken with the wakers of the standard library,
+//! Any number of futures share one thread. It wakes them with the wakers of the standard library,
 //! so every executor works.
 
 use std::future::Future;

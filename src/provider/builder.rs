@@ -41,7 +41,7 @@ use crate::user_pool_tokens::UserPoolTokens;
 ///     .unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "region: us-east-1 contradicts the identity pool, which is of region eu-west-1; \
+///     "region: us-east-1 contradicts the identity pool, which is in region eu-west-1; \
 ///      timeout: must be longer than zero"
 /// );
 /// # }
@@ -217,8 +217,8 @@ impl Builder {
     /// [`login_from`](Self::login_from) with [`UserPoolTokens::provider`] and a clone of `tokens`.
     ///
     /// A `get()` that needs a new ID token also waits for the user pool. If the app client rotates
-    /// refresh tokens, the refresh that has begun is never abandoned. The caller that leads it then
-    /// waits up to the `timeout` of `tokens` (20 s by default), even if its own limit is shorter.
+    /// refresh tokens, a refresh is never abandoned midway. The caller that leads it then waits up
+    /// to the `timeout` of `tokens` (20 s by default), even if its own limit is shorter.
     #[cfg(feature = "user-pool")]
     pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
         self.login_from(tokens.provider(), tokens.clone())
@@ -321,7 +321,7 @@ impl Builder {
     /// * They were issued for the same settings: pool, login ID, names of the login providers,
     ///   endpoints, role and everything that restricts the role.
     /// * They belong to the identity that this provider would use. (A developer identity provider
-    ///   is not called for this check. Its identity is the one of the login ID.)
+    ///   is not called for this check. The login ID stands for its identity.)
     /// * They live longer than [`expiry_window`](Self::expiry_window). Inside the
     ///   [`advisory_window`](Self::advisory_window), one attempt to refresh comes first, and the
     ///   stored credentials are used if it fails. The same happens if only the wall clock says that
@@ -466,8 +466,8 @@ impl Builder {
         self
     }
 
-    /// Sets how long before they expire `get()` stops returning the cached credentials. Default: 15
-    /// seconds.
+    /// Sets how long cached credentials must still be valid so that `get()` returns them without a
+    /// new request. Default: 15 seconds.
     ///
     /// If the window is as long as the lifetime, every `get()` contacts the service.
     #[doc(alias = "expiryWindow")]
@@ -476,8 +476,8 @@ impl Builder {
         self
     }
 
-    /// Sets how long before the credentials expire `get()` starts to refresh them early. `get()`
-    /// still returns the cached credentials during this time.
+    /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
+    /// this time, it still returns the cached credentials.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
@@ -493,7 +493,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long `get()` avoids the service after the service has answered with an error.
+    /// Sets how long `get()` sends no request after the service has answered with an error.
     /// Default: 5 seconds.
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
@@ -530,7 +530,7 @@ impl Builder {
     }
 
     /// Sets how many times a service call is attempted before its last error is returned. Default:
-    /// 4. 1 turns retries off. Zero is an error.
+    /// 4. With 1 there are no retries. Zero is an error.
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.calls.max_attempts = attempts;
@@ -539,8 +539,8 @@ impl Builder {
 
     /// Sets whether a guest without an identity may get a new one. Default: `true`.
     ///
-    /// With `false`, `get()` returns an error if the identity is lost or the service rejects it.
-    /// The device then never changes to another identity unnoticed.
+    /// With `false`, `get()` returns an error if the identity is lost or the service rejects it. So
+    /// the device never changes to another identity unnoticed.
     pub fn allow_new_guest(mut self, allow: bool) -> Self {
         self.settings.allow_new_guest = allow;
         self

@@ -53,7 +53,7 @@ impl Builder {
     ///
     /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and
     /// it would change the flow. The environment cannot allow plain `http` to hosts other than
-    /// loopback. It sets a proxy only with `UreqTransportBuilder::proxy_from_env`.
+    /// loopback. A proxy is read only with `UreqTransportBuilder::proxy_from_env`.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ mod tests {
             from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "eu-west-1")]).unwrap();
         assert_eq!(
             settings.build().unwrap_err().message(),
-            "AWS_REGION, region: eu-west-1 contradicts the identity pool, which is of region us-east-1"
+            "AWS_REGION, region: eu-west-1 contradicts the identity pool, which is in region us-east-1"
         );
         let own = from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "us-east-1")]);
         let error = own.unwrap().region("eu-west-1").build().unwrap_err();
@@ -250,7 +250,7 @@ mod tests {
         ]);
         assert_eq!(
             settings.unwrap().build().unwrap_err().message(),
-            "AWS_USE_FIPS_ENDPOINT, use_fips: cannot go with endpoint_url"
+            "AWS_USE_FIPS_ENDPOINT, use_fips: cannot be combined with endpoint_url"
         );
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),

@@ -6,7 +6,7 @@
 //! * `environment`: settings from environment variables
 //! * `status`: what a provider knows at one moment
 //! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
-//! * `background`: a refresh on a thread of its own, for the futures of `aws_sdk`
+//! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
 
 #[cfg(feature = "aws-sdk")]
 mod aws_sdk;
@@ -231,9 +231,9 @@ impl CognitoIdentityCredentials {
     }
 
     /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from
-    /// the [storage](Builder::persist_credentials). That is so if there are no cached credentials,
-    /// if they have expired or will within the expiry window, or after [`expire`](Self::expire).
-    /// Never blocks.
+    /// the [storage](Builder::persist_credentials). It does if nothing is cached, after
+    /// [`expire`](Self::expire), or if the credentials have expired or will expire within the
+    /// expiry window. Never blocks.
     ///
     /// # Example
     ///
@@ -335,11 +335,10 @@ impl CognitoIdentityCredentials {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
 
-    /// Returns the identity ID, or `None` if it is not known yet. The ID was given, stored, or
-    /// returned by the service.
+    /// Returns the identity ID, or `None` if it is not known yet. The program gave it, the storage
+    /// held it, or the service returned it.
     ///
-    /// It never uses the network. If no ID is known, it reads the storage and blocks while that
-    /// takes.
+    /// It never uses the network. If no ID is known, it reads the storage and waits for it.
     ///
     /// # Example
     ///
@@ -370,7 +369,7 @@ impl CognitoIdentityCredentials {
     /// [`Config`](crate::ErrorKind::Config) in these cases. Nothing is changed then.
     ///
     /// * The ID is malformed.
-    /// * The ID is of another region, and `endpoint_url` is not set. (Emulators mix regions.)
+    /// * The ID belongs to another region, and `endpoint_url` is not set. (Emulators mix regions.)
     /// * A developer identity provider is set.
     ///
     /// # Example
@@ -394,12 +393,12 @@ impl CognitoIdentityCredentials {
             self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
             return Err(Error::config(format!(
-                "identity_id: it is of region {}, but the provider works in {region}",
+                "identity_id: it is in region {}, but the provider works in {region}",
                 id.region(),
             )));
         }
         if self.0.refresher.developer.is_some() {
-            return Err(Error::config("identity_id: cannot go with developer_identity"));
+            return Err(Error::config("identity_id: cannot be combined with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
         let old = self.swap_identity(Some(&identity));
@@ -411,7 +410,7 @@ impl CognitoIdentityCredentials {
     /// removes [stored credentials](Builder::persist_credentials). The next refresh gets an ID from
     /// the service. The cached credentials do not change.
     ///
-    /// It never uses the network. It blocks while the storage does.
+    /// It never uses the network, but waits for the storage.
     ///
     /// # Example
     ///
@@ -529,11 +528,11 @@ impl CognitoIdentityCredentials {
         self.change_logins(|logins| logins.remove(provider));
     }
 
-    /// Returns the other fields of the last answer. Never blocks.
+    /// Returns the fields of the last answer other than the credentials. Never blocks.
     ///
     /// It returns `None` before the first answer, and for credentials that another process
-    /// [stored](Builder::persist_credentials). It also returns `None` after a refresh with retries
-    /// has started, until a refresh succeeds.
+    /// [stored](Builder::persist_credentials). It also returns `None` from the start of a refresh
+    /// with retries until a refresh succeeds.
     ///
     /// # Example
     ///

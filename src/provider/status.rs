@@ -24,7 +24,7 @@ pub struct Status {
     pub needs_refresh: bool,
     /// The error of the last refresh, or `None` if the last refresh succeeded.
     pub last_error: Option<Error>,
-    /// How long `get()` still avoids the service after a failure.
+    /// How long `get()` still sends no request after a failure.
     pub next_attempt_in: Option<Duration>,
 }
 

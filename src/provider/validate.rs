@@ -1,5 +1,5 @@
-//! The checks of the settings. Each adds its faults to one list, so that one error reports them
-//! all.
+//! The checks of the settings. Each check adds its faults to one list, so one error reports all of
+//! them.
 
 use crate::error::ConfigFaults;
 use crate::provider::settings::Settings;
@@ -69,10 +69,13 @@ impl Settings {
     /// What `persist_credentials` needs.
     pub(super) fn check_persistence(&self, faults: &mut ConfigFaults) {
         if self.storage.is_none() {
-            faults.add("persist_credentials", "needs storage, in which they are kept");
+            faults.add("persist_credentials", "needs storage, where the credentials are kept");
         }
         if self.identity_pool_id.is_none() {
-            faults.add("persist_credentials", "needs {identity_pool_id}, for which they are kept");
+            faults.add(
+                "persist_credentials",
+                "needs {identity_pool_id}: credentials are stored under the pool's ID",
+            );
         }
         if (self.developer.is_some() || self.has_logins()) && self.login_id.is_none() {
             faults.add(
@@ -107,7 +110,7 @@ impl Settings {
         if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
             faults.add_with_value(
                 "region",
-                format!("{{}} contradicts the {owner}, which is of region {region}"),
+                format!("{{}} contradicts the {owner}, which is in region {region}"),
                 redact::clean(set),
             );
         }
@@ -116,7 +119,7 @@ impl Settings {
                 let own = identity.region();
                 faults.add_rule(
                     "identity_id",
-                    format!("it is of region {own}, but the {owner} is of region {region}"),
+                    format!("it is in region {own}, but the {owner} is in region {region}"),
                 );
             }
             _ => {}
@@ -148,7 +151,7 @@ impl Settings {
             faults.check_length("role_session_name", Some(name), 2, 64);
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
             if !name.chars().all(allowed) {
-                faults.add("role_session_name", "may have A-Z a-z 0-9 _ + = , . @ - alone");
+                faults.add("role_session_name", "may only have A-Z a-z 0-9 _ + = , . @ -");
             }
         }
         if let Some(duration) = self.duration {
@@ -170,18 +173,18 @@ impl Settings {
             (
                 self.role_arn.is_some() && self.custom_role_arn.is_some(),
                 "custom_role_arn",
-                "cannot go with {role_arn}, which chooses the classic flow",
+                "cannot be combined with {role_arn}, which selects the classic flow",
             ),
-            (developer && self.has_logins(), "login", "cannot go with developer_identity"),
+            (developer && self.has_logins(), "login", "cannot be combined with developer_identity"),
             (
                 developer && self.identity_id.is_some(),
                 "identity_id",
-                "cannot go with developer_identity",
+                "cannot be combined with developer_identity",
             ),
             (
                 self.storage.is_some() && self.identity_pool_id.is_none(),
                 "storage",
-                "needs {identity_pool_id}, for which the identity is kept",
+                "needs {identity_pool_id}: the identity is stored under the pool's ID",
             ),
             (
                 self.login_id.is_some() && self.storage.is_none(),
@@ -200,7 +203,7 @@ impl Settings {
             ("duration", self.duration.is_some()),
         ] {
             if is_set && self.role_arn.is_none() {
-                faults.add(setting, "is of the classic flow, which {role_arn} chooses");
+                faults.add(setting, "needs {role_arn}, which selects the classic flow");
             }
         }
     }

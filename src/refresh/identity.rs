@@ -42,12 +42,12 @@ pub enum IdentityOrigin {
     Stored,
     /// `GetId` returned it.
     Minted,
-    /// The service returned it in place of the requested one, because a login links the two.
+    /// The service returned it instead of the requested one, because a login links the two.
     Merged,
 }
 
-/// A change of a provider's identity ID, which
-/// [`on_identity_change`](crate::Builder::on_identity_change) receives.
+/// Describes a change of a provider's identity ID.
+/// [`on_identity_change`](crate::Builder::on_identity_change) receives it.
 ///
 /// `Debug` masks both IDs.
 #[derive(Clone, PartialEq, Eq)]

@@ -240,7 +240,7 @@ impl Refresher {
             return Ok(());
         };
         if refresh.principal.logins.providers().next().is_some() {
-            return Err(Error::config("login: cannot go with developer_identity"));
+            return Err(Error::config("login: cannot be combined with developer_identity"));
         }
         let answer = developer.provider.identity().map_err(|source| {
             Error::login("the developer identity provider failed".to_owned(), Some(source))
@@ -356,13 +356,13 @@ impl Refresher {
     fn get_id(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
-                "no identity ID is known, and without identity_pool_id none can be asked for",
+                "no identity ID is known, and none can be requested because identity_pool_id is not set",
             ));
         };
         let guest = refresh.tokens.is_empty();
         if guest && !self.allow_new_guest {
             return Err(Error::identity_unknown(
-                "no identity ID is known, and allow_new_guest(false) forbids asking for a new guest",
+                "no identity ID is known, and allow_new_guest(false) forbids a new guest",
             ));
         }
         let account_id = self.account_id.as_deref();
@@ -412,7 +412,7 @@ impl Refresher {
         if self.is_of_region(&id) {
             return Ok(id);
         }
-        let what = "the answer's IdentityId is of another region than the identity pool";
+        let what = "the answer's IdentityId is in another region than the identity pool";
         Err(Error::response(operation, info.clone(), what))
     }
 
@@ -465,7 +465,7 @@ impl Refresher {
 }
 
 fn log_rejection(error: &Error) {
-    log::info!("the service refused the identity; asking for another: {error}");
+    log::info!("the service rejected the identity; requesting another one: {error}");
 }
 
 /// Returns the life of the credentials on the service's clock, counted from before the request.

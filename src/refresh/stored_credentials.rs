@@ -250,7 +250,7 @@ impl LoadOrRefresh for StoredCredentials {
                 Ok(new)
             }
             (Err(error), Some(Usable { credentials, .. })) if options.budget.allows_recovery() => {
-                log::warn!("could not renew the stored credentials ahead of time: {error:#}");
+                log::warn!("could not refresh the stored credentials early: {error:#}");
                 Ok(credentials)
             }
             (Err(error), _) => Err(error),

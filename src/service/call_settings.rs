@@ -75,7 +75,7 @@ impl CallSettings {
                 faults.add_rule(
                     region_setting,
                     format!(
-                        "{subject} cannot stand in a host name; set {{{setting}}} for an emulator"
+                        "{subject} cannot be part of a host name; set {{{setting}}} for an emulator"
                     ),
                 );
             }
@@ -83,7 +83,7 @@ impl CallSettings {
         };
         for (flag, on) in [("use_fips", self.use_fips), ("use_dual_stack", self.use_dual_stack)] {
             if on && is_called {
-                faults.add_rule(flag, format!("cannot go with {{{setting}}}"));
+                faults.add_rule(flag, format!("cannot be combined with {{{setting}}}"));
             }
         }
         let url = endpoint::custom(custom_url, self.danger_allow_http);

@@ -71,7 +71,7 @@ pub(crate) fn token_fault(token: &str) -> Option<String> {
             Some(format!("has {length} characters, it must have at most {LONGEST_TOKEN}"))
         }
         _ if !token.bytes().all(allowed) => {
-            Some("has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone".to_owned())
+            Some("has a character other than A-Z a-z 0-9 - _ = .".to_owned())
         }
         _ => None,
     }
@@ -324,7 +324,7 @@ mod tests {
         }
         for (token, fault) in [
             ("", "is empty"),
-            ("SENTINEL\n", "has a character that no refresh token has"),
+            ("SENTINEL\n", "has a character other than A-Z"),
             (&"SENTINEL".repeat(2_049), "has 16392 characters"),
         ] {
             let found = token_fault(token).unwrap();

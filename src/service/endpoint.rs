@@ -123,7 +123,7 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
         "http" if allow_http || is_loopback(host) => {}
         "http" => {
             return Err(
-                "is plain http, which would show login tokens and credentials to the network: use https, or say {danger_allow_http}(true) for an emulator on a private network".to_owned(),
+                "is plain http, so others on the network could read login tokens and credentials: use https, or set {danger_allow_http} for an emulator on a private network".to_owned(),
             );
         }
         _ => return Err("has a scheme other than https".to_owned()),

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::Storage;
 
-/// A [`Storage`] in memory: its records end with the program. To share it, use an `Arc`.
+/// Keeps records in memory until the program ends. It is a [`Storage`]. To share it, use an `Arc`.
 ///
 /// It wipes values when they are replaced or dropped, and has no locks. `Debug` shows only the
 /// keys.

@@ -42,8 +42,8 @@ pub(crate) use record::{RecordStore, Unreadable};
 ///   must return the old value or the new one.
 /// * Expect calls from several threads at once. The library holds no lock during a call.
 pub trait Storage: Send + Sync {
-    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if what is stored cannot
-    /// be a value.
+    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if the stored data is
+    /// unusable.
     ///
     /// # Errors
     ///
@@ -74,9 +74,9 @@ pub trait Storage: Send + Sync {
     /// * Release the lock of a process that ends, however it ends.
     /// * Do not let the lock block `load`, `store` or `remove`: they are called without it too.
     ///
-    /// The lock saves calls: of several processes that start together, one fetches the credentials
-    /// and the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)).
-    /// It also keeps two processes from sending the same refresh token if the user pool rotates
+    /// The lock saves calls. If several processes start together, one requests the credentials and
+    /// the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)). The
+    /// lock also keeps two processes from sending the same refresh token if the user pool rotates
     /// them.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ pub trait Storage: Send + Sync {
     }
 }
 
-/// A lock that [`Storage::lock`] granted. Dropping it releases the lock.
+/// Holds a lock that [`Storage::lock`] granted. Dropping it releases the lock.
 ///
 /// The lock belongs to the process that took it. A child process does not inherit it: if the child
 /// drops its copy, the lock of a [`FileStorage`] stays with the parent.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 
-/// A [`Clock`] for tests: time passes only when the test calls [`advance`](Self::advance) or a similar
-/// method.
+/// Moves only when the test calls [`advance`](Self::advance) or a similar method. It is a [`Clock`]
+/// for tests.
 ///
 /// `sleep` returns at once. It moves both clocks forward by the duration and records it in
 /// [`sleeps`](Self::sleeps). Clones share one time. A thread that waits for the refresh of another
@@ -95,7 +95,7 @@ impl ManualClock {
     /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall clock
     /// does not change.
     ///
-    /// A [`FakeCognito`](super::FakeCognito) with this clock falls back in time too. Call
+    /// The time of a [`FakeCognito`](super::FakeCognito) with this clock also goes back. Call
     /// [`set_time`](super::FakeCognito::set_time) to correct it.
     pub fn reboot(&self) {
         let mut time = self.time();

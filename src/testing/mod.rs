@@ -4,8 +4,8 @@
 //!   creates identities, checks logins and returns the service's own errors. [`Fault`] makes a
 //!   request fail, and [`ReceivedRequest`] shows what the library sent.
 //! * [`ManualClock`] is a clock that the test moves.
-//! * [`seed_delays`] makes random delays repeatable, and [`http_request`] makes a request for the test
-//!   of a transport.
+//! * [`seed_delays`] makes random delays repeatable. [`http_request`] makes a request to test a
+//!   transport with.
 //!
 //! With the service and the clock, a test of one hour takes milliseconds, opens no socket, and has
 //! the same result each time:
@@ -79,8 +79,8 @@ pub fn seed_delays(seed: u64) {
     random::seed(seed);
 }
 
-/// Creates a request, for unit tests of your own transport, or for a server that passes its requests
-/// to a [`FakeCognito`]. Write the names of headers in lower case, as the library does.
+/// Creates a request, to test your own transport, or for a server that passes its requests to a
+/// [`FakeCognito`]. Write the names of headers in lower case, as the library does.
 ///
 /// ```
 /// use std::time::Duration;

@@ -95,7 +95,7 @@ impl Transport for Box<dyn Transport> {
     }
 }
 
-/// One request to the service, always a `POST`.
+/// Holds one request to the service, always a `POST`.
 ///
 /// The body may hold login tokens. It is wiped from memory when the request is dropped. `Debug`
 /// shows only its length.
@@ -152,7 +152,7 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// A complete answer: status, headers and body.
+/// Holds a complete answer: status, headers and body.
 ///
 /// The body may hold credentials, and a header may repeat a token. Both are wiped from memory when
 /// the response is dropped. `Debug` shows only the status, the names of the headers and the length
@@ -212,7 +212,7 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why a [`Transport`] has no complete answer.
+/// Tells why a [`Transport`] has no complete answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
@@ -224,9 +224,8 @@ pub enum TransportErrorKind {
     Tls,
     /// The exchange took longer than [`HttpRequest::timeout`]. Retried.
     Timeout,
-    /// The peer closed the connection before the answer began. This happens to a connection that
-    /// was idle for too long. The first attempt of a call is retried without delay, later ones as
-    /// usual.
+    /// The peer closed the connection before the answer began, as happens after a long idle time.
+    /// The first attempt of a call is retried without delay, later ones with the usual delay.
     Closed,
     /// The connection broke during the exchange, or the answer was not HTTP. Retried.
     Io,
@@ -236,7 +235,7 @@ pub enum TransportErrorKind {
     Other,
 }
 
-/// The failure of a [`Transport`]: its kind, and its cause.
+/// Holds the failure of a [`Transport`]: its kind, and its cause.
 ///
 /// [`Error::transport_error`] returns it to the caller of `get()`.
 #[derive(Clone, Debug)]

@@ -101,7 +101,7 @@ impl UserPoolTokensBuilder {
     ///
     /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
     /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
-    /// of another identity provider, it is the name of that provider with their name there.
+    /// of another identity provider, it is the provider's name and the user's name there.
     pub fn username(mut self, name: impl Into<String>) -> Self {
         self.username = Some(Secret::new(name));
         self
@@ -232,8 +232,8 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets how many times a call is attempted before its last error is returned. Default: 4. 1
-    /// turns retries off. Zero is an error.
+    /// Sets how many times a call is attempted before its last error is returned. Default: 4. With
+    /// 1 there are no retries. Zero is an error.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.calls.max_attempts = attempts;
         self
@@ -318,7 +318,7 @@ impl UserPoolTokensBuilder {
             Some(id) => {
                 faults.check_length("client_id", Some(id), 1, 128);
                 if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'+') {
-                    faults.add("client_id", "may have A-Z a-z 0-9 _ + alone");
+                    faults.add("client_id", "may only have A-Z a-z 0-9 _ +");
                 }
             }
         }
@@ -345,10 +345,10 @@ impl UserPoolTokensBuilder {
             faults.add("login_id", "names a stored refresh token, but no storage is set");
         }
         if self.client_secret.is_some() && self.username.is_none() && !self.rotates {
-            faults.add("client_secret", "needs {username}, of which and the secret a hash is sent");
+            faults.add("client_secret", "needs {username}: the service gets a hash of both");
         }
         if self.username.is_some() && self.client_secret.is_none() {
-            faults.add("username", "goes into the hash of {client_secret} alone, which is not set");
+            faults.add("username", "is only used with {client_secret}, which is not set");
         }
     }
 }

@@ -49,10 +49,10 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// * **Lifetime.** Each returned token is valid for at least one minute. The lifetime is the claim
 ///   `exp` of the token, measured on the clock of the service, and at most 24 hours. If the claim
 ///   is missing, it is `ExpiresIn` of the answer.
-/// * **Refresh.** Tokens are cached and refreshed as
-///   [`get`](crate::CognitoIdentityCredentials::get) does it for credentials: one caller refreshes
-///   the token early. If that fails, the cached token stays in use. If the identity pool rejects a
-///   token, it is refreshed at once.
+/// * **Refresh.** Tokens are cached and refreshed in the same way as credentials; see
+///   [`get`](crate::CognitoIdentityCredentials::get). One caller refreshes the token early. If that
+///   fails, the cached token stays in use. If the identity pool rejects a token, it is refreshed at
+///   once.
 /// * **Rotation.** If the app client *rotates* refresh tokens, each refresh returns a new refresh
 ///   token and ends the old one. The new one is written to the
 ///   [`storage`](UserPoolTokensBuilder::storage) before the answer is used. Without a storage, the
@@ -163,13 +163,13 @@ impl UserPoolTokens {
     /// # Blocking
     ///
     /// At most `timeout` (20 s by default), or `attempt_timeout` (10 s by default) while the cached
-    /// token is valid. It also blocks while the storage does.
+    /// token is valid. It also waits for the storage.
     ///
     /// If the app client rotates refresh tokens, the caller that leads the refresh can always block
     /// for `timeout`. The other callers get the cached token at once while it is valid. The leader
-    /// needs the time because a lost answer must be requested again within the grace period of the
-    /// app client; after that, the refresh token is useless. It waits for the lock of the storage
-    /// for at most half of `timeout`.
+    /// needs the time: if an answer is lost, it must ask again within the grace period of the app
+    /// client. After that, the refresh token is useless. It waits for the lock of the storage for
+    /// at most half of `timeout`.
     ///
     /// # Errors
     ///
@@ -210,7 +210,7 @@ impl UserPoolTokens {
     /// [`persist_credentials`](crate::Builder::persist_credentials), build another provider with
     /// another `login_id` for the other user, because a login ID means one user.
     ///
-    /// It never uses the network. It blocks while the storage does.
+    /// It never uses the network, but waits for the storage.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ impl UserPoolTokens {
     ///   Call its [`clear_cached_id`](crate::CognitoIdentityCredentials::clear_cached_id) and
     ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process gets them.
     ///
-    /// It never uses the network. It blocks while the storage does.
+    /// It never uses the network, but waits for the storage.
     pub fn forget_refresh_token(&self) {
         self.0.start_sign_in(None);
     }
@@ -286,7 +286,7 @@ impl TokenRefresher {
         let (client, refresh_token) = (&self.app, &current.token);
         match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::FlowOff => {
-                log::debug!("the app client may rotate refresh tokens; asking for that");
+                log::debug!("the app client may rotate refresh tokens; trying that");
                 self.rotate(input, &rotation)
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
@@ -418,7 +418,7 @@ impl TokenRefresher {
         let (Some((_, was_stored)), Some(store)) = (old, &self.store) else { return };
         if let Err(error) = self.store_latest(store, epoch, token.clone(), was_stored) {
             log::warn!(
-                "the rotated refresh token could not be stored; without it the next start needs another sign-in: {error}"
+                "the rotated refresh token could not be stored; after a restart the user must sign in again: {error}"
             );
         }
     }

@@ -39,7 +39,7 @@ impl TokenStore {
     pub(super) fn save(&self, link: &RefreshToken, owned: bool) -> Result<(), String> {
         if owned && self.read().is_some_and(|stored| stored.origin != link.origin) {
             log::warn!(
-                "another sign-in has taken the place of the stored refresh token; this one's is kept in memory alone"
+                "another sign-in has replaced the stored refresh token; the token of this sign-in is only kept in memory"
             );
             return Ok(());
         }

@@ -145,7 +145,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["URL"],
             3,
-            ["BAD   TLS          no TLS connection to localhost:", "does not speak TLS"],
+            ["BAD   TLS          no TLS connection to localhost:", "the answer is not TLS"],
         ),
         (
             &|_| {},

@@ -243,7 +243,7 @@ fn wrong_settings_of_a_user_pool_are_told_as_options() {
         ),
         (
             &[CLIENT[0], CLIENT[1], CLIENT[2], CLIENT[3], "--refresh-token=@x", "--fips"],
-            "--fips: cannot go with --user-pool-endpoint-url",
+            "--fips: cannot be combined with --user-pool-endpoint-url",
         ),
     ];
     for (arguments, says) in rows {

@@ -47,7 +47,12 @@ fn the_exit_status_says_what_there_is_to_do() {
         ("GetId", lost(), 3, "check the network"),
         ("GetId", Fault::raw(200, "<html>Welcome to the hotel</html>"), 3, "captive portal"),
         ("GetId", Fault::raw(302, ""), 3, "captive portal"),
-        ("GetId", Fault::raw(200, "x".repeat(300_000)), 3, "is larger than any of the service"),
+        (
+            "GetId",
+            Fault::raw(200, "x".repeat(300_000)),
+            3,
+            "is larger than any answer of the service",
+        ),
     ];
     for (operation, fault, status, says) in rows {
         machine.cognito.fail_next(operation, 2, fault.clone());
@@ -73,7 +78,7 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
         ("cmd:kill -9 $$", "signal: 9"),
         ("cmd:true", "is empty"),
         ("env:EMPTY", "is empty"),
-        ("cmd:head -c 300000 /dev/zero", "more than a token can have"),
+        ("cmd:head -c 300000 /dev/zero", "more text than a token can have"),
         ("cmd:printf '\\377'", "something that is not text"),
     ];
     for (source, says) in rows {
@@ -130,7 +135,7 @@ fn wrong_words_are_told_and_lead_to_the_help() {
         (&["process", "--timeout", "soon"], "--timeout: must be a time"),
         (&["process", "--timeout", "0"], "--timeout: must be longer than zero"),
         (&["process", "--duration", "x"], "--duration: must be a time"),
-        (&["process", "--duration", "900"], "--duration: is of the classic flow"),
+        (&["process", "--duration", "900"], "--duration: needs --role-arn"),
         (&["process", "--max-attempts", "x"], "--max-attempts: must be a number"),
         (&["process", "--max-attempts", "0"], "--max-attempts: "),
         (&["process", "--policy", "{}"], "--policy: must be @FILE"),
@@ -138,7 +143,7 @@ fn wrong_words_are_told_and_lead_to_the_help() {
         (&["process", "--cache-dir", ""], "--cache-dir: is empty"),
         (&["process", "--login", "no-equals-sign"], "--login: must be PROVIDER=@FILE"),
         (&["process", "--region", "eu-west-1"], "--region: eu-west-1 contradicts"),
-        (&["process", "--fips"], "--fips: cannot go with --endpoint-url"),
+        (&["process", "--fips"], "--fips: cannot be combined with --endpoint-url"),
         (&["process", "--identity-id", "x"], "--identity-id: "),
         (&["process", "--proxy", "socks5://x"], "--proxy: "),
         (&["process", "--endpoint-url", "http://device.invalid"], "--endpoint-url: is plain http"),

@@ -549,13 +549,13 @@ fn contradictions_are_told_by_build() {
     let rows: [(fn(Builder) -> Builder, Option<String>); 6] = [
         (
             |b| b.identity_pool_id(POOL),
-            Some("persist_credentials: needs storage, in which they are kept".to_owned()),
+            Some("persist_credentials: needs storage, where the credentials are kept".to_owned()),
         ),
         (
             |b| b.identity_id(IDENTITY).storage(MemoryStorage::new()),
             Some(
-                "storage: needs identity_pool_id, for which the identity is kept; \
-                 persist_credentials: needs identity_pool_id, for which they are kept"
+                "storage: needs identity_pool_id: the identity is stored under the pool's ID; \
+                 persist_credentials: needs identity_pool_id: credentials are stored under the pool's ID"
                     .to_owned(),
             ),
         ),

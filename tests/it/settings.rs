@@ -37,19 +37,19 @@ fn each_fault_names_its_setting() {
         ),
         (
             pool().region("eu-west-1"),
-            "region: eu-west-1 contradicts the identity pool, which is of region us-east-1",
+            "region: eu-west-1 contradicts the identity pool, which is in region us-east-1",
         ),
         (
             builder().identity_id(IDENTITY).region("eu-west-1"),
-            "region: eu-west-1 contradicts the identity, which is of region us-east-1",
+            "region: eu-west-1 contradicts the identity, which is in region us-east-1",
         ),
         (
             pool().identity_id("eu-west-1:0"),
-            "identity_id: it is of region eu-west-1, but the identity pool is of region us-east-1",
+            "identity_id: it is in region eu-west-1, but the identity pool is in region us-east-1",
         ),
         (
             builder().identity_pool_id("a_b:0"),
-            "region: it cannot stand in a host name; set endpoint_url for an emulator",
+            "region: it cannot be part of a host name; set endpoint_url for an emulator",
         ),
         (pool().account_id(""), "account_id: must be 1 to 15 digits"),
         (pool().account_id("1".repeat(16)), "account_id: must be 1 to 15 digits"),
@@ -65,7 +65,7 @@ fn each_fault_names_its_setting() {
         (pool().role_arn("arn"), "role_arn: has 3 characters, it must have 20 to 2048"),
         (
             pool().role_arn(ROLE).custom_role_arn(ROLE),
-            "custom_role_arn: cannot go with role_arn, which chooses the classic flow",
+            "custom_role_arn: cannot be combined with role_arn, which selects the classic flow",
         ),
         (
             pool().role_arn(ROLE).role_session_name("x"),
@@ -73,7 +73,7 @@ fn each_fault_names_its_setting() {
         ),
         (
             pool().role_arn(ROLE).role_session_name("a b"),
-            "role_session_name: may have A-Z a-z 0-9 _ + = , . @ - alone",
+            "role_session_name: may only have A-Z a-z 0-9 _ + = , . @ -",
         ),
         (pool().role_arn(ROLE).policy(""), "policy: has 0 characters, it must have 1 to 2048"),
         (
@@ -102,46 +102,49 @@ fn each_fault_names_its_setting() {
         ),
         (
             pool().role_session_name("xy"),
-            "role_session_name: is of the classic flow, which role_arn chooses",
+            "role_session_name: needs role_arn, which selects the classic flow",
         ),
-        (pool().policy("{}"), "policy: is of the classic flow, which role_arn chooses"),
-        (pool().policy_arns([ROLE]), "policy_arns: is of the classic flow, which role_arn chooses"),
-        (pool().provider_id("abcd"), "provider_id: is of the classic flow, which role_arn chooses"),
+        (pool().policy("{}"), "policy: needs role_arn, which selects the classic flow"),
+        (pool().policy_arns([ROLE]), "policy_arns: needs role_arn, which selects the classic flow"),
+        (pool().provider_id("abcd"), "provider_id: needs role_arn, which selects the classic flow"),
         (
             pool().duration(Duration::from_secs(900)),
-            "duration: is of the classic flow, which role_arn chooses",
+            "duration: needs role_arn, which selects the classic flow",
         ),
         (
             pool().sts_endpoint_url("http://10.0.0.1"),
-            "sts_endpoint_url: is plain http, which would show login tokens and credentials to the network: use https, or say danger_allow_http(true) for an emulator on a private network",
+            "sts_endpoint_url: is plain http, so others on the network could read login tokens and credentials: use https, or set danger_allow_http for an emulator on a private network",
         ),
         (
             pool().role_arn(ROLE).sts_endpoint_url("https://x").use_fips(true),
-            "use_fips: cannot go with sts_endpoint_url",
+            "use_fips: cannot be combined with sts_endpoint_url",
         ),
         (
             pool().developer_identity(backend).login("p", "t"),
-            "login: cannot go with developer_identity",
+            "login: cannot be combined with developer_identity",
         ),
         (
             pool().developer_identity(backend).identity_id(IDENTITY),
-            "identity_id: cannot go with developer_identity",
+            "identity_id: cannot be combined with developer_identity",
         ),
         (
             builder().identity_id(IDENTITY).storage(MemoryStorage::new()),
-            "storage: needs identity_pool_id, for which the identity is kept",
+            "storage: needs identity_pool_id: the identity is stored under the pool's ID",
         ),
         (pool().storage(MemoryStorage::new()).login_id(""), "login_id: is empty"),
         (pool().login_id("ann"), "login_id: names a stored identity, but no storage is set"),
-        (pool().login("", "t"), "login: a provider name of 0 characters, it must have 1 to 128"),
+        (pool().login("", "t"), "login: the provider name has 0 characters, it must have 1 to 128"),
         (pool().login("p", ""), "login: the token for p is empty"),
         (pool().timeout(Duration::ZERO), "timeout: must be longer than zero"),
         (pool().attempt_timeout(Duration::ZERO), "attempt_timeout: must be longer than zero"),
         (pool().max_attempts(0), "max_attempts: must be at least 1"),
-        (pool().endpoint_url("https://x/").use_fips(true), "use_fips: cannot go with endpoint_url"),
+        (
+            pool().endpoint_url("https://x/").use_fips(true),
+            "use_fips: cannot be combined with endpoint_url",
+        ),
         (
             pool().endpoint_url("https://x/").use_dual_stack(true),
-            "use_dual_stack: cannot go with endpoint_url",
+            "use_dual_stack: cannot be combined with endpoint_url",
         ),
         (
             pool().endpoint_url("https://ann:hunter2@example.com"),
@@ -149,7 +152,7 @@ fn each_fault_names_its_setting() {
         ),
         (
             pool().endpoint_url("http://10.0.0.1"),
-            "endpoint_url: is plain http, which would show login tokens and credentials to the network: use https, or say danger_allow_http(true) for an emulator on a private network",
+            "endpoint_url: is plain http, so others on the network could read login tokens and credentials: use https, or set danger_allow_http for an emulator on a private network",
         ),
     ];
     for (builder, fault) in rows {
@@ -212,9 +215,9 @@ fn each_fault_is_a_value_with_its_setting_and_its_variable() {
     assert_eq!(
         texts,
         [
-            "AWS_REGION, REGION: eu-west-1 contradicts the identity pool, which is of region us-east-1",
+            "AWS_REGION, REGION: eu-west-1 contradicts the identity pool, which is in region us-east-1",
             "OTHER: the token for p has 80000 characters, the service takes at most 50000",
-            "OTHER: is of the classic flow, which ROLE chooses",
+            "OTHER: needs ROLE, which selects the classic flow",
         ]
     );
     let texts: Vec<_> = error.config_faults().iter().map(ToString::to_string).collect();

@@ -748,6 +748,6 @@ fn a_backend_that_fails_or_talks_nonsense_is_an_error_of_the_login() {
     stage.credentials.set_login(PROVIDER, "token");
     assert_eq!(
         stage.credentials.get().unwrap_err().message(),
-        "login: cannot go with developer_identity"
+        "login: cannot be combined with developer_identity"
     );
 }

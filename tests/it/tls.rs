@@ -235,7 +235,7 @@ fn an_authority_of_ones_own_is_trusted_and_one_connection_is_enough() {
 fn a_certificate_that_does_not_hold_is_refused_and_not_tried_again() {
     const UNTRUSTED: &str = "signed by an authority that is not trusted";
     const OTHER_NAME: &str = "is for another name";
-    const BROKEN: &str = "or one above it, does not hold";
+    const BROKEN: &str = "or one above it, is not valid";
     let root = Authority::new();
     let stranger = Authority::new();
     let trusted = Some(&*root.pem);
@@ -351,7 +351,7 @@ fn a_certificate_that_does_not_hold_is_refused_and_not_tried_again() {
         ("missing intermediate", "localhost", alone, trusted, UNTRUSTED),
         ("key of somebody else", "localhost", forged, trusted, BROKEN),
         ("altered after signing", "localhoot", altered, trusted, BROKEN),
-        ("weak signature", "localhost", weak, trusted, "is signed in a way"),
+        ("weak signature", "localhost", weak, trusted, "has a signature"),
         (
             "for clients alone",
             "localhost",
@@ -512,7 +512,7 @@ fn a_server_of_an_older_time_is_refused_and_not_tried_again() {
         record.extend(body);
         record
     };
-    let needed = "does not speak TLS 1.2 or 1.3";
+    let needed = "supports no kind of TLS 1.2 or 1.3";
     let rows = [
         ("SSL 3.0", hello(0), needed),
         ("TLS 1.0", hello(1), needed),
@@ -524,7 +524,7 @@ fn a_server_of_an_older_time_is_refused_and_not_tried_again() {
         (
             "an answer in plain text",
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-            "what answers there does not speak TLS",
+            "the answer is not TLS",
         ),
     ];
     for (what, answer, says) in rows {

@@ -859,7 +859,7 @@ fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
     renew();
     storage.broken.store(true, Ordering::SeqCst);
     renew();
-    let warning = "WARN cognito_identity_credentials::user_pool_tokens the rotated refresh token could not be stored; without it the next start needs another sign-in: no disk";
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the rotated refresh token could not be stored; after a restart the user must sign in again: no disk";
     assert_eq!(logged().matches(warning).count(), 1, "{}", logged());
     renew();
     storage.broken.store(false, Ordering::SeqCst);
@@ -959,7 +959,7 @@ fn an_earlier_sign_in_does_not_take_the_place_of_a_later_one() {
     process().id_token().unwrap();
     let kept = stored(&storage);
 
-    let warning = "another sign-in has taken the place of the stored refresh token";
+    let warning = "another sign-in has replaced the stored refresh token";
     let before = logged().matches(warning).count();
     for _ in 0..2 {
         pool.clock.advance(seconds(3600));
@@ -1318,16 +1318,16 @@ fn settings_are_checked_all_at_once_before_any_call() {
         (
             tokens().user_pool_id("SENTINEL").client_id("SENTINEL-"),
             "user_pool_id: must have the form REGION_NAME, such as us-east-1_aBcDeFgHi; \
-             client_id: may have A-Z a-z 0-9 _ + alone",
+             client_id: may only have A-Z a-z 0-9 _ +",
         ),
         (
             tokens().user_pool_id("x_y_z"),
-            "user_pool_id: its region cannot stand in a host name; set endpoint_url for an emulator",
+            "user_pool_id: its region cannot be part of a host name; set endpoint_url for an emulator",
         ),
         (
             tokens().refresh_token("SENTINEL\n").client_id(""),
             "client_id: has 0 characters, it must have 1 to 128; \
-             refresh_token: has a character that no refresh token has: A-Z a-z 0-9 - _ = . alone",
+             refresh_token: has a character other than A-Z a-z 0-9 - _ = .",
         ),
         (
             tokens().refresh_token(long),
@@ -1337,11 +1337,11 @@ fn settings_are_checked_all_at_once_before_any_call() {
         (
             tokens().client_secret("SENTINEL SENTINEL"),
             "client_secret: has a space or a character that no secret has; \
-             client_secret: needs username, of which and the secret a hash is sent",
+             client_secret: needs username: the service gets a hash of both",
         ),
         (
             tokens().username("SENTINEL"),
-            "username: goes into the hash of client_secret alone, which is not set",
+            "username: is only used with client_secret, which is not set",
         ),
         (
             tokens().username("").client_secret(""),
@@ -1360,9 +1360,9 @@ fn settings_are_checked_all_at_once_before_any_call() {
         ),
         (
             tokens().endpoint_url("http://example.com").use_fips(true).use_dual_stack(true),
-            "use_fips: cannot go with endpoint_url; use_dual_stack: cannot go with endpoint_url; \
-             endpoint_url: is plain http, which would show login tokens and credentials to the \
-             network: use https, or say danger_allow_http(true) for an emulator on a private network",
+            "use_fips: cannot be combined with endpoint_url; use_dual_stack: cannot be combined with endpoint_url; \
+             endpoint_url: is plain http, so others on the network could read login tokens and \
+             credentials: use https, or set danger_allow_http for an emulator on a private network",
         ),
     ];
     for (settings, fault) in rows {

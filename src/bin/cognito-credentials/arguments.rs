@@ -85,7 +85,7 @@ fn parse(mut parser: Parser) -> Result<Arguments, Failure> {
             Arg::Short('V') => "version",
             Arg::Short('v') => "verbose",
             Arg::Short(_) => {
-                return Err(Failure::usage("there is no such option; the long ones begin with --"));
+                return Err(Failure::usage("there is no such option; long options begin with --"));
             }
             Arg::Long(name) => name,
             Arg::Value(value) if word.as_deref() == Some("exec") => {
@@ -249,7 +249,7 @@ fn no_such_option(name: &str) -> Failure {
         return Failure::usage("there is no such option");
     }
     if ["token", "password", "secret"].iter().any(|word| name.contains(word)) {
-        let why = "secrets are not taken as arguments, which other users of the machine can read";
+        let why = "secrets cannot be arguments, because other users of the machine can read those";
         let how = "--login PROVIDER=@FILE, =env:NAME or =cmd:COMMAND says where a token comes from";
         return Failure {
             advice: Some(how.to_owned()),

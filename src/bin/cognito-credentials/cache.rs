@@ -30,12 +30,12 @@ pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
     match default_directory(|name| env::var_os(name)) {
         // Root may run with another user's HOME. That user could not write to root's files there.
         Some(directory) if would_be_in_anothers(&directory) => Err(Failure::usage(format!(
-            "the cache directory would be {}, in a directory that belongs to another user: say --cache-dir DIRECTORY, or --no-cache",
+            "the cache directory would be {}, in a directory that belongs to another user: use --cache-dir DIRECTORY, or --no-cache",
             directory.display()
         ))),
         Some(directory) => Ok(Some(directory)),
         None => Err(Failure::usage(
-            "there is no cache directory because HOME is not set: say --cache-dir DIRECTORY, or --no-cache",
+            "there is no cache directory because HOME is not set: use --cache-dir DIRECTORY, or --no-cache",
         )),
     }
 }

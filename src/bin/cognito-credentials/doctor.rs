@@ -77,7 +77,7 @@ fn login_tokens(options: &Options) {
                     &format!("{provider}: the token from {source} expired {ago} ago"),
                 );
                 report::advise(
-                    "sign in again, or let --login read the token from where it is renewed; if the token is new, this machine's clock is wrong",
+                    "sign in again, or give --login a source that refreshes the token; if the token is new, this machine's clock is wrong",
                 );
             }
         }

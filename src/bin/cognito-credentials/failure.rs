@@ -14,7 +14,8 @@ pub(crate) const NETWORK: u8 = 3;
 /// There is no login token that the service accepts: sign in again.
 pub(crate) const LOGIN: u8 = 4;
 
-const NO_TOKEN: &str = "look at where the token comes from (--login, --refresh-token); the user may have to sign in again";
+const NO_TOKEN: &str =
+    "check the source of the token (--login, --refresh-token); the user may have to sign in again";
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -91,7 +92,7 @@ fn advice(error: &Error) -> Option<&'static str> {
     error.hint().or(match error.kind() {
         ErrorKind::Config => Some("cognito-credentials --help lists the commands and options"),
         ErrorKind::Timeout | ErrorKind::Unreachable => Some(
-            "look at the network: is there one, does a firewall let HTTPS out, is a proxy needed (--proxy or HTTPS_PROXY)",
+            "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)",
         ),
         ErrorKind::Login => Some(NO_TOKEN),
         ErrorKind::Throttled | ErrorKind::Unavailable => {
@@ -165,15 +166,15 @@ mod tests {
             (builder(), "--identity-pool-id: not set; set it, or --identity-id"),
             (
                 pool().region("eu-west-1").timeout(std::time::Duration::ZERO),
-                "--region: eu-west-1 contradicts the identity pool, which is of region us-east-1; --timeout: must be longer than zero",
+                "--region: eu-west-1 contradicts the identity pool, which is in region us-east-1; --timeout: must be longer than zero",
             ),
             (
                 pool().endpoint_url("https://x").use_fips(true),
-                "--fips: cannot go with --endpoint-url",
+                "--fips: cannot be combined with --endpoint-url",
             ),
             (
                 pool().region("region_{role_arn}"),
-                "--region: region_{role_arn} contradicts the identity pool, which is of region us-east-1",
+                "--region: region_{role_arn} contradicts the identity pool, which is in region us-east-1",
             ),
         ];
         for (builder, expected) in rows {

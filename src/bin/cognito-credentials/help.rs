@@ -14,12 +14,12 @@ Usage: cognito-credentials COMMAND [OPTIONS]
   status     print what is known and cached    (no network)
   forget     remove the records of this pool and user: identity, credentials,
              rotated refresh token (then sign in again); --all: of all users
-  doctor     try every step and say what is wrong
+  doctor     try every step and report what is wrong
 
   --identity-pool-id ID    REGION:GUID; a guest needs no other option
   --login PROVIDER=SOURCE  a user's token; SOURCE: @FILE, env:NAME, cmd:COMMAND
-  --login-id NAME          names the user of the cache; without it, the token is
-                           read to name the user, by identity and forget too
+  --login-id NAME          names the user of the cache; without it, each command
+                           reads the token for the name, even identity, forget
   --user-pool-id ID        a user pool's login, which is refreshed, with
                            --user-pool-client-id ID, --refresh-token SOURCE;
                            --user-pool-client-secret SOURCE with

@@ -37,7 +37,7 @@ impl SecretSource {
         } else {
             // The text is likely to be the secret itself, so the message does not repeat it.
             let message = format!(
-                "{option}: secrets are not taken as arguments, which other users of the machine can read"
+                "{option}: secrets cannot be arguments, because other users of the machine can read those"
             );
             let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
             return Err(Failure {
@@ -47,13 +47,13 @@ impl SecretSource {
         };
         match &source {
             Self::File(path) if path.as_os_str().is_empty() => {
-                Err(Failure::usage(format!("{option}: no file behind the @")))
+                Err(Failure::usage(format!("{option}: no file name after the @")))
             }
             Self::Variable(name) if name.is_empty() || name.contains(['=', '\0']) => {
-                Err(Failure::usage(format!("{option}: no name of a variable behind env:")))
+                Err(Failure::usage(format!("{option}: no variable name after env:")))
             }
             Self::Command(command) if command.trim().is_empty() => {
-                Err(Failure::usage(format!("{option}: no command behind cmd:")))
+                Err(Failure::usage(format!("{option}: no command after cmd:")))
             }
             _ => Ok(source),
         }
@@ -142,7 +142,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     })?;
     let text = receiver.recv_timeout(limit).map_err(|_| late())?;
     if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
-        return Err("the command printed more than a token can have".into());
+        return Err("the command printed more text than a token can have".into());
     }
     loop {
         if let Some(status) = child.try_wait()? {

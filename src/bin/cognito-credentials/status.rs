@@ -20,7 +20,7 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     match credentials.identity_id() {
         Some(id) => output::print(format!("{id}\n").as_bytes()),
         None => Err(Failure {
-            advice: Some("cognito-credentials process asks the service for one".to_owned()),
+            advice: Some("cognito-credentials process requests one from the service".to_owned()),
             ..Failure::new(REFUSED, "no identity is known yet")
         }),
     }
@@ -48,9 +48,11 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
     let directory = settings.cache.as_ref().map(|directory| {
         let limit = match settings.cache_contents {
             CacheContents::Credentials => "",
-            CacheContents::IdentityWithoutBootId => " (only the identity, on this system)",
+            CacheContents::IdentityWithoutBootId => {
+                " (only the identity: this system has no boot ID)"
+            }
             CacheContents::IdentityWithoutUser => {
-                " (only the identity: the token does not name its user; --login-id does)"
+                " (only the identity: the token does not name its user; use --login-id)"
             }
         };
         format!("{}{limit}", directory.display())

@@ -85,7 +85,8 @@ impl UserPoolLogin {
         }
         let refresh_token = options.source("refresh-token")?;
         if refresh_token.is_none() && options.value("login-id").is_none() {
-            let how = "--refresh-token: not given; without it, --login-id must name the user of a stored one";
+            let how =
+                "--refresh-token: not given; to use a stored one, name its user with --login-id";
             return Err(Failure::usage(how));
         }
         let client_secret = options.source("user-pool-client-secret")?;

@@ -70,7 +70,7 @@ pub(crate) fn decode<T>(
         || text.matches('=').count() > MOST_ATTRIBUTES
         || text.matches("xmlns").count() > MOST_NAMESPACES
     {
-        return Err(DecodeError("the answer is larger than any of the service".to_owned()));
+        return Err(DecodeError("the answer is larger than any answer of the service".to_owned()));
     }
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
@@ -186,7 +186,7 @@ mod tests {
         let tags = "<".repeat(3_000);
         for body in [deep, format!("<a{attributes}/>"), format!("<a{namespaces}/>"), long, tags] {
             let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
-            assert_eq!(read.unwrap_err().0, "the answer is larger than any of the service");
+            assert_eq!(read.unwrap_err().0, "the answer is larger than any answer of the service");
         }
     }
 }

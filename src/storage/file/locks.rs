@@ -1,6 +1,6 @@
 //! Locks between processes, by `flock` on files beside the records.
 //!
-//! [`remove_locks`](super::FileStorage::remove_locks) is all that removes these files: a waiting
+//! Only [`remove_locks`](super::FileStorage::remove_locks) removes these files, because a waiting
 //! process has its file open.
 
 use std::fs::File;

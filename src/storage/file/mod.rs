@@ -28,7 +28,7 @@ use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
 
-/// A [`Storage`] that keeps each record in a file of its own in one directory.
+/// Keeps each record in a file of its own in one directory. It is a [`Storage`].
 ///
 /// * **Durable.** A loss of power at any moment leaves the old or the new record. `store` writes a
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
@@ -39,15 +39,14 @@ use super::StorageLock;
 ///   if other users may write to the directory.
 /// * **No links.** Symbolic links in the directory are not followed.
 /// * **Shared.** Several processes may use one directory; the last one to write a record wins.
-/// * **Locks** are `flock` locks on an empty file beside the record: its name is the record's with
-///   `.lock`, its mode is 0600, and it stays. The kernel releases the lock of a process that ends.
-///   A waiting process tries again every 10 ms. There are no locks on other systems than Unix, and
-///   on file systems without `flock`.
+/// * **Locks** are `flock` locks. The lock file is empty, has the name of the record plus `.lock`
+///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
+///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
 /// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
 ///   escaped. A long name is cut and ends with a digest of the key.
 ///
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
-/// Each call blocks for as long as the disk does.
+/// Each call waits for the disk.
 ///
 /// ```
 /// use cognito_identity_credentials::{FileStorage, Storage};
@@ -92,7 +91,7 @@ impl FileStorage {
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
     /// many records it removed.
     ///
-    /// A long key whose file name was cut is compared by the part that is left. So a prefix that is
+    /// Of a long key whose file name was cut, only the first part is compared. So a prefix that is
     /// longer than that part also removes other long keys with the same beginning.
     ///
     /// The lock files stay, because another process may hold one.
@@ -100,7 +99,7 @@ impl FileStorage {
     /// # Errors
     ///
     /// If the directory cannot be read, if other users may write to it, or if a file cannot be
-    /// removed. The other files are removed all the same.
+    /// removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.remove_files(prefix, false)
     }
@@ -112,7 +111,7 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// As [`remove_all`](Self::remove_all).
+    /// The errors of [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
         self.remove_files(prefix, true)
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::transport::TransportErrorKind;
 
-/// A fault that happens to a request to the fake service.
+/// Describes what goes wrong with a request to the fake service.
 ///
 /// Order one with [`FakeCognito::fail_next`](super::FakeCognito::fail_next).
 ///
@@ -28,7 +28,7 @@ pub enum Fault {
         /// The error message.
         message: String,
     },
-    /// The response has this status and body, and no header.
+    /// The answer has this status and body, and no header.
     #[non_exhaustive]
     Raw {
         /// The HTTP status.
@@ -38,10 +38,10 @@ pub enum Fault {
     },
     /// The request does not reach the service: the transport returns an error of this kind.
     NoAnswer(TransportErrorKind),
-    /// The service carries out the request, but its response is lost: the transport returns an
-    /// error of this kind.
+    /// The service carries out the request, but its answer is lost: the transport returns an error
+    /// of this kind.
     AnswerLost(TransportErrorKind),
-    /// The service carries out the request. Its response has this `Date` header, or none.
+    /// The service carries out the request. Its answer has this `Date` header, or none.
     Date(Option<SystemTime>),
 }
 
@@ -70,13 +70,13 @@ impl Fault {
         Self::Error { status, code: code.into(), message: message.into() }
     }
 
-    /// Returns a response with any status and body, such as the page of a captive portal.
+    /// Returns an answer with any status and body, such as the page of a captive portal.
     #[must_use]
     pub fn raw(status: u16, body: impl Into<String>) -> Self {
         Self::Raw { status, body: body.into() }
     }
 
-    /// Returns a time-out: the transport waits in vain for a response.
+    /// Returns a time-out: the transport gets no answer in time.
     #[must_use]
     pub fn timeout() -> Self {
         Self::NoAnswer(TransportErrorKind::Timeout)

@@ -1,4 +1,4 @@
-//! [`FakeCognito`]: Amazon Cognito Identity, and what the classic flow needs of STS, in memory.
+//! [`FakeCognito`]: Amazon Cognito Identity and a part of STS, in memory.
 //!
 //! * `service.rs` holds the identity pools and carries out their operations.
 //! * `sts.rs` carries out `AssumeRoleWithWebIdentity`.
@@ -35,15 +35,15 @@ use service_error::ServiceError;
 pub use fault::Fault;
 pub use request::ReceivedRequest;
 
-/// An Amazon Cognito Identity service in memory, with the part of STS that the classic flow needs. It is
-/// a [`Transport`].
+/// Simulates Amazon Cognito Identity in memory, with the part of STS that the classic flow needs.
+/// It is a [`Transport`].
 ///
-/// It behaves as the real service:
+/// It behaves like the real service:
 ///
 /// * `GetId` without logins creates a new guest each time.
 /// * The same user always gets the same identity. A login of a new user is linked to the identity
 ///   in the request.
-/// * A login of a user who has another identity merges the two. The response then carries the other
+/// * A login of a user who has another identity merges the two. The answer then has the other
 ///   identity ID, and the old one is forbidden.
 /// * Credentials live for one hour, OpenID tokens for ten minutes.
 /// * Errors have the codes and messages of the service.
@@ -160,8 +160,9 @@ impl FakeCognito {
         assert!(was_accepted, "no such token of {provider} was ever accepted");
     }
 
-    /// Returns what a developer's backend gets from `GetOpenIdTokenForDeveloperIdentity`: the
-    /// user's identity in the pool, always the same, and a new token that lives for ten minutes.
+    /// Returns an identity ID and a token, as a developer's backend gets them from
+    /// `GetOpenIdTokenForDeveloperIdentity`. A user always has the same identity. The token lives
+    /// for ten minutes.
     ///
     /// # Panics
     ///
@@ -217,7 +218,7 @@ impl FakeCognito {
         self.lock().faults.extend(std::iter::repeat_n(fault, times));
     }
 
-    /// Returns every request so far, in order, those that failed too.
+    /// Returns every request so far, in order, including failed ones.
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.clone()
@@ -229,7 +230,7 @@ impl FakeCognito {
         self.lock().requests.iter().filter(|request| request.operation == operation).count()
     }
 
-    /// Returns the number of identities, disabled ones included.
+    /// Returns the number of identities, including disabled ones.
     #[must_use]
     pub fn identities(&self) -> usize {
         self.lock().state.identities()

@@ -10,7 +10,7 @@ use crate::transport::HttpRequest;
 /// The operation of STS that the fake service carries out.
 pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 
-/// A request that the fake service has received. `Debug` shows no token and no identity ID.
+/// Holds a request to the fake service. `Debug` shows no token and no identity ID.
 ///
 /// [`FakeCognito::requests`](super::FakeCognito::requests) returns all of them:
 ///

@@ -1,4 +1,5 @@
-//! The user pool of the fake service: its refresh tokens, and the ID tokens that they are exchanged for.
+//! The user pool of the fake service: its refresh tokens, and the ID tokens that it issues for
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};

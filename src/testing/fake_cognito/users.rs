@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{FakeCognito, user_pool};
 
-/// The user pool (feature `user-pool`): there is one, with one app client. Every identity pool accepts
-/// its ID tokens as logins. It does not check `DeviceKey`.
+/// The user pool (feature `user-pool`). There is one, with one app client. Every identity pool
+/// accepts its ID tokens as logins. It does not check `DeviceKey`.
 impl FakeCognito {
     /// The ID of the user pool.
     pub const USER_POOL_ID: &str = user_pool::ID;
@@ -40,14 +40,14 @@ impl FakeCognito {
         state.user_pool.refresh_token(user, &mut state.serial, now)
     }
 
-    /// Signs a user out everywhere: revokes the refresh tokens, and no longer accepts the ID tokens.
+    /// Signs a user out everywhere: revokes the refresh tokens, and stops accepting the ID tokens.
     pub fn sign_out(&self, user: &str) {
         let state = &mut self.lock().state;
         state.user_pool.revoke(user);
         state.logins.remove_user(&user_pool::provider(), user);
     }
 
-    /// Disables a user: rejects every refresh token until they [sign in](Self::sign_in) again.
+    /// Disables a user: rejects all refresh tokens until the next [sign-in](Self::sign_in).
     pub fn disable_user(&self, user: &str) {
         self.lock().state.user_pool.disabled.insert(user.to_owned());
     }

@@ -1,5 +1,5 @@
-//! Makes the connections that ureq asks for, directly or through a proxy. One call does it all: name
-//! look-up, TCP, tunnel and TLS, within the time for connecting.
+//! Makes the connections that ureq requests, directly or through a proxy: name look-up, TCP, tunnel
+//! and TLS, within the time for connecting.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! TCP connections: every address of a host gets its chance, the next one before the last has failed
-//! (RFC 8305, section 5).
+//! TCP connections: tries all addresses of a host, and starts the next one before the last one has
+//! failed (RFC 8305, section 5).
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};

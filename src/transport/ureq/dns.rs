@@ -1,5 +1,5 @@
-//! Look-ups of host names: IPv4 and IPv6 addresses are asked for separately and at the same time, each
-//! within a time limit that the system's resolver does not know.
+//! Look-ups of host names. IPv4 and IPv6 addresses are looked up on two threads at the same time,
+//! with a time limit that the system's resolver does not have.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What can go wrong on the network: for each cause its kind, its text and what to do about it.
+//! What can go wrong on the network. Each cause has its kind, its text and its hint.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
@@ -161,7 +161,7 @@ impl NetworkError {
             Self::Dial(failed) => format!("could not connect to {peer}: {}", dial_text(failed)),
             Self::Socket(error) => format!("could not connect to {peer}: {error}"),
             Self::InvalidName => {
-                format!("no TLS connection to {peer}: no certificate can be for this name")
+                format!("no TLS connection to {peer}: no certificate can hold this host name")
             }
             Self::TlsSettings(error) => {
                 format!("no TLS connection to {peer}: the TLS settings cannot be used: {error}")
@@ -178,8 +178,10 @@ impl NetworkError {
                 format!("the TLS connection to {peer} broke: a part of it was damaged on the way")
             }
             Self::Broken(error) => format!("the connection to {peer} broke: {error}"),
-            Self::NotHttp => format!("what {peer} answered is not HTTP"),
-            Self::TooLarge => format!("the answer of {peer} is larger than any of the service"),
+            Self::NotHttp => format!("the answer of {peer} is not HTTP"),
+            Self::TooLarge => {
+                format!("the answer of {peer} is larger than any answer of the service")
+            }
             Self::Other(text) => format!("no answer from {peer}: {text}"),
         }
     }
@@ -193,7 +195,7 @@ impl NetworkError {
                 "check the device's network and its name server"
             }
             Self::Dns(DnsError::NoThread(_)) => {
-                "the process may start no more threads: raise the limit of its user or its container"
+                "the process cannot start more threads: raise the limit of its user or its container"
             }
             Self::Dial(failed) => return most_useful(failed).map(DialError::hint),
             Self::Dns(DnsError::System(_)) | Self::Socket(_) => NO_RESOURCES_HINT,
@@ -202,7 +204,9 @@ impl NetworkError {
             Self::ToProxy(error) => return error.proxy_hint(),
             Self::Handshake(error) => match rustls_error(error) {
                 Some(error) => tls_cause(error).1,
-                None => "the peer may speak no TLS there: check the scheme and the port of the URL",
+                None => {
+                    "perhaps the peer does not use TLS on this port: check the scheme and the port of the URL"
+                }
             },
             Self::Tunnel(error) => match error {
                 TunnelError::Unauthorized { offered: Some(_), .. } => {
@@ -245,7 +249,7 @@ impl NetworkError {
             },
             Self::InvalidName => "check the host in the proxy's URL",
             Self::Handshake(error) if rustls_error(error).is_none() => {
-                "the proxy may speak no TLS there: begin its URL with http:// instead of https://"
+                "perhaps the proxy does not use TLS: write http:// instead of https:// in its URL"
             }
             Self::Handshake(_) => {
                 "check the proxy's certificate: the authority (ca_file), the host in the proxy's URL, and the device's clock"
@@ -361,7 +365,7 @@ fn tunnel_text(error: &TunnelError) -> String {
             "the proxy asks for a user name and password (status 407)".to_owned()
         }
         TunnelError::Closed => "the proxy closed the connection without an answer".to_owned(),
-        TunnelError::NotHttp => "what the proxy answered is not HTTP".to_owned(),
+        TunnelError::NotHttp => "the answer of the proxy is not HTTP".to_owned(),
         TunnelError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
             "the proxy did not answer".to_owned()
         }
@@ -384,21 +388,21 @@ fn tls_text(error: &io::Error) -> String {
 fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
     use rustls::{AlertDescription as A, Error as E};
     const CLIENT_CERTIFICATE: &str =
-        "check client_cert_pem: the server's owner knows whose certificates it accepts";
+        "check client_cert_pem, and ask the server's owner which certificates it accepts";
     let (text, hint) = match error {
         E::InvalidCertificate(fault) => return certificate_cause(fault),
         E::NoCertificatesPresented => {
-            ("the server has no certificate", "the server's configuration must be mended")
+            ("the server has no certificate", "correct the server's configuration")
         }
         E::PeerIncompatible(_)
         | E::PeerMisbehaved(_)
         | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
-            "the server does not speak TLS 1.2 or 1.3 as it is needed",
-            "the server, or a gateway in front of it, must be updated",
+            "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
+            "update the server, or the gateway in front of it",
         ),
         E::AlertReceived(A::HandshakeFailure) => (
             "the server refused the TLS handshake",
-            "it may want a client certificate (client_cert_pem), or speak no TLS version or cipher of this side",
+            "it may require a client certificate (client_cert_pem), or have no TLS version or cipher in common with this device",
         ),
         E::AlertReceived(A::UnrecognisedName) => {
             ("the server does not serve this host name", "check the host in the endpoint URL")
@@ -415,8 +419,8 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
             | A::UnknownCA,
         ) => ("the server does not accept the client certificate", CLIENT_CERTIFICATE),
         E::InvalidMessage(_) => (
-            "what answers there does not speak TLS",
-            "check the scheme and the port of the URL: plain http or something else is spoken there",
+            "the answer is not TLS",
+            "check the scheme and the port of the URL: the server uses plain http or another protocol there",
         ),
         E::AlertReceived(alert) => {
             let text = format!("the server refused the TLS handshake ({alert:?})");
@@ -432,9 +436,9 @@ fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
 
 fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str) {
     use rustls::CertificateError as C;
-    const CLOCK: &str = "set the device's clock, or tell the transport a later earliest_time if the device has none";
+    const CLOCK: &str = "set the device's clock; if the device has none, set a later earliest_time";
     const OTHER_NAME: &str =
-        "check the host in the endpoint URL; a captive portal or a proxy may answer in its place";
+        "check the host in the endpoint URL; a captive portal or a proxy may answer instead";
     let (text, hint) = match fault {
         C::ExpiredContext { time, not_after } => {
             let (time, end) = (Date(time.as_secs()), Date(not_after.as_secs()));
@@ -472,13 +476,13 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         ),
         C::UnsupportedSignatureAlgorithmContext { .. }
         | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
-            "the server's certificate, or one above it, is signed in a way that is too weak or unknown",
-            "have the certificate issued anew, with SHA-256 or better",
+            "the server's certificate, or one above it, has a signature that is too weak or unknown",
+            "have the certificate issued again, with SHA-256 or better",
         ),
         C::Revoked => ("the server's certificate was revoked", "have a new one issued"),
         _ => (
-            "the server's certificate, or one above it, does not hold",
-            "have the certificate issued anew, or look at what answers in the server's place",
+            "the server's certificate, or one above it, is not valid",
+            "have the certificate issued again, or check what answers instead of the server",
         ),
     };
     (text.to_owned(), hint)

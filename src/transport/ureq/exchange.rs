@@ -1,4 +1,4 @@
-//! One exchange with the service: the request goes out, and the whole answer comes in.
+//! One exchange with the service: sends the request and reads the whole answer.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,10 +1,10 @@
 //! Keeps the HTTP library from logging answers.
 //!
-//! ureq-proto writes every byte that it receives to the log at level trace, session tokens included,
-//! and has no setting against it. While an exchange is under way and the program's logger would take
-//! those lines, the level of the whole process is held at debug. A program that raises the level in the
-//! middle of an exchange gets it lowered again before ureq-proto sees a part of the answer. A level that
-//! is raised in the microseconds between that and the log line is not noticed.
+//! At level trace, ureq-proto logs every byte that it receives, with session tokens, and has no
+//! setting against it. If the program's logger accepts these lines, the level of the process is set
+//! to debug during each exchange. If the program raises the level meanwhile, it is lowered again
+//! before ureq-proto reads more of the answer. A raise in the microseconds between that and the log
+//! line is not noticed.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};

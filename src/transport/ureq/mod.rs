@@ -38,40 +38,38 @@ pub(crate) use self::proxy::covers;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
-/// The default [`Transport`]: HTTP/1.1 over TLS 1.2 or 1.3, by ureq and rustls.
+/// Sends requests by HTTP/1.1 over TLS 1.2 or 1.3, with ureq and rustls. It is the default
+/// [`Transport`].
 ///
-/// It reads no environment unless [told to](UreqTransportBuilder::proxy_from_env), follows no
-/// redirect, and accepts answers with at most 128 headers in less than 16 KiB and 256 KiB of body. Making
-/// one is cheap. Share it among several providers with an `Arc`.
+/// It follows no redirects, and reads environment variables only with
+/// [`proxy_from_env`](UreqTransportBuilder::proxy_from_env). It accepts answers with at most 128
+/// headers, less than 16 KiB of headers and at most 256 KiB of body. Several providers can share it
+/// with an `Arc`.
 ///
-/// * **Names.** `localhost`, the names below it, and addresses are never looked up (RFC 6761). Other
-///   names are looked up for a new connection, within the time for connecting. IPv4 and IPv6 addresses
-///   are asked for at the same time, each on a thread of its own, because the system's resolver knows no
-///   time limit; a thread ends with its question, which may be after the attempt has ended. There are
-///   at most two threads for each name, and the next attempt joins a question that is under way.
-/// * **Addresses.** The first IPv6 address is tried as soon as it is known, an IPv4 address after
-///   50 ms more (RFC 8305). Each further address is tried when the one before has failed, or after
-///   250 ms without an answer; IPv6 and IPv4 take turns. The first address that answers is used. (Elsewhere
-///   than on Linux, each address has its share of the time.)
-/// * **Connections** are kept for 15 s after the beginning of their last exchange, measured on the boot
-///   clock, so that a device that wakes up does not use one that the network has forgotten. A forked
-///   process makes its own.
-/// * **TLS.** Server certificates are always checked, against Mozilla's roots as built in, or against the
-///   authorities that the [`builder`](Self::builder) was given, at the time of the device's clock, but at
-///   no time before [`earliest_time`](UreqTransportBuilder::earliest_time). Sessions are kept in memory
-///   for four servers and resumed, which saves the certificates and their check. The cryptography is that
-///   of rustls's `CryptoProvider::install_default` if the program has called it (of rustls 0.23) before the
-///   first request, and else ring.
-/// * **Logs.** ureq logs every answer at level trace (target `ureq_proto`), keys included. While an
-///   exchange is under way and the program's logger would take that, the transport lowers the maximum level
-///   of the process to debug, and lowers it again if the program raises it before a part of the answer
-///   is read. A level that is raised in the microseconds between that and ureq's log line is not noticed. A logger that filters
-///   `ureq_proto` to debug itself is left alone.
+/// * **Names.** Each new connection looks up the host name, within the time for connecting. IPv4
+///   and IPv6 addresses are looked up at the same time on two threads, because the system's
+///   resolver has no time limit. If a thread outlives its attempt, the next attempt uses its
+///   result. `localhost`, names below it (RFC 6761) and addresses are not looked up.
+/// * **Addresses.** IPv4 addresses wait for the IPv6 look-up, but at most 50 ms (RFC 8305). IPv6
+///   and IPv4 take turns. The next address is tried when one has failed, or after 250 ms without an
+///   answer. The first address that answers is used. (Only Linux and Android try several addresses
+///   at the same time. Other systems divide the time among the addresses.)
+/// * **Connections.** A connection is used again for 15 s after its last exchange began, measured
+///   on the boot clock. An older one may be dead. A forked process makes its own connections.
+/// * **TLS.** Server certificates are always checked. The trusted authorities are Mozilla's roots,
+///   which are built in, or those of the [`builder`](Self::builder). The time of the check is the
+///   device's time, or [`earliest_time`](UreqTransportBuilder::earliest_time) if that is later. TLS
+///   sessions with four servers are kept in memory and resumed. The cryptography is ring, unless
+///   the program calls `CryptoProvider::install_default` of rustls 0.23 before the first request.
+/// * **Logs.** At level trace, ureq logs every answer with its keys (target `ureq_proto`). If the
+///   program's logger accepts that, the transport lowers the log level of the process to debug
+///   during each exchange. If the program raises the level meanwhile, the transport lowers it again
+///   before it reads more of the answer. A raise in the last microseconds before ureq logs is not
+///   noticed. The level is not changed if the logger limits `ureq_proto` to debug.
 ///
-/// Cargo feature: `ureq` (on by default). The connector uses traits that ureq may change in a minor
-/// version, so this crate requires `ureq ~3.5`. A program that needs another minor version of ureq
-/// turns the default features of this crate off and brings a [`Transport`] of its own until there is a
-/// release of this crate for it.
+/// It needs the feature `ureq` (on by default) and ureq 3.5, because it uses traits that ureq may
+/// change in a minor version. A program with another minor version of ureq turns off the default
+/// features of this crate and sets a [`Transport`] of its own.
 ///
 /// ```no_run
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -91,19 +89,19 @@ pub struct UreqTransport {
 }
 
 impl UreqTransport {
-    /// A transport with the defaults of [`builder`](Self::builder).
+    /// Creates a transport with the defaults of [`builder`](Self::builder).
     #[must_use]
     pub fn new() -> Self {
         Self::with(UreqTransportBuilder::default(), Certificates::default(), Route::default())
     }
 
-    /// Settings to start from: the defaults.
+    /// Returns a builder with the default settings.
     pub fn builder() -> UreqTransportBuilder {
         UreqTransportBuilder::default()
     }
 
-    /// When this crate was released: the default of
-    /// [`earliest_time`](UreqTransportBuilder::earliest_time), for programs that set a later one.
+    /// Returns the release date of this crate, the default of
+    /// [`earliest_time`](UreqTransportBuilder::earliest_time).
     #[must_use]
     pub fn release_time() -> SystemTime {
         tls::released()
@@ -136,7 +134,7 @@ impl fmt::Debug for UreqTransport {
     }
 }
 
-/// The settings of a [`UreqTransport`].
+/// Holds the settings of a [`UreqTransport`].
 #[must_use]
 #[derive(Clone)]
 pub struct UreqTransportBuilder {
@@ -152,7 +150,7 @@ pub struct UreqTransportBuilder {
     time: Time,
 }
 
-/// Shows no certificate and no key: a key that was given as an authority by mistake would be shown too.
+/// Does not show certificates or keys. `ca_pems` could hold a key by mistake.
 impl fmt::Debug for UreqTransportBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UreqTransportBuilder")
@@ -188,144 +186,146 @@ impl Default for UreqTransportBuilder {
 }
 
 impl UreqTransportBuilder {
-    /// Trusts the certificate authorities in this PEM file, which [`build`](Self::build) reads
-    /// once, instead of Mozilla's roots. May be called several times. Default: Mozilla's roots.
+    /// Trusts the certificate authorities in this PEM file, instead of Mozilla's roots. It can be
+    /// called several times. [`build`](Self::build) reads the file once. Default: Mozilla's roots.
     ///
-    /// Accepts blocks labelled `CERTIFICATE`, `X509 CERTIFICATE` or `TRUSTED CERTIFICATE`, with any line
-    /// breaks, a byte order mark, and text or `#` comments between them. Every block must be a
-    /// certificate: if one is damaged or something else (a private key, a revocation list),
-    /// [`build`](Self::build) returns an error that names the first such block, and trusts none of the
-    /// file. A `TRUSTED CERTIFICATE` that its settings do not trust for TLS servers is an error.
+    /// The file has one or more blocks labelled `CERTIFICATE`, `X509 CERTIFICATE` or `TRUSTED
+    /// CERTIFICATE`. Any line breaks, a byte order mark, and text or comments between the blocks
+    /// are allowed. [`build`](Self::build) returns an error if a block is damaged, is no
+    /// certificate (such as a private key), or is a `TRUSTED CERTIFICATE` that is not trusted for
+    /// TLS servers.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_files.push(path.into());
         self
     }
 
-    /// Trusts the certificate authorities in this PEM text, as [`ca_file`](Self::ca_file) does in a
-    /// file. May be called several times, and beside `ca_file`. Default: Mozilla's roots.
+    /// Trusts the certificate authorities in this PEM text. The rules are those of
+    /// [`ca_file`](Self::ca_file), and both can be used together. Default: Mozilla's roots.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_pems.push(pem.into());
         self
     }
 
-    /// Whether Mozilla's roots, as built in, are trusted. Default: unless
-    /// [`ca_file`](Self::ca_file) or [`ca_pem`](Self::ca_pem) says who is.
+    /// Sets whether Mozilla's roots, which are built in, are trusted. Default: `true`, or `false`
+    /// with a [`ca_file`](Self::ca_file) or [`ca_pem`](Self::ca_pem).
     ///
-    /// `true` trusts both kinds side by side. `false` without a `ca_file` or `ca_pem` is an error of
-    /// [`build`](Self::build), for nobody would be trusted.
+    /// With `true`, both are trusted. `false` without a `ca_file` or `ca_pem` is an error of
+    /// [`build`](Self::build), because nothing would be trusted.
     pub fn bundled_roots(mut self, trusted: bool) -> Self {
         self.bundled_roots = Some(trusted);
         self
     }
 
-    /// The certificate that this side shows to a server that asks for one. Default: none.
+    /// Sets the client certificate, as PEM text. It is sent to a server that asks for one. Default:
+    /// none.
     ///
-    /// PEM text with the certificate, then its issuers in order, and exactly one private key anywhere:
-    /// PKCS#8, PKCS#1 or SEC1, not encrypted; RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or
-    /// Ed25519. Cognito asks for no certificate; a gateway before it may, and so may an `https`
-    /// [`proxy`](Self::proxy). `Debug` and errors never show any of it. This crate's own copies of the
-    /// key are wiped; those of the TLS library are not.
+    /// The text holds the certificate, then its issuers in order, and one private key anywhere. The
+    /// key is PKCS#8, PKCS#1 or SEC1, not encrypted: RSA (2048 to 4096 bits), ECDSA (P-256 or
+    /// P-384) or Ed25519. Cognito asks for no certificate, but a gateway or an `https`
+    /// [`proxy`](Self::proxy) may. `Debug` and errors never show the text. This crate wipes its
+    /// copies of the key; the TLS library does not.
     pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
         self.client_cert = Some(Secret::new(pem));
         self
     }
 
-    /// Which addresses of a host are looked up and tried. Default: [`Any`](IpFamily::Any).
+    /// Sets which addresses of a host are looked up and tried. Default: [`Any`](IpFamily::Any).
     pub fn ip_family(mut self, family: IpFamily) -> Self {
         self.ip_family = family;
         self
     }
 
-    /// Certificates are never checked at a time before this, so that a device whose clock starts in
-    /// 1970 can reach the service before it has the time from anywhere. Default: the date of this
-    /// crate's release ([`UreqTransport::release_time`]).
+    /// Sets the earliest time at which certificates are checked. With it, a device whose clock
+    /// starts in 1970 can connect. Default: the date of this crate's release
+    /// ([`UreqTransport::release_time`]).
     ///
-    /// From [`build`](Self::build) on it moves with the boot clock. What has expired by then stays
-    /// refused. A certificate that was issued later is not valid yet for a device whose clock says
-    /// less, so the later the better, as long as it is surely past: say, the later one of
-    /// the default and the time at which the program last ran (see
-    /// [`service_time`](crate::CognitoIdentityCredentials::service_time)), kept in a file.
+    /// After [`build`](Self::build), it advances with the boot clock. A certificate that had
+    /// expired by then is never accepted. If the clock is behind, a certificate that was issued
+    /// after this time is not valid yet. So set the latest time that is surely past. For example,
+    /// keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in a file,
+    /// and set it if it is later than the default.
     pub fn earliest_time(mut self, time: SystemTime) -> Self {
         self.time.earliest = time;
         self
     }
 
-    /// The clock of the transport. Default: [`SystemClock`](crate::SystemClock).
+    /// Sets the clock of the transport. Default: [`SystemClock`](crate::SystemClock). It does not
+    /// change with the [clock of the provider](crate::Builder::clock).
     ///
-    /// Certificates are checked at its [`wall`](Clock::wall) time. Its [`boot`](Clock::boot) time moves
-    /// the [`earliest_time`](Self::earliest_time) on and measures how long a connection was idle. It is
-    /// read before each exchange and in the TLS handshake, so it must answer at once. It is a setting of
-    /// its own: the [clock of the provider](crate::Builder::clock) has no part in the transport.
+    /// Certificates are checked at its [`wall`](Clock::wall) time. Its [`boot`](Clock::boot) time
+    /// advances [`earliest_time`](Self::earliest_time) and measures the age of connections. The
+    /// transport reads the clock before each exchange and in each TLS handshake, so it must answer
+    /// at once.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.time.clock = Arc::new(clock);
         self
     }
 
-    /// The longest time for connecting: name look-up, TCP, the tunnel through a proxy, and the TLS
-    /// handshake. Default: no limit but that of the request.
+    /// Sets the time limit for a new connection: name look-up, TCP, tunnel through a proxy, and TLS
+    /// handshake. Default: the time limit of the request.
     #[doc(alias = "connectTimeout")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// The `User-Agent` header. Default: `cognito-identity-credentials/` and the version.
+    /// Sets the `User-Agent` header. Default: `cognito-identity-credentials/` and the version.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// Sends requests through this HTTP proxy: `http://user:password@host:port`. Default: none, and
-    /// the environment is not looked at.
+    /// Sends requests through this HTTP proxy: `http://user:password@host:port`. Default: none.
     ///
-    /// The proxy is asked for a tunnel (`CONNECT`, with the host's name, which the proxy looks up),
-    /// whatever the scheme of the endpoint; inside it TLS goes to the service itself, whose
-    /// certificate is checked as ever. Loopback endpoints (`localhost`, `127.0.0.0/8`, `::1`) are
-    /// reached without the proxy. Plain `http` to other hosts needs
-    /// [`danger_allow_http`](crate::Builder::danger_allow_http) as without a proxy, and goes through
-    /// the tunnel unprotected.
+    /// The scheme can be `http` (the default) or `https`; the default port is 80 or 443. To an
+    /// `https` proxy the connection is TLS, with the same trusted authorities as for the service.
+    /// SOCKS is not supported.
     ///
-    /// User name and password are optional, are sent as Basic authentication, and must be
-    /// percent-encoded (`p%40ss` for `p@ss`). They cross the network to an `http` proxy in the
-    /// clear. To an `https` proxy the connection is TLS, with the same authorities as for the
-    /// service. Without a scheme `http` is meant, without a port 80, or 443 for `https`. SOCKS is
-    /// not supported. `Debug` and errors never show the user name or the password.
+    /// User name and password are optional and sent as Basic authentication. Write them
+    /// percent-encoded (`p%40ss` for `p@ss`). Anyone on the way to an `http` proxy can read them.
+    /// `Debug` and errors never show them.
     ///
-    /// Any status from 200 to 299 opens the tunnel (RFC 9110, section 9.3.6). A proxy that cannot be
-    /// reached or answers with status 408, 429 or from 500 on is asked again; one that refuses with another
-    /// status is not.
+    /// Every request uses a tunnel (`CONNECT`), and the proxy looks up the host name. TLS goes
+    /// through the tunnel to the service, whose certificate is always checked. Plain `http` to
+    /// other hosts still needs [`danger_allow_http`](crate::Builder::danger_allow_http), and is not
+    /// encrypted in the tunnel. Loopback endpoints (`localhost`, `127.0.0.0/8`, `::1`) are reached
+    /// without the proxy.
+    ///
+    /// Any status from 200 to 299 opens the tunnel (RFC 9110, section 9.3.6). A proxy that cannot
+    /// be reached, or that answers with status 408, 429 or from 500 on, is retried. Another status
+    /// is not.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(Secret::new(url));
         self
     }
 
-    /// Whether [`build`](Self::build) reads the proxy from the environment. Default: `false`.
+    /// Sets whether [`build`](Self::build) reads the proxy from the environment. Default: `false`.
     ///
-    /// It is the first that is set and not empty of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and
-    /// `ALL_PROXY`, with a value as for [`proxy`](Self::proxy). It is for `https` alone: plain
-    /// `http`, which only emulators speak, goes past it, and `http_proxy` is not read. Another
-    /// [`proxy`](Self::proxy) wins, and these four are then not looked at.
+    /// The proxy is the first of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY` that is
+    /// not empty. Its form is that of [`proxy`](Self::proxy). If `proxy` is set, the four variables
+    /// are not read. The proxy of the environment is not used for plain `http`; `http_proxy` is not
+    /// read.
     ///
-    /// `no_proxy`, else `NO_PROXY`, lists what is reached without either: `example.com`,
-    /// `.example.com` and `*.example.com` for a domain and everything below it, an IP address, a
-    /// network such as `10.0.0.0/8`, any of these with `:port` to mean that port alone (an IPv6
-    /// address then in brackets), `*` for everything, with commas or spaces in between. An entry of
-    /// another form covers nothing.
+    /// `no_proxy`, else `NO_PROXY`, lists the hosts that are reached without any proxy, separated
+    /// by commas or spaces. An entry is a domain, an IP address, a network such as `10.0.0.0/8`, or
+    /// `*` for every host. `example.com`, `.example.com` and `*.example.com` all mean the domain
+    /// and everything below it. An entry can end with `:port`; an IPv6 address is then in brackets.
+    /// An entry of another form has no effect.
     pub fn proxy_from_env(mut self, read: bool) -> Self {
         self.proxy_from_env = read;
         self
     }
 
-    /// Reads and checks the certificates and makes the transport. Reads the files given with
-    /// [`ca_file`](Self::ca_file), and environment variables if
-    /// [`proxy_from_env`](Self::proxy_from_env) says so; makes no connection.
+    /// Checks the settings and returns the transport. It reads the files of
+    /// [`ca_file`](Self::ca_file), and the environment if [`proxy_from_env`](Self::proxy_from_env)
+    /// is set. It makes no connection.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), with every fault in its text: a file that cannot be read,
-    /// PEM that cannot be used (with the block and its line; no part of the text is shown), no authority
-    /// to trust, a `User-Agent` that no header can hold, or a proxy that is malformed or not supported.
-    /// Each fault names the setting or the variable.
+    /// [`Config`](crate::ErrorKind::Config), with every fault of the settings. Faults are: a file
+    /// that cannot be read, unusable PEM, no trusted authority, a `User-Agent` that is not
+    /// printable ASCII, or a proxy that is malformed or not supported. Each fault names the setting
+    /// or the variable. A fault in PEM names the block and its line, and shows no part of the text.
     pub fn build(self) -> Result<UreqTransport, Error> {
         let mut faults = Vec::new();
         let certificates = self.certificates(&mut faults);
@@ -352,7 +352,8 @@ impl UreqTransportBuilder {
         let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
         if !given && !certificates.bundled {
-            let fault = "bundled_roots: is false, and no ca_file or ca_pem says who is trusted";
+            let fault =
+                "bundled_roots: is false, and no ca_file or ca_pem is set, so nothing is trusted";
             faults.push(fault.to_owned());
         }
         if let Some(pem) = &self.client_cert {
@@ -378,7 +379,7 @@ impl UreqTransportBuilder {
     }
 }
 
-/// Which addresses of a host [`UreqTransport`] looks up and tries.
+/// Selects the addresses of a host that [`UreqTransport`] looks up and tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IpFamily {

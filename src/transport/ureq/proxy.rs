@@ -1,4 +1,4 @@
-//! Which requests go through a proxy, and through which.
+//! Decides which requests go through a proxy, and through which one.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -99,7 +99,7 @@ fn parse(url: &str) -> Result<Proxy, String> {
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#']) {
         return Err(format!(
-            "has something behind the host, or a character in the user name or password that must be percent-encoded; {FORM}"
+            "has something after the host, or a character in the user name or password that must be percent-encoded; {FORM}"
         ));
     }
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);

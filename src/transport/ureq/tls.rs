@@ -1,5 +1,5 @@
-//! TLS by rustls itself, for what ureq's own settings cannot say: the clock that certificates are
-//! checked by, both kinds of authorities at once, and one small store of sessions.
+//! TLS by rustls, with what ureq's own settings lack: the clock for certificate checks, both kinds
+//! of authorities together, and one small store of sessions.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -201,12 +201,12 @@ fn connections(silent: u16) -> Vec<Row> {
             )
         },
         Row {
-            text: &["what service.example:", "answered is not HTTP"],
+            text: &["the answer of service.example:", "is not HTTP"],
             hint: "captive portal",
             ..direct("not HTTP", at(after(request, b"SSH-2.0-OpenSSH_9.6\r\n", hold)), Kind::Io)
         },
         Row {
-            text: &["the answer of service.example:", "is larger than any of the service"],
+            text: &["the answer of service.example:", "is larger than any answer of the service"],
             hint: "captive portal",
             ..direct(
                 "too large",
@@ -260,7 +260,7 @@ fn handshakes() -> Vec<Row> {
         row(
             "plain text",
             (plain, UreqTransport::builder()),
-            &["what answers there does not speak TLS"],
+            &["the answer is not TLS"],
             "check the scheme and the port",
         ),
         Row {
@@ -269,7 +269,7 @@ fn handshakes() -> Vec<Row> {
                 "closed in the handshake",
                 (after(b"\x16", b"", drop), UreqTransport::builder()),
                 &["no TLS connection to service.example:", "ended the connection in the handshake"],
-                "speak no TLS there",
+                "does not use TLS on this port",
             )
         },
         Row {
@@ -279,7 +279,7 @@ fn handshakes() -> Vec<Row> {
                 "silent in the handshake",
                 (after(b"\x16", b"", hold), UreqTransport::builder()),
                 &["no TLS connection to service.example:", "did not answer in the handshake"],
-                "speak no TLS there",
+                "does not use TLS on this port",
             )
         },
     ]
@@ -354,7 +354,7 @@ fn proxies() -> Vec<Row> {
             ..proxied("a silent proxy", after(request, b"", hold), Kind::Timeout)
         },
         Row {
-            text: &["what the proxy answered is not HTTP"],
+            text: &["the answer of the proxy is not HTTP"],
             ..proxied("no proxy", after(request, b"SSH-2.0\r\n\r\n", hold), Kind::Io)
         },
     ]
