@@ -92,7 +92,7 @@ fn main() -> Fallible<()> {
     std::fs::write(ca_file, params.self_signed(&key)?.pem())?;
     let issuer = Issuer::new(params, key);
     let own = KeyPair::generate()?;
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names = ["localhost", "127.0.0.1", "service.test"].map(str::to_owned);
     let certificate = CertificateParams::new(names)?.signed_by(&own, &issuer)?;
     let private = PrivateKeyDer::try_from(own.serialize_der())?;
     let config = ServerConfig::builder()
