@@ -80,8 +80,8 @@ impl Settings {
         if (self.developer.is_some() || self.has_logins()) && self.login_id.is_none() {
             faults.add(
                 "persist_credentials",
-                "needs {login_id} where there are logins or a developer_identity, lest one user \
-                 get another's credentials",
+                "needs {login_id} where there are logins or a developer_identity (without \
+                 it, one user could get another's credentials)",
             );
         }
     }

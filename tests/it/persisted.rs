@@ -544,8 +544,8 @@ fn contradictions_are_build_errors() {
             .persist_credentials(true);
         settings(builder).build().map(drop).map_err(|error| error.to_string())
     };
-    let user = "persist_credentials: needs login_id where there are logins or a developer_identity, \
-                lest one user get another's credentials";
+    let user = "persist_credentials: needs login_id where there are logins or a developer_identity \
+                (without it, one user could get another's credentials)";
     let rows: [(fn(Builder) -> Builder, Option<String>); 6] = [
         (
             |b| b.identity_pool_id(POOL),

@@ -859,7 +859,7 @@ fn the_cryptography_that_the_program_has_installed_is_used() {
     println!("OUTCOME: its own");
 }
 
-mod device {
+mod clock_and_sessions {
     use std::time::SystemTime;
 
     use rustls::HandshakeKind::{self, Full, Resumed};

@@ -105,7 +105,8 @@ fn serve(stream: impl Read + Write, kind: &str) {
     }
 }
 
-/// Lets a held caller wait for another one's answer, and who waits for a held caller wait for that.
+/// Lets a held caller wait until another caller is answered, and a caller that waits for a held one
+/// until that one is held.
 fn hold(head: &str, caller: Option<&str>) {
     struct Callers {
         held: u32,

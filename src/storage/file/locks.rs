@@ -105,7 +105,7 @@ mod tests {
         let held = now(&one, "../k").unwrap();
         let waiting = std::thread::spawn(move || other.lock("../k", Duration::from_secs(60)));
         drop(held);
-        assert!(waiting.join().unwrap().unwrap().is_some(), "who waits gets it");
+        assert!(waiting.join().unwrap().unwrap().is_some(), "the waiting thread gets the lock");
     }
 
     #[test]
