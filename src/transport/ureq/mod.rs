@@ -1,4 +1,13 @@
-//! HTTPS by ureq and rustls: the settings, and one exchange.
+//! HTTPS by ureq and rustls.
+//!
+//! * this file: [`UreqTransport`] and its settings
+//! * `exchange`: one exchange, with the agent of this process
+//! * `connector`: makes a connection, by `dns`, `dial`, `tunnel` and `tls`
+//! * `connection`: a connection as ureq uses it, over a `stream` that keeps to its `deadline`
+//! * `proxy`: which requests go through a proxy
+//! * `certificates`, `pem`: authorities and the client certificate, and the files that hold them
+//! * `error`: the kind, the text and the hint of each network error
+//! * `log_guard`: keeps ureq from logging answers
 
 mod certificates;
 mod connection;
