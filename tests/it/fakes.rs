@@ -137,18 +137,40 @@ fn requests_in_one_piece_and_byte_by_byte_are_answered_on_one_connection() {
 }
 
 #[test]
-fn a_silent_client_delays_neither_other_clients_nor_the_end() {
-    let (_, server) = server();
-    let mut silent = connect(&server);
-    silent.write_all(b"POST / HTTP/1.1\r\nContent-Length: 9").unwrap();
-    let mut idle = connect(&server);
+fn open_connections_delay_neither_other_clients_nor_the_end() {
+    let (cognito, server) = server();
+    let json = get_id_body();
+    let request = get_id(&format!("Content-Length: {}\r\n", json.len()), &json);
+    cognito.fail_next("GetId", 1, Fault::timeout());
+    let rows = [
+        // name, what the client says, before it waits
+        ("idle", String::new()),
+        ("in the middle of the head", "POST / HTTP/1.1\r\nContent-Length: 9".to_owned()),
+        ("in the middle of the body", request.trim_end_matches('}').to_owned()),
+        ("waits for an answer that does not come", request),
+        ("does not read its answers", "GET / HTTP/1.1\r\n\r\n".repeat(20_000)),
+    ];
+    let mut clients = rows.map(|(name, said)| {
+        let mut client = connect(&server);
+        client.set_nonblocking(true).unwrap();
+        let _ = client.write_all(said.as_bytes());
+        client.set_nonblocking(false).unwrap();
+        (name, client)
+    });
+    while cognito.calls("GetId") == 0 {
+        std::thread::yield_now();
+    }
     assert!(say(&server, "HEAD / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 404 "));
     let begun = Instant::now();
+    let url = server.url().to_owned();
     drop(server);
     assert!(begun.elapsed() < seconds(1), "{:?}", begun.elapsed());
-    for client in [&mut silent, &mut idle] {
-        assert!(matches!(client.read(&mut [0; 64]), Ok(0) | Err(_)), "the connection is closed");
+    for (name, client) in &mut clients {
+        // A reset is an end too.
+        let _ = client.read_to_end(&mut Vec::new());
+        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "{name}");
     }
+    assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).is_err(), "the port is free");
 }
 
 #[test]
