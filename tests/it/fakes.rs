@@ -79,10 +79,10 @@ fn the_fake_server_reads_every_form_of_request() {
         (
             "an unknown action of STS",
             format!(
-                "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n{close}\r\nAction=A"
+                "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n{close}\r\nAction=A+%2Bb"
             ),
             "HTTP/1.1 400 ",
-            "<Code>InvalidAction</Code>",
+            "<Code>InvalidAction</Code><Message>Could not find operation A +b ",
         ),
         ("not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(), "HTTP/1.1 400 ", ""),
         ("a version to come", "POST / HTTP/9\r\n\r\n".into(), "HTTP/1.1 400 ", ""),

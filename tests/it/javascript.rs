@@ -21,8 +21,8 @@
 //! new ID is not stored until the next call has succeeded (here at once:
 //! `stored::a_minted_guest_is_stored_before_anything_else_can_fail`).
 //!
-//! Differences of the README's table that have a test here. JavaScript's side was checked on aws-sdk
-//! 2.1693 under Node.
+//! Differences of the README's table that have a test here; `.ci/javascript` tests JavaScript's side on
+//! the real class under Node:
 //!
 //! | JavaScript | here |
 //! |---|---|
