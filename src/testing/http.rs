@@ -30,11 +30,10 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Answers one request after the other until the client closes the connection, or an answer is not
-/// to be had.
+/// Answers one request after the other until the client closes the connection, or a fault ends it.
 ///
-/// An error of `answer` becomes what a client takes for it: silence, a broken or too large answer,
-/// or a closed connection.
+/// An error of `answer` looks like itself to the client: as silence, as a broken or too large answer,
+/// or as a closed connection.
 pub(super) fn serve(
     connection: impl Read + Write,
     answer: impl Fn(Request) -> Result<HttpResponse, TransportErrorKind>,
@@ -158,7 +157,8 @@ fn read_chunks(stream: &mut impl BufRead) -> Result<Vec<u8>, Failure> {
             return Err(Failure::Refused(413));
         }
         if size == 0 {
-            read_headers(stream, &mut LARGEST_HEAD.clone())?;
+            let mut trailer = LARGEST_HEAD;
+            read_headers(stream, &mut trailer)?;
             return Ok(body);
         }
         body.extend(read_bytes(stream, size)?);

@@ -87,7 +87,8 @@ pub fn seed_delays(seed: u64) {
     random::seed(seed);
 }
 
-/// Creates a request, to test your own transport. Write the names of headers in lower case, as the library does.
+/// Creates a request, to test your own transport. Write the names of headers in lower case, as the
+/// library does.
 ///
 /// ```
 /// use std::time::Duration;

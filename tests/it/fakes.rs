@@ -53,7 +53,7 @@ fn the_fake_server_reads_every_form_of_request() {
     let chunks = format!("7;x=y\r\n{start}\r\n{:X}\r\n{rest}\r\n0\r\nT: t\r\n\r\n", rest.len());
     let close = "Connection: close\r\n";
     let sized = get_id(&format!("Content-Length: {length}\r\n{close}"), &json);
-    let large = "x".repeat(2_000_000);
+    let large = "x".repeat(7_000_000);
     let rows: [(&str, String, &str, &str); 21] = [
         // name, request, how the answer begins, what is in it
         ("a length", sized.clone(), "HTTP/1.1 200 ", "\"IdentityId\":\"us-east-1:"),
@@ -96,10 +96,10 @@ fn the_fake_server_reads_every_form_of_request() {
             "",
         ),
         ("another encoding", get_id("Transfer-Encoding: gzip\r\n", ""), "HTTP/1.1 501 ", ""),
-        ("a body of 2 MB", get_id("Content-Length: 2000000\r\n", &large), "HTTP/1.1 413 ", ""),
+        ("a body of 7 MB", get_id("Content-Length: 7000000\r\n", &large), "HTTP/1.1 413 ", ""),
         (
-            "a chunk of 2 MB",
-            get_id("Transfer-Encoding: chunked\r\n", &format!("1E8480\r\n{large}")),
+            "a chunk of 7 MB",
+            get_id("Transfer-Encoding: chunked\r\n", &format!("6ACFC0\r\n{large}")),
             "HTTP/1.1 413 ",
             "",
         ),
