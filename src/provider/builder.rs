@@ -13,7 +13,9 @@ use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
-use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
+use crate::refresh::{
+    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher,
+};
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
 use crate::service::sts::RoleRequest;
@@ -498,8 +500,9 @@ impl Builder {
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
     /// The cooldown is a random time between a fifth of this value and all of it. If the service
-    /// sent `Retry-After`, that time is used instead. Zero turns off the cooldown, but not
-    /// `Retry-After`.
+    /// sent `Retry-After`, the cooldown is at least a random 1 to 2 times as long, but at most 5
+    /// minutes. A `Retry-After` above 5 minutes counts as a random 2.5 to 5 minutes. Zero turns off
+    /// the cooldown, but not `Retry-After`.
     ///
     /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
     /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80
@@ -583,6 +586,7 @@ impl Builder {
             pool,
             account_id: settings.account_id,
             flow,
+            lifetime: settings.duration.unwrap_or(DEFAULT_LIFETIME),
             developer,
             store,
             allow_new_guest: settings.allow_new_guest,
