@@ -479,7 +479,8 @@ impl Builder {
     }
 
     /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
-    /// this time, it still returns the cached credentials.
+    /// this time, it still returns the cached credentials. After a failed attempt, the next one follows
+    /// after a random third to two thirds of the window, or of 15 minutes if the window is longer.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
