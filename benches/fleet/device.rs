@@ -27,7 +27,8 @@ pub(crate) enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Issued,
-    Failed(RetryableFailure),
+    /// With the wait in seconds that the service asks for.
+    Failed(RetryableFailure, Option<u64>),
 }
 
 pub(crate) trait Service {
@@ -234,11 +235,12 @@ impl Device {
                 self.without_since = NONE;
                 Step { next: self.next_renewal(then), got: Some(got) }
             }
-            (Answer::Failed(failure), _) => {
-                let delay = self.delay(failure, rules, rng);
+            (Answer::Failed(failure, asked), _) => {
+                let asked = asked.map(Duration::from_secs);
+                let delay = self.delay(failure, asked, rules, rng);
                 let next = match delay.map(|delay| then + delay) {
                     Some(next) if next < self.deadline => next,
-                    _ => self.fail(then, Some(failure), rules, rng),
+                    _ => self.fail(then, Some((failure, asked)), rules, rng),
                 };
                 Step { next, got: None }
             }
@@ -262,7 +264,13 @@ impl Device {
         }
     }
 
-    fn delay(&mut self, failure: RetryableFailure, rules: &Rules, rng: &mut Rng) -> Option<Nanos> {
+    fn delay(
+        &mut self,
+        failure: RetryableFailure,
+        asked: Option<Duration>,
+        rules: &Rules,
+        rng: &mut Rng,
+    ) -> Option<Nanos> {
         let attempt = u32::from(self.attempt);
         match rules.policy {
             Policy::JavaScript => {
@@ -285,7 +293,7 @@ impl Device {
                     Throttling::Other(_, Some(after)) if u32::from(self.throttled) >= after => 1,
                     _ => rules.defaults.attempts,
                 };
-                retry_policy::delay(failure, attempt, attempts, rng.f64()).map(nanos)
+                retry_policy::delay(failure, attempt, attempts, asked, rng.f64()).map(nanos)
             }
         }
     }
@@ -322,7 +330,7 @@ impl Device {
     fn fail(
         &mut self,
         then: Nanos,
-        failure: Option<RetryableFailure>,
+        failure: Option<(RetryableFailure, Option<Duration>)>,
         rules: &Rules,
         rng: &mut Rng,
     ) -> Nanos {
@@ -330,19 +338,27 @@ impl Device {
         if let Policy::Ours(ours) = rules.policy {
             let (thirds, fifths) = (rng.f64(), rng.f64());
             if stage == Stage::Renewing {
-                let pause = retry_policy::advisory_pause(self.window(rules), thirds);
+                let asked = failure.and_then(|(_, asked)| asked);
+                let pause = retry_policy::advisory_pause(self.window(rules), asked, thirds);
                 self.renew_from = then + nanos(pause);
-                return self.next_renewal(then);
+                if then < self.renew_at_last {
+                    return self.next_renewal(then);
+                }
+                // The attempt outlasted the window. The same call of `get()` goes on with a refresh.
+                let asked_at = self.deadline - nanos(rules.defaults.attempt_timeout);
+                self.deadline = asked_at + nanos(rules.defaults.timeout);
+                (self.stage, self.attempt, self.without_since) = (Stage::Fetching, 0, then);
+                return then;
             }
-            if let Some(failure) = failure {
+            if let Some((failure, asked)) = failure {
                 let throttled = failure == RetryableFailure::Throttled;
                 self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
                 let (limit, times) = (rules.defaults.cooldown, u32::from(self.throttled));
                 let cooldown = match ours.throttling {
-                    Throttling::Library => retry_policy::cooldown(limit, times, fifths),
+                    Throttling::Library => retry_policy::cooldown(limit, times, asked, fifths),
                     Throttling::Other(most, _) => {
                         let limit = limit * (1 << times.saturating_sub(1).min(most));
-                        retry_policy::cooldown(limit, 1, fifths)
+                        retry_policy::cooldown(limit, 1, asked, fifths)
                     }
                 };
                 self.keep_away_until = then + nanos(cooldown);

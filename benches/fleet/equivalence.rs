@@ -19,8 +19,9 @@ const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
 /// A service with moods, each of which lasts a while.
 struct Script {
-    /// Until when, from the first call on, what share of the calls fails, and how.
-    moods: Vec<(Nanos, f64, RetryableFailure)>,
+    /// Until when, from the first call on, what share of the calls fails, how, and what wait in
+    /// seconds the service asks for.
+    moods: Vec<(Nanos, f64, RetryableFailure, Option<u64>)>,
     rng: Rng,
     calls: Vec<(Call, Nanos)>,
 }
@@ -38,7 +39,8 @@ impl Script {
                 } else {
                     RetryableFailure::Throttled
                 };
-                (until, share, failure)
+                let waits = [None, None, None, Some(1), Some(30), Some(200), Some(u64::MAX)];
+                (until, share, failure, rng.choice(waits).unwrap())
             })
             .collect();
         Self { moods, rng, calls: Vec::new() }
@@ -52,7 +54,7 @@ impl Service for Script {
         let latency = self.rng.u64(1..SECOND / 2);
         let mood = self.moods.iter().find(|mood| at < mood.0);
         let answer = match mood {
-            Some((_, share, failure)) if roll < *share => Answer::Failed(*failure),
+            Some((_, share, failure, asked)) if roll < *share => Answer::Failed(*failure, *asked),
             _ => Answer::Issued,
         };
         (answer, latency)
@@ -162,10 +164,10 @@ fn call(request: &HttpRequest) -> Call {
 fn response(call: Call, answer: Answer) -> HttpResponse {
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let (status, body) = match (answer, call) {
-        (Answer::Failed(RetryableFailure::Throttled), _) => {
+        (Answer::Failed(RetryableFailure::Throttled, _), _) => {
             (429, r#"{"__type": "TooManyRequestsException"}"#.to_owned())
         }
-        (Answer::Failed(_), _) => (500, r#"{"__type": "InternalErrorException"}"#.to_owned()),
+        (Answer::Failed(..), _) => (500, r#"{"__type": "InternalErrorException"}"#.to_owned()),
         (Answer::Issued, Call::GetId) => (200, format!(r#"{{"IdentityId": "{IDENTITY}"}}"#)),
         (Answer::Issued, Call::GetCredentials) => {
             let end = 1_767_225_600 + LIFETIME / SECOND;
@@ -174,5 +176,10 @@ fn response(call: Call, answer: Answer) -> HttpResponse {
             (200, format!(r#"{{"IdentityId": "{IDENTITY}", "Credentials": {keys}}}"#))
         }
     };
-    HttpResponse::new(status, body).with_header("date", httpdate::fmt_http_date(date))
+    let response =
+        HttpResponse::new(status, body).with_header("date", httpdate::fmt_http_date(date));
+    match answer {
+        Answer::Failed(_, Some(asked)) => response.with_header("retry-after", asked.to_string()),
+        _ => response,
+    }
 }

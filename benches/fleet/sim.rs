@@ -24,6 +24,25 @@ pub(crate) enum Start {
     Lockstep,
 }
 
+/// What wait the service asks a throttled caller for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum RetryAfter {
+    None,
+    Seconds(u64),
+    /// Until the next full so many seconds: a date, and the same for all.
+    Until(u64),
+}
+
+impl RetryAfter {
+    fn asked(self, at: Nanos) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Seconds(seconds) => Some(seconds),
+            Self::Until(seconds) => Some(seconds - at / SECOND % seconds),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
     pub(crate) devices: u32,
@@ -32,6 +51,7 @@ pub(crate) struct Scenario {
     pub(crate) start: Start,
     pub(crate) policy: Policy,
     pub(crate) again: Again,
+    pub(crate) retry_after: RetryAfter,
     /// How long to go on when all have credentials, and when the service is out in that time.
     pub(crate) day: Nanos,
     pub(crate) outage: Option<(Nanos, Nanos)>,
@@ -119,6 +139,7 @@ impl Bucket {
 struct Cognito {
     credentials: Bucket,
     get_id: Bucket,
+    retry_after: RetryAfter,
     outage: Option<(Nanos, Nanos)>,
     latency: Rng,
     period: Period,
@@ -145,13 +166,13 @@ impl Service for Cognito {
             Call::GetCredentials => &mut self.credentials,
         };
         let answer = if out {
-            Answer::Failed(RetryableFailure::ServerError)
+            Answer::Failed(RetryableFailure::ServerError, None)
         } else if bucket.take(at) {
             Answer::Issued
         } else {
-            Answer::Failed(RetryableFailure::Throttled)
+            Answer::Failed(RetryableFailure::Throttled, self.retry_after.asked(at))
         };
-        let throttled = answer == Answer::Failed(RetryableFailure::Throttled);
+        let throttled = matches!(answer, Answer::Failed(RetryableFailure::Throttled, _));
         self.period.calls += 1;
         self.period.throttled += u64::from(throttled);
         self.period.minted += u64::from(call == Call::GetId && answer == Answer::Issued);
@@ -173,6 +194,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
     let mut service = Cognito {
         credentials: Bucket::new(credentials, burst),
         get_id: Bucket::new(get_id, burst),
+        retry_after: scenario.retry_after,
         outage: None,
         latency: rng.fork(),
         period: Period::default(),

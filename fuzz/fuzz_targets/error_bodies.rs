@@ -76,10 +76,12 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     }
     let document = whole.unwrap_or_default();
     let field = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
-    let code = [errortype, field("__type"), field("code")].into_iter().flatten().find_map(|code| {
-        let code = code.split(':').next()?.split('#').next_back()?.trim().to_owned();
-        (!code.is_empty()).then_some(code)
-    });
+    let in_header = errortype.iter().filter_map(|code| code.split(':').next()?.split('#').next_back());
+    let fields = ["__type", "code", "Code"].map(field);
+    let in_body = fields.iter().flatten();
+    let in_body = in_body.filter_map(|code| code.split('#').next_back()?.split(':').next());
+    let mut codes = in_header.chain(in_body).map(|code| code.trim().to_owned());
+    let code = codes.find(|code| !code.is_empty());
     let plain = |code: &String| {
         code.len() < 60 && code.bytes().all(|b| b.is_ascii_alphabetic())
     };

@@ -18,6 +18,9 @@ const NAMES: [&str; 3] = ["Retry-After", "x-amz-retry-after", "Date"];
 /// Longer than any delay of the library's own choice.
 const OWN: Duration = Duration::from_secs(21);
 
+/// The longest that the library stays away because it is asked to.
+const LONGEST: Duration = Duration::from_secs(300);
+
 fuzz_target!(|data: &[u8]| {
     let Some((&choice, lines)) = data.split_first() else { return };
     let Ok(lines) = std::str::from_utf8(lines) else { return };
@@ -31,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
             answer = answer.with_header(name, *value);
         }
     }
-    let timeout = Duration::from_secs(1_000_000);
+    let timeout = Duration::from_secs(1_000);
     let clock = ManualClock::new();
     let builder = settings(&clock, move |_: &_| answer.clone());
     let provider = builder
@@ -46,21 +49,25 @@ fuzz_target!(|data: &[u8]| {
     // A date is good for something beside the service's own date alone.
     let asked = asked(&values);
     let sleeps = clock.sleeps();
+    let (least, most) = match asked {
+        Some(asked) if asked > LONGEST => (LONGEST / 2, LONGEST),
+        Some(asked) => (asked, (2 * asked).min(LONGEST)),
+        None => Default::default(),
+    };
     match asked {
-        Some(asked) if attempts == 2 && asked < timeout => {
+        Some(asked) if attempts == 2 => {
             assert_eq!(sleeps.len(), 1);
-            assert!(sleeps[0] >= asked, "{:?} is shorter than {asked:?}", sleeps[0]);
+            let kept = (least..=most.max(OWN)).contains(&sleeps[0]);
+            assert!(kept, "{:?} where {asked:?} were asked for", sleeps[0]);
         }
-        Some(asked) if attempts == 2 => assert!(sleeps.is_empty(), "{asked:?} has no room"),
         _ => assert!(sleeps.iter().all(|sleep| *sleep <= OWN), "nobody asked for {sleeps:?}"),
     }
     assert_ne!(error.kind(), ErrorKind::Response);
     let pause = provider.status().next_attempt_in;
     match asked.filter(|asked| !asked.is_zero()) {
         Some(asked) => {
-            // The boot clock does not go on for ever.
-            let asked = asked.min(Duration::MAX - 2 * timeout);
-            assert!(pause >= Some(asked), "a pause of {pause:?}, not {asked:?}");
+            let kept = pause.is_some_and(|pause| (least..=most).contains(&pause));
+            assert!(kept, "a pause of {pause:?} where {asked:?} were asked for");
         }
         None => assert_eq!(pause, None, "nobody asked for it"),
     }

@@ -2,9 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The most that a role may grant. A longer lifetime is cut to it.
-pub(crate) const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
-
 /// A lifetime, counted from the moment before the value was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {

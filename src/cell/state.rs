@@ -207,11 +207,11 @@ impl<T: Clone, S> RefreshState<T, S> {
         limits: &Limits,
         [pause_roll, cooldown_roll]: [f64; 2],
     ) -> Option<(Duration, Error)> {
-        let asked = error.cooldown_asked().unwrap_or_default();
+        let asked = error.cooldown_asked();
         if flight.budget.is_advisory() {
             let window = self.cached.as_ref().map(|cached| cached.pause_window(limits));
-            let pause = retry::advisory_pause(window.unwrap_or_default(), pause_roll);
-            self.pause_until = Some(now.saturating_add(pause.max(asked)));
+            let pause = retry::advisory_pause(window.unwrap_or_default(), asked, pause_roll);
+            self.pause_until = Some(now.saturating_add(pause));
             return None;
         }
         if !error.was_answered() {
@@ -219,8 +219,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         }
         let throttled = error.kind() == ErrorKind::Throttled;
         self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
-        let pause = retry::cooldown(limits.cooldown, self.throttled, cooldown_roll);
-        self.cooldown.replace((now.saturating_add(pause.max(asked)), error.clone()))
+        let pause = retry::cooldown(limits.cooldown, self.throttled, asked, cooldown_roll);
+        self.cooldown.replace((now.saturating_add(pause), error.clone()))
     }
 }
 

@@ -22,9 +22,13 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Retry) {
         | "SlowDown"
         | "PriorRequestNotComplete"
         | "EC2ThrottledException" => (ErrorKind::Throttled, Retry::AfterThrottling),
-        "InternalErrorException" | "ExternalServiceException" | "IDPCommunicationError" => {
-            (ErrorKind::Unavailable, Retry::AfterFailure)
-        }
+        "InternalErrorException"
+        | "ExternalServiceException"
+        | "IDPCommunicationError"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => (ErrorKind::Unavailable, Retry::AfterFailure),
         "NotAuthorizedException"
         | "AccessDenied"
         | "AccessDeniedException"
@@ -41,8 +45,11 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Retry) {
         | "ValidationException" => (ErrorKind::Refused, Retry::Never),
         code => match status {
             429 => (ErrorKind::Throttled, Retry::AfterThrottling),
-            500 | 502 | 503 | 504 => (ErrorKind::Unavailable, Retry::AfterFailure),
-            501 | 505..=510 | 512..=599 => (ErrorKind::Unavailable, Retry::Never),
+            // From 520 on are those of content delivery networks whose origin did not answer.
+            408 | 500 | 502 | 503 | 504 | 520..=529 => {
+                (ErrorKind::Unavailable, Retry::AfterFailure)
+            }
+            501 | 505..=510 | 512..=519 | 530..=599 => (ErrorKind::Unavailable, Retry::Never),
             _ if code.is_empty() => (ErrorKind::Response, Retry::Never),
             _ => (ErrorKind::Refused, Retry::Never),
         },
@@ -167,40 +174,78 @@ mod tests {
     fn the_code_decides_before_the_status() {
         use ErrorKind as K;
         use Retry::{AfterFailure, AfterThrottling, Never};
-        let rows = [
-            ("TooManyRequestsException", 400, K::Throttled, AfterThrottling),
-            ("SlowDown", 200, K::Throttled, AfterThrottling),
-            ("LimitExceededException", 400, K::Refused, Never),
-            ("LimitExceededException", 429, K::Refused, Never),
-            ("", 429, K::Throttled, AfterThrottling),
-            ("SomethingNew", 429, K::Throttled, AfterThrottling),
-            ("InternalErrorException", 400, K::Unavailable, AfterFailure),
-            ("ExternalServiceException", 400, K::Unavailable, AfterFailure),
-            ("IDPCommunicationError", 400, K::Unavailable, AfterFailure),
-            ("", 500, K::Unavailable, AfterFailure),
-            ("", 501, K::Unavailable, Never),
-            ("", 502, K::Unavailable, AfterFailure),
-            ("", 503, K::Unavailable, AfterFailure),
-            ("", 511, K::Response, Never),
-            ("SomethingNew", 504, K::Unavailable, AfterFailure),
-            ("NotAuthorizedException", 500, K::NotAuthorized, Never),
-            ("NotAuthorizedException", 400, K::NotAuthorized, Never),
-            ("ResourceNotFoundException", 404, K::NotFound, Never),
-            ("InvalidParameterException", 400, K::Refused, Never),
-            ("ExpiredTokenException", 400, K::NotAuthorized, Never),
-            ("InvalidIdentityToken", 400, K::NotAuthorized, Never),
-            ("IDPRejectedClaim", 403, K::NotAuthorized, Never),
-            ("AccessDenied", 403, K::NotAuthorized, Never),
-            ("MalformedPolicyDocument", 400, K::Refused, Never),
-            ("PackedPolicyTooLarge", 400, K::Refused, Never),
-            ("RegionDisabledException", 403, K::Refused, Never),
-            ("SomethingNew", 418, K::Refused, Never),
-            ("", 403, K::Response, Never),
-            ("", 302, K::Response, Never),
+        // An empty code stands for no code.
+        const THROTTLING: &[&str] = &[
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottledException",
+            "TooManyRequestsException",
+            "ProvisionedThroughputExceededException",
+            "TransactionInProgressException",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "RequestThrottled",
+            "SlowDown",
+            "PriorRequestNotComplete",
+            "EC2ThrottledException",
         ];
-        for (code, status, kind, retry) in rows {
-            let code = Some(code).filter(|code| !code.is_empty());
-            assert_eq!(classify(code, status), (kind, retry), "{code:?} {status}");
+        const TRANSIENT: &[&str] = &[
+            "InternalErrorException",
+            "ExternalServiceException",
+            "IDPCommunicationError",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ];
+        const DENIED: &[&str] = &[
+            "NotAuthorizedException",
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredTokenException",
+            "ExpiredToken",
+            "InvalidIdentityToken",
+            "IDPRejectedClaim",
+        ];
+        const REFUSED: &[&str] = &[
+            "LimitExceededException",
+            "InvalidParameterException",
+            "InvalidIdentityPoolConfigurationException",
+            "ResourceConflictException",
+            "ValidationException",
+        ];
+        const UNKNOWN: &[&str] =
+            &["SomethingNew", "MalformedPolicyDocument", "PackedPolicyTooLarge", "requesttimeout"];
+        const NONE: &[&str] = &[""];
+        const STATUSES: &[u16] =
+            &[200, 302, 400, 403, 404, 408, 413, 418, 429, 500, 501, 503, 511, 520, 529, 599];
+        const PASSING: &[u16] =
+            &[408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529];
+        const LASTING: &[u16] = &[501, 505, 510, 512, 519, 530, 599];
+        let rows = [
+            // codes, statuses, kind, retry
+            (THROTTLING, STATUSES, K::Throttled, AfterThrottling),
+            (TRANSIENT, STATUSES, K::Unavailable, AfterFailure),
+            (DENIED, STATUSES, K::NotAuthorized, Never),
+            (REFUSED, STATUSES, K::Refused, Never),
+            (&["ResourceNotFoundException"], STATUSES, K::NotFound, Never),
+            (UNKNOWN, &[429], K::Throttled, AfterThrottling),
+            (UNKNOWN, PASSING, K::Unavailable, AfterFailure),
+            (UNKNOWN, LASTING, K::Unavailable, Never),
+            (UNKNOWN, &[200, 302, 400, 403, 404, 407, 409, 413, 418, 511], K::Refused, Never),
+            (NONE, &[429], K::Throttled, AfterThrottling),
+            (NONE, PASSING, K::Unavailable, AfterFailure),
+            (NONE, LASTING, K::Unavailable, Never),
+            (NONE, &[200, 302, 400, 403, 404, 407, 409, 413, 418, 511], K::Response, Never),
+        ];
+        for (codes, statuses, kind, retry) in rows {
+            for (code, status) in
+                codes.iter().flat_map(|code| statuses.iter().map(move |s| (code, s)))
+            {
+                let code = Some(*code).filter(|code| !code.is_empty());
+                assert_eq!(classify(code, *status), (kind, retry), "{code:?} {status}");
+            }
         }
     }
 

@@ -51,29 +51,31 @@ pub fn advisory_window(lifetime: Duration) -> Duration {
     CognitoIdentityCredentials::builder().limits().windows.advisory_for(lifetime)
 }
 
-/// Returns the delay after attempt `attempt` of `attempts`, counted from 1; `None` if there is no retry.
+/// Returns the delay after attempt `attempt` of `attempts`, counted from 1, if the service asked for
+/// the wait `asked`; `None` if there is no retry.
 #[must_use]
 pub fn delay(
     failure: RetryableFailure,
     attempt: u32,
     attempts: u32,
+    asked: Option<Duration>,
     roll: f64,
 ) -> Option<Duration> {
     let retry = match failure {
         RetryableFailure::Throttled => Retry::AfterThrottling,
         RetryableFailure::ServerError => Retry::AfterFailure,
     };
-    retry::delay(retry, attempt, attempts, None, roll)
+    retry::delay(retry, attempt, attempts, asked, roll)
 }
 
 /// Returns the cooldown after a failed refresh, the last of `throttled` throttled ones in a row.
 #[must_use]
-pub fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
-    retry::cooldown(limit, throttled, roll)
+pub fn cooldown(limit: Duration, throttled: u32, asked: Option<Duration>, roll: f64) -> Duration {
+    retry::cooldown(limit, throttled, asked, roll)
 }
 
 /// Returns the pause after an advisory refresh that failed.
 #[must_use]
-pub fn advisory_pause(window: Duration, roll: f64) -> Duration {
-    retry::advisory_pause(window, roll)
+pub fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
+    retry::advisory_pause(window, asked, roll)
 }

@@ -13,7 +13,9 @@ use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
-use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
+use crate::refresh::{
+    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher,
+};
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
 use crate::service::sts::RoleRequest;
@@ -477,7 +479,8 @@ impl Builder {
     }
 
     /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
-    /// this time, it still returns the cached credentials.
+    /// this time, it still returns the cached credentials. After a failed attempt, the next one follows
+    /// after a random third to two thirds of the window, or of 15 minutes if the window is longer.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
@@ -498,8 +501,9 @@ impl Builder {
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
     /// The cooldown is a random time between a fifth of this value and all of it. If the service
-    /// sent `Retry-After`, that time is used instead. Zero turns off the cooldown, but not
-    /// `Retry-After`.
+    /// sent `Retry-After`, the cooldown is at least a random 1 to 2 times as long, but at most 5
+    /// minutes. A `Retry-After` above 5 minutes counts as a random 2.5 to 5 minutes. Zero turns off
+    /// the cooldown, but not `Retry-After`.
     ///
     /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
     /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80
@@ -583,6 +587,7 @@ impl Builder {
             pool,
             account_id: settings.account_id,
             flow,
+            lifetime: settings.duration.unwrap_or(DEFAULT_LIFETIME),
             developer,
             store,
             allow_new_guest: settings.allow_new_guest,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::cell::lease::{LONGEST_LIFETIME, Lease};
+use crate::cell::lease::Lease;
 use crate::credentials::Credentials;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
@@ -118,10 +118,10 @@ impl CredentialRecord {
         aws_json::encode(&envelope).ok()
     }
 
-    /// Parses a record. `None` if it is damaged, of another version, or impossible at boot time
-    /// `now`. `Some(None)` if it is of another scope.
+    /// Parses a record. `None` if it is damaged, of another version, impossible at boot time `now`,
+    /// or lives longer than `longest`. `Some(None)` if it is of another scope.
     #[expect(clippy::option_option, reason = "a damaged record, and one of another scope")]
-    fn parse(record: &[u8], scope: &str, now: Duration) -> Option<Option<Self>> {
+    fn parse(record: &[u8], scope: &str, now: Duration, longest: Duration) -> Option<Option<Self>> {
         let text = std::str::from_utf8(record).ok()?;
         let envelope = members("the record", text, ["version", "check", "body"]).ok()?;
         let [Some(VERSION), Some(claimed), Some(body)] = envelope else { return None };
@@ -149,7 +149,7 @@ impl CredentialRecord {
             boot_end: duration(boot_end)?,
             wall_end: wall_end.and_then(|json| time(Some(json))),
         };
-        if lease.lifetime.is_zero() || lease.lifetime > LONGEST_LIFETIME || lease.start() > now {
+        if lease.lifetime.is_zero() || lease.lifetime > longest || lease.start() > now {
             return None;
         }
         let identity = Id::parse(&string(identity?)?).ok()?;
@@ -214,9 +214,15 @@ impl CredentialStore {
         Self(RecordStore::new(storage, key, "credentials", unusable))
     }
 
-    /// Loads the record if it is of this scope and possible at boot time `now`.
-    pub(crate) fn load(&self, scope: &str, now: Duration) -> Option<CredentialRecord> {
-        self.0.load(|value| CredentialRecord::parse(value, scope, now)).ok()??
+    /// Loads the record if it is of this scope, possible at boot time `now`, and does not live longer
+    /// than `longest`.
+    pub(crate) fn load(
+        &self,
+        scope: &str,
+        now: Duration,
+        longest: Duration,
+    ) -> Option<CredentialRecord> {
+        self.0.load(|value| CredentialRecord::parse(value, scope, now, longest)).ok()??
     }
 
     pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
@@ -246,6 +252,7 @@ mod tests {
     const SCOPE: &str = r#"{"boot_id":"this"}"#;
     const NOW: Duration = Duration::from_secs(100);
     const HOUR: Duration = Duration::from_secs(3600);
+    const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -273,7 +280,7 @@ mod tests {
     }
 
     fn parse(record: &[u8]) -> Option<CredentialRecord> {
-        CredentialRecord::parse(record, SCOPE, NOW).flatten()
+        CredentialRecord::parse(record, SCOPE, NOW, LONGEST).flatten()
     }
 
     #[test]
@@ -289,7 +296,7 @@ mod tests {
             let value = record.encode(SCOPE).unwrap();
             assert_eq!(value.capacity(), value.len(), "it never grew");
             assert_eq!(parse(&value), Some(record));
-            let other = CredentialRecord::parse(&value, r#"{"boot_id":"other"}"#, NOW);
+            let other = CredentialRecord::parse(&value, r#"{"boot_id":"other"}"#, NOW, LONGEST);
             assert_eq!(other, Some(None), "it is of another scope, not damaged");
         }
         // A wall clock out of range is left out.
@@ -302,7 +309,7 @@ mod tests {
         let whole = usual().encode(SCOPE).unwrap();
         for length in 0..whole.len() {
             assert_eq!(
-                CredentialRecord::parse(&whole[..length], SCOPE, NOW),
+                CredentialRecord::parse(&whole[..length], SCOPE, NOW, LONGEST),
                 None,
                 "cut to {length}"
             );
@@ -325,7 +332,7 @@ mod tests {
             "\u{0}\u{1}".to_owned(),
         ] {
             assert_ne!(bad, text);
-            assert_eq!(CredentialRecord::parse(bad.as_bytes(), SCOPE, NOW), None, "{bad}");
+            assert_eq!(CredentialRecord::parse(bad.as_bytes(), SCOPE, NOW, LONGEST), None, "{bad}");
         }
     }
 
@@ -337,7 +344,7 @@ mod tests {
         let rows = [
             ("a good one", record(keys, lease(NOW, HOUR)), true),
             ("the longest", record(keys, lease(NOW, 12 * HOUR)), true),
-            ("longer than any role grants", record(keys, lease(NOW, 12 * HOUR + second)), false),
+            ("longer than was requested", record(keys, lease(NOW, 12 * HOUR + second)), false),
             ("no life", record(keys, lease(NOW, Duration::ZERO)), false),
             ("from the future", record(keys, lease(NOW + second, HOUR)), false),
             ("more than 12 h from now", record(keys, lease(NOW + HOUR, 12 * HOUR)), false),
@@ -348,6 +355,11 @@ mod tests {
         for (what, record, good) in rows {
             let value = record.encode(SCOPE).unwrap();
             assert_eq!(parse(&value), good.then_some(record), "{what}");
+        }
+        let hour = usual().encode(SCOPE).unwrap();
+        for (longest, good) in [(HOUR, true), (second, false)] {
+            let parsed = CredentialRecord::parse(&hour, SCOPE, NOW, longest);
+            assert_eq!(parsed, good.then(|| Some(usual())), "{longest:?} were requested");
         }
         let seen = ServiceTime { date: at(1), boot: NOW + second };
         let ahead = CredentialRecord { service: Some(seen), ..usual() }.encode(SCOPE).unwrap();
@@ -386,9 +398,9 @@ mod tests {
             store.save(&usual(), SCOPE);
             let key = format!("credentials/{}{end}", pool.as_str());
             assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
-            assert_eq!(store.load(SCOPE, NOW), Some(usual()));
+            assert_eq!(store.load(SCOPE, NOW, LONGEST), Some(usual()));
             assert!(store.remove());
-            assert_eq!(store.load(SCOPE, NOW), None);
+            assert_eq!(store.load(SCOPE, NOW, LONGEST), None);
         }
     }
 }

@@ -17,20 +17,25 @@ mod recovery;
 pub(crate) mod stored_credentials;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use self::identity::{Identity, IdentityStore, StoreOutcome};
 use self::recovery::{Caller, Recovery};
-use crate::cell::lease::{LONGEST_LIFETIME, Lease};
+use crate::cell::lease::Lease;
 use crate::credentials::{Credentials, ResponseData};
 use crate::developer::{DeveloperIdentity, DeveloperIdentityProvider};
 use crate::error::{Error, ResponseMetadata};
 use crate::logins::{Logins, Tokens};
 use crate::service::budget::Budget;
-use crate::service::client::{Client, ServiceResponse};
+use crate::service::client::{Client, ResponseTimes};
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
 use crate::service::protocol::Operation;
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+
+/// How long credentials live, if no duration is requested.
+pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+/// No role grants a longer life.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 
@@ -43,6 +48,9 @@ pub(crate) struct Refresher {
     pub(crate) pool: Option<Id>,
     pub(crate) account_id: Option<String>,
     pub(crate) flow: CredentialsFlow,
+    /// How long the credentials live that are requested. None live longer here, whatever the
+    /// answer says: a wrong `Date` or clock would keep expired ones in use.
+    pub(crate) lifetime: Duration,
     pub(crate) developer: Option<Developer>,
     pub(crate) store: Option<IdentityStore>,
     pub(crate) allow_new_guest: bool,
@@ -295,7 +303,8 @@ impl Refresher {
         let answered = answer.output.identity_id.clone();
         let identity_id =
             self.confirm_identity(refresh, name, &answer.metadata, answered)?.as_str().to_owned();
-        let lease = lease(name, &answer, answer.output.expiration)?;
+        let expiration = answer.output.expiration;
+        let lease = self.lease(name, &answer.metadata, answer.times, expiration)?;
         let issued = answer.output;
         Ok(CredentialSet {
             credentials: Credentials::of_identity(
@@ -330,7 +339,8 @@ impl Refresher {
         let operation =
             AssumeRoleWithWebIdentity { role, web_identity_token: &token, identity_id: &id };
         let answer = self.client.call(sts_url, &operation, refresh.budget)?;
-        let lease = lease(AssumeRoleWithWebIdentity::NAME, &answer, answer.output.expiration)?;
+        let (name, expiration) = (AssumeRoleWithWebIdentity::NAME, answer.output.expiration);
+        let lease = self.lease(name, &answer.metadata, answer.times, expiration)?;
         let issued = answer.output;
         let identity_id = id.as_str().to_owned();
         Ok(CredentialSet {
@@ -353,6 +363,28 @@ impl Refresher {
             }),
             lease,
         })
+    }
+
+    /// Returns the life of new credentials, counted from before the request. Forgets a `Date` that
+    /// their `Expiration` contradicts.
+    fn lease(
+        &self,
+        operation: &'static str,
+        metadata: &ResponseMetadata,
+        times: ResponseTimes,
+        expiration: SystemTime,
+    ) -> Result<Lease, Error> {
+        if let Some(date) = times.date {
+            let life = expiration.duration_since(date).unwrap_or_default();
+            if life.is_zero() || life > LONGEST_LIFETIME {
+                self.client.forget_service_time();
+            }
+        }
+        let Some(life) = times.life_until(expiration) else {
+            let what = "the credentials had already expired when they were issued";
+            return Err(Error::expired(operation, metadata.clone(), what));
+        };
+        Ok(Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime)))
     }
 
     fn get_id(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
@@ -468,23 +500,4 @@ impl Refresher {
 
 fn log_rejection(error: &Error) {
     log::info!("the service rejected the identity; requesting another one: {error}");
-}
-
-/// Returns the life of the credentials on the service's clock, counted from before the request.
-fn lease<T>(
-    operation: &'static str,
-    answer: &ServiceResponse<T>,
-    expiration: SystemTime,
-) -> Result<Lease, Error> {
-    match expiration.duration_since(answer.date) {
-        Ok(lifetime) if !lifetime.is_zero() => {
-            let ServiceResponse { sent, .. } = answer;
-            Ok(Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFETIME)))
-        }
-        _ => Err(Error::expired(
-            operation,
-            answer.metadata.clone(),
-            "the credentials had already expired when they were issued",
-        )),
-    }
 }

@@ -127,7 +127,7 @@ impl StoredCredentials {
             return None;
         }
         let now = self.clock.boot();
-        let record = self.store.load(scope, now)?;
+        let record = self.store.load(scope, now, refresher.lifetime)?;
         let newer = options.requested_after.is_none_or(|after| record.lease.start() > after);
         if !newer {
             return None;

@@ -39,11 +39,26 @@ pub(crate) struct ClockReading {
 /// The decoded output of a call, with the times that the lease of its credentials needs.
 pub(crate) struct ServiceResponse<T> {
     pub(crate) output: T,
+    pub(crate) times: ResponseTimes,
+    pub(crate) metadata: ResponseMetadata,
+}
+
+/// When an answer was requested and given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseTimes {
     /// Read just before the successful attempt was sent.
     pub(crate) sent: ClockReading,
-    /// The service's clock: the answer's `Date`, or the local wall clock if it has none.
-    pub(crate) date: SystemTime,
-    pub(crate) metadata: ResponseMetadata,
+    /// The answer's `Date`, if it is readable.
+    pub(crate) date: Option<SystemTime>,
+}
+
+impl ResponseTimes {
+    /// Returns how long something that ends at `end` lives: by the answer's `Date`, or by the local
+    /// wall clock if there is no `Date` before `end`. `None` if neither is before `end`.
+    pub(crate) fn life_until(&self, end: SystemTime) -> Option<Duration> {
+        let life = |now| end.duration_since(now).ok().filter(|life| !life.is_zero());
+        self.date.and_then(life).or_else(|| life(self.sent.wall))
+    }
 }
 
 impl Client {
@@ -108,6 +123,11 @@ impl Client {
         last.date.checked_add(boot.saturating_sub(last.boot))
     }
 
+    /// Forgets the last `Date`, because it is wrong.
+    pub(crate) fn forget_service_time(&self) {
+        *self.service_clock() = None;
+    }
+
     pub(crate) fn last_service_time(&self) -> Option<ServiceTime> {
         *self.service_clock()
     }
@@ -129,13 +149,14 @@ impl Client {
         log::trace!("{} → {}", O::NAME, request.url());
         let response =
             self.transport.send(request).map_err(|error| transport_error(O::NAME, error))?;
-        let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        let date = response.unanimous_header("date");
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date {
             let boot = self.clock.boot();
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
         let (output, metadata) = read(operation, &response, date)?;
-        Ok(ServiceResponse { output, sent, date: date.unwrap_or(sent.wall), metadata })
+        Ok(ServiceResponse { output, times: ResponseTimes { sent, date }, metadata })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {

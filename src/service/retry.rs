@@ -10,11 +10,15 @@ const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 /// A cooldown is doubled at most this often.
 const DOUBLINGS: u32 = 4;
+/// An advisory pause is a portion of at most this much of the window.
+const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// The longest wait because the service asks for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.
 ///
-/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. A
-/// longer wait that the service asks for is not capped.
+/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. The
+/// wait that the service asks for is the delay, if it is longer.
 pub(crate) fn delay(
     retry: Retry,
     attempt: u32,
@@ -32,21 +36,44 @@ pub(crate) fn delay(
         Retry::AfterThrottling => THROTTLED_BASE,
     };
     let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
-    Some(portion(bound, roll).max(retry_after.unwrap_or_default()))
+    Some(portion(bound, roll).max(server_wait(retry_after, roll)))
 }
 
 /// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1
 /// of `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times;
 /// `throttled` counts them. Without this, more devices than the quota allows would use it up with
-/// failed calls.
-pub(crate) fn cooldown(limit: Duration, throttled: u32, roll: f64) -> Duration {
+/// failed calls. The wait that the service asks for is the cooldown, if it is longer.
+pub(crate) fn cooldown(
+    limit: Duration,
+    throttled: u32,
+    asked: Option<Duration>,
+    roll: f64,
+) -> Duration {
     let bound = limit.saturating_mul(1 << throttled.saturating_sub(1).min(DOUBLINGS));
-    portion(bound, (1.0 + 4.0 * roll) / 5.0)
+    portion(bound, (1.0 + 4.0 * roll) / 5.0).max(server_wait(asked, roll))
 }
 
-/// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window.
-pub(crate) fn advisory_pause(window: Duration, roll: f64) -> Duration {
-    portion(window, (1.0 + roll) / 3.0)
+/// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window, or
+/// of 15 minutes if the window is longer. The wait that the service asks for is the pause, if it is
+/// longer.
+pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
+    let pause = portion(window.min(LONGEST_PAUSED_WINDOW), (1.0 + roll) / 3.0);
+    pause.max(server_wait(asked, roll))
+}
+
+/// Returns how long to wait because the service asks for it: a random 1 to 2 times as long, up to 5
+/// minutes. A wait above 5 minutes becomes a random 2.5 to 5 minutes.
+///
+/// A fleet that waits the same time comes back in the same second, and all but a few of its calls
+/// fail again. One wrong header must not silence a device for long.
+fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
+    let asked = asked.unwrap_or_default();
+    let (least, spread) = if asked > LONGEST_WAIT {
+        (LONGEST_WAIT / 2, LONGEST_WAIT / 2)
+    } else {
+        (asked, asked.min(LONGEST_WAIT.saturating_sub(asked)))
+    };
+    least + portion(spread, roll)
 }
 
 /// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
@@ -103,9 +130,12 @@ mod tests {
             (AfterThrottling, 1, 4, None, 1.0, ms(1_000)),
             (AfterThrottling, 3, 4, None, 1.0, ms(4_000)),
             (AfterThrottling, 9, 20, None, 1.0, ms(20_000)),
-            (AfterThrottling, 1, 4, ms(300), 0.1, ms(300)),
+            (AfterThrottling, 1, 4, ms(300), 0.1, ms(330)),
             (AfterThrottling, 1, 4, ms(300), 0.5, ms(500)),
-            (AfterThrottling, 1, 4, ms(3_600_000), 0.5, ms(3_600_000)),
+            (AfterThrottling, 1, 4, ms(7_000), 0.5, ms(10_500)),
+            (AfterFailure, 3, 4, ms(7_000), 0.0, ms(7_000)),
+            (AfterFailure, 1, 4, ms(u64::MAX), 0.0, ms(150_000)),
+            (AfterFailure, 4, 4, ms(7_000), 0.0, None),
             (AtOnce, 1, 4, None, 1.0, ms(0)),
             (AtOnce, 2, 4, None, 1.0, ms(200)),
             (AtOnce, 1, 1, None, 1.0, None),
@@ -120,35 +150,82 @@ mod tests {
     fn the_cooldown_row_by_row() {
         let limit = Duration::from_secs(5);
         let rows = [
-            // limit, throttled in a row, roll, cooldown
-            (limit, 0, 0.0, 1_000),
-            (limit, 0, 0.5, 3_000),
-            (limit, 0, 1.0, 5_000),
-            (limit, 1, 0.0, 1_000),
-            (limit, 1, 1.0, 5_000),
-            (limit, 2, 0.0, 2_000),
-            (limit, 2, 1.0, 10_000),
-            (limit, 3, 1.0, 20_000),
-            (limit, 4, 1.0, 40_000),
-            (limit, 5, 0.0, 16_000),
-            (limit, 5, 1.0, 80_000),
-            (limit, 6, 1.0, 80_000),
-            (limit, u32::MAX, 1.0, 80_000),
-            (Duration::ZERO, 9, 1.0, 0),
-            (Duration::MAX, 9, 1.0, Duration::MAX.as_millis()),
+            // limit, throttled in a row, Retry-After, roll, cooldown
+            (limit, 0, None, 0.0, 1_000),
+            (limit, 0, None, 0.5, 3_000),
+            (limit, 0, None, 1.0, 5_000),
+            (limit, 1, None, 0.0, 1_000),
+            (limit, 1, None, 1.0, 5_000),
+            (limit, 2, None, 0.0, 2_000),
+            (limit, 2, None, 1.0, 10_000),
+            (limit, 3, None, 1.0, 20_000),
+            (limit, 4, None, 1.0, 40_000),
+            (limit, 5, None, 0.0, 16_000),
+            (limit, 5, None, 1.0, 80_000),
+            (limit, 6, None, 1.0, 80_000),
+            (limit, u32::MAX, None, 1.0, 80_000),
+            (limit, 1, ms(120_000), 0.0, 120_000),
+            (limit, 0, ms(120_000), 0.5, 180_000),
+            (limit, 5, ms(7_000), 1.0, 80_000),
+            (limit, 1, ms(u64::MAX), 0.0, 150_000),
+            (limit * 720, 1, ms(u64::MAX), 1.0, 3_600_000),
+            (Duration::ZERO, 1, ms(120_000), 0.0, 120_000),
+            (Duration::ZERO, 9, None, 1.0, 0),
+            (Duration::MAX, 9, None, 1.0, Duration::MAX.as_millis()),
         ];
-        for (limit, throttled, roll, expected) in rows {
-            let actual = cooldown(limit, throttled, roll).as_millis();
-            assert_eq!(actual, expected, "{limit:?} {throttled} {roll}");
+        for (limit, throttled, asked, roll, expected) in rows {
+            let actual = cooldown(limit, throttled, asked, roll).as_millis();
+            assert_eq!(actual, expected, "{limit:?} {throttled} {asked:?} {roll}");
         }
     }
 
     #[test]
-    fn an_advisory_pause_is_one_to_two_thirds_of_the_window() {
-        let window = Duration::from_secs(900);
-        for (roll, seconds) in [(0.0, 300), (0.5, 450), (1.0, 600)] {
-            assert_eq!(advisory_pause(window, roll), Duration::from_secs(seconds));
+    fn an_advisory_pause_is_one_to_two_thirds_of_the_window_or_of_15_minutes() {
+        let rows = [
+            // window, Retry-After, roll, pause, all but the roll in seconds
+            (30, None, 0.0, 10),
+            (30, None, 1.0, 20),
+            (900, None, 0.0, 300),
+            (900, None, 0.5, 450),
+            (900, None, 1.0, 600),
+            (3_600, None, 0.0, 300),
+            (3_600, None, 1.0, 600),
+            (u64::MAX, None, 1.0, 600),
+            (0, None, 1.0, 0),
+            (30, Some(120), 0.0, 120),
+            (30, Some(120), 1.0, 240),
+            (900, Some(120), 0.0, 300),
+            (3_600, Some(u64::MAX), 0.0, 300),
+            (30, Some(u64::MAX), 1.0, 300),
+        ];
+        for (window, asked, roll, pause) in rows {
+            let actual =
+                advisory_pause(Duration::from_secs(window), asked.map(Duration::from_secs), roll);
+            assert_eq!(actual, Duration::from_secs(pause), "{window} {asked:?} {roll}");
         }
+    }
+
+    #[test]
+    fn the_wait_that_the_service_asks_for_is_spread_and_never_longer_than_5_minutes() {
+        let rows = [
+            // asked, shortest, longest, all in milliseconds
+            (0, 0, 0),
+            (1, 1, 2),
+            (1_500, 1_500, 3_000),
+            (60_000, 60_000, 120_000),
+            (150_000, 150_000, 300_000),
+            (200_000, 200_000, 300_000),
+            (300_000, 300_000, 300_000),
+            (300_001, 150_000, 300_000),
+            (31_536_000_000, 150_000, 300_000),
+            (u64::MAX, 150_000, 300_000),
+        ];
+        for (asked, shortest, longest) in rows {
+            let wait = |roll| Some(server_wait(ms(asked), roll));
+            assert_eq!([wait(0.0), wait(1.0)], [ms(shortest), ms(longest)], "{asked} ms");
+        }
+        assert_eq!(server_wait(Some(Duration::MAX), 0.0), LONGEST_WAIT / 2);
+        assert_eq!(server_wait(None, 1.0), Duration::ZERO);
     }
 
     #[test]

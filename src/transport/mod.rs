@@ -188,10 +188,19 @@ impl HttpResponse {
     /// Returns the value of the first header of this name, in upper or lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.header_values(name).next()
+    }
+
+    /// Returns the value of a header, unless it occurs more than once with different values.
+    pub(crate) fn unanimous_header(&self, name: &str) -> Option<&str> {
+        let mut values = self.header_values(name);
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    }
+
+    fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = move |(key, _): &&(String, _)| key.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(named).map(|(_, value)| value.as_str())
     }
 
     /// Returns all headers, in order.

@@ -157,8 +157,8 @@ impl UserPoolTokens {
     /// gets it.
     ///
     /// After the user pool has answered with an error, calls return the same error for 1 to 5
-    /// seconds, without a request. If the service sent `Retry-After`, that time is used instead.
-    /// Each throttled failure in a row doubles the time, up to 16 times.
+    /// seconds, without a request. The time is longer if the service asks for that with
+    /// `Retry-After`, up to 5 minutes. Each throttled failure in a row doubles it, up to 16 times.
     ///
     /// # Blocking
     ///
@@ -343,7 +343,7 @@ impl TokenRefresher {
         was_stored: bool,
         answer: RefreshAnswer,
     ) -> Result<Refreshed<Secret>, Error> {
-        let RefreshAnswer { operation, answer: ServiceResponse { output, sent, date, metadata } } =
+        let RefreshAnswer { operation, answer: ServiceResponse { output, times, metadata } } =
             answer;
         let mut issued = match output {
             AuthOutput::Tokens(issued) => issued,
@@ -363,7 +363,7 @@ impl TokenRefresher {
         };
         // On the clock of the service, from before the request was sent.
         let lifetime = match cognito_idp::expiration(id_token.expose()) {
-            Some(end) => Some(end.duration_since(date).unwrap_or_default()),
+            Some(end) => Some(times.life_until(end).unwrap_or_default()),
             None => issued.expires_in,
         };
         let Some(lifetime) = lifetime else {
@@ -374,7 +374,7 @@ impl TokenRefresher {
             let what = "the ID token had already expired when it was issued";
             return Err(Error::expired(operation, metadata, what));
         }
-        let lease = Lease::new(sent.boot, sent.wall, lifetime.min(LONGEST_LIFE));
+        let lease = Lease::new(times.sent.boot, times.sent.wall, lifetime.min(LONGEST_LIFE));
         Ok(Refreshed { value: id_token, lease, from_storage: false })
     }
 

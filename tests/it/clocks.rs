@@ -1,11 +1,17 @@
 //! Clocks that are wrong, jump, or stand still.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind};
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
+use cognito_identity_credentials::{
+    Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage,
+};
 
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, seconds};
+use crate::classic::ROLE;
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, operation, seconds};
 
 const YEARS_56: Duration = Duration::from_secs(56 * 365 * 86_400);
 
@@ -99,30 +105,181 @@ fn lifetimes_of_90_seconds_are_refreshed_in_their_second_half() {
     }
 }
 
-#[test]
-fn an_answer_that_has_expired_is_an_error_and_never_served() {
-    for lifetime in [Duration::ZERO, seconds(1)] {
-        let stage = Stage::with(|builder| builder.identity_id(IDENTITY));
-        // The service issues for an hour, but its answer is dated at or after the end.
-        let end = stage.clock.wall() + seconds(3600) + lifetime;
-        let credentials = CognitoIdentityCredentials::builder()
+/// When the service issues, in seconds since 1970: Thu, 01 Jan 2026 00:00:00 GMT.
+const ISSUED: u64 = 1_767_225_600;
+
+fn at(time: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + seconds(time)
+}
+
+/// A flow, and how long the credentials live that it requests.
+#[derive(Clone, Copy, Debug)]
+enum Flow {
+    Enhanced,
+    ClassicDefault,
+    Classic(u64),
+}
+
+impl Flow {
+    fn requested(self) -> u64 {
+        match self {
+            Self::Enhanced | Self::ClassicDefault => 3600,
+            Self::Classic(duration) => duration,
+        }
+    }
+}
+
+/// A device and its storage. The service issues what is requested, at `ISSUED`.
+struct Device {
+    clock: ManualClock,
+    storage: Arc<MemoryStorage>,
+    dates: Vec<String>,
+    contacts: Arc<AtomicUsize>,
+}
+
+impl Device {
+    /// A process of this device.
+    fn start(&self, flow: Flow) -> CognitoIdentityCredentials {
+        let end = ISSUED + flow.requested();
+        let (dates, contacts) = (self.dates.clone(), self.contacts.clone());
+        let builder = CognitoIdentityCredentials::builder()
             .identity_pool_id(POOL)
-            .transport(stage.cognito.clone())
-            .clock(stage.clock.clone())
-            .build()
-            .unwrap();
-        stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(Some(end)));
-        let error = credentials.get().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Response);
-        assert_eq!(error.operation(), Some(GET_CREDENTIALS));
-        assert_eq!(error.message(), "the credentials had already expired when they were issued");
-        assert_eq!(credentials.cached(), None);
-        assert!(!error.is_retryable());
+            .identity_id(IDENTITY)
+            .storage(self.storage.clone())
+            .persist_credentials(true)
+            .failure_cooldown(Duration::ZERO)
+            .clock(self.clock.clone())
+            .transport(move |request: &HttpRequest| {
+                contacts.fetch_add(1, Ordering::SeqCst);
+                let body = if request.url().starts_with("https://sts.") {
+                    let end = humantime::format_rfc3339_seconds(at(end));
+                    format!(
+                        "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>K</AccessKeyId>\
+                         <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+                         <Expiration>{end}</Expiration></Credentials>\
+                         </AssumeRoleWithWebIdentityResult></R>"
+                    )
+                } else if operation(request) == GET_CREDENTIALS {
+                    let keys = r#""AccessKeyId": "K", "SecretKey": "s", "SessionToken": "t""#;
+                    format!(r#"{{"Credentials": {{{keys}, "Expiration": {end}}}}}"#)
+                } else {
+                    r#"{"Token": "token"}"#.to_owned()
+                };
+                let answer = HttpResponse::new(200, body);
+                Ok(dates.iter().fold(answer, |answer, date| answer.with_header("Date", date)))
+            });
+        let builder = match flow {
+            Flow::Enhanced => builder,
+            Flow::ClassicDefault => builder.role_arn(ROLE),
+            Flow::Classic(duration) => builder.role_arn(ROLE).duration(seconds(duration)),
+        };
+        builder.build().unwrap()
+    }
+}
+
+fn life(credentials: &CognitoIdentityCredentials) -> Result<Duration, Error> {
+    credentials.get()?;
+    Ok(credentials.status().expires_in.unwrap())
+}
+
+#[test]
+fn no_date_and_no_clock_make_credentials_live_longer_than_requested() {
+    const HOUR: u64 = 3600;
+    let imf = |time| httpdate::fmt_http_date(at(time));
+    let right = || imf(ISSUED);
+    let text = |date: &str| vec![date.to_owned()];
+    let dates = [
+        // the headers, the time that is read
+        (vec![right()], Some(ISSUED)),
+        (vec![imf(ISSUED - 2 * HOUR)], Some(ISSUED - 2 * HOUR)),
+        (vec![imf(ISSUED + 2 * HOUR)], Some(ISSUED + 2 * HOUR)),
+        (vec![imf(ISSUED + HOUR)], Some(ISSUED + HOUR)),
+        (vec![imf(0)], Some(0)),
+        (vec![imf(2_208_988_800)], Some(2_208_988_800)),
+        (vec![], None),
+        (vec![right(), right()], Some(ISSUED)),
+        (vec![right(), imf(ISSUED - 2 * HOUR)], None),
+        (vec![imf(ISSUED - 2 * HOUR), right()], None),
+        (vec![right(), "soon".to_owned()], None),
+        (text("Thursday, 01-Jan-26 00:00:00 GMT"), Some(ISSUED)),
+        (text("Thu Jan  1 00:00:00 2026"), Some(ISSUED)),
+        (text("Thu, 01 Jan 2026 00:00:60 GMT"), None),
+        (text("Thu, 01 Jan 2026 00:00:00 UTC"), None),
+        (text("Thu, 01 Jan 2026 00:00:00 +0000"), None),
+        (text("01 Jan 2026 00:00:00 GMT"), None),
+        (text("2026-01-01T00:00:00Z"), None),
+        (text(""), None),
+    ];
+    let clocks = [
+        ("right", ISSUED),
+        ("in 1970", 30),
+        ("2 hours ahead", ISSUED + 2 * HOUR),
+        ("2 hours behind", ISSUED - 2 * HOUR),
+        ("in 2099", 4_070_908_800),
+    ];
+    let flows =
+        [Flow::Enhanced, Flow::ClassicDefault, Flow::Classic(15 * 60), Flow::Classic(12 * HOUR)];
+    let (mut errors, mut sets) = (0, 0);
+    for (headers, date) in dates {
+        for (what, wall) in clocks {
+            for flow in flows {
+                let case = format!("Date {headers:?}, clock {what}, {flow:?}");
+                let device = Device {
+                    clock: ManualClock::at(at(wall)),
+                    storage: Arc::new(MemoryStorage::new()),
+                    dates: headers.clone(),
+                    contacts: Arc::default(),
+                };
+                let requested = flow.requested();
+                let end = ISSUED + requested;
+                let after = |now: u64| end.checked_sub(now).filter(|life| *life > 0);
+                let expected = date.and_then(after).or(after(wall)).map(|life| life.min(requested));
+
+                let credentials = device.start(flow);
+                let outcome = life(&credentials);
+                let right = date.filter(|date| after(*date).is_some_and(|life| life <= 12 * HOUR));
+                assert_eq!(credentials.service_time(), right.map(at), "{case}");
+                let Some(expected) = expected.map(seconds) else {
+                    let error = outcome.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Response, "{case}");
+                    assert!(error.message().ends_with("expired when they were issued"), "{case}");
+                    assert!(!error.is_retryable(), "{case}");
+                    assert_eq!(credentials.cached(), None, "{case}");
+                    errors += 1;
+                    continue;
+                };
+                assert_eq!(outcome.unwrap(), expected, "{case}");
+                assert!(expected <= seconds(requested), "{case}");
+                let contacts = device.contacts.load(Ordering::SeqCst);
+                assert_eq!(life(&device.start(flow)).unwrap(), expected, "{case}, stored");
+                assert_eq!(device.contacts.load(Ordering::SeqCst), contacts, "{case}, stored");
+                device.clock.advance(expected);
+                assert!(credentials.needs_refresh(), "{case}");
+                sets += 1;
+            }
+        }
+    }
+    assert!(errors > 50 && sets > 250, "{errors} errors, {sets} sets");
+}
+
+/// With a right clock, a wrong `Date` costs nothing.
+#[test]
+fn a_wrong_date_does_not_make_fresh_credentials_expired() {
+    for ahead in [seconds(3600), seconds(3601), seconds(7200), seconds(86_400 * 365 * 20)] {
+        let stage = Stage::new();
+        let date = stage.clock.wall() + ahead;
+        stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(Some(date)));
+        stage.credentials.get().unwrap();
+        assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)), "{ahead:?}");
+        assert_eq!(stage.credentials.service_time(), None, "{ahead:?}");
+        assert_eq!(stage.contacts(), 1);
+        stage.credentials.refresh().unwrap();
+        assert_eq!(stage.credentials.service_time(), Some(stage.clock.wall()), "{ahead:?}");
     }
 }
 
 #[test]
-fn without_a_date_the_local_wall_clock_counts_and_no_life_is_longer_than_12_hours() {
+fn without_a_date_the_local_wall_clock_counts_and_no_life_is_longer_than_requested() {
     let stage = Stage::new();
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(None));
     stage.credentials.get().unwrap();
@@ -130,7 +287,7 @@ fn without_a_date_the_local_wall_clock_counts_and_no_life_is_longer_than_12_hour
 
     stage.cognito.set_lifetime(seconds(86_400));
     stage.credentials.refresh().unwrap();
-    assert_eq!(stage.credentials.status().expires_in, Some(seconds(12 * 3600)));
+    assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)));
 }
 
 /// A slow network must not lengthen a life: it counts from before the request.

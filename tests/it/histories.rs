@@ -16,7 +16,8 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
 
-const LONGEST_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// What the enhanced flow issues, whatever the answer says.
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,7 +38,8 @@ enum Step {
 
 #[derive(Clone, Debug)]
 enum Answer {
-    /// Credentials that live for so many seconds, which may be none or less.
+    /// Credentials that live for so many seconds by the answer's `Date`. If these are none or less,
+    /// the wall clock counts.
     Issued(i64),
     Error(u16, &'static str),
     None(TransportErrorKind),
@@ -123,7 +125,7 @@ impl Service {
     }
 
     fn answer(&mut self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let sent = self.now();
+        let (sent, wall) = (self.now(), self.clock.wall());
         let (answer, after) = self.answers[self.asked % self.answers.len()].clone();
         self.asked += 1;
         self.clock.advance(seconds(after).min(request.timeout()));
@@ -139,9 +141,13 @@ impl Service {
             Answer::Error(status, code) => (status, format!(r#"{{"__type": "{code}"}}"#)),
             Answer::Issued(lifetime) if loads_credentials => {
                 let key = format!("ASIA{}", self.asked);
-                let life = seconds(u64::try_from(lifetime).unwrap_or(0)).min(LONGEST_LIFE);
-                self.issued.insert(key.clone(), (sent, life));
                 let end = at.unwrap() + lifetime;
+                let life = u64::try_from(lifetime).ok().filter(|life| *life > 0).map(seconds);
+                let life = life.unwrap_or_else(|| {
+                    let end = SystemTime::UNIX_EPOCH + seconds(end.try_into().unwrap());
+                    end.duration_since(wall).unwrap_or_default()
+                });
+                self.issued.insert(key.clone(), (sent, life.min(LONGEST_LIFE)));
                 (
                     200,
                     format!(

@@ -1,12 +1,13 @@
 //! Every state of the cached set, with every answer of the service, after every call that touches
 //! either: what `get()` gives, how often it contacts the service, and what the next `get()` does.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use cognito_identity_credentials::testing::{Fault, seed_delays};
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
 
-use crate::support::{GET_CREDENTIALS, PROVIDER, Stage, seconds};
+use crate::classic::ROLE;
+use crate::support::{EXPIRED, GET_CREDENTIALS, PROVIDER, Stage, seconds};
 
 /// What the cell holds: a set of one hour, so many seconds old, or nothing.
 const STATES: [(&str, Option<u64>); 5] = [
@@ -20,7 +21,6 @@ const STATES: [(&str, Option<u64>); 5] = [
 /// What the service does: its fault, the error's kind, how often it is asked by a caller that has no
 /// usable set, and whether the failure is remembered.
 fn answers() -> [(&'static str, Option<Fault>, ErrorKind, usize, bool); 6] {
-    let late = SystemTime::UNIX_EPOCH + seconds(4_000_000_000);
     let denied = Fault::not_authorized("Something new.");
     [
         ("success", None, ErrorKind::Config, 1, false),
@@ -28,7 +28,7 @@ fn answers() -> [(&'static str, Option<Fault>, ErrorKind, usize, bool); 6] {
         ("throttled", Some(Fault::throttled()), ErrorKind::Throttled, 4, true),
         ("unavailable", Some(Fault::internal_error()), ErrorKind::Unavailable, 4, true),
         ("refused", Some(denied), ErrorKind::NotAuthorized, 1, true),
-        ("expired already", Some(Fault::Date(Some(late))), ErrorKind::Response, 1, true),
+        ("expired already", Some(Fault::raw(200, EXPIRED)), ErrorKind::Response, 1, true),
     ]
 }
 
@@ -132,9 +132,17 @@ fn the_default_window_goes_by_the_lifetime_and_is_fixed_per_set() {
     ];
     for (lifetime, window) in rows {
         for by_hand in [None, Some(seconds(40))] {
-            let stage = Stage::with(|builder| match by_hand {
-                Some(window) => builder.advisory_window(window),
-                None => builder,
+            let stage = Stage::with(|builder| {
+                // The enhanced flow issues no longer ones.
+                let builder = if lifetime > minutes(60) {
+                    builder.role_arn(ROLE).duration(lifetime)
+                } else {
+                    builder
+                };
+                match by_hand {
+                    Some(window) => builder.advisory_window(window),
+                    None => builder,
+                }
             });
             stage.cognito.set_lifetime(lifetime);
             let first = stage.credentials.get().unwrap();

@@ -69,6 +69,10 @@ pub(crate) fn issued(key: &str) -> HttpResponse {
     HttpResponse::new(200, body).with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
 }
 
+/// An answer with credentials that ended in 1970.
+pub(crate) const EXPIRED: &str = r#"{"Credentials": {"AccessKeyId": "ASIAEXPIRED",
+    "SecretKey": "s", "SessionToken": "t", "Expiration": 1}}"#;
+
 /// A provider with a known identity whose every call gets `answer`.
 pub(crate) fn answering(
     answer: impl Fn(&HttpRequest) -> Result<HttpResponse, TransportError> + Send + Sync + 'static,

@@ -8,7 +8,8 @@ use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, see
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
-use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, Stage, seconds};
+use crate::classic::ROLE;
+use crate::support::{EXPIRED, GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, Stage, seconds};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
@@ -112,7 +113,7 @@ fn an_advisory_attempt_makes_no_recovery_and_fails_for_any_reason_without_showin
         Fault::timeout(),
         Fault::raw(200, "<html>"),
         Fault::not_authorized(format!("Access to Identity '{IDENTITY}' is forbidden.")),
-        Fault::Date(Some(ManualClockEnd::far_away())),
+        Fault::raw(200, EXPIRED),
     ];
     for fault in faults {
         let stage = Stage::new();
@@ -124,15 +125,6 @@ fn an_advisory_attempt_makes_no_recovery_and_fails_for_any_reason_without_showin
         assert_eq!(stage.cognito.calls("GetId"), 1, "{fault:?}");
         assert!(stage.credentials.status().last_error.is_some(), "{fault:?}");
         assert_eq!(stage.credentials.identity_id().as_deref(), first.identity_id());
-    }
-}
-
-struct ManualClockEnd;
-
-impl ManualClockEnd {
-    /// A date at which everything that the service issues has expired.
-    fn far_away() -> std::time::SystemTime {
-        std::time::SystemTime::UNIX_EPOCH + seconds(4_000_000_000)
     }
 }
 
@@ -376,14 +368,15 @@ fn a_cooldown_follows_answers_alone_and_lasts_as_long_as_the_service_asks() {
     assert!(remembered(Fault::internal_error()).is_some());
     assert!(remembered(Fault::raw(200, "<html>")).is_some());
 
-    for (status, expected) in [(503, Some(seconds(120))), (511, None), (403, None)] {
+    for (status, obeyed) in [(503, true), (511, false), (403, false)] {
         let credentials = crate::support::answering(move |_| {
             use cognito_identity_credentials::transport::HttpResponse;
             Ok(HttpResponse::new(status, "<html>").with_header("Retry-After", "120"))
         });
         credentials.get().unwrap_err();
         let wait = credentials.status().next_attempt_in;
-        assert_eq!(wait, expected, "{status}: a captive portal has no say, the cooldown is zero");
+        assert_eq!(wait.is_some(), obeyed, "{status}: a captive portal's wish does not count");
+        assert!(wait.is_none_or(|wait| (seconds(120)..=seconds(240)).contains(&wait)), "{wait:?}");
     }
 }
 
@@ -533,15 +526,91 @@ fn a_failed_refresh_ends_a_pause_too_and_the_services_wish_lengthens_one() {
             if std::mem::take(&mut *first.lock().unwrap()) {
                 return Ok(crate::support::issued("K"));
             }
-            Ok(HttpResponse::new(503, "").with_header("Retry-After", "800"))
+            Ok(HttpResponse::new(503, "").with_header("Retry-After", "100"))
         })
         .clock(clock.clone())
+        .advisory_window(seconds(60))
         .build()
         .unwrap();
     credentials.get().unwrap();
-    clock.advance(seconds(2701));
+    clock.advance(seconds(3541));
     credentials.get().unwrap();
-    assert_eq!(credentials.status().next_attempt_in, Some(seconds(800)));
+    let pause = credentials.status().next_attempt_in.unwrap();
+    assert!((seconds(100)..=seconds(200)).contains(&pause), "{pause:?}");
+}
+
+/// Credentials of 6 hours have a window of 60 minutes.
+#[test]
+fn an_outage_in_a_long_advisory_window_is_met_by_an_attempt_every_5_to_10_minutes() {
+    for seed in 0..50 {
+        seed_delays(seed);
+        let stage = Stage::with(|b| b.role_arn(ROLE).duration(seconds(6 * 3600)));
+        let first = stage.credentials.get().unwrap();
+        stage.clock.advance(seconds(5 * 3600 + 1));
+        stage.cognito.fail_next("GetOpenIdToken", 99, Fault::internal_error());
+        for attempt in 1..=5 {
+            assert_eq!(stage.credentials.get().unwrap(), first);
+            assert_eq!(stage.cognito.calls("GetOpenIdToken"), attempt + 1);
+            let pause = stage.credentials.status().next_attempt_in.unwrap();
+            assert!((seconds(300)..=seconds(600)).contains(&pause), "{pause:?}");
+            stage.clock.advance(pause);
+        }
+    }
+}
+
+#[test]
+fn no_header_keeps_get_away_for_more_than_5_minutes() {
+    const THROTTLED: &str = r#"{"__type": "TooManyRequestsException"}"#;
+    const DENIED: &str = r#"{"__type": "NotAuthorizedException"}"#;
+    let waits = [
+        // header, value, shortest and longest wait in seconds
+        ("Retry-After", "7", 7, 14),
+        ("Retry-After", "300", 300, 300),
+        ("Retry-After", "301", 150, 300),
+        ("Retry-After", "31536000", 150, 300),
+        ("Retry-After", "18446744073709551615", 150, 300),
+        ("Retry-After", "Fri, 01 Jan 2027 00:00:00 GMT", 150, 300),
+        ("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT", 150, 300),
+        ("x-amz-retry-after", "7000", 7, 14),
+        ("x-amz-retry-after", "31536000000", 150, 300),
+        ("x-amz-retry-after", "18446744073709551615", 150, 300),
+    ];
+    let answers = [
+        // status, body, is it retried if there is time
+        (429, THROTTLED, true),
+        (503, "", true),
+        (408, "", true),
+        (400, DENIED, false),
+    ];
+    for (header, value, shortest, longest) in waits {
+        let allowed = seconds(shortest)..=seconds(longest);
+        for (status, body, retried) in answers {
+            // cooldown, whether it is longer than any wait
+            for (cooldown, long) in [(0, false), (5, false), (5 * 3600, true)] {
+                let clock = ManualClock::new();
+                let credentials = CognitoIdentityCredentials::builder()
+                    .identity_id(IDENTITY)
+                    .transport(move |_: &HttpRequest| {
+                        Ok(HttpResponse::new(status, body)
+                            .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
+                            .with_header(header, value))
+                    })
+                    .clock(clock.clone())
+                    .timeout(seconds(900))
+                    .max_attempts(2)
+                    .failure_cooldown(seconds(cooldown))
+                    .build()
+                    .unwrap();
+                credentials.get().unwrap_err();
+                let case = format!("{status}, {header}: {value}, cooldown {cooldown} s");
+                assert_eq!(clock.sleeps().len(), usize::from(retried), "{case}");
+                assert!(clock.sleeps().iter().all(|sleep| allowed.contains(sleep)), "{case}");
+                let wait = credentials.status().next_attempt_in.unwrap();
+                let kept = if long { wait >= seconds(3600) } else { allowed.contains(&wait) };
+                assert!(kept, "{case}: {wait:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -238,23 +238,24 @@ impl Visitor<'_> for Position<'_> {
 }
 
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
-/// after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
+/// `code` or `Code`, after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
 fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
-    let names = ["__type", "code", "message", "Message"];
+    let names = ["__type", "code", "Code", "message", "Message"];
     // The JSON library would copy any other value into its error.
     let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
     let found = read(document.unwrap_or_default(), Members { names, twice: true });
-    let [kind, code, message, other] = found.unwrap_or([None; 4]);
+    let [kind, code, capital_code, message, other] = found.unwrap_or([None; 5]);
     let field = |json: Option<&str>| string(json?);
     let header = |name| response.header(name).map(|value| Zeroizing::new(value.to_owned()));
-    let code = [header("x-amzn-errortype"), field(kind), field(code)]
-        .into_iter()
-        .flatten()
-        .map(|code| Zeroizing::new(bare_code(&code).to_owned()))
-        .find(|code| !code.is_empty());
+    let in_header = header("x-amzn-errortype");
+    let in_header = in_header.as_deref().map(|code| after_namespace(before_uri(code)));
+    let in_body = [kind, code, capital_code].map(field);
+    let in_body = in_body.iter().flatten().map(|code| before_uri(after_namespace(code)));
+    let code = in_header.into_iter().chain(in_body).map(str::trim).find(|code| !code.is_empty());
+    let code = code.map(|code| Zeroizing::new(code.to_owned()));
     let message = [field(message), field(other), header("x-amzn-errormessage")];
     ErrorMetadata { code, message: message.into_iter().flatten().next(), request_id: None }
 }
@@ -274,10 +275,14 @@ fn lossy(body: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// `com.amazonaws.cognito#NotFound:http://…` → `NotFound`
-fn bare_code(code: &str) -> &str {
-    let code = code.split_once(':').map_or(code, |(code, _)| code);
-    code.rsplit_once('#').map_or(code, |(_, code)| code).trim()
+/// `NotFound:http://…` → `NotFound`
+fn before_uri(code: &str) -> &str {
+    code.split_once(':').map_or(code, |(code, _)| code)
+}
+
+/// `com.amazonaws.cognito#NotFound` → `NotFound`
+fn after_namespace(code: &str) -> &str {
+    code.rsplit_once('#').map_or(code, |(_, code)| code)
 }
 
 #[cfg(test)]
@@ -295,6 +300,14 @@ mod tests {
                 Some("m"),
             ),
             (r#"{"code":"NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"Code":"NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"Code":"a.b#NotFound:http://x/y/"}"#, None, Some("NotFound"), None),
+            (r#"{"Code":"Other","code":"NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"CODE":"NotFound"}"#, None, None, None),
+            (r#"{"code":404,"Code":"NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"__type":"http://x/y#NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"__type":"NotFound:http://x/y/"}"#, None, Some("NotFound"), None),
+            ("", Some("a.b#NotFound:http://x/y#z"), Some("NotFound"), None),
             (r#"{"__type":"Other"}"#, Some("NotFound:http://x/y#z"), Some("NotFound"), None),
             ("", Some("ns#NotFound"), Some("NotFound"), None),
             (r#"{"__type":"NotFound","message":{"a":1}}"#, None, Some("NotFound"), None),
