@@ -297,7 +297,7 @@ fn token_fault(token: &str) -> Option<String> {
 
 /// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
 /// tokens of OpenID Connect begin with `eyJ`, and others are long.
-fn shown(provider: &str) -> String {
+pub(crate) fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();
     }
