@@ -155,8 +155,9 @@ impl TokenSource for FileToken {
 /// | SAML provider | its ARN | SAML assertion |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
-/// characters, tokens of 1 to 50,000 characters. Clones share the tokens. `Debug` shows only the
-/// names.
+/// characters, tokens of 1 to 50,000 characters. A user pool's access token is an error of kind
+/// [`Login`](crate::ErrorKind::Login): the identity pool needs the ID token. Clones share the
+/// tokens. `Debug` shows only the names.
 ///
 /// ```
 /// use cognito_identity_credentials::Logins;

@@ -134,14 +134,15 @@ impl Error {
 
     /// Returns whether the user has to sign in again.
     ///
-    /// It returns `true` in two cases. The user pool rejected the refresh token or the user (see
+    /// It returns `true` in two cases. The user pool rejected the refresh token (see
     /// `UserPoolTokens`). Or the identity pool rejected a login token as expired or invalid, and
     /// the token source returned no other token. The method also searches the
     /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
     /// source.
     ///
     /// It returns `false` for a failure that may pass without the user, such as a user pool that
-    /// cannot be reached. See [`is_retryable`](Self::is_retryable).
+    /// cannot be reached. See [`is_retryable`](Self::is_retryable). It also returns `false` where a
+    /// new sign-in would change nothing: an access token, another app client, a disabled user.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {

@@ -37,10 +37,11 @@ impl Refusal {
     }
 }
 
-/// One row: error code without its ending `Exception`, a part of the message, meaning, hint.
+/// One row: error code, a part of the message, meaning, hint.
 ///
-/// The letter case of the message does not count. `^` stands for the beginning of the message, and
-/// an empty text fits any message. The first row that fits counts.
+/// The ending `Exception` of a code does not count, because STS leaves it out at times. The letter
+/// case of the message does not count. `^` stands for the beginning of the message, and an empty
+/// text fits any message. The first row that fits counts.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
 /// Returns the meaning of a refusal and the hint, from the tables of one operation.
@@ -49,8 +50,10 @@ pub(super) fn find(
     code: &str,
     message: &str,
 ) -> Option<(Refusal, &'static str)> {
-    let code = code.strip_suffix("Exception").unwrap_or(code);
-    let fits = |(known, text, ..): &&KnownRefusal| *known == code && says(message, text);
+    fn bare(code: &str) -> &str {
+        code.strip_suffix("Exception").unwrap_or(code)
+    }
+    let fits = |(known, text, ..): &&KnownRefusal| bare(known) == bare(code) && says(message, text);
     let (.., refusal, hint) = tables.iter().copied().flatten().find(fits)?;
     Some((*refusal, hint))
 }
@@ -65,21 +68,19 @@ fn says(message: &str, text: &str) -> bool {
     if anchored { starts(0) } else { (0..=message.len()).any(starts) }
 }
 
-const DENIED: &str = "NotAuthorized";
-const MISSING: &str = "ResourceNotFound";
-const INVALID: &str = "InvalidParameter";
-const LIMIT: &str = "LimitExceeded";
-const FIREWALL: &str = "Forbidden";
+const DENIED: &str = "NotAuthorizedException";
+const MISSING: &str = "ResourceNotFoundException";
+const INVALID: &str = "InvalidParameterException";
+const LIMIT: &str = "LimitExceededException";
+const FIREWALL: &str = "ForbiddenException";
 
 const CHECK_POOL: &str = "check identity_pool_id and region";
-const NO_PROVIDER: &str = "the identity pool has no provider for this login: check the login's name, and the user pool and app client among the pool's authentication providers";
+const NO_PROVIDER: &str = "the identity pool has no provider for this login: check the login's name, the user pool and the app client in the pool's authentication providers";
 pub(crate) const UNSUITABLE_TOKEN: &str = "the identity pool needs an ID token, not an access token, of an app client that is among its authentication providers";
 const NO_ROLE: &str = "the identity pool has no role for this user: check the role's trust policy and the pool's role rules, or name a role with custom_role_arn";
 const CHECK_VALUES: &str = "check the settings: the service rejects a value";
-const QUOTA: &str =
-    "a quota is reached, which waiting does not lift: ask the owner of the pool to raise it";
-const BEHIND_FIREWALL: &str =
-    "a web application firewall refused the request: ask its owner to let this device through";
+const QUOTA: &str = "a quota is reached, which waiting does not lift: have its owner raise it";
+const BEHIND_FIREWALL: &str = "a web application firewall refused the request: ask its owner";
 
 /// `GetId`, which names no identity.
 pub(crate) const GET_ID: &[KnownRefusal] = &[
@@ -110,7 +111,7 @@ pub(crate) const IDENTITY: &[KnownRefusal] = &[
         "the identity was deleted or belongs to another region: clear the cached ID",
     ),
     (MISSING, "", Refusal::Other, CHECK_POOL),
-    ("InvalidIdentityPoolConfiguration", "", Refusal::Other, NO_ROLE),
+    ("InvalidIdentityPoolConfigurationException", "", Refusal::Other, NO_ROLE),
 ];
 
 /// `GetOpenIdToken`.
@@ -166,20 +167,20 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
     ),
     (DENIED, " provider", Refusal::Other, NO_PROVIDER),
     (
-        "ResourceConflict",
+        "ResourceConflictException",
         "",
         Refusal::Other,
         "a login belongs to another identity, or two logins belong to one provider",
     ),
     (
-        "ExternalService",
+        "ExternalServiceException",
         "",
         Refusal::Other,
         "the login's provider did not answer the service: try again later",
     ),
     (INVALID, "public provider", Refusal::Other, NO_PROVIDER),
     (INVALID, "", Refusal::Other, CHECK_VALUES),
-    ("Validation", "", Refusal::Other, CHECK_VALUES),
+    ("ValidationException", "", Refusal::Other, CHECK_VALUES),
     (LIMIT, "", Refusal::Other, QUOTA),
     (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
 ];
@@ -189,7 +190,7 @@ const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check 
 
 /// `AssumeRoleWithWebIdentity`.
 pub(crate) const STS: &[KnownRefusal] = &[
-    ("ExpiredToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
+    ("ExpiredTokenException", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("AccessDenied", "", Refusal::Other, CHECK_TRUST),
     ("IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
@@ -212,7 +213,7 @@ pub(crate) const STS: &[KnownRefusal] = &[
         "the policy is too long: shorten it, or set fewer policy_arns",
     ),
     (
-        "RegionDisabled",
+        "RegionDisabledException",
         "",
         Refusal::Other,
         "enable STS for this region in the role's account, or set sts_endpoint_url to the endpoint of another region",
@@ -257,22 +258,22 @@ mod user_pool {
             "the user is disabled: an administrator of the user pool must enable the user",
         ),
         (DENIED, "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("RefreshTokenReuse", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("UserNotFound", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("UserNotConfirmed", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("PasswordResetRequired", "", Refusal::SignIn, SIGN_IN_AGAIN),
+        ("RefreshTokenReuseException", "", Refusal::SignIn, SIGN_IN_AGAIN),
+        ("UserNotFoundException", "", Refusal::SignIn, SIGN_IN_AGAIN),
+        ("UserNotConfirmedException", "", Refusal::SignIn, SIGN_IN_AGAIN),
+        ("PasswordResetRequiredException", "", Refusal::SignIn, SIGN_IN_AGAIN),
         (MISSING, "", Refusal::Other, "check user_pool_id and client_id"),
         (INVALID, "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("UnsupportedOperation", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("OperationNotEnabled", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("UnsupportedTokenType", "", Refusal::Other, "check refresh_token"),
-        ("UserLambdaValidation", "", Refusal::Other, TRIGGER),
-        ("UnexpectedLambda", "", Refusal::Other, TRIGGER),
-        ("InvalidLambdaResponse", "", Refusal::Other, TRIGGER),
-        ("InvalidUserPoolConfiguration", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidSmsRoleAccessPolicy", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidSmsRoleTrustRelationship", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidEmailRoleAccessPolicy", "", Refusal::Other, MISCONFIGURED),
+        ("UnsupportedOperationException", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
+        ("OperationNotEnabledException", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
+        ("UnsupportedTokenTypeException", "", Refusal::Other, "check refresh_token"),
+        ("UserLambdaValidationException", "", Refusal::Other, TRIGGER),
+        ("UnexpectedLambdaException", "", Refusal::Other, TRIGGER),
+        ("InvalidLambdaResponseException", "", Refusal::Other, TRIGGER),
+        ("InvalidUserPoolConfigurationException", "", Refusal::Other, MISCONFIGURED),
+        ("InvalidSmsRoleAccessPolicyException", "", Refusal::Other, MISCONFIGURED),
+        ("InvalidSmsRoleTrustRelationshipException", "", Refusal::Other, MISCONFIGURED),
+        ("InvalidEmailRoleAccessPolicyException", "", Refusal::Other, MISCONFIGURED),
         (LIMIT, "", Refusal::Other, QUOTA),
         (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
     ];

@@ -218,10 +218,9 @@ pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     };
     for (provider, token) in logins.iter() {
         if is_user_pool(provider) && is_access_token(token) == Some(true) {
-            let provider = logins::shown(provider);
-            return Err(Error::unsuitable_token(format!(
-                "the token for {provider} is an access token, but the identity pool needs the ID token"
-            )));
+            let what = "is an access token, but the identity pool needs the ID token";
+            let message = ["the token for ", &logins::shown(provider), " ", what].concat();
+            return Err(Error::unsuitable_token(message));
         }
     }
     Ok(())
