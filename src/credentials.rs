@@ -197,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_an_access_key_id_without_what_a_terminal_would_obey() {
+        let odd = format!("\u{1b}A\u{7}S\u{202e}I\u{200b}A\u{9b} {}", "- ".repeat(300));
+        let print = format!("{:?}", Credentials::new(odd, "b", "c", SystemTime::UNIX_EPOCH));
+        assert!(print.starts_with("Credentials { access_key_id: \"ASIA - - "), "{print}");
+        assert!(print.len() < 350 && print.is_ascii(), "{print}");
+    }
+
+    #[test]
     fn debug_survives_any_expiration() {
         for end in [
             SystemTime::UNIX_EPOCH - Duration::from_secs(1),

@@ -251,6 +251,12 @@ mod tests {
             .replace("<PackedPolicySize>123", "<PackedPolicySize>x");
         let answer = read(&bare).unwrap();
         assert_eq!((answer.user_arn, answer.packed_policy_size), (None, None));
+        for odd in ["\u{9b}31m", "\u{202e}", "\u{200b}x"] {
+            let body = SAMPLE.replace("www.amazon.com", odd).replace("SourceIdentityValue", odd);
+            let answer = read(&body.replace("AROACLKWSDQRAOEXAMPLE:app1", odd)).unwrap();
+            assert_eq!((answer.provider, answer.source_identity), (None, None), "{odd:?}");
+            assert!(answer.user_id.is_none() && answer.user_arn.is_some(), "{odd:?}");
+        }
         let odd = SAMPLE.replace("2014-10-24T23:00:23Z", "tomorrow");
         assert_eq!(
             read(&odd).unwrap_err().0,
