@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::redact;
 use crate::secret::Secret;
 
 /// Holds one set of temporary AWS credentials.
@@ -110,13 +111,19 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("access_key_id", &self.0.access_key_id)
+            .field("access_key_id", &redact::clean(&self.0.access_key_id))
             .field(
                 "expiration",
                 &humantime::format_rfc3339(clamp_to_rfc3339(self.0.expiration)).to_string(),
             )
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a text can be an access key ID, a secret access key or a session token. Other text would
+/// break the headers of signed requests, or a terminal.
+pub(crate) fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Limits a time to the years 1970 to 9999, because `humantime` panics on any other.
@@ -187,6 +194,14 @@ mod tests {
             format!("{credentials:?}"),
             r#"Credentials { access_key_id: "ASIAEXAMPLE", expiration: "2027-01-15T08:00:00Z", .. }"#
         );
+    }
+
+    #[test]
+    fn debug_shows_an_access_key_id_without_what_a_terminal_would_obey() {
+        let odd = format!("\u{1b}A\u{7}S\u{202e}I\u{200b}A\u{9b} {}", "- ".repeat(300));
+        let print = format!("{:?}", Credentials::new(odd, "b", "c", SystemTime::UNIX_EPOCH));
+        assert!(print.starts_with("Credentials { access_key_id: \"ASIA - - "), "{print}");
+        assert!(print.len() < 350 && print.is_ascii(), "{print}");
     }
 
     #[test]

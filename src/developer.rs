@@ -55,7 +55,8 @@ pub struct DeveloperIdentity {
 }
 
 impl DeveloperIdentity {
-    /// Creates one from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned.
+    /// Creates one from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned. The
+    /// classic flow needs a token of 4 to 20,000 characters.
     pub fn new(identity_id: impl Into<String>, token: impl Into<String>) -> Self {
         Self { identity_id: identity_id.into(), token: Secret::new(token) }
     }

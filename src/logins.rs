@@ -155,8 +155,9 @@ impl TokenSource for FileToken {
 /// | SAML provider | its ARN | SAML assertion |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
-/// characters, tokens of 1 to 50,000 characters. Clones share the tokens. `Debug` shows only the
-/// names.
+/// characters, tokens of 1 to 50,000 characters. A user pool's access token is an error of kind
+/// [`Login`](crate::ErrorKind::Login): the identity pool needs the ID token. Clones share the
+/// tokens. `Debug` shows only the names.
 ///
 /// ```
 /// use cognito_identity_credentials::Logins;
@@ -297,7 +298,7 @@ fn token_fault(token: &str) -> Option<String> {
 
 /// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
 /// tokens of OpenID Connect begin with `eyJ`, and others are long.
-fn shown(provider: &str) -> String {
+pub(crate) fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();
     }

@@ -28,6 +28,11 @@ pub(crate) fn clean(text: &str) -> String {
     Redactor::default().clean(text)
 }
 
+/// Whether a text has no character that [`clean`] would remove.
+pub(crate) fn is_visible(text: &str) -> bool {
+    !text.chars().any(is_invisible)
+}
+
 impl Redactor<'_> {
     /// Removes control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a control character or the cut may split a secret.
@@ -124,8 +129,13 @@ fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+                | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -205,6 +215,7 @@ mod tests {
             ("\u{1b}[31mred\u{7}\r\n\0".into(), "[31mred".into()),
             ("a\u{202e}b\u{feff}".into(), "ab".into()),
             ("\u{61c}a\u{ad}\u{180e}b\u{fff9}\u{e0041}\u{2066}".into(), "ab".into()),
+            ("\u{34f}a\u{600}\u{3164}b\u{fe0f}\u{1d173}\u{e0100}\u{9b}".into(), "ab".into()),
             ("é ".repeat(200), "é ".repeat(128)),
         ];
         for (text, expected) in rows {

@@ -243,7 +243,7 @@ fn stored_and_loaded_credentials_leave_nothing_behind() {
     let clock = ManualClock::new();
     let escaped = |_: &HttpRequest| {
         json(
-            r#""AccessKeyId":"A","SecretKey":"SENTINEL\"\\","SessionToken":"\nSENTINEL\u0001\ud83e\udd80","Expiration":1767229200"#,
+            r#""AccessKeyId":"A","SecretKey":"SENTINEL\"\\","SessionToken":"\u0053ENTINEL\/\u002b","Expiration":1767229200"#,
         )
     };
     let long = |_: &HttpRequest| {
@@ -475,6 +475,7 @@ fn answers_that_cannot_be_used_leave_nothing_behind() {
         Box::new(keys(r#""AccessKeyId":"A","SecretKey":["SENTINEL"]"#)),
         Box::new(keys(r#""AccessKeyId":"A","SecretKey":"SENTINEL","SessionToken":{"SENTINEL":1}"#)),
         Box::new(keys(r#""AccessKeyId":"A","SecretKey":"SENTINEL","SessionToken":"SENTINEL\q"#)),
+        Box::new(keys(r#""AccessKeyId":"A","SecretKey":"SENTINEL\n","SessionToken":"SENTINEL""#)),
         Box::new(keys(r#""SecretKey":"SENTINEL\/x","SessionToken":"SENTINEL\u002fx""#)),
         Box::new(|| json(&format!(r#"{KEYS},"Expiration":"SENTINEL""#))),
         Box::new(|| json(&format!(r#"{KEYS},"Expiration":1"#))),
@@ -512,13 +513,13 @@ fn keys_with_escapes_leave_nothing_behind() {
     assert_clean("escapes", || {
         let answer = |_: &HttpRequest| {
             json(
-                r#""AccessKeyId":"A","SecretKey":"SENTINEL\/x\u002b","SessionToken":"\u0053ENTINEL\n\ud83e\udd80","Expiration":1767229200"#,
+                r#""AccessKeyId":"A","SecretKey":"SENTINEL\/x\u002b","SessionToken":"\u0053ENTINEL\\\"","Expiration":1767229200"#,
             )
         };
         let credentials = service("GetCredentialsForIdentity", answer).build().unwrap();
         let set = credentials.get().unwrap();
         assert_eq!(set.secret_access_key(), "SENTINEL/x+");
-        assert_eq!(set.session_token(), "SENTINEL\n\u{1f980}");
+        assert_eq!(set.session_token(), "SENTINEL\\\"");
     });
 }
 

@@ -2,12 +2,14 @@
 //!
 //! * this file: [`Error`]
 //! * `kind`: [`ErrorKind`], and whether a failed attempt may be retried
-//! * `codes`: the error codes and messages of the services, and what they mean
-//! * `hints`: what to do about an error
+//! * `codes`: the kinds of the services' error codes
+//! * `refusals`: what the services' codes and messages mean, and what to do about each
+//! * `hints`: what to do about an error whose kind says enough
 
 mod codes;
 mod hints;
 mod kind;
+mod refusals;
 
 mod config_fault;
 
@@ -16,10 +18,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use codes::Refusal;
 pub(crate) use hints::NOT_THE_SERVICE;
 pub use kind::ErrorKind;
 pub(crate) use kind::Retry;
+#[cfg(feature = "user-pool")]
+pub(crate) use refusals::USER_POOL;
+pub(crate) use refusals::{
+    GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, OPEN_ID_TOKEN, Refusal, STS,
+};
 
 pub use self::config_fault::ConfigFault;
 pub(crate) use self::config_fault::ConfigFaults;
@@ -128,14 +134,15 @@ impl Error {
 
     /// Returns whether the user has to sign in again.
     ///
-    /// It returns `true` in two cases. The user pool rejected the refresh token or the user (see
+    /// It returns `true` in two cases. The user pool rejected the refresh token (see
     /// `UserPoolTokens`). Or the identity pool rejected a login token as expired or invalid, and
     /// the token source returned no other token. The method also searches the
     /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
     /// source.
     ///
     /// It returns `false` for a failure that may pass without the user, such as a user pool that
-    /// cannot be reached. See [`is_retryable`](Self::is_retryable).
+    /// cannot be reached. See [`is_retryable`](Self::is_retryable). It also returns `false` where a
+    /// new sign-in would change nothing: an access token, another app client, a disabled user.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -167,10 +174,8 @@ impl Error {
     /// Returns what to check first, if the cause is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        self.0.hint.or_else(|| hints::of(self.0.refusal)).or_else(|| match self.0.kind {
-            ErrorKind::Tls => Some(hints::TLS),
-            _ => self.source()?.downcast_ref::<Self>()?.hint(),
-        })
+        let inner = || self.source()?.downcast_ref::<Self>()?.hint();
+        self.0.hint.or_else(inner).or_else(|| hints::of(self.0.kind))
     }
 
     /// Returns the settings that are wrong, if [`kind`](Self::kind) is
@@ -204,11 +209,18 @@ impl Error {
         Self(Arc::new(Inner { retry, cause: source.map(Arc::from), ..Inner::local(kind, message) }))
     }
 
+    /// A login token that the identity pool never accepts.
+    pub(crate) fn unsuitable_token(message: String) -> Self {
+        let hint = Some(refusals::UNSUITABLE_TOKEN);
+        Self(Arc::new(Inner { hint, ..Inner::local(ErrorKind::Login, message) }))
+    }
+
     /// The user has to sign in again.
     #[cfg(feature = "user-pool")]
     pub(crate) fn sign_in(message: &str) -> Self {
         let inner = Inner::local(ErrorKind::Login, message.to_owned());
-        Self(Arc::new(Inner { refusal: Refusal::SignIn, ..inner }))
+        let hint = Some(refusals::SIGN_IN_AGAIN);
+        Self(Arc::new(Inner { refusal: Refusal::SignIn, hint, ..inner }))
     }
 
     /// A user pool asks the user for more than the refresh token.
@@ -223,22 +235,9 @@ impl Error {
             operation: Some(operation),
             response: Some(response),
             refusal: Refusal::SignIn,
+            hint: Some(refusals::SIGN_IN_AGAIN),
             ..Inner::local(ErrorKind::NotAuthorized, message)
         }))
-    }
-
-    /// The same error, read as a user pool's refusal. The codes have another meaning there.
-    #[cfg(feature = "user-pool")]
-    pub(crate) fn of_user_pool(mut self) -> Self {
-        let (Some(code), Some(inner)) = (self.code().map(str::to_owned), Arc::get_mut(&mut self.0))
-        else {
-            return self;
-        };
-        inner.refusal = Refusal::of_user_pool(&code, &inner.message);
-        if inner.refusal == Refusal::SignIn {
-            inner.kind = ErrorKind::NotAuthorized;
-        }
-        self
     }
 
     pub(crate) fn identity_unknown(message: &str) -> Self {
@@ -281,6 +280,7 @@ impl Error {
     /// the original text; the error keeps the redacted one.
     pub(crate) fn service(
         operation: &'static str,
+        known: &[&[KnownRefusal]],
         response: ResponseMetadata,
         code: Option<&str>,
         message: Option<&str>,
@@ -288,7 +288,11 @@ impl Error {
     ) -> Self {
         let (kind, retry) = codes::classify(code, response.status);
         let not_the_service = code.is_none() && kind == ErrorKind::Response;
-        let refusal = Refusal::of(code, message.unwrap_or_default());
+        let (refusal, hint) =
+            refusals::find(known, code.unwrap_or_default(), message.unwrap_or_default()).unzip();
+        let refusal = refusal.unwrap_or(Refusal::Other);
+        #[cfg(feature = "user-pool")]
+        let kind = if refusal == Refusal::SignIn { ErrorKind::NotAuthorized } else { kind };
         let message =
             message.map(|message| redactor.clean(message)).filter(|text| !text.is_empty());
         let message = message.unwrap_or_else(|| {
@@ -298,13 +302,13 @@ impl Error {
                 "the service gave no message".to_owned()
             }
         });
-        let code = code.map(|code| redactor.clean(code));
+        let code = code.map(|code| redactor.clean(code)).filter(|code| !code.is_empty());
         Self(Arc::new(Inner {
             retry,
             operation: Some(operation),
             response: Some(ResponseMetadata { code, ..response }),
             refusal,
-            hint: not_the_service.then_some(NOT_THE_SERVICE),
+            hint: hint.or(not_the_service.then_some(NOT_THE_SERVICE)),
             ..Inner::local(kind, message)
         }))
     }
@@ -380,7 +384,7 @@ impl Inner {
             message,
             operation: None,
             response: None,
-            refusal: Refusal::Unknown,
+            refusal: Refusal::Other,
             hint: None,
             cause: None,
             repeats_cause: false,
@@ -454,7 +458,14 @@ mod tests {
         use ErrorKind as K;
         let service = |code: &str, message: &str| {
             let response = ResponseMetadata { status: 400, ..ResponseMetadata::default() };
-            Error::service("GetId", response, Some(code), Some(message), &Redactor::default())
+            Error::service(
+                "GetId",
+                &[GET_ID, IDENTITY_POOL],
+                response,
+                Some(code),
+                Some(message),
+                &Redactor::default(),
+            )
         };
         let lost = |kind, retry| {
             Error::no_response("GetId", kind, retry, None, Arc::new(io::Error::other("x")))
@@ -505,7 +516,7 @@ mod tests {
             ..ResponseMetadata::default()
         };
         let code = Some("NotAuthorizedException");
-        let error = Error::service("GetId", response, code, Some("No."), &Redactor::default());
+        let error = Error::service("GetId", &[], response, code, Some("No."), &Redactor::default());
         assert_eq!(
             error.to_string(),
             "GetId: NotAuthorizedException: No. (HTTP status 400, request ID r-1)"

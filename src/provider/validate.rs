@@ -136,16 +136,24 @@ impl Settings {
             }
             _ => {}
         }
-        faults.check_length("custom_role_arn", self.custom_role_arn.as_deref(), 20, 2048);
-        faults.check_length("role_arn", self.role_arn.as_deref(), 20, 2048);
-        faults.check_length("policy", self.policy.as_deref(), 1, 2048);
-        faults.check_length("provider_id", self.provider_id.as_deref(), 4, 2048);
+        check_text("custom_role_arn", self.custom_role_arn.as_deref(), 20, faults);
+        check_text("role_arn", self.role_arn.as_deref(), 20, faults);
+        check_text("provider_id", self.provider_id.as_deref(), 4, faults);
+        if let Some(policy) = &self.policy {
+            faults.check_length("policy", Some(policy), 1, 2048);
+            if !policy.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')) {
+                faults.add(
+                    "policy",
+                    "has a character that STS does not take: a control character, or one above U+00FF",
+                );
+            }
+        }
         if self.policy_arns.len() > 10 {
             let count = self.policy_arns.len();
             faults.add_rule("policy_arns", format!("{count} given, the service takes at most 10"));
         }
         for arn in &self.policy_arns {
-            faults.check_length("policy_arns", Some(arn), 20, 2048);
+            check_text("policy_arns", Some(arn), 20, faults);
         }
         if let Some(name) = &self.role_session_name {
             faults.check_length("role_session_name", Some(name), 2, 64);
@@ -206,5 +214,15 @@ impl Settings {
                 faults.add(setting, "needs {role_arn}, which selects the classic flow");
             }
         }
+    }
+}
+
+/// Checks an ARN, or the provider ID, of at least `least` characters.
+fn check_text(setting: &'static str, text: Option<&str>, least: usize, faults: &mut ConfigFaults) {
+    faults.check_length(setting, text, least, 2048);
+    // STS takes some control characters, but no ARN has any.
+    let allowed = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
+    if !text.unwrap_or_default().chars().all(allowed) {
+        faults.add(setting, "has a control character");
     }
 }

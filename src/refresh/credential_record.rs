@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::cell::lease::Lease;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, is_key};
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
@@ -153,7 +153,7 @@ impl CredentialRecord {
             return None;
         }
         let identity = Id::parse(&string(identity?)?).ok()?;
-        let [mut key_id, secret, token] = [text_of(key_id)?, text_of(secret)?, text_of(token)?];
+        let [mut key_id, secret, token] = [key(key_id)?, key(secret)?, key(token)?];
         let credentials = Credentials::of_identity(
             identity.as_str().to_owned(),
             mem::take(&mut *key_id),
@@ -188,9 +188,9 @@ fn time(json: Option<&str>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(duration(json)?)
 }
 
-/// A text that is not empty.
-fn text_of(json: Option<&str>) -> Option<Zeroizing<String>> {
-    string(json?).filter(|text| !text.is_empty())
+/// A key, as the service may issue it.
+fn key(json: Option<&str>) -> Option<Zeroizing<String>> {
+    string(json?).filter(|text| is_key(text))
 }
 
 /// The stored credentials. Credentials that cannot be stored are requested again.
@@ -276,7 +276,7 @@ mod tests {
     }
 
     fn usual() -> CredentialRecord {
-        record(["ASIA", "a/b+\"\\\n", "\u{1f980}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
+        record(["ASIA", "a/b+\"\\", "{x}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
     }
 
     fn parse(record: &[u8]) -> Option<CredentialRecord> {
@@ -333,6 +333,23 @@ mod tests {
         ] {
             assert_ne!(bad, text);
             assert_eq!(CredentialRecord::parse(bad.as_bytes(), SCOPE, NOW, LONGEST), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_record_with_a_key_that_is_not_printable_ascii_counts_as_absent() {
+        for text in
+            ["", " ", "a b", "\n", "\u{1b}[31m", "\0", "\u{7f}", "é", "\u{202e}", "\u{200b}"]
+        {
+            for wrong in 0..3 {
+                let keys = [0, 1, 2].map(|at| if at == wrong { text } else { "key" });
+                let record = record(keys, Lease::new(NOW, at(1_767_225_600), HOUR));
+                assert_eq!(
+                    parse(&record.encode(SCOPE).unwrap()),
+                    None,
+                    "{text:?} in place {wrong}"
+                );
+            }
         }
     }
 

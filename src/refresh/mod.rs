@@ -28,9 +28,11 @@ use crate::error::{Error, ResponseMetadata};
 use crate::logins::{Logins, Tokens};
 use crate::service::budget::Budget;
 use crate::service::client::{Client, ResponseTimes};
-use crate::service::cognito_identity::{GetCredentialsForIdentity, GetId, GetOpenIdToken, Id};
+use crate::service::cognito_identity::{
+    GetCredentialsForIdentity, GetId, GetOpenIdToken, Id, check_logins,
+};
 use crate::service::protocol::Operation;
-use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest};
+use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, token_fault};
 
 /// How long credentials live, if no duration is requested.
 pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
@@ -245,7 +247,7 @@ impl Refresher {
         let Some(developer) = &self.developer else {
             let left = || self.client.left(refresh.budget);
             refresh.tokens = refresh.principal.logins.tokens(refused, left)?;
-            return Ok(());
+            return check_logins(&refresh.tokens);
         };
         if refresh.principal.logins.providers().next().is_some() {
             return Err(Error::config("login", "cannot be combined with developer_identity"));
@@ -327,13 +329,21 @@ impl Refresher {
     ) -> Result<CredentialSet, Error> {
         let identity = refresh.identity()?;
         let (token, id) = if let Some(developer) = &refresh.developer {
+            if let Some(fault) = token_fault(developer.token()) {
+                let what = "the developer identity provider returned a token that";
+                return Err(Error::login(format!("{what} {fault}"), None));
+            }
             (developer.token().clone(), identity.id)
         } else {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &refresh.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
+            let name = GetOpenIdToken::NAME;
+            if let Some(fault) = token_fault(&answer.output.token) {
+                let what = format!("the answer's Token {fault}");
+                return Err(Error::response(name, answer.metadata, what));
+            }
             let answered = answer.output.identity_id;
-            let id =
-                self.confirm_identity(refresh, GetOpenIdToken::NAME, &answer.metadata, answered)?;
+            let id = self.confirm_identity(refresh, name, &answer.metadata, answered)?;
             (answer.output.token, id)
         };
         let operation =

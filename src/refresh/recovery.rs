@@ -52,7 +52,7 @@ impl Recovery {
         use Caller::{DeveloperUser, Guest, User};
         use Refusal::{
             IdentityForbidden, IdentityNotFound, LoginsMismatch, OpenIdTokenRejected, TokenExpired,
-            TokenInvalid,
+            TokenInvalid, TokenUnsuitable,
         };
         match (error.refusal(), caller) {
             (IdentityForbidden | IdentityNotFound, Guest) if replaceable => Self::ForgetIdentity,
@@ -60,7 +60,7 @@ impl Recovery {
                 Self::NewTokensAndIdentity
             }
             (LoginsMismatch, User) if replaceable && !minted => Self::ForgetIdentity,
-            (TokenExpired | TokenInvalid, User | DeveloperUser)
+            (TokenExpired | TokenInvalid | TokenUnsuitable, User | DeveloperUser)
             | (IdentityForbidden | IdentityNotFound | OpenIdTokenRejected, DeveloperUser) => {
                 Self::NewTokens
             }

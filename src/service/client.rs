@@ -199,7 +199,7 @@ fn read<O: Operation>(
         let code = error.code.as_deref().map(String::as_str);
         let message = error.message.as_deref().map(String::as_str);
         let id = sent_id.or_else(|| error.request_id.as_deref().map(String::as_str));
-        Error::service(O::NAME, metadata(id, false), code, message, &redactor)
+        Error::service(O::NAME, O::REFUSALS, metadata(id, false), code, message, &redactor)
     };
     let unusable = |why: &str| Error::response(O::NAME, metadata(sent_id, succeeded), why);
     if response.body().len() > LARGEST_BODY {

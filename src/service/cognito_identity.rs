@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
-use crate::logins::Tokens;
+use crate::credentials::is_key;
+use crate::error::{Error, GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, OPEN_ID_TOKEN};
+use crate::logins::{self, Tokens};
 use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::service::protocol::aws_json::{self, JsonOperation};
-use crate::service::protocol::{DecodeError, timestamp};
+use crate::service::protocol::{DecodeError, jwt, timestamp};
 use crate::transport::HttpResponse;
 
 const SERVICE: &str = "AWSCognitoIdentityService";
@@ -79,6 +82,7 @@ impl JsonOperation for GetId<'_> {
 
     const NAME: &'static str = "GetId";
     const SERVICE: &'static str = SERVICE;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[GET_ID, IDENTITY_POOL];
 
     fn input(&self) -> impl Serialize {
         self
@@ -124,6 +128,7 @@ impl JsonOperation for GetCredentialsForIdentity<'_> {
 
     const NAME: &'static str = "GetCredentialsForIdentity";
     const SERVICE: &'static str = SERVICE;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[IDENTITY, IDENTITY_POOL];
 
     fn input(&self) -> impl Serialize {
         self
@@ -138,9 +143,9 @@ impl JsonOperation for GetCredentialsForIdentity<'_> {
         let end = end.ok_or_else(|| DecodeError::lacks("Credentials.Expiration"));
         Ok(IssuedCredentials {
             identity_id: identity_id(id)?,
-            access_key_id: mem::take(&mut *aws_json::required(key_id, "Credentials.AccessKeyId")?),
-            secret_key: aws_json::required(secret, "Credentials.SecretKey")?.into(),
-            session_token: aws_json::required(token, "Credentials.SessionToken")?.into(),
+            access_key_id: mem::take(&mut *key(key_id, "Credentials.AccessKeyId")?),
+            secret_key: key(secret, "Credentials.SecretKey")?.into(),
+            session_token: key(token, "Credentials.SessionToken")?.into(),
             expiration: timestamp::parse_json(end?).ok_or_else(|| {
                 let what = "is neither seconds since 1970 nor an RFC 3339 timestamp";
                 DecodeError(format!("the answer's Credentials.Expiration {what}"))
@@ -173,6 +178,7 @@ impl JsonOperation for GetOpenIdToken<'_> {
 
     const NAME: &'static str = "GetOpenIdToken";
     const SERVICE: &'static str = SERVICE;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[OPEN_ID_TOKEN, IDENTITY, IDENTITY_POOL];
 
     fn input(&self) -> impl Serialize {
         self
@@ -194,6 +200,36 @@ impl JsonOperation for GetOpenIdToken<'_> {
 fn redactor<'a>(logins: &'a Tokens, identity: &'a Id) -> Redactor<'a> {
     let tokens = logins.iter().map(|(_, token)| token.expose());
     Redactor { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
+}
+
+fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
+    let key = aws_json::required(json, name)?;
+    if is_key(&key) { Ok(key) } else { Err(DecodeError::unclean(name)) }
+}
+
+/// Refuses a user pool's access token, which the service would call invalid. Any token that cannot
+/// be read goes to the service.
+pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
+    let is_access_token = |token: &Secret| {
+        let json = jwt::payload(token.expose())?;
+        let json = std::str::from_utf8(&json).ok()?;
+        let [token_use] = aws_json::members("the token", json, ["token_use"]).ok()?;
+        Some(*aws_json::string(token_use?)? == "access")
+    };
+    for (provider, token) in logins.iter() {
+        if is_user_pool(provider) && is_access_token(token) == Some(true) {
+            let what = "is an access token, but the identity pool needs the ID token";
+            let message = ["the token for ", &logins::shown(provider), " ", what].concat();
+            return Err(Error::unsuitable_token(message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a login belongs to a user pool. Its name ends in a user pool ID, `REGION_NAME`.
+fn is_user_pool(provider: &str) -> bool {
+    provider.starts_with("cognito-idp")
+        || provider.rsplit_once('/').is_some_and(|(_, pool)| pool.contains('_'))
 }
 
 fn identity_id(json: Option<&str>) -> Result<Option<Id>, DecodeError> {

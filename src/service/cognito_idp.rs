@@ -4,18 +4,18 @@
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, KnownRefusal, USER_POOL};
 use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::service::endpoint;
 use crate::service::protocol::aws_json::{self, JsonOperation};
-use crate::service::protocol::{DecodeError, timestamp};
+use crate::service::protocol::{DecodeError, jwt, timestamp};
 use crate::transport::HttpResponse;
 
 const SERVICE: &str = "AWSCognitoIdentityProviderService";
@@ -120,10 +120,8 @@ pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
 /// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token
 /// comes from its issuer.
 pub(crate) fn expiration(token: &str) -> Option<SystemTime> {
-    let payload = token.split('.').nth(1)?.trim_end_matches('=');
-    let mut json = Zeroizing::new(vec![0; base64::decoded_len_estimate(payload.len())]);
-    let length = URL_SAFE_NO_PAD.decode_slice(payload, &mut json).ok()?;
-    let json = std::str::from_utf8(json.get(..length)?).ok()?;
+    let json = jwt::payload(token)?;
+    let json = std::str::from_utf8(&json).ok()?;
     let [end] = aws_json::members("the token", json, ["exp"]).ok()?;
     timestamp::parse_json(end?)
 }
@@ -192,6 +190,7 @@ impl JsonOperation for InitiateAuth<'_> {
 
     const NAME: &'static str = "InitiateAuth";
     const SERVICE: &'static str = SERVICE;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[USER_POOL];
 
     fn input(&self) -> impl Serialize {
         let client = self.client;
@@ -221,6 +220,7 @@ impl JsonOperation for GetTokensFromRefreshToken<'_> {
 
     const NAME: &'static str = "GetTokensFromRefreshToken";
     const SERVICE: &'static str = SERVICE;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[USER_POOL];
 
     fn input(&self) -> impl Serialize {
         let client = self.client;
@@ -288,6 +288,7 @@ fn redactor<'a>(client: &'a AppClient, refresh_token: &'a Secret) -> Redactor<'a
 mod tests {
     use super::*;
     use crate::service::protocol::Operation;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     fn client(username: Option<&str>, device_key: Option<&str>) -> AppClient {
         let id = "1example23456789";

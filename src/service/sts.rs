@@ -6,8 +6,9 @@ use roxmltree::Node;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::redact::Redactor;
+use crate::credentials::is_key;
+use crate::error::{Error, KnownRefusal, STS};
+use crate::redact::{self, Redactor};
 use crate::secret::Secret;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::{DecodeError, ErrorMetadata, Operation, aws_query, timestamp};
@@ -51,6 +52,7 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
     type Output = AssumedRole;
 
     const NAME: &'static str = "AssumeRoleWithWebIdentity";
+    const REFUSALS: &'static [&'static [KnownRefusal]] = &[STS];
 
     fn headers(&self) -> Vec<(String, String)> {
         aws_query::headers()
@@ -80,16 +82,22 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
         aws_query::decode(response, |root| {
             let result = element(root, "AssumeRoleWithWebIdentityResult")?;
             let keys = element(result, "Credentials")?;
-            let key = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
+            let text = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
+            let key = |name| {
+                let key = text(name)?;
+                if is_key(key) { Ok(key) } else { Err(DecodeError::unclean(name)) }
+            };
             let user = aws_query::child(result, "AssumedRoleUser");
-            let field = |name| aws_query::text(result, name).map(str::to_owned);
-            let of_user = |name| Some(aws_query::text(user?, name)?.to_owned());
+            // Text that a terminal would obey counts as absent.
+            let visible = |text: &&str| redact::is_visible(text);
+            let field = |name| aws_query::text(result, name).filter(visible).map(str::to_owned);
+            let of_user = |name| aws_query::text(user?, name).filter(visible).map(str::to_owned);
             let size = aws_query::text(result, "PackedPolicySize");
             Ok(AssumedRole {
                 access_key_id: key("AccessKeyId")?.to_owned(),
                 secret_access_key: Secret::new(key("SecretAccessKey")?),
                 session_token: Secret::new(key("SessionToken")?),
-                expiration: timestamp::parse_rfc3339(key("Expiration")?).ok_or_else(|| {
+                expiration: timestamp::parse_rfc3339(text("Expiration")?).ok_or_else(|| {
                     DecodeError("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
                 })?,
                 user_arn: of_user("Arn"),
@@ -111,6 +119,13 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
         let secrets = vec![self.web_identity_token.expose(), self.identity_id.as_str()];
         Redactor { secrets, public: None }
     }
+}
+
+/// Returns what is wrong with a `WebIdentityToken`. The text quotes nothing of it.
+pub(crate) fn token_fault(token: &Secret) -> Option<String> {
+    let length = token.expose().chars().count();
+    let fits = (4..=20_000).contains(&length);
+    (!fits).then(|| format!("has {length} characters, STS takes 4 to 20000"))
 }
 
 fn element<'a, 'input>(
@@ -236,6 +251,12 @@ mod tests {
             .replace("<PackedPolicySize>123", "<PackedPolicySize>x");
         let answer = read(&bare).unwrap();
         assert_eq!((answer.user_arn, answer.packed_policy_size), (None, None));
+        for odd in ["\u{9b}31m", "\u{202e}", "\u{200b}x"] {
+            let body = SAMPLE.replace("www.amazon.com", odd).replace("SourceIdentityValue", odd);
+            let answer = read(&body.replace("AROACLKWSDQRAOEXAMPLE:app1", odd)).unwrap();
+            assert_eq!((answer.provider, answer.source_identity), (None, None), "{odd:?}");
+            assert!(answer.user_id.is_none() && answer.user_arn.is_some(), "{odd:?}");
+        }
         let odd = SAMPLE.replace("2014-10-24T23:00:23Z", "tomorrow");
         assert_eq!(
             read(&odd).unwrap_err().0,

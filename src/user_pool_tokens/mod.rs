@@ -404,7 +404,7 @@ impl TokenRefresher {
         operation: &O,
         budget: &Budget,
     ) -> Result<RefreshAnswer, Error> {
-        let answer = self.client.call(&self.url, operation, budget).map_err(Error::of_user_pool)?;
+        let answer = self.client.call(&self.url, operation, budget)?;
         Ok(RefreshAnswer { operation: O::NAME, answer })
     }
 

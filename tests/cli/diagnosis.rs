@@ -73,7 +73,7 @@ fn a_sound_machine_gets_a_clean_report() {
 #[test]
 fn each_thing_that_is_wrong_is_named_with_what_to_do() {
     let (proxy, _) = refusing_proxy();
-    let rows: [(&dyn Fn(&Machine), &[&str], i32, [&str; 2]); 11] = [
+    let rows: [(&dyn Fn(&Machine), &[&str], i32, [&str; 2]); 12] = [
         (
             &|machine| machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300)),
             &[],
@@ -116,6 +116,18 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             [
                 "BAD   login        p: the token from the file token expired ",
                 "what to do: sign in again",
+            ],
+        ),
+        (
+            &|machine| {
+                let payload = URL_SAFE_NO_PAD.encode(r#"{"token_use":"access","exp":4000000000}"#);
+                machine.file("token", format!("e30.{payload}.{SECRET}"));
+            },
+            &["--login=cognito-idp.us-east-1.amazonaws.com/us-east-1_x=@token"],
+            4,
+            [
+                "BAD   login        cognito-idp.us-east-1.amazonaws.com/us-east-1_x: the token from the file token is an access token",
+                "what to do: give --login the ID token",
             ],
         ),
         (

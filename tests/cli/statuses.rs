@@ -13,7 +13,7 @@ use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET};
 fn the_exit_status_says_what_there_is_to_do() {
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let machine = Machine::new();
-    let rows: [(&str, Fault, i32, &str); 12] = [
+    let rows: [(&str, Fault, i32, &str); 14] = [
         ("GetId", Fault::throttled(), 1, "TooManyRequestsException"),
         ("GetId", Fault::internal_error(), 1, "try again later"),
         (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "ask the operator"),
@@ -37,6 +37,18 @@ fn the_exit_status_says_what_there_is_to_do() {
             Fault::not_authorized("Invalid login token. Token expired: 1 >= 0"),
             4,
             "has expired",
+        ),
+        (
+            GET_CREDENTIALS,
+            Fault::not_authorized("Invalid login token. Incorrect token audience"),
+            1,
+            "needs an ID token",
+        ),
+        (
+            GET_CREDENTIALS,
+            Fault::not_authorized("Access to Role 'r' is forbidden."),
+            1,
+            "name a role with --custom-role-arn",
         ),
         (
             GET_CREDENTIALS,

@@ -147,6 +147,81 @@ fn an_answer_over_256_kib_is_refused() {
     }
 }
 
+/// A signer would put it into a header, and a terminal would obey it.
+#[test]
+fn a_key_that_is_empty_or_not_printable_ascii_is_refused_in_both_flows() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+    let unclean = [
+        "",
+        "a b",
+        "\t",
+        "a\u{7f}",
+        "\u{e9}",
+        "a\u{85}",
+        "\u{9b}31m",
+        "a\u{a0}",
+        "\u{200b}a",
+        "a\u{202e}b",
+        "\u{feff}a",
+        "\u{1f980}",
+    ];
+    // XML cannot hold these.
+    let controls = ["\0", "a\u{7}", "\u{1b}[31m", "a\r\nb: c"];
+    let all: String = (0x21..=0x7e_u8).map(char::from).collect();
+    let names = ["AccessKeyId", "SecretAccessKey", "SessionToken"];
+    let values = unclean.iter().chain(&controls).copied().map(|text| (text, false));
+    for (text, usable) in values.chain([(&*all, true), ("!", true)]) {
+        for wrong in 0..3 {
+            let keys = [0, 1, 2].map(|at| if at == wrong { text } else { "key" });
+            let json = serde_json::json!({ "IdentityId": IDENTITY, "Credentials": {
+                "AccessKeyId": keys[0], "SecretKey": keys[1], "SessionToken": keys[2],
+                "Expiration": 1_767_229_200,
+            }});
+            let escaped = |at: usize| {
+                let text = keys[at].replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                format!("<{0}>{text}</{0}>", names[at])
+            };
+            let xml = format!(
+                "<R><AssumeRoleWithWebIdentityResult><Credentials>{}{}{}<Expiration>2026-01-01T01:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></R>",
+                escaped(0),
+                escaped(1),
+                escaped(2)
+            );
+            for classic in [false, true] {
+                if classic && controls.contains(&text) {
+                    continue;
+                }
+                let (json, xml) = (json.to_string(), xml.clone());
+                let mut builder = CognitoIdentityCredentials::builder()
+                    .identity_id(IDENTITY)
+                    .clock(ManualClock::new())
+                    .transport(move |request: &HttpRequest| {
+                        let of_sts = request.url().starts_with("https://sts.");
+                        let body = match (classic, of_sts) {
+                            (true, false) => r#"{"Token": "token"}"#,
+                            (true, true) => &xml,
+                            (false, _) => &json,
+                        };
+                        Ok(HttpResponse::new(200, body)
+                            .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT"))
+                    });
+                if classic {
+                    builder = builder.role_arn(ROLE);
+                }
+                let outcome = builder.build().unwrap().get();
+                let what = format!("{text:?} as {} (classic: {classic})", names[wrong]);
+                assert_eq!(outcome.is_ok(), usable, "{what}: {outcome:?}");
+                if let Err(error) = outcome {
+                    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Response, false));
+                    assert!(error.message().is_ascii(), "{what}: {error}");
+                    let name = if classic { names[wrong] } else { names[wrong].split_at(6).0 };
+                    assert!(error.message().contains(name), "{what}: {error}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_form_of_expiration_is_read() {
     let expected = SystemTime::UNIX_EPOCH + seconds(1_767_229_200);

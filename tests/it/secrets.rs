@@ -295,8 +295,7 @@ fn no_other_public_type_prints_a_secret() {
 }
 
 /// Whatever a terminal would obey, and whatever hides or reorders text.
-const ODD: &str =
-    "\u{1b}[31m\r\n\u{85}\u{9b}31m\u{202e}\u{2066}\u{61c}\u{ad}\u{200b}\u{feff}\u{7f}";
+const ODD: &str = "\u{1b}[31m\u{7}\0\r\n\u{85}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{61c}\u{ad}\u{200b}\u{feff}\u{7f}\u{34f}\u{115f}\u{180b}\u{3164}\u{fe0f}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0100}";
 
 fn is_odd(c: char) -> bool {
     c.is_control() || ODD.chars().any(|odd| odd == c && !odd.is_ascii())

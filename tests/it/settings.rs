@@ -5,8 +5,8 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{
-    BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, ErrorKind, Logins,
-    MemoryStorage,
+    BoxError, Builder, CognitoIdentityCredentials, ConfigFault, DeveloperIdentity, ErrorKind,
+    Logins, MemoryStorage,
 };
 
 use crate::classic::ROLE;
@@ -340,6 +340,56 @@ fn a_login_set_later_is_checked_before_any_call() {
         (ErrorKind::Config, "login: the token for p is empty")
     );
     assert!(cognito.requests().is_empty());
+}
+
+#[test]
+fn a_character_that_the_service_does_not_take_is_a_fault_of_its_setting() {
+    let values: [(&str, fn(String) -> Builder); 6] = [
+        ("custom_role_arn", |text| builder().custom_role_arn(text)),
+        ("role_arn", |text| builder().role_arn(text)),
+        ("policy_arns", |text| builder().role_arn(ROLE).policy_arns([ROLE.to_owned(), text])),
+        ("provider_id", |text| builder().role_arn(ROLE).provider_id(text)),
+        ("role_session_name", |text| builder().role_arn(ROLE).role_session_name(text)),
+        ("policy", |text| builder().role_arn(ROLE).policy(text)),
+    ];
+    let characters = [
+        // character, in an ARN or a provider ID, in a session name, in a policy
+        ('-', true, true, true),
+        ('é', true, false, true),
+        ('\u{ff}', true, false, true),
+        ('\u{100}', true, false, false),
+        ('\u{1f980}', true, false, false),
+        ('\u{ffff}', false, false, false),
+        (' ', true, false, true),
+        ('\t', false, false, true),
+        ('\n', false, false, true),
+        ('\r', false, false, true),
+        ('\0', false, false, false),
+        ('\u{7}', false, false, false),
+        ('\u{b}', false, false, false),
+        ('\u{1b}', false, false, false),
+        ('\u{1f}', false, false, false),
+        ('\u{7f}', false, false, true),
+        ('\u{9b}', false, false, true),
+    ];
+    for (setting, with) in values {
+        for (character, in_arn, in_name, in_policy) in characters {
+            let accepted = match setting {
+                "policy" => in_policy,
+                "role_session_name" => in_name,
+                _ => in_arn,
+            };
+            let built =
+                with(format!("aaaaaaaaaaaaaaaaaaaa{character}")).identity_pool_id(POOL).build();
+            assert_eq!(built.is_ok(), accepted, "{setting} with {character:?}: {built:?}");
+            if let Err(error) = built {
+                let settings: Vec<_> =
+                    error.config_faults().iter().map(ConfigFault::setting).collect();
+                assert_eq!((error.kind(), &*settings), (ErrorKind::Config, &[setting][..]));
+                assert!(!error.message().contains(character) || character == ' ', "{error}");
+            }
+        }
+    }
 }
 
 /// `build()` makes no call, and neither does anything but `get` and `refresh`.

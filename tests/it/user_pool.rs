@@ -1067,7 +1067,7 @@ fn a_refusal_says_whether_the_user_must_sign_in() {
         (denied("Refresh Token has expired"), K::NotAuthorized, K::Login, true, false),
         (denied("Refresh Token has been revoked"), K::NotAuthorized, K::Login, true, false),
         (denied("Invalid Refresh Token"), K::NotAuthorized, K::Login, true, false),
-        (denied("User is disabled."), K::NotAuthorized, K::Login, true, false),
+        (denied("User is disabled."), K::NotAuthorized, K::Login, false, false),
         (denied("Unable to verify secret hash"), K::NotAuthorized, K::Login, false, false),
         (code("UserNotFoundException"), K::NotAuthorized, K::Login, true, false),
         (code("UserNotConfirmedException"), K::NotAuthorized, K::Login, true, false),

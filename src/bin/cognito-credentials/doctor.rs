@@ -11,6 +11,7 @@ use crate::cache;
 use crate::display::{self, masked, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::logger;
+use crate::provider_login::Claims;
 use crate::report;
 use crate::reporting_transport::ReportingTransport;
 use crate::secret_source::SecretSource;
@@ -61,6 +62,16 @@ fn login_tokens(options: &Options) {
         let (provider, source) = (&login.provider, &login.source);
         // A failure is reported when the token is needed.
         let Ok(claims) = login.claims() else { continue };
+        if login.is_of_user_pool() && claims.as_ref().is_some_and(Claims::is_access_token) {
+            let text = format!(
+                "{provider}: the token from {source} is an access token, but the identity pool needs the ID token"
+            );
+            report::bad(LOGIN, "login", &text);
+            report::advise(
+                "give --login the ID token, which the user pool issues together with it",
+            );
+            continue;
+        }
         let Some(end) = claims.and_then(|claims| claims.end()) else {
             report::ok("login", &format!("{provider}: a token without an expiry time"));
             continue;

@@ -5,11 +5,10 @@ use std::ffi::OsString;
 use std::io;
 use std::process::Command;
 
-use cognito_identity_credentials::Credentials;
+use cognito_identity_credentials::{CredentialVariables, Credentials};
 
 use crate::arguments::Options;
 use crate::failure::Failure;
-use crate::output;
 use crate::secret_source::SecretSource;
 
 /// The exit statuses of shells.
@@ -48,7 +47,7 @@ pub(crate) fn exec(
         }
     }
     command.env_remove(IDENTITY_ID).env_remove("AWS_CREDENTIAL_EXPIRATION");
-    command.envs(&output::variables(credentials)?);
+    command.envs(&CredentialVariables::from(credentials));
     let error = replace(command);
     let status = match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,

@@ -97,9 +97,6 @@ fn advice(error: &Error) -> Option<&'static str> {
             "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)",
         ),
         ErrorKind::Login => Some(NO_TOKEN),
-        ErrorKind::Throttled | ErrorKind::Unavailable => {
-            Some("try again later: the service is throttling or unavailable")
-        }
         ErrorKind::NotAuthorized | ErrorKind::NotFound | ErrorKind::Refused => {
             Some("ask the operator of the identity pool, and quote the message above")
         }
@@ -147,6 +144,12 @@ mod tests {
         for (builder, expected) in rows {
             assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
         }
+        assert_eq!(
+            hint_with_options(
+                "leave out role_arn (custom_role_arn chooses a role, policy_arns none)"
+            ),
+            "leave out --role-arn (--custom-role-arn chooses a role, policy_arns none)"
+        );
         assert_eq!(
             hint_with_options("clear the cached ID, or set identity_id for the right login"),
             "run cognito-credentials forget, or set --identity-id for the right login"

@@ -36,7 +36,7 @@ pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
 /// Prints lines that set the environment variables.
 pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
     let mut text = buffer(credentials);
-    for (name, value) in &variables(credentials)? {
+    for (name, value) in &CredentialVariables::from(credentials) {
         match format {
             Format::Shell => {
                 text.extend_from_slice(b"export ");
@@ -53,16 +53,6 @@ pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failu
         text.push(b'\n');
     }
     print(&text)
-}
-
-/// Returns the environment variables, or an error if a value has a zero byte.
-pub(crate) fn variables(credentials: &Credentials) -> Result<CredentialVariables, Failure> {
-    let variables = CredentialVariables::from(credentials);
-    if variables.iter().any(|(_, value)| value.contains('\0')) {
-        let message = "the credentials contain a zero byte, which no variable can hold";
-        return Err(Failure::new(REFUSED, message));
-    }
-    Ok(variables)
 }
 
 /// Creates a buffer that is large enough for every format. It never grows, so no copy of a secret is left

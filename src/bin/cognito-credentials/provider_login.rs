@@ -28,9 +28,16 @@ pub(crate) struct Claims {
     pub(crate) iss: Option<String>,
     pub(crate) sub: Option<String>,
     exp: Option<f64>,
+    token_use: Option<String>,
 }
 
 impl ProviderLogin {
+    /// Whether the login belongs to a user pool. Its name ends in a user pool ID, `REGION_NAME`.
+    pub(crate) fn is_of_user_pool(&self) -> bool {
+        let (_, pool) = self.provider.rsplit_once('/').unwrap_or_default();
+        self.provider.starts_with("cognito-idp") || pool.contains('_')
+    }
+
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
         Self { provider, source, limit, read: Mutex::new(None) }
     }
@@ -76,6 +83,11 @@ impl Claims {
         }
         let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?);
         serde_json::from_slice(&payload).ok()
+    }
+
+    /// Whether this is an access token of a user pool, which is no login.
+    pub(crate) fn is_access_token(&self) -> bool {
+        self.token_use.as_deref() == Some("access")
     }
 
     /// Returns when the token expires.

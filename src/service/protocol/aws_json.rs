@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{DecodeError, ErrorMetadata, Operation, text_of};
-use crate::error::Error;
+use crate::error::{Error, KnownRefusal};
 use crate::redact::Redactor;
 use crate::transport::HttpResponse;
 
@@ -29,6 +29,9 @@ pub(crate) trait JsonOperation {
     /// The service's name in the header `X-Amz-Target`.
     const SERVICE: &'static str;
 
+    /// The refusals that the service is known to send.
+    const REFUSALS: &'static [&'static [KnownRefusal]];
+
     /// The members of the request.
     fn input(&self) -> impl Serialize;
 
@@ -43,6 +46,7 @@ impl<O: JsonOperation> Operation for O {
     type Output = O::Output;
 
     const NAME: &'static str = O::NAME;
+    const REFUSALS: &'static [&'static [KnownRefusal]] = O::REFUSALS;
 
     fn headers(&self) -> Vec<(String, String)> {
         headers(O::SERVICE, O::NAME)

@@ -89,7 +89,7 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
 /// So does one that contains a comment or an element, because its text would be half a key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
-    only.text().filter(|_| only.is_text()).map(str::trim).filter(|text| !text.is_empty())
+    only.text().filter(|_| only.is_text()).map(str::trim_ascii).filter(|text| !text.is_empty())
 }
 
 /// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`

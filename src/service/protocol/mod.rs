@@ -3,14 +3,16 @@
 //! * `aws_json`: AWS JSON 1.1, which both services of Cognito speak
 //! * `aws_query`: AWS Query, which STS speaks
 //! * `timestamp`: the forms of a timestamp in both
+//! * `jwt`: the payload of a login token
 
 pub(crate) mod aws_json;
 pub(crate) mod aws_query;
+pub(crate) mod jwt;
 pub(crate) mod timestamp;
 
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, KnownRefusal};
 use crate::redact::Redactor;
 use crate::transport::HttpResponse;
 
@@ -20,6 +22,9 @@ pub(crate) trait Operation {
 
     /// The operation's name in AWS's documentation.
     const NAME: &'static str;
+
+    /// The refusals that the service is known to send.
+    const REFUSALS: &'static [&'static [KnownRefusal]];
 
     fn headers(&self) -> Vec<(String, String)>;
 
@@ -51,6 +56,10 @@ pub(crate) struct DecodeError(pub(crate) String);
 impl DecodeError {
     pub(crate) fn lacks(field: &str) -> Self {
         Self(format!("the answer lacks {field}"))
+    }
+
+    pub(crate) fn unclean(field: &str) -> Self {
+        Self(format!("the answer's {field} has a character other than printable ASCII"))
     }
 }
 
