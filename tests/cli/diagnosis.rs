@@ -220,7 +220,12 @@ fn the_doctor_shows_where_each_setting_comes_from() {
     let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");
     machine.file("proxy", &secret);
     let url = &machine.url;
-    let rows: [(&[(&str, &str)], &[&str], String); 4] = [
+    let rows: [(&[(&str, &str)], &[&str], String); 5] = [
+        (
+            &[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")],
+            &["--timeout=1ms"],
+            "region us-east-1 (of the pool's ID); AWS's endpoint; built-in".to_owned(),
+        ),
         (
             &[],
             &[],

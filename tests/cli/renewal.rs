@@ -259,6 +259,20 @@ fn what_is_for_every_service_is_for_the_user_pool_too() {
     let (proxy, asked) = refusing_proxy();
     let machine = Machine::new();
     let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+    const URL: &str = "https://device.invalid";
+    let aws = "CONNECT cognito-idp.us-east-1.amazonaws.com:443 ";
+    for url in ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"] {
+        let ignore = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+        for (value, expected) in [("true", aws), ("false", "CONNECT device.invalid:443 ")] {
+            let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
+            let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
+            let mut command = machine.bare(&start);
+            command.env(url, URL).env(ignore, value);
+            machine.finish(command);
+            let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
+            assert!(asked.starts_with(expected), "{url} {value}: {asked}");
+        }
+    }
     let rows: [(Option<(&str, &str)>, &[&str], &str); 5] = [
         (None, &[], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
         (None, &["--fips"], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
