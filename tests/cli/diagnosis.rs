@@ -223,8 +223,8 @@ fn the_doctor_shows_where_each_setting_comes_from() {
     let rows: [(&[(&str, &str)], &[&str], String); 5] = [
         (
             &[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")],
-            &["--timeout=1ms"],
-            "region us-east-1 (of the pool's ID); AWS's endpoint; built-in".to_owned(),
+            &["--proxy=http://127.0.0.1:1"],
+            "AWS's endpoint; built-in authorities; proxy 127.0.0.1:1 (--proxy)\n".to_owned(),
         ),
         (
             &[],

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET};
+use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET};
 
 #[test]
 fn the_exit_status_says_what_there_is_to_do() {

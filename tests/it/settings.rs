@@ -321,8 +321,7 @@ fn urls_called_of(cognito: &FakeCognito, settings: Builder) -> Vec<String> {
         cognito.send(request)
     };
     settings.transport(transport).build().unwrap().get().unwrap();
-    let urls = urls.lock().unwrap().clone();
-    urls
+    urls.lock().unwrap().clone()
 }
 
 fn guest_of(cognito: &FakeCognito) -> String {

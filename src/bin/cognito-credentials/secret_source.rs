@@ -106,7 +106,7 @@ fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError>
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
-    secret_in(&*text?, "what the command printed")
+    secret_in(&text?, "what the command printed")
 }
 
 fn secret_in(text: &[u8], source: &str) -> Result<Zeroizing<String>, BoxError> {
