@@ -1,7 +1,7 @@
 //! The exit statuses, and that no secret is taken as an argument.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
@@ -150,6 +150,14 @@ fn a_pipe_for_a_secret_has_to_end_in_time() {
     let writer = std::thread::spawn(move || fs::write(path, format!("\u{feff}{SECRET}\r\n")));
     machine.fine(&["process", "--no-cache", &login]);
     writer.join().unwrap().unwrap();
+
+    let mut printer = Command::new("echo").arg(SECRET).stdout(Stdio::piped()).spawn().unwrap();
+    let login = format!("--login={PROVIDER}=@/dev/stdin");
+    let mut command = machine.command(&["process", "--no-cache", &login]);
+    command.stdin(printer.stdout.take().unwrap());
+    let said = machine.finish(command);
+    assert_eq!(said.status, 0, "{said:?}");
+    printer.wait().unwrap();
 }
 
 #[test]
