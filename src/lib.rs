@@ -135,6 +135,8 @@ mod loopback;
 mod random;
 mod redact;
 mod secret;
+mod token_file;
+mod token_text;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -148,10 +150,11 @@ pub use credentials::{Credentials, ResponseData};
 pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, ConfigFault, Error, ErrorKind};
 pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
-pub use logins::{FileToken, Logins, TokenSource};
+pub use logins::{Logins, TokenSource};
 pub use provider::{Builder, CognitoIdentityCredentials, Status};
 pub use refresh::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
+pub use token_file::FileToken;
 #[cfg(feature = "user-pool")]
 pub use user_pool_tokens::{UserPoolTokens, UserPoolTokensBuilder};
 

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{BoxError, ConfigFaults, Error};
-use crate::secret::{Secret, read_to_end};
+use crate::secret::Secret;
+use crate::token_text;
 
 /// The service's limits for logins.
 const MOST_LOGINS: usize = 10;
@@ -107,39 +105,6 @@ impl TokenSource for Box<dyn TokenSource> {
     }
 }
 
-/// Reads a login token from a file, which another program keeps up to date.
-///
-/// This [`TokenSource`] reads the file at each refresh, and waits for the disk. White space around
-/// the token is ignored.
-#[derive(Clone, Debug)]
-pub struct FileToken {
-    path: PathBuf,
-}
-
-impl FileToken {
-    /// Creates a source that reads this file. The file can be created later.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-}
-
-impl TokenSource for FileToken {
-    fn token(&self) -> Result<String, BoxError> {
-        let explain = |error: io::Error| {
-            let path = self.path.display();
-            io::Error::new(error.kind(), format!("{path}: {error}"))
-        };
-        // A character has at most four bytes. A longer file cannot be a token.
-        let longest = LONGEST_TOKEN as u64 * 4;
-        let file = File::open(&self.path).map_err(explain)?;
-        let text = read_to_end(file.take(longest), 4096).map_err(explain)?;
-        let text = std::str::from_utf8(&text)
-            .map_err(|_| explain(io::Error::new(io::ErrorKind::InvalidData, "is not text")))?;
-        Ok(text.trim().to_owned())
-    }
-}
-
 /// Holds the logins of a user: one token for each login provider.
 ///
 /// Use the name of the login provider that the identity pool is configured with:
@@ -155,9 +120,9 @@ impl TokenSource for FileToken {
 /// | SAML provider | its ARN | SAML assertion |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
-/// characters, tokens of 1 to 50,000 characters. A user pool's access token is an error of kind
-/// [`Login`](crate::ErrorKind::Login): the identity pool needs the ID token. Clones share the
-/// tokens. `Debug` shows only the names.
+/// characters, tokens of 1 to 50,000 printable ASCII characters without white space. A user pool's
+/// access token is an error of kind [`Login`](crate::ErrorKind::Login): the identity pool needs the
+/// ID token. Clones share the tokens. `Debug` shows only the names.
 ///
 /// ```
 /// use cognito_identity_credentials::Logins;
@@ -289,11 +254,10 @@ impl Logins {
 
 fn token_fault(token: &str) -> Option<String> {
     let length = token.chars().count();
-    match length {
-        0 => Some("is empty".to_owned()),
-        1..=LONGEST_TOKEN => None,
-        _ => Some(format!("has {length} characters, the service takes at most {LONGEST_TOKEN}")),
+    if length > LONGEST_TOKEN {
+        return Some(format!("has {length} characters, the service takes at most {LONGEST_TOKEN}"));
     }
+    token_text::token_fault(token).map(str::to_owned)
 }
 
 /// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
@@ -424,7 +388,7 @@ mod tests {
             }
 
             fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
-                Ok(format!("first in {limit:?}"))
+                Ok(format!("first-in-{limit:?}"))
             }
 
             fn token_after_refusal(
@@ -432,7 +396,7 @@ mod tests {
                 refused: &str,
                 limit: Duration,
             ) -> Result<String, BoxError> {
-                Ok(format!("after {refused} in {limit:?}"))
+                Ok(format!("after-{refused}-in-{limit:?}"))
             }
         }
         let mut logins = Logins::new().with("c", "fixed");
@@ -443,23 +407,44 @@ mod tests {
         let texts = |tokens: &Tokens| -> Vec<String> {
             tokens.iter().map(|(_, token)| token.expose().to_owned()).collect()
         };
-        assert_eq!(texts(&first), ["first in 3s", "again", "fixed"]);
-        assert_eq!(texts(&next), ["after first in 3s in 2s", "again", "fixed"]);
+        assert_eq!(texts(&first), ["first-in-3s", "again", "fixed"]);
+        assert_eq!(texts(&next), ["after-first-in-3s-in-2s", "again", "fixed"]);
     }
 
     #[test]
-    fn a_token_file_is_read_each_time_and_its_error_names_it() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let source = FileToken::new(file.path());
-        for token in ["one", " two\r\n"] {
-            std::fs::write(file.path(), token).unwrap();
-            assert_eq!(source.token().unwrap(), token.trim());
-        }
+    fn a_token_file_that_cannot_be_read_fails_the_login() {
         let mut logins = Logins::new();
-        logins.insert_source("p".into(), FileToken::new("/no/such/token"));
+        logins.insert_source("p".into(), crate::FileToken::new("/no/such/token"));
         let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
+    }
+
+    /// The rows of what can be no token are in `token_text`; these are the ways in.
+    #[test]
+    fn what_can_be_no_token_is_an_error_that_names_the_provider() {
+        for (token, fault) in [
+            ("SENTINEL x", "has white space in it; give only the token"),
+            ("SENTINEL\n", "has white space in it; give only the token"),
+            ("SENTINEL\x1b", "has a control character; give only the token"),
+            ("Bearer SENTINEL", "begins with Bearer; give only what follows it"),
+        ] {
+            let value = Logins::new().with("p", token);
+            let error = value.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            assert_eq!(error.to_string(), format!("login: the token for p {fault}"));
+
+            let mut source = Logins::new();
+            source.insert_source("p".into(), move || Ok(token.to_owned()));
+            let error = source.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Login);
+            let says = format!("the token source for p returned a token that {fault}");
+            assert_eq!(format!("{error:#}"), says);
+
+            let error = Tokens::one("p", Secret::new(token)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Login);
+            let says = format!("the developer identity provider returned a token that {fault}");
+            assert_eq!(format!("{error:#}"), says);
+        }
     }
 
     #[test]

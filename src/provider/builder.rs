@@ -44,7 +44,7 @@ use crate::user_pool_tokens::UserPoolTokens;
 /// assert_eq!(
 ///     error.to_string(),
 ///     "region: us-east-1 contradicts the identity pool, which is in region eu-west-1; \
-///      timeout: must be longer than zero"
+///      leave region out; timeout: must be longer than zero"
 /// );
 /// # }
 /// ```
@@ -88,7 +88,8 @@ impl Builder {
         self
     }
 
-    /// Sets the AWS account that owns the identity pool: 1 to 15 digits. Only `GetId` sends it.
+    /// Sets the AWS account that owns the identity pool: 1 to 15 digits. Only `GetId` sends it, so
+    /// it needs a pool.
     ///
     /// Default: none. The service does not need it.
     #[doc(alias = "AccountId")]
@@ -98,7 +99,8 @@ impl Builder {
         self
     }
 
-    /// Sets the region to call. A region other than the pool's is an error.
+    /// Sets the region to call. A region other than the default is an error, so no program needs
+    /// this.
     ///
     /// Default: the region in the ID of the pool. Without a pool it is the region in the ID of the
     /// identity.
@@ -559,7 +561,11 @@ impl Builder {
     /// [`Error::config_faults`].
     pub fn build(self) -> Result<CognitoIdentityCredentials, Error> {
         let limits = self.limits();
-        let Self { settings, variables } = self;
+        let Self { mut settings, variables } = self;
+        // Other programs need the variable too, so it is no contradiction.
+        if settings.identity_pool_id.is_none() && variables.iter().any(|it| it.0 == "account_id") {
+            settings.account_id = None;
+        }
         let mut faults = ConfigFaults::default();
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;

@@ -39,20 +39,22 @@ impl Builder {
     /// |---|---|
     /// | `AWS_COGNITO_IDENTITY_POOL_ID` | [`identity_pool_id`](Self::identity_pool_id) |
     /// | `AWS_COGNITO_IDENTITY_ID` | [`identity_id`](Self::identity_id) |
-    /// | `AWS_REGION`, else `AWS_DEFAULT_REGION` | [`region`](Self::region) |
     /// | `AWS_ACCOUNT_ID` | [`account_id`](Self::account_id) |
     /// | `AWS_COGNITO_CUSTOM_ROLE_ARN` | [`custom_role_arn`](Self::custom_role_arn) |
     /// | `AWS_COGNITO_ROLE_ARN` | [`role_arn`](Self::role_arn), which chooses the classic flow |
     /// | `AWS_ROLE_SESSION_NAME` | [`role_session_name`](Self::role_session_name), if `AWS_COGNITO_ROLE_ARN` is set |
     /// | `AWS_ENDPOINT_URL_COGNITO_IDENTITY`, else `AWS_ENDPOINT_URL` | [`endpoint_url`](Self::endpoint_url) |
     /// | `AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL` | [`sts_endpoint_url`](Self::sts_endpoint_url) |
+    /// | `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` | `true` or `false`; with `true`, the three variables with a URL are not read |
     /// | `AWS_USE_FIPS_ENDPOINT` | [`use_fips`](Self::use_fips): `true` or `false` |
     /// | `AWS_USE_DUALSTACK_ENDPOINT` | [`use_dual_stack`](Self::use_dual_stack): `true` or `false` |
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
     /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
     ///
-    /// An empty variable counts as not set. `AWS_ROLE_ARN` is not read: other systems set it, and
-    /// it would change the flow. The environment cannot allow plain `http` to hosts other than
+    /// An empty variable counts as not set. `AWS_REGION` and `AWS_DEFAULT_REGION` are not read: the
+    /// ID of the pool or of the identity names the region, and programs need these variables for
+    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read: other
+    /// systems set it, and it would change the flow. The environment cannot allow plain `http` to hosts other than
     /// loopback. A proxy is read only with `UreqTransportBuilder::proxy_from_env`.
     ///
     /// # Errors
@@ -93,25 +95,24 @@ impl Builder {
         };
         let role = get("AWS_COGNITO_ROLE_ARN");
         let session_name = role.as_ref().and_then(|_| get("AWS_ROLE_SESSION_NAME"));
-        let shared_url = get("AWS_ENDPOINT_URL");
-        let texts: [(_, _, SetText); 9] = [
+        let ignore = get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+        let ignore = ignore.map(|(variable, value)| (variable, flag(&value)));
+        let mut url = |name| match ignore {
+            Some((_, Some(true))) => None,
+            _ => get(name),
+        };
+        let shared_url = url("AWS_ENDPOINT_URL");
+        let cognito_url = url("AWS_ENDPOINT_URL_COGNITO_IDENTITY").or_else(|| shared_url.clone());
+        let sts_url = url("AWS_ENDPOINT_URL_STS").or(shared_url);
+        let texts: [(_, _, SetText); 8] = [
             ("identity_pool_id", get("AWS_COGNITO_IDENTITY_POOL_ID"), Self::identity_pool_id),
             ("identity_id", get("AWS_COGNITO_IDENTITY_ID"), Self::identity_id),
-            ("region", get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")), Self::region),
             ("account_id", get("AWS_ACCOUNT_ID"), Self::account_id),
             ("custom_role_arn", get("AWS_COGNITO_CUSTOM_ROLE_ARN"), Self::custom_role_arn),
             ("role_arn", role, Self::role_arn),
             ("role_session_name", session_name, Self::role_session_name),
-            (
-                "endpoint_url",
-                get("AWS_ENDPOINT_URL_COGNITO_IDENTITY").or_else(|| shared_url.clone()),
-                Self::endpoint_url,
-            ),
-            (
-                "sts_endpoint_url",
-                get("AWS_ENDPOINT_URL_STS").or(shared_url),
-                Self::sts_endpoint_url,
-            ),
+            ("endpoint_url", cognito_url, Self::endpoint_url),
+            ("sts_endpoint_url", sts_url, Self::sts_endpoint_url),
         ];
         let flags: [(_, _, SetFlag); 2] = [
             ("use_fips", get("AWS_USE_FIPS_ENDPOINT"), Self::use_fips),
@@ -130,13 +131,16 @@ impl Builder {
         settings.check_each(&mut faults);
         for (setting, found, set) in flags {
             let Some((variable, value)) = found else { continue };
-            match value.to_ascii_lowercase().as_str() {
-                flag @ ("true" | "false") => {
-                    settings = set(settings, flag == "true");
+            match flag(&value) {
+                Some(on) => {
+                    settings = set(settings, on);
                     settings.set_by_variable(setting, variable);
                 }
-                _ => faults.add(variable, "must be true or false"),
+                None => faults.add(variable, NO_FLAG),
             }
+        }
+        if let Some((variable, None)) = ignore {
+            faults.add(variable, NO_FLAG);
         }
         if let Some((variable, value)) = attempts {
             match value.parse() {
@@ -160,6 +164,13 @@ impl Builder {
 type SetText = fn(Builder, String) -> Builder;
 type SetFlag = fn(Builder, bool) -> Builder;
 
+const NO_FLAG: &str = "must be true or false";
+
+fn flag(value: &str) -> Option<bool> {
+    let is = |word| value.eq_ignore_ascii_case(word);
+    if is("true") { Some(true) } else { is("false").then_some(false) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,14 +192,15 @@ mod tests {
         let rows = [
             ("AWS_COGNITO_IDENTITY_POOL_ID", "nonsense"),
             ("AWS_COGNITO_IDENTITY_ID", "nonsense"),
-            ("AWS_REGION", "a b"),
-            ("AWS_DEFAULT_REGION", "a/b"),
             ("AWS_ACCOUNT_ID", "x"),
             ("AWS_COGNITO_CUSTOM_ROLE_ARN", "x"),
             ("AWS_COGNITO_ROLE_ARN", "x"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "nonsense"),
             ("AWS_ENDPOINT_URL_STS", "ftp://x"),
             ("AWS_ENDPOINT_URL", "https://ann:hunter2@x"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "yes"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "1"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true "),
             ("AWS_USE_FIPS_ENDPOINT", "yes"),
             ("AWS_USE_DUALSTACK_ENDPOINT", "1"),
             ("AWS_MAX_ATTEMPTS", "0"),
@@ -202,10 +214,9 @@ mod tests {
             assert!(error.message().starts_with(variable), "{error}");
             assert!(!error.message().contains("hunter2"), "{error}");
         }
-        let all =
-            from(&[("AWS_ACCOUNT_ID", "x"), ("AWS_MAX_ATTEMPTS", "x"), ("AWS_REGION", "x y")]);
-        let message = all.unwrap_err().message().to_owned();
-        for variable in ["AWS_ACCOUNT_ID", "AWS_MAX_ATTEMPTS", "AWS_REGION"] {
+        let three = ["AWS_ACCOUNT_ID", "AWS_MAX_ATTEMPTS", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
+        let message = from(&three.map(|name| (name, "x"))).unwrap_err().message().to_owned();
+        for variable in three {
             assert!(message.contains(variable), "{message}");
         }
         let error = from(&[("AWS_COGNITO_ROLE_ARN", ROLE), ("AWS_ROLE_SESSION_NAME", "a b")]);
@@ -231,18 +242,14 @@ mod tests {
             let transport = move |_: &HttpRequest| Err(TransportError::new(none, "none"));
             from(variables).map(|settings| settings.transport(transport))
         };
-        let settings =
-            from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "eu-west-1")]).unwrap();
+        let identity = ("AWS_COGNITO_IDENTITY_ID", "eu-west-1:0");
+        let settings = || from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), identity]).unwrap();
         assert_eq!(
-            settings.build().unwrap_err().message(),
-            "AWS_REGION, region: eu-west-1 contradicts the identity pool, which is in region us-east-1"
+            settings().build().unwrap_err().message(),
+            "AWS_COGNITO_IDENTITY_ID, identity_id: it is in region eu-west-1, but the identity pool is in region us-east-1"
         );
-        let own = from(&[("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_REGION", "us-east-1")]);
-        let error = own.unwrap().region("eu-west-1").build().unwrap_err();
-        assert!(
-            error.message().starts_with("region: eu-west-1"),
-            "not the variable's fault: {error}"
-        );
+        let error = settings().identity_id("eu-west-1:1").build().unwrap_err();
+        assert!(error.message().starts_with("identity_id: it is in region"), "{error}");
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "https://x"),
@@ -279,7 +286,7 @@ mod tests {
     fn empty_variables_and_those_of_other_systems_change_nothing() {
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
-            ("AWS_REGION", ""),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ""),
             ("AWS_MAX_ATTEMPTS", ""),
             ("AWS_ROLE_ARN", ROLE),
             ("AWS_ROLE_SESSION_NAME", "no role of ours"),

@@ -110,7 +110,9 @@ impl Settings {
         if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
             faults.add_with_value(
                 "region",
-                format!("{{}} contradicts the {owner}, which is in region {region}"),
+                format!(
+                    "{{}} contradicts the {owner}, which is in region {region}; leave {{region}} out"
+                ),
                 redact::clean(set),
             );
         }
@@ -188,6 +190,13 @@ impl Settings {
                 developer && self.identity_id.is_some(),
                 "identity_id",
                 "cannot be combined with developer_identity",
+            ),
+            (
+                self.account_id.is_some()
+                    && self.identity_id.is_some()
+                    && self.identity_pool_id.is_none(),
+                "account_id",
+                "needs {identity_pool_id}: only GetId sends it, and an identity is set",
             ),
             (
                 self.storage.is_some() && self.identity_pool_id.is_none(),

@@ -291,7 +291,7 @@ mod tests {
             GetId { identity_pool_id: &pool, account_id: None, logins: &none, refused: None };
         assert_eq!(json(&operation), serde_json::json!({ "IdentityPoolId": pool.as_str() }));
 
-        let logins = tokens(&[("graph.facebook.com", "token"), ("a\"b", "\u{7}")]);
+        let logins = tokens(&[("graph.facebook.com", "token"), ("a\"b", "t\"\\")]);
         operation.logins = &logins;
         operation.account_id = Some("123456789012");
         assert_eq!(
@@ -299,7 +299,7 @@ mod tests {
             serde_json::json!({
                 "IdentityPoolId": pool.as_str(),
                 "AccountId": "123456789012",
-                "Logins": { "graph.facebook.com": "token", "a\"b": "\u{7}" },
+                "Logins": { "graph.facebook.com": "token", "a\"b": "t\"\\" },
             })
         );
         assert_eq!(

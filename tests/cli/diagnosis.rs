@@ -232,7 +232,12 @@ fn the_doctor_shows_where_each_setting_comes_from() {
     let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");
     machine.file("proxy", &secret);
     let url = machine.server.url();
-    let rows: [(&[(&str, &str)], &[&str], String); 4] = [
+    let rows: [(&[(&str, &str)], &[&str], String); 5] = [
+        (
+            &[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")],
+            &["--proxy=http://127.0.0.1:1"],
+            "AWS's endpoint; built-in authorities; proxy 127.0.0.1:1 (--proxy)\n".to_owned(),
+        ),
         (
             &[],
             &[],

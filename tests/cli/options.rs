@@ -146,7 +146,8 @@ fn each_service_has_its_endpoint() {
     let cognito = ["--endpoint-url", url];
     let sts = ["--sts-endpoint-url", url];
     let role = ["--role-arn", ROLE];
-    let rows: [(Variables<'_>, Vec<&str>); 6] = [
+    let all = [&cognito[..], &sts, &role].concat();
+    let rows: [(Variables<'_>, Vec<&str>); 8] = [
         (&[("AWS_ENDPOINT_URL", nowhere)], [&cognito[..], &sts, &role].concat()),
         (&[("AWS_ENDPOINT_URL_STS", nowhere)], [&sts[..], &role].concat()),
         (&[("AWS_ENDPOINT_URL_COGNITO_IDENTITY", nowhere)], [&cognito[..], &role].concat()),
@@ -160,13 +161,15 @@ fn each_service_has_its_endpoint() {
         ),
         (&[("AWS_ENDPOINT_URL", "no good")], [&cognito[..], &sts].concat()),
         (&[("AWS_ENDPOINT_URL", nowhere)], cognito.to_vec()),
+        (&[("AWS_ENDPOINT_URL", "no good"), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")], all),
+        (&[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "yes")], cognito.to_vec()),
     ];
     for (number, (variables, arguments)) in rows.into_iter().enumerate() {
         let mut command = machine.command(&[&["process", "--no-cache"], &arguments[..]].concat());
         command.envs(variables.iter().copied());
         let said = machine.finish(command);
         // The shared URL is judged by itself, for it is STS's too.
-        let expected = if number == 4 { 2 } else { 0 };
+        let expected = if [4, 7].contains(&number) { 2 } else { 0 };
         assert_eq!(said.status, expected, "{variables:?} {arguments:?} {said:?}");
     }
 }
@@ -184,7 +187,16 @@ fn endpoints_of_aws_and_proxies_are_chosen() {
     let plain = "cognito-identity.eu-west-1.amazonaws.com:443";
     let fips = "cognito-identity-fips.eu-west-1.amazonaws.com:443";
     let both = "cognito-identity-fips.eu-west-1.api.aws:443";
-    let rows: [(Variables<'_>, &[&str], [&str; 2]); 10] = [
+    let ignored = [
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE"),
+        ("AWS_ENDPOINT_URL", "https://device.invalid"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "https://device.invalid"),
+    ];
+    let read = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "FALSE"), ignored[1]];
+    let rows: [(Variables<'_>, &[&str], [&str; 2]); 13] = [
+        (&ignored, &["--proxy", &proxy], [plain, ""]),
+        (&ignored, &["--proxy", &proxy, "--fips"], [fips, ""]),
+        (&read, &["--proxy", &proxy], ["device.invalid:443", ""]),
         (&[], &["--proxy", &proxy], [plain, ""]),
         (&[("HTTPS_PROXY", &proxy)], &[], [plain, ""]),
         (&[("HTTPS_PROXY", &secret_proxy)], &[], [plain, basic]),

@@ -211,7 +211,10 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 #[test]
 fn wrong_settings_of_a_user_pool_are_shown_as_options() {
     let machine = Machine::new();
-    let rows: [(&[&str], &str); 9] = [
+    let login = format!("cognito-idp.us-east-1.amazonaws.com/{}=@x", FakeCognito::USER_POOL_ID);
+    let both = [&CLIENT[..], &["--refresh-token=@x", "--login", &login]].concat();
+    let rows: [(&[&str], &str); 10] = [
+        (&both, "--login: cannot name the user pool of --user-pool-id; leave one of them out"),
         (&["--refresh-token=@x"], "--refresh-token: needs --user-pool-id"),
         (&["--user-pool-username=x"], "--user-pool-username: needs --user-pool-id"),
         (&CLIENT, "--refresh-token: not given"),
@@ -259,6 +262,19 @@ fn what_is_for_every_service_is_for_the_user_pool_too() {
     let (proxy, asked) = refusing_proxy();
     let machine = Machine::new();
     let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+    let aws = "CONNECT cognito-idp.us-east-1.amazonaws.com:443 ";
+    for url in ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"] {
+        let ignore = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+        for (value, expected) in [("true", aws), ("false", "CONNECT device.invalid:443 ")] {
+            let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
+            let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
+            let mut command = machine.bare(&start);
+            command.env(url, "https://device.invalid").env(ignore, value);
+            machine.finish(command);
+            let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
+            assert!(asked.starts_with(expected), "{url} {value}: {asked}");
+        }
+    }
     let rows: [(Option<(&str, &str)>, &[&str], &str); 5] = [
         (None, &[], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
         (None, &["--fips"], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),

@@ -1,13 +1,13 @@
 //! The exit statuses, and that no secret is taken as an argument.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET};
+use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET};
 
 #[test]
 fn the_exit_status_says_what_there_is_to_do() {
@@ -91,13 +91,25 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
         ("cmd:true", "is empty"),
         ("env:EMPTY", "is empty"),
         ("cmd:head -c 300000 /dev/zero", "more text than a token can have"),
-        ("cmd:printf '\\377'", "something that is not text"),
+        ("cmd:printf '\\377'", "what the command printed is not UTF-8 text"),
+        ("cmd:printf 'x\\ny'", "what the command printed has white space in it"),
+        ("cmd:printf '{}'", "what the command printed is JSON"),
+        ("env:JSON", "JSON is JSON; give only the token in it"),
+        ("env:BEARER", "BEARER begins with Bearer; give only what follows it"),
+        ("@/dev/null", "/dev/null: is empty"),
+        ("@/dev/zero", "/dev/zero: is longer than 64 KiB, so it can be no token"),
+        ("@utf-16", "utf-16: is UTF-16; save it as UTF-8"),
+        ("@nul", "nul: has a NUL character"),
+        ("@zero-width", "zero-width: has a character that no token has, which may be invisible"),
     ];
+    machine.file("utf-16", b"\xff\xfex\0");
+    machine.file("nul", b"x\0");
+    machine.file("zero-width", "x\u{200b}\n");
     for (source, says) in rows {
         for more in [&["--no-cache"][..], &["--login-id", "me"], &[]] {
             let login = format!("{PROVIDER}={source}");
             let mut command = machine.command(&[&["process", "--login", &login], more].concat());
-            command.env("EMPTY", "");
+            command.env("EMPTY", "").env("JSON", "{\"t\": 1}").env("BEARER", "Bearer x");
             let said = machine.finish(command);
             assert_eq!((said.status, &*said.out), (4, ""), "{login} {more:?} {said:?}");
             assert!(said.err.contains(says), "{login} {more:?} {said:?}");
@@ -130,9 +142,40 @@ fn a_command_for_a_token_has_to_end_in_time() {
 }
 
 #[test]
+fn a_pipe_for_a_secret_has_to_end_in_time() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    assert!(Command::new("mkfifo").arg(machine.path("pipe")).status().unwrap().success());
+    let login = format!("--login={PROVIDER}=@pipe");
+    let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@pipe"];
+    for secret in [&[login.as_str()][..], &pool] {
+        for more in ["--no-cache", "--cache-dir=cache"] {
+            let arguments = [&["process", "--timeout=300ms", more], secret].concat();
+            let said = machine.run(&arguments);
+            assert_eq!((said.status, &*said.out), (4, ""), "{arguments:?} {said:?}");
+            assert!(said.err.contains("pipe: has no end after"), "{arguments:?} {said:?}");
+        }
+    }
+    assert_eq!(machine.calls(), 0);
+
+    let path = machine.path("pipe");
+    let writer = std::thread::spawn(move || fs::write(path, format!("\u{feff}{SECRET}\r\n")));
+    machine.fine(&["process", "--no-cache", &login]);
+    writer.join().unwrap().unwrap();
+
+    let mut printer = Command::new("echo").arg(SECRET).stdout(Stdio::piped()).spawn().unwrap();
+    let login = format!("--login={PROVIDER}=@/dev/stdin");
+    let mut command = machine.command(&["process", "--no-cache", &login]);
+    command.stdin(printer.stdout.take().unwrap());
+    let said = machine.finish(command);
+    assert_eq!(said.status, 0, "{said:?}");
+    printer.wait().unwrap();
+}
+
+#[test]
 fn wrong_arguments_are_usage_errors_that_name_the_help() {
     let machine = Machine::new();
-    let rows: [(&[&str], &str); 28] = [
+    let rows: [(&[&str], &str); 31] = [
         (&[], "which command?"),
         (&["proces"], "there is no command proces"),
         (&["process", "more"], "one argument too many"),
@@ -155,6 +198,9 @@ fn wrong_arguments_are_usage_errors_that_name_the_help() {
         (&["process", "--cache-dir", ""], "--cache-dir: is empty"),
         (&["process", "--login", "no-equals-sign"], "--login: must be PROVIDER=@FILE"),
         (&["process", "--region", "eu-west-1"], "--region: eu-west-1 contradicts"),
+        (&["process", "--region", "eu-west-1"], "in region us-east-1; leave --region out"),
+        (&["process", "--no-cache", "--cache-dir=x"], "--cache-dir: cannot be combined with --no-"),
+        (&["process", "--policy=@/dev/zero", "--role-arn", ROLE], "--policy: has 65536 char"),
         (&["process", "--fips"], "--fips: cannot be combined with --endpoint-url"),
         (&["process", "--identity-id", "x"], "--identity-id: "),
         (&["process", "--proxy", "socks5://x"], "--proxy: "),

@@ -10,16 +10,18 @@ mod arrows;
 use arrows::{Arrows, Sources, arrows};
 
 /// The folders and files at the top of `src/`, from the lowest layer to the highest.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 23] = [
     "secret",
     "random",
     "redact",
     "loopback",
+    "token_text",
     "clock",
     "error",
     "credentials",
     "developer",
     "logins",
+    "token_file",
     "storage",
     "transport",
     "service",

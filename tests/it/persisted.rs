@@ -37,7 +37,7 @@ impl Device {
     fn on(clock: ManualClock) -> Self {
         let cognito = FakeCognito::with_clock(clock.clone());
         for (provider, token, user) in
-            [(PROVIDER, "token", "ann"), ("other", "token", "ann"), (PROVIDER, "of bob", "bob")]
+            [(PROVIDER, "token", "ann"), ("other", "token", "ann"), (PROVIDER, "of-bob", "bob")]
         {
             cognito.accept_login(provider, token, user);
         }
@@ -588,8 +588,8 @@ fn logins_that_come_later_without_a_login_id_neither_read_nor_write() {
     let (set, _) = device.get(&guest);
     let record = device.storage.load(RECORD).unwrap().unwrap();
     let changes: [fn(&CognitoIdentityCredentials); 2] = [
-        |provider| provider.set_login(PROVIDER, "of bob"),
-        |provider| provider.set_logins(Logins::new().with(PROVIDER, "of bob")),
+        |provider| provider.set_login(PROVIDER, "of-bob"),
+        |provider| provider.set_logins(Logins::new().with(PROVIDER, "of-bob")),
     ];
     for change in changes {
         let late = device.guest();

@@ -128,7 +128,7 @@ fn no_error_repeats_what_the_service_repeats() {
         format!("{TOKEN} {SECRET}"),
         format!(r#""{SECRET}"#),
     ];
-    // Our own ID in a form that no pattern knows, and a token read from a file with its line end.
+    // Our own ID in a form that no pattern knows, and a token that another one begins with.
     let credentials = {
         let transport = move |_: &HttpRequest| {
             let text = format!("{TOKEN}-LINE and {TOKEN} and us-east-1:5e471e10 are odd");
@@ -136,7 +136,7 @@ fn no_error_repeats_what_the_service_repeats() {
         };
         CognitoIdentityCredentials::builder()
             .identity_id("us-east-1:5e471e10")
-            .login("a", format!("{TOKEN}-LINE\n"))
+            .login("a", format!("{TOKEN}-LINE"))
             .login("b", TOKEN)
             .transport(transport)
             .build()

@@ -1,12 +1,13 @@
 //! What `build()` accepts, and how it says what is wrong.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{
-    BoxError, Builder, CognitoIdentityCredentials, ConfigFault, DeveloperIdentity, ErrorKind,
-    Logins, MemoryStorage,
+    BoxError, Builder, CognitoIdentityCredentials, ConfigFault, DeveloperIdentity, Error,
+    ErrorKind, Logins, MemoryStorage,
 };
 
 use crate::classic::ROLE;
@@ -37,11 +38,11 @@ fn each_fault_names_its_setting() {
         ),
         (
             pool().region("eu-west-1"),
-            "region: eu-west-1 contradicts the identity pool, which is in region us-east-1",
+            "region: eu-west-1 contradicts the identity pool, which is in region us-east-1; leave region out",
         ),
         (
             builder().identity_id(IDENTITY).region("eu-west-1"),
-            "region: eu-west-1 contradicts the identity, which is in region us-east-1",
+            "region: eu-west-1 contradicts the identity, which is in region us-east-1; leave region out",
         ),
         (
             pool().identity_id("eu-west-1:0"),
@@ -50,6 +51,18 @@ fn each_fault_names_its_setting() {
         (
             builder().identity_pool_id("a_b:0"),
             "region: it cannot be part of a host name; set endpoint_url for an emulator",
+        ),
+        (
+            pool().region("a b\u{1b}[31m"),
+            "region: a b[31m contradicts the identity pool, which is in region us-east-1; leave region out",
+        ),
+        (
+            pool().endpoint_url("http://127.0.0.1").region("eu-west-1"),
+            "region: eu-west-1 contradicts the identity pool, which is in region us-east-1; leave region out",
+        ),
+        (
+            builder().identity_id(IDENTITY).account_id("1"),
+            "account_id: needs identity_pool_id: only GetId sends it, and an identity is set",
         ),
         (pool().account_id(""), "account_id: must be 1 to 15 digits"),
         (pool().account_id("1".repeat(16)), "account_id: must be 1 to 15 digits"),
@@ -192,22 +205,23 @@ fn every_fault_is_reported_at_once_and_none_holds_a_token() {
 
 #[test]
 fn each_fault_is_a_value_with_its_setting_and_its_variable() {
-    let variables = [("AWS_REGION", "eu-west-1"), ("AWS_COGNITO_IDENTITY_POOL_ID", POOL)];
-    let error = Builder::from_variables(|name| {
-        let found = variables.iter().find(|(variable, _)| *variable == name);
-        found.map(|(_, value)| value.into())
-    })
-    .unwrap()
-    .transport(FakeCognito::new())
-    .login("p", "{region}".repeat(10_000))
-    .policy("{}")
-    .build()
-    .unwrap_err();
+    let variables =
+        [("AWS_COGNITO_IDENTITY_ID", "eu-west-1:0"), ("AWS_COGNITO_IDENTITY_POOL_ID", POOL)];
+    let error = from_variables(&variables)
+        .unwrap()
+        .transport(FakeCognito::new())
+        .login("p", "{region}".repeat(10_000))
+        .policy("{}")
+        .build()
+        .unwrap_err();
     let faults: Vec<_> =
         error.config_faults().iter().map(|fault| (fault.setting(), fault.variable())).collect();
-    assert_eq!(faults, [("region", Some("AWS_REGION")), ("login", None), ("policy", None)]);
+    assert_eq!(
+        faults,
+        [("identity_id", Some("AWS_COGNITO_IDENTITY_ID")), ("login", None), ("policy", None)]
+    );
     let upper = |name: &str| match name {
-        "region" => "REGION",
+        "identity_id" => "IDENTITY",
         "role_arn" => "ROLE",
         _ => "OTHER",
     };
@@ -215,7 +229,7 @@ fn each_fault_is_a_value_with_its_setting_and_its_variable() {
     assert_eq!(
         texts,
         [
-            "AWS_REGION, REGION: eu-west-1 contradicts the identity pool, which is in region us-east-1",
+            "AWS_COGNITO_IDENTITY_ID, IDENTITY: it is in region eu-west-1, but the identity pool is in region us-east-1",
             "OTHER: the token for p has 80000 characters, the service takes at most 50000",
             "OTHER: needs ROLE, which selects the classic flow",
         ]
@@ -288,6 +302,107 @@ fn requests_go_where_the_settings_say() {
     }
 }
 
+fn from_variables(variables: &[(&str, &str)]) -> Result<Builder, Error> {
+    Builder::from_variables(|name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.into())
+    })
+}
+
+fn urls_called(settings: Builder) -> Vec<String> {
+    urls_called_of(&FakeCognito::new(), settings)
+}
+
+fn urls_called_of(cognito: &FakeCognito, settings: Builder) -> Vec<String> {
+    let urls = Arc::new(Mutex::new(Vec::new()));
+    let (seen, cognito) = (Arc::clone(&urls), cognito.clone());
+    let transport = move |request: &HttpRequest| {
+        seen.lock().unwrap().push(request.url().to_owned());
+        cognito.send(request)
+    };
+    settings.transport(transport).build().unwrap().get().unwrap();
+    urls.lock().unwrap().clone()
+}
+
+fn guest_of(cognito: &FakeCognito) -> String {
+    let guest = builder().transport(cognito.clone()).identity_pool_id(POOL).build().unwrap();
+    guest.get().unwrap().identity_id().unwrap().to_owned()
+}
+
+/// Programs need these variables for other services.
+#[test]
+fn the_region_is_that_of_the_pool_or_the_identity_whatever_the_region_variables_say() {
+    let cognito = FakeCognito::new();
+    let guest = guest_of(&cognito);
+    for id in [("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_COGNITO_IDENTITY_ID", &*guest)] {
+        for region in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            for value in ["us-east-1", "eu-west-1", "not a region", ""] {
+                let variables = [id, ("AWS_COGNITO_ROLE_ARN", ROLE), (region, value)];
+                let settings = from_variables(&variables).unwrap();
+                for url in urls_called_of(&cognito, settings) {
+                    assert!(url.contains(".us-east-1."), "{variables:?}: {url}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_account_id_without_a_pool_is_ignored_if_a_variable_names_it() {
+    let cognito = FakeCognito::new();
+    let guest = guest_of(&cognito);
+    let variables = [("AWS_COGNITO_IDENTITY_ID", &*guest), ("AWS_ACCOUNT_ID", "123")];
+    let settings = from_variables(&variables).unwrap();
+    assert_eq!(urls_called_of(&cognito, settings.clone()).len(), 1);
+    let error = settings.account_id("123").transport(FakeCognito::new()).build().unwrap_err();
+    assert_eq!(
+        error.message(),
+        "account_id: needs identity_pool_id: only GetId sends it, and an identity is set"
+    );
+}
+
+#[test]
+fn endpoint_variables_are_ignored_if_another_variable_says_so() {
+    const URL: &str = "https://emulator.test/";
+    const URLS: [&str; 3] =
+        ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL_STS"];
+    let all = |ignore, url| {
+        let urls = URLS.map(|variable| (variable, url));
+        let others = [
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_COGNITO_ROLE_ARN", ROLE),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ignore),
+        ];
+        from_variables(&[&urls[..], &others].concat())
+    };
+    for ignore in ["true", "True", "TRUE", "tRuE"] {
+        // A malformed value is not read either.
+        for url in [URL, "nonsense"] {
+            for called in urls_called(all(ignore, url).unwrap()) {
+                assert!(called.ends_with(".us-east-1.amazonaws.com/"), "{ignore}: {called}");
+            }
+        }
+        let explicit = all(ignore, URL).unwrap().endpoint_url("https://own.test");
+        let explicit = explicit.sts_endpoint_url("https://own.test/sts");
+        let called = urls_called(explicit);
+        assert!(called.iter().all(|url| url.starts_with("https://own.test/")), "{called:?}");
+        let fips = all(ignore, URL).unwrap().use_fips(true);
+        assert!(urls_called(fips)[0].starts_with("https://cognito-identity-fips."));
+    }
+    for ignore in ["false", "False", "FALSE", ""] {
+        let called = urls_called(all(ignore, URL).unwrap());
+        assert_eq!(called, [URL; 3], "{ignore}");
+    }
+    for ignore in ["yes", "0", "1", " true"] {
+        let error = all(ignore, URL).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: must be true or false",
+            "{ignore}"
+        );
+    }
+}
+
 #[test]
 fn everything_that_should_be_a_transport_is_one() {
     fn provider(transport: impl Transport + 'static) -> CognitoIdentityCredentials {
@@ -299,8 +414,8 @@ fn everything_that_should_be_a_transport_is_one() {
     }
     let fake = FakeCognito::new();
     provider(fake.clone()).get().unwrap();
-    provider(std::sync::Arc::new(fake.clone())).get().unwrap();
-    let shared: std::sync::Arc<dyn Transport> = std::sync::Arc::new(fake.clone());
+    provider(Arc::new(fake.clone())).get().unwrap();
+    let shared: Arc<dyn Transport> = Arc::new(fake.clone());
     provider(shared).get().unwrap();
     let boxed: Box<dyn Transport> = Box::new(fake.clone());
     provider(boxed).get().unwrap();

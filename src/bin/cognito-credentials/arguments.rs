@@ -184,8 +184,7 @@ impl Options {
 
     /// Returns whether the flag is on, or else its variable.
     pub(crate) fn is_on(&self, flag: &str, variable: &str) -> bool {
-        let set = || env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        self.switch(flag).unwrap_or_else(set)
+        self.switch(flag).unwrap_or_else(|| is_set(variable))
     }
 
     /// Returns how long a command that prints a secret may take.
@@ -202,6 +201,16 @@ impl Options {
             None => Err(Failure::usage(format!("--{name}: must be a time, such as 90, 15m or 1h"))),
         }
     }
+}
+
+/// Returns those of the variables that may name an endpoint: none if the environment says so. The
+/// library reports a malformed value.
+pub(crate) fn endpoint_variables<'a>(names: &'a [&'a str]) -> &'a [&'a str] {
+    if is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { &[] } else { names }
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn login(value: &OsStr) -> Result<(String, SecretSource), Failure> {

@@ -19,7 +19,10 @@ const TRIAL: &str = "trial";
 /// Returns the cache directory. `None` with `--no-cache`.
 pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
     if options.flag("no-cache") {
-        return Ok(None);
+        return match options.value("cache-dir") {
+            Some(_) => Err(Failure::usage("--cache-dir: cannot be combined with --no-cache")),
+            None => Ok(None),
+        };
     }
     if let Some(directory) = options.value("cache-dir") {
         if directory.is_empty() {

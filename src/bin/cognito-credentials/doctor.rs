@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
 
-use crate::arguments::Options;
+use crate::arguments::{Options, endpoint_variables};
 use crate::cache;
 use crate::display::{self, masked, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
@@ -147,7 +147,7 @@ fn origins(options: &Options, pool: Option<&str>) -> String {
     };
     let region = id.as_deref().and_then(|id| id.split_once(':')).map_or("", |(region, _)| region);
     let urls = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL"];
-    let endpoint = match found(options, "endpoint-url", &urls) {
+    let endpoint = match found(options, "endpoint-url", endpoint_variables(&urls)) {
         Some((url, from)) => format!("endpoint {url} ({from})"),
         None => "AWS's endpoint".to_owned(),
     };

@@ -130,7 +130,7 @@ mod tests {
             (builder(), "--identity-pool-id: not set; set it, or --identity-id"),
             (
                 pool().region("eu-west-1").timeout(std::time::Duration::ZERO),
-                "--region: eu-west-1 contradicts the identity pool, which is in region us-east-1; --timeout: must be longer than zero",
+                "--region: eu-west-1 contradicts the identity pool, which is in region us-east-1; leave --region out; --timeout: must be longer than zero",
             ),
             (
                 pool().endpoint_url("https://x").use_fips(true),
@@ -138,7 +138,7 @@ mod tests {
             ),
             (
                 pool().region("region_{role_arn}"),
-                "--region: region_{role_arn} contradicts the identity pool, which is in region us-east-1",
+                "--region: region_{role_arn} contradicts the identity pool, which is in region us-east-1; leave --region out",
             ),
         ];
         for (builder, expected) in rows {

@@ -15,8 +15,12 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, USAGE};
 
-/// The longest token has 50,000 characters of at most four bytes.
-const LONGEST: u64 = 200_000;
+// The library's own file, so that a secret of any source is checked as one in a file is.
+#[path = "../../token_text.rs"]
+mod token_text;
+
+/// The longest token and white space around it.
+const LONGEST: u64 = 64 * 1024;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum SecretSource {
@@ -69,15 +73,14 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret and trims white space. A command may run for `limit`.
+    /// Reads the secret, without byte order mark and white space around it. It may take `limit`.
     pub(crate) fn read(&self, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
         match self {
-            Self::File(path) => FileToken::new(path).token().map(Zeroizing::new),
+            Self::File(path) => FileToken::new(path).token_within(limit).map(Zeroizing::new),
             Self::Variable(name) => {
                 let value = env::var_os(name).ok_or_else(|| format!("{name} is not set"))?;
-                let value = value.into_string().map_err(|_| format!("{name} is not text"))?;
-                let value = Zeroizing::new(value);
-                Ok(Zeroizing::new(value.trim().to_owned()))
+                let value = Zeroizing::new(value.into_encoded_bytes());
+                secret_in(&value, name)
             }
             Self::Command(command) => output(command, limit),
         }
@@ -103,10 +106,14 @@ fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError>
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
-    let text = text?;
-    let text =
-        std::str::from_utf8(&text).map_err(|_| "the command printed something that is not text")?;
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    secret_in(&text?, "what the command printed")
+}
+
+fn secret_in(text: &[u8], source: &str) -> Result<Zeroizing<String>, BoxError> {
+    match token_text::token_in(text) {
+        Ok(secret) => Ok(Zeroizing::new(secret.to_owned())),
+        Err(fault) => Err(format!("{source} {fault}").into()),
+    }
 }
 
 #[cfg(not(windows))]

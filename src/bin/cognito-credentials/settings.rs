@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-/// The transport reads the first one. The regions are for other services: the ID of the pool names its own.
-const IGNORED: [&str; 3] = ["AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION"];
+/// Longer than any policy with white space around it, so that a file without an end is not read for ever.
+const LONGEST_POLICY: u64 = 64 * 1024;
 
 impl Settings {
     /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
@@ -173,7 +174,8 @@ fn variable(options: &Options, name: &str) -> Option<OsString> {
         let given = options.value(option).is_some() || options.switch(option).is_some();
         given && variables.contains(&name)
     });
-    if overridden || IGNORED.contains(&name) { None } else { env::var_os(name) }
+    // The transport reads the bundle.
+    if overridden || name == "AWS_CA_BUNDLE" { None } else { env::var_os(name) }
 }
 
 /// Returns the ID of the identity pool.
@@ -188,7 +190,8 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
     let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
         return Err(Failure::usage("--policy: must be @FILE"));
     };
-    match fs::read_to_string(path) {
+    let read = fs::File::open(path).and_then(|file| io::read_to_string(file.take(LONGEST_POLICY)));
+    match read {
         Ok(policy) => Ok(Some(policy.trim().to_owned())),
         Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
     }

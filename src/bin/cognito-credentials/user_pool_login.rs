@@ -10,7 +10,7 @@ use cognito_identity_credentials::{
 };
 use zeroize::Zeroizing;
 
-use crate::arguments::Options;
+use crate::arguments::{Options, endpoint_variables};
 use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
@@ -101,6 +101,10 @@ impl UserPoolLogin {
             })
         })?;
         let provider = provider.provider().to_owned();
+        if options.logins.iter().any(|login| login.provider == provider) {
+            let why = "--login: cannot name the user pool of --user-pool-id; leave one of them out";
+            return Err(Failure::usage(why));
+        }
         Ok(Some(Self {
             settings,
             provider,
@@ -178,8 +182,8 @@ fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
         return Ok(Some(url));
     }
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
-    let set = |name| env::var(name).ok().filter(|url| !url.is_empty());
-    Ok(names.into_iter().find_map(set))
+    let set = |name: &&str| env::var(name).ok().filter(|url| !url.is_empty());
+    Ok(endpoint_variables(&names).iter().find_map(set))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,264 @@
+//! [`FileToken`]: a login token in a file.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::BoxError;
+use crate::logins::TokenSource;
+use crate::secret::read_to_end;
+use crate::token_text::token_in;
+
+/// How long [`FileToken::token`] waits for a pipe.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest token and white space around it.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// Reads a login token from a file, which another program keeps up to date.
+///
+/// This [`TokenSource`] reads the file at each refresh. It ignores a UTF-8 byte order mark and white
+/// space around the token. The file can be a pipe: its writer must write the token and close the
+/// pipe.
+///
+/// # Errors
+///
+/// The error names the file. A file that can be no token is an error: it is empty, longer than
+/// 64 KiB, UTF-16, JSON, in quotes, or begins with `Bearer`, or it has a character that is not
+/// printable ASCII, or white space inside.
+///
+/// # Blocking
+///
+/// A pipe, a terminal or a device is read until the limit of [`token_within`], 5 s in [`token`].
+/// This limit does not apply to a disk or a network file system that does not answer.
+///
+/// [`token`]: TokenSource::token
+/// [`token_within`]: TokenSource::token_within
+#[derive(Clone, Debug)]
+pub struct FileToken {
+    path: PathBuf,
+}
+
+impl FileToken {
+    /// Creates a source that reads this file. The file can be created later.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl TokenSource for FileToken {
+    fn token(&self) -> Result<String, BoxError> {
+        self.token_within(LIMIT)
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        let explain = |error: io::Error| {
+            let path = self.path.display();
+            io::Error::new(error.kind(), format!("{path}: {error}"))
+        };
+        let wrong = |fault| explain(io::Error::new(io::ErrorKind::InvalidData, fault));
+        let file = open(&self.path, limit).map_err(explain)?;
+        let text = read_to_end(file.take(LONGEST_FILE + 1), 4096).map_err(explain)?;
+        if text.len() as u64 > LONGEST_FILE {
+            return Err(wrong("is longer than 64 KiB, so it can be no token").into());
+        }
+        Ok(token_in(&text).map_err(wrong)?.to_owned())
+    }
+}
+
+#[cfg(unix)]
+fn open(path: &Path, limit: Duration) -> io::Result<unix::TimedReader> {
+    unix::TimedReader::open(path, limit)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path, _limit: Duration) -> io::Result<std::fs::File> {
+    std::fs::File::open(path)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io::{self, Read};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::fs::{Mode, OFlags};
+
+    /// A file of any kind, of which no read waits longer than until `end`.
+    pub(super) struct TimedReader {
+        file: File,
+        limit: Duration,
+        /// `None` if it is further away than the clock can count.
+        end: Option<Instant>,
+    }
+
+    impl TimedReader {
+        pub(super) fn open(path: &Path, limit: Duration) -> io::Result<Self> {
+            // Without NONBLOCK, opening a named pipe would wait for a writer.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let file = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
+            Ok(Self { file: file.into(), limit, end: Instant::now().checked_add(limit) })
+        }
+
+        fn left(&self) -> Option<Duration> {
+            self.end.map(|end| end.saturating_duration_since(Instant::now()))
+        }
+
+        /// Waits for bytes, or for the end. A regular file is always ready.
+        fn wait(&self) -> io::Result<()> {
+            let left = self.left().and_then(|left| left.try_into().ok());
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], left.as_ref())? {
+                0 => Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!(
+                        "has no end after {:?}; if it is a pipe, its writer must write the token and close it",
+                        self.limit
+                    ),
+                )),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl Read for TimedReader {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            loop {
+                self.wait()?;
+                match self.file.read(buffer) {
+                    // Another process has read what there was.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::WouldBlock
+                            && self.left() != Some(Duration::ZERO) => {}
+                    read => return read,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_token_file_is_read_each_time_and_its_error_names_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = FileToken::new(file.path());
+        let longest = "t".repeat(64 * 1024);
+        for (text, token) in [
+            ("one", "one"),
+            (" two\r\n", "two"),
+            ("\u{feff}three\n", "three"),
+            (longest.as_str(), longest.as_str()),
+        ] {
+            fs::write(file.path(), text).unwrap();
+            assert_eq!(source.token().unwrap(), token);
+            assert_eq!(source.token_within(Duration::ZERO).unwrap(), token, "a file needs no wait");
+        }
+        let longer = format!("{longest}\n");
+        for (bytes, fault) in [
+            (&b""[..], "is empty"),
+            (b"\xff\xfeS\0", "is UTF-16; save it as UTF-8"),
+            (b"SENTINEL\xff", "is not UTF-8 text"),
+            (b"{\"t\": \"SENTINEL\"}", "is JSON; give only the token in it"),
+            (b"Bearer SENTINEL", "begins with Bearer; give only what follows it"),
+            (b"SENTINEL\0", "has a NUL character; give only the token, as UTF-8"),
+            (longer.as_bytes(), "is longer than 64 KiB, so it can be no token"),
+        ] {
+            fs::write(file.path(), bytes).unwrap();
+            let error = source.token().unwrap_err().to_string();
+            assert_eq!(error, format!("{}: {fault}", file.path().display()));
+        }
+        let error = FileToken::new("/no/such/token").token().unwrap_err();
+        assert!(error.to_string().starts_with("/no/such/token: No such file"), "{error}");
+    }
+
+    #[cfg(unix)]
+    mod pipes {
+        use super::*;
+        use std::fs::OpenOptions;
+        use std::io::Write;
+        use std::thread;
+        use std::time::Instant;
+
+        /// Long enough for any machine: a test that waits for it fails.
+        const LONG: Duration = Duration::from_secs(60);
+
+        fn pipe() -> (tempfile::TempDir, PathBuf) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("pipe");
+            let mode = rustix::fs::Mode::from(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+            (folder, path)
+        }
+
+        fn opened(path: &Path) -> fs::File {
+            // Opening for both never waits for the other side.
+            OpenOptions::new().read(true).write(true).open(path).unwrap()
+        }
+
+        #[test]
+        fn a_token_comes_through_a_pipe_whose_writer_comes_late_and_writes_in_parts() {
+            let (_folder, path) = pipe();
+            let source = FileToken::new(&path);
+            for length in [1, 2, 9] {
+                let path = path.clone();
+                let writer = thread::spawn(move || {
+                    let mut writer = OpenOptions::new().write(true).open(path).unwrap();
+                    for part in b"\xef\xbb\xbftoken\n".chunks(length) {
+                        writer.write_all(part).unwrap();
+                        thread::yield_now();
+                    }
+                });
+                assert_eq!(source.token_within(LONG).unwrap(), "token");
+                writer.join().unwrap();
+            }
+        }
+
+        #[test]
+        fn a_source_without_an_end_is_given_up_at_the_limit() {
+            let (_folder, path) = pipe();
+            let limit = Duration::from_millis(100);
+            let late = |what: &str| {
+                let begun = Instant::now();
+                let error = FileToken::new(&path).token_within(limit).unwrap_err().to_string();
+                let says = format!("{}: has no end after 100ms; if", path.display());
+                assert!(error.starts_with(&says), "{what}: {error}");
+                assert!(!error.contains("SENTINEL"), "{what}: {error}");
+                assert!(begun.elapsed() >= limit, "{what}");
+            };
+            late("no writer");
+            let mut writer = opened(&path);
+            late("a writer who writes nothing");
+            writer.write_all(b"SENTINEL").unwrap();
+            late("a writer who does not close the pipe");
+        }
+
+        #[test]
+        fn a_source_with_too_much_is_read_up_to_the_bound() {
+            let (_folder, path) = pipe();
+            let writer = {
+                let path = path.clone();
+                thread::spawn(move || {
+                    let mut writer = OpenOptions::new().write(true).open(path).unwrap();
+                    while writer.write_all(&[b'x'; 4096]).is_ok() {}
+                })
+            };
+            for path in [path.as_path(), Path::new("/dev/zero")] {
+                let error = FileToken::new(path).token_within(LONG).unwrap_err().to_string();
+                assert!(
+                    error.ends_with(": is longer than 64 KiB, so it can be no token"),
+                    "{error}"
+                );
+            }
+            writer.join().unwrap();
+            let error = FileToken::new("/").token().unwrap_err().to_string();
+            assert_eq!(error, "/: Is a directory (os error 21)");
+        }
+    }
+}
