@@ -104,7 +104,7 @@
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS with ureq 3, rustls, ring and Mozilla's roots. Without it the crate has no HTTP and no TLS. |
 //! | `aws-sdk` | no | For the AWS SDK for Rust: `ProvideCredentials` for [`CognitoIdentityCredentials`], and a conversion of [`Credentials`] into the SDK's type. |
 //! | `cli` | no | The command `cognito-credentials`, for shells and as a `credential_process`. It turns on `ureq` and `user-pool`. |
-//! | `testing` | no | `testing::FakeCognito` and `testing::ManualClock`, for unit tests. |
+//! | `testing` | no | `testing::FakeCognito`, `FakeServer`, `FaultyStorage` and `ManualClock`, for tests. |
 //! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool, refreshed with a refresh token. |
 //!
 //! A feature never changes the behavior of another one.

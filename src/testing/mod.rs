@@ -3,6 +3,8 @@
 //! * [`FakeCognito`] is the service in memory: a [`Transport`](crate::transport::Transport) that
 //!   creates identities, checks logins and returns the service's own errors. [`Fault`] makes a
 //!   request fail, and [`ReceivedRequest`] shows what the library sent.
+//! * [`FakeServer`] serves it over HTTP on loopback, for tests of whole programs.
+//! * [`FaultyStorage`] is a storage that fails when the test says so.
 //! * [`ManualClock`] is a clock that the test moves.
 //! * [`seed_delays`] makes random delays repeatable. [`http_request`] makes a request to test a
 //!   transport with.
@@ -38,6 +40,10 @@
 //! ```
 
 mod fake_cognito;
+mod fake_server;
+mod fault_queue;
+mod faulty_storage;
+mod http;
 mod manual_clock;
 
 use std::time::Duration;
@@ -48,6 +54,8 @@ use crate::random;
 use crate::transport::HttpRequest;
 
 pub use fake_cognito::{FakeCognito, Fault, ReceivedRequest};
+pub use fake_server::FakeServer;
+pub use faulty_storage::FaultyStorage;
 pub use manual_clock::ManualClock;
 
 /// Seeds the random delays of this thread, so that they are the same in each run.
@@ -79,8 +87,7 @@ pub fn seed_delays(seed: u64) {
     random::seed(seed);
 }
 
-/// Creates a request, to test your own transport, or for a server that passes its requests to a
-/// [`FakeCognito`]. Write the names of headers in lower case, as the library does.
+/// Creates a request, to test your own transport. Write the names of headers in lower case, as the library does.
 ///
 /// ```
 /// use std::time::Duration;

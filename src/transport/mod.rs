@@ -194,6 +194,12 @@ impl HttpResponse {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns all headers, in order.
+    #[cfg(feature = "testing")]
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {

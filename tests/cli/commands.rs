@@ -327,7 +327,7 @@ fn cached_since(machine: &Machine, ago: Duration) -> Credentials {
     machine.cognito.set_time(SystemTime::now() - ago);
     let provider = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
-        .endpoint_url(&machine.url)
+        .endpoint_url(machine.server.url())
         .clock(Earlier(ago))
         .storage(FileStorage::new(machine.cache()))
         .persist_credentials(true)

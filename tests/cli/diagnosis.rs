@@ -219,7 +219,7 @@ fn the_doctor_shows_where_each_setting_comes_from() {
     let pem = machine.file("ca.pem", authority());
     let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");
     machine.file("proxy", &secret);
-    let url = &machine.url;
+    let url = machine.server.url();
     let rows: [(&[(&str, &str)], &[&str], String); 4] = [
         (
             &[],

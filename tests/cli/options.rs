@@ -11,8 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, answer, listen, program,
-    refusing_proxy, serve,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, listen, program, refusing_proxy,
 };
 
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
@@ -142,10 +141,10 @@ fn a_token_comes_from_a_file_a_variable_or_a_command() {
 #[test]
 fn each_service_has_its_endpoint() {
     let machine = Machine::new();
-    let url = serve(machine.cognito.clone());
+    let url = machine.server.url();
     let nowhere = "http://127.0.0.1:1";
-    let cognito = ["--endpoint-url", &url];
-    let sts = ["--sts-endpoint-url", &url];
+    let cognito = ["--endpoint-url", url];
+    let sts = ["--sts-endpoint-url", url];
     let role = ["--role-arn", ROLE];
     let rows: [(Variables<'_>, Vec<&str>); 6] = [
         (&[("AWS_ENDPOINT_URL", nowhere)], [&cognito[..], &sts, &role].concat()),
@@ -154,8 +153,8 @@ fn each_service_has_its_endpoint() {
         (
             &[
                 ("AWS_ENDPOINT_URL", nowhere),
-                ("AWS_ENDPOINT_URL_STS", &url),
-                ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", &url),
+                ("AWS_ENDPOINT_URL_STS", url),
+                ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", url),
             ],
             role.to_vec(),
         ),
@@ -262,7 +261,7 @@ fn authorities_are_trusted_by_option_and_by_variable() {
     let (config, cognito) = (Arc::new(config), machine.cognito.clone());
     let url = listen(move |stream| {
         let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-        while answer(&mut stream, &cognito).is_some() {}
+        let _ = cognito.serve(&mut stream);
     });
     let url = url.replace("http://127.0.0.1", "https://localhost");
     let pem = machine.file("ca.pem", authority.pem());
@@ -331,7 +330,7 @@ fn the_examples_work() {
             .env("PATH", path.unwrap())
             .env("HOME", machine.home.path())
             .env("AWS_COGNITO_IDENTITY_POOL_ID", POOL)
-            .env("AWS_ENDPOINT_URL", &machine.url)
+            .env("AWS_ENDPOINT_URL", machine.server.url())
             .current_dir(machine.home.path())
             .output()
             .unwrap();

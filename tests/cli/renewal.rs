@@ -6,7 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest};
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy, serve};
+use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy};
 
 const CLIENT: [&str; 4] =
     ["--user-pool-id", FakeCognito::USER_POOL_ID, "--user-pool-client-id", FakeCognito::CLIENT_ID];
@@ -175,12 +175,12 @@ fn an_app_client_with_a_secret_has_its_options() {
         key(&run(&machine, "process", &token, &[&login[..], &[&secret]].concat()));
     }
     // The same by another endpoint, and with the key of a remembered device.
-    let url = serve(machine.cognito.clone());
+    let url = machine.server.url();
     let more = [
         "--user-pool-client-secret=env:CLIENT_SECRET",
         "--user-pool-device-key=us-east-1_12345678-dead-beef-cafe-123456790ab0",
         "--user-pool-endpoint-url",
-        &url,
+        url,
     ];
     key(&run(&machine, "process", &token, &[&login[..], &more].concat()));
     let more = [&more[..3], &["http://127.0.0.1:1"]].concat();

@@ -1,17 +1,14 @@
 //! A machine with the command on it, and the service that it talks to.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use cognito_identity_credentials::testing::{FakeCognito, http_request};
-use cognito_identity_credentials::transport::Transport;
+use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
 use tempfile::TempDir;
 
 pub(crate) const POOL: &str = FakeCognito::POOL_ID;
@@ -25,7 +22,7 @@ pub(crate) const SECRET: &str = "hunter2";
 /// The service, and a machine's home.
 pub(crate) struct Machine {
     pub(crate) cognito: FakeCognito,
-    pub(crate) url: String,
+    pub(crate) server: FakeServer,
     pub(crate) home: TempDir,
 }
 
@@ -40,8 +37,8 @@ pub(crate) struct Said {
 impl Machine {
     pub(crate) fn new() -> Self {
         let cognito = FakeCognito::new();
-        let url = serve(cognito.clone());
-        Self { cognito, url, home: tempfile::tempdir().unwrap() }
+        let server = FakeServer::start(cognito.clone()).unwrap();
+        Self { cognito, server, home: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -83,7 +80,7 @@ impl Machine {
         let mut command = self.bare(arguments);
         command
             .env("AWS_COGNITO_IDENTITY_POOL_ID", POOL)
-            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_ENDPOINT_URL", self.server.url())
             .env("AWS_MAX_ATTEMPTS", "1");
         command
     }
@@ -147,11 +144,6 @@ fn runnable(program: &Path) -> Command {
     command
 }
 
-/// Puts a fake service on loopback, and gives its URL.
-pub(crate) fn serve(cognito: FakeCognito) -> String {
-    listen(move |mut stream| while answer(&mut stream, &cognito).is_some() {})
-}
-
 /// Listens on loopback, and gives each connection to `serve`.
 pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -164,38 +156,6 @@ pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Strin
         }
     });
     url
-}
-
-/// Answers one request; `None` when there is none, or no answer to give.
-pub(crate) fn answer(stream: &mut (impl Read + Write), cognito: &FakeCognito) -> Option<()> {
-    let mut lines = Vec::new();
-    let mut reader = BufReader::with_capacity(1, &mut *stream);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let headers: Vec<(String, String)> = lines
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length")?;
-    let mut body = vec![0; length.1.parse().unwrap()];
-    reader.read_exact(&mut body).ok()?;
-    let request = http_request("http://localhost/", headers, body, Duration::from_secs(1));
-    let response = cognito.send(&request).ok()?;
-    let mut head = format!("HTTP/1.1 {} X\r\n", response.status());
-    for name in ["date", "x-amzn-requestid", "x-amzn-errortype", "retry-after"] {
-        if let Some(value) = response.header(name) {
-            let _ = write!(head, "{name}: {value}\r\n");
-        }
-    }
-    let _ = write!(head, "content-length: {}\r\n\r\n", response.body().len());
-    stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()
 }
 
 /// A proxy that notes what it is asked for, and refuses.

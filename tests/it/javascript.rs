@@ -21,17 +21,31 @@
 //! new ID is not stored until the next call has succeeded (here at once:
 //! `stored::a_minted_guest_is_stored_before_anything_else_can_fail`).
 //!
+//! Differences of the README's table that have a test here. JavaScript's side was checked on aws-sdk
+//! 2.1693 under Node.
+//!
+//! | JavaScript | here |
+//! |---|---|
+//! | keys without `Expiration` never expire | `an_answer_without_expiration_is_an_error` |
+//! | `clientConfig.endpoint` is the endpoint of both services | `each_service_has_an_endpoint_of_its_own` |
+//! | `LoginId` is ignored without a storage; without a pool, `undefined` is the pool | `a_storage_or_a_login_id_without_what_it_needs_is_an_error` |
+//! | assigning `identityId` changes nothing in the next request | `a_set_identity_is_what_the_next_refresh_asks_for` |
+//! | `ExpiredToken` expires whatever keys the object has | `a_rejected_key_is_not_served_when_the_refresh_fails` |
+//!
 //! Cannot apply: that clients already made are kept, that they take the global or the given client
 //! configuration (there are no client objects and no global configuration), that a failing
 //! `localStorage` falls back to an object (here: `stored::a_storage_that_fails_fails_no_refresh`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use cognito_identity_credentials::testing::Fault;
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, MemoryStorage, Storage};
+use cognito_identity_credentials::testing::{FakeCognito, Fault};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::{
+    Builder, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage,
+};
 
 use crate::classic::ROLE;
-use crate::support::{IDENTITY, POOL, Stage};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, seconds};
 
 const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";
 
@@ -234,5 +248,117 @@ fn several_providers_in_a_row_share_one_storage() {
             assert_eq!(last.identity_id() == stage.credentials.identity_id(), same, "{who}");
         }
         last = Some(stage.credentials);
+    }
+}
+
+#[test]
+fn an_answer_without_expiration_is_an_error() {
+    let json = r#"{"IdentityId": "us-east-1:0-0", "Credentials": {"AccessKeyId": "K", "SecretKey": "s", "SessionToken": "t"}}"#;
+    let null = json.replace("}}", r#", "Expiration": null}}"#);
+    let xml = "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>K</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken></Credentials></AssumeRoleWithWebIdentityResult></R>";
+    let rows = [
+        // operation, its answer
+        (GET_CREDENTIALS, json),
+        (GET_CREDENTIALS, &*null),
+        ("AssumeRoleWithWebIdentity", xml),
+    ];
+    for (operation, answer) in rows {
+        let stage = Stage::with(|builder| {
+            if operation == GET_CREDENTIALS { builder } else { builder.role_arn(ROLE) }
+        });
+        stage.cognito.fail_next(operation, 1, Fault::raw(200, answer));
+        let error = stage.credentials.get().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Response, "{answer}");
+        assert!(error.message().contains("Expiration"), "{error}");
+        assert_eq!(stage.credentials.cached(), None);
+        stage.credentials.refresh().unwrap();
+    }
+}
+
+#[test]
+fn each_service_has_an_endpoint_of_its_own() {
+    let aws = [
+        "https://cognito-identity.us-east-1.amazonaws.com/",
+        "https://sts.us-east-1.amazonaws.com/",
+    ];
+    let (cognito, sts) = ("https://cognito.example/", "https://sts.example/");
+    let rows = [
+        // endpoint_url, sts_endpoint_url, the URL of GetId and GetOpenIdToken, the URL of STS
+        (None, None, aws),
+        (Some(cognito), None, [cognito, aws[1]]),
+        (None, Some(sts), [aws[0], sts]),
+        (Some(cognito), Some(sts), [cognito, sts]),
+    ];
+    for (cognito, sts, expected) in rows {
+        let (service, urls) = (FakeCognito::new(), Arc::new(Mutex::new(Vec::new())));
+        let seen = urls.clone();
+        let stage = Stage::with(|builder| {
+            let mut builder = builder.role_arn(ROLE).transport(move |request: &HttpRequest| {
+                seen.lock().unwrap().push(request.url().to_owned());
+                service.send(request)
+            });
+            if let Some(url) = cognito {
+                builder = builder.endpoint_url(url);
+            }
+            if let Some(url) = sts {
+                builder = builder.sts_endpoint_url(url);
+            }
+            builder
+        });
+        stage.credentials.get().unwrap();
+        assert_eq!(*urls.lock().unwrap(), [expected[0], expected[0], expected[1]]);
+    }
+}
+
+#[test]
+fn a_storage_or_a_login_id_without_what_it_needs_is_an_error() {
+    let identity = || CognitoIdentityCredentials::builder().identity_id(IDENTITY);
+    let rows = [
+        // settings, the setting that the error names
+        (identity().storage(MemoryStorage::new()), "storage: "),
+        (identity().storage(MemoryStorage::new()).login_id("ann"), "storage: "),
+        (identity().login_id("ann"), "login_id: "),
+        (
+            CognitoIdentityCredentials::builder().identity_pool_id(POOL).login_id("ann"),
+            "login_id: ",
+        ),
+        (CognitoIdentityCredentials::builder(), "identity_pool_id: "),
+    ];
+    for (builder, setting) in rows {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains(setting), "{error}");
+    }
+}
+
+#[test]
+fn a_set_identity_is_what_the_next_refresh_asks_for() {
+    let stage = Stage::new();
+    let first = stage.credentials.get().unwrap();
+    stage.credentials.clear_cached_id();
+    let second = stage.credentials.refresh().unwrap();
+    assert_ne!(first.identity_id(), second.identity_id());
+    stage.credentials.set_identity_id(first.identity_id().unwrap()).unwrap();
+    let third = stage.credentials.refresh().unwrap();
+    assert_eq!(third.identity_id(), first.identity_id());
+    assert_eq!(stage.cognito.requests().last().unwrap().identity_id(), first.identity_id());
+}
+
+#[test]
+fn a_rejected_key_is_not_served_when_the_refresh_fails() {
+    let faults = [Fault::timeout(), Fault::throttled(), Fault::not_authorized("no")];
+    for fault in faults {
+        let stage = Stage::with(|builder| builder.max_attempts(1));
+        let first = stage.credentials.get().unwrap();
+        stage.credentials.invalidate(first.access_key_id());
+        stage.cognito.fail_next(GET_CREDENTIALS, usize::MAX, fault.clone());
+        for _ in 0..2 {
+            stage.credentials.get().unwrap_err();
+            assert!(stage.credentials.needs_refresh(), "{fault:?}");
+            stage.clock.advance(seconds(60));
+        }
+        assert_eq!(stage.credentials.cached(), Some(first.clone()), "as in JavaScript");
+        stage.cognito.clear_faults();
+        assert_ne!(stage.credentials.refresh().unwrap(), first);
     }
 }

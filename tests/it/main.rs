@@ -21,6 +21,7 @@ mod aws_sdk;
 mod classic;
 mod clocks;
 mod device_transport;
+mod fakes;
 mod histories;
 mod identity;
 mod javascript;

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, ReceivedRequest};
+use cognito_identity_credentials::testing::{
+    FakeCognito, FakeServer, Fault, FaultyStorage, ManualClock, ReceivedRequest,
+};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
@@ -39,6 +41,7 @@ fn the_traits_are_implemented_for_pointers_and_closures() {
     storages::<Arc<dyn Storage>>();
     storages::<MemoryStorage>();
     storages::<FileStorage>();
+    storages::<FaultyStorage>();
     clocks::<Arc<dyn Clock>>();
     clocks::<SystemClock>();
     clocks::<ManualClock>();
@@ -50,6 +53,7 @@ fn the_traits_are_implemented_for_pointers_and_closures() {
     shared::<IdentityChange>();
     shared::<ReceivedRequest>();
     shared::<Fault>();
+    shared::<FaultyStorage>();
     errors::<Error>();
     errors::<TransportError>();
 }
@@ -164,6 +168,21 @@ fn the_variants_have_their_names() {
     let _ = [O::Given, O::Developer, O::Stored, O::Minted, O::Merged];
     let _ = [R::Given, R::Minted, R::Merged, R::Replaced, R::Cleared];
     let _ = [T::Connect, T::Tls, T::Timeout, T::Closed, T::Io, T::TooLarge, T::Other];
+}
+
+#[test]
+fn the_names_of_the_fakes() {
+    let _: fn(FakeCognito) -> std::io::Result<FakeServer> = FakeServer::start;
+    let _: fn(&FakeServer) -> &str = FakeServer::url;
+    let _: fn(&FakeCognito, &str, usize, Fault) = FakeCognito::fail_next;
+    let _: fn(&FakeCognito, Option<SystemTime>) = FakeCognito::set_expiration;
+    let _: fn(&FakeCognito, Duration) = FakeCognito::set_lifetime;
+    let _: fn(&FakeCognito, i64) = FakeCognito::set_date_offset;
+    let _: [fn(&FakeCognito); 1] = [FakeCognito::clear_faults];
+    let _ = |fault: Fault| [fault.with_header("", ""), Fault::IdentityId(String::new())];
+    let _: fn(&FaultyStorage, &str, usize, std::io::ErrorKind) = FaultyStorage::fail_next;
+    let _: (fn(&FaultyStorage), fn(&FaultyStorage, &str) -> usize) =
+        (FaultyStorage::clear_faults, FaultyStorage::calls);
 }
 
 #[cfg(feature = "user-pool")]

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
+#[cfg(feature = "ureq")]
+use cognito_identity_credentials::testing::{FakeServer, Fault};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -86,21 +88,22 @@ pub(crate) fn answering(
 pub(crate) fn both(answer: HttpResponse, check: impl Fn(CognitoIdentityCredentials)) {
     #[cfg(feature = "ureq")]
     {
-        let mut server = mockito::Server::new();
-        let mut mock = server.mock("POST", "/").with_status(answer.status().into());
+        let cognito = FakeCognito::new();
+        let mut fault = Fault::raw(answer.status(), std::str::from_utf8(answer.body()).unwrap());
         for name in HEADERS {
             if let Some(value) = answer.header(name) {
-                mock = mock.with_header(name, value);
+                fault = fault.with_header(name, value);
             }
         }
-        let mock = mock.with_body(answer.body()).create();
+        cognito.fail_next(GET_CREDENTIALS, 1, fault);
+        let server = FakeServer::start(cognito.clone()).unwrap();
         let settings = CognitoIdentityCredentials::builder()
             .endpoint_url(server.url())
             .identity_id(IDENTITY)
             .max_attempts(1)
             .clock(ManualClock::new());
         check(settings.build().unwrap());
-        mock.assert();
+        assert_eq!(cognito.requests().len(), 1);
     }
     check(answering(move |_| Ok(answer.clone())));
 }

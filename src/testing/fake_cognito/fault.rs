@@ -14,6 +14,10 @@ use crate::transport::TransportErrorKind;
 /// let cognito = FakeCognito::new();
 /// cognito.fail_next("GetId", 2, Fault::throttled());
 /// cognito.fail_next("GetId", 1, Fault::error(503, "ServiceUnavailable", "Try again later"));
+///
+/// // Headers can be added, so a `Date` can be any text, or come twice.
+/// cognito.fail_next("GetId", 1, Fault::throttled().with_header("retry-after", "30"));
+/// cognito.fail_next("GetId", 1, Fault::Date(None).with_header("date", "yesterday"));
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -43,6 +47,19 @@ pub enum Fault {
     AnswerLost(TransportErrorKind),
     /// The service carries out the request. Its answer has this `Date` header, or none.
     Date(Option<SystemTime>),
+    /// The service carries out the request. Its answer names this identity: the service has merged
+    /// the other one into it.
+    IdentityId(String),
+    /// The fault's answer has one more header. A fault without an answer stays as it is.
+    #[non_exhaustive]
+    WithHeader {
+        /// The fault.
+        fault: Box<Fault>,
+        /// The name of the header.
+        name: String,
+        /// The value of the header.
+        value: String,
+    },
 }
 
 impl Fault {
@@ -80,5 +97,11 @@ impl Fault {
     #[must_use]
     pub fn timeout() -> Self {
         Self::NoAnswer(TransportErrorKind::Timeout)
+    }
+
+    /// Adds a header to the answer, such as `retry-after`.
+    #[must_use]
+    pub fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::WithHeader { fault: Box::new(self), name: name.into(), value: value.into() }
     }
 }

@@ -19,11 +19,15 @@ mod user_pool;
 mod users;
 
 use std::fmt;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
+use super::fault_queue::FaultQueue;
+use super::http;
 use crate::clock::{Clock, SystemClock};
 use crate::developer::DeveloperIdentity;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -92,8 +96,9 @@ struct Shared {
     /// The service's time at boot time zero.
     epoch: SystemTime,
     state: ServiceState,
-    /// Operation and fault, in the order of `fail_next`.
-    faults: Vec<(String, Fault)>,
+    faults: FaultQueue<Fault>,
+    /// How far `Date` headers are ahead of the service's time, in seconds.
+    date_offset: i64,
     requests: Vec<ReceivedRequest>,
 }
 
@@ -116,7 +121,8 @@ impl FakeCognito {
         let shared = Shared {
             epoch: clock.wall() - clock.boot(),
             state: ServiceState::new(),
-            faults: Vec::new(),
+            faults: FaultQueue::new(),
+            date_offset: 0,
             requests: Vec::new(),
         };
         let cognito = Self { clock: Arc::new(clock), shared: Arc::new(Mutex::new(shared)) };
@@ -196,6 +202,37 @@ impl FakeCognito {
         self.lock().state.lifetime = lifetime;
     }
 
+    /// Sets the `Expiration` of credentials that are issued from now on, in place of their lifetime.
+    /// It may be in the past. Default: `None`.
+    pub fn set_expiration(&self, expiration: Option<SystemTime>) {
+        self.lock().state.expiration = expiration;
+    }
+
+    /// Sets how many seconds every `Date` header is ahead of the service's time, or behind it if
+    /// negative. `Expiration` does not change. Default: 0.
+    ///
+    /// The library takes the life of credentials from the answer's `Date`:
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+    /// let cognito = FakeCognito::new();
+    /// cognito.set_date_offset(30 * 60);
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(cognito.clone())
+    ///     .build()?;
+    /// credentials.get()?;
+    /// assert!(credentials.status().expires_in.unwrap().as_secs() <= 30 * 60);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_date_offset(&self, seconds: i64) {
+        self.lock().date_offset = seconds;
+    }
+
     /// Sets the service's own clock.
     pub fn set_time(&self, time: SystemTime) {
         let boot = self.clock.boot();
@@ -203,7 +240,28 @@ impl FakeCognito {
     }
 
     /// Makes `fault` happen to the next `times` requests for `operation`. Faults that were ordered
-    /// earlier for the same operation come first.
+    /// earlier for the same operation come first. With `usize::MAX`, requests fail until
+    /// [`clear_faults`](Self::clear_faults).
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
+    /// use cognito_identity_credentials::testing::{FakeCognito, Fault};
+    ///
+    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
+    /// let cognito = FakeCognito::new();
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(cognito.clone())
+    ///     .max_attempts(1)
+    ///     .build()?;
+    /// cognito.fail_next("GetId", usize::MAX, Fault::throttled().with_header("retry-after", "60"));
+    /// assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
+    /// cognito.clear_faults();
+    /// assert!(credentials.get().is_err()); // the server asked for a minute
+    /// assert_eq!(cognito.calls("GetId"), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -213,9 +271,31 @@ impl FakeCognito {
         let operations = [OPERATIONS.as_slice(), user_pool::OPERATIONS].concat();
         #[cfg(not(feature = "user-pool"))]
         let operations = OPERATIONS;
-        assert!(operations.contains(&operation), "{operation} is none of {operations:?}");
-        let fault = (operation.to_owned(), fault);
-        self.lock().faults.extend(std::iter::repeat_n(fault, times));
+        self.lock().faults.order(&operations, operation, times, fault);
+    }
+
+    /// Removes all faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Answers the HTTP/1.1 requests that arrive on `connection` until the client closes it. It is
+    /// for a server of your own, such as one with TLS; [`FakeServer`](super::FakeServer) has no TLS.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    pub fn serve(&self, connection: impl Read + Write) -> io::Result<()> {
+        http::serve(connection, |request| {
+            if request.method != "POST" {
+                let number = self.lock().requests.len();
+                let body = "<UnknownOperationException/>".to_owned();
+                return Ok(response(number, 404, Some(self.now()), body));
+            }
+            let http::Request { target, headers, body, .. } = request;
+            let request = HttpRequest::new(&target, headers, Zeroizing::new(body));
+            self.send(&request).map_err(|error| error.kind())
+        })
     }
 
     /// Returns every request so far, in order, including failed ones.
@@ -268,33 +348,54 @@ impl Transport for FakeCognito {
         let shared = &mut *self.lock();
         shared.requests.push(request.clone());
 
+        let fault = shared.faults.next(&request.operation);
+        shared.answer(&request, fault, now)
+    }
+}
+
+impl Shared {
+    fn answer(
+        &mut self,
+        request: &ReceivedRequest,
+        fault: Option<Fault>,
+        now: SystemTime,
+    ) -> Result<HttpResponse, TransportError> {
         let lost = |kind| Err(TransportError::new(kind, "a fault that the test asked for"));
-        let at = shared.faults.iter().position(|(operation, _)| *operation == request.operation);
-        let mut date = Some(now);
-        match at.map(|at| shared.faults.remove(at).1) {
+        let number = self.requests.len();
+        let offset = Duration::from_secs(self.date_offset.unsigned_abs());
+        let mut date =
+            if self.date_offset < 0 { now.checked_sub(offset) } else { now.checked_add(offset) };
+        let mut identity_id = None;
+        match fault {
             None => {}
             Some(Fault::Date(header)) => date = header,
+            Some(Fault::IdentityId(id)) => identity_id = Some(id),
+            Some(Fault::WithHeader { fault, name, value }) => {
+                let answer = self.answer(request, Some(*fault), now)?;
+                return Ok(answer.with_header(name, value));
+            }
             Some(Fault::NoAnswer(kind)) => return lost(kind),
             Some(Fault::AnswerLost(kind)) => {
-                let _carried_out = shared.state.answer(&request, now);
+                let _carried_out = self.state.answer(request, now);
                 return lost(kind);
             }
             Some(Fault::Raw { status, body }) => return Ok(HttpResponse::new(status, body)),
             Some(Fault::Error { status, code, message }) => {
-                let body = error_document(&request, &code, &message);
-                return Ok(response(shared.requests.len(), status, Some(now), body));
+                let body = error_document(request, &code, &message);
+                return Ok(response(number, status, date, body));
             }
         }
-        let (status, body) = match shared.state.answer(&request, now) {
-            Ok(body) => (200, body),
-            Err(ServiceError(code, message)) => (400, error_document(&request, code, &message)),
+        let (status, body) = match (self.state.answer(request, now), identity_id) {
+            (Ok(body), Some(id)) => (200, self.state.with_identity(body, &id)),
+            (Ok(body), None) => (200, body),
+            (Err(ServiceError(code, message)), _) => (400, error_document(request, code, &message)),
         };
-        Ok(response(shared.requests.len(), status, date, body))
+        Ok(response(number, status, date, body))
     }
 }
 
 fn error_document(request: &ReceivedRequest, code: &str, message: &str) -> String {
-    if request.operation == STS_OPERATION {
+    if request.form_field("Action").is_some() {
         return sts::error_document(code, message);
     }
     json!({ "__type": code, "message": message }).to_string()

@@ -169,6 +169,7 @@ fn form(request: &HttpRequest) -> Vec<(String, String)> {
 }
 
 fn unescape(text: &str) -> String {
+    let text = text.replace('+', " ");
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

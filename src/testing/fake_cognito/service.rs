@@ -17,6 +17,8 @@ use crate::service::cognito_identity::Id;
 pub(super) struct ServiceState {
     /// How long new credentials live.
     pub(super) lifetime: Duration,
+    /// When new credentials end, in place of their lifetime.
+    pub(super) expiration: Option<SystemTime>,
     pools: BTreeMap<String, IdentityPool>,
     pub(super) logins: LoginTokens,
     identities: BTreeMap<String, FakeIdentity>,
@@ -44,6 +46,7 @@ impl ServiceState {
     pub(super) fn new() -> Self {
         Self {
             lifetime: Duration::from_secs(3600),
+            expiration: None,
             pools: BTreeMap::new(),
             logins: LoginTokens::default(),
             identities: BTreeMap::new(),
@@ -102,7 +105,11 @@ impl ServiceState {
     ) -> Result<String, ServiceError> {
         if request.operation() == STS_OPERATION {
             let (tokens, serial) = (&self.open_id_tokens, &mut self.serial);
-            return sts::assume_role(request, tokens, serial, self.lifetime, now);
+            return sts::assume_role(request, tokens, serial, self.lifetime, self.expiration, now);
+        }
+        if let Some(action) = request.form_field("Action") {
+            let message = format!("Could not find operation {action} for version 2011-06-15");
+            return Err(ServiceError("InvalidAction", message));
         }
         let body = request.body.as_ref().ok_or_else(|| {
             ServiceError("SerializationException", "the request is not an object".to_owned())
@@ -236,6 +243,24 @@ impl ServiceState {
         id
     }
 
+    /// Merges the identity in an answer into `parent`, which may be new, and returns the answer with
+    /// that one.
+    pub(super) fn with_identity(&mut self, answer: String, parent: &str) -> String {
+        let Ok(Value::Object(mut fields)) = serde_json::from_str(&answer) else { return answer };
+        let new = Value::from(parent);
+        let Some(Value::String(child)) = fields.insert("IdentityId".to_owned(), new) else {
+            return answer;
+        };
+        if let Some(pool) = self.identities.get(&child).map(|identity| identity.pool.clone()) {
+            let identity = FakeIdentity { pool, owners: Owners::new(), enabled: true };
+            self.identities.entry(parent.to_owned()).or_insert(identity);
+        }
+        if child != parent {
+            self.merge(&child, parent);
+        }
+        Value::Object(fields).to_string()
+    }
+
     fn merge(&mut self, child: &str, parent: &str) {
         let Some(child) = self.identities.get_mut(child) else { return };
         child.enabled = false;
@@ -247,10 +272,11 @@ impl ServiceState {
 
     fn credentials(&mut self, identity_id: &str, now: SystemTime) -> Value {
         self.serial += 1;
-        let expiration = (now + self.lifetime)
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
+        let expiration = self.expiration.unwrap_or_else(|| now + self.lifetime);
+        let expiration = match expiration.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => since.as_secs_f64(),
+            Err(before) => -before.duration().as_secs_f64(),
+        };
         json!({
             "IdentityId": identity_id,
             "Credentials": {

@@ -15,6 +15,7 @@ pub(super) fn assume_role(
     tokens: &OpenIdTokens,
     serial: &mut u64,
     default_lifetime: Duration,
+    expiration: Option<SystemTime>,
     now: SystemTime,
 ) -> Result<String, ServiceError> {
     let field = |name: &str| {
@@ -37,7 +38,8 @@ pub(super) fn assume_role(
         Err(_) => default_lifetime,
     };
     *serial += 1;
-    let (n, end) = (*serial, humantime::format_rfc3339_seconds(clamp_to_rfc3339(now + lifetime)));
+    let end = expiration.unwrap_or_else(|| now + lifetime);
+    let (n, end) = (*serial, humantime::format_rfc3339_seconds(clamp_to_rfc3339(end)));
     Ok(format!(
         "<AssumeRoleWithWebIdentityResponse xmlns=\"{NAMESPACE}\">
           <AssumeRoleWithWebIdentityResult>

@@ -1,0 +1,31 @@
+//! Faults that a test has ordered, and that have not happened yet.
+
+/// Operation, how often its fault still happens, and the fault, in the order in which they were
+/// ordered.
+pub(super) struct FaultQueue<F>(Vec<(String, usize, F)>);
+
+impl<F: Clone> FaultQueue<F> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// # Panics
+    ///
+    /// If `operation` is none of `operations`.
+    pub(super) fn order(&mut self, operations: &[&str], operation: &str, times: usize, fault: F) {
+        assert!(operations.contains(&operation), "{operation} is none of {operations:?}");
+        self.0.push((operation.to_owned(), times, fault));
+    }
+
+    /// Returns what happens to the next call of `operation`.
+    pub(super) fn next(&mut self, operation: &str) -> Option<F> {
+        self.0.retain(|(_, times, _)| *times > 0);
+        let (_, times, fault) = self.0.iter_mut().find(|(of, _, _)| of == operation)?;
+        *times -= 1;
+        Some(fault.clone())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

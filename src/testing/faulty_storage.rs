@@ -1,0 +1,172 @@
+//! [`FaultyStorage`]: a storage that fails when the test says so.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::fault_queue::FaultQueue;
+use crate::storage::{MemoryStorage, Storage, StorageLock};
+
+const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
+
+/// Fails on demand, and counts its calls. It is a [`Storage`] around another one.
+///
+/// Clones share records, faults and counts.
+///
+/// A record that cannot be read is left as it is, so its identity is not lost:
+///
+/// ```
+/// use std::io;
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, Error};
+/// use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
+///
+/// # fn main() -> Result<(), Error> {
+/// let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
+/// let start = || {
+///     CognitoIdentityCredentials::builder()
+///         .identity_pool_id(FakeCognito::POOL_ID)
+///         .transport(cognito.clone())
+///         .storage(storage.clone())
+///         .build()
+/// };
+/// let guest = start()?.get()?;
+///
+/// storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
+/// assert_ne!(start()?.get()?.identity_id(), guest.identity_id()); // a temporary guest
+/// storage.clear_faults();
+/// assert_eq!(start()?.get()?.identity_id(), guest.identity_id());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A storage that cannot be written fails no refresh:
+///
+/// ```
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, Error, Storage};
+/// use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
+///
+/// # fn main() -> Result<(), Error> {
+/// let storage = FaultyStorage::new();
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id(FakeCognito::POOL_ID)
+///     .transport(FakeCognito::new())
+///     .storage(storage.clone())
+///     .build()?;
+/// storage.fail_next("store", usize::MAX, std::io::Error::from_raw_os_error(28)); // ENOSPC
+/// credentials.get()?;
+/// assert!(storage.calls("store") > 0);
+/// assert_eq!(storage.load(&format!("identity/{}", FakeCognito::POOL_ID)).unwrap(), None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FaultyStorage {
+    inner: Arc<dyn Storage>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    faults: FaultQueue<Failure>,
+    /// The operations that were called.
+    calls: Vec<&'static str>,
+}
+
+/// What makes an `io::Error`, which cannot be cloned.
+#[derive(Clone)]
+struct Failure {
+    errno: Option<i32>,
+    kind: io::ErrorKind,
+}
+
+impl FaultyStorage {
+    /// Creates an empty storage in memory, without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::around(MemoryStorage::new())
+    }
+
+    /// Creates a storage that passes its calls on to `storage`, if no fault is ordered.
+    #[must_use]
+    pub fn around(storage: impl Storage + 'static) -> Self {
+        let shared = Shared { faults: FaultQueue::new(), calls: Vec::new() };
+        Self { inner: Arc::new(storage), shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A call
+    /// that fails changes nothing.
+    ///
+    /// `error` is an [`io::ErrorKind`], or an [`io::Error`] with an error number of the system. Its
+    /// own text is not kept. With `usize::MAX`, calls fail until [`clear_faults`](Self::clear_faults).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such operation.
+    pub fn fail_next(&self, operation: &str, times: usize, error: impl Into<io::Error>) {
+        let error = error.into();
+        let failure = Failure { errno: error.raw_os_error(), kind: error.kind() };
+        self.shared().faults.order(&OPERATIONS, operation, times, failure);
+    }
+
+    /// Removes all faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.shared().faults.clear();
+    }
+
+    /// Returns the number of calls of `operation` so far, including failed ones.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> usize {
+        self.shared().calls.iter().filter(|called| **called == operation).count()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call, and returns its fault.
+    fn begin(&self, operation: &'static str) -> io::Result<()> {
+        let mut shared = self.shared();
+        shared.calls.push(operation);
+        match shared.faults.next(operation) {
+            None => Ok(()),
+            Some(Failure { errno: Some(errno), .. }) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Failure { errno: None, kind }) => Err(kind.into()),
+        }
+    }
+}
+
+impl Default for FaultyStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Storage for FaultyStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.begin("load")?;
+        self.inner.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.begin("store")?;
+        self.inner.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.begin("remove")?;
+        self.inner.remove(key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        self.begin("lock")?;
+        self.inner.lock(key, wait)
+    }
+}
+
+impl fmt::Debug for FaultyStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStorage")
+            .field("calls", &self.shared().calls.len())
+            .finish_non_exhaustive()
+    }
+}

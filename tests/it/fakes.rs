@@ -1,0 +1,313 @@
+//! The fakes themselves, on which the tests of other programs rely: `FakeServer` over raw sockets,
+//! what can be set on `FakeCognito`, and `FaultyStorage`.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime};
+
+use cognito_identity_credentials::testing::{
+    FakeCognito, FakeServer, Fault, FaultyStorage, http_request,
+};
+use cognito_identity_credentials::transport::{HttpResponse, Transport, TransportErrorKind};
+use cognito_identity_credentials::{MemoryStorage, Storage};
+
+use crate::support::{GET_CREDENTIALS, POOL, Stage, seconds};
+
+const GET_ID: &str = "X-Amz-Target: AWSCognitoIdentityService.GetId\r\n";
+
+fn server() -> (FakeCognito, FakeServer) {
+    let cognito = FakeCognito::new();
+    let server = FakeServer::start(cognito.clone()).unwrap();
+    (cognito, server)
+}
+
+fn connect(server: &FakeServer) -> TcpStream {
+    let stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(seconds(30))).unwrap();
+    stream
+}
+
+/// What the server says to these bytes until it closes the connection.
+fn say(server: &FakeServer, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = connect(server);
+    stream.write_all(bytes.as_ref()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn get_id_body() -> String {
+    format!(r#"{{"IdentityPoolId":"{POOL}"}}"#)
+}
+
+/// A request for an identity with these headers, which name the length of the body.
+fn get_id(headers: &str, body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: x\r\n{GET_ID}{headers}\r\n{body}")
+}
+
+#[test]
+fn the_fake_server_reads_every_form_of_request() {
+    let json = get_id_body();
+    let length = json.len();
+    let (start, rest) = json.split_at(7);
+    let chunks = format!("7;x=y\r\n{start}\r\n{:X}\r\n{rest}\r\n0\r\nT: t\r\n\r\n", rest.len());
+    let close = "Connection: close\r\n";
+    let sized = get_id(&format!("Content-Length: {length}\r\n{close}"), &json);
+    let large = "x".repeat(2_000_000);
+    let rows: [(&str, String, &str, &str); 21] = [
+        // name, request, how the answer begins, what is in it
+        ("a length", sized.clone(), "HTTP/1.1 200 ", "\"IdentityId\":\"us-east-1:"),
+        ("bare line feeds", sized.replace("\r\n", "\n"), "HTTP/1.1 200 ", "IdentityId"),
+        ("empty lines before it", format!("\r\n\r\n{sized}"), "HTTP/1.1 200 ", "IdentityId"),
+        ("HTTP/1.0", sized.replace("/1.1", "/1.0").replace(close, ""), "HTTP/1.1 200 ", "close"),
+        (
+            "chunks with an extension and a trailer",
+            get_id(&format!("Transfer-Encoding: chunked\r\n{close}"), &chunks),
+            "HTTP/1.1 200 ",
+            "IdentityId",
+        ),
+        (
+            "a client that expects 100",
+            get_id(&format!("Content-Length: {length}\r\nExpect: 100-continue\r\n{close}"), &json),
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ",
+            "IdentityId",
+        ),
+        ("GET", format!("GET / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 404 ", "<UnknownOperation"),
+        ("HEAD", format!("HEAD / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 404 ", "content-length: 28"),
+        ("no operation", format!("POST / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 400 ", "__type"),
+        ("no body", get_id(close, ""), "HTTP/1.1 400 ", "SerializationException"),
+        (
+            "an unknown action of STS",
+            format!(
+                "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n{close}\r\nAction=A"
+            ),
+            "HTTP/1.1 400 ",
+            "<Code>InvalidAction</Code>",
+        ),
+        ("not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(), "HTTP/1.1 400 ", ""),
+        ("a version to come", "POST / HTTP/9\r\n\r\n".into(), "HTTP/1.1 400 ", ""),
+        ("a header without a colon", get_id("x\r\n", ""), "HTTP/1.1 400 ", ""),
+        ("a space in a header's name", get_id("x : y\r\n", ""), "HTTP/1.1 400 ", ""),
+        ("no number", get_id("Content-Length: +1\r\n", ""), "HTTP/1.1 400 ", ""),
+        (
+            "a length and chunks",
+            get_id("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", ""),
+            "HTTP/1.1 400 ",
+            "",
+        ),
+        ("another encoding", get_id("Transfer-Encoding: gzip\r\n", ""), "HTTP/1.1 501 ", ""),
+        ("a body of 2 MB", get_id("Content-Length: 2000000\r\n", &large), "HTTP/1.1 413 ", ""),
+        (
+            "a chunk of 2 MB",
+            get_id("Transfer-Encoding: chunked\r\n", &format!("1E8480\r\n{large}")),
+            "HTTP/1.1 413 ",
+            "",
+        ),
+        ("a head of 100 KB", get_id(&large[..100_000], ""), "HTTP/1.1 431 ", ""),
+    ];
+    let (_, server) = server();
+    for (name, request, start, part) in rows {
+        let answer = say(&server, request);
+        assert!(answer.starts_with(start) && answer.contains(part), "{name}: {answer}");
+        if part.contains("IdentityId") {
+            for header in ["\r\ndate: ", "\r\nx-amzn-requestid: ", "\r\ncontent-type: applic"] {
+                assert!(answer.contains(header), "{name}: {answer}");
+            }
+        }
+        assert_eq!(answer.ends_with("\r\n\r\n"), name == "HEAD" || part.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn requests_in_one_piece_and_byte_by_byte_are_answered_on_one_connection() {
+    let (cognito, server) = server();
+    let json = get_id_body();
+    let request = get_id(&format!("Content-Length: {}\r\n", json.len()), &json);
+    let mut stream = connect(&server);
+    stream.set_nodelay(true).unwrap();
+    for byte in request.as_bytes() {
+        stream.write_all(&[*byte]).unwrap();
+    }
+    let last = request.replace("Host: x", "Connection: Close");
+    stream.write_all(format!("{request}{last}").as_bytes()).unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
+    assert_eq!(cognito.calls("GetId"), 3);
+}
+
+#[test]
+fn a_silent_client_delays_neither_other_clients_nor_the_end() {
+    let (_, server) = server();
+    let mut silent = connect(&server);
+    silent.write_all(b"POST / HTTP/1.1\r\nContent-Length: 9").unwrap();
+    let mut idle = connect(&server);
+    assert!(say(&server, "HEAD / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    let begun = Instant::now();
+    drop(server);
+    assert!(begun.elapsed() < seconds(1), "{:?}", begun.elapsed());
+    for client in [&mut silent, &mut idle] {
+        assert!(matches!(client.read(&mut [0; 64]), Ok(0) | Err(_)), "the connection is closed");
+    }
+}
+
+#[test]
+fn faults_without_an_answer_look_like_themselves_over_a_socket() {
+    let (cognito, server) = server();
+    let json = get_id_body();
+    let request = get_id(&format!("Content-Length: {}\r\n", json.len()), &json);
+    let rows = [
+        // kind, how many bytes come
+        (TransportErrorKind::Closed, 0..=0),
+        (TransportErrorKind::Connect, 0..=0),
+        (TransportErrorKind::Io, 20..=100),
+        (TransportErrorKind::TooLarge, 256 * 1024 + 1..=400 * 1024),
+    ];
+    for (kind, expected) in rows {
+        cognito.fail_next("GetId", 1, Fault::NoAnswer(kind));
+        let length = say(&server, &request).len();
+        assert!(expected.contains(&length), "{kind:?}: {length}");
+    }
+    cognito.fail_next("GetId", 1, Fault::AnswerLost(TransportErrorKind::Timeout));
+    let mut stream = connect(&server);
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let silence = stream.read(&mut [0]).unwrap_err().kind();
+    assert!(matches!(silence, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{silence}");
+}
+
+#[cfg(feature = "ureq")]
+#[test]
+fn every_flow_of_the_library_goes_over_the_fake_server() {
+    use cognito_identity_credentials::CognitoIdentityCredentials;
+
+    let (cognito, server) = server();
+    let role = "arn:aws:iam::123456789012:role/r";
+    for classic in [false, true] {
+        let builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .endpoint_url(server.url())
+            .sts_endpoint_url(server.url());
+        let builder =
+            if classic { builder.role_arn(role).policy(r#"{"a": "+ %"}"#) } else { builder };
+        let credentials = builder.build().unwrap();
+        credentials.get().unwrap();
+    }
+    let requests = cognito.requests();
+    assert_eq!(requests.last().unwrap().form_field("Policy"), Some(r#"{"a": "+ %"}"#));
+    #[cfg(feature = "user-pool")]
+    {
+        let tokens = cognito_identity_credentials::UserPoolTokens::builder()
+            .user_pool_id(FakeCognito::USER_POOL_ID)
+            .client_id(FakeCognito::CLIENT_ID)
+            .refresh_token(cognito.sign_in("ann"))
+            .endpoint_url(server.url())
+            .build()
+            .unwrap();
+        tokens.id_token().unwrap();
+    }
+}
+
+fn send(cognito: &FakeCognito, target: &str, body: &str) -> HttpResponse {
+    let target = format!("AWSCognitoIdentityService.{target}");
+    let request = http_request("https://x/", [("x-amz-target", target)], body, seconds(1));
+    cognito.send(&request).unwrap()
+}
+
+#[test]
+fn the_date_of_the_fake_can_be_absent_fixed_wrong_any_text_or_there_twice() {
+    let epoch = SystemTime::UNIX_EPOCH;
+    let date = |text: &str| Fault::Date(None).with_header("date", text);
+    let rows = [
+        // fault, offset, the Date headers
+        (Fault::Date(None), 0, vec![]),
+        (Fault::Date(Some(epoch)), 0, vec!["Thu, 01 Jan 1970 00:00:00 GMT"]),
+        (date("yesterday"), 0, vec!["yesterday"]),
+        (date("a").with_header("date", "b"), 0, vec!["a", "b"]),
+        (Fault::throttled(), -60, vec!["Wed, 31 Dec 2025 23:59:00 GMT"]),
+        (Fault::throttled(), 3600, vec!["Thu, 01 Jan 2026 01:00:00 GMT"]),
+    ];
+    let cognito = Stage::new().cognito;
+    for (fault, offset, dates) in rows {
+        cognito.set_date_offset(offset);
+        cognito.fail_next("GetId", 1, fault.clone());
+        // The headers are seen as a client sees them.
+        let server = FakeServer::start(cognito.clone()).unwrap();
+        let json = get_id_body();
+        let headers = format!("Content-Length: {}\r\nConnection: close\r\n", json.len());
+        let answer = say(&server, get_id(&headers, &json));
+        let found: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("date: ")).collect();
+        assert_eq!(found, dates, "{fault:?} {offset}");
+    }
+}
+
+#[test]
+fn the_expiration_of_the_fake_can_be_in_the_past_in_both_flows() {
+    let end = SystemTime::UNIX_EPOCH + seconds(1_000_000_000);
+    let Stage { cognito, .. } = Stage::new();
+    cognito.set_expiration(Some(end));
+    let id = send(&cognito, "GetId", &get_id_body());
+    let answer = send(&cognito, GET_CREDENTIALS, std::str::from_utf8(id.body()).unwrap());
+    let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(answer["Credentials"]["Expiration"], 1_000_000_000.0);
+
+    let stage = Stage::with(|builder| builder.role_arn(crate::classic::ROLE));
+    stage.cognito.set_expiration(Some(end));
+    let error = stage.credentials.get().unwrap_err();
+    assert_eq!(error.operation(), Some("AssumeRoleWithWebIdentity"), "{error:#}");
+    stage.cognito.set_expiration(None);
+    stage.credentials.refresh().unwrap();
+}
+
+#[test]
+fn an_answer_of_the_fake_can_name_another_identity_which_then_exists() {
+    const OTHER: &str = "us-east-1:ffffffff-dead-beef-cafe-123456790ab0";
+    for operation in ["GetId", GET_CREDENTIALS] {
+        let stage = Stage::new();
+        stage.cognito.fail_next(operation, 1, Fault::IdentityId(OTHER.to_owned()));
+        assert_eq!(stage.credentials.get().unwrap().identity_id(), Some(OTHER), "{operation}");
+        assert_eq!(stage.credentials.refresh().unwrap().identity_id(), Some(OTHER));
+        assert_eq!(stage.cognito.identities(), 2);
+    }
+}
+
+#[test]
+fn faults_happen_in_order_as_often_as_asked_until_they_are_cleared() {
+    let cognito = FakeCognito::new();
+    cognito.fail_next("GetId", 0, Fault::raw(418, ""));
+    cognito.fail_next("GetId", 2, Fault::raw(500, ""));
+    cognito.fail_next("GetOpenIdToken", 1, Fault::raw(501, ""));
+    cognito.fail_next("GetId", usize::MAX, Fault::raw(503, "").with_header("retry-after", "9"));
+    let statuses = [500, 500, 503, 503].map(|_| send(&cognito, "GetId", &get_id_body()).status());
+    assert_eq!(statuses, [500, 500, 503, 503]);
+    let answer = send(&cognito, "GetId", &get_id_body());
+    assert_eq!(answer.header("retry-after"), Some("9"));
+    cognito.clear_faults();
+    assert_eq!(send(&cognito, "GetId", &get_id_body()).status(), 200);
+}
+
+#[test]
+fn a_faulty_storage_fails_as_often_as_asked_and_changes_nothing_then() {
+    type Call = fn(&FaultyStorage) -> io::Result<()>;
+    let rows: [(&str, Call); 4] = [
+        ("load", |storage| storage.load("k").map(drop)),
+        ("store", |storage| storage.store("k", b"new")),
+        ("remove", |storage| storage.remove("k")),
+        ("lock", |storage| storage.lock("k", Duration::ZERO).map(drop)),
+    ];
+    for (operation, call) in rows {
+        let storage = FaultyStorage::around(MemoryStorage::new());
+        storage.store("k", b"old").unwrap();
+        let before = storage.calls(operation);
+        storage.fail_next(operation, 1, io::ErrorKind::PermissionDenied);
+        storage.clone().fail_next(operation, usize::MAX, io::Error::from_raw_os_error(5));
+        assert_eq!(call(&storage).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        for _ in 0..2 {
+            assert_eq!(call(&storage).unwrap_err().raw_os_error(), Some(5), "{operation}");
+        }
+        storage.clear_faults();
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"old", "{operation}");
+        call(&storage).unwrap();
+        assert!(storage.calls(operation) >= before + 4, "{operation}");
+    }
+}
