@@ -3,7 +3,8 @@
 `user_pool.py URL FOLDER` creates it and an identity pool that allows guests and this user pool. It
 signs the user in to two app clients, writes the refresh tokens to FOLDER/plain and FOLDER/secret,
 and prints the settings as lines for a shell. The third app client rotates refresh tokens, where the
-emulator can do that. With `--without-identities` it creates no identity pool.
+emulator can do that. An emulator without identity pools or without developer identities gets no
+lines for them.
 `user_pool.py URL sign-out POOL` signs the user out everywhere.
 """
 
@@ -15,6 +16,7 @@ import pathlib
 import sys
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 USER, PASSWORD = "ann", "Correct-horse-1"
@@ -27,6 +29,7 @@ def client(service):
         region_name="eu-west-1",
         aws_access_key_id="emulator",
         aws_secret_access_key="emulator",
+        config=Config(retries={"total_max_attempts": 1}),
     )
 
 
@@ -68,19 +71,22 @@ rotating = users.create_user_pool_client(
     RefreshTokenRotation={"Feature": "ENABLED", "RetryGracePeriodSeconds": 60},
 )["UserPoolClient"]["ClientId"]
 print(f"ROTATING_CLIENT_ID={rotating}")
-if "--without-identities" in sys.argv:
-    sys.exit()
 
 provider = f"cognito-idp.eu-west-1.amazonaws.com/{pool}"
 identities = client("cognito-identity")
-identity_pool = identities.create_identity_pool(
-    IdentityPoolName="ci",
-    AllowUnauthenticatedIdentities=True,
-    DeveloperProviderName="developer",
-    CognitoIdentityProviders=[
-        {"ProviderName": provider, "ClientId": app} for app in [*apps, rotating]
-    ],
-)["IdentityPoolId"]
+try:
+    identity_pool = identities.create_identity_pool(
+        IdentityPoolName="ci",
+        AllowUnauthenticatedIdentities=True,
+        DeveloperProviderName="developer",
+        CognitoIdentityProviders=[
+            {"ProviderName": provider, "ClientId": app} for app in [*apps, rotating]
+        ],
+    )["IdentityPoolId"]
+except ClientError as error:
+    if "Unsupported" in str(error):
+        sys.exit()
+    raise
 print(f"USER_IDENTITY_POOL_ID={identity_pool}")
 try:
     developer = identities.get_open_id_token_for_developer_identity(
@@ -88,7 +94,8 @@ try:
     )
     print(f"DEVELOPER_IDENTITY_ID={developer['IdentityId']} DEVELOPER_TOKEN={developer['Token']}")
 except ClientError as error:
-    print(f"no developer identity: {error}", file=sys.stderr)
+    if "Unknown Cognito Identity action" not in str(error):
+        raise
 trust = {
     "Effect": "Allow",
     "Principal": {"Federated": "cognito-identity.amazonaws.com"},
