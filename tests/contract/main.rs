@@ -21,7 +21,13 @@
 //! On AWS, a scenario whose variables are not set does not run. A run creates identities in the pool
 //! and disables one.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "tests fail by panicking"
+)]
 
 mod matrix;
 mod scenarios;

@@ -164,13 +164,14 @@ pub(crate) const COLUMNS: [Column; 6] = [
 
 /// Returns the table for `docs/contract.md`, and below it why a service cannot do a scenario.
 pub(crate) fn table() -> String {
-    let mut head = "| scenario |".to_owned();
-    let mut line = "|---|".to_owned();
+    let services: Vec<_> = COLUMNS.iter().map(|column| column.service).collect();
+    let mut lines = vec![
+        format!("| scenario | {} |", services.join(" | ")),
+        format!("|---|{}", "---|".repeat(services.len())),
+    ];
     // Service, reason, and the scenarios that it is the reason for.
     let mut reasons = Vec::<(&str, &str, Vec<&str>)>::new();
     for column in &COLUMNS {
-        head += &format!(" {} |", column.service);
-        line += "---|";
         for (scenario, cell) in SCENARIOS.iter().zip(&column.cells) {
             let Cell::Cannot { why, .. } = cell else { continue };
             let known = reasons.iter_mut().find(|r| (r.0, r.1) == (column.service, *why));
@@ -180,7 +181,6 @@ pub(crate) fn table() -> String {
             }
         }
     }
-    let mut lines = vec![head, line];
     for (row, scenario) in SCENARIOS.iter().enumerate() {
         let mut line = format!("| {} |", scenario.name);
         for column in &COLUMNS {
