@@ -18,8 +18,8 @@
 //!   `GetOpenIdTokenForDeveloperIdentity`.
 //! * `LIVE_AWS_SCENARIOS`: the names of the scenarios to run, with commas. Default: all.
 //!
-//! On AWS, a scenario whose variables are not set does not run. A run creates identities in the pool
-//! and disables one.
+//! On AWS, a scenario whose variables are not set does not run. A run creates identities in the
+//! pool and disables one.
 
 #![allow(
     clippy::unwrap_used,

@@ -181,7 +181,7 @@ fn revoked(service: &Service) -> Outcome {
     expect_calls(service, &[INITIATE_AUTH])
 }
 
-/// A program that starts again with the refresh token of the sign-in sends the one that replaced it.
+/// A restarted program has the refresh token of the sign-in, but sends its replacement.
 fn rotated(service: &Service) -> Outcome {
     let sign_in = service.outside.sign_in(true)?;
     let storage = Arc::new(MemoryStorage::new());
