@@ -30,7 +30,9 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::IdentityListener;
-use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
+use crate::refresh::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
@@ -585,6 +587,7 @@ impl CognitoIdentityCredentials {
             needs_refresh: cell.needs_refresh,
             last_error: cell.last_error,
             next_attempt_in: cell.next_attempt_in,
+            storage_error: self.0.storage_error(),
         }
     }
 
@@ -695,6 +698,12 @@ impl Inner {
         if let Some(listener) = &self.on_identity_change {
             listener(change);
         }
+    }
+
+    /// Returns the present failure of the storage.
+    fn storage_error(&self) -> Option<Error> {
+        let identity = self.refresher.store.as_ref().and_then(IdentityStore::storage_error);
+        identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
     }
 }
 
