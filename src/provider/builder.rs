@@ -13,7 +13,9 @@ use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
-use crate::refresh::{ClassicFlow, CredentialsFlow, Developer, Principal, Refresher};
+use crate::refresh::{
+    ClassicFlow, CredentialsFlow, Developer, Principal, Refresher, StaleIdentity,
+};
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
 use crate::service::sts::RoleRequest;
@@ -560,9 +562,11 @@ impl Builder {
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;
         let flow = credentials_flow(&settings, parsed.sts_url);
+        let service = endpoint::custom_service(&parsed.cognito_url, &parsed.region);
+        let service = service.as_deref();
         let stored_credentials = settings
             .persistence
-            .and_then(|Persistence(make)| make(&settings, pool.as_ref(), &mut faults));
+            .and_then(|Persistence(make)| make(&settings, service, pool.as_ref(), &mut faults));
         let client = settings.calls.client(&mut faults);
         let (Some(client), true) = (client, faults.is_empty()) else {
             faults.name_variables(&variables);
@@ -570,7 +574,7 @@ impl Builder {
         };
 
         let store = settings.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
-            IdentityStore::new(Arc::clone(storage), pool, settings.login_id.as_deref())
+            IdentityStore::new(Arc::clone(storage), service, pool, settings.login_id.as_deref())
         });
         let developer = settings.developer.map(|provider| {
             let login = endpoint::cognito_login(&parsed.region);
@@ -590,7 +594,7 @@ impl Builder {
         let principal = Principal {
             logins: Arc::new(settings.logins),
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
-            stored_identity_is_stale: false,
+            stale_identity: StaleIdentity::None,
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,
@@ -650,6 +654,7 @@ fn credentials_flow(settings: &Settings, sts_url: String) -> CredentialsFlow {
 /// What stores and reads credentials.
 fn stored_credentials(
     settings: &Settings,
+    service: Option<&str>,
     pool: Option<&Id>,
     faults: &mut ConfigFaults,
 ) -> Option<Box<dyn LoadOrRefresh>> {
@@ -660,6 +665,7 @@ fn stored_credentials(
         Arc::clone(&settings.calls.clock),
         settings.windows,
         settings.calls.attempt_timeout,
+        service,
         pool?,
         settings.login_id.clone(),
         role_arn,

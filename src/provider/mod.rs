@@ -34,7 +34,7 @@ use crate::refresh::identity::{
     Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
 };
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Principal, ProviderState, Refresher};
+use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -439,7 +439,7 @@ impl CognitoIdentityCredentials {
                 .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
                 self.0.cell.update_if_same_settings(epoch, |settings| {
-                    settings.principal.stored_identity_is_stale = false;
+                    settings.principal.stale_identity = StaleIdentity::None;
                 });
             }
             // Another thread may have got and stored a new one before the removal.
@@ -654,7 +654,7 @@ impl CognitoIdentityCredentials {
         if settings.principal.identity.is_some() {
             return settings.principal.identity;
         }
-        let stored = self.0.refresher.stored_identity(&settings.principal)?;
+        let stored = self.0.refresher.stored_identity(&settings.principal).ok()??;
         let noted = self.0.cell.update_if_same_settings(epoch, |settings| {
             settings.principal.identity.get_or_insert_with(|| stored.clone()).clone()
         });
@@ -663,7 +663,9 @@ impl CognitoIdentityCredentials {
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change_settings(|settings| {
-            settings.principal.stored_identity_is_stale |= identity.is_none();
+            if identity.is_none() {
+                settings.principal.stale_identity = StaleIdentity::Any;
+            }
             (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
     }
@@ -714,17 +716,24 @@ struct ProviderAtEpoch<'a> {
 }
 
 impl ProviderState for ProviderAtEpoch<'_> {
-    fn set_identity(&self, identity: Option<&Identity>) -> bool {
+    fn set_identity(&self, identity: &Identity) -> bool {
         let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = identity.cloned();
-            settings.principal.stored_identity_is_stale |= identity.is_none();
+            settings.principal.identity = Some(identity.clone());
+        });
+        noted.is_some()
+    }
+
+    fn reject_identity(&self, rejected: &Identity) -> bool {
+        let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
+            settings.principal.identity = None;
+            settings.principal.stale_identity.reject(rejected);
         });
         noted.is_some()
     }
 
     fn mark_stored_identity_current(&self) {
         self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stored_identity_is_stale = false;
+            settings.principal.stale_identity = StaleIdentity::None;
         });
     }
 

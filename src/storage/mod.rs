@@ -19,13 +19,17 @@ use std::time::Duration;
 pub(crate) use digest::digest;
 pub use file::FileStorage;
 pub use memory::MemoryStorage;
-pub(crate) use record::{RecordStore, StorageFailure};
+pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, StorageFailure};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
 /// A device cannot get a lost guest identity back: its next start creates a new guest, without
 /// access to anything that belongs to the old one. [`FileStorage`] keeps records on disk.
 /// [`MemoryStorage`] is for tests, and lets several providers share an identity.
+///
+/// After that comes the service, unless it is AWS (`http://127.0.0.1:4566` for an emulator), then the
+/// ID of the pool, then the rest. Each value contains its whole key. A value of another key is never
+/// used, overwritten or removed by a refresh.
 ///
 /// | key begins with | value | stored |
 /// |---|---|---|

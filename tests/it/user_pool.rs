@@ -86,8 +86,8 @@ impl Pool {
 fn stored(storage: &MemoryStorage) -> Option<String> {
     let record = storage.load(KEY).unwrap()?;
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-    assert_eq!(record["version"], 1);
-    assert_eq!(record.as_object().unwrap().len(), 3, "version, given, refresh_token");
+    assert_eq!((&record["version"], &record["key"]), (&2.into(), &KEY.into()));
+    assert_eq!(record.as_object().unwrap().len(), 4, "version, key, given, refresh_token");
     Some(record["refresh_token"].as_str().unwrap().to_owned())
 }
 
@@ -544,12 +544,12 @@ fn a_restart_goes_on_from_whatever_the_storage_has() {
     storage.store(KEY, &before).unwrap();
     start().id_token().unwrap();
 
-    for damage in ["", "null", "{}", "\u{0}", "{\"version\":2}"] {
+    for damage in ["", "null", "{}", "\u{0}", "{\"version\":3}"] {
         storage.store(KEY, damage.as_bytes()).unwrap();
         start().id_token().unwrap();
         let whole = storage.load(KEY).unwrap().unwrap();
         assert!(whole.len() > 60, "it is written anew");
-        let later = String::from_utf8(whole).unwrap().replace(":1,", ":2,");
+        let later = String::from_utf8(whole).unwrap().replace(":2,", ":3,");
         storage.store(KEY, later.as_bytes()).unwrap();
         let bare = pool.bare().storage(storage.clone()).build().unwrap();
         assert_eq!(bare.id_token().unwrap_err().kind(), ErrorKind::Login, "of a later version");
@@ -1017,7 +1017,7 @@ fn who_signed_out_stays_signed_out_whatever_is_stored() {
     assert!(stored(&storage.inner).is_some());
     signed_out();
     // What cannot be read goes too.
-    for record in ["{\"version\":2}", "\u{0}"] {
+    for record in ["{\"version\":3}", "\u{0}"] {
         storage.inner.store(KEY, record.as_bytes()).unwrap();
         tokens.forget_refresh_token();
         assert_eq!(storage.inner.load(KEY).unwrap(), None);
