@@ -818,6 +818,7 @@ struct Flaky {
     stores: AtomicUsize,
     inner: MemoryStorage,
     broken: AtomicBool,
+    unreadable: AtomicBool,
 }
 
 impl Flaky {
@@ -831,6 +832,9 @@ impl Flaky {
 
 impl Storage for Flaky {
     fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("too many open files"));
+        }
         self.inner.load(key)
     }
 
@@ -895,6 +899,102 @@ fn a_write_that_failed_is_tried_again_when_a_token_is_asked_for() {
     }
     settings().build().unwrap().id_token().unwrap();
     assert_eq!(pool.cognito.calls(GET_TOKENS), 3, "nobody is told to sign in");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stays_until_it_can_and_then_the_rotated_token_is_stored() {
+    let pool = Pool::rotating(60);
+    let storage = Arc::new(Flaky::default());
+    let settings = || pool.settings().storage(storage.clone());
+    settings().build().unwrap().id_token().unwrap();
+    let before = storage.inner.load(KEY).unwrap();
+    assert!(before.is_some());
+    storage.unreadable.store(true, Ordering::SeqCst);
+    let tokens = settings().build().unwrap();
+    let first = tokens.id_token().unwrap();
+    assert_eq!(tokens.id_token().unwrap(), first);
+    assert_eq!(storage.inner.load(KEY).unwrap(), before, "neither call overwrites it");
+    let error = tokens.storage_error().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert_eq!(format!("{error:#}"), "the refresh token could not be read: too many open files");
+
+    storage.unreadable.store(false, Ordering::SeqCst);
+    assert_eq!(tokens.id_token().unwrap(), first, "cached, but the write is repeated");
+    assert_ne!(storage.inner.load(KEY).unwrap(), before);
+    assert!(tokens.storage_error().is_none());
+    pool.clock.advance(seconds(3600));
+    settings().build().unwrap().id_token().expect("the stored token is the newest");
+}
+
+#[test]
+fn a_user_need_not_sign_in_because_the_only_token_cannot_be_read() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+    let tokens = pool.bare().storage(storage.clone()).build().unwrap();
+    storage.unreadable.store(true, Ordering::SeqCst);
+    let error = tokens.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
+    storage.unreadable.store(false, Ordering::SeqCst);
+    tokens.id_token().unwrap();
+}
+
+#[test]
+fn a_program_that_forgets_a_token_removes_a_record_that_cannot_be_read() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    tokens.id_token().unwrap();
+    storage.unreadable.store(true, Ordering::SeqCst);
+    tokens.forget_refresh_token();
+    assert_eq!(storage.inner.load(KEY).unwrap(), None);
+}
+
+#[test]
+fn a_refresh_token_without_a_key_in_its_record_is_used_and_stored_again_with_the_key() {
+    // Whether the answer to the next refresh has another refresh token.
+    for rotates in [true, false] {
+        let pool = Pool::rotating(0);
+        let storage = Arc::new(MemoryStorage::new());
+        pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+        let whole = String::from_utf8(storage.load(KEY).unwrap().unwrap()).unwrap();
+        let version_1 = whole.replace(&format!(r#""version":2,"key":"{KEY}""#), r#""version":1"#);
+        assert_ne!(version_1, whole);
+        storage.store(KEY, version_1.as_bytes()).unwrap();
+        if !rotates {
+            pool.cognito.set_refresh_token_rotation(None);
+        }
+        let bare = pool.bare().storage(storage.clone()).build().unwrap();
+        bare.id_token().unwrap();
+        assert!(stored(&storage).is_some(), "of version 2");
+    }
+}
+
+#[test]
+fn refresh_tokens_of_another_service_or_another_key_are_not_used() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+    let emulator = || pool.bare().storage(storage.clone()).endpoint_url("http://127.0.0.1:4566");
+    assert_eq!(emulator().build().unwrap().id_token().unwrap_err().kind(), ErrorKind::Login);
+    let fips = "https://cognito-idp-fips.us-east-1.amazonaws.com";
+    let aws = pool.bare().storage(storage.clone()).endpoint_url(fips).build().unwrap();
+    aws.id_token().expect("an endpoint of AWS");
+
+    // A storage that cuts names may return the record of another key.
+    let record = storage.load(KEY).unwrap().unwrap();
+    let of_bob = format!("{KEY}/bob");
+    storage.store(&of_bob, &record).unwrap();
+    let bob = pool.bare().storage(storage.clone()).login_id("bob").build().unwrap();
+    let error = bob.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
+    assert!(error.message().contains("another key"), "{error}");
+    bob.set_refresh_token(pool.cognito.sign_in("bob")).unwrap();
+    bob.id_token().unwrap();
+    assert_eq!(storage.load(&of_bob).unwrap().unwrap(), record, "it is not overwritten");
+    assert!(bob.storage_error().is_some());
+    bob.forget_refresh_token();
+    assert_eq!(storage.load(&of_bob).unwrap(), None);
 }
 
 /// A storage that does something else first, once.
