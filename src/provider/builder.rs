@@ -11,6 +11,7 @@ use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
 use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
+use crate::refresh::credential_record::CredentialStore;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{
@@ -660,15 +661,14 @@ fn stored_credentials(
 ) -> Option<Box<dyn LoadOrRefresh>> {
     settings.check_persistence(faults);
     let role_arn = settings.role_arn.as_deref().or(settings.custom_role_arn.as_deref());
+    let (storage, login_id) = (Arc::clone(settings.storage.as_ref()?), settings.login_id.clone());
+    let store = CredentialStore::new(storage, service, pool?, login_id.as_deref(), role_arn);
     Some(Box::new(StoredCredentials::new(
-        Arc::clone(settings.storage.as_ref()?),
+        store,
         Arc::clone(&settings.calls.clock),
         settings.windows,
         settings.calls.attempt_timeout,
-        service,
-        pool?,
-        settings.login_id.clone(),
-        role_arn,
+        login_id,
     )))
 }
 

@@ -16,7 +16,6 @@ use crate::refresh::{
 };
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
-use crate::storage::Storage;
 
 /// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
@@ -69,16 +68,12 @@ pub(crate) struct StoredCredentials {
 
 impl StoredCredentials {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        store: CredentialStore,
         clock: Arc<dyn Clock>,
         windows: Windows,
         attempt_timeout: Duration,
-        service: Option<&str>,
-        pool: &Id,
         login_id: Option<String>,
-        role_arn: Option<&str>,
     ) -> Self {
-        let store = CredentialStore::new(storage, service, pool, login_id.as_deref(), role_arn);
         Self { store, clock, windows, attempt_timeout, login_id }
     }
 

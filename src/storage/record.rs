@@ -157,7 +157,8 @@ impl RecordStore {
     /// Remembers a failure, or that there is none any more. Returns whether there was one before.
     pub(crate) fn set_failure(&self, kind: StorageFailure, error: Option<Error>) -> bool {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = mem::replace(&mut failures[kind as usize], error);
+        let failure = failures.get_mut(kind as usize);
+        let before = failure.and_then(|failure| mem::replace(failure, error));
         // The error of the program's own storage is dropped without the lock.
         drop(failures);
         before.is_some()
