@@ -183,7 +183,11 @@ impl IdentityStore {
         }
         let (version, key) = (RECORD_VERSION, self.record.key());
         let record = Record { version, key, identity_id, providers };
-        let Ok(value) = serde_json::to_vec(&record) else { return StoreOutcome::Skipped };
+        // Long enough for nearly all records, so that it need not grow.
+        let mut value = Vec::with_capacity(512);
+        if serde_json::to_writer(&mut value, &record).is_err() {
+            return StoreOutcome::Skipped;
+        }
         let outcome = self.record.store(&value);
         self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
         match outcome {

@@ -118,7 +118,7 @@ impl RecordStore {
     }
 
     pub(crate) fn key(&self) -> &str {
-        &self.key.text
+        self.key.as_str()
     }
 
     /// Whether the last record that was loaded has version 1, and so must be written again.

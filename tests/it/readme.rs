@@ -75,7 +75,8 @@ fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
 fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let log = fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
-    let newest = log.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    let mut versions = log.lines().filter_map(|line| line.strip_prefix("## "));
+    let newest = versions.find(|version| *version != "Unreleased").unwrap();
     let (version, day) = newest.split_once(", ").unwrap();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let day = humantime::parse_rfc3339(&format!("{day}T00:00:00Z")).unwrap();
