@@ -288,6 +288,14 @@ impl Builder {
     ///   of the same provider.
     /// * An identity that a [developer identity provider](Self::developer_identity) returns is not
     ///   stored.
+    /// * A service other than AWS, such as an emulator at
+    ///   [`endpoint_url`](Self::endpoint_url), has records of its own.
+    ///
+    /// A failure of the storage fails no refresh. It stands in
+    /// [`Status::storage_error`](crate::Status::storage_error). A record that cannot be read is not
+    /// overwritten. If no identity is known then, the provider requests a temporary guest. Each later
+    /// refresh reads the record again. It takes the stored identity over, or stores the guest if
+    /// there is none.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -354,8 +362,9 @@ impl Builder {
     /// keys, which hold the identity, in a permanent place.
     ///
     /// Anyone who can read the record has the credentials until they expire.
-    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage is
-    /// logged and never fails a `get()`.
+    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage
+    /// never fails a `get()`. A record that cannot be read is not overwritten. Why nothing is stored
+    /// stands in [`Status::storage_error`](crate::Status::storage_error).
     ///
     /// If the storage has [locks](Storage::lock), processes that start together make one request.
     /// One process contacts the service, and the others wait for what it stores. They wait for at

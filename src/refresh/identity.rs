@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -98,11 +97,7 @@ pub enum IdentityChangeReason {
 }
 
 /// The stored identity. An identity that cannot be stored still works until the program ends.
-pub(crate) struct IdentityStore {
-    record: RecordStore,
-    /// Whether the last write failed. The next one then writes even an unchanged record.
-    write_failed: AtomicBool,
-}
+pub(crate) struct IdentityStore(RecordStore);
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -141,8 +136,7 @@ impl IdentityStore {
         login_id: Option<&str>,
     ) -> Self {
         let key = RecordKey::new("identity", service, &[Some(pool.as_str()), login_id]);
-        let record = RecordStore::new(storage, key, "identity");
-        Self { record, write_failed: AtomicBool::new(false) }
+        Self(RecordStore::new(storage, key, "identity"))
     }
 
     /// Loads the identity if it may be used with these logins. Without logins it always may. With
@@ -178,18 +172,18 @@ impl IdentityStore {
         let is_same = old
             .as_ref()
             .is_some_and(|old| old.identity_id == identity_id && old.providers == providers);
-        if is_same && !self.record.is_version_1() && !self.write_failed.load(Ordering::Relaxed) {
+        // After a failed write, it is unknown whether the record outlives a loss of power.
+        if is_same && !self.0.is_version_1() && !self.0.write_failed() {
             return StoreOutcome::Unchanged;
         }
-        let (version, key) = (RECORD_VERSION, self.record.key());
+        let (version, key) = (RECORD_VERSION, self.0.key());
         let record = Record { version, key, identity_id, providers };
         // Long enough for nearly all records, so that it need not grow.
         let mut value = Vec::with_capacity(512);
         if serde_json::to_writer(&mut value, &record).is_err() {
             return StoreOutcome::Skipped;
         }
-        let outcome = self.record.store(&value);
-        self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
+        let outcome = self.0.store(&value);
         match outcome {
             Ok(()) => StoreOutcome::Written,
             Err(error) => {
@@ -201,7 +195,7 @@ impl IdentityStore {
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
-        self.record.remove()
+        self.0.remove()
     }
 
     /// Removes the record if it holds this identity: another process may have stored a better one.
@@ -215,11 +209,11 @@ impl IdentityStore {
     }
 
     pub(crate) fn storage_error(&self) -> Option<Error> {
-        self.record.storage_error()
+        self.0.storage_error()
     }
 
     fn read(&self) -> Result<Option<StoredIdentity>, Error> {
-        self.record.load(StoredIdentity::parse)
+        self.0.load(StoredIdentity::parse)
     }
 }
 
@@ -321,7 +315,7 @@ mod tests {
             let storage = Arc::new(MemoryStorage::new());
             let pool = Id::parse(POOL).unwrap();
             let store = IdentityStore::new(storage.clone(), service, &pool, None);
-            let key = store.record.key();
+            let key = store.0.key();
             storage.store(key, version_1.as_bytes()).unwrap();
             let loaded = store.load(iter::empty()).unwrap();
             assert_eq!(loaded.is_some(), service.is_none(), "{service:?}");
@@ -339,15 +333,15 @@ mod tests {
         let (ann, bob) = (store(&storage, Some("ann")), store(&storage, Some("bob")));
         let id = Id::parse(IDENTITY).unwrap();
         bob.save(&id, iter::empty());
-        let bobs = storage.load(bob.record.key()).unwrap().unwrap();
-        storage.store(ann.record.key(), &bobs).unwrap();
+        let bobs = storage.load(bob.0.key()).unwrap().unwrap();
+        storage.store(ann.0.key(), &bobs).unwrap();
         let error = ann.load(iter::empty()).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Storage);
         assert!(error.hint().unwrap().contains("login_id"), "{error}");
         assert_eq!(ann.storage_error().map(|error| error.to_string()), Some(error.to_string()));
         assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Skipped);
         assert!(!ann.remove_if(&id));
-        assert_eq!(storage.load(ann.record.key()).unwrap().unwrap(), bobs);
+        assert_eq!(storage.load(ann.0.key()).unwrap().unwrap(), bobs);
         assert!(ann.remove(), "the program may remove it");
         assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Written);
         assert!(ann.storage_error().is_none());

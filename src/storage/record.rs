@@ -148,6 +148,11 @@ impl RecordStore {
         outcome.ok().and(lock)
     }
 
+    pub(crate) fn write_failed(&self) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(StorageFailure::Write as usize).is_some_and(Option::is_some)
+    }
+
     /// Returns the storage's present failure.
     pub(crate) fn storage_error(&self) -> Option<Error> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);

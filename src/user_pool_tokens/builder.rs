@@ -156,7 +156,8 @@ impl UserPoolTokensBuilder {
     /// not encrypted. Without rotation nothing is written.
     ///
     /// If a write fails, the failure is logged (warn), and the token stays in memory. Each later
-    /// request for a token tries the write again.
+    /// request for a token tries the write again. A record that cannot be read is not overwritten
+    /// until it can. [`storage_error`](UserPoolTokens::storage_error) returns the failure.
     ///
     /// Several processes can share one storage. Each reads the token that another has stored, and
     /// reads it again after the user pool has rejected a token. A refresh holds the
