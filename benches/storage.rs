@@ -34,7 +34,7 @@ const KEY: &str = "identity/us-east-1:00000000-0000-4000-8000-0000000000aa";
 
 /// A record as a guest's identity has it.
 fn record() -> Vec<u8> {
-    format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#).into()
+    format!(r#"{{"version":2,"key":"{KEY}","identity_id":"{IDENTITY}","providers":[]}}"#).into()
 }
 
 /// A directory with one record, which goes when the bench ends.

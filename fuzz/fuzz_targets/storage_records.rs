@@ -14,6 +14,8 @@ use cognito_identity_credentials_fuzz::{
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
+const KEY: &str = "identity/us-east-1:00000000-0000-4000-8000-0000000000aa";
+
 #[derive(Clone, Default)]
 struct Shelf(Arc<Mutex<Option<Vec<u8>>>>);
 
@@ -53,7 +55,8 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     if whole.is_none() && is_json(record) || is_ambiguous(record) {
         return;
     }
-    let usable = usable(whole.as_ref(), login);
+    let place = place(whole.as_ref());
+    let usable = usable(whole.as_ref(), login).filter(|_| place == Place::Own);
     if asked_first {
         assert_eq!(provider.identity_id(), usable);
         let origin = provider.status().identity_origin;
@@ -66,6 +69,10 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     assert_eq!(notes.count_of("GetId"), usize::from(usable.is_none()));
     check_text(&format!("{provider:?}"));
 
+    if place == Place::OfAnotherKey {
+        assert_eq!(shelf.0.lock().unwrap().as_deref(), Some(record), "it is not overwritten");
+        return;
+    }
     // What stands there now is a record of the identity in use, and holds no token.
     let kept = shelf.0.lock().unwrap().clone().expect("a record");
     assert!(!kept.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) || contains(record));
@@ -83,16 +90,34 @@ fn contains(record: &[u8]) -> bool {
 fn is_ambiguous(record: &[u8]) -> bool {
     let text = String::from_utf8_lossy(record);
     let twice = |name| text.matches(name).count() > 1;
-    text.contains("\\u") || ["version", "identity_id", "providers"].into_iter().any(twice)
+    text.contains("\\u") || ["version", "key", "identity_id", "providers"].into_iter().any(twice)
+}
+
+/// Whose record it is.
+#[derive(PartialEq)]
+enum Place {
+    Own,
+    OfAnotherKey,
+    /// It counts as absent.
+    Nobodys,
+}
+
+fn place(record: Option<&Value>) -> Place {
+    let version = record.and_then(|record| member(record, "version")?.as_u64());
+    match (version, record.and_then(|record| text_member(record, "key"))) {
+        (Some(1), _) => Place::Own,
+        (Some(2), Some(key)) if key == KEY => Place::Own,
+        (Some(2), Some(_)) => Place::OfAnotherKey,
+        _ => Place::Nobodys,
+    }
 }
 
 /// The identity of a record, if it is one for these logins.
 fn usable(record: Option<&Value>, login: bool) -> Option<String> {
     let record = record?;
-    let version = member(record, "version")?.as_u64()?;
     let id = text_member(record, "identity_id")?;
     let providers = member(record, "providers")?.as_array()?;
-    if version != 1 || !providers.iter().all(Value::is_string) {
+    if !providers.iter().all(Value::is_string) {
         return None;
     }
     let known = !login || providers.iter().any(|provider| provider.as_str() == Some(PROVIDER));

@@ -10,6 +10,9 @@ pub(super) fn of(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Tls => Some(
             "check the device's clock, and that the transport trusts the authority that signed the certificate",
         ),
+        ErrorKind::Storage => Some(
+            "check that the storage works: that this user may read and write its directory, and that the disk is not full",
+        ),
         ErrorKind::Throttled => Some("try again later: the service asks for fewer requests"),
         ErrorKind::Unavailable => Some("try again later: the service has an internal failure"),
         _ => None,

@@ -15,6 +15,7 @@ mod config_fault;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -240,6 +241,17 @@ impl Error {
         }))
     }
 
+    /// The storage failed with `cause`.
+    pub(crate) fn storage(message: String, cause: io::Error) -> Self {
+        let cause: Option<Arc<dyn StdError + Send + Sync>> = Some(Arc::new(cause));
+        Self(Arc::new(Inner { cause, ..Inner::local(ErrorKind::Storage, message) }))
+    }
+
+    /// The storage works but may not be used. `hint` says what to do.
+    pub(crate) fn storage_unused(message: String, hint: &'static str) -> Self {
+        Self(Arc::new(Inner { hint: Some(hint), ..Inner::local(ErrorKind::Storage, message) }))
+    }
+
     pub(crate) fn identity_unknown(message: &str) -> Self {
         Self::local(ErrorKind::IdentityUnknown, message.to_owned())
     }
@@ -450,7 +462,6 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     /// A token source may fail with an error of this library.
     #[test]

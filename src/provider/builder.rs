@@ -11,10 +11,11 @@ use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
 use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
+use crate::refresh::credential_record::CredentialStore;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{
-    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher,
+    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentity,
 };
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
@@ -289,6 +290,14 @@ impl Builder {
     ///   of the same provider.
     /// * An identity that a [developer identity provider](Self::developer_identity) returns is not
     ///   stored.
+    /// * A service other than AWS, such as an emulator at
+    ///   [`endpoint_url`](Self::endpoint_url), has records of its own.
+    ///
+    /// A failure of the storage fails no refresh. It stands in
+    /// [`Status::storage_error`](crate::Status::storage_error). A record that cannot be read is not
+    /// overwritten. If no identity is known then, the provider requests a temporary guest. Each later
+    /// refresh reads the record again. It takes the stored identity over, or stores the guest if
+    /// there is none.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -355,8 +364,9 @@ impl Builder {
     /// keys, which hold the identity, in a permanent place.
     ///
     /// Anyone who can read the record has the credentials until they expire.
-    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage is
-    /// logged and never fails a `get()`.
+    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage
+    /// never fails a `get()`. A record that cannot be read is not overwritten. Why nothing is stored
+    /// stands in [`Status::storage_error`](crate::Status::storage_error).
     ///
     /// If the storage has [locks](Storage::lock), processes that start together make one request.
     /// One process contacts the service, and the others wait for what it stores. They wait for at
@@ -570,9 +580,11 @@ impl Builder {
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;
         let flow = credentials_flow(&settings, parsed.sts_url);
+        let service = endpoint::custom_service(&parsed.cognito_url, &parsed.region);
+        let service = service.as_deref();
         let stored_credentials = settings
             .persistence
-            .and_then(|Persistence(make)| make(&settings, pool.as_ref(), &mut faults));
+            .and_then(|Persistence(make)| make(&settings, service, pool.as_ref(), &mut faults));
         let client = settings.calls.client(&mut faults);
         let (Some(client), true) = (client, faults.is_empty()) else {
             faults.name_variables(&variables);
@@ -580,7 +592,7 @@ impl Builder {
         };
 
         let store = settings.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
-            IdentityStore::new(Arc::clone(storage), pool, settings.login_id.as_deref())
+            IdentityStore::new(Arc::clone(storage), service, pool, settings.login_id.as_deref())
         });
         let developer = settings.developer.map(|provider| {
             let login = endpoint::cognito_login(&parsed.region);
@@ -601,7 +613,7 @@ impl Builder {
         let principal = Principal {
             logins: Arc::new(settings.logins),
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
-            stored_identity_is_stale: false,
+            stale_identity: StaleIdentity::None,
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,
@@ -661,19 +673,20 @@ fn credentials_flow(settings: &Settings, sts_url: String) -> CredentialsFlow {
 /// What stores and reads credentials.
 fn stored_credentials(
     settings: &Settings,
+    service: Option<&str>,
     pool: Option<&Id>,
     faults: &mut ConfigFaults,
 ) -> Option<Box<dyn LoadOrRefresh>> {
     settings.check_persistence(faults);
     let role_arn = settings.role_arn.as_deref().or(settings.custom_role_arn.as_deref());
+    let (storage, login_id) = (Arc::clone(settings.storage.as_ref()?), settings.login_id.clone());
+    let store = CredentialStore::new(storage, service, pool?, login_id.as_deref(), role_arn);
     Some(Box::new(StoredCredentials::new(
-        Arc::clone(settings.storage.as_ref()?),
+        store,
         Arc::clone(&settings.calls.clock),
         settings.windows,
         settings.calls.attempt_timeout,
-        pool?,
-        settings.login_id.clone(),
-        role_arn,
+        login_id,
     )))
 }
 

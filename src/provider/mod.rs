@@ -30,9 +30,11 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::IdentityListener;
-use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
+use crate::refresh::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Principal, ProviderState, Refresher};
+use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -439,7 +441,7 @@ impl CognitoIdentityCredentials {
                 .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
                 self.0.cell.update_if_same_settings(epoch, |settings| {
-                    settings.principal.stored_identity_is_stale = false;
+                    settings.principal.stale_identity = StaleIdentity::None;
                 });
             }
             // Another thread may have got and stored a new one before the removal.
@@ -587,6 +589,7 @@ impl CognitoIdentityCredentials {
             needs_refresh: cell.needs_refresh,
             last_error: cell.last_error,
             next_attempt_in: cell.next_attempt_in,
+            storage_error: self.0.storage_error(),
         }
     }
 
@@ -655,7 +658,7 @@ impl CognitoIdentityCredentials {
         if settings.principal.identity.is_some() {
             return settings.principal.identity;
         }
-        let stored = self.0.refresher.stored_identity(&settings.principal)?;
+        let stored = self.0.refresher.stored_identity(&settings.principal).ok()??;
         let noted = self.0.cell.update_if_same_settings(epoch, |settings| {
             settings.principal.identity.get_or_insert_with(|| stored.clone()).clone()
         });
@@ -664,7 +667,9 @@ impl CognitoIdentityCredentials {
 
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change_settings(|settings| {
-            settings.principal.stored_identity_is_stale |= identity.is_none();
+            if identity.is_none() {
+                settings.principal.stale_identity = StaleIdentity::Any;
+            }
             (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
     }
@@ -700,6 +705,12 @@ impl Inner {
             listener(change);
         }
     }
+
+    /// Returns the present failure of the storage.
+    fn storage_error(&self) -> Option<Error> {
+        let identity = self.refresher.store.as_ref().and_then(IdentityStore::storage_error);
+        identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
+    }
 }
 
 /// Keeps what a refresh learns, unless the settings have changed since it started.
@@ -709,17 +720,24 @@ struct ProviderAtEpoch<'a> {
 }
 
 impl ProviderState for ProviderAtEpoch<'_> {
-    fn set_identity(&self, identity: Option<&Identity>) -> bool {
+    fn set_identity(&self, identity: &Identity) -> bool {
         let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = identity.cloned();
-            settings.principal.stored_identity_is_stale |= identity.is_none();
+            settings.principal.identity = Some(identity.clone());
+        });
+        noted.is_some()
+    }
+
+    fn reject_identity(&self, rejected: &Identity) -> bool {
+        let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
+            settings.principal.identity = None;
+            settings.principal.stale_identity.reject(rejected);
         });
         noted.is_some()
     }
 
     fn mark_stored_identity_current(&self) {
         self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stored_identity_is_stale = false;
+            settings.principal.stale_identity = StaleIdentity::None;
         });
     }
 

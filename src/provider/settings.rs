@@ -54,7 +54,12 @@ pub(super) struct Settings {
 #[derive(Clone, Copy)]
 #[expect(clippy::type_complexity, reason = "it is the signature of one function")]
 pub(super) struct Persistence(
-    pub(super) fn(&Settings, Option<&Id>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
+    pub(super)  fn(
+        &Settings,
+        Option<&str>,
+        Option<&Id>,
+        &mut ConfigFaults,
+    ) -> Option<Box<dyn LoadOrRefresh>>,
 );
 
 impl Default for Settings {

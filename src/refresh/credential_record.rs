@@ -11,14 +11,18 @@ use zeroize::Zeroizing;
 
 use crate::cell::lease::Lease;
 use crate::credentials::{Credentials, is_key};
+use crate::error::Error;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
-use crate::storage::{RecordStore, Storage, StorageLock, digest};
+use crate::storage::{
+    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageFailure, StorageLock,
+    digest,
+};
 
-/// The version of the record. A record of another version counts as absent.
-const VERSION: &str = "1";
+/// The version of the record as JSON. A record of another version counts as absent.
+const VERSION: &str = "2";
 
 /// What credentials were issued for, and the boot that their times belong to. Records of another
 /// scope are not used. Scopes are compared as text, so that every field counts.
@@ -49,7 +53,7 @@ pub(crate) struct CredentialRecord {
 /// The outer part, by which a whole record of this version is recognized.
 #[derive(Serialize)]
 struct Envelope<'a> {
-    version: &'a RawValue,
+    version: u32,
     /// With a damaged secret, every signed request would be rejected for an hour.
     check: String,
     body: &'a RawValue,
@@ -58,6 +62,7 @@ struct Envelope<'a> {
 /// Times are in nanoseconds: of the boot clock, or since 1970.
 #[derive(Serialize)]
 struct Body<'a> {
+    key: &'a str,
     scope: &'a RawValue,
     identity_id: &'a str,
     lifetime: u64,
@@ -71,7 +76,8 @@ struct Body<'a> {
     expiration: u64,
 }
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
+    "key",
     "scope",
     "identity_id",
     "lifetime",
@@ -94,8 +100,9 @@ impl RecordScope<'_> {
 
 impl CredentialRecord {
     /// Encodes the record into memory that is wiped. `None` if a time is out of range.
-    fn encode(&self, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
+    fn encode(&self, key: &str, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
         let body = aws_json::encode(&Body {
+            key,
             scope: serde_json::from_str(scope).ok()?,
             identity_id: self.identity.as_str(),
             lifetime: nanoseconds(self.lease.lifetime)?,
@@ -111,23 +118,40 @@ impl CredentialRecord {
         let body = body.ok()?;
         let text = std::str::from_utf8(&body).ok()?;
         let envelope = Envelope {
-            version: serde_json::from_str(VERSION).ok()?,
+            version: RECORD_VERSION,
             check: check(text),
             body: serde_json::from_str(text).ok()?,
         };
         aws_json::encode(&envelope).ok()
     }
 
-    /// Parses a record. `None` if it is damaged, of another version, impossible at boot time `now`,
-    /// or lives longer than `longest`. `Some(None)` if it is of another scope.
-    #[expect(clippy::option_option, reason = "a damaged record, and one of another scope")]
-    fn parse(record: &[u8], scope: &str, now: Duration, longest: Duration) -> Option<Option<Self>> {
+    /// Parses a record. `None` if it is damaged or of another version. Its content is `None` if it
+    /// is impossible at boot time `now` or lives longer than `longest`, and `Some(None)` if it is of
+    /// another scope.
+    fn parse<'a>(
+        record: &'a [u8],
+        scope: &str,
+        now: Duration,
+        longest: Duration,
+    ) -> Option<ParsedRecord<'a, Option<Self>>> {
         let text = std::str::from_utf8(record).ok()?;
         let envelope = members("the record", text, ["version", "check", "body"]).ok()?;
-        let [Some(VERSION), Some(claimed), Some(body)] = envelope else { return None };
+        let [version @ Some(VERSION), Some(claimed), Some(body)] = envelope else { return None };
         if *string(claimed)? != check(body) {
             return None;
         }
+        let [key, fields @ ..] = members("the record", body, FIELDS).ok()?;
+        let content = Self::from_fields(fields, scope, now, longest);
+        Some(ParsedRecord { version, key: key.and_then(string), content })
+    }
+
+    #[expect(clippy::option_option, reason = "an impossible record, and one of another scope")]
+    fn from_fields(
+        fields: [Option<&str>; 11],
+        scope: &str,
+        now: Duration,
+        longest: Duration,
+    ) -> Option<Option<Self>> {
         let [
             found,
             identity,
@@ -140,7 +164,7 @@ impl CredentialRecord {
             secret,
             token,
             expiration,
-        ] = members("the record", body, FIELDS).ok()?;
+        ] = fields;
         if found? != scope {
             return Some(None);
         }
@@ -197,21 +221,18 @@ fn key(json: Option<&str>) -> Option<Zeroizing<String>> {
 pub(crate) struct CredentialStore(RecordStore);
 
 impl CredentialStore {
-    /// The key contains the pool, the user's login ID and the role, so that programs that differ in
+    /// The key contains the service, the pool, the user's login ID and the role, so that programs that differ in
     /// these do not overwrite each other's record. The scope is compared all the same.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
+        service: Option<&str>,
         pool: &Id,
         login_id: Option<&str>,
         role_arn: Option<&str>,
     ) -> Self {
-        let mut key = format!("credentials/{}", pool.as_str());
-        for part in [login_id, role_arn].into_iter().flatten() {
-            key.push('/');
-            key.push_str(part);
-        }
-        let unusable = "are no record of this version; they count as absent";
-        Self(RecordStore::new(storage, key, "credentials", unusable))
+        let parts = [Some(pool.as_str()), login_id, role_arn];
+        let key = RecordKey::new("credentials", service, &parts);
+        Self(RecordStore::new(storage, key, "credentials"))
     }
 
     /// Loads the record if it is of this scope, possible at boot time `now`, and does not live longer
@@ -221,20 +242,30 @@ impl CredentialStore {
         scope: &str,
         now: Duration,
         longest: Duration,
-    ) -> Option<CredentialRecord> {
-        self.0.load(|value| CredentialRecord::parse(value, scope, now, longest)).ok()??
+    ) -> Result<Option<CredentialRecord>, Error> {
+        let record = self.0.load(|value| CredentialRecord::parse(value, scope, now, longest))?;
+        Ok(record.flatten())
     }
 
     pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
-        let Some(value) = record.encode(scope) else { return };
+        let Some(value) = record.encode(self.0.key(), scope) else { return };
         if let Err(error) = self.0.store(&value) {
-            log::warn!("the credentials could not be stored for the next process: {error}");
+            log::warn!("{error:#}");
         }
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         self.0.remove()
+    }
+
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        self.0.storage_error()
+    }
+
+    /// Notes why no credentials may be stored. Returns whether a reason was already noted.
+    pub(crate) fn set_not_stored(&self, reason: Option<Error>) -> bool {
+        self.0.set_failure(StorageFailure::NotStored, reason)
     }
 
     /// Keeps other processes from requesting the same credentials. `None` without a lock within
@@ -250,6 +281,7 @@ mod tests {
 
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
     const SCOPE: &str = r#"{"boot_id":"this"}"#;
+    const KEY: &str = "credentials/pool/\"ann\"";
     const NOW: Duration = Duration::from_secs(100);
     const HOUR: Duration = Duration::from_secs(3600);
     const LONGEST: Duration = Duration::from_secs(12 * 3600);
@@ -279,8 +311,15 @@ mod tests {
         record(["ASIA", "a/b+\"\\", "{x}=="], Lease::new(NOW, at(1_767_225_600), HOUR))
     }
 
+    #[expect(clippy::option_option, reason = "as in the library")]
+    fn parse_in(record: &[u8], scope: &str) -> Option<Option<CredentialRecord>> {
+        let parsed = CredentialRecord::parse(record, scope, NOW, LONGEST)?;
+        assert_eq!(parsed.key.as_ref().map(|key| key.as_str()), Some(KEY));
+        parsed.content
+    }
+
     fn parse(record: &[u8]) -> Option<CredentialRecord> {
-        CredentialRecord::parse(record, SCOPE, NOW, LONGEST).flatten()
+        parse_in(record, SCOPE).flatten()
     }
 
     #[test]
@@ -293,26 +332,22 @@ mod tests {
             record(["A", "b", "c"], Lease::new(Duration::ZERO, at(4_000_000_000), 12 * HOUR)),
         ];
         for record in cases {
-            let value = record.encode(SCOPE).unwrap();
+            let value = record.encode(KEY, SCOPE).unwrap();
             assert_eq!(value.capacity(), value.len(), "it never grew");
             assert_eq!(parse(&value), Some(record));
-            let other = CredentialRecord::parse(&value, r#"{"boot_id":"other"}"#, NOW, LONGEST);
+            let other = parse_in(&value, r#"{"boot_id":"other"}"#);
             assert_eq!(other, Some(None), "it is of another scope, not damaged");
         }
         // A wall clock out of range is left out.
         let record = record(["A", "b", "c"], Lease::new(NOW, late, HOUR));
-        assert_eq!(parse(&record.encode(SCOPE).unwrap()).unwrap().lease.wall_end, None);
+        assert_eq!(parse(&record.encode(KEY, SCOPE).unwrap()).unwrap().lease.wall_end, None);
     }
 
     #[test]
     fn a_record_that_is_cut_or_damaged_anywhere_counts_as_absent() {
-        let whole = usual().encode(SCOPE).unwrap();
+        let whole = usual().encode(KEY, SCOPE).unwrap();
         for length in 0..whole.len() {
-            assert_eq!(
-                CredentialRecord::parse(&whole[..length], SCOPE, NOW, LONGEST),
-                None,
-                "cut to {length}"
-            );
+            assert_eq!(parse_in(&whole[..length], SCOPE), None, "cut to {length}");
         }
         for place in 0..whole.len() {
             for bit in 0..8 {
@@ -323,8 +358,8 @@ mod tests {
         }
         let text = std::str::from_utf8(&whole).unwrap();
         for bad in [
-            text.replace(r#"{"version":1"#, r#"{"version":2"#),
-            text.replace(r#"{"version":1"#, r#"{"version":1,"version":1"#),
+            text.replace(r#"{"version":2"#, r#"{"version":1"#),
+            text.replace(r#"{"version":2"#, r#"{"version":2,"version":2"#),
             text.replace("version", "Version"),
             format!("{text}{text}"),
             format!("[{text}]"),
@@ -332,7 +367,7 @@ mod tests {
             "\u{0}\u{1}".to_owned(),
         ] {
             assert_ne!(bad, text);
-            assert_eq!(CredentialRecord::parse(bad.as_bytes(), SCOPE, NOW, LONGEST), None, "{bad}");
+            assert_eq!(parse_in(bad.as_bytes(), SCOPE), None, "{bad}");
         }
     }
 
@@ -344,11 +379,8 @@ mod tests {
             for wrong in 0..3 {
                 let keys = [0, 1, 2].map(|at| if at == wrong { text } else { "key" });
                 let record = record(keys, Lease::new(NOW, at(1_767_225_600), HOUR));
-                assert_eq!(
-                    parse(&record.encode(SCOPE).unwrap()),
-                    None,
-                    "{text:?} in place {wrong}"
-                );
+                let value = record.encode(KEY, SCOPE).unwrap();
+                assert_eq!(parse(&value), None, "{text:?} in place {wrong}");
             }
         }
     }
@@ -370,16 +402,16 @@ mod tests {
             ("no token", record(["A", "b", ""], lease(NOW, HOUR)), false),
         ];
         for (what, record, good) in rows {
-            let value = record.encode(SCOPE).unwrap();
+            let value = record.encode(KEY, SCOPE).unwrap();
             assert_eq!(parse(&value), good.then_some(record), "{what}");
         }
-        let hour = usual().encode(SCOPE).unwrap();
+        let hour = usual().encode(KEY, SCOPE).unwrap();
         for (longest, good) in [(HOUR, true), (second, false)] {
-            let parsed = CredentialRecord::parse(&hour, SCOPE, NOW, longest);
-            assert_eq!(parsed, good.then(|| Some(usual())), "{longest:?} were requested");
+            let parsed = CredentialRecord::parse(&hour, SCOPE, NOW, longest).unwrap();
+            assert_eq!(parsed.content, good.then(|| Some(usual())), "{longest:?} were requested");
         }
         let seen = ServiceTime { date: at(1), boot: NOW + second };
-        let ahead = CredentialRecord { service: Some(seen), ..usual() }.encode(SCOPE).unwrap();
+        let ahead = CredentialRecord { service: Some(seen), ..usual() }.encode(KEY, SCOPE).unwrap();
         assert_eq!(
             parse(&ahead),
             Some(CredentialRecord { service: None, ..usual() }),
@@ -401,23 +433,49 @@ mod tests {
     }
 
     #[test]
-    fn the_key_names_the_pool_the_user_and_the_role() {
+    fn the_key_names_the_service_the_pool_the_user_and_the_role() {
         let pool = Id::parse("us-east-1:00000000-0000-4000-8000-0000000000aa").unwrap();
+        let emulator = Some("http://127.0.0.1:4566");
         let rows = [
-            (None, None, ""),
-            (Some("ann"), None, "/ann"),
-            (None, Some("arn:r"), "/arn:r"),
-            (Some("ann"), Some("arn:r"), "/ann/arn:r"),
+            // service, login ID, role, key
+            (None, None, None, "credentials/POOL"),
+            (None, Some("ann"), None, "credentials/POOL/ann"),
+            (None, None, Some("arn:r"), "credentials/POOL/arn:r"),
+            (None, Some("ann"), Some("arn:r"), "credentials/POOL/ann/arn:r"),
+            (emulator, None, None, "credentials/http://127.0.0.1:4566/POOL"),
+            (emulator, Some("ann"), None, "credentials/http://127.0.0.1:4566/POOL/ann"),
         ];
-        for (login_id, role, end) in rows {
+        for (service, login_id, role, key) in rows {
             let storage = Arc::new(crate::MemoryStorage::new());
-            let store = CredentialStore::new(storage.clone(), &pool, login_id, role);
+            let store = CredentialStore::new(storage.clone(), service, &pool, login_id, role);
             store.save(&usual(), SCOPE);
-            let key = format!("credentials/{}{end}", pool.as_str());
+            let key = key.replace("POOL", pool.as_str());
             assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
-            assert_eq!(store.load(SCOPE, NOW, LONGEST), Some(usual()));
+            let load = || store.load(SCOPE, NOW, LONGEST).unwrap();
+            assert_eq!(load(), Some(usual()));
             assert!(store.remove());
-            assert_eq!(store.load(SCOPE, NOW, LONGEST), None);
+            assert_eq!(load(), None);
+        }
+    }
+
+    #[test]
+    fn a_whole_record_of_another_key_is_an_error_even_if_it_is_impossible_or_of_another_scope() {
+        let pool = Id::parse("us-east-1:00000000-0000-4000-8000-0000000000aa").unwrap();
+        let own = format!("credentials/{}", pool.as_str());
+        let late = record(["A", "b", "c"], Lease::new(NOW + HOUR, at(1_767_225_600), HOUR));
+        let rows = [
+            // what, record, key, scope, whether it is an error
+            ("own", usual(), own.as_str(), SCOPE, false),
+            ("another key", usual(), KEY, SCOPE, true),
+            ("another key and scope", usual(), KEY, r#"{"boot_id":"other"}"#, true),
+            ("another key, impossible", late, KEY, SCOPE, true),
+        ];
+        for (what, record, key, scope, is_error) in rows {
+            let storage = Arc::new(crate::MemoryStorage::new());
+            let store = CredentialStore::new(storage.clone(), None, &pool, None, None);
+            storage.store(&own, &record.encode(key, scope).unwrap()).unwrap();
+            assert_eq!(store.load(SCOPE, NOW, LONGEST).is_err(), is_error, "{what}");
+            assert_eq!(store.storage_error().is_some(), is_error, "{what}");
         }
     }
 }

@@ -2,16 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{members, string};
-use crate::storage::{RecordStore, Storage, Unreadable};
-
-/// The version of the record. A record of another version counts as absent.
-const VERSION: u32 = 1;
+use crate::storage::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage};
 
 /// An identity ID, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +18,15 @@ pub(crate) struct Identity {
     /// Whether the program gave the ID, or gave one that the service has merged into it since. The
     /// library never replaces such an ID.
     pub(crate) given: bool,
+    /// Whether the stored identity could not be read when this guest was created. Each refresh looks
+    /// for the stored one again.
+    pub(crate) temporary: bool,
 }
 
 impl Identity {
     pub(crate) fn new(id: Id, origin: IdentityOrigin) -> Self {
         let given = matches!(origin, IdentityOrigin::Given | IdentityOrigin::Developer);
-        Self { id, origin, given }
+        Self { id, origin, given, temporary: false }
     }
 }
 
@@ -89,62 +89,70 @@ pub enum IdentityChangeReason {
     Minted,
     /// The service merged the previous identity into this one.
     Merged,
-    /// The service rejected the previous one, and `GetId` returned another.
+    /// The service rejected the previous one, and `GetId` or the storage returned another. Or the
+    /// previous one was a temporary guest, and the stored identity could be read again.
     Replaced,
     /// The program cleared it, or the service rejected it and did not return another.
     Cleared,
 }
 
 /// The stored identity. An identity that cannot be stored still works until the program ends.
-pub(crate) struct IdentityStore {
-    record: RecordStore,
-    /// Whether the last write failed. The next one then writes even an unchanged record.
-    write_failed: AtomicBool,
+pub(crate) struct IdentityStore(RecordStore);
+
+#[derive(Serialize)]
+struct Record<'a> {
+    version: u32,
+    key: &'a str,
+    identity_id: &'a str,
+    providers: &'a [String],
 }
 
-#[derive(PartialEq, Serialize)]
-struct Record {
-    version: u32,
+struct StoredIdentity {
     identity_id: String,
     providers: Vec<String>,
 }
 
-impl Record {
+impl StoredIdentity {
     /// Member by member, which links less code than a derived `Deserialize`.
-    fn parse(value: &[u8]) -> Option<Self> {
+    fn parse(value: &[u8]) -> Option<ParsedRecord<'_, Self>> {
         let text = std::str::from_utf8(value).ok()?;
-        let names = ["version", "identity_id", "providers"];
-        let [version, identity_id, providers] = members("the record", text, names).ok()?;
-        let version = version?.parse().ok().filter(|version| *version == VERSION)?;
-        let identity_id = string(identity_id?)?.as_str().to_owned();
-        let providers = serde_json::from_str(providers?).ok()?;
-        Some(Self { version, identity_id, providers })
+        let names = ["version", "key", "identity_id", "providers"];
+        let [version, key, identity_id, providers] = members("the record", text, names).ok()?;
+        let content = || {
+            let identity_id = string(identity_id?)?.as_str().to_owned();
+            Some(Self { identity_id, providers: serde_json::from_str(providers?).ok()? })
+        };
+        Some(ParsedRecord { version, key: key.and_then(string), content: content() })
     }
 }
 
 impl IdentityStore {
-    /// The key contains the pool and the user's login ID, so each user of each pool has a record.
-    pub(crate) fn new(storage: Arc<dyn Storage>, pool: &Id, login_id: Option<&str>) -> Self {
-        let key = match login_id {
-            None => format!("identity/{}", pool.as_str()),
-            Some(login_id) => format!("identity/{}/{login_id}", pool.as_str()),
-        };
-        let unusable = "is not a record of this version; it counts as absent";
-        let record = RecordStore::new(storage, key, "identity", unusable);
-        Self { record, write_failed: AtomicBool::new(false) }
+    /// The key contains the service, the pool and the user's login ID, so each user of each pool has
+    /// a record.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        service: Option<&str>,
+        pool: &Id,
+        login_id: Option<&str>,
+    ) -> Self {
+        let key = RecordKey::new("identity", service, &[Some(pool.as_str()), login_id]);
+        Self(RecordStore::new(storage, key, "identity"))
     }
 
     /// Loads the identity if it may be used with these logins. Without logins it always may. With
     /// logins, one of the providers must be on record: otherwise the identity may be another
     /// user's.
-    pub(crate) fn load<'a>(&self, mut providers: impl Iterator<Item = &'a str>) -> Option<Id> {
-        let record = self.read().ok()??;
+    pub(crate) fn load<'a>(
+        &self,
+        mut providers: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Id>, Error> {
+        let Some(record) = self.read()? else { return Ok(None) };
         let mut guest = true;
         let known = providers.any(|provider| {
             guest = false;
             record.providers.iter().any(|known| known == provider)
         });
-        (guest || known).then(|| Id::parse(&record.identity_id).ok())?
+        Ok(if guest || known { Id::parse(&record.identity_id).ok() } else { None })
     }
 
     /// Stores an identity, unless the record is already the same. Without logins, the providers on
@@ -160,20 +168,26 @@ impl IdentityStore {
         if let (true, Some(old)) = (providers.is_empty(), &old) {
             providers.clone_from(&old.providers);
         }
-        let identity_id = id.as_str().to_owned();
-        let record = Record { version: VERSION, identity_id, providers };
-        if old.as_ref() == Some(&record) && !self.write_failed.load(Ordering::Relaxed) {
+        let (identity_id, providers) = (id.as_str(), providers.as_slice());
+        let is_same = old
+            .as_ref()
+            .is_some_and(|old| old.identity_id == identity_id && old.providers == providers);
+        // After a failed write, it is unknown whether the record outlives a loss of power.
+        if is_same && !self.0.is_version_1() && !self.0.write_failed() {
             return StoreOutcome::Unchanged;
         }
-        let Ok(value) = serde_json::to_vec(&record) else { return StoreOutcome::Skipped };
-        let outcome = self.record.store(&value);
-        self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
+        let (version, key) = (RECORD_VERSION, self.0.key());
+        let record = Record { version, key, identity_id, providers };
+        // Long enough for nearly all records, so that it need not grow.
+        let mut value = Vec::with_capacity(512);
+        if serde_json::to_writer(&mut value, &record).is_err() {
+            return StoreOutcome::Skipped;
+        }
+        let outcome = self.0.store(&value);
         match outcome {
             Ok(()) => StoreOutcome::Written,
             Err(error) => {
-                log::warn!(
-                    "the identity could not be stored and may be lost with this process: {error}"
-                );
+                log::warn!("{error:#}; the identity may be lost with this process");
                 StoreOutcome::Failed
             }
         }
@@ -181,7 +195,7 @@ impl IdentityStore {
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
-        self.record.remove()
+        self.0.remove()
     }
 
     /// Removes the record if it holds this identity: another process may have stored a better one.
@@ -190,12 +204,16 @@ impl IdentityStore {
         match self.read() {
             Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
             Ok(_) => true,
-            Err(Unreadable) => false,
+            Err(_) => false,
         }
     }
 
-    fn read(&self) -> Result<Option<Record>, Unreadable> {
-        self.record.load(Record::parse)
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        self.0.storage_error()
+    }
+
+    fn read(&self) -> Result<Option<StoredIdentity>, Error> {
+        self.0.load(StoredIdentity::parse)
     }
 }
 
@@ -221,7 +239,7 @@ mod tests {
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
     fn store(storage: &Arc<MemoryStorage>, login_id: Option<&str>) -> IdentityStore {
-        IdentityStore::new(storage.clone(), &Id::parse(POOL).unwrap(), login_id)
+        IdentityStore::new(storage.clone(), None, &Id::parse(POOL).unwrap(), login_id)
     }
 
     fn text(id: Option<Id>) -> Option<String> {
@@ -232,11 +250,11 @@ mod tests {
     fn a_stored_identity_serves_a_guest_or_a_provider_on_record() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
-        assert_eq!(store.load(iter::empty()), None);
+        assert_eq!(store.load(iter::empty()).unwrap(), None);
         let id = Id::parse(IDENTITY).unwrap();
         assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Written);
         assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Unchanged);
-        let loaded = |providers: &[&str]| text(store.load(providers.iter().copied()));
+        let loaded = |providers: &[&str]| text(store.load(providers.iter().copied()).unwrap());
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
@@ -254,9 +272,9 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let id = Id::parse(IDENTITY).unwrap();
         store(&storage, Some("ann")).save(&id, iter::empty());
-        assert_eq!(store(&storage, None).load(iter::empty()), None);
-        assert_eq!(store(&storage, Some("bob")).load(iter::empty()), None);
-        assert!(store(&storage, Some("ann")).load(iter::empty()).is_some());
+        assert_eq!(store(&storage, None).load(iter::empty()).unwrap(), None);
+        assert_eq!(store(&storage, Some("bob")).load(iter::empty()).unwrap(), None);
+        assert!(store(&storage, Some("ann")).load(iter::empty()).unwrap().is_some());
         assert_eq!(format!("{storage:?}"), format!(r#"MemoryStorage {{"identity/{POOL}/ann"}}"#));
     }
 
@@ -264,13 +282,16 @@ mod tests {
     fn anything_but_a_whole_record_counts_as_absent() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
-        let whole = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
         let key = format!("identity/{POOL}");
+        let rest = format!(r#""identity_id":"{IDENTITY}","providers":[]}}"#);
+        let whole = format!(r#"{{"version":2,"key":"{key}",{rest}"#);
         storage.store(&key, whole.as_bytes()).unwrap();
-        assert!(store.load(iter::empty()).is_some());
+        assert!(store.load(iter::empty()).unwrap().is_some());
         for bad in [
-            whole.replace(":1,", ":2,"),
-            whole.replace("us-east-1", "../"),
+            whole.replace(":2,", ":3,"),
+            format!(r#"{{"version":2,{rest}"#),
+            format!(r#"{{"version":2,"key":7,{rest}"#),
+            whole.replace(IDENTITY, "../"),
             whole.replace("[]", "{}"),
             whole.replace("version", "Version"),
             String::new(),
@@ -278,12 +299,52 @@ mod tests {
             "\u{0}\u{1}".into(),
         ] {
             storage.store(&key, bad.as_bytes()).unwrap();
-            assert_eq!(store.load(iter::empty()), None, "{bad}");
+            assert_eq!(store.load(iter::empty()).unwrap(), None, "{bad}");
         }
         for length in 0..whole.len() {
             storage.store(&key, &whole.as_bytes()[..length]).unwrap();
-            assert_eq!(store.load(iter::empty()), None, "truncated to {length}");
+            assert_eq!(store.load(iter::empty()).unwrap(), None, "truncated to {length}");
         }
+    }
+
+    #[test]
+    fn a_record_without_a_key_belongs_to_aws_and_is_written_again_with_its_key() {
+        let version_1 = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":["a"]}}"#);
+        let id = Id::parse(IDENTITY).unwrap();
+        for service in [None, Some("http://127.0.0.1:4566")] {
+            let storage = Arc::new(MemoryStorage::new());
+            let pool = Id::parse(POOL).unwrap();
+            let store = IdentityStore::new(storage.clone(), service, &pool, None);
+            let key = store.0.key();
+            storage.store(key, version_1.as_bytes()).unwrap();
+            let loaded = store.load(iter::empty()).unwrap();
+            assert_eq!(loaded.is_some(), service.is_none(), "{service:?}");
+            assert_eq!(store.save(&id, ["a"].into_iter()), StoreOutcome::Written, "{service:?}");
+            let value = String::from_utf8(storage.load(key).unwrap().unwrap()).unwrap();
+            let rest = format!(r#""identity_id":"{IDENTITY}","providers":["a"]}}"#);
+            assert_eq!(value, format!(r#"{{"version":2,"key":"{key}",{rest}"#));
+            assert_eq!(store.save(&id, ["a"].into_iter()), StoreOutcome::Unchanged);
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_key_is_an_error_and_stays_as_it_is() {
+        let storage = Arc::new(MemoryStorage::new());
+        let (ann, bob) = (store(&storage, Some("ann")), store(&storage, Some("bob")));
+        let id = Id::parse(IDENTITY).unwrap();
+        bob.save(&id, iter::empty());
+        let bobs = storage.load(bob.0.key()).unwrap().unwrap();
+        storage.store(ann.0.key(), &bobs).unwrap();
+        let error = ann.load(iter::empty()).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Storage);
+        assert!(error.hint().unwrap().contains("login_id"), "{error}");
+        assert_eq!(ann.storage_error().map(|error| error.to_string()), Some(error.to_string()));
+        assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Skipped);
+        assert!(!ann.remove_if(&id));
+        assert_eq!(storage.load(ann.0.key()).unwrap().unwrap(), bobs);
+        assert!(ann.remove(), "the program may remove it");
+        assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Written);
+        assert!(ann.storage_error().is_none());
     }
 
     #[test]

@@ -88,16 +88,38 @@ pub(crate) struct Developer {
 pub(crate) struct Principal {
     pub(crate) logins: Arc<Logins>,
     pub(crate) identity: Option<Identity>,
-    /// Whether the identity was cleared or rejected since the storage was last written. The storage
-    /// may still hold it, if it could not be removed.
-    pub(crate) stored_identity_is_stale: bool,
+    pub(crate) stale_identity: StaleIdentity,
+}
+
+/// What the storage may still hold and must not be used: an identity that was cleared or rejected
+/// and could not be removed. It counts until the storage is written.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum StaleIdentity {
+    None,
+    /// The service rejected this one.
+    Rejected(Id),
+    /// The program cleared the identity.
+    Any,
+}
+
+impl StaleIdentity {
+    /// A temporary guest is never stored, so its rejection changes nothing.
+    pub(crate) fn reject(&mut self, rejected: &Identity) {
+        if *self != Self::Any && !rejected.temporary {
+            *self = Self::Rejected(rejected.id.clone());
+        }
+    }
 }
 
 /// The provider's state, as a refresh reads and changes it. Changes are dropped once the settings
 /// are newer than the refresh.
 pub(crate) trait ProviderState {
-    /// Sets or clears the identity. Returns false if the refresh is out of date.
-    fn set_identity(&self, identity: Option<&Identity>) -> bool;
+    /// Sets the identity. Returns false if the refresh is out of date.
+    fn set_identity(&self, identity: &Identity) -> bool;
+
+    /// Clears the identity, because the service rejected it. Returns false if the refresh is out of
+    /// date.
+    fn reject_identity(&self, rejected: &Identity) -> bool;
 
     /// Notes that the storage does not hold a cleared or rejected identity.
     fn mark_stored_identity_current(&self);
@@ -159,6 +181,7 @@ impl Refresher {
             rejected: None,
         };
         self.fetch_tokens(&mut refresh, &Tokens::default())?;
+        self.replace_temporary_identity(&mut refresh);
         let error = match self.request_credentials(&mut refresh) {
             Err(error) if budget.allows_recovery() => error,
             done => return done,
@@ -209,8 +232,9 @@ impl Refresher {
 
     /// Removes the rejected identity from memory and storage, unless the settings have changed.
     fn forget_rejected(&self, refresh: &Refresh<'_>) {
-        let is_current = refresh.state.set_identity(None);
-        if let (true, Some(rejected), Some(store)) = (is_current, &refresh.rejected, &self.store) {
+        let Some(rejected) = &refresh.rejected else { return };
+        let is_current = refresh.state.reject_identity(rejected);
+        if let (true, false, Some(store)) = (is_current, rejected.temporary, &self.store) {
             let removed = store.remove_if(&rejected.id);
             if removed {
                 refresh.state.mark_stored_identity_current();
@@ -218,12 +242,39 @@ impl Refresher {
         }
     }
 
-    /// Returns the identity that was stored for these logins, if it may be used.
-    pub(crate) fn stored_identity(&self, principal: &Principal) -> Option<Identity> {
-        let usable = self.developer.is_none() && !principal.stored_identity_is_stale;
-        let store = self.store.as_ref().filter(|_| usable)?;
-        let id = store.load(principal.logins.providers()).filter(|id| self.is_of_region(id))?;
-        Some(Identity::new(id, IdentityOrigin::Stored))
+    /// Returns the identity that was stored for these logins, if it may be used. The error means
+    /// that the record could not be read.
+    pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
+        let usable = self.developer.is_none() && principal.stale_identity != StaleIdentity::Any;
+        let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
+        let id = store.load(principal.logins.providers())?.filter(|id| {
+            let is_rejected =
+                matches!(&principal.stale_identity, StaleIdentity::Rejected(stale) if stale == id);
+            self.is_of_region(id) && !is_rejected
+        });
+        Ok(id.map(|id| Identity::new(id, IdentityOrigin::Stored)))
+    }
+
+    /// Looks for the stored identity again, if it could not be read before. If there is none, the
+    /// temporary guest is stored.
+    fn replace_temporary_identity(&self, refresh: &mut Refresh<'_>) {
+        let Some(temporary) = refresh.identity.as_mut().filter(|known| known.temporary) else {
+            return;
+        };
+        match self.stored_identity(refresh.principal) {
+            Err(_) => {}
+            Ok(Some(stored)) if stored.id != temporary.id => {
+                log::info!("the stored identity replaces the temporary guest");
+                self.adopt_identity(refresh, stored, IdentityChangeReason::Replaced, false);
+            }
+            Ok(_) => {
+                temporary.temporary = false;
+                // A signed-in user is stored when the service has accepted the login.
+                if refresh.tokens.is_empty() {
+                    self.store_identity(refresh, true);
+                }
+            }
+        }
     }
 
     /// Gets another identity in place of the rejected one: for a guest one that another process has
@@ -231,13 +282,15 @@ impl Refresher {
     fn replace_identity(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
         let rejected = refresh.rejected.as_ref().map(|identity| identity.id.clone());
         let stored = self.stored_identity(refresh.principal);
-        let stored = stored.filter(|stored| Some(&stored.id) != rejected.as_ref());
-        match stored.filter(|_| refresh.tokens.is_empty()) {
+        let is_unreadable = stored.is_err();
+        let other =
+            |stored: &Identity| Some(&stored.id) != rejected.as_ref() && refresh.tokens.is_empty();
+        match stored.ok().flatten().filter(other) {
             Some(stored) => {
                 self.adopt_identity(refresh, stored, IdentityChangeReason::Replaced, false);
                 Ok(())
             }
-            None => self.get_id(refresh),
+            None => self.get_id(refresh, is_unreadable),
         }
     }
 
@@ -272,11 +325,12 @@ impl Refresher {
 
     fn request_credentials(&self, refresh: &mut Refresh<'_>) -> Result<CredentialSet, Error> {
         if refresh.identity.is_none() {
-            if let Some(stored) = self.stored_identity(refresh.principal) {
-                refresh.state.set_identity(Some(&stored));
-                refresh.identity = Some(stored);
-            } else {
-                self.get_id(refresh)?;
+            match self.stored_identity(refresh.principal) {
+                Ok(Some(stored)) => {
+                    refresh.state.set_identity(&stored);
+                    refresh.identity = Some(stored);
+                }
+                stored => self.get_id(refresh, stored.is_err())?,
             }
         }
         match &self.flow {
@@ -397,7 +451,9 @@ impl Refresher {
         Ok(Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime)))
     }
 
-    fn get_id(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
+    /// Asks the service for an identity. A guest is only a temporary one if the stored identity could
+    /// not be read.
+    fn get_id(&self, refresh: &mut Refresh<'_>, is_unreadable: bool) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
                 "no identity ID is known, and none can be requested because identity_pool_id is not set",
@@ -422,7 +478,9 @@ impl Refresher {
         refresh.minted = true;
         // A guest is stored at once: a device that crashes before it has credentials must not mint
         // a new one at each start.
-        self.adopt_identity(refresh, Identity::new(id, IdentityOrigin::Minted), reason, guest);
+        let temporary = guest && is_unreadable;
+        let identity = Identity { temporary, ..Identity::new(id, IdentityOrigin::Minted) };
+        self.adopt_identity(refresh, identity, reason, guest);
         Ok(())
     }
 
@@ -438,10 +496,10 @@ impl Refresher {
         let answered = answered.map(|id| self.check_region(operation, metadata, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
-            let merged = Identity { id, origin: IdentityOrigin::Merged, given: identity.given };
+            let merged = Identity { id, origin: IdentityOrigin::Merged, ..identity };
             self.adopt_identity(refresh, merged, IdentityChangeReason::Merged, true);
         } else {
-            self.store_identity(refresh);
+            self.store_identity(refresh, false);
         }
         Ok(refresh.identity()?.id)
     }
@@ -474,11 +532,12 @@ impl Refresher {
         store: bool,
     ) {
         let before = refresh.rejected.take().or_else(|| refresh.identity.take());
-        let current = refresh.state.set_identity(Some(&identity));
+        let current = refresh.state.set_identity(&identity);
         let (old, new) = (before.map(|identity| identity.id), identity.id.clone());
+        let is_new = identity.origin == IdentityOrigin::Minted;
         refresh.identity = Some(identity);
         if store {
-            self.store_identity(refresh);
+            self.store_identity(refresh, is_new);
         }
         if current && old.as_ref() != Some(&new) {
             refresh.state.notify(IdentityChange::new(old.as_ref(), Some(&new), reason));
@@ -486,18 +545,24 @@ impl Refresher {
     }
 
     /// Stores the identity, unless the settings have changed meanwhile. One from the developer identity
-    /// provider is not stored, because the provider is asked each time.
-    fn store_identity(&self, refresh: &Refresh<'_>) {
-        let (Some(store), Some(identity), None) = (&self.store, &refresh.identity, &self.developer)
+    /// provider is not stored, because the provider is asked each time. A temporary guest is not
+    /// stored either. If the record cannot be read, a new guest (`is_new`) becomes a temporary one.
+    fn store_identity(&self, refresh: &mut Refresh<'_>, is_new: bool) {
+        let (Some(store), Some(identity), None) =
+            (&self.store, &mut refresh.identity, &self.developer)
         else {
             return;
         };
-        if !refresh.state.set_identity(Some(identity)) {
+        if !refresh.state.set_identity(identity) || identity.temporary {
             return;
         }
         let saved = store.save(&identity.id, refresh.tokens.iter().map(|(provider, _)| provider));
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
             refresh.state.mark_stored_identity_current();
+        }
+        if is_new && saved == StoreOutcome::Skipped {
+            identity.temporary = true;
+            refresh.state.set_identity(identity);
         }
         // It was cleared while it was being written.
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)

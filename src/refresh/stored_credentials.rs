@@ -4,7 +4,6 @@
 //! of the record and stores them, and the others load them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cell::lease::{Freshness, Windows};
@@ -12,13 +11,16 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
-use crate::refresh::{CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher};
+use crate::refresh::{
+    CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentity,
+};
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
-use crate::storage::Storage;
 
 /// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";
 
 /// Whom the credentials are for, and which stored ones may be used.
 pub(crate) struct LoadOptions<'a> {
@@ -44,6 +46,9 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
 
     /// Removes the stored credentials. Returns `false` if they may still be there.
     fn remove(&self) -> bool;
+
+    /// Returns why credentials cannot be stored or read at present.
+    fn storage_error(&self) -> Option<Error>;
 }
 
 /// Stored credentials that may be used.
@@ -59,23 +64,17 @@ pub(crate) struct StoredCredentials {
     windows: Windows,
     attempt_timeout: Duration,
     login_id: Option<String>,
-    /// Whether the log has the warning that nothing is stored.
-    warned: AtomicBool,
 }
 
 impl StoredCredentials {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        store: CredentialStore,
         clock: Arc<dyn Clock>,
         windows: Windows,
         attempt_timeout: Duration,
-        pool: &Id,
         login_id: Option<String>,
-        role_arn: Option<&str>,
     ) -> Self {
-        let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
-        let warned = AtomicBool::new(false);
-        Self { store, clock, windows, attempt_timeout, login_id, warned }
+        Self { store, clock, windows, attempt_timeout, login_id }
     }
 
     /// Returns the scope that a record must have. `None` if no credentials may be stored.
@@ -83,16 +82,21 @@ impl StoredCredentials {
         let providers: Vec<_> = principal.logins.providers().collect();
         let user = refresher.developer.is_some() || !providers.is_empty();
         let boot_id = self.clock.boot_id();
-        let why = match &boot_id {
-            None => "the clock has no boot ID",
-            Some(_) if user && self.login_id.is_none() => {
-                "there are logins, but no login_id to tell users apart"
-            }
-            Some(_) => "",
+        let reason = match &boot_id {
+            None => Some(("the clock has no boot ID", NO_BOOT_ID_HINT)),
+            Some(_) if user && self.login_id.is_none() => Some((
+                "there are logins, but no login_id to tell users apart",
+                "set login_id to a name of the user",
+            )),
+            Some(_) => None,
         };
-        if !why.is_empty() {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                log::warn!("no credentials are stored or reused: {why}");
+        let error = reason.map(|(why, hint)| {
+            Error::storage_unused(["no credentials are stored or reused: ", why].concat(), hint)
+        });
+        let is_noted = self.store.set_not_stored(error.clone());
+        if let Some(error) = error {
+            if !is_noted {
+                log::warn!("{error}");
             }
             return None;
         }
@@ -115,19 +119,29 @@ impl StoredCredentials {
         scope.text()
     }
 
-    /// Loads the stored credentials if they may be used.
+    /// Loads the stored credentials if they may be used. The error means that the record must not be
+    /// overwritten.
     fn load(
         &self,
         refresher: &Refresher,
         options: &LoadOptions<'_>,
         scope: &str,
         state: &dyn ProviderState,
-    ) -> Option<UsableCredentials> {
-        if options.from_service {
-            return None;
-        }
+    ) -> Result<Option<UsableCredentials>, Error> {
         let now = self.clock.boot();
-        let record = self.store.load(scope, now, refresher.lifetime)?;
+        let record =
+            self.store.load(scope, now, refresher.lifetime)?.filter(|_| !options.from_service);
+        Ok(record.and_then(|record| self.usable(refresher, options, record, now, state)))
+    }
+
+    fn usable(
+        &self,
+        refresher: &Refresher,
+        options: &LoadOptions<'_>,
+        record: CredentialRecord,
+        now: Duration,
+        state: &dyn ProviderState,
+    ) -> Option<UsableCredentials> {
         let newer = options.requested_after.is_none_or(|after| record.lease.start() > after);
         if !newer {
             return None;
@@ -141,17 +155,19 @@ impl StoredCredentials {
         let identity = match &principal.identity {
             Some(known) => known.clone(),
             // The developer identity provider is not called for stored credentials.
-            None if refresher.developer.is_some() && !principal.stored_identity_is_stale => {
+            None if refresher.developer.is_some()
+                && principal.stale_identity == StaleIdentity::None =>
+            {
                 let id = record.identity.clone();
-                Identity { id, origin: IdentityOrigin::Stored, given: true }
+                Identity { id, origin: IdentityOrigin::Stored, given: true, temporary: false }
             }
-            None => refresher.stored_identity(principal)?,
+            None => refresher.stored_identity(principal).ok()??,
         };
         if identity.id != record.identity || !refresher.is_of_region(&identity.id) {
             return None;
         }
         if principal.identity.is_none() {
-            state.set_identity(Some(&identity));
+            state.set_identity(&identity);
         }
         if let Some(seen) = record.service {
             refresher.client.set_service_time(seen);
@@ -180,7 +196,8 @@ impl StoredCredentials {
         self.windows.freshness(record, left, advisory_window, left_by_wall.is_zero())
     }
 
-    /// Stores new credentials, unless the settings have changed during the refresh.
+    /// Stores new credentials, unless the settings have changed during the refresh. Those of a
+    /// temporary guest would take the place of good ones, and no other process could use them.
     fn save(
         &self,
         refresher: &Refresher,
@@ -188,7 +205,8 @@ impl StoredCredentials {
         scope: &str,
         state: &dyn ProviderState,
     ) {
-        if !state.is_current() {
+        let is_temporary = state.identity().is_some_and(|identity| identity.temporary);
+        if !state.is_current() || is_temporary {
             return;
         }
         let credentials = new.credentials.clone();
@@ -215,34 +233,38 @@ impl LoadOrRefresh for StoredCredentials {
         let Some(scope) = self.scope(refresher, principal) else {
             return refresher.refresh(principal, budget, state);
         };
-        let mut stored = self.load(refresher, options, &scope, state);
-        if let Some(UsableCredentials { credentials, is_advisory: false }) = stored {
+        let load = || self.load(refresher, options, &scope, state);
+        let mut loaded = if from_service { Ok(None) } else { load() };
+        if let Ok(Some(UsableCredentials { credentials, is_advisory: false })) = loaded {
             return Ok(credentials);
         }
         let now = self.clock.boot();
-        let budget = match &stored {
+        let budget = match &loaded {
             // As in the advisory window of cached credentials: these are valid for a while.
-            Some(_) => {
+            Ok(Some(_)) => {
                 &Budget::advisory(budget.deadline.min(now.saturating_add(self.attempt_timeout)))
             }
-            None => budget,
+            _ => budget,
         };
         // Half of the time is left for a refresh, because the process that holds the lock may hang.
         let left = budget.deadline.saturating_sub(now);
         let lock = self.store.lock(if from_service { Duration::ZERO } else { left / 2 });
-        if lock.is_some() {
-            stored = self.load(refresher, options, &scope, state);
-            if let Some(UsableCredentials { credentials, is_advisory: false }) = stored {
+        // A record is read before it is overwritten, even if its credentials are not used.
+        if lock.is_some() || from_service {
+            loaded = load();
+            if let Ok(Some(UsableCredentials { credentials, is_advisory: false })) = loaded {
                 return Ok(credentials);
             }
         }
-        match (refresher.refresh(principal, budget, state), stored) {
-            (Ok(new), _) => {
-                self.save(refresher, &new, &scope, state);
+        match (refresher.refresh(principal, budget, state), loaded) {
+            (Ok(new), loaded) => {
+                if loaded.is_ok() {
+                    self.save(refresher, &new, &scope, state);
+                }
                 drop(lock);
                 Ok(new)
             }
-            (Err(error), Some(UsableCredentials { credentials, .. }))
+            (Err(error), Ok(Some(UsableCredentials { credentials, .. })))
                 if !options.budget.is_advisory() =>
             {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
@@ -254,5 +276,9 @@ impl LoadOrRefresh for StoredCredentials {
 
     fn remove(&self) -> bool {
         self.store.remove()
+    }
+
+    fn storage_error(&self) -> Option<Error> {
+        self.store.storage_error()
     }
 }

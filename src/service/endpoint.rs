@@ -96,6 +96,24 @@ fn partition_of(region: &str) -> &'static Partition {
     OTHERS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&AWS)
 }
 
+/// Returns the service that is called at `url`: `None` for AWS, which has many endpoints (FIPS,
+/// dual-stack, VPC), else the scheme, the host and the port. Records of different services are kept
+/// apart. The URL is one of [`custom`] or of this module.
+pub(crate) fn custom_service(url: &str, region: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?.to_ascii_lowercase();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.trim_start_matches('0')),
+        _ => (authority.as_str(), if scheme == "http" { "80" } else { "443" }),
+    };
+    let host = host.trim_end_matches('.');
+    let partition = partition_of(region);
+    let is_aws = [partition.suffix, partition.dual_stack_suffix].iter().any(|suffix| {
+        host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    });
+    (!is_aws).then(|| [scheme, "://", host, ":", port].concat())
+}
+
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
 ///
 /// The error text never repeats the URL, because it may hold a password. It is the
@@ -213,6 +231,50 @@ mod tests {
         for (region, login) in rows {
             assert_eq!(user_pool_login(region, &format!("{region}_a")), login);
         }
+    }
+
+    #[test]
+    fn hosts_of_the_partition_are_aws_and_all_others_are_services_of_their_own() {
+        let rows = [
+            // URL as the program gives it, region, service
+            ("https://cognito-identity.us-east-1.amazonaws.com", "us-east-1", None),
+            ("https://cognito-identity-fips.us-east-1.amazonaws.com./", "us-east-1", None),
+            ("https://Cognito-Identity.US-East-1.AmazonAWS.com:8443/x", "us-east-1", None),
+            ("https://vpce-1-2.cognito-identity.us-east-1.vpce.amazonaws.com", "us-east-1", None),
+            ("https://cognito-identity.us-east-1.api.aws", "us-east-1", None),
+            ("https://cognito-identity.cn-north-1.amazonaws.com.cn", "cn-north-1", None),
+            ("https://x.api.amazonwebservices.com.cn", "cn-north-1", None),
+            ("https://x.amazonaws.com", "us-gov-west-1", None),
+            ("https://x.amazonaws.eu", "eusc-de-east-1", None),
+            ("https://x.amazonaws.eu", "eu-west-1", Some("https://x.amazonaws.eu:443")),
+            ("https://x.amazonaws.com", "cn-north-1", Some("https://x.amazonaws.com:443")),
+            ("https://x.amazonaws.com.cn", "us-east-1", Some("https://x.amazonaws.com.cn:443")),
+            ("https://xamazonaws.com", "us-east-1", Some("https://xamazonaws.com:443")),
+            (
+                "https://amazonaws.com.example.com",
+                "us-east-1",
+                Some("https://amazonaws.com.example.com:443"),
+            ),
+            ("http://127.0.0.1:4566", "us-east-1", Some("http://127.0.0.1:4566")),
+            ("http://127.0.0.1:04566/path", "us-east-1", Some("http://127.0.0.1:4566")),
+            ("HTTP://LocalHost", "us-east-1", Some("http://localhost:80")),
+            ("https://Moto.Example.com./", "us-east-1", Some("https://moto.example.com:443")),
+            ("https://moto.example.com:443", "us-east-1", Some("https://moto.example.com:443")),
+            ("http://moto.example.com:443", "us-east-1", Some("http://moto.example.com:443")),
+            ("http://[::1]", "us-east-1", Some("http://[::1]:80")),
+            ("http://[::1]:5000/", "us-east-1", Some("http://[::1]:5000")),
+        ];
+        for (url, region, service) in rows {
+            let url = custom(url, true).unwrap();
+            assert_eq!(custom_service(&url, region).as_deref(), service, "{url} {region}");
+        }
+        for region in ["us-east-1", "cn-north-1", "us-gov-east-1", "us-isof-east-1", "eusc-x-1"] {
+            for [fips, dual_stack] in [[false, false], [false, true], [true, false], [true, true]] {
+                let url = cognito_identity(region, fips, dual_stack);
+                assert_eq!(custom_service(&url, region), None, "{url}");
+            }
+        }
+        assert_eq!(custom_service("", "us-east-1"), None);
     }
 
     #[test]

@@ -1,79 +1,205 @@
-//! One record of a storage, with its log messages.
+//! One record of a storage, with its failures.
 
 use std::io;
-use std::sync::Arc;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::{Storage, StorageLock};
+use crate::error::Error;
 
-/// Loads, stores, removes and locks one record. It logs what a refresh continues without.
-pub(crate) struct RecordStore {
-    storage: Arc<dyn Storage>,
-    key: String,
-    /// What the log calls the record.
-    name: &'static str,
-    /// What the log says of a record that cannot be used.
-    unusable: &'static str,
+/// The version of the records that are stored. Version 1 has no key inside.
+pub(crate) const RECORD_VERSION: u32 = 2;
+
+const OTHER_KEY_HINT: &str = "two keys share one place in the storage: choose another login_id, or remove the record with clear_cached_id or forget_refresh_token";
+
+/// The key of a record. It is also inside the record.
+#[derive(Clone)]
+pub(crate) struct RecordKey {
+    text: String,
+    /// Whether the record belongs to AWS itself. Only AWS has records of version 1.
+    is_aws: bool,
 }
 
-/// The storage failed, so it is unknown whether there is a record. This is logged already.
-pub(crate) struct Unreadable;
+/// A record as its parser found it. The version and the key are not checked yet.
+pub(crate) struct ParsedRecord<'a, T> {
+    pub(crate) version: Option<&'a str>,
+    pub(crate) key: Option<Zeroizing<String>>,
+    /// `None` if the rest of the record cannot be used.
+    pub(crate) content: Option<T>,
+}
+
+impl RecordKey {
+    /// Joins the kind of the record, the service unless it is AWS, and whose record it is.
+    pub(crate) fn new(kind: &str, service: Option<&str>, parts: &[Option<&str>]) -> Self {
+        let mut text = kind.to_owned();
+        for part in [service].iter().chain(parts).flatten() {
+            text.push('/');
+            text.push_str(part);
+        }
+        Self { text, is_aws: service.is_none() }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Loads, stores, removes and locks one record. It remembers the last failure of each kind of
+/// operation until an operation of that kind succeeds.
+pub(crate) struct RecordStore {
+    storage: Arc<dyn Storage>,
+    key: RecordKey,
+    /// What the log calls the record.
+    name: &'static str,
+    /// Whether the last record that was loaded has version 1.
+    is_version_1: AtomicBool,
+    failures: Mutex<[Option<Error>; 4]>,
+}
+
+/// A kind of failure that a [`RecordStore`] remembers.
+#[derive(Clone, Copy)]
+pub(crate) enum StorageFailure {
+    Read,
+    /// Also a removal that failed.
+    Write,
+    Lock,
+    /// The settings or the system forbid a record.
+    NotStored,
+}
 
 impl RecordStore {
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        key: String,
-        name: &'static str,
-        unusable: &'static str,
-    ) -> Self {
-        Self { storage, key, name, unusable }
+    pub(crate) fn new(storage: Arc<dyn Storage>, key: RecordKey, name: &'static str) -> Self {
+        let (is_version_1, failures) = (AtomicBool::new(false), Mutex::default());
+        Self { storage, key, name, is_version_1, failures }
     }
 
-    /// Loads the record. `None` if there is none, or if `parse` returns `None`.
+    /// Loads the record. `None` if there is none, or if it is damaged or of an unknown version. The
+    /// error is logged: the storage failed, or the record belongs to another key. Do not overwrite
+    /// or remove the record then.
     pub(crate) fn load<T>(
         &self,
-        parse: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Result<Option<T>, Unreadable> {
+        parse: impl for<'a> FnOnce(&'a [u8]) -> Option<ParsedRecord<'a, T>>,
+    ) -> Result<Option<T>, Error> {
         let Some(value) = self.bytes()? else { return Ok(None) };
-        let record = parse(&value);
-        if record.is_none() {
+        let Some(ParsedRecord { version, key, content }) = parse(&value) else {
+            self.warn_unusable();
+            return Ok(None);
+        };
+        let usable = self.check(version, key.as_ref().map(|key| key.as_str()))?;
+        let content = content.filter(|_| usable);
+        if content.is_none() {
             self.warn_unusable();
         }
-        Ok(record)
+        Ok(content)
     }
 
-    pub(crate) fn store(&self, value: &[u8]) -> io::Result<()> {
-        self.storage.store(&self.key, value)
+    /// Returns whether this version of the record can be used.
+    fn check(&self, version: Option<&str>, key: Option<&str>) -> Result<bool, Error> {
+        let is_version_1 = version == Some("1");
+        self.is_version_1.store(is_version_1, Ordering::Relaxed);
+        match key {
+            _ if is_version_1 => Ok(self.key.is_aws),
+            Some(key) if version == Some("2") => {
+                if key == self.key.text {
+                    return Ok(true);
+                }
+                let text = ["the ", self.name, " could not be read: its record has another key"];
+                let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
+                log::warn!("{error}");
+                self.set_failure(StorageFailure::Read, Some(error.clone()));
+                Err(error)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// Whether the last record that was loaded has version 1, and so must be written again.
+    pub(crate) fn is_version_1(&self) -> bool {
+        self.is_version_1.load(Ordering::Relaxed)
+    }
+
+    /// Stores the record. The caller logs the error with what follows from it.
+    pub(crate) fn store(&self, value: &[u8]) -> Result<(), Error> {
+        let outcome = self.storage.store(&self.key.text, value);
+        self.outcome(StorageFailure::Write, "could not be stored", outcome.err())
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
-        let outcome = self.storage.remove(&self.key);
-        if let Err(error) = &outcome {
-            log::warn!("the stored {} could not be removed: {error}", self.name);
-        }
-        outcome.is_ok()
+        let outcome = self.storage.remove(&self.key.text);
+        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome.err()).is_ok()
     }
 
     /// Locks the record against other processes. `None` without a lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.storage.lock(&self.key, wait).unwrap_or_else(|error| {
-            log::warn!("the stored {} could not be locked: {error}", self.name);
-            None
-        })
+        let (lock, error) = match self.storage.lock(&self.key.text, wait) {
+            Ok(lock) => (lock, None),
+            Err(error) => (None, Some(error)),
+        };
+        let outcome = self.logged_outcome(StorageFailure::Lock, "could not be locked", error);
+        outcome.ok().and(lock)
     }
 
-    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Unreadable> {
-        let value = self.storage.load(&self.key).map_err(|error| {
-            log::warn!("the stored {} could not be read: {error}", self.name);
-            Unreadable
-        })?;
-        Ok(value.map(Zeroizing::new))
+    pub(crate) fn write_failed(&self) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(StorageFailure::Write as usize).is_some_and(Option::is_some)
+    }
+
+    /// Returns the storage's present failure.
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.iter().flatten().next().cloned()
+    }
+
+    /// Remembers a failure, or that there is none any more. Returns whether there was one before.
+    pub(crate) fn set_failure(&self, kind: StorageFailure, error: Option<Error>) -> bool {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = failures.get_mut(kind as usize);
+        let before = failure.and_then(|failure| mem::replace(failure, error));
+        // The error of the program's own storage is dropped without the lock.
+        drop(failures);
+        before.is_some()
+    }
+
+    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let (value, error) = match self.storage.load(&self.key.text) {
+            Ok(value) => (value.map(Zeroizing::new), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.logged_outcome(StorageFailure::Read, "could not be read", error)?;
+        Ok(value)
+    }
+
+    fn outcome(
+        &self,
+        kind: StorageFailure,
+        what: &str,
+        error: Option<io::Error>,
+    ) -> Result<(), Error> {
+        let error =
+            error.map(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
+        self.set_failure(kind, error.clone());
+        error.map_or(Ok(()), Err)
+    }
+
+    fn logged_outcome(
+        &self,
+        kind: StorageFailure,
+        what: &str,
+        error: Option<io::Error>,
+    ) -> Result<(), Error> {
+        self.outcome(kind, what, error).inspect_err(|error| log::warn!("{error:#}"))
     }
 
     fn warn_unusable(&self) {
-        log::warn!("the stored {} {}", self.name, self.unusable);
+        log::warn!("the record of the {} cannot be used; it counts as absent", self.name);
     }
 }

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::service::call_settings::{CallSettings, Endpoint};
 use crate::service::cognito_idp::{self, AppClient, ClientSecret, UserPoolId};
 use crate::service::endpoint;
-use crate::storage::Storage;
+use crate::storage::{RecordKey, Storage};
 use crate::transport::Transport;
 
 /// Holds the settings of a [`UserPoolTokens`].
@@ -156,7 +156,8 @@ impl UserPoolTokensBuilder {
     /// not encrypted. Without rotation nothing is written.
     ///
     /// If a write fails, the failure is logged (warn), and the token stays in memory. Each later
-    /// request for a token tries the write again.
+    /// request for a token tries the write again. A record that cannot be read is not overwritten
+    /// until it can. [`storage_error`](UserPoolTokens::storage_error) returns the failure.
     ///
     /// Several processes can share one storage. Each reads the token that another has stored, and
     /// reads it again after the user pool has rejected a token. A refresh holds the
@@ -260,11 +261,11 @@ impl UserPoolTokensBuilder {
 
         let secret = self.client_secret;
         let secret = secret.map(|secret| ClientSecret::new(secret, &id, self.username));
-        let mut key = format!("refresh-token/{}/{id}", pool.as_str());
-        if let Some(login_id) = &self.login_id {
-            key = format!("{key}/{login_id}");
-        }
-        let given = self.refresh_token.map(|token| RefreshToken::given(token, &key)).transpose()?;
+        let service = endpoint::custom_service(&url, pool.region());
+        let parts = [Some(pool.as_str()), Some(&*id), self.login_id.as_deref()];
+        let key = RecordKey::new("refresh-token", service.as_deref(), &parts);
+        let given = self.refresh_token.map(|token| RefreshToken::given(token, key.as_str()));
+        let given = given.transpose()?;
         let CallSettings { clock, timeout, attempt_timeout, max_attempts, .. } = self.calls;
         let limits = Limits {
             what: "the login token",

@@ -30,6 +30,7 @@ use crate::service::cognito_idp::{
     self, AppClient, AuthOutput, GetTokensFromRefreshToken, InitiateAuth, UserPoolId,
 };
 use crate::service::protocol::{DecodeError, Operation};
+use crate::storage::RecordKey;
 
 /// A token with a shorter lifetime is not returned, because it still travels to another service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
@@ -107,7 +108,7 @@ struct TokenRefresher {
     /// Whether the program says that the app client rotates refresh tokens.
     rotates: bool,
     /// The key of the digest that tells one sign-in from another.
-    key: String,
+    key: RecordKey,
     store: Option<TokenStore>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
@@ -174,6 +175,7 @@ impl UserPoolTokens {
     /// # Errors
     ///
     /// * [`Login`](crate::ErrorKind::Login), if no refresh token is known.
+    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be read.
     /// * [`NotAuthorized`](crate::ErrorKind::NotAuthorized), if the user pool rejects the refresh
     ///   token, the user, or the secret of the app client.
     /// * Any other kind that a call to the identity pool can return.
@@ -221,7 +223,7 @@ impl UserPoolTokens {
         if let Some(fault) = cognito_idp::token_fault(token.expose()) {
             return Err(Error::config("refresh_token", fault));
         }
-        let given = RefreshToken::given(token, &self.0.key)?;
+        let given = RefreshToken::given(token, self.0.key.as_str())?;
         self.0.start_sign_in(Some(given));
         Ok(())
     }
@@ -244,6 +246,17 @@ impl UserPoolTokens {
     /// It never uses the network, but waits for the storage.
     pub fn forget_refresh_token(&self) {
         self.0.start_sign_in(None);
+    }
+
+    /// Returns the present failure of the [storage](UserPoolTokensBuilder::storage), or `None` if
+    /// the last operations on it succeeded or there is no storage. It has the kind
+    /// [`Storage`](crate::ErrorKind::Storage). It never blocks.
+    ///
+    /// If the newest refresh token could not be stored, the user must sign in again after a restart
+    /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
+    #[must_use]
+    pub fn storage_error(&self) -> Option<Error> {
+        self.0.store.as_ref()?.storage_error()
     }
 
     fn id_token_within(&self, limit: Duration) -> Result<String, Error> {
@@ -291,7 +304,7 @@ impl TokenRefresher {
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
                 // Another process that shares the storage may have found out that it rotates.
-                match self.stored(sign_in).filter(|stored| stored.token != current.token) {
+                match self.newer(sign_in, &current) {
                     Some(_) => self.rotate(input, &rotation),
                     None => Err(error),
                 }
@@ -318,10 +331,7 @@ impl TokenRefresher {
         match send(&current) {
             Err(error) if error.needs_sign_in() => {
                 // Without locks another process may have rotated it first.
-                let stored = self.stored(sign_in);
-                let Some(newer) = stored.filter(|stored| stored.token != current.token) else {
-                    return Err(error);
-                };
+                let Some(newer) = self.newer(sign_in, &current) else { return Err(error) };
                 let answer = send(&newer)?;
                 let replaced = self.cell.update_if_same_settings(input.epoch, |sign_in| {
                     sign_in.store_state = StoreState::Stored;
@@ -356,6 +366,8 @@ impl TokenRefresher {
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
             self.save_rotated(epoch, &refresh_token, was_stored);
+        } else if was_stored && self.store.as_ref().is_some_and(TokenStore::is_version_1) {
+            self.save_rotated(epoch, &refresh_token, was_stored);
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
@@ -382,21 +394,35 @@ impl TokenRefresher {
     /// every rotation is stored and another process may have made the last one. The exception is a
     /// rotation of this process that could not be stored.
     fn current_token(&self, sign_in: &SignInState) -> Result<(RefreshToken, bool), Error> {
-        let in_memory = |token: &Option<RefreshToken>| token.clone().map(|token| (token, false));
-        let known = || {
-            let is_stored = sign_in.store_state == StoreState::Stored;
-            let unsaved = if is_stored { &None } else { &sign_in.current };
-            in_memory(unsaved)
-                .or_else(|| self.stored(sign_in).map(|token| (token, true)))
-                .or_else(|| in_memory(&sign_in.current))
-                .or_else(|| in_memory(&sign_in.given))
-        };
-        (if sign_in.signed_out { None } else { known() })
-            .ok_or_else(|| Error::sign_in("no refresh token is known: the user has to sign in"))
+        let unknown = "no refresh token is known: the user has to sign in";
+        if sign_in.signed_out {
+            return Err(Error::sign_in(unknown));
+        }
+        if sign_in.store_state != StoreState::Stored {
+            if let Some(unsaved) = &sign_in.current {
+                return Ok((unsaved.clone(), false));
+            }
+        }
+        let stored = self.stored(sign_in);
+        if let Ok(Some(stored)) = stored {
+            return Ok((stored, true));
+        }
+        match (sign_in.current.as_ref().or(sign_in.given.as_ref()), stored) {
+            (Some(known), _) => Ok((known.clone(), false)),
+            // The user need not sign in if the storage works again later.
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(Error::sign_in(unknown)),
+        }
     }
 
-    fn stored(&self, sign_in: &SignInState) -> Option<RefreshToken> {
-        self.store.as_ref()?.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
+    fn stored(&self, sign_in: &SignInState) -> Result<Option<RefreshToken>, Error> {
+        let Some(store) = &self.store else { return Ok(None) };
+        store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
+    }
+
+    /// Returns the token that another process has stored in place of the rejected one.
+    fn newer(&self, sign_in: &SignInState, rejected: &RefreshToken) -> Option<RefreshToken> {
+        self.stored(sign_in).ok()?.filter(|stored| stored.token != rejected.token)
     }
 
     fn call<O: Operation<Output = AuthOutput>>(
@@ -419,9 +445,7 @@ impl TokenRefresher {
         });
         let (Some((_, was_stored)), Some(store)) = (old, &self.store) else { return };
         if let Err(error) = self.store_latest(store, epoch, token.clone(), was_stored) {
-            log::warn!(
-                "the rotated refresh token could not be stored; after a restart the user must sign in again: {error}"
-            );
+            log::warn!("{error:#}; after a restart the user must sign in again");
         }
     }
 
@@ -441,7 +465,7 @@ impl TokenRefresher {
         let Some(Some(token)) = token else { return };
         match self.store_latest(store, epoch, token, sign_in.was_stored) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
-            Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
+            Err(error) => log::debug!("the rotated refresh token is still not stored: {error:#}"),
         }
     }
 
@@ -453,7 +477,7 @@ impl TokenRefresher {
         epoch: Epoch,
         mut token: RefreshToken,
         mut was_stored: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error> {
         loop {
             let saved = store.save(&token, was_stored);
             was_stored |= saved.is_ok();

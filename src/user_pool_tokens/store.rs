@@ -6,12 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::refresh_token::RefreshToken;
+use crate::error::Error;
 use crate::secret::Secret;
 use crate::service::protocol::aws_json;
-use crate::storage::{RecordStore, Storage, StorageLock};
-
-/// The version of the record. A record of another version counts as absent.
-const VERSION: &str = "1";
+use crate::storage::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageLock};
 
 /// The stored refresh token of one user.
 pub(super) struct TokenStore(RecordStore);
@@ -19,26 +17,31 @@ pub(super) struct TokenStore(RecordStore);
 #[derive(Serialize)]
 struct Record<'a> {
     version: u32,
+    key: &'a str,
     given: &'a str,
     refresh_token: &'a str,
 }
 
 impl TokenStore {
-    pub(super) fn new(storage: Arc<dyn Storage>, key: String) -> Self {
-        let unusable = "is not a record of this version; it counts as absent";
-        Self(RecordStore::new(storage, key, "refresh token", unusable))
+    pub(super) fn new(storage: Arc<dyn Storage>, key: RecordKey) -> Self {
+        Self(RecordStore::new(storage, key, "refresh token"))
     }
 
     /// Loads the token if it belongs to this sign-in. Without a `sign_in_digest`, loads any token.
-    pub(super) fn load(&self, sign_in_digest: Option<&Secret>) -> Option<RefreshToken> {
-        self.read().filter(|stored| sign_in_digest.is_none_or(|own| *own == stored.sign_in_digest))
+    pub(super) fn load(
+        &self,
+        sign_in_digest: Option<&Secret>,
+    ) -> Result<Option<RefreshToken>, Error> {
+        let stored = self.read()?;
+        Ok(stored.filter(|stored| sign_in_digest.is_none_or(|own| *own == stored.sign_in_digest)))
     }
 
     /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored token
-    /// of another sign-in is then newer, and stays.
-    pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), String> {
-        if was_stored
-            && self.read().is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
+    /// of another sign-in is then newer, and stays. So does a record that cannot be read, because it
+    /// may be newer too.
+    pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
+        let stored = self.read()?;
+        if was_stored && stored.is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
         {
             log::warn!(
                 "another sign-in has replaced the stored refresh token; the token of this sign-in is only kept in memory"
@@ -46,13 +49,12 @@ impl TokenStore {
             return Ok(());
         }
         let (given, refresh_token) = (token.sign_in_digest.expose(), token.token.expose());
-        let record = aws_json::encode(&Record { version: 1, given, refresh_token })
-            .map_err(|error| error.to_string())?;
-        self.0.store(&record).map_err(|error| error.to_string())
+        let (version, key) = (RECORD_VERSION, self.0.key());
+        self.0.store(&aws_json::encode(&Record { version, key, given, refresh_token })?)
     }
 
     pub(super) fn remove_if(&self, matches: impl FnOnce(&RefreshToken) -> bool) {
-        if self.read().is_some_and(|stored| matches(&stored)) {
+        if self.read().is_ok_and(|stored| stored.is_some_and(|stored| matches(&stored))) {
             self.remove();
         }
     }
@@ -66,17 +68,30 @@ impl TokenStore {
         self.0.lock(wait)
     }
 
-    fn read(&self) -> Option<RefreshToken> {
-        self.0.load(parse).ok()?
+    pub(super) fn storage_error(&self) -> Option<Error> {
+        self.0.storage_error()
+    }
+
+    /// Whether the stored token must be written again in the present version of the record.
+    pub(super) fn is_version_1(&self) -> bool {
+        self.0.is_version_1()
+    }
+
+    fn read(&self) -> Result<Option<RefreshToken>, Error> {
+        self.0.load(parse)
     }
 }
 
-fn parse(record: &[u8]) -> Option<RefreshToken> {
+fn parse(record: &[u8]) -> Option<ParsedRecord<'_, RefreshToken>> {
     let text = std::str::from_utf8(record).ok()?;
-    let names = ["version", "given", "refresh_token"];
-    let [version, sign_in_digest, token] = aws_json::members("the record", text, names).ok()?;
-    let (sign_in_digest, token) = (aws_json::string(sign_in_digest?)?, aws_json::string(token?)?);
-    // A token is not checked further: the service decides what one looks like.
-    let usable = version == Some(VERSION) && !token.is_empty();
-    usable.then(|| RefreshToken { token: token.into(), sign_in_digest: sign_in_digest.into() })
+    let names = ["version", "key", "given", "refresh_token"];
+    let [version, key, sign_in_digest, token] =
+        aws_json::members("the record", text, names).ok()?;
+    let content = || {
+        let sign_in_digest = aws_json::string(sign_in_digest?)?.into();
+        // A token is not checked further: the service decides what one looks like.
+        let token = aws_json::string(token?).filter(|token| !token.is_empty())?.into();
+        Some(RefreshToken { token, sign_in_digest })
+    };
+    Some(ParsedRecord { version, key: key.and_then(aws_json::string), content: content() })
 }

@@ -43,6 +43,7 @@ mod support;
 mod tls;
 #[cfg(unix)]
 mod under_fire;
+mod unreadable;
 #[cfg(feature = "user-pool")]
 mod user_pool;
 mod windows;

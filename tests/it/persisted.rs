@@ -843,7 +843,7 @@ fn one_load_locks_once_and_for_a_bounded_time() {
     process().get().unwrap();
     assert_eq!(storage.asked(), ["load credentials"], "from the storage, without a lock");
     first.refresh().unwrap();
-    let new = ["lock", "for 0ns", "store"].map(|what| format!("{what} credentials"));
+    let new = ["lock", "for 0ns", "load", "store"].map(|what| format!("{what} credentials"));
     assert_eq!(storage.asked(), new);
     device.clock.advance(seconds(2800));
     first.get().unwrap();

@@ -415,13 +415,21 @@ const MISHAPS: [Mishap; 22] = [
     ("more than 64 KiB", |d| edited(d, |r| r + &" ".repeat(65_536)), Then::New),
     (
         "a future version",
-        |d| edited(d, |r| r.replace(r#""version":1"#, r#""version":2"#)),
+        |d| edited(d, |r| r.replace(r#""version":2"#, r#""version":3"#)),
         Then::New,
     ),
     ("an unknown field", |d| edited(d, |r| r.replace('{', r#"{"colour":"red","#)), Then::Same),
     ("a list", |d| edited(d, |r| format!("[{r}]")), Then::New),
-    ("no identity at all", |d| edited(d, |r| r.replace("us-east-1:", "")), Then::New),
-    ("a path for an identity", |d| edited(d, |r| r.replace("us-east-1:", "../:")), Then::New),
+    (
+        "no identity at all",
+        |d| edited(d, |r| r.replace(r#"_id":"us-east-1:"#, r#"_id":""#)),
+        Then::New,
+    ),
+    (
+        "a path for an identity",
+        |d| edited(d, |r| r.replace(r#"_id":"us-east-1:"#, r#"_id":"../:"#)),
+        Then::New,
+    ),
     ("two records", |d| edited(d, |r| r.clone() + &r), Then::New),
 ];
 

@@ -86,8 +86,8 @@ impl Pool {
 fn stored(storage: &MemoryStorage) -> Option<String> {
     let record = storage.load(KEY).unwrap()?;
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-    assert_eq!(record["version"], 1);
-    assert_eq!(record.as_object().unwrap().len(), 3, "version, given, refresh_token");
+    assert_eq!((&record["version"], &record["key"]), (&2.into(), &KEY.into()));
+    assert_eq!(record.as_object().unwrap().len(), 4, "version, key, given, refresh_token");
     Some(record["refresh_token"].as_str().unwrap().to_owned())
 }
 
@@ -544,12 +544,12 @@ fn a_restart_goes_on_from_whatever_the_storage_has() {
     storage.store(KEY, &before).unwrap();
     start().id_token().unwrap();
 
-    for damage in ["", "null", "{}", "\u{0}", "{\"version\":2}"] {
+    for damage in ["", "null", "{}", "\u{0}", "{\"version\":3}"] {
         storage.store(KEY, damage.as_bytes()).unwrap();
         start().id_token().unwrap();
         let whole = storage.load(KEY).unwrap().unwrap();
         assert!(whole.len() > 60, "it is written anew");
-        let later = String::from_utf8(whole).unwrap().replace(":1,", ":2,");
+        let later = String::from_utf8(whole).unwrap().replace(":2,", ":3,");
         storage.store(KEY, later.as_bytes()).unwrap();
         let bare = pool.bare().storage(storage.clone()).build().unwrap();
         assert_eq!(bare.id_token().unwrap_err().kind(), ErrorKind::Login, "of a later version");
@@ -732,7 +732,7 @@ fn the_lock_is_released_however_a_refresh_ends_and_is_only_for_rotation() {
     settings().timeout(Duration::from_millis(20)).build().unwrap().id_token().unwrap();
     storage.broken.store(true, Ordering::SeqCst);
     settings().build().unwrap().id_token().unwrap();
-    let warning = "WARN cognito_identity_credentials::storage::record the stored refresh token could not be locked: no locks";
+    let warning = "WARN cognito_identity_credentials::storage::record the refresh token could not be locked: no locks";
     assert!(logged().contains(warning), "{}", logged());
 
     let pool = Pool::new();
@@ -818,6 +818,7 @@ struct Flaky {
     stores: AtomicUsize,
     inner: MemoryStorage,
     broken: AtomicBool,
+    unreadable: AtomicBool,
 }
 
 impl Flaky {
@@ -831,6 +832,9 @@ impl Flaky {
 
 impl Storage for Flaky {
     fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("too many open files"));
+        }
         self.inner.load(key)
     }
 
@@ -859,7 +863,7 @@ fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
     renew();
     storage.broken.store(true, Ordering::SeqCst);
     renew();
-    let warning = "WARN cognito_identity_credentials::user_pool_tokens the rotated refresh token could not be stored; after a restart the user must sign in again: no disk";
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the refresh token could not be stored: no disk; after a restart the user must sign in again";
     assert_eq!(logged().matches(warning).count(), 1, "{}", logged());
     renew();
     storage.broken.store(false, Ordering::SeqCst);
@@ -895,6 +899,102 @@ fn a_write_that_failed_is_tried_again_when_a_token_is_asked_for() {
     }
     settings().build().unwrap().id_token().unwrap();
     assert_eq!(pool.cognito.calls(GET_TOKENS), 3, "nobody is told to sign in");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stays_until_it_can_and_then_the_rotated_token_is_stored() {
+    let pool = Pool::rotating(60);
+    let storage = Arc::new(Flaky::default());
+    let settings = || pool.settings().storage(storage.clone());
+    settings().build().unwrap().id_token().unwrap();
+    let before = storage.inner.load(KEY).unwrap();
+    assert!(before.is_some());
+    storage.unreadable.store(true, Ordering::SeqCst);
+    let tokens = settings().build().unwrap();
+    let first = tokens.id_token().unwrap();
+    assert_eq!(tokens.id_token().unwrap(), first);
+    assert_eq!(storage.inner.load(KEY).unwrap(), before, "neither call overwrites it");
+    let error = tokens.storage_error().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert_eq!(format!("{error:#}"), "the refresh token could not be read: too many open files");
+
+    storage.unreadable.store(false, Ordering::SeqCst);
+    assert_eq!(tokens.id_token().unwrap(), first, "cached, but the write is repeated");
+    assert_ne!(storage.inner.load(KEY).unwrap(), before);
+    assert!(tokens.storage_error().is_none());
+    pool.clock.advance(seconds(3600));
+    settings().build().unwrap().id_token().expect("the stored token is the newest");
+}
+
+#[test]
+fn a_user_need_not_sign_in_because_the_only_token_cannot_be_read() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+    let tokens = pool.bare().storage(storage.clone()).build().unwrap();
+    storage.unreadable.store(true, Ordering::SeqCst);
+    let error = tokens.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
+    storage.unreadable.store(false, Ordering::SeqCst);
+    tokens.id_token().unwrap();
+}
+
+#[test]
+fn a_program_that_forgets_a_token_removes_a_record_that_cannot_be_read() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(Flaky::default());
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    tokens.id_token().unwrap();
+    storage.unreadable.store(true, Ordering::SeqCst);
+    tokens.forget_refresh_token();
+    assert_eq!(storage.inner.load(KEY).unwrap(), None);
+}
+
+#[test]
+fn a_refresh_token_without_a_key_in_its_record_is_used_and_stored_again_with_the_key() {
+    // Whether the answer to the next refresh has another refresh token.
+    for rotates in [true, false] {
+        let pool = Pool::rotating(0);
+        let storage = Arc::new(MemoryStorage::new());
+        pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+        let whole = String::from_utf8(storage.load(KEY).unwrap().unwrap()).unwrap();
+        let version_1 = whole.replace(&format!(r#""version":2,"key":"{KEY}""#), r#""version":1"#);
+        assert_ne!(version_1, whole);
+        storage.store(KEY, version_1.as_bytes()).unwrap();
+        if !rotates {
+            pool.cognito.set_refresh_token_rotation(None);
+        }
+        let bare = pool.bare().storage(storage.clone()).build().unwrap();
+        bare.id_token().unwrap();
+        assert!(stored(&storage).is_some(), "of version 2");
+    }
+}
+
+#[test]
+fn refresh_tokens_of_another_service_or_another_key_are_not_used() {
+    let pool = Pool::rotating(0);
+    let storage = Arc::new(MemoryStorage::new());
+    pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
+    let emulator = || pool.bare().storage(storage.clone()).endpoint_url("http://127.0.0.1:4566");
+    assert_eq!(emulator().build().unwrap().id_token().unwrap_err().kind(), ErrorKind::Login);
+    let fips = "https://cognito-idp-fips.us-east-1.amazonaws.com";
+    let aws = pool.bare().storage(storage.clone()).endpoint_url(fips).build().unwrap();
+    aws.id_token().expect("an endpoint of AWS");
+
+    // A storage that cuts names may return the record of another key.
+    let record = storage.load(KEY).unwrap().unwrap();
+    let of_bob = format!("{KEY}/bob");
+    storage.store(&of_bob, &record).unwrap();
+    let bob = pool.bare().storage(storage.clone()).login_id("bob").build().unwrap();
+    let error = bob.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
+    assert!(error.message().contains("another key"), "{error}");
+    bob.set_refresh_token(pool.cognito.sign_in("bob")).unwrap();
+    bob.id_token().unwrap();
+    assert_eq!(storage.load(&of_bob).unwrap().unwrap(), record, "it is not overwritten");
+    assert!(bob.storage_error().is_some());
+    bob.forget_refresh_token();
+    assert_eq!(storage.load(&of_bob).unwrap(), None);
 }
 
 /// A storage that does something else first, once.
@@ -1017,7 +1117,7 @@ fn who_signed_out_stays_signed_out_whatever_is_stored() {
     assert!(stored(&storage.inner).is_some());
     signed_out();
     // What cannot be read goes too.
-    for record in ["{\"version\":2}", "\u{0}"] {
+    for record in ["{\"version\":3}", "\u{0}"] {
         storage.inner.store(KEY, record.as_bytes()).unwrap();
         tokens.forget_refresh_token();
         assert_eq!(storage.inner.load(KEY).unwrap(), None);

@@ -1,7 +1,9 @@
 //! The command `forget`: removes what is stored for one user, or for all users.
 
 use std::io;
+use std::mem;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cognito_identity_credentials::{FileStorage, Storage};
 
@@ -15,25 +17,26 @@ use crate::settings::Settings;
 /// one.
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
-    let Settings { cache: Some(directory), pool: Some(pool), login_id, .. } = &settings else {
+    let Settings { cache: Some(directory), builder, user_pool, .. } = settings else {
         return Ok(());
     };
-    let storage = FileStorage::new(directory);
-    let user = login_id.as_ref().map(|login_id| format!("/{login_id}")).unwrap_or_default();
-    let credentials = format!("credentials/{pool}{user}");
-    let refresh_token = settings.user_pool.as_ref().map_or(Ok(()), |[user_pool, client]| {
-        storage.remove(&format!("refresh-token/{user_pool}/{client}{user}"))
-    });
-    report(
-        directory,
-        vec![
-            storage.remove(&format!("identity/{pool}{user}")),
-            refresh_token,
-            storage.remove(&credentials),
+    let storage = FileStorage::new(&directory);
+    let removed = RemovedKeys::default();
+    builder.storage(removed.clone()).build()?.clear_cached_id();
+    if let Some(user_pool) = user_pool {
+        user_pool.storage(removed.clone()).build()?.forget_refresh_token();
+    }
+    let mut outcomes = Vec::new();
+    for key in removed.take() {
+        outcomes.push(storage.remove(&key));
+        if let Some(user) = key.strip_prefix("identity/") {
+            let credentials = format!("credentials/{user}");
+            outcomes.push(storage.remove(&credentials));
             // One record for each role.
-            storage.remove_all(&format!("{credentials}/arn:")).map(drop),
-        ],
-    )
+            outcomes.push(storage.remove_all(&format!("{credentials}/arn:")).map(drop));
+        }
+    }
+    report(&directory, outcomes)
 }
 
 /// Removes all records of all users, and the lock files. It needs no settings.
@@ -43,6 +46,31 @@ pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     let outcomes = ["identity/", "credentials/", "refresh-token/"]
         .map(|prefix| storage.remove_all(prefix).and(storage.remove_locks(prefix)).map(drop));
     report(&directory, outcomes.into())
+}
+
+/// Notes the keys that the library removes, because only the library knows how they are made.
+#[derive(Clone, Default)]
+struct RemovedKeys(Arc<Mutex<Vec<String>>>);
+
+impl RemovedKeys {
+    fn take(&self) -> Vec<String> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Storage for RemovedKeys {
+    fn load(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn store(&self, _: &str, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(key.to_owned());
+        Ok(())
+    }
 }
 
 /// Returns the first failure, after everything has been tried.

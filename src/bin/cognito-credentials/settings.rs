@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
-    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock,
+    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock, UserPoolTokensBuilder,
 };
 
 use crate::arguments::Options;
@@ -20,10 +20,8 @@ use crate::user_pool_login::UserPoolLogin;
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
-    /// The user pool and the app client.
-    pub(crate) user_pool: Option<[String; 2]>,
-    /// The user of the cache; `None` for a guest, or if there is no cache.
-    pub(crate) login_id: Option<String>,
+    /// The user pool of the login, without the secrets.
+    pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     /// The directory of the cache, if there is a cache.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) cache_contents: CacheContents,
@@ -114,7 +112,6 @@ impl Settings {
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
             user_pool: None,
-            login_id: None,
             cache_contents: CacheContents::Credentials,
         };
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
@@ -148,11 +145,10 @@ impl Settings {
             };
             let persist = self.cache_contents == CacheContents::Credentials;
             let storage = FileStorage::new(directory);
-            self.login_id.clone_from(&login_id);
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
                 login.store_in(storage.clone(), login_id);
             }
-            self.user_pool = pool_login.as_ref().map(|login| login.client.clone());
+            self.user_pool = pool_login.as_ref().map(|login| login.offline.clone());
             self.builder = self.builder.storage(storage).persist_credentials(persist);
         }
         for login in &options.logins {

@@ -39,7 +39,9 @@ pub(crate) struct UserPoolLogin {
     settings: UserPoolTokensBuilder,
     provider: String,
     /// The user pool and the app client.
-    pub(crate) client: [String; 2],
+    client: [String; 2],
+    /// The settings without the secrets.
+    pub(crate) offline: UserPoolTokensBuilder,
     refresh_token: Option<SecretSource>,
     /// How long it may take to read a secret.
     limit: Duration,
@@ -94,6 +96,7 @@ impl UserPoolLogin {
         // Checks the settings without reading the secret.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
+        let offline = trial.clone();
         let provider = trial.build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match setting {
                 "endpoint_url" => "--user-pool-endpoint-url",
@@ -109,6 +112,7 @@ impl UserPoolLogin {
             settings,
             provider,
             client,
+            offline,
             refresh_token,
             limit: options.limit()?,
             client_secret,
@@ -128,6 +132,7 @@ impl UserPoolLogin {
 
     /// Stores rotated refresh tokens for this user.
     pub(crate) fn store_in(&mut self, storage: FileStorage, login_id: String) {
+        self.offline = self.offline.clone().storage(storage.clone()).login_id(login_id.as_str());
         self.settings = self.settings.clone().storage(storage).login_id(login_id);
     }
 

@@ -1,0 +1,471 @@
+//! Records that could not be read: nothing good is lost to a failed read.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::{
+    Builder, CognitoIdentityCredentials, Credentials, Error, ErrorKind, IdentityChange,
+    IdentityChangeReason, IdentityOrigin, MemoryStorage, Storage,
+};
+
+use crate::classic::ROLE;
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
+
+const FOR_GOOD: usize = usize::MAX;
+
+/// One process's view of a storage. The loads of keys with one beginning fail.
+struct Failing {
+    inner: Arc<MemoryStorage>,
+    prefix: &'static str,
+    /// How many of the next loads fail.
+    loads: AtomicUsize,
+    writes: AtomicBool,
+}
+
+impl Failing {
+    fn new(inner: &Arc<MemoryStorage>, prefix: &'static str, loads: usize) -> Arc<Self> {
+        let (inner, loads) = (inner.clone(), AtomicUsize::new(loads));
+        Arc::new(Self { inner, prefix, loads, writes: AtomicBool::new(false) })
+    }
+
+    fn works_again(&self) {
+        self.loads.store(0, Ordering::SeqCst);
+        self.writes.store(false, Ordering::SeqCst);
+    }
+
+    fn check_write(&self) -> io::Result<()> {
+        let fails = self.writes.load(Ordering::SeqCst);
+        if fails { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+}
+
+impl Storage for Failing {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        let left = self.loads.load(Ordering::SeqCst);
+        if left > 0 && key.starts_with(self.prefix) {
+            self.loads.store(if left == FOR_GOOD { left } else { left - 1 }, Ordering::SeqCst);
+            return Err(io::Error::other("too many open files"));
+        }
+        self.inner.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.check_write().and_then(|()| self.inner.store(key, value))
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.check_write().and_then(|()| self.inner.remove(key))
+    }
+}
+
+/// The service, the time and the storage that several processes share.
+struct Device {
+    clock: ManualClock,
+    cognito: FakeCognito,
+    storage: Arc<MemoryStorage>,
+    changes: Arc<Mutex<Vec<IdentityChange>>>,
+}
+
+impl Device {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let cognito = FakeCognito::with_clock(clock.clone());
+        cognito.accept_login(PROVIDER, "token", "ann");
+        Self { clock, cognito, storage: Arc::default(), changes: Arc::default() }
+    }
+
+    fn process(
+        &self,
+        storage: impl Storage + 'static,
+        settings: impl FnOnce(Builder) -> Builder,
+    ) -> CognitoIdentityCredentials {
+        let changes = self.changes.clone();
+        let builder = CognitoIdentityCredentials::builder()
+            .identity_pool_id(POOL)
+            .transport(self.cognito.clone())
+            .clock(self.clock.clone())
+            .storage(storage)
+            .on_identity_change(move |change| changes.lock().unwrap().push(change.clone()));
+        settings(builder).build().unwrap()
+    }
+
+    fn healthy(&self) -> CognitoIdentityCredentials {
+        self.process(self.storage.clone(), |builder| builder)
+    }
+
+    fn record(&self, kind: &str) -> Option<Vec<u8>> {
+        self.storage.load(&format!("{kind}/{POOL}")).unwrap()
+    }
+
+    fn calls(&self) -> usize {
+        self.cognito.calls("GetId")
+    }
+
+    fn changes(&self) -> Vec<(Option<String>, Option<String>, IdentityChangeReason)> {
+        let changes = std::mem::take(&mut *self.changes.lock().unwrap());
+        changes.into_iter().map(|change| (change.old, change.new, change.reason)).collect()
+    }
+}
+
+fn id(credentials: &Credentials) -> Option<String> {
+    credentials.identity_id().map(str::to_owned)
+}
+
+type Renew = fn(&Device, &CognitoIdentityCredentials) -> Result<Credentials, Error>;
+
+/// Every way to a refresh.
+const REFRESHES: [(&str, Renew); 3] = [
+    ("refresh", |_, provider| provider.refresh()),
+    ("the mandatory row", |_, provider| {
+        provider.expire();
+        provider.get()
+    }),
+    ("the advisory row", |device, provider| {
+        device.clock.advance(seconds(2_900));
+        provider.get()
+    }),
+];
+
+#[test]
+fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refresh() {
+    let flows: [(&str, fn(Builder) -> Builder); 3] = [
+        ("enhanced", |builder| builder),
+        ("classic", |builder| builder.role_arn(ROLE)),
+        ("persisted", |builder| builder.persist_credentials(true)),
+    ];
+    for (flow, settings) in flows {
+        for (how, renew) in REFRESHES {
+            let what = format!("{flow}, {how}");
+            let device = Device::new();
+            let good = id(&device.healthy().get().unwrap());
+            let record = device.record("identity");
+            let failing = Failing::new(&device.storage, "identity/", FOR_GOOD);
+            let provider = device.process(failing.clone(), settings);
+            device.changes();
+            let guest = id(&provider.get().unwrap());
+            assert_ne!(guest, good, "{what}");
+            for _ in 0..3 {
+                assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{what}");
+                let error = provider.status().storage_error.expect(&what);
+                assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Storage, false));
+                assert!(error.hint().is_some() && format!("{error:#}").contains("open files"));
+                assert_eq!(device.record("identity"), record, "{what}");
+            }
+            assert_eq!(device.calls(), 2, "{what}: one guest while the trouble lasts");
+            assert_eq!(device.changes(), [(None, guest.clone(), IdentityChangeReason::Minted)]);
+
+            failing.works_again();
+            assert_eq!(id(&renew(&device, &provider).unwrap()), good, "{what}");
+            assert_eq!(device.changes(), [(guest, good, IdentityChangeReason::Replaced)]);
+            let status = provider.status();
+            assert_eq!(status.identity_origin, Some(IdentityOrigin::Stored), "{what}");
+            assert!(status.storage_error.is_none(), "{what}");
+            assert_eq!((device.record("identity"), device.calls()), (record, 2), "{what}");
+        }
+    }
+}
+
+/// The n-th read fails and all others work, so the failure meets each read of a refresh once.
+#[test]
+fn whichever_read_fails_once_the_good_identity_is_stored_and_used_in_the_end() {
+    for persist in [false, true] {
+        for position in 0..6 {
+            let device = Device::new();
+            let good = id(&device.healthy().get().unwrap());
+            let record = device.record("identity");
+            let failing = Failing::new(&device.storage, "", 0);
+            let provider =
+                device.process(failing.clone(), |builder| builder.persist_credentials(persist));
+            for round in 0..6 {
+                failing.loads.store(usize::from(round == position), Ordering::SeqCst);
+                provider.refresh().unwrap();
+            }
+            assert_eq!(id(&provider.refresh().unwrap()), good, "{persist}, {position}");
+            assert_eq!(device.record("identity"), record, "{persist}, {position}");
+            assert!(device.calls() <= 2, "{persist}, {position}");
+        }
+    }
+}
+
+#[test]
+fn a_temporary_guest_is_stored_once_the_storage_is_known_to_be_empty() {
+    for (how, renew) in REFRESHES {
+        let device = Device::new();
+        let failing = Failing::new(&device.storage, "", FOR_GOOD);
+        let provider = device.process(failing.clone(), |builder| builder);
+        let guest = id(&provider.get().unwrap());
+        assert_eq!(device.record("identity"), None, "{how}");
+        failing.works_again();
+        assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{how}");
+        assert_eq!(device.healthy().identity_id(), guest, "{how}");
+        assert!(provider.status().storage_error.is_none(), "{how}");
+        assert_eq!(device.calls(), 1, "{how}");
+    }
+}
+
+#[test]
+fn a_new_guest_whose_record_turns_unreadable_before_it_is_stored_is_temporary() {
+    let device = Device::new();
+    let failing = Failing::new(&device.storage, "", 0);
+    let provider = {
+        let (failing, cognito) = (failing.clone(), device.cognito.clone());
+        device.process(failing.clone(), |builder| {
+            builder.transport(move |request: &HttpRequest| {
+                failing.loads.store(usize::from(operation(request) == "GetId"), Ordering::SeqCst);
+                cognito.send(request)
+            })
+        })
+    };
+    let guest = id(&provider.get().unwrap());
+    let other = id(&device.healthy().get().unwrap());
+    assert_ne!(guest, other);
+    assert_eq!(id(&provider.refresh().unwrap()), other, "another process has stored it meanwhile");
+    assert_eq!(device.healthy().identity_id(), other);
+}
+
+#[test]
+fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor_used_again() {
+    // Whether another process stores a different identity before the storage works again.
+    for other_stored in [false, true] {
+        let device = Device::new();
+        let failing = Failing::new(&device.storage, "", 0);
+        let provider = device.process(failing.clone(), |builder| builder);
+        let refused = id(&provider.get().unwrap());
+        let record = device.record("identity");
+        failing.loads.store(FOR_GOOD, Ordering::SeqCst);
+        device.cognito.disable_identity(refused.as_deref().unwrap());
+        let guest = id(&provider.refresh().unwrap());
+        assert_ne!(guest, refused);
+        assert_eq!(device.record("identity"), record, "it stays");
+        // The temporary guest is refused too.
+        device.cognito.disable_identity(guest.as_deref().unwrap());
+        let second = id(&provider.refresh().unwrap());
+        assert!(second != guest && second != refused);
+        assert_eq!((device.record("identity"), device.calls()), (record, 3));
+
+        let expected = if other_stored { id(&device.healthy().get().unwrap()) } else { second };
+        failing.works_again();
+        let requests = device.cognito.requests().len();
+        assert_eq!(id(&provider.refresh().unwrap()), expected, "{other_stored}");
+        assert_eq!(device.cognito.requests().len(), requests + 1, "the refused one is not tried");
+        assert_eq!(device.healthy().identity_id(), expected, "{other_stored}");
+    }
+}
+
+#[test]
+fn a_credentials_record_that_cannot_be_read_is_not_overwritten() {
+    for (how, renew) in REFRESHES {
+        let device = Device::new();
+        let persisted = |storage: Arc<Failing>| {
+            device.process(storage, |builder| builder.persist_credentials(true))
+        };
+        let failing = Failing::new(&device.storage, "credentials/", 0);
+        let provider = persisted(failing.clone());
+        provider.get().unwrap();
+        let record = device.record("credentials");
+        assert!(record.is_some());
+        failing.loads.store(FOR_GOOD, Ordering::SeqCst);
+        renew(&device, &provider).unwrap();
+        assert_eq!(device.record("credentials"), record, "{how}");
+        let error = provider.status().storage_error.expect(how);
+        assert!(error.message().contains("credentials could not be read"), "{error}");
+        failing.works_again();
+        device.clock.advance(seconds(1));
+        provider.refresh().unwrap();
+        assert_ne!(device.record("credentials"), record, "{how}");
+        assert!(provider.status().storage_error.is_none(), "{how}");
+    }
+}
+
+#[test]
+fn the_credentials_of_a_temporary_guest_are_not_stored() {
+    let device = Device::new();
+    let persist = |builder: Builder| builder.persist_credentials(true);
+    let first = device.process(device.storage.clone(), persist).get().unwrap();
+    let record = device.record("credentials");
+    let failing = Failing::new(&device.storage, "identity/", FOR_GOOD);
+    let provider = device.process(failing.clone(), persist);
+    assert_ne!(id(&provider.get().unwrap()), id(&first));
+    provider.refresh().unwrap();
+    assert_eq!(device.record("credentials"), record);
+    let requests = device.cognito.requests().len();
+    assert_eq!(device.process(device.storage.clone(), persist).get().unwrap(), first);
+    assert_eq!(device.cognito.requests().len(), requests, "other processes still use them");
+    failing.works_again();
+    assert_eq!(id(&provider.refresh().unwrap()), id(&first));
+    assert_ne!(device.record("credentials"), record);
+}
+
+#[test]
+fn the_program_may_remove_what_cannot_be_read() {
+    let device = Device::new();
+    device.healthy().get().unwrap();
+    let failing = Failing::new(&device.storage, "", FOR_GOOD);
+    let provider = device.process(failing.clone(), |builder| builder);
+    let guest = id(&provider.get().unwrap());
+    provider.clear_cached_id();
+    assert_eq!(device.record("identity"), None);
+    failing.works_again();
+    let next = id(&provider.refresh().unwrap());
+    assert_ne!(next, guest);
+    assert_eq!(device.healthy().identity_id(), next);
+}
+
+#[test]
+fn a_signed_in_user_whose_record_cannot_be_read_is_stored_when_it_can() {
+    let device = Device::new();
+    let ann = |builder: Builder| builder.login_id("ann").login(PROVIDER, "token");
+    let key = format!("identity/{POOL}/ann");
+    let failing = Failing::new(&device.storage, "", FOR_GOOD);
+    let provider = device.process(failing.clone(), ann);
+    let user = id(&provider.get().unwrap());
+    assert_eq!(device.storage.load(&key).unwrap(), None);
+    assert!(provider.status().storage_error.is_some());
+    failing.works_again();
+    provider.refresh().unwrap();
+    assert_eq!(device.process(device.storage.clone(), ann).identity_id(), user);
+    assert!(provider.status().storage_error.is_none());
+}
+
+#[test]
+fn a_write_that_fails_shows_until_a_write_works() {
+    let device = Device::new();
+    let failing = Failing::new(&device.storage, "", 0);
+    failing.writes.store(true, Ordering::SeqCst);
+    let provider = device.process(failing.clone(), |builder| builder);
+    let guest = id(&provider.get().unwrap());
+    for _ in 0..2 {
+        let error = provider.status().storage_error.unwrap();
+        assert_eq!(error.message(), "the identity could not be stored");
+        assert!(std::error::Error::source(&error).unwrap().is::<io::Error>());
+        assert!(format!("{:?}", provider.status()).contains("could not be stored"));
+        provider.refresh().unwrap();
+    }
+    failing.works_again();
+    provider.refresh().unwrap();
+    assert!(provider.status().storage_error.is_none());
+    assert_eq!(device.healthy().identity_id(), guest);
+}
+
+#[test]
+fn why_no_credentials_are_stored_shows_in_the_status() {
+    let device = Device::new();
+    let provider =
+        device.process(device.storage.clone(), |builder| builder.persist_credentials(true));
+    provider.get().unwrap();
+    assert!(provider.status().storage_error.is_none());
+    provider.set_login(PROVIDER, "token");
+    provider.refresh().unwrap();
+    let error = provider.status().storage_error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.hint().unwrap().contains("login_id"), "{error}");
+    provider.remove_login(PROVIDER);
+    provider.refresh().unwrap();
+    assert!(provider.status().storage_error.is_none());
+}
+
+/// A storage with cut names: it has one place for all keys of a kind.
+struct Colliding(Arc<MemoryStorage>);
+
+impl Colliding {
+    fn place(key: &str) -> &str {
+        key.split('/').next().unwrap()
+    }
+}
+
+impl Storage for Colliding {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.load(Self::place(key))
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.0.store(Self::place(key), value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.0.remove(Self::place(key))
+    }
+}
+
+#[test]
+fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
+    let device = Device::new();
+    device.cognito.accept_login(PROVIDER, "of bob", "bob");
+    let user = |name: &str, token: &str| {
+        device.process(Colliding(device.storage.clone()), |builder| {
+            builder.login_id(name).login(PROVIDER, token).persist_credentials(true)
+        })
+    };
+    let ann = user("ann", "token").get().unwrap();
+    let records = || ["identity", "credentials"].map(|kind| device.storage.load(kind).unwrap());
+    let before = records();
+    let bobs = user("bob", "of bob");
+    assert_eq!(bobs.identity_id(), None);
+    let bob = bobs.get().unwrap();
+    assert_ne!(id(&bob), id(&ann));
+    bobs.refresh().unwrap();
+    assert_eq!(records(), before, "ann's stay");
+    let error = bobs.status().storage_error.unwrap();
+    assert!(error.message().contains("another key"), "{error}");
+    assert!(error.hint().unwrap().contains("login_id"), "{error}");
+    assert_eq!(user("ann", "token").get().unwrap(), ann);
+}
+
+#[test]
+fn an_emulator_and_aws_share_no_record_but_the_endpoints_of_aws_do() {
+    let aws = "";
+    let rows = [
+        // the endpoint of the first run, that of the second, whether they share records
+        (aws, "http://127.0.0.1:4566", false),
+        ("http://127.0.0.1:4566", aws, false),
+        ("http://127.0.0.1:4566", "http://127.0.0.1:4567", false),
+        ("http://localhost:80", "http://LOCALHOST/path", true),
+        ("https://moto.example.com", "https://moto.example.com.:443", true),
+        (aws, "https://cognito-identity-fips.us-east-1.amazonaws.com", true),
+        (aws, "https://vpce-0.cognito-identity.us-east-1.vpce.amazonaws.com", true),
+        ("https://cognito-identity.us-east-1.api.aws", aws, true),
+    ];
+    for (first, second, shared) in rows {
+        let device = Device::new();
+        let at = |url: &str| {
+            device.process(device.storage.clone(), |builder| {
+                let builder = builder.persist_credentials(true);
+                if url.is_empty() { builder } else { builder.endpoint_url(url) }
+            })
+        };
+        let set = at(first).get().unwrap();
+        let found = at(second).identity_id();
+        assert_eq!(found, id(&set).filter(|_| shared), "{first}, then {second}");
+        let other = at(second).get().unwrap();
+        assert_eq!(id(&other) == id(&set), shared, "{first}, then {second}");
+        assert_eq!(at(first).identity_id(), id(&set), "{first}, then {second}");
+    }
+}
+
+#[test]
+fn the_identity_of_the_last_answer_of_a_handshake_is_the_stored_one() {
+    for fails in [false, true] {
+        let device = Device::new();
+        let good = id(&device.healthy().get().unwrap());
+        let other = "us-east-1:00000000-0000-4000-8000-00000000000b";
+        let body = format!(
+            r#"{{"IdentityId": "{other}", "Credentials": {{"AccessKeyId": "a", "SecretKey": "b",
+            "SessionToken": "c", "Expiration": 1767229200}}}}"#
+        );
+        if !fails {
+            device.healthy().clear_cached_id();
+        }
+        device.changes();
+        let failing = Failing::new(&device.storage, "", if fails { FOR_GOOD } else { 0 });
+        let provider = device.process(failing.clone(), |builder| builder);
+        device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::raw(200, body));
+        assert_eq!(provider.get().unwrap().identity_id(), Some(other));
+        let reasons: Vec<_> = device.changes().into_iter().map(|change| change.2).collect();
+        assert_eq!(reasons, [IdentityChangeReason::Minted, IdentityChangeReason::Merged]);
+        let stored = if fails { good } else { Some(other.to_owned()) };
+        assert_eq!(device.healthy().identity_id(), stored, "{fails}");
+    }
+}
