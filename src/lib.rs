@@ -149,7 +149,7 @@ pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, ConfigFault, Error, ErrorKind};
 pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
 pub use logins::{FileToken, Logins, TokenSource};
-pub use provider::{Builder, CognitoIdentityCredentials, Status};
+pub use provider::{Builder, CognitoIdentityCredentials, RefreshReport, Status};
 pub use refresh::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 #[cfg(feature = "user-pool")]

@@ -30,6 +30,7 @@ mod persisted;
 mod proxy;
 mod public_names;
 mod readme;
+mod refresh_reports;
 mod scenarios;
 mod secrets;
 mod settings;
