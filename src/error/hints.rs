@@ -6,6 +6,8 @@ pub(crate) const NOT_THE_SERVICE: &str = "check what stands between the program 
 
 pub(super) const TLS: &str = "check the device's clock, and that the transport trusts the authority that signed the certificate";
 
+pub(super) const STORAGE: &str = "check that the storage works: that this user may read and write its directory, and that the disk is not full";
+
 /// Returns what to do about a refusal of a known meaning.
 pub(super) fn of(refusal: Refusal) -> Option<&'static str> {
     use Refusal as R;

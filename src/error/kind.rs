@@ -47,6 +47,10 @@ pub enum ErrorKind {
     /// captive portal, the answer of a proxy, credentials that had already expired. Check what
     /// stands between the program and AWS.
     Response,
+    /// The storage could not be read, written or locked, or it may not be used. It never fails a
+    /// refresh: [`Status::storage_error`](crate::Status::storage_error) holds it. Check that the
+    /// storage works.
+    Storage,
 }
 
 /// Whether and how a failed attempt may be retried.

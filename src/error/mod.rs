@@ -13,6 +13,7 @@ mod config_fault;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +170,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         self.0.hint.or_else(|| hints::of(self.0.refusal)).or_else(|| match self.0.kind {
             ErrorKind::Tls => Some(hints::TLS),
+            ErrorKind::Storage => Some(hints::STORAGE),
             _ => self.source()?.downcast_ref::<Self>()?.hint(),
         })
     }
@@ -239,6 +241,17 @@ impl Error {
             inner.kind = ErrorKind::NotAuthorized;
         }
         self
+    }
+
+    /// The storage failed with `cause`.
+    pub(crate) fn storage(message: String, cause: io::Error) -> Self {
+        let cause: Option<Arc<dyn StdError + Send + Sync>> = Some(Arc::new(cause));
+        Self(Arc::new(Inner { cause, ..Inner::local(ErrorKind::Storage, message) }))
+    }
+
+    /// The storage works but may not be used. `hint` says what to do.
+    pub(crate) fn storage_unused(message: String, hint: &'static str) -> Self {
+        Self(Arc::new(Inner { hint: Some(hint), ..Inner::local(ErrorKind::Storage, message) }))
     }
 
     pub(crate) fn identity_unknown(message: &str) -> Self {
@@ -446,7 +459,6 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     /// A token source may fail with an error of this library.
     #[test]

@@ -31,7 +31,9 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
-use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
+use crate::refresh::identity::{
+    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
+};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{Principal, ProviderState, Refresher};
 use crate::service::cognito_identity::Id;
@@ -589,6 +591,7 @@ impl CognitoIdentityCredentials {
             needs_refresh: cell.needs_refresh,
             last_error: cell.last_error,
             next_attempt_in: cell.next_attempt_in,
+            storage_error: self.0.storage_error(),
         }
     }
 
@@ -768,15 +771,16 @@ impl<'a> LoadCall<'a> {
 }
 
 impl Inner {
-    /// The last failure of the storage.
-    fn storage_error(&self) -> Option<Error> {
-        None
-    }
-
     fn notify(&self, change: &IdentityChange) {
         if let Some(listener) = &self.on_identity_change {
             listener(change);
         }
+    }
+
+    /// Returns the present failure of the storage.
+    fn storage_error(&self) -> Option<Error> {
+        let identity = self.refresher.store.as_ref().and_then(IdentityStore::storage_error);
+        identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
     }
 }
 

@@ -26,6 +26,12 @@ pub struct Status {
     pub last_error: Option<Error>,
     /// How long `get()` still sends no request after a failure.
     pub next_attempt_in: Option<Duration>,
+    /// The present failure of the storage, or `None` if the last operations on it succeeded. It has
+    /// the kind [`Storage`](crate::ErrorKind::Storage).
+    ///
+    /// A storage failure never fails a refresh. While the identity cannot be read, the provider
+    /// uses a temporary guest. While it cannot be written, a restart of the program may lose it.
+    pub storage_error: Option<Error>,
 }
 
 /// Describes one refresh. [`Builder::on_refresh`](crate::Builder::on_refresh) passes it to the
@@ -64,6 +70,7 @@ impl fmt::Debug for Status {
             .field("needs_refresh", &self.needs_refresh)
             .field("last_error", &self.last_error)
             .field("next_attempt_in", &self.next_attempt_in)
+            .field("storage_error", &self.storage_error)
             .finish()
     }
 }

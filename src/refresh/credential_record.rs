@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 
 use crate::cell::lease::{LONGEST_LIFETIME, Lease};
 use crate::credentials::Credentials;
+use crate::error::Error;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
-use crate::storage::{RecordStore, Storage, StorageLock, digest};
+use crate::storage::{RecordStore, Storage, StorageFailure, StorageLock, digest};
 
 /// The version of the record. A record of another version counts as absent.
 const VERSION: &str = "1";
@@ -222,13 +223,22 @@ impl CredentialStore {
     pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
         let Some(value) = record.encode(scope) else { return };
         if let Err(error) = self.0.store(&value) {
-            log::warn!("the credentials could not be stored for the next process: {error}");
+            log::warn!("{error:#}");
         }
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         self.0.remove()
+    }
+
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        self.0.storage_error()
+    }
+
+    /// Notes why no credentials may be stored. Returns whether a reason was already noted.
+    pub(crate) fn set_not_stored(&self, reason: Option<Error>) -> bool {
+        self.0.set_failure(StorageFailure::NotStored, reason)
     }
 
     /// Keeps other processes from requesting the same credentials. `None` without a lock within

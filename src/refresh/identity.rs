@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{members, string};
-use crate::storage::{RecordStore, Storage, Unreadable};
+use crate::storage::{RecordStore, Storage};
 
 /// The version of the record. A record of another version counts as absent.
 const VERSION: u32 = 1;
@@ -171,9 +172,7 @@ impl IdentityStore {
         match outcome {
             Ok(()) => StoreOutcome::Written,
             Err(error) => {
-                log::warn!(
-                    "the identity could not be stored and may be lost with this process: {error}"
-                );
+                log::warn!("{error:#}; the identity may be lost with this process");
                 StoreOutcome::Failed
             }
         }
@@ -190,11 +189,15 @@ impl IdentityStore {
         match self.read() {
             Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
             Ok(_) => true,
-            Err(Unreadable) => false,
+            Err(_) => false,
         }
     }
 
-    fn read(&self) -> Result<Option<Record>, Unreadable> {
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        self.record.storage_error()
+    }
+
+    fn read(&self) -> Result<Option<Record>, Error> {
         self.record.load(Record::parse)
     }
 }

@@ -4,7 +4,6 @@
 //! of the record and stores them, and the others load them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cell::lease::{Freshness, Windows};
@@ -19,6 +18,8 @@ use crate::storage::Storage;
 
 /// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";
 
 /// Whom the credentials are for, and which stored ones may be used.
 pub(crate) struct LoadOptions<'a> {
@@ -44,6 +45,9 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
 
     /// Removes the stored credentials. Returns `false` if they may still be there.
     fn remove(&self) -> bool;
+
+    /// Returns why credentials cannot be stored or read at present.
+    fn storage_error(&self) -> Option<Error>;
 }
 
 /// Stored credentials that may be used.
@@ -59,8 +63,6 @@ pub(crate) struct StoredCredentials {
     windows: Windows,
     attempt_timeout: Duration,
     login_id: Option<String>,
-    /// Whether the log has the warning that nothing is stored.
-    warned: AtomicBool,
 }
 
 impl StoredCredentials {
@@ -74,8 +76,7 @@ impl StoredCredentials {
         role_arn: Option<&str>,
     ) -> Self {
         let store = CredentialStore::new(storage, pool, login_id.as_deref(), role_arn);
-        let warned = AtomicBool::new(false);
-        Self { store, clock, windows, attempt_timeout, login_id, warned }
+        Self { store, clock, windows, attempt_timeout, login_id }
     }
 
     /// Returns the scope that a record must have. `None` if no credentials may be stored.
@@ -83,16 +84,21 @@ impl StoredCredentials {
         let providers: Vec<_> = principal.logins.providers().collect();
         let user = refresher.developer.is_some() || !providers.is_empty();
         let boot_id = self.clock.boot_id();
-        let why = match &boot_id {
-            None => "the clock has no boot ID",
-            Some(_) if user && self.login_id.is_none() => {
-                "there are logins, but no login_id to tell users apart"
-            }
-            Some(_) => "",
+        let reason = match &boot_id {
+            None => Some(("the clock has no boot ID", NO_BOOT_ID_HINT)),
+            Some(_) if user && self.login_id.is_none() => Some((
+                "there are logins, but no login_id to tell users apart",
+                "set login_id to a name of the user",
+            )),
+            Some(_) => None,
         };
-        if !why.is_empty() {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                log::warn!("no credentials are stored or reused: {why}");
+        let error = reason.map(|(why, hint)| {
+            Error::storage_unused(["no credentials are stored or reused: ", why].concat(), hint)
+        });
+        let is_noted = self.store.set_not_stored(error.clone());
+        if let Some(error) = error {
+            if !is_noted {
+                log::warn!("{error}");
             }
             return None;
         }
@@ -254,5 +260,9 @@ impl LoadOrRefresh for StoredCredentials {
 
     fn remove(&self) -> bool {
         self.store.remove()
+    }
+
+    fn storage_error(&self) -> Option<Error> {
+        self.store.storage_error()
     }
 }

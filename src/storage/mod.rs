@@ -3,7 +3,7 @@
 //! * this file: the traits of a storage, `Storage` and `StorageLock`
 //! * `memory.rs`: `MemoryStorage`, for tests
 //! * `file/`: `FileStorage`, records in the files of a directory
-//! * `record.rs`: one record of a storage, with its log messages
+//! * `record.rs`: one record of a storage, with its failures
 //! * `digest.rs`: the checksum of file names and records
 
 mod digest;
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) use digest::digest;
 pub use file::FileStorage;
 pub use memory::MemoryStorage;
-pub(crate) use record::{RecordStore, Unreadable};
+pub(crate) use record::{RecordStore, StorageFailure};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
@@ -33,7 +33,8 @@ pub(crate) use record::{RecordStore, Unreadable};
 /// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
 /// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
 ///
-/// A failure of a storage is logged and never fails a refresh.
+/// A failure of a storage never fails a refresh. It is logged and stands in
+/// [`Status::storage_error`](crate::Status::storage_error).
 ///
 /// # Rules for implementors
 ///

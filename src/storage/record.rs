@@ -1,14 +1,17 @@
-//! One record of a storage, with its log messages.
+//! One record of a storage, with its failures.
 
 use std::io;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::{Storage, StorageLock};
+use crate::error::Error;
 
-/// Loads, stores, removes and locks one record. It logs what a refresh continues without.
+/// Loads, stores, removes and locks one record. It remembers the last failure of each kind of
+/// operation until an operation of that kind succeeds.
 pub(crate) struct RecordStore {
     storage: Arc<dyn Storage>,
     key: String,
@@ -16,10 +19,19 @@ pub(crate) struct RecordStore {
     name: &'static str,
     /// What the log says of a record that cannot be used.
     unusable: &'static str,
+    failures: Mutex<[Option<Error>; 4]>,
 }
 
-/// The storage failed, so it is unknown whether there is a record. This is logged already.
-pub(crate) struct Unreadable;
+/// A kind of failure that a [`RecordStore`] remembers.
+#[derive(Clone, Copy)]
+pub(crate) enum StorageFailure {
+    Read,
+    /// Also a removal that failed.
+    Write,
+    Lock,
+    /// The settings or the system forbid a record.
+    NotStored,
+}
 
 impl RecordStore {
     pub(crate) fn new(
@@ -28,14 +40,15 @@ impl RecordStore {
         name: &'static str,
         unusable: &'static str,
     ) -> Self {
-        Self { storage, key, name, unusable }
+        Self { storage, key, name, unusable, failures: Mutex::default() }
     }
 
-    /// Loads the record. `None` if there is none, or if `parse` returns `None`.
+    /// Loads the record. `None` if there is none, or if `parse` returns `None`. The error is
+    /// logged: it is unknown whether there is a record.
     pub(crate) fn load<T>(
         &self,
         parse: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Result<Option<T>, Unreadable> {
+    ) -> Result<Option<T>, Error> {
         let Some(value) = self.bytes()? else { return Ok(None) };
         let record = parse(&value);
         if record.is_none() {
@@ -44,33 +57,71 @@ impl RecordStore {
         Ok(record)
     }
 
-    pub(crate) fn store(&self, value: &[u8]) -> io::Result<()> {
-        self.storage.store(&self.key, value)
+    /// Stores the record. The caller logs the error with what follows from it.
+    pub(crate) fn store(&self, value: &[u8]) -> Result<(), Error> {
+        let outcome = self.storage.store(&self.key, value);
+        self.outcome(StorageFailure::Write, "could not be stored", outcome.err())
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         let outcome = self.storage.remove(&self.key);
-        if let Err(error) = &outcome {
-            log::warn!("the stored {} could not be removed: {error}", self.name);
-        }
-        outcome.is_ok()
+        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome.err()).is_ok()
     }
 
     /// Locks the record against other processes. `None` without a lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.storage.lock(&self.key, wait).unwrap_or_else(|error| {
-            log::warn!("the stored {} could not be locked: {error}", self.name);
-            None
-        })
+        let (lock, error) = match self.storage.lock(&self.key, wait) {
+            Ok(lock) => (lock, None),
+            Err(error) => (None, Some(error)),
+        };
+        let outcome = self.logged_outcome(StorageFailure::Lock, "could not be locked", error);
+        outcome.ok().and(lock)
     }
 
-    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Unreadable> {
-        let value = self.storage.load(&self.key).map_err(|error| {
-            log::warn!("the stored {} could not be read: {error}", self.name);
-            Unreadable
-        })?;
-        Ok(value.map(Zeroizing::new))
+    /// Returns the storage's present failure.
+    pub(crate) fn storage_error(&self) -> Option<Error> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.iter().flatten().next().cloned()
+    }
+
+    /// Remembers a failure, or that there is none any more. Returns whether there was one before.
+    pub(crate) fn set_failure(&self, kind: StorageFailure, error: Option<Error>) -> bool {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = mem::replace(&mut failures[kind as usize], error);
+        // The error of the program's own storage is dropped without the lock.
+        drop(failures);
+        before.is_some()
+    }
+
+    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let (value, error) = match self.storage.load(&self.key) {
+            Ok(value) => (value.map(Zeroizing::new), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.logged_outcome(StorageFailure::Read, "could not be read", error)?;
+        Ok(value)
+    }
+
+    fn outcome(
+        &self,
+        kind: StorageFailure,
+        what: &str,
+        error: Option<io::Error>,
+    ) -> Result<(), Error> {
+        let error =
+            error.map(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
+        self.set_failure(kind, error.clone());
+        error.map_or(Ok(()), Err)
+    }
+
+    fn logged_outcome(
+        &self,
+        kind: StorageFailure,
+        what: &str,
+        error: Option<io::Error>,
+    ) -> Result<(), Error> {
+        self.outcome(kind, what, error).inspect_err(|error| log::warn!("{error:#}"))
     }
 
     fn warn_unusable(&self) {

@@ -246,6 +246,17 @@ impl UserPoolTokens {
         self.0.start_sign_in(None);
     }
 
+    /// Returns the present failure of the [storage](UserPoolTokensBuilder::storage), or `None` if
+    /// the last operations on it succeeded or there is no storage. It has the kind
+    /// [`Storage`](crate::ErrorKind::Storage). It never blocks.
+    ///
+    /// If the newest refresh token could not be stored, the user must sign in again after a restart
+    /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
+    #[must_use]
+    pub fn storage_error(&self) -> Option<Error> {
+        self.0.store.as_ref()?.storage_error()
+    }
+
     fn id_token_within(&self, limit: Duration) -> Result<String, Error> {
         self.0.retry_store();
         Ok(self.0.cell.get(limit, |input| self.0.refresh(input), None)?.expose().to_owned())
@@ -419,9 +430,7 @@ impl TokenRefresher {
         });
         let (Some((_, was_stored)), Some(store)) = (old, &self.store) else { return };
         if let Err(error) = self.store_latest(store, epoch, token.clone(), was_stored) {
-            log::warn!(
-                "the rotated refresh token could not be stored; after a restart the user must sign in again: {error}"
-            );
+            log::warn!("{error:#}; after a restart the user must sign in again");
         }
     }
 
@@ -441,7 +450,7 @@ impl TokenRefresher {
         let Some(Some(token)) = token else { return };
         match self.store_latest(store, epoch, token, sign_in.was_stored) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
-            Err(error) => log::debug!("the rotated refresh token is still not stored: {error}"),
+            Err(error) => log::debug!("the rotated refresh token is still not stored: {error:#}"),
         }
     }
 
@@ -453,7 +462,7 @@ impl TokenRefresher {
         epoch: Epoch,
         mut token: RefreshToken,
         mut was_stored: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error> {
         loop {
             let saved = store.save(&token, was_stored);
             was_stored |= saved.is_ok();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::refresh_token::RefreshToken;
+use crate::error::Error;
 use crate::secret::Secret;
 use crate::service::protocol::aws_json;
 use crate::storage::{RecordStore, Storage, StorageLock};
@@ -36,7 +37,7 @@ impl TokenStore {
 
     /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored token
     /// of another sign-in is then newer, and stays.
-    pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), String> {
+    pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
         if was_stored
             && self.read().is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
         {
@@ -46,9 +47,7 @@ impl TokenStore {
             return Ok(());
         }
         let (given, refresh_token) = (token.sign_in_digest.expose(), token.token.expose());
-        let record = aws_json::encode(&Record { version: 1, given, refresh_token })
-            .map_err(|error| error.to_string())?;
-        self.0.store(&record).map_err(|error| error.to_string())
+        self.0.store(&aws_json::encode(&Record { version: 1, given, refresh_token })?)
     }
 
     pub(super) fn remove_if(&self, matches: impl FnOnce(&RefreshToken) -> bool) {
@@ -64,6 +63,10 @@ impl TokenStore {
     /// Keeps other processes from sending the same token. `None` without a lock within `wait`.
     pub(super) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         self.0.lock(wait)
+    }
+
+    pub(super) fn storage_error(&self) -> Option<Error> {
+        self.0.storage_error()
     }
 
     fn read(&self) -> Option<RefreshToken> {

@@ -154,6 +154,7 @@ fn the_values_have_their_names() {
             (&status.identity_id, status.identity_origin);
         let _: (Option<Duration>, bool) = (status.expires_in, status.needs_refresh);
         let _: (&Option<Error>, Option<Duration>) = (&status.last_error, status.next_attempt_in);
+        let _: &Option<Error> = &status.storage_error;
     };
 }
 
@@ -166,7 +167,7 @@ fn the_variants_have_their_names() {
 
     let _ = [E::Config, E::Login, E::IdentityUnknown, E::Reentrant, E::Timeout, E::Unreachable];
     let _ = [E::Tls, E::Throttled, E::Unavailable, E::NotAuthorized, E::NotFound, E::Refused];
-    let _ = [E::Response];
+    let _ = [E::Response, E::Storage];
     let _ = [O::Given, O::Developer, O::Stored, O::Minted, O::Merged];
     let _ = [R::Given, R::Minted, R::Merged, R::Replaced, R::Cleared];
     let _ = [T::Connect, T::Tls, T::Timeout, T::Closed, T::Io, T::TooLarge, T::Other];
@@ -178,6 +179,7 @@ fn the_names_of_user_pool_tokens() {
     shared::<UserPoolTokens>();
     token_sources::<UserPoolTokens>();
     let _: fn() -> UserPoolTokensBuilder = UserPoolTokens::builder;
+    let _: fn(&UserPoolTokens) -> Option<Error> = UserPoolTokens::storage_error;
     let _: fn(Builder, &UserPoolTokens) -> Builder = Builder::login_from_user_pool;
 }
 

@@ -1,15 +1,18 @@
 //! `on_refresh`: one report for each refresh, from the thread that led it.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::TransportErrorKind;
 use cognito_identity_credentials::{
-    Builder, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage, RefreshReport,
+    Builder, Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage, RefreshReport,
+    Storage,
 };
 
 use crate::classic::ROLE;
@@ -209,6 +212,101 @@ fn credentials_from_the_storage_are_reported_with_no_service_call() {
             let expected = [(Some(ErrorKind::Throttled), 1, true)];
             assert_eq!(got.iter().map(summary).collect::<Vec<_>>(), expected, "the next get");
         }
+    }
+}
+
+/// A storage whose reads or writes fail while the test says so.
+#[derive(Default)]
+struct Disk {
+    records: MemoryStorage,
+    reads_fail: AtomicBool,
+    writes_fail: AtomicBool,
+}
+
+impl Disk {
+    fn unless(fails: &AtomicBool) -> io::Result<()> {
+        if fails.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl Storage for Disk {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        Self::unless(&self.reads_fail)?;
+        self.records.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        Self::unless(&self.writes_fail)?;
+        self.records.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.records.remove(key)
+    }
+}
+
+#[test]
+fn a_report_shows_the_failure_of_the_storage_until_it_works_again() {
+    // What fails at the first refresh, whether credentials are kept, and which of three refreshes
+    // report an error of the storage.
+    let rows: [(bool, bool, bool, [bool; 3]); 5] = [
+        (false, false, false, [false, false, false]),
+        (false, true, false, [true, false, false]),
+        (true, false, false, [true, false, false]),
+        (false, true, true, [true, false, false]),
+        (true, false, true, [true, false, false]),
+    ];
+    for (reads_fail, writes_fail, persist, expected) in rows {
+        let disk = Arc::new(Disk::default());
+        let (stage, reports) =
+            reporting(|builder| builder.storage(Arc::clone(&disk)).persist_credentials(persist));
+        disk.reads_fail.store(reads_fail, Ordering::SeqCst);
+        disk.writes_fail.store(writes_fail, Ordering::SeqCst);
+        for expected in expected {
+            stage.credentials.refresh().unwrap();
+            let [report] = &take(&reports)[..] else { panic!("one report") };
+            let kind = report.storage_error.as_ref().map(Error::kind);
+            let row = (reads_fail, writes_fail, persist);
+            assert_eq!(kind, expected.then_some(ErrorKind::Storage), "{row:?}");
+            assert!(report.result.is_ok(), "a failure of the storage fails no refresh");
+            let status = stage.credentials.status().storage_error;
+            assert_eq!(
+                status.map(|error| error.to_string()),
+                kind.map(|_| { report.storage_error.as_ref().unwrap().to_string() })
+            );
+            disk.reads_fail.store(false, Ordering::SeqCst);
+            disk.writes_fail.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn credentials_that_cannot_be_kept_without_a_boot_id_are_in_every_report() {
+    struct NoBootId(ManualClock);
+    impl Clock for NoBootId {
+        fn wall(&self) -> SystemTime {
+            self.0.wall()
+        }
+
+        fn boot(&self) -> Duration {
+            self.0.boot()
+        }
+
+        fn sleep(&self, duration: Duration) {
+            self.0.sleep(duration);
+        }
+    }
+
+    let (stage, reports) = reporting(|builder| {
+        let storage = Arc::new(MemoryStorage::new());
+        builder.clock(NoBootId(ManualClock::new())).storage(storage).persist_credentials(true)
+    });
+    for _ in 0..2 {
+        stage.credentials.refresh().unwrap();
+        let [report] = &take(&reports)[..] else { panic!("one report") };
+        let error = report.storage_error.as_ref().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert!(error.to_string().contains("boot ID"), "{error}");
     }
 }
 
@@ -457,7 +555,7 @@ fn the_duration_is_the_boot_time_from_start_to_end() {
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .transport(move |request: &_| {
-            use cognito_identity_credentials::{Clock, transport::Transport};
+            use cognito_identity_credentials::transport::Transport;
             jumping.set_wall(jumping.wall() + seconds(86_400));
             cognito.send(request)
         })

@@ -732,7 +732,7 @@ fn the_lock_is_released_however_a_refresh_ends_and_is_only_for_rotation() {
     settings().timeout(Duration::from_millis(20)).build().unwrap().id_token().unwrap();
     storage.broken.store(true, Ordering::SeqCst);
     settings().build().unwrap().id_token().unwrap();
-    let warning = "WARN cognito_identity_credentials::storage::record the stored refresh token could not be locked: no locks";
+    let warning = "WARN cognito_identity_credentials::storage::record the refresh token could not be locked: no locks";
     assert!(logged().contains(warning), "{}", logged());
 
     let pool = Pool::new();
@@ -859,7 +859,7 @@ fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
     renew();
     storage.broken.store(true, Ordering::SeqCst);
     renew();
-    let warning = "WARN cognito_identity_credentials::user_pool_tokens the rotated refresh token could not be stored; after a restart the user must sign in again: no disk";
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the refresh token could not be stored: no disk; after a restart the user must sign in again";
     assert_eq!(logged().matches(warning).count(), 1, "{}", logged());
     renew();
     storage.broken.store(false, Ordering::SeqCst);
