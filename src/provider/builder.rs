@@ -294,6 +294,9 @@ impl Builder {
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+    ///     .on_refresh(|report| {
+    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }
@@ -368,6 +371,9 @@ impl Builder {
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
     ///     .persist_credentials(true)
+    ///     .on_refresh(|report| {
+    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }

@@ -75,8 +75,8 @@ fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
 fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let log = fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
-    let newest = log.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
-    let (version, day) = newest.split_once(", ").unwrap();
+    let newest = log.lines().find_map(|line| line.strip_prefix("## ")?.split_once(", "));
+    let (version, day) = newest.unwrap();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let day = humantime::parse_rfc3339(&format!("{day}T00:00:00Z")).unwrap();
     let seconds = day.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();

@@ -311,7 +311,7 @@ fn credentials_that_cannot_be_kept_without_a_boot_id_are_in_every_report() {
 }
 
 #[test]
-fn eight_threads_that_share_a_refresh_cause_one_report_on_the_leaders_thread() {
+fn eight_waiters_and_their_leader_cause_one_report_on_the_leaders_thread() {
     for fails in [false, true] {
         let clock = ManualClock::new();
         let cognito = FakeCognito::with_clock(clock.clone());
@@ -534,6 +534,33 @@ fn an_outdated_refresh_reports_its_own_result() {
         let got = take(&reports);
         assert_eq!(got.iter().map(summary).collect::<Vec<_>>(), [(None, 2, false)], "{name}");
     }
+}
+
+/// They have a client of their own.
+#[cfg(feature = "user-pool")]
+#[test]
+fn the_calls_of_a_user_pool_are_not_counted() {
+    use cognito_identity_credentials::UserPoolTokens;
+
+    let cognito = FakeCognito::new();
+    let tokens = UserPoolTokens::builder()
+        .user_pool_id(FakeCognito::USER_POOL_ID)
+        .client_id(FakeCognito::CLIENT_ID)
+        .refresh_token(cognito.sign_in("ann"))
+        .transport(cognito.clone())
+        .build()
+        .unwrap();
+    let reports = Reports::default();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .login_from_user_pool(&tokens)
+        .transport(cognito.clone())
+        .on_refresh(collect(&reports))
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+    assert_eq!(cognito.requests().len(), 3);
+    assert_eq!(take(&reports).iter().map(summary).collect::<Vec<_>>(), [(None, 2, false)]);
 }
 
 #[test]
