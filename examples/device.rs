@@ -72,10 +72,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         let status = credentials.status();
         let line = format!(
-            "status: identity {:?}, credentials good for {:?}, last error {:?}",
+            "status: identity {:?}, credentials good for {:?}, last error {:?}, storage error {:?}",
             status.identity_origin,
             status.expires_in.map(|left| Duration::from_secs(left.as_secs())),
             status.last_error.map(|error| error.kind()),
+            status.storage_error.map(|error| error.to_string()),
         );
         say(&mut io::stdout(), &line);
         if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {

@@ -55,6 +55,9 @@ fn run() -> Result<(), BoxError> {
     let next = credentials.refresh()?;
     assert_eq!(next.identity_id(), keys.identity_id());
     println!("refreshed      {}", next.access_key_id());
+    if let Some(error) = tokens.storage_error() {
+        eprintln!("a restart needs another sign-in: {error:#}");
+    }
     Ok(())
 }
 
@@ -78,6 +81,9 @@ fn on_cognito() -> Result<(UserPoolTokens, CognitoIdentityCredentials), BoxError
     let credentials = Builder::from_env()?
         .login_from_user_pool(&tokens)
         .storage(FileStorage::new(&folder))
+        .on_refresh(|report| {
+            report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+        })
         .build()?;
     Ok((tokens, credentials))
 }

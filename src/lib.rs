@@ -36,6 +36,7 @@
 //! | sign in with a Cognito user pool | `UserPoolTokens` (feature `user-pool`) |
 //! | sign in with your own backend | [`DeveloperIdentityProvider`] |
 //! | keep the identity across restarts | [`Storage`], [`FileStorage`] |
+//! | see failures without a logger, count refreshes | [`Builder::on_refresh`], [`Status`] |
 //! | give credentials to other programs | [`CredentialVariables`], [`CredentialProcessDocument`] |
 //! | use another HTTP stack, a proxy or your own certificates | [`transport`] |
 //! | write unit tests | `testing` (feature `testing`), [`Clock`] |
@@ -85,7 +86,8 @@
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed refreshes (warn), changes of the
 //! identity (info), failed attempts (debug), and calls with their URL (trace). It never logs
-//! tokens, keys, identity IDs or bodies.
+//! tokens, keys, identity IDs or bodies. A program without a logger sees failed refreshes and
+//! failures of the storage in [`Builder::on_refresh`] and [`Status`].
 //!
 //! # What it does not do
 //!
@@ -151,7 +153,7 @@ pub use developer::{DeveloperIdentity, DeveloperIdentityProvider};
 pub use error::{BoxError, ConfigFault, Error, ErrorKind};
 pub use export::{CredentialProcessDocument, CredentialVariables, CredentialVariablesIter};
 pub use logins::{Logins, TokenSource};
-pub use provider::{Builder, CognitoIdentityCredentials, Status};
+pub use provider::{Builder, CognitoIdentityCredentials, RefreshReport, Status};
 pub use refresh::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub use storage::{FileStorage, MemoryStorage, Storage, StorageLock};
 pub use token_file::FileToken;

@@ -12,11 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, SystemTime};
 
-use super::{Epoch, Flight, Limits, RefreshCell, RefreshInput, Refreshed, TOO_LATE};
+use super::{
+    CompletedRefresh, Epoch, Flight, Limits, OnCompleted, RefreshCell, RefreshInput, Refreshed,
+    TOO_LATE,
+};
 use crate::cell::lease::{Lease, Windows};
 use crate::cell::sync::TIME;
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,6 +98,11 @@ struct Seen {
     refreshing: bool,
     overlapped: bool,
     refreshes: usize,
+    panics: usize,
+    /// How often the listener was called.
+    reports: usize,
+    /// The listener was called before the waiters had the result, or could refresh.
+    bad_report: bool,
     flights: Vec<(u64, Arc<Flight<Value>>)>,
     /// The refreshes that were under way when the settings changed.
     outdated: BTreeSet<u64>,
@@ -124,7 +132,7 @@ impl World {
             totals,
         };
         if !matches!(start, Start::Empty) {
-            world.cell.get(Duration::MAX, |input| Ok(refreshed(1, input, false))).unwrap();
+            world.cell.get(Duration::MAX, |input| Ok(refreshed(1, input, false)), None).unwrap();
         }
         world
     }
@@ -132,13 +140,17 @@ impl World {
     fn run(&self, calls: &[Call]) {
         for call in calls {
             match call {
-                Call::Get => drop(self.ask(false, |refresh| self.cell.get(Duration::MAX, refresh))),
+                Call::Get => drop(self.ask(false, |refresh, listener| {
+                    self.cell.get(Duration::MAX, refresh, Some(listener))
+                })),
                 Call::Refresh => {
                     let (flights, joins) = {
                         let state = self.cell.lock();
                         (state.flights, state.flight.is_some())
                     };
-                    if let Some(value) = self.ask(true, |refresh| self.cell.refresh(refresh)) {
+                    let value = self
+                        .ask(true, |refresh, listener| self.cell.refresh(refresh, Some(listener)));
+                    if let Some(value) = value {
                         assert!(!value.from_storage, "a stored value for a refresh");
                         let newest = value.refresh + u64::from(joins);
                         assert!(newest > flights, "an old value for a refresh");
@@ -172,12 +184,14 @@ impl World {
         new: bool,
         ask: impl FnOnce(
             &dyn Fn(&RefreshInput<()>) -> Result<Refreshed<Value>, Error>,
+            &OnCompleted<'_, Value>,
         ) -> Result<Value, Error>,
     ) -> Option<Value> {
         let known = self.cell.settings_with_epoch().0;
         let outdated = self.seen.lock().unwrap().outdated.clone();
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| ask(&|input| self.refresh(input, new)))).ok()?;
+        let refresh = |input: &RefreshInput<()>| self.refresh(input, new);
+        let listener = |_: &CompletedRefresh<'_, Value>| self.listen();
+        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&refresh, &listener))).ok()?;
         let value = match outcome {
             Err(error) if error.message().ends_with(TOO_LATE) => {
                 assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
@@ -207,7 +221,9 @@ impl World {
                 seen.outdated.insert(number);
             }
             seen.refreshes += 1;
-            *self.plan.get(seen.refreshes - 1).unwrap_or(&Plan::Succeeds)
+            let planned = *self.plan.get(seen.refreshes - 1).unwrap_or(&Plan::Succeeds);
+            seen.panics += usize::from(matches!(planned, Plan::Panics));
+            planned
         };
         drop(self.network.lock());
         self.seen.lock().unwrap().refreshing = false;
@@ -219,13 +235,26 @@ impl World {
         }
     }
 
+    fn listen(&self) {
+        let inside = self.cell.get(Duration::MAX, |input| Ok(refreshed(0, input, false)), None);
+        let reentrant = inside.is_err_and(|error| error.kind() == ErrorKind::Reentrant);
+        let mut seen = self.seen.lock().unwrap();
+        let mut own = seen.flights.iter().filter(|(_, flight)| flight.is_led_by_this_thread());
+        let published = own.all(|(_, flight)| flight.outcome.get().is_some());
+        seen.bad_report |= !reentrant || !published;
+        seen.reports += 1;
+    }
+
     /// What must hold when all is done.
     fn check(&self) {
         let seen = self.seen.lock().unwrap();
         assert!(!seen.overlapped, "two refreshes at once");
+        assert!(!seen.bad_report, "the listener was called too early, or could refresh");
+        assert_eq!(seen.reports, seen.refreshes - seen.panics, "one report for each result");
         assert!(seen.flights.iter().all(|(_, flight)| flight.outcome.get().is_some()));
         let state = self.cell.lock();
         assert!(state.flight.is_none(), "a flight without an outcome");
+        assert!(state.listening.is_empty(), "a thread still counts as inside the listener");
         if let Some(cached) = &state.cached {
             assert!(!seen.outdated.contains(&cached.value.refresh), "an outdated value was cached");
             let current = cached.value.epoch.expired == state.epoch.expired;

@@ -11,7 +11,7 @@
 //! [`RefreshCell::refresh`] always refreshes, or joins the running refresh.
 //!
 //! The mutex guards plain data. It is never held while code from outside runs: the refresh, the
-//! clock, the logger, and the destructors of errors. Every critical section leaves the state whole,
+//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves the state whole,
 //! so a poisoned mutex is ignored.
 //!
 //! | file | holds |
@@ -19,7 +19,7 @@
 //! | `flight` | a running refresh: how its leader completes it, and how others wait |
 //! | `state` | the data under the mutex: cached value, flight, pause and cooldown |
 //! | `lease` | how long a value is good for, on two clocks; the windows |
-//! | `reentry` | detects a clock that calls the cell while the cell reads the clock |
+//! | `reentry` | detects a clock or a listener that calls the cell which calls it |
 //! | `sync` | the lock and the condition variable, which loom swaps |
 //! | `interleavings` | loom tests |
 
@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use self::flight::FlightGuard;
 use self::lease::Freshness;
-use self::reentry::ReentryGuard;
+use self::reentry::{ListenerGuard, ReentryGuard};
 use self::state::{Cached, Flight, Outcome, RefreshState, WallReading};
 use self::sync::{Condvar, Instant, Mutex, MutexGuard};
 use crate::clock::Clock;
@@ -72,6 +72,19 @@ pub(crate) struct RefreshInput<S> {
     /// A stored value may be used only if it was requested after this boot time.
     pub(crate) stored_after: Option<Duration>,
 }
+
+/// A refresh whose result all waiters have.
+pub(crate) struct CompletedRefresh<'a, T> {
+    pub(crate) result: Result<&'a T, &'a Error>,
+    /// On the boot clock.
+    pub(crate) duration: Duration,
+    /// Whether it was an advisory attempt.
+    pub(crate) early: bool,
+}
+
+/// Called on the thread that led a refresh, without a lock. `get` and `refresh` return an error
+/// inside it.
+pub(crate) type OnCompleted<'a, T> = dyn Fn(&CompletedRefresh<'_, T>) + 'a;
 
 /// The state of the cell at one moment.
 pub(crate) struct CellStatus {
@@ -106,6 +119,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         &self,
         within: Duration,
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
+        on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
         // Where the wall clock decides, it must be read each time.
         if !self.wall_decides {
@@ -127,7 +141,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
                     }
                     attempted = true;
                     let end = deadline.min(now.saturating_add(self.limits.attempt_timeout));
-                    match self.lead(state, now, Budget::advisory(end), &refresh) {
+                    let budget = Budget::advisory(end);
+                    match self.lead(state, now, budget, &refresh, on_completed) {
                         Ok(value) => return Ok(value),
                         Err(error) => {
                             let what = self.limits.what;
@@ -139,7 +154,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
                     let Some(flight) = state.flight.clone() else {
                         return match state.cooldown_error(now) {
                             Some(error) => Err(error),
-                            None => self.lead_full(state, now, deadline, &refresh),
+                            None => self.lead_full(state, now, deadline, &refresh, on_completed),
                         };
                     };
                     if let Some((value, _)) = self.join(state, &flight, now, deadline, give_up)? {
@@ -154,6 +169,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     pub(crate) fn refresh(
         &self,
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
+        on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
         let give_up = Instant::now().checked_add(self.limits.timeout);
         let (mut state, now) = self.lock_to_refresh()?;
@@ -168,7 +184,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
                 return Ok(value);
             }
             let Some(flight) = state.flight.clone() else {
-                return self.lead_full(state, now, deadline, &refresh);
+                return self.lead_full(state, now, deadline, &refresh, on_completed);
             };
             if let Some((value, false)) = self.join(state, &flight, now, deadline, give_up)? {
                 return Ok(value);
@@ -299,7 +315,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         drop(guard);
         let state = self.lock();
         let cached = state.valid().filter(|cached| now < cached.fresh_until);
-        Ok(cached.filter(|_| state.flight.is_none()).map(|cached| cached.value.clone()))
+        let undisturbed = state.flight.is_none() && state.listening.is_empty();
+        Ok(cached.filter(|_| undisturbed).map(|cached| cached.value.clone()))
     }
 
     /// Leads a refresh with retries and recovery, if there is time for one.
@@ -309,11 +326,13 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         now: Duration,
         deadline: Duration,
         refresh: &impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
+        on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
         if now >= deadline {
             return Err(self.too_late());
         }
-        self.lead(state, now, Budget::full(deadline, self.limits.attempts), refresh)
+        let budget = Budget::full(deadline, self.limits.attempts);
+        self.lead(state, now, budget, refresh, on_completed)
     }
 
     /// Refreshes on this thread, while others wait or get the cached value.
@@ -323,6 +342,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         now: Duration,
         budget: Budget,
         refresh: &impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
+        on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
         let (number, stored_after) = state.begin_flight(now);
         let epoch = state.epoch;
@@ -333,6 +353,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
 
         let guard = FlightGuard { state: &self.state, completed: &self.completed, flight };
         let result = refresh(&input);
+        let begun = now;
         let now = self.clock.boot();
         let result = match result {
             // The device was suspended while the answer was on its way.
@@ -342,7 +363,14 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             result => result,
         };
         guard.complete(&result, now, &self.limits);
-        result.map(|refreshed| refreshed.value)
+        let result = result.map(|refreshed| refreshed.value);
+        if let Some(on_completed) = on_completed {
+            let _guard = ListenerGuard::enter(&self.state);
+            let duration = now.saturating_sub(begun);
+            let early = budget.is_advisory();
+            on_completed(&CompletedRefresh { result: result.as_ref(), duration, early });
+        }
+        result
     }
 
     /// Waits for the refresh that another thread leads. Returns its value and whether that comes from
@@ -422,7 +450,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Like [`lock_with_time`](Self::lock_with_time), for callers that may refresh. Returns an error
-    /// inside the code of a refresh or of the clock.
+    /// inside the code of a refresh, of a listener or of the clock.
     fn lock_to_refresh(&self) -> Result<(MutexGuard<'_, RefreshState<T, S>>, Duration), Error> {
         let guard = self.guard_clock()?;
         let (mut state, now) = self.lock_with_time();
@@ -431,6 +459,9 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             Some(flight) if !flight.is_of_this_process() => state.flight = None,
             Some(flight) if flight.is_led_by_this_thread() => return Err(Error::reentrant()),
             _ => {}
+        }
+        if !state.listening.is_empty() && state.listening.contains(&sync::current().id()) {
+            return Err(Error::reentrant());
         }
         Ok((state, now))
     }

@@ -73,8 +73,8 @@ fn crowd(
     let results = thread::scope(|scope| {
         let ask = || {
             catch_unwind(AssertUnwindSafe(|| match method {
-                Method::Get => cell.get(Duration::MAX, run),
-                Method::Refresh => cell.refresh(run),
+                Method::Get => cell.get(Duration::MAX, run, None),
+                Method::Refresh => cell.refresh(run, None),
             }))
         };
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
@@ -99,15 +99,19 @@ fn a_stored_value_is_shared_by_get_but_not_by_refresh() {
         let cell = cell();
         let results = thread::scope(|scope| {
             let storing = scope.spawn(|| {
-                cell.get(Duration::MAX, |_| {
-                    cell.await_waiters(1);
-                    refreshed(0).map(|refreshed| Refreshed { from_storage: true, ..refreshed })
-                })
+                cell.get(
+                    Duration::MAX,
+                    |_| {
+                        cell.await_waiters(1);
+                        refreshed(0).map(|refreshed| Refreshed { from_storage: true, ..refreshed })
+                    },
+                    None,
+                )
             });
             await_that(|| cell.lock().flight.is_some());
             let value = match method {
-                Method::Get => cell.get(Duration::MAX, |_| refreshed(1)),
-                Method::Refresh => cell.refresh(|_| refreshed(1)),
+                Method::Get => cell.get(Duration::MAX, |_| refreshed(1), None),
+                Method::Refresh => cell.refresh(|_| refreshed(1), None),
             };
             [storing.join().unwrap().unwrap(), value.unwrap()]
         });
@@ -135,8 +139,8 @@ fn refresh_returns_no_stored_value_after_another_waiter_took_over() {
                 let (refresh, cell) = (&refresh, &cell);
                 scope.spawn(move || {
                     let ask = || match number % 4 {
-                        0 => cell.refresh(|_| refresh(true)).map(|value| value == 1),
-                        _ => cell.get(Duration::MAX, |_| refresh(false)).map(|_| true),
+                        0 => cell.refresh(|_| refresh(true), None).map(|value| value == 1),
+                        _ => cell.get(Duration::MAX, |_| refresh(false), None).map(|_| true),
                     };
                     let outcome = catch_unwind(AssertUnwindSafe(ask));
                     assert!(outcome.is_err() || outcome.unwrap().unwrap(), "a stored value");
@@ -156,19 +160,23 @@ fn a_refresh_knows_which_stored_values_it_may_use() {
         refreshed(0)
     };
     let before = SystemClock.boot();
-    cell.refresh(refresh).unwrap();
-    cell.refresh(refresh).unwrap();
+    cell.refresh(refresh, None).unwrap();
+    cell.refresh(refresh, None).unwrap();
     cell.invalidate(|_| true);
-    cell.get(Duration::MAX, refresh).unwrap();
+    cell.get(Duration::MAX, refresh, None).unwrap();
     let expired = SystemClock.boot();
     cell.expire();
-    cell.get(Duration::MAX, |input| {
-        after.lock().unwrap().push(input.stored_after);
-        Err(Error::timeout("the network"))
-    })
+    cell.get(
+        Duration::MAX,
+        |input| {
+            after.lock().unwrap().push(input.stored_after);
+            Err(Error::timeout("the network"))
+        },
+        None,
+    )
     .unwrap_err();
     let failed = SystemClock.boot();
-    cell.get(Duration::MAX, refresh).unwrap();
+    cell.get(Duration::MAX, refresh, None).unwrap();
     let after = after.into_inner().unwrap();
     assert_eq!(after[0], None, "any");
     assert!(after[1] > Some(before) && after[2] > after[1], "newer than the cached one");
@@ -210,18 +218,26 @@ fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
     let epochs = Mutex::new(Vec::new());
     thread::scope(|scope| {
         let first = scope.spawn(|| {
-            cell.get(Duration::MAX, |input| {
-                cell.change_settings(|()| (true, ()));
-                cell.await_waiters(1);
-                epochs.lock().unwrap().push(input.epoch.settings);
-                refreshed(1)
-            })
+            cell.get(
+                Duration::MAX,
+                |input| {
+                    cell.change_settings(|()| (true, ()));
+                    cell.await_waiters(1);
+                    epochs.lock().unwrap().push(input.epoch.settings);
+                    refreshed(1)
+                },
+                None,
+            )
         });
         await_that(|| cell.lock().epoch.settings == 1);
-        let second = cell.get(Duration::MAX, |input| {
-            epochs.lock().unwrap().push(input.epoch.settings);
-            refreshed(2)
-        });
+        let second = cell.get(
+            Duration::MAX,
+            |input| {
+                epochs.lock().unwrap().push(input.epoch.settings);
+                refreshed(2)
+            },
+            None,
+        );
         assert_eq!((first.join().unwrap().unwrap(), second.unwrap()), (1, 2));
     });
     assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
@@ -234,24 +250,34 @@ fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
 fn a_caller_that_joined_a_failing_advisory_attempt_leads_a_full_refresh() {
     let mut cell = cell();
     cell.limits.windows.advisory = Some(HOUR * 2);
-    cell.get(Duration::MAX, |_| refreshed(0)).unwrap();
+    cell.get(Duration::MAX, |_| refreshed(0), None).unwrap();
     let budgets = Mutex::new(Vec::new());
     let (advisory, joined) = thread::scope(|scope| {
         let advisory = scope.spawn(|| {
-            cell.get(Duration::MAX, |input| {
+            cell.get(
+                Duration::MAX,
+                |input| {
+                    budgets
+                        .lock()
+                        .unwrap()
+                        .push((input.budget.attempts, input.budget.allows_recovery()));
+                    cell.await_waiters(1);
+                    Err(Error::timeout("the network"))
+                },
+                None,
+            )
+        });
+        await_that(|| cell.lock().flight.is_some());
+        let joined = cell.refresh(
+            |input| {
                 budgets
                     .lock()
                     .unwrap()
                     .push((input.budget.attempts, input.budget.allows_recovery()));
-                cell.await_waiters(1);
-                Err(Error::timeout("the network"))
-            })
-        });
-        await_that(|| cell.lock().flight.is_some());
-        let joined = cell.refresh(|input| {
-            budgets.lock().unwrap().push((input.budget.attempts, input.budget.allows_recovery()));
-            refreshed(2)
-        });
+                refreshed(2)
+            },
+            None,
+        );
         (advisory.join().unwrap(), joined)
     });
     assert!(matches!(advisory, Ok(0 | 2)), "the old value, or the new one if that was quicker");
@@ -265,13 +291,17 @@ fn a_failure_of_a_caller_with_little_time_is_not_shared() {
     let cell = cell();
     let (hasty, patient) = thread::scope(|scope| {
         let hasty = scope.spawn(|| {
-            cell.get(Duration::from_secs(2), |_| {
-                cell.await_waiters(1);
-                Err(Error::timeout("too hasty"))
-            })
+            cell.get(
+                Duration::from_secs(2),
+                |_| {
+                    cell.await_waiters(1);
+                    Err(Error::timeout("too hasty"))
+                },
+                None,
+            )
         });
         await_that(|| cell.lock().flight.is_some());
-        let patient = cell.get(Duration::MAX, |_| refreshed(1));
+        let patient = cell.get(Duration::MAX, |_| refreshed(1), None);
         (hasty.join().unwrap(), patient)
     });
     assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
@@ -284,11 +314,15 @@ fn callers_with_the_same_time_share_a_failure() {
     let refreshes = AtomicUsize::new(0);
     thread::scope(|scope| {
         let ask = || {
-            let error = cell.get(Duration::from_secs(8), |_| {
-                refreshes.fetch_add(1, Ordering::SeqCst);
-                cell.await_waiters(15);
-                Err(Error::timeout("the network"))
-            });
+            let error = cell.get(
+                Duration::from_secs(8),
+                |_| {
+                    refreshes.fetch_add(1, Ordering::SeqCst);
+                    cell.await_waiters(15);
+                    Err(Error::timeout("the network"))
+                },
+                None,
+            );
             assert_eq!(error.unwrap_err().message(), "the network");
         };
         (0..16).for_each(|_| drop(scope.spawn(ask)));
@@ -303,8 +337,8 @@ fn a_value_that_expired_on_arrival_is_not_returned() {
         let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
         Ok(Refreshed { value: 1, lease, from_storage: false })
     };
-    assert_eq!(cell.get(Duration::MAX, |_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
-    assert_eq!(cell.refresh(|_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(cell.get(Duration::MAX, |_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(cell.refresh(|_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(cell.cached(), None);
 }
 
@@ -316,5 +350,5 @@ fn a_poisoned_mutex_is_ignored() {
         panic!("poison");
     }));
     assert!(poison.is_err() && cell.state.is_poisoned());
-    assert_eq!(cell.get(Duration::MAX, |_| refreshed(1)).unwrap(), 1);
+    assert_eq!(cell.get(Duration::MAX, |_| refreshed(1), None).unwrap(), 1);
 }

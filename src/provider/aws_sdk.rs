@@ -10,8 +10,8 @@ use aws_credential_types::provider::{self, ProvideCredentials, future};
 use crate::cell::{Epoch, NextAction};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::provider::CognitoIdentityCredentials;
 use crate::provider::background::JobFuture;
+use crate::provider::{CognitoIdentityCredentials, LoadCall};
 
 /// What the SDK calls the source of the credentials.
 const NAME: &str = "CognitoIdentity";
@@ -127,7 +127,10 @@ impl CognitoIdentityCredentials {
     /// Calls [`get`](Self::get) on another thread. Futures of the same epoch share one thread.
     fn get_in_background(&self, epoch: Epoch) -> io::Result<JobFuture<Result<Credentials, Error>>> {
         let provider = self.clone();
-        self.0.background.join(epoch, move || provider.get())
+        self.0.background.join(epoch, move |publish| {
+            let call = LoadCall { publish: Some(publish), ..LoadCall::new(&provider, false) };
+            call.get(Duration::MAX)
+        })
     }
 }
 

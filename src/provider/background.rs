@@ -46,7 +46,6 @@ pub(crate) struct JobFuture<T> {
 /// Finishes the job when the thread drops it, so also after a panic.
 struct JobGuard<T> {
     job: Arc<Job<T>>,
-    result: Option<T>,
 }
 
 impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
@@ -54,13 +53,14 @@ impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
         Self { latest: Mutex::new(None), join_limit }
     }
 
-    /// Joins the running job with this key, or starts `run` on a new thread.
+    /// Joins the running job with this key, or starts `run` on a new thread. `run` may give the
+    /// result to the futures before it returns.
     ///
     /// Returns an error if the system does not grant a thread.
     pub(crate) fn join(
         &self,
         key: K,
-        run: impl FnOnce() -> T + Send + 'static,
+        run: impl FnOnce(&dyn Fn(T)) -> T + Send + 'static,
     ) -> io::Result<JobFuture<T>> {
         let mut latest = lock(&self.latest);
         let same = latest.as_ref().filter(|(of, _)| *of == key);
@@ -72,11 +72,11 @@ impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
         }
         let state = Mutex::new(JobState::Running(Vec::new()));
         let job = Arc::new(Job { process: process::id(), started: Instant::now(), state });
-        let guard = JobGuard { job: Arc::clone(&job), result: None };
+        let guard = JobGuard { job: Arc::clone(&job) };
         // The lock is held, so that nobody joins a job whose thread does not start.
         thread::Builder::new().name("cognito-refresh".to_owned()).spawn(move || {
-            let result = run();
-            guard.complete(result);
+            let result = run(&|result| guard.job.complete(Some(result)));
+            guard.job.complete(Some(result));
         })?;
         *latest = Some((key, Arc::downgrade(&job)));
         Ok(JobFuture { job, place: None })
@@ -87,6 +87,17 @@ impl<T> Job<T> {
     /// Whether a thread of this process runs it.
     fn is_running(&self) -> bool {
         self.process == process::id() && matches!(*lock(&self.state), JobState::Running(_))
+    }
+
+    /// Wakes the futures, unless the job has finished already.
+    fn complete(&self, result: Option<T>) {
+        let wakers = match &mut *lock(&self.state) {
+            JobState::Finished(_) => return,
+            running @ JobState::Running(_) => mem::replace(running, JobState::Finished(result)),
+        };
+        if let JobState::Running(wakers) = wakers {
+            wakers.into_iter().flatten().for_each(Waker::wake);
+        }
     }
 }
 
@@ -127,19 +138,9 @@ impl<T> Drop for JobFuture<T> {
     }
 }
 
-impl<T> JobGuard<T> {
-    fn complete(mut self, result: T) {
-        self.result = Some(result);
-    }
-}
-
 impl<T> Drop for JobGuard<T> {
     fn drop(&mut self) {
-        let finished = JobState::Finished(self.result.take());
-        let before = mem::replace(&mut *lock(&self.job.state), finished);
-        if let JobState::Running(wakers) = before {
-            wakers.into_iter().flatten().for_each(Waker::wake);
-        }
+        self.job.complete(None);
     }
 }
 
@@ -170,7 +171,7 @@ mod tests {
         fn join(&self, key: u8, number: u8) -> (JobFuture<Arc<u8>>, mpsc::Sender<u8>) {
             let begun = self.begun.0.clone();
             let (end, ended) = mpsc::channel();
-            let run = move || {
+            let run = move |_: &dyn Fn(_)| {
                 begun.send(number).unwrap();
                 Arc::new(ended.recv().unwrap())
             };
@@ -247,9 +248,20 @@ mod tests {
     #[test]
     fn a_job_that_panics_has_finished_without_a_result() {
         let refresh = BackgroundRefresh::<_, u8>::new(LONG);
-        let wait = refresh.join(1, || panic!("a fault")).unwrap();
+        let wait = refresh.join(1, |_| panic!("a fault")).unwrap();
         assert_eq!(block_on(wait), None);
-        assert_eq!(block_on(refresh.join(1, || 1).unwrap()), Some(1));
+        assert_eq!(block_on(refresh.join(1, |_| 1).unwrap()), Some(1));
+    }
+
+    #[test]
+    fn a_result_that_is_given_early_stays_even_if_the_job_panics() {
+        let refresh = BackgroundRefresh::<_, u8>::new(LONG);
+        let wait = refresh.join(1, |publish| {
+            publish(1);
+            publish(2);
+            panic!("a fault")
+        });
+        assert_eq!(block_on(wait.unwrap()), Some(1));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
 use crate::provider::CognitoIdentityCredentials;
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
+use crate::provider::status::RefreshReport;
 use crate::refresh::credential_record::CredentialStore;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
@@ -306,6 +307,9 @@ impl Builder {
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
+    ///     .on_refresh(|report| {
+    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }
@@ -381,6 +385,9 @@ impl Builder {
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
     ///     .persist_credentials(true)
+    ///     .on_refresh(|report| {
+    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }
@@ -412,6 +419,66 @@ impl Builder {
         listener: impl Fn(&IdentityChange) + Send + Sync + 'static,
     ) -> Self {
         self.settings.on_identity_change = Some(Arc::new(listener));
+        self
+    }
+
+    /// Sets a function that is called after each refresh, successful or not. It makes failures
+    /// visible without a logger: also those that `get()` does not return, such as an early refresh
+    /// that failed and a storage that cannot be written. Default: none.
+    ///
+    /// It is called once for each refresh, on the thread that led it. The threads that wait for the
+    /// same refresh already have the result, and no lock is held. The calling thread's own `get()`
+    /// or `refresh()` returns after the function, so keep it short. If it panics, only that call
+    /// panics.
+    ///
+    /// It is called for credentials that another process
+    /// [stored](Self::persist_credentials), too. It is not called for cached credentials, for an
+    /// error that `get()` returns during a [cooldown](Self::failure_cooldown), or if your own code
+    /// panics during the refresh.
+    ///
+    /// If `get()` finds stored credentials in their advisory window and cannot refresh them, it
+    /// returns them, and `result` is `Ok`. The next `get()` tries again, and reports its error.
+    ///
+    /// Inside the function, `get()` and `refresh()` return
+    /// [`Reentrant`](crate::ErrorKind::Reentrant). All other methods of the provider work.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, testing::FakeCognito};
+    ///
+    /// #[derive(Default)]
+    /// struct Metrics {
+    ///     refreshes: AtomicU64,
+    ///     failures: AtomicU64,
+    /// }
+    ///
+    /// let metrics = Arc::new(Metrics::default());
+    /// let counted = Arc::clone(&metrics);
+    /// let credentials = CognitoIdentityCredentials::builder()
+    /// #   .transport(FakeCognito::new())
+    ///     .identity_pool_id("us-east-1:11111111-2222-3333-4444-555555555555")
+    ///     .on_refresh(move |report| {
+    ///         counted.refreshes.fetch_add(1, Ordering::Relaxed);
+    ///         if let Err(error) = &report.result {
+    ///             counted.failures.fetch_add(1, Ordering::Relaxed);
+    ///             eprintln!("refresh failed after {:?}: {error:#}", report.duration);
+    ///         }
+    ///         if let Some(error) = &report.storage_error {
+    ///             eprintln!("the identity is not stored: {error:#}");
+    ///         }
+    ///     })
+    ///     .build()?;
+    ///
+    /// credentials.get()?;
+    /// assert_eq!(metrics.refreshes.load(Ordering::Relaxed), 1);
+    /// assert_eq!(metrics.failures.load(Ordering::Relaxed), 0);
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
+        self.settings.on_refresh = Some(Arc::new(listener));
         self
     }
 
@@ -619,6 +686,7 @@ impl Builder {
             refresher,
             stored_credentials,
             settings.on_identity_change,
+            settings.on_refresh,
             principal,
             settings.calls.clock,
             limits,

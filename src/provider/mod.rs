@@ -4,7 +4,7 @@
 //! * `settings`: their values and defaults
 //! * `validate`: their checks; one error reports every fault
 //! * `environment`: settings from environment variables
-//! * `status`: what a provider knows at one moment
+//! * `status`: what a provider knows at one moment, and what it reports about each refresh
 //! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
 //! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
 
@@ -18,18 +18,19 @@ mod settings;
 mod status;
 mod validate;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cell::{Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
+use crate::cell::{CompletedRefresh, Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
 use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
-use crate::provider::settings::IdentityListener;
+use crate::provider::settings::{IdentityListener, RefreshListener};
 use crate::refresh::identity::{
     Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
 };
@@ -38,7 +39,7 @@ use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
-pub use self::status::Status;
+pub use self::status::{RefreshReport, Status};
 
 /// Provides temporary AWS credentials from an Amazon Cognito identity pool and refreshes them.
 ///
@@ -75,6 +76,7 @@ struct Inner {
     refresher: Refresher,
     stored_credentials: Option<Box<dyn LoadOrRefresh>>,
     on_identity_change: Option<Arc<IdentityListener>>,
+    on_refresh: Option<Arc<RefreshListener>>,
     #[cfg(feature = "aws-sdk")]
     background: BackgroundRefresh<Epoch, Result<Credentials, Error>>,
 }
@@ -91,6 +93,7 @@ impl CognitoIdentityCredentials {
         refresher: Refresher,
         stored_credentials: Option<Box<dyn LoadOrRefresh>>,
         on_identity_change: Option<Arc<IdentityListener>>,
+        on_refresh: Option<Arc<RefreshListener>>,
         principal: Principal,
         clock: Arc<dyn Clock>,
         limits: Limits,
@@ -103,6 +106,7 @@ impl CognitoIdentityCredentials {
             refresher,
             stored_credentials,
             on_identity_change,
+            on_refresh,
             #[cfg(feature = "aws-sdk")]
             background,
         }))
@@ -197,7 +201,7 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.0.cell.get(limit, |input| self.load(input, false))
+        LoadCall::new(self, false).get(limit)
     }
 
     /// Requests new credentials from the service, even if the cached or stored credentials are
@@ -231,7 +235,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "refreshPromise")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        self.0.cell.refresh(|input| self.load(input, true))
+        LoadCall::new(self, true).refresh()
     }
 
     /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from
@@ -696,6 +700,79 @@ impl CognitoIdentityCredentials {
             (changed, std::mem::replace(&mut settings.principal.logins, Arc::new(logins)))
         });
         drop(old);
+    }
+}
+
+/// One call of `get` or `refresh`. Each refresh that it leads is reported to the program.
+struct LoadCall<'a> {
+    provider: &'a CognitoIdentityCredentials,
+    /// From the service, even if stored credentials are good.
+    new: bool,
+    /// Of the last refresh, for its report: another thread may lead the next one by then.
+    service_calls: Cell<u32>,
+    storage_error: Cell<Option<Error>>,
+    /// Gives the result to the futures that wait for this call.
+    #[cfg(feature = "aws-sdk")]
+    publish: Option<&'a dyn Fn(Result<Credentials, Error>)>,
+}
+
+impl<'a> LoadCall<'a> {
+    fn new(provider: &'a CognitoIdentityCredentials, new: bool) -> Self {
+        Self {
+            provider,
+            new,
+            service_calls: Cell::new(0),
+            storage_error: Cell::new(None),
+            #[cfg(feature = "aws-sdk")]
+            publish: None,
+        }
+    }
+
+    fn get(&self, limit: Duration) -> Result<Credentials, Error> {
+        let report = |completed: &CompletedRefresh<'_, Credentials>| self.report(completed);
+        self.provider.0.cell.get(limit, self.load(), self.is_reported().then_some(&report as _))
+    }
+
+    fn refresh(&self) -> Result<Credentials, Error> {
+        let report = |completed: &CompletedRefresh<'_, Credentials>| self.report(completed);
+        self.provider.0.cell.refresh(self.load(), self.is_reported().then_some(&report as _))
+    }
+
+    fn is_reported(&self) -> bool {
+        self.provider.0.on_refresh.is_some()
+    }
+
+    fn load(
+        &self,
+    ) -> impl Fn(&RefreshInput<CurrentSettings>) -> Result<Refreshed<Credentials>, Error> {
+        move |input| {
+            let inner = &self.provider.0;
+            let before = inner.refresher.client.calls();
+            let result = self.provider.load(input, self.new);
+            if self.is_reported() {
+                self.service_calls.set(inner.refresher.client.calls().wrapping_sub(before));
+                self.storage_error.set(inner.storage_error());
+            }
+            result
+        }
+    }
+
+    fn report(&self, completed: &CompletedRefresh<'_, Credentials>) {
+        let &CompletedRefresh { result, duration, early } = completed;
+        // After an early attempt that failed, `get` still has credentials to return.
+        #[cfg(feature = "aws-sdk")]
+        if let (Some(publish), true) = (self.publish, result.is_ok() || !early) {
+            publish(result.cloned().map_err(Error::clone));
+        }
+        if let Some(listener) = &self.provider.0.on_refresh {
+            listener(&RefreshReport {
+                result: result.map(drop).map_err(Error::clone),
+                duration,
+                service_calls: self.service_calls.get(),
+                early,
+                storage_error: self.storage_error.take(),
+            });
+        }
     }
 }
 

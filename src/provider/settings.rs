@@ -7,6 +7,7 @@ use crate::cell::lease::Windows;
 use crate::developer::DeveloperIdentityProvider;
 use crate::error::ConfigFaults;
 use crate::logins::Logins;
+use crate::provider::status::RefreshReport;
 use crate::refresh::ClassicFlow;
 use crate::refresh::identity::IdentityChange;
 use crate::refresh::stored_credentials::LoadOrRefresh;
@@ -16,6 +17,9 @@ use crate::storage::Storage;
 
 /// Calls the program when the identity ID changes.
 pub(super) type IdentityListener = dyn Fn(&IdentityChange) + Send + Sync;
+
+/// Calls the program after each refresh.
+pub(super) type RefreshListener = dyn Fn(&RefreshReport) + Send + Sync;
 
 /// The default of `role_session_name`.
 pub(super) const ROLE_SESSION_NAME: &str = "web-identity";
@@ -42,6 +46,7 @@ pub(super) struct Settings {
     pub(super) storage: Option<Arc<dyn Storage>>,
     pub(super) persistence: Option<Persistence>,
     pub(super) on_identity_change: Option<Arc<IdentityListener>>,
+    pub(super) on_refresh: Option<Arc<RefreshListener>>,
     pub(super) sts_endpoint_url: Option<String>,
     pub(super) calls: CallSettings,
     pub(super) windows: Windows,
@@ -83,6 +88,7 @@ impl Default for Settings {
             storage: None,
             persistence: None,
             on_identity_change: None,
+            on_refresh: None,
             sts_endpoint_url: None,
             calls: CallSettings::new(Duration::from_secs(60)),
             windows: Windows { expiry: Duration::from_secs(15), advisory: None },

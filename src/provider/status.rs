@@ -1,4 +1,4 @@
-//! What a provider knows at one moment.
+//! What a provider knows at one moment, and what it reports about each refresh.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,6 +31,33 @@ pub struct Status {
     ///
     /// A storage failure never fails a refresh. While the identity cannot be read, the provider
     /// uses a temporary guest. While it cannot be written, a restart of the program may lose it.
+    pub storage_error: Option<Error>,
+}
+
+/// Describes one refresh. [`Builder::on_refresh`](crate::Builder::on_refresh) passes it to the
+/// program.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RefreshReport {
+    /// Whether the refresh got credentials, or why it failed.
+    ///
+    /// If an early refresh fails, `get()` returns the credentials that are still valid, and this is
+    /// the error.
+    pub result: Result<(), Error>,
+    /// How long the refresh took, on the boot clock.
+    pub duration: Duration,
+    /// How many operations were sent to Cognito Identity and STS. The retries of an operation are
+    /// not counted. Zero if the credentials come from the
+    /// [storage](crate::Builder::persist_credentials).
+    ///
+    /// The calls of a `UserPoolTokens` are not counted, because it has its own connection to the
+    /// service.
+    pub service_calls: u32,
+    /// Whether `get()` refreshed credentials early, inside the [advisory
+    /// window](crate::Builder::advisory_window), while the cached ones were still valid.
+    pub early: bool,
+    /// The error of the storage after this refresh, as in
+    /// [`status`](crate::CognitoIdentityCredentials::status). It never makes a refresh fail.
     pub storage_error: Option<Error>,
 }
 

@@ -1,6 +1,7 @@
 //! One service call: encode, send, retry, decode. Nothing else calls `Transport::send` or
 //! `Clock::sleep`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,8 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
+    /// Counts the calls. A retry belongs to its call.
+    calls: AtomicU32,
     service_clock: Mutex<Option<ServiceTime>>,
 }
 
@@ -67,7 +70,8 @@ impl Client {
         clock: Arc<dyn Clock>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self { transport, clock, attempt_timeout, service_clock: Mutex::new(None) }
+        let service_clock = Mutex::new(None);
+        Self { transport, clock, attempt_timeout, calls: AtomicU32::new(0), service_clock }
     }
 
     /// Calls `operation` at `url` and retries it within `budget`. Returns the last error.
@@ -85,6 +89,9 @@ impl Client {
             let left = budget.deadline.saturating_sub(sent.boot);
             if left.is_zero() {
                 return Err(Error::timeout("no time is left to ask the service"));
+            }
+            if attempt == 1 {
+                self.calls.fetch_add(1, Ordering::Relaxed);
             }
             request.set_timeout(left.min(self.attempt_timeout));
             let error = match self.attempt(operation, &request, sent) {
@@ -109,6 +116,11 @@ impl Client {
                 _ => return Err(error),
             }
         }
+    }
+
+    /// How many calls have been sent since the client was made. It wraps around.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// The time left in a budget.

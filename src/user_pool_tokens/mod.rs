@@ -261,7 +261,7 @@ impl UserPoolTokens {
 
     fn id_token_within(&self, limit: Duration) -> Result<String, Error> {
         self.0.retry_store();
-        Ok(self.0.cell.get(limit, |input| self.0.refresh(input))?.expose().to_owned())
+        Ok(self.0.cell.get(limit, |input| self.0.refresh(input), None)?.expose().to_owned())
     }
 }
 

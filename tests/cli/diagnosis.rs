@@ -1,7 +1,9 @@
 //! `doctor`: what works, what does not, and what to do about it.
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -10,7 +12,8 @@ use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, refusing_proxy,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, program, refusing_proxy,
+    runnable,
 };
 
 fn examine(machine: &Machine, arguments: &[&str]) -> Said {
@@ -198,6 +201,122 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             assert!(said.out.contains(words), "{words} not in\n{}", said.out);
         }
     }
+}
+
+const NOBODY: u32 = 65_534;
+
+/// Runs a copy of the command that every user can run, as another user if this one is root.
+fn run_as_nobody(machine: &Machine, arguments: &[&str]) -> Said {
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(machine.home.path(), open).unwrap();
+    // By another process: a file that is open for writing here, and so in each process that another
+    // test starts just then, cannot be run.
+    let copy = machine.path("program");
+    assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
+    let like = machine.command(arguments);
+    let mut command = runnable(&copy);
+    command.args(arguments).current_dir(machine.home.path()).env_clear();
+    command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if std::fs::metadata(machine.home.path()).unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    machine.finish(command)
+}
+
+/// What is done to the cache directory, and what `status` and `doctor` say of it.
+#[test]
+fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
+    let rows: [(&str, &dyn Fn(&Machine), &str); 4] = [
+        // Root writes wherever it likes, so the run is another user's if this one is root's.
+        (
+            "this user may not write to it",
+            &|machine| {
+                std::fs::create_dir(machine.path("cache")).unwrap();
+                let closed = std::fs::Permissions::from_mode(0o555);
+                std::fs::set_permissions(machine.path("cache"), closed).unwrap();
+                if std::fs::metadata(machine.home.path()).unwrap().uid() == 0 {
+                    chown(machine.path("cache"), Some(NOBODY), Some(NOBODY)).unwrap();
+                }
+            },
+            "cache",
+        ),
+        ("a file is in its place", &|machine| drop(machine.file("cache", "")), "cache"),
+        (
+            "a file is in its parent's place",
+            &|machine| drop(machine.file("home", "")),
+            "home/cache",
+        ),
+        (
+            "others may write to it",
+            &|machine| {
+                std::fs::create_dir(machine.path("cache")).unwrap();
+                let open = std::fs::Permissions::from_mode(0o777);
+                std::fs::set_permissions(machine.path("cache"), open).unwrap();
+            },
+            "cache",
+        ),
+    ];
+    for (name, prepare, directory) in rows {
+        let machine = Machine::new();
+        prepare(&machine);
+        let option = format!("--cache-dir={directory}");
+        let run = |command| {
+            if name == "this user may not write to it" {
+                return run_as_nobody(&machine, &[command, &option]);
+            }
+            machine.run(&[command, &option])
+        };
+        let said = run("status");
+        assert!(
+            said.out.contains(&format!("cache          {directory} (cannot be used: ")),
+            "{name}\n{said:?}"
+        );
+        assert_eq!((said.status, &*said.err), (0, ""), "{name}");
+        let said = run("doctor");
+        assert_eq!(said.status, 1, "{name}\n{}", said.out);
+        let lines = said.out.lines().filter(|line| line[6..].starts_with("cache ")).count();
+        assert_eq!(lines, 1, "{name}\n{}", said.out);
+        assert!(said.out.contains(&format!("BAD   cache        {directory}: ")), "{}", said.out);
+        assert!(said.out.contains("each call creates a new guest"), "{}", said.out);
+    }
+    let machine = Machine::new();
+    machine.fine(&["process"]);
+    for command in ["status", "doctor"] {
+        let out = machine.fine(&[command]);
+        assert!(out.contains(&format!("{}\n", machine.cache().display())), "{out}");
+    }
+}
+
+/// A record that cannot be read, in a directory that can be written.
+#[test]
+fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
+    let machine = Machine::new();
+    machine.fine(&["process"]);
+    for entry in std::fs::read_dir(machine.cache()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("identity") {
+            let open = std::fs::Permissions::from_mode(0o666);
+            std::fs::set_permissions(path, open).unwrap();
+        }
+    }
+    let status = machine.fine(&["status"]);
+    assert!(status.contains("(cannot be used: "), "{status}");
+    let said = examine(&machine, &[]);
+    assert_eq!(said.status, 1, "{}", said.out);
+    assert!(said.out.contains("BAD   cache        the "), "{}", said.out);
+    assert!(said.out.contains("ok    credentials"), "{}", said.out);
+}
+
+#[test]
+fn the_doctor_shows_that_only_the_identity_is_kept_and_why() {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    machine.file("token", SECRET);
+    let said = examine(&machine, &[&format!("--login={PROVIDER}=@token")]);
+    assert_eq!(said.status, 0, "{}", said.out);
+    let line =
+        "ok    cache        only the identity: the token does not name its user; use --login-id\n";
+    assert!(said.out.contains(line), "{}", said.out);
 }
 
 /// What is bad and passes is bad all the same.

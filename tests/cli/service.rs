@@ -135,7 +135,7 @@ pub(crate) fn program() -> PathBuf {
 }
 
 /// As in the library's own tests: an emulator runs what the kernel cannot.
-fn runnable(program: &Path) -> Command {
+pub(crate) fn runnable(program: &Path) -> Command {
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
     let mut words = runner.split_whitespace();
     let Some(emulator) = words.next() else { return Command::new(program) };

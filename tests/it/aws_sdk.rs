@@ -506,3 +506,79 @@ fn a_thread_that_cannot_be_had_is_an_error_and_costs_no_good_set() {
     assert_eq!(stage.contacts(), 1);
     println!("no thread, and all is well");
 }
+
+#[test]
+fn a_refresh_on_its_own_thread_is_reported_once_and_futures_do_not_wait_for_the_listener() {
+    // Whether the refresh fails, and whether the listener then panics.
+    for (fails, panics) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (entered, entries) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let (stage, keeper) = gated(|builder| {
+            builder.on_refresh(move |report| {
+                entered.send((thread::current().id(), report.service_calls)).unwrap();
+                released.lock().unwrap().recv().unwrap();
+                assert!(!panics, "the listener has a fault");
+            })
+        });
+        if fails {
+            stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
+        }
+        let bell = Bell::new();
+        let mut futures: Vec<_> =
+            (0..3).map(|_| Box::pin(stage.credentials.provide_credentials())).collect();
+        for future in &mut futures {
+            assert!(poll(future.as_mut(), &bell).is_pending());
+        }
+        keeper.await_request();
+        keeper.let_pass();
+        let (leader, calls) = entries.recv_timeout(seconds(30)).unwrap();
+        assert_ne!(leader, thread::current().id());
+        assert_eq!(calls, 2);
+        for future in futures {
+            let result = block_on(future);
+            let kind = match &result {
+                Ok(_) => None,
+                Err(error) => {
+                    error.source().and_then(|error| error.downcast_ref()).map(Error::kind)
+                }
+            };
+            assert_eq!(kind, fails.then_some(ErrorKind::NotAuthorized), "{result:?}");
+        }
+        release.send(()).unwrap();
+        assert_eq!(provided(&stage.credentials).is_err(), fails, "cached, or the cooldown");
+        assert!(entries.try_recv().is_err(), "one report");
+    }
+}
+
+#[test]
+fn an_early_refresh_on_its_own_thread_is_reported() {
+    let (send, reports) = mpsc::channel();
+    let stage = Stage::with(|builder| {
+        builder.on_refresh(move |report| {
+            send.send((report.result.is_err(), report.early)).unwrap();
+        })
+    });
+    provided(&stage.credentials).unwrap();
+    stage.clock.advance(seconds(3000));
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
+    provided(&stage.credentials).unwrap();
+    let report = || reports.recv_timeout(seconds(30)).unwrap();
+    assert_eq!([report(), report()], [(false, false), (true, true)]);
+}
+
+#[test]
+fn a_future_inside_the_listener_is_reentrant() {
+    let provider: Arc<std::sync::OnceLock<CognitoIdentityCredentials>> = Arc::default();
+    let (inside, (send, kinds)) = (Arc::clone(&provider), mpsc::channel());
+    let stage = Stage::with(|builder| {
+        builder.on_refresh(move |_| {
+            let error = provided(inside.get().unwrap()).unwrap_err();
+            let source = error.source().and_then(|error| error.downcast_ref());
+            send.send(source.map(Error::kind)).unwrap();
+        })
+    });
+    provider.set(stage.credentials.clone()).unwrap();
+    stage.credentials.get().unwrap();
+    assert_eq!(kinds.try_recv(), Ok(Some(ErrorKind::Reentrant)));
+}

@@ -31,6 +31,7 @@ mod persisted;
 mod proxy;
 mod public_names;
 mod readme;
+mod refresh_reports;
 mod refusals;
 mod scenarios;
 mod secrets;

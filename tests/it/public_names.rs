@@ -51,6 +51,7 @@ fn the_traits_are_implemented_for_pointers_and_closures() {
     shared::<Logins>();
     shared::<Error>();
     shared::<IdentityChange>();
+    shared::<RefreshReport>();
     shared::<ReceivedRequest>();
     shared::<Fault>();
     shared::<FaultyStorage>();
@@ -121,6 +122,11 @@ fn the_settings_have_their_names() {
             .persist_credentials(true)
             .on_identity_change(|change: &IdentityChange| {
                 let _ = (&change.old, &change.new, change.reason);
+            })
+            .on_refresh(|report: &RefreshReport| {
+                let _: (&Result<(), Error>, Duration) = (&report.result, report.duration);
+                let _: (u32, bool) = (report.service_calls, report.early);
+                let _: &Option<Error> = &report.storage_error;
             })
             .build()
     };

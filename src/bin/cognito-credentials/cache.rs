@@ -70,6 +70,25 @@ pub(crate) fn check_writable(storage: &FileStorage) -> io::Result<()> {
     storage.remove(TRIAL)
 }
 
+/// Returns why nothing can be written to the directory, or to the parent in which it would be
+/// created. Writes nothing.
+#[cfg(unix)]
+pub(crate) fn not_writable(directory: &Path) -> Option<String> {
+    use rustix::fs::{Access, access};
+
+    let existing = directory.ancestors().find(|path| path.exists())?;
+    if !existing.is_dir() {
+        return Some(format!("{} is not a directory", existing.display()));
+    }
+    let error = access(existing, Access::WRITE_OK | Access::EXEC_OK).err()?;
+    Some(format!("{}: {}", existing.display(), io::Error::from(error)))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn not_writable(_: &Path) -> Option<String> {
+    None
+}
+
 /// Whether the directory does not exist yet and its parent belongs to another user.
 #[cfg(unix)]
 fn is_in_directory_of_another_user(directory: &Path) -> bool {

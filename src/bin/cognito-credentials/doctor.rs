@@ -15,7 +15,7 @@ use crate::provider_login::Claims;
 use crate::report;
 use crate::reporting_transport::ReportingTransport;
 use crate::secret_source::SecretSource;
-use crate::settings::Settings;
+use crate::settings::{CacheContents, Settings};
 use crate::transport;
 
 /// AWS rejects signatures whose time differs by more.
@@ -40,9 +40,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
     report::ok("settings", &format!("identity pool {pool}; {}", display::logins(options)));
     report::ok("settings", &origins(options, settings.pool.as_deref()));
-    cache_directory(&settings);
+    let usable = cache_directory(&settings);
 
     let outcome = credentials.refresh();
+    if let (true, Some(error)) = (usable, credentials.status().storage_error) {
+        let _ = report::failure("cache", &error.into());
+    }
     clock(&credentials);
     match outcome {
         Ok(keys) => {
@@ -95,20 +98,33 @@ fn login_tokens(options: &Options) {
     }
 }
 
-/// Reports whether the cache can be written.
-fn cache_directory(settings: &Settings) {
+/// Reports whether the cache can be written, and what it holds. Returns false if it cannot.
+fn cache_directory(settings: &Settings) -> bool {
     let Some(directory) = &settings.cache else {
-        return report::ok("cache", "no cache");
+        report::ok("cache", "no cache");
+        return true;
     };
     let storage = FileStorage::new(directory);
     let shown = directory.display();
     match cache::check_writable(&storage) {
-        Ok(()) => report::ok("cache", &shown.to_string()),
+        Ok(()) => {
+            report::ok("cache", &shown.to_string());
+            if let Some(limit) = settings.cache_contents.limit() {
+                report::ok("cache", limit);
+            }
+            if settings.cache_contents == CacheContents::IdentityWithoutBootId {
+                report::advise(
+                    "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are kept, and each call asks the service",
+                );
+            }
+            true
+        }
         Err(error) => {
             report::bad(REFUSED, "cache", &format!("{shown}: {error}"));
             report::advise(
                 "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
             );
+            false
         }
     }
 }

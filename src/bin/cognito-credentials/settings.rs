@@ -38,6 +38,19 @@ pub(crate) enum CacheContents {
     IdentityWithoutUser,
 }
 
+impl CacheContents {
+    /// What the cache is limited to, and why.
+    pub(crate) fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Credentials => None,
+            Self::IdentityWithoutBootId => Some("only the identity: this system has no boot ID"),
+            Self::IdentityWithoutUser => {
+                Some("only the identity: the token does not name its user; use --login-id")
+            }
+        }
+    }
+}
+
 type Apply = fn(Builder, String) -> Builder;
 type ApplyFlag = fn(Builder, bool) -> Builder;
 

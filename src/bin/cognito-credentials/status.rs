@@ -12,7 +12,7 @@ use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::logger;
 use crate::offline;
 use crate::output;
-use crate::settings::{self, CacheContents, Settings};
+use crate::settings::{self, Settings};
 
 /// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
@@ -46,14 +46,12 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         _ => "none cached: the next call asks the service".to_owned(),
     };
     let directory = settings.cache.as_ref().map(|directory| {
-        let limit = match settings.cache_contents {
-            CacheContents::Credentials => "",
-            CacheContents::IdentityWithoutBootId => {
-                " (only the identity: this system has no boot ID)"
-            }
-            CacheContents::IdentityWithoutUser => {
-                " (only the identity: the token does not name its user; use --login-id)"
-            }
+        let trouble = status.storage_error.map(|error| format!("{error:#}"));
+        let trouble = trouble.or_else(|| cache::not_writable(directory));
+        let limit = match (trouble, settings.cache_contents.limit()) {
+            (Some(trouble), _) => format!(" (cannot be used: {trouble})"),
+            (None, Some(limit)) => format!(" ({limit})"),
+            (None, None) => String::new(),
         };
         format!("{}{limit}", directory.display())
     });
