@@ -2,31 +2,36 @@
 //!
 //! * this file: `FileStorage`
 //! * `names.rs`: keys as file names, and back
-//! * `permissions.rs`: checks that no other user owns a file or may write to it
+//! * `disk.rs`: the calls that reach the disk, which tests make fail (`faulty_disk.rs`)
+//! * `permissions.rs`: who owns a file, and who may read it or write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
+//! * `by_prefix.rs`: lists and removes all records whose keys begin alike
 //! * `locks.rs`: locks between processes
 
 mod atomic_write;
+mod by_prefix;
+mod disk;
+#[cfg(all(test, unix))]
+mod faulty_disk;
 #[cfg(unix)]
 mod locks;
 mod names;
 mod permissions;
 mod read;
 
-use std::fs;
 use std::io;
-use std::mem;
 use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::atomic_write::{Disk, FileSystem, unlink};
-use self::names::FileKind;
-use self::permissions::check_directory;
+use self::disk::Disk;
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
+
+#[cfg(all(test, unix))]
+pub(crate) use self::faulty_disk::{FaultyDisk, FaultyStorage, Lasts};
 
 /// Keeps each record in a file of its own in one directory. It is a [`Storage`].
 ///
@@ -82,10 +87,7 @@ impl FileStorage {
     /// If the directory cannot be read, or if other users may write to it. A missing directory is
     /// empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        let files = self.files(prefix)?;
-        let mut keys: Vec<_> = files.iter().filter_map(|(name, _)| names::key(name)).collect();
-        keys.sort();
-        Ok(keys)
+        by_prefix::keys(&Disk, &self.directory, prefix)
     }
 
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
@@ -101,7 +103,7 @@ impl FileStorage {
     /// If the directory cannot be read, if other users may write to it, or if a file cannot be
     /// removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        self.remove_files(prefix, false)
+        by_prefix::remove_files(&Disk, &self.directory, prefix, false)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
@@ -113,53 +115,13 @@ impl FileStorage {
     ///
     /// The errors of [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        self.remove_files(prefix, true)
-    }
-
-    fn remove_files(&self, prefix: &str, locks: bool) -> io::Result<usize> {
-        let (mut removed, mut outcome) = (0, Ok(()));
-        for (name, kind) in self.files(prefix)? {
-            if locks != (kind == FileKind::Lock) {
-                continue;
-            }
-            match unlink(&Disk, &self.directory.join(name)) {
-                Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
-                Err(error) => outcome = Err(error),
-            }
-        }
-        if self.directory.exists() {
-            outcome = outcome.and(Disk.sync_directory(&self.directory));
-        }
-        outcome.map(|()| removed)
-    }
-
-    /// The names and kinds of the files of all keys that begin with `prefix`.
-    fn files(&self, prefix: &str) -> io::Result<Vec<(String, FileKind)>> {
-        if !check_directory(&self.directory)? {
-            return Ok(Vec::new());
-        }
-        let prefix = names::escape(prefix);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            match names::parse(&name) {
-                Some((record, kind)) if names::may_begin_with(record, &prefix) => {
-                    files.push((name, kind));
-                }
-                _ => {}
-            }
-        }
-        Ok(files)
+        by_prefix::remove_files(&Disk, &self.directory, prefix, true)
     }
 }
 
 impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        let path = self.directory.join(names::record_name(key)?);
-        if !check_directory(&self.directory)? {
-            return Ok(None);
-        }
-        Ok(read::read(&path)?.map(|mut value| mem::take(&mut *value)))
+        read::load(&Disk, &self.directory, key)
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
@@ -172,9 +134,7 @@ impl Storage for FileStorage {
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        let path = self.directory.join(names::lock_name(&names::record_name(key)?));
-        atomic_write::ensure_directory(&Disk, &self.directory)?;
-        Ok(locks::lock(&path, wait)?.map(StorageLock::new))
+        Ok(locks::lock_key(&Disk, &self.directory, key, wait)?.map(StorageLock::new))
     }
 }
 
@@ -182,6 +142,7 @@ impl Storage for FileStorage {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
