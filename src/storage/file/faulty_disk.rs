@@ -243,6 +243,80 @@ mod tests {
         }
     }
 
+    /// A directory in memory where there is one, because syncing each store takes minutes.
+    fn in_memory() -> tempfile::TempDir {
+        let private = fs::Permissions::from_mode(0o700);
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(private).tempdir_in("/dev/shm").unwrap_or_else(|_| temporary())
+    }
+
+    /// Runs the operation on a record with a fault at the first call of this kind.
+    fn with_fault_at<T: Debug>(
+        call: &str,
+        errno: Errno,
+        before: Before,
+        operation: impl Fn(&FaultyStorage) -> io::Result<T>,
+    ) -> io::Result<T> {
+        for at in 0.. {
+            let root = in_memory();
+            before.make(&root.path().join("d"), "k");
+            let disk = FaultyDisk::default();
+            disk.fail(at, errno.raw_os_error(), Lasts::Once);
+            let outcome = operation(&disk.storage(root.path().join("d")));
+            if disk.mend().expect(call).starts_with(call) {
+                return outcome;
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_no_failure_unless_the_disk_is_broken() {
+        let rows = [
+            (Errno::INVAL, true),
+            (Errno::NOTSUP, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSYS, true),
+            (Errno::IO, false),
+            (Errno::NOSPC, false),
+            (Errno::DQUOT, false),
+            (Errno::ROFS, false),
+            (Errno::STALE, false),
+        ];
+        for (errno, serves) in rows {
+            for before in [Before::NoDirectory, Before::NoRecord, Before::Record] {
+                let stored = with_fault_at("SyncDirectory(", errno, before, |storage| {
+                    storage.store("k", NEW)
+                });
+                assert_eq!(stored.is_ok(), serves, "{errno:?}, {before:?}");
+            }
+            for call in ["Sync(", "Write("] {
+                with_fault_at(call, errno, Before::Record, |storage| storage.store("k", NEW))
+                    .unwrap_err();
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_stays_readable_for_others_is_an_error_unless_there_are_no_modes() {
+        let rows = [
+            (Errno::PERM, false),
+            (Errno::ROFS, false),
+            (Errno::IO, false),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSYS, true),
+        ];
+        for (errno, serves) in rows {
+            let loaded =
+                with_fault_at("SetMode(", errno, Before::LaxRecord, |storage| storage.load("k"));
+            assert_eq!(loaded.is_ok(), serves, "{errno:?}: {loaded:?}");
+            if let Err(error) = loaded {
+                let says = error.to_string();
+                assert!(says.contains("; run `chmod 600 /") && says.ends_with("/d/k`"), "{says}");
+            }
+        }
+    }
+
     /// Runs the operation with every fault, one at a time. Returns how many faults it met.
     fn for_every_fault<T: Debug + PartialEq>(
         operation: impl Fn(&FaultyStorage, &str) -> io::Result<T>,
@@ -255,7 +329,7 @@ mod tests {
                 for &errno in ERRORS {
                     for lasts in [Lasts::Once, Lasts::ForGood] {
                         for at in 0.. {
-                            let root = temporary();
+                            let root = in_memory();
                             let directory = root.path().join("d");
                             before.make(&directory, key);
                             let disk = FaultyDisk::default();

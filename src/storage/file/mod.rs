@@ -39,16 +39,20 @@ pub(crate) use self::faulty_disk::{FaultyDisk, FaultyStorage, Lasts};
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
 ///   changes, because flash memory wears out. `remove` also removes temporary files that an
 ///   interrupted `store` left.
-/// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with
-///   mode 0700. The mode of an existing directory stays as it is, but every call returns an error
-///   if other users may write to the directory.
-/// * **No links.** Symbolic links in the directory are not followed.
+/// * **Private.** Only the owner may read a record: mode 0600, whatever the umask. A record that
+///   others may read is tightened when it is read. If that fails, the error names the file. A
+///   missing directory is created with mode 0700. The mode of an existing directory stays as it is,
+///   but every call returns an error if other users may write to the directory.
+/// * **No links.** Symbolic links in the directory are not followed. The directory itself may be
+///   reached through a link that belongs to root or to the user.
 /// * **Shared.** Several processes may use one directory; the last one to write a record wins.
 /// * **Locks** are `flock` locks. The lock file is empty, has the name of the record plus `.lock`
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
 ///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
 /// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
-///   escaped. A long name is cut and ends with a digest of the key.
+///   escaped. A name has at most 120 bytes: a long one is cut and ends with a digest of the key.
+/// * **File systems.** Locks, modes and syncing a directory are used where the file system has
+///   them. A call that a signal interrupts is repeated.
 ///
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.
@@ -277,5 +281,101 @@ mod tests {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_found_and_moves_to_its_shorter_name() {
+        let key = &format!("credentials/{}", "x".repeat(150));
+        let names = names::names(key).unwrap();
+        let earlier = names.earlier.clone().unwrap();
+        let left_over = format!("{earlier}.0123456789abcdef");
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let put = |name: &str, bytes: &[u8]| {
+            fs::write(root.path().join(name), bytes).unwrap();
+            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let plant = || [&earlier, &left_over].map(|name| put(name, b"old"));
+        // what is done to it, and what is left
+        type Row = (&'static str, fn(&FileStorage, &str), &'static [&'static str]);
+        let rows: [Row; 4] = [
+            ("a new value", |storage, key| storage.store(key, b"new").unwrap(), &["record"]),
+            ("the same value", |storage, key| storage.store(key, b"old").unwrap(), &["record"]),
+            ("a removal", |storage, key| storage.remove(key).unwrap(), &[]),
+            (
+                "a removal by prefix",
+                |storage, _| assert_eq!(storage.remove_all("credentials/").unwrap(), 1),
+                &[],
+            ),
+        ];
+        for (what, act, left) in rows {
+            plant();
+            assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"old"[..]), "{what}");
+            assert_eq!(storage.keys("credentials/x").unwrap(), [key.as_str()], "{what}");
+            act(&storage, key);
+            assert_eq!(files(root.path()), vec![&*names.record; left.len()], "{what}");
+            storage.remove(key).unwrap();
+        }
+
+        storage.store(key, b"new").unwrap();
+        put(&earlier, b"old");
+        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new one counts");
+        storage.store(key, b"new").unwrap();
+        assert_eq!(files(root.path()), [&*names.record], "also if the record is unchanged");
+
+        let longer = &"y".repeat(300);
+        let cut = names::names(longer).unwrap().earlier.unwrap();
+        put(&cut, b"old");
+        assert_eq!(storage.load(longer).unwrap(), None, "a cut name counts as absent");
+        storage.remove(longer).unwrap();
+        assert_eq!(files(root.path()), [&*names.record], "and is removed with the record");
+    }
+
+    #[test]
+    fn a_record_or_lock_that_others_may_read_is_tightened() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        storage.store("k", b"one").unwrap();
+        drop(storage.lock("k", Duration::ZERO).unwrap().unwrap());
+        let actions: [fn(&FileStorage); 3] = [
+            |storage| assert!(storage.load("k").unwrap().is_some()),
+            |storage| storage.store("k", b"one").unwrap(),
+            |storage| drop(storage.lock("k", Duration::ZERO).unwrap().unwrap()),
+        ];
+        for lax in [0o644, 0o640, 0o604, 0o611, 0o755] {
+            for (act, name) in actions.iter().zip(["k", "k", "k.lock"]) {
+                let path = root.path().join(name);
+                fs::set_permissions(&path, fs::Permissions::from_mode(lax)).unwrap();
+                act(&storage);
+                assert_eq!(mode(&path), 0o600, "{name} {lax:o}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_directory_may_be_a_link_of_root_or_the_user_that_leads_somewhere() {
+        let root = temporary();
+        let (target, link) = (root.path().join("target"), root.path().join("link"));
+        symlink(&target, &link).unwrap();
+        // with a slash or a dot at the end, the path means what the link leads to
+        for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+            let storage = FileStorage::new(&path);
+            assert!(storage.load("k").is_err() && storage.store("k", b"one").is_err());
+            assert!(storage.remove("k").is_err() && storage.keys("").is_err() && !target.exists());
+        }
+        FileStorage::new(&target).store("k", b"one").unwrap();
+        for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+            let storage = FileStorage::new(&path);
+            assert_eq!(storage.load("k").unwrap().as_deref(), Some(&b"one"[..]));
+            storage.store("k", path.as_os_str().as_encoded_bytes()).unwrap();
+            storage.store("k", b"one").unwrap();
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(1234), None).unwrap();
+            for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+                let error = FileStorage::new(&path).load("k").unwrap_err();
+                assert_eq!(error.to_string(), "the link to the directory belongs to another user");
+            }
+        }
     }
 }
