@@ -61,7 +61,8 @@ impl Child {
     pub(crate) fn kill_when_it_has_told(mut self) {
         self.line.hear();
         kill_process(self.pid, Signal::KILL).unwrap();
-        assert!(!self.wait(), "the child has ended before");
+        let (_, status) = waitpid(Some(self.pid), WaitOptions::empty()).unwrap().unwrap();
+        assert!(status.signaled(), "the child has ended before: {status:?}");
     }
 
     /// Waits for the end of the child, which must be a good one.

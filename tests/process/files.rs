@@ -41,9 +41,9 @@ fn stores() {
     for number in 0..STORES / 100 {
         let victim = Child::fork(|line| {
             line.tell("begins");
-            (0..).for_each(|next| {
+            for next in 0..u64::MAX {
                 storage.store("key", format!("victim {number} {next}").as_bytes()).unwrap();
-            });
+            }
         });
         victim.kill_when_it_has_told();
     }

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::disk::{FileSystem, is_name_too_long};
-use super::names::{self, FileKind, Names, names, temporary_name};
+use super::disk::{FileSystem, LockMode, is_name_too_long};
+use super::names::{Names, names, temporary_name};
 use super::permissions::{check_directory, give_directory_mode, give_file_mode};
 use super::read::read;
+use super::sweep::{hold_off_sweepers, remove_temporary_files, sweep};
 
 /// The number of attempts to write. Another attempt is only needed if the random name is taken, or
-/// if another process removes the temporary file.
-const ATTEMPTS: u32 = 100;
+/// if another process removes the record and its temporary files.
+const ATTEMPTS: u32 = 20;
 
 /// Writes the record, unless it holds the value already.
 pub(super) fn store<F: FileSystem>(
@@ -26,7 +27,7 @@ pub(super) fn store<F: FileSystem>(
         make_directory(disk, directory)?;
         write(disk, directory, &names, value)?;
     } else if !read(disk, &path).is_ok_and(|old| old.is_some_and(|old| *old == value)) {
-        let _ = remove_temporary_files(disk, directory, &names, true);
+        let _ = sweep(disk, directory, &names);
         write(disk, directory, &names, value)?;
     }
     // Also if the record is unchanged: the process that wrote it may have died before this.
@@ -45,24 +46,16 @@ pub(super) fn remove<F: FileSystem>(disk: &F, directory: &Path, key: &str) -> io
     }
     // The earlier one first, because it would be read if only the other one were gone.
     let earlier = remove_earlier(disk, directory, &names);
-    let record = unlink(disk, &directory.join(&names.record));
-    remove_temporary_files(disk, directory, &names, false).and(earlier).and(record)?;
+    let record = disk.unlink(&directory.join(&names.record));
+    remove_temporary_files(disk, directory, &names).and(earlier).and(record)?;
     // Also if the record is gone already: the process that removed it may have died before this.
     disk.sync_directory(directory)
-}
-
-/// Removes a file. Returns `false` if there is none.
-pub(super) fn unlink<F: FileSystem>(disk: &F, path: &Path) -> io::Result<bool> {
-    match disk.unlink(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        outcome => outcome.map(|()| true),
-    }
 }
 
 /// Removes the record under the name of earlier versions.
 fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<bool> {
     let Some(earlier) = &names.earlier else { return Ok(false) };
-    match unlink(disk, &directory.join(earlier)) {
+    match disk.unlink(&directory.join(earlier)) {
         Err(error) if is_name_too_long(&error) => Ok(false),
         outcome => outcome,
     }
@@ -115,7 +108,7 @@ fn write<F: FileSystem>(disk: &F, directory: &Path, names: &Names, value: &[u8])
     loop {
         left -= 1;
         let temporary = directory.join(temporary_name(&names.record));
-        match write_and_rename(disk, &temporary, &path, value) {
+        match write_and_rename(disk, directory, &temporary, &path, value) {
             Err(error) if left > 0 && is_taken_or_gone(&error) => {}
             outcome => return outcome,
         }
@@ -128,60 +121,33 @@ fn is_taken_or_gone(error: &io::Error) -> bool {
 
 fn write_and_rename<F: FileSystem>(
     disk: &F,
+    directory: &Path,
     temporary: &Path,
     path: &Path,
     value: &[u8],
 ) -> io::Result<()> {
+    let no_sweepers = hold_off_sweepers(disk, directory);
     let file = disk.create_new(temporary)?;
-    // `file` holds its lock until after the renaming, so that no other writer sweeps it.
-    fill(disk, temporary, &file, value)
+    let ready = prepare(disk, temporary, &file);
+    drop(no_sweepers);
+    // `file` holds its lock until after the renaming, so that no sweeper removes it.
+    ready
+        .and_then(|()| disk.write(temporary, &file, value))
+        .and_then(|()| disk.sync(temporary, &file))
         .and_then(|()| disk.rename(temporary, path))
         .inspect_err(|_| drop(disk.unlink(temporary)))
 }
 
-fn fill<F: FileSystem>(disk: &F, path: &Path, file: &File, value: &[u8]) -> io::Result<()> {
+/// Gives a new temporary file its mode, and locks it.
+fn prepare<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
     give_file_mode(disk, path, file)?;
-    // A sweeper may have met the file before this lock. Then it holds the lock and is about to
-    // remove the file, or it has removed it. After this, no sweeper touches the file.
-    match disk.try_lock(path, file) {
+    match disk.try_lock(path, file, LockMode::Exclusive) {
+        // A sweeper that was not held off is about to remove the file.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            return Err(io::ErrorKind::NotFound.into());
+            Err(io::ErrorKind::NotFound.into())
         }
-        _ => drop(disk.stat_link(path)?),
+        _ => Ok(()),
     }
-    disk.write(path, file, value)?;
-    disk.sync(path, file)
-}
-
-/// Removes the temporary files of the record, or only those of writers that died. A living writer
-/// holds a lock on its file; a writer whose file is removed starts again.
-fn remove_temporary_files<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    names: &Names,
-    only_dead: bool,
-) -> io::Result<()> {
-    let mut outcome = Ok(());
-    for name in disk.list(directory)? {
-        match names::parse(&name) {
-            Some((record, FileKind::Temporary)) if names.contain(record) => {}
-            _ => continue,
-        }
-        let path = directory.join(name);
-        // The lock is held while the file is removed, so that its writer notices.
-        let locked = if only_dead { lock_of_dead_writer(disk, &path).map(Some) } else { Ok(None) };
-        if locked.is_ok() {
-            outcome = outcome.and(unlink(disk, &path).map(drop));
-        }
-    }
-    outcome
-}
-
-/// Locks a temporary file, which fails while its writer lives or if there are no locks.
-fn lock_of_dead_writer<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
-    let file = disk.open(path)?;
-    disk.try_lock(path, &file)?;
-    Ok(file)
 }
 
 #[cfg(test)]
@@ -236,7 +202,7 @@ mod tests {
             fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
         }
         let living = File::open(root.path().join(names[1])).unwrap();
-        Disk.try_lock(root.path(), &living).unwrap();
+        Disk.try_lock(root.path(), &living, LockMode::Exclusive).unwrap();
         storage.store("k", b"new").unwrap();
         assert_eq!(
             files(root.path()),

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use super::atomic_write::unlink;
 use super::disk::FileSystem;
 use super::names::{self, FileKind};
 use super::permissions::check_directory;
@@ -35,7 +34,7 @@ pub(super) fn remove_files<F: FileSystem>(
         if locks != (kind == FileKind::Lock) {
             continue;
         }
-        match unlink(disk, &directory.join(name)) {
+        match disk.unlink(&directory.join(name)) {
             Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
             Err(error) => outcome = Err(error),
         }

@@ -4,6 +4,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+#[cfg(unix)]
+use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
 use crate::secret::read_to_end;
@@ -32,6 +34,12 @@ pub(super) enum Call<'a> {
     Rename(&'a Path, &'a Path),
     Unlink(&'a Path),
     SyncDirectory(&'a Path),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum LockMode {
+    Shared,
+    Exclusive,
 }
 
 pub(super) trait FileSystem {
@@ -134,8 +142,8 @@ pub(super) trait FileSystem {
     }
 
     /// Locks a file until it is closed. An error of kind `WouldBlock` if it is locked elsewhere.
-    fn try_lock(&self, path: &Path, file: &File) -> io::Result<()> {
-        self.repeat(Call::Lock(path), || try_lock(file))
+    fn try_lock(&self, path: &Path, file: &File, mode: LockMode) -> io::Result<()> {
+        self.repeat(Call::Lock(path), || try_lock(file, mode))
     }
 
     fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -150,14 +158,23 @@ pub(super) trait FileSystem {
         self.repeat(Call::Rename(from, to), || fs::rename(from, to))
     }
 
-    fn unlink(&self, path: &Path) -> io::Result<()> {
-        self.repeat(Call::Unlink(path), || fs::remove_file(path))
+    /// Removes a file. Returns `false` if there is none.
+    fn unlink(&self, path: &Path) -> io::Result<bool> {
+        match self.repeat(Call::Unlink(path), || fs::remove_file(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
+    /// Opens the directory of a storage, to which a link may lead.
+    fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.repeat(Call::OpenDirectory(path), || File::open(path))
     }
 
     /// Makes the names in the directory durable, as far as the file system can do that.
     #[cfg(unix)]
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let directory = self.repeat(Call::OpenDirectory(path), || File::open(path))?;
+        let directory = self.open_directory(path)?;
         match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
             // CIFS, vboxsf and others. No later attempt would succeed either.
             Err(error) if is_unsupported(&error) || is(&error, &[Errno::INVAL]) => Ok(()),
@@ -226,16 +243,27 @@ fn open(path: &Path, _: bool) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn try_lock(file: &File) -> io::Result<()> {
-    use rustix::fs::{FlockOperation, flock};
-
-    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
+fn try_lock(file: &File, mode: LockMode) -> io::Result<()> {
+    let operation = match mode {
+        LockMode::Shared => FlockOperation::NonBlockingLockShared,
+        LockMode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    Ok(flock(file, operation)?)
 }
 
 #[cfg(not(unix))]
-fn try_lock(_: &File) -> io::Result<()> {
+fn try_lock(_: &File, _: LockMode) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Gives a lock back. It cannot fail in a way that matters: closing the file does the same.
+#[cfg(unix)]
+pub(super) fn unlock(file: &File) {
+    let _ = flock(file, FlockOperation::Unlock);
+}
+
+#[cfg(not(unix))]
+pub(super) fn unlock(_: &File) {}
 
 /// The path below `/proc` leads to the open directory itself, whatever has its name now.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::{Storage, StorageLock};
@@ -30,14 +30,18 @@ struct State {
 }
 
 impl FaultyDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes call number `at` from now fail with this error of the system, counted from 0.
     pub(crate) fn fail(&self, at: usize, errno: i32, lasts: Lasts) {
-        *self.0.lock().unwrap() = State { fault: Some((at, errno, lasts)), ..State::default() };
+        *self.state() = State { fault: Some((at, errno, lasts)), ..State::default() };
     }
 
     /// Ends the fault. Returns the call that failed first, if any did.
     pub(crate) fn mend(&self) -> Option<String> {
-        std::mem::take(&mut *self.0.lock().unwrap()).failed
+        std::mem::take(&mut *self.state()).failed
     }
 
     /// Returns the storage in a directory of this disk.
@@ -49,7 +53,7 @@ impl FaultyDisk {
 impl FileSystem for FaultyDisk {
     fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         {
-            let state = &mut *self.0.lock().unwrap();
+            let state = &mut *self.state();
             let number = state.calls;
             state.calls += 1;
             if let Some((at, errno, lasts)) = state.fault {
@@ -111,8 +115,9 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use super::super::FileStorage;
+    use super::super::names::FileKind;
     use super::super::tests::{files, mode, temporary};
+    use super::super::{FileStorage, names};
     use super::*;
 
     const ERRORS: &[Errno] = &[
@@ -179,7 +184,7 @@ mod tests {
         }
 
         fn make(self, directory: &std::path::Path, key: &str) {
-            let name = super::super::names::names(key).unwrap();
+            let name = names::names(key).unwrap();
             let private = |name: &str, bytes: &[u8]| {
                 fs::write(directory.join(name), bytes).unwrap();
                 fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o600))
@@ -201,10 +206,14 @@ mod tests {
                     .unwrap();
             }
             if self == Self::Litter {
-                let name = super::super::names::names(key).unwrap().record;
+                let name = names::names(key).unwrap().record;
                 private(&format!("{name}.0123456789abcdef"), NEW);
             }
         }
+    }
+
+    fn is_lock(name: &str) -> bool {
+        matches!(names::parse(name), Some((_, FileKind::Lock)))
     }
 
     /// A fault, what it met, and what the disk looks like after it has ended.
@@ -225,6 +234,13 @@ mod tests {
         /// The errors that mean that something does not exist, which cannot be doubted.
         fn means_absent(&self) -> bool {
             [Errno::NOENT, Errno::NAMETOOLONG].contains(&self.errno)
+        }
+
+        /// The files, without the locks, which stay.
+        fn records(&self) -> Vec<String> {
+            let mut files = self.files();
+            files.retain(|name| !is_lock(name));
+            files
         }
 
         fn files(&self) -> Vec<String> {
@@ -345,8 +361,7 @@ mod tests {
                             faults += 1;
                             case.storage.store(key, b"newest").unwrap();
                             assert_eq!(case.now().as_deref(), Some(&b"newest"[..]), "{case:?}");
-                            let mut left = case.files();
-                            left.retain(|name| !name.ends_with(".lock"));
+                            let left = case.records();
                             assert_eq!(left.len(), 1, "{case:?}: {left:?}");
                             assert_eq!(mode(&directory), 0o700, "{case:?}");
                             assert_eq!(mode(&directory.join(&left[0])), 0o600, "{case:?}");
@@ -360,18 +375,15 @@ mod tests {
 
     #[test]
     fn a_load_returns_the_record_or_an_error_whatever_fails() {
-        let faults = for_every_fault(
-            |storage, key| storage.load(key),
-            |case, outcome| {
-                let there = case.before.has_record().then(|| OLD.to_vec());
-                assert_eq!(case.now(), there, "{case:?}");
-                match outcome {
-                    Ok(None) if case.means_absent() => {}
-                    Ok(loaded) => assert_eq!(*loaded, there, "{case:?}"),
-                    Err(_) => {}
-                }
-            },
-        );
+        let faults = for_every_fault(FaultyStorage::load, |case, outcome| {
+            let there = case.before.has_record().then(|| OLD.to_vec());
+            assert_eq!(case.now(), there, "{case:?}");
+            match outcome {
+                Ok(None) if case.means_absent() => {}
+                Ok(loaded) => assert_eq!(*loaded, there, "{case:?}"),
+                Err(_) => {}
+            }
+        });
         assert!(faults > 2000, "{faults}");
     }
 
@@ -401,16 +413,13 @@ mod tests {
 
     #[test]
     fn a_removal_is_complete_or_an_error_whatever_fails() {
-        let faults = for_every_fault(
-            |storage, key| storage.remove(key),
-            |case, outcome| {
-                let now = case.now();
-                assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
-                if outcome.is_ok() && !case.means_absent() {
-                    assert_eq!(case.files(), [""; 0], "{case:?}");
-                }
-            },
-        );
+        let faults = for_every_fault(FaultyStorage::remove, |case, outcome| {
+            let now = case.now();
+            assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
+            if outcome.is_ok() && !case.means_absent() {
+                assert_eq!(case.files(), [""; 0], "{case:?}");
+            }
+        });
         assert!(faults > 2000, "{faults}");
     }
 
@@ -457,7 +466,7 @@ mod tests {
                     assert!(*locked || none, "{case:?}");
                 }
                 assert!(case.storage.lock(case.key, Duration::ZERO).unwrap().is_some(), "{case:?}");
-                for name in case.files().iter().filter(|name| name.ends_with(".lock")) {
+                for name in case.files().iter().filter(|name| is_lock(name)) {
                     assert_eq!(mode(&case.storage.directory.join(name)), 0o600, "{case:?}");
                 }
                 assert_eq!(case.storage.remove_locks(&case.key[..1]).unwrap(), 1, "{case:?}");

@@ -10,10 +10,8 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::atomic_write::ensure_directory;
-use super::disk::{Errno, FileSystem, is, is_unsupported};
+use super::disk::{Errno, FileSystem, LockMode, is, is_unsupported, unlock};
 use super::names::{lock_name, names};
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
@@ -31,7 +29,7 @@ impl Drop for Lock {
     /// child must not release the lock of its parent.
     fn drop(&mut self) {
         if self.process == process::id() {
-            let _ = flock(&self.file, FlockOperation::Unlock);
+            unlock(&self.file);
         }
     }
 }
@@ -54,7 +52,7 @@ fn lock<F: FileSystem>(disk: &F, path: &Path, wait: Duration) -> io::Result<Opti
     let start = Instant::now();
     let file = open(disk, path)?;
     loop {
-        match disk.try_lock(path, &file) {
+        match disk.try_lock(path, &file, LockMode::Exclusive) {
             Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if is_unsupported(&error) || is(&error, &[Errno::NOLCK]) => return Ok(None),

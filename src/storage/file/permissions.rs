@@ -66,7 +66,8 @@ pub(super) fn tighten<F: FileSystem>(
 ) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
-    if metadata.mode() & 0o077 == 0 {
+    let for_others = metadata.mode() & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     set_mode(disk, path, file, 0o600).map_err(|error| {
