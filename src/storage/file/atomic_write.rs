@@ -26,7 +26,9 @@ pub(super) fn store<F: FileSystem>(
     if !check_directory(disk, directory)? {
         make_directory(disk, directory)?;
         write(disk, directory, &names, value)?;
-    } else if !read(disk, &path).is_ok_and(|old| old.is_some_and(|old| *old == value)) {
+    } else if !read(disk, &path, names.header.as_deref())
+        .is_ok_and(|old| old.is_some_and(|old| *old == value))
+    {
         let _ = sweep(disk, directory, &names);
         write(disk, directory, &names, value)?;
     }
@@ -103,12 +105,11 @@ fn parent(path: &Path) -> &Path {
 }
 
 fn write<F: FileSystem>(disk: &F, directory: &Path, names: &Names, value: &[u8]) -> io::Result<()> {
-    let path = directory.join(&names.record);
     let mut left = ATTEMPTS;
     loop {
         left -= 1;
         let temporary = directory.join(temporary_name(&names.record));
-        match write_and_rename(disk, directory, &temporary, &path, value) {
+        match write_and_rename(disk, directory, &temporary, names, value) {
             Err(error) if left > 0 && is_taken_or_gone(&error) => {}
             outcome => return outcome,
         }
@@ -123,7 +124,7 @@ fn write_and_rename<F: FileSystem>(
     disk: &F,
     directory: &Path,
     temporary: &Path,
-    path: &Path,
+    names: &Names,
     value: &[u8],
 ) -> io::Result<()> {
     let no_sweepers = hold_off_sweepers(disk, directory);
@@ -131,10 +132,12 @@ fn write_and_rename<F: FileSystem>(
     let ready = prepare(disk, temporary, &file);
     drop(no_sweepers);
     // `file` holds its lock until after the renaming, so that no sweeper removes it.
+    let header = names.header.as_deref().unwrap_or_default();
     ready
+        .and_then(|()| disk.write(temporary, &file, header.as_bytes()))
         .and_then(|()| disk.write(temporary, &file, value))
         .and_then(|()| disk.sync(temporary, &file))
-        .and_then(|()| disk.rename(temporary, path))
+        .and_then(|()| disk.rename(temporary, &directory.join(&names.record)))
         .inspect_err(|_| drop(disk.unlink(temporary)))
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::disk::FileSystem;
 use super::names::{self, FileKind};
 use super::permissions::check_directory;
+use super::read::read_key;
 
 /// Returns the keys of all records that begin with the prefix, sorted.
 pub(super) fn keys<F: FileSystem>(
@@ -13,8 +14,13 @@ pub(super) fn keys<F: FileSystem>(
     directory: &Path,
     prefix: &str,
 ) -> io::Result<Vec<String>> {
-    let files = files(disk, directory, prefix)?.unwrap_or_default();
-    let mut keys: Vec<_> = files.iter().filter_map(|(name, _)| names::key(name)).collect();
+    let mut keys = Vec::new();
+    for (name, kind) in files(disk, directory, prefix)?.unwrap_or_default() {
+        if kind == FileKind::Record {
+            let key = key(disk, directory, &name, &name)?;
+            keys.extend(key.filter(|key| key.starts_with(prefix)));
+        }
+    }
     keys.sort();
     keys.dedup();
     Ok(keys)
@@ -34,12 +40,36 @@ pub(super) fn remove_files<F: FileSystem>(
         if locks != (kind == FileKind::Lock) {
             continue;
         }
-        match disk.unlink(&directory.join(name)) {
+        match remove(disk, directory, &name, prefix) {
             Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
             Err(error) => outcome = Err(error),
         }
     }
     outcome.and(disk.sync_directory(directory)).map(|()| removed)
+}
+
+/// Removes a file, unless its name is cut and the key in the file has another beginning.
+fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -> io::Result<bool> {
+    if !name.starts_with(&names::escape(prefix)) {
+        let record = names::parse(name).map_or(name, |(record, _)| record);
+        if key(disk, directory, name, record)?.is_some_and(|key| !key.starts_with(prefix)) {
+            return Ok(false);
+        }
+    }
+    disk.unlink(&directory.join(name))
+}
+
+/// Returns the key of a record by its name, or by what the file begins with if the name is cut.
+fn key<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    name: &str,
+    record: &str,
+) -> io::Result<Option<String>> {
+    if names::has_header(record) {
+        return read_key(disk, &directory.join(name), record);
+    }
+    Ok(names::key(record, record))
 }
 
 /// The names and kinds of the files of all keys that begin with the prefix. `None` if there is no

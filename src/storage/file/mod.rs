@@ -52,7 +52,8 @@ pub(crate) use self::faulty_disk::{FaultyDisk, FaultyStorage, Lasts};
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
 ///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
 /// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
-///   escaped. A name has at most 120 bytes: a long one is cut and ends with a digest of the key.
+///   escaped. A name has at most 120 bytes: a long one is cut and ends with a digest of the key,
+///   and the first line of the file is the whole key.
 /// * **File systems.** Locks, modes and syncing a directory are used where the file system has
 ///   them. A call that a signal interrupts is repeated.
 ///
@@ -85,9 +86,6 @@ impl FileStorage {
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
     ///
-    /// A long key whose file name was cut is missing, because the name no longer contains the whole
-    /// key. [`remove_all`](Self::remove_all) removes such records too.
-    ///
     /// # Errors
     ///
     /// If the directory cannot be read, or if other users may write to it. A missing directory is
@@ -98,9 +96,6 @@ impl FileStorage {
 
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
     /// many records it removed.
-    ///
-    /// Of a long key whose file name was cut, only the first part is compared. So a prefix that is
-    /// longer than that part also removes other long keys with the same beginning.
     ///
     /// The lock files stay, because another process may hold one.
     ///
@@ -265,11 +260,14 @@ mod tests {
         }
         fs::write(directory.join("a%2Fdead.0123456789abcdef"), "").unwrap();
 
-        assert_eq!(storage.keys("").unwrap(), ["a", "a/", "a/B.c", "b"], "without the cut ones");
-        assert_eq!(storage.keys("a/").unwrap(), ["a/", "a/B.c"]);
+        let [one, two] = [&*long("1"), &*long("2")];
+        assert_eq!(storage.keys("").unwrap(), ["a", "a/", "a/B.c", one, two, "b"]);
+        assert_eq!(storage.keys("a/").unwrap(), ["a/", "a/B.c", one, two]);
         assert_eq!(storage.remove_all("a/y").unwrap(), 0);
-        assert_eq!(storage.remove_all(&long("3")).unwrap(), 2, "all that may begin like this");
-        assert_eq!(storage.remove_all("a/").unwrap(), 2);
+        assert_eq!(storage.keys(&long("")).unwrap(), [one, two]);
+        assert_eq!(storage.remove_all(&long("3")).unwrap(), 0);
+        assert_eq!(storage.remove_all(&long("1")).unwrap(), 1, "also where the names begin alike");
+        assert_eq!(storage.remove_all("a/").unwrap(), 3);
         let left = ["a", "a%2F%42%2Ec.lock", "a%2F.0123", "a%2F.lock.0123456789abcdef", "a%2F.old"];
         assert_eq!(files(&directory), [&left[..], &["b"]].concat());
         assert_eq!(
@@ -325,6 +323,15 @@ mod tests {
         assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new one counts");
         storage.store(key, b"new").unwrap();
         assert_eq!(files(root.path()), [&*names.record], "also if the record is unchanged");
+
+        let other = format!("{key}y");
+        let copy = names::names(&other).unwrap().record;
+        fs::copy(root.path().join(&names.record), root.path().join(&copy)).unwrap();
+        let error = storage.load(&other).unwrap_err();
+        assert_eq!(error.to_string(), "the record belongs to another key");
+        put(&copy, b"half of a he");
+        assert_eq!(storage.load(&other).unwrap(), None);
+        storage.remove(&other).unwrap();
 
         let longer = &"y".repeat(300);
         let cut = names::names(longer).unwrap().earlier.unwrap();

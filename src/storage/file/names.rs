@@ -29,6 +29,8 @@ pub(super) struct Names {
     pub(super) record: String,
     /// The name in earlier versions, if it was another one.
     pub(super) earlier: Option<String>,
+    /// What the file begins with if its name is cut: the whole key, escaped, and a line feed.
+    pub(super) header: Option<String>,
 }
 
 impl Names {
@@ -50,7 +52,8 @@ pub(super) fn names(key: &str) -> io::Result<Names> {
     }
     let is_cut = escaped.len() > LONGEST_NAME;
     let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_LONGEST_NAME));
-    Ok(Names { record: cut(escaped, key, LONGEST_NAME), earlier })
+    let header = is_cut.then(|| format!("{escaped}\n"));
+    Ok(Names { record: cut(escaped, key, LONGEST_NAME), earlier, header })
 }
 
 fn cut(mut name: String, key: &str, longest: usize) -> String {
@@ -83,10 +86,10 @@ pub(super) fn parse(name: &str) -> Option<(&str, FileKind)> {
     }
 }
 
-/// Returns the key of a record. `None` if the name was cut, or is no record's.
-pub(super) fn key(record: &str) -> Option<String> {
-    let mut key = Vec::with_capacity(record.len());
-    let mut bytes = record.bytes();
+/// Returns the key of a record, whose name or header escapes it. `None` if it is no record's.
+pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.bytes();
     while let Some(byte) = bytes.next() {
         key.push(if byte == b'%' {
             let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -98,12 +101,23 @@ pub(super) fn key(record: &str) -> Option<String> {
     String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contain(record)))
 }
 
+/// Whether the name is cut, so that the file begins with the key. Earlier versions cut other names,
+/// and their files do not.
+pub(super) fn has_header(record: &str) -> bool {
+    told_by_cut(record).is_some_and(|told| told.len() + DIGEST_LENGTH == LONGEST_NAME)
+}
+
 /// Whether the record's key may begin with the prefix. A cut name tells only how its key begins.
 pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
-    let is_cut =
-        |start: &str| [LONGEST_NAME, EARLIER_LONGEST_NAME].contains(&(start.len() + DIGEST_LENGTH));
-    let cut = record.split_once('~').map(|(start, _)| start).filter(|start| is_cut(start));
-    record.starts_with(escaped_prefix) || cut.is_some_and(|cut| escaped_prefix.starts_with(cut))
+    let told = told_by_cut(record);
+    record.starts_with(escaped_prefix) || told.is_some_and(|told| escaped_prefix.starts_with(told))
+}
+
+/// Returns how a key begins whose name is cut.
+fn told_by_cut(record: &str) -> Option<&str> {
+    let lengths = [LONGEST_NAME, EARLIER_LONGEST_NAME];
+    let (told, _) = record.split_once('~')?;
+    lengths.contains(&(told.len() + DIGEST_LENGTH)).then_some(told)
 }
 
 /// Escapes everything except small letters, digits, `-` and `_`. FAT forbids `:` and does not
@@ -139,7 +153,7 @@ mod tests {
         ];
         for (key, name) in rows {
             assert_eq!(record_name(key), name);
-            assert_eq!(super::key(name).as_deref(), Some(key));
+            assert_eq!(super::key(name, name).as_deref(), Some(key));
         }
         assert_eq!(names("").err().unwrap().kind(), io::ErrorKind::InvalidInput);
     }
@@ -176,7 +190,7 @@ mod tests {
                 };
                 assert_eq!(says, earlier_is, "{length}");
                 assert_eq!(names.earlier_whole().is_some(), earlier_is == "whole", "{length}");
-                let listed = names.earlier.as_deref().and_then(super::key);
+                let listed = names.earlier.as_deref().and_then(|name| super::key(name, name));
                 assert_eq!(listed, (earlier_is == "whole").then_some(key), "{length}");
             }
         }
@@ -187,7 +201,7 @@ mod tests {
         let cut = record_name(&"x".repeat(104));
         let names = [&*cut, "", "Ann", "a:b", "%", "%4", "%4g", "%ff", "%FF", "%61nn", "k.lock"];
         for name in names {
-            assert_eq!(key(name), None, "{name}");
+            assert_eq!(key(name, name), None, "{name}");
         }
     }
 

@@ -56,7 +56,8 @@ pub(super) fn check_permissions(_: &Metadata, _: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the right to read the file from others. The caller has checked that it is a file of ours.
+/// Takes the right to read the file from others, unless it belongs to root and this user is another
+/// one: then only root can have put it there for us, and with mode 0600 we could not read it.
 #[cfg(unix)]
 pub(super) fn tighten<F: FileSystem>(
     disk: &F,
@@ -67,7 +68,7 @@ pub(super) fn tighten<F: FileSystem>(
     use std::os::unix::fs::MetadataExt;
 
     let for_others = metadata.mode() & 0o077;
-    if for_others == 0 {
+    if for_others == 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     set_mode(disk, path, file, 0o600).map_err(|error| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::disk::{FileSystem, is_name_too_long};
-use super::names::names;
+use super::names::{self, names};
 use super::permissions::{check_directory, check_permissions, permission_denied, tighten};
 
 /// The library stores no longer record.
@@ -24,11 +24,12 @@ pub(super) fn load<F: FileSystem>(
         return Ok(None);
     }
     let record = directory.join(&names.record);
-    let mut value = read(disk, &record)?;
+    let header = names.header.as_deref();
+    let mut value = read(disk, &record, header)?;
     if let (None, Some(earlier)) = (&value, names.earlier_whole()) {
-        value = match read(disk, &directory.join(earlier)) {
+        value = match read(disk, &directory.join(earlier), None) {
             // Another process may have moved the record in between.
-            Ok(None) => read(disk, &record)?,
+            Ok(None) => read(disk, &record, header)?,
             Err(error) if is_name_too_long(&error) => None,
             value => value?,
         };
@@ -36,8 +37,25 @@ pub(super) fn load<F: FileSystem>(
     Ok(value.map(|mut value| mem::take(&mut *value)))
 }
 
-/// Reads a record, which may hold secrets. `None` if there is none, or if it is too long.
-pub(super) fn read<F: FileSystem>(disk: &F, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+/// Returns the key of a record or a temporary file with a cut name. `None` if there is no file, or if
+/// it does not begin with the key.
+pub(super) fn read_key<F: FileSystem>(
+    disk: &F,
+    path: &Path,
+    record: &str,
+) -> io::Result<Option<String>> {
+    let Some(contents) = read(disk, path, None)? else { return Ok(None) };
+    let line = contents.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(std::str::from_utf8(line).ok().and_then(|line| names::key(record, line)))
+}
+
+/// Reads a record, which may hold secrets, without its header. `None` if there is none, if it is too
+/// long, or if it was cut off before the end of the header.
+pub(super) fn read<F: FileSystem>(
+    disk: &F,
+    path: &Path,
+    header: Option<&str>,
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let file = match disk.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -49,7 +67,21 @@ pub(super) fn read<F: FileSystem>(disk: &F, path: &Path) -> io::Result<Option<Ze
     }
     check_permissions(&metadata, "the record")?;
     tighten(disk, path, &file, &metadata)?;
-    let expected = usize::try_from(metadata.len().min(LONGEST_RECORD)).unwrap_or_default();
-    let value = disk.read(path, &file, expected, LONGEST_RECORD + 1)?;
-    Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
+    let header = header.unwrap_or_default();
+    let longest = LONGEST_RECORD + header.len() as u64;
+    let expected = usize::try_from(metadata.len().min(longest)).unwrap_or_default();
+    let mut value = disk.read(path, &file, expected, longest + 1)?;
+    if value.len() as u64 > longest {
+        return Ok(None);
+    }
+    if !value.starts_with(header.as_bytes()) {
+        // Another key with the same digest, or a copy of another file.
+        return if value.contains(&b'\n') {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the record belongs to another key"))
+        } else {
+            Ok(None)
+        };
+    }
+    value.drain(..header.len());
+    Ok(Some(value))
 }
