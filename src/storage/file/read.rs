@@ -37,8 +37,8 @@ pub(super) fn load<F: FileSystem>(
     Ok(value.map(|mut value| mem::take(&mut *value)))
 }
 
-/// Returns the key of a record or a temporary file with a cut name. `None` if there is no file, or if
-/// it does not begin with the key.
+/// Returns the key of a record or a temporary file with a cut name. `None` if there is no file, or
+/// if it does not begin with the key.
 pub(super) fn read_key<F: FileSystem>(
     disk: &F,
     path: &Path,
@@ -49,8 +49,8 @@ pub(super) fn read_key<F: FileSystem>(
     Ok(std::str::from_utf8(line).ok().and_then(|line| names::key(record, line)))
 }
 
-/// Reads a record, which may hold secrets, without its header. `None` if there is none, if it is too
-/// long, or if it was cut off before the end of the header.
+/// Reads a record, which may hold secrets, without its header. `None` if there is none, if it is
+/// too long, or if it was cut off before the end of the header.
 pub(super) fn read<F: FileSystem>(
     disk: &F,
     path: &Path,

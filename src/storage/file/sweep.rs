@@ -1,7 +1,7 @@
 //! Removes temporary files, and keeps the sweepers of dead writers' files away from living writers.
 //!
-//! A living writer holds a lock on its temporary file. Between creating the file and locking it, the
-//! writer holds a shared lock on the directory. A sweeper needs the exclusive one.
+//! A living writer holds a lock on its temporary file. From before it creates the file until it has
+//! locked it, the writer holds a shared lock on the directory. A sweeper needs the exclusive one.
 
 use std::fs::File;
 use std::io;
@@ -43,8 +43,8 @@ pub(super) fn hold_off_sweepers<F: FileSystem>(
     None
 }
 
-/// Removes the temporary files of writers that died, unless there are no locks or a living writer is
-/// just creating one.
+/// Removes the temporary files of writers that died, unless there are no locks or a living writer
+/// is just creating one.
 pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<()> {
     let lock = lock(disk, directory, disk.open_directory(directory)?).map(DirectoryLock)?;
     for path in temporary_files(disk, directory, names)? {
