@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// The longest that a child lives.
 const SECONDS: u32 = 60;
@@ -55,6 +55,14 @@ impl Child {
     pub(crate) fn wait(self) -> bool {
         let ended = waitpid(Some(self.pid), WaitOptions::empty()).unwrap();
         ended.and_then(|(_, status)| status.exit_status()) == Some(0)
+    }
+
+    /// Kills the child after the next line that it tells.
+    pub(crate) fn kill_when_it_has_told(mut self) {
+        self.line.hear();
+        kill_process(self.pid, Signal::KILL).unwrap();
+        let (_, status) = waitpid(Some(self.pid), WaitOptions::empty()).unwrap().unwrap();
+        assert!(status.signaled(), "the child has ended before: {status:?}");
     }
 
     /// Waits for the end of the child, which must be a good one.

@@ -3,7 +3,8 @@
 //!
 //! `main.rs` runs each test in a process of its own, which has one thread when the test begins: `fork`
 //! copies no other, and a limit is a whole process's. So there is no test harness. `child.rs` forks,
-//! `service.rs` answers on loopback, `fork.rs` and `limits.rs` hold the tests.
+//! `service.rs` answers on loopback, `files.rs`,
+//! `fork.rs` and `limits.rs` hold the tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,8 @@
 
 #[cfg(target_os = "linux")]
 mod child;
+#[cfg(target_os = "linux")]
+mod files;
 #[cfg(target_os = "linux")]
 mod fork;
 #[cfg(target_os = "linux")]
@@ -41,7 +44,7 @@ mod runner {
     use std::process::{Command, ExitCode, Output};
 
     use crate::service::Service;
-    use crate::{child, fork, limits};
+    use crate::{child, files, fork, limits};
 
     /// The variable that names the test to run in this process.
     const TEST: &str = "PROCESS_TEST";
@@ -55,7 +58,7 @@ mod runner {
     pub(crate) type Test = (&'static str, fn());
 
     pub(crate) fn main() -> ExitCode {
-        let tests = [fork::TESTS, limits::TESTS].concat();
+        let tests = [files::TESTS, fork::TESTS, limits::TESTS].concat();
         if let Ok(name) = env::var(TEST) {
             let (_, test) = tests.iter().find(|(known, _)| *known == name).unwrap();
             child::end_after(SECONDS);

@@ -10,10 +10,10 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::Errno;
-
-use super::permissions::{check_permissions, permission_denied};
+use super::atomic_write::ensure_directory;
+use super::disk::{Errno, FileSystem, LockMode, is, is_unsupported, unlock};
+use super::names::{lock_name, names};
+use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
 /// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -29,22 +29,34 @@ impl Drop for Lock {
     /// child must not release the lock of its parent.
     fn drop(&mut self) {
         if self.process == process::id() {
-            let _ = flock(&self.file, FlockOperation::Unlock);
+            unlock(&self.file);
         }
     }
 }
 
+/// Locks a key. `None` if another holder keeps it for all of `wait`, or if there are no locks.
+pub(super) fn lock_key<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    key: &str,
+    wait: Duration,
+) -> io::Result<Option<Lock>> {
+    let name = lock_name(&names(key)?.record);
+    ensure_directory(disk, directory)?;
+    lock(disk, &directory.join(name), wait)
+}
+
 /// Locks a file, which is created if it is missing. `None` if another holder keeps it for all of
 /// `wait`, or if the file system has no locks.
-pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
+fn lock<F: FileSystem>(disk: &F, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
     let start = Instant::now();
-    let file = open(path)?;
+    let file = open(disk, path)?;
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match disk.try_lock(path, &file, LockMode::Exclusive) {
             Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if is_unsupported(&error) || is(&error, &[Errno::NOLCK]) => return Ok(None),
+            Err(error) => return Err(error),
         }
         let left = wait.saturating_sub(start.elapsed());
         if left.is_zero() {
@@ -54,21 +66,39 @@ pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let flags =
-        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
-    let metadata = file.metadata()?;
+fn open<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
+    let file = match disk.open_to_write(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match create(disk, path) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open_to_write(path),
+            created => return created,
+        },
+        opened => opened,
+    }?;
+    let metadata = disk.stat_file(path, &file)?;
     if !metadata.is_file() {
         return Err(permission_denied("the lock is not a regular file"));
     }
     check_permissions(&metadata, "the lock")?;
+    tighten(disk, path, &file, &metadata)?;
     Ok(file)
+}
+
+fn create<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
+    let file = disk.create_new(path)?;
+    match give_file_mode(disk, path, &file) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            let _ = disk.unlink(path);
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::FileStorage;
+    use super::super::disk::Disk;
     use super::super::tests::{files, mode, temporary};
     use super::*;
     use crate::storage::Storage;
@@ -96,7 +126,7 @@ mod tests {
         drop(held);
         // A child process that has the same file open does not keep the lock.
         let path = directory.join("%2E%2E%2Fk.lock");
-        let held = lock(&path, Duration::ZERO).unwrap().unwrap();
+        let held = super::lock(&Disk, &path, Duration::ZERO).unwrap().unwrap();
         let in_a_child = held.file.try_clone().unwrap();
         drop(held);
         drop(now(&other, "../k").unwrap());

@@ -2,31 +2,38 @@
 //!
 //! * this file: `FileStorage`
 //! * `names.rs`: keys as file names, and back
-//! * `permissions.rs`: checks that no other user owns a file or may write to it
+//! * `disk.rs`: the calls that reach the disk, which tests make fail (`faulty_disk.rs`)
+//! * `permissions.rs`: who owns a file, and who may read it or write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
+//! * `sweep.rs`: removes temporary files
+//! * `by_prefix.rs`: lists and removes all records whose keys begin alike
 //! * `locks.rs`: locks between processes
 
 mod atomic_write;
+mod by_prefix;
+mod disk;
+#[cfg(all(test, unix))]
+mod faulty_disk;
 #[cfg(unix)]
 mod locks;
 mod names;
 mod permissions;
 mod read;
+mod sweep;
 
-use std::fs;
 use std::io;
-use std::mem;
 use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::atomic_write::{Disk, FileSystem, unlink};
-use self::names::FileKind;
-use self::permissions::check_directory;
+use self::disk::Disk;
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
+
+#[cfg(all(test, unix))]
+pub(crate) use self::faulty_disk::{FaultyDisk, FaultyStorage, Lasts};
 
 /// Keeps each record in a file of its own in one directory. It is a [`Storage`].
 ///
@@ -34,16 +41,21 @@ use super::StorageLock;
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
 ///   changes, because flash memory wears out. `remove` also removes temporary files that an
 ///   interrupted `store` left.
-/// * **Private.** Only the owner may read a record (mode 0600). A missing directory is created with
-///   mode 0700. The mode of an existing directory stays as it is, but every call returns an error
-///   if other users may write to the directory.
-/// * **No links.** Symbolic links in the directory are not followed.
+/// * **Private.** Only the owner may read a record: mode 0600, whatever the umask. A record that
+///   others may read is tightened when it is read. If that fails, the error names the file. A
+///   missing directory is created with mode 0700. The mode of an existing directory stays as it is,
+///   but every call returns an error if other users may write to the directory.
+/// * **No links.** Symbolic links in the directory are not followed. The directory itself may be
+///   reached through a link that belongs to root or to the user.
 /// * **Shared.** Several processes may use one directory; the last one to write a record wins.
 /// * **Locks** are `flock` locks. The lock file is empty, has the name of the record plus `.lock`
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
 ///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
 /// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
-///   escaped. A long name is cut and ends with a digest of the key.
+///   escaped. A name has at most 120 bytes: a long one is cut and ends with a digest of the key,
+///   and the first line of the file is the whole key.
+/// * **File systems.** Locks, modes and syncing a directory are used where the file system has
+///   them. A call that a signal interrupts is repeated.
 ///
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.
@@ -74,25 +86,16 @@ impl FileStorage {
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
     ///
-    /// A long key whose file name was cut is missing, because the name no longer contains the whole
-    /// key. [`remove_all`](Self::remove_all) removes such records too.
-    ///
     /// # Errors
     ///
     /// If the directory cannot be read, or if other users may write to it. A missing directory is
     /// empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        let files = self.files(prefix)?;
-        let mut keys: Vec<_> = files.iter().filter_map(|(name, _)| names::key(name)).collect();
-        keys.sort();
-        Ok(keys)
+        by_prefix::keys(&Disk, &self.directory, prefix)
     }
 
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
     /// many records it removed.
-    ///
-    /// Of a long key whose file name was cut, only the first part is compared. So a prefix that is
-    /// longer than that part also removes other long keys with the same beginning.
     ///
     /// The lock files stay, because another process may hold one.
     ///
@@ -101,7 +104,7 @@ impl FileStorage {
     /// If the directory cannot be read, if other users may write to it, or if a file cannot be
     /// removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        self.remove_files(prefix, false)
+        by_prefix::remove_files(&Disk, &self.directory, prefix, false)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
@@ -113,53 +116,13 @@ impl FileStorage {
     ///
     /// The errors of [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        self.remove_files(prefix, true)
-    }
-
-    fn remove_files(&self, prefix: &str, locks: bool) -> io::Result<usize> {
-        let (mut removed, mut outcome) = (0, Ok(()));
-        for (name, kind) in self.files(prefix)? {
-            if locks != (kind == FileKind::Lock) {
-                continue;
-            }
-            match unlink(&Disk, &self.directory.join(name)) {
-                Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
-                Err(error) => outcome = Err(error),
-            }
-        }
-        if self.directory.exists() {
-            outcome = outcome.and(Disk.sync_directory(&self.directory));
-        }
-        outcome.map(|()| removed)
-    }
-
-    /// The names and kinds of the files of all keys that begin with `prefix`.
-    fn files(&self, prefix: &str) -> io::Result<Vec<(String, FileKind)>> {
-        if !check_directory(&self.directory)? {
-            return Ok(Vec::new());
-        }
-        let prefix = names::escape(prefix);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            match names::parse(&name) {
-                Some((record, kind)) if names::may_begin_with(record, &prefix) => {
-                    files.push((name, kind));
-                }
-                _ => {}
-            }
-        }
-        Ok(files)
+        by_prefix::remove_files(&Disk, &self.directory, prefix, true)
     }
 }
 
 impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        let path = self.directory.join(names::record_name(key)?);
-        if !check_directory(&self.directory)? {
-            return Ok(None);
-        }
-        Ok(read::read(&path)?.map(|mut value| mem::take(&mut *value)))
+        read::load(&Disk, &self.directory, key)
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
@@ -172,9 +135,7 @@ impl Storage for FileStorage {
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        let path = self.directory.join(names::lock_name(&names::record_name(key)?));
-        atomic_write::ensure_directory(&Disk, &self.directory)?;
-        Ok(locks::lock(&path, wait)?.map(StorageLock::new))
+        Ok(locks::lock_key(&Disk, &self.directory, key, wait)?.map(StorageLock::new))
     }
 }
 
@@ -182,6 +143,7 @@ impl Storage for FileStorage {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
@@ -298,11 +260,14 @@ mod tests {
         }
         fs::write(directory.join("a%2Fdead.0123456789abcdef"), "").unwrap();
 
-        assert_eq!(storage.keys("").unwrap(), ["a", "a/", "a/B.c", "b"], "without the cut ones");
-        assert_eq!(storage.keys("a/").unwrap(), ["a/", "a/B.c"]);
+        let [one, two] = [&*long("1"), &*long("2")];
+        assert_eq!(storage.keys("").unwrap(), ["a", "a/", "a/B.c", one, two, "b"]);
+        assert_eq!(storage.keys("a/").unwrap(), ["a/", "a/B.c", one, two]);
         assert_eq!(storage.remove_all("a/y").unwrap(), 0);
-        assert_eq!(storage.remove_all(&long("3")).unwrap(), 2, "all that may begin like this");
-        assert_eq!(storage.remove_all("a/").unwrap(), 2);
+        assert_eq!(storage.keys(&long("")).unwrap(), [one, two]);
+        assert_eq!(storage.remove_all(&long("3")).unwrap(), 0);
+        assert_eq!(storage.remove_all(&long("1")).unwrap(), 1, "also where the names begin alike");
+        assert_eq!(storage.remove_all("a/").unwrap(), 3);
         let left = ["a", "a%2F%42%2Ec.lock", "a%2F.0123", "a%2F.lock.0123456789abcdef", "a%2F.old"];
         assert_eq!(files(&directory), [&left[..], &["b"]].concat());
         assert_eq!(
@@ -316,5 +281,111 @@ mod tests {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_found_and_moves_to_its_shorter_name() {
+        type Row = (&'static str, fn(&FileStorage, &str), usize);
+
+        let key = &format!("credentials/{}", "x".repeat(150));
+        let names = names::names(key).unwrap();
+        let earlier = names.earlier.clone().unwrap();
+        let left_over = format!("{earlier}.0123456789abcdef");
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        let put = |name: &str, bytes: &[u8]| {
+            fs::write(root.path().join(name), bytes).unwrap();
+            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let plant = || [&earlier, &left_over].map(|name| put(name, b"old"));
+        // what is done to it, and how many files are left
+        let rows: [Row; 4] = [
+            ("a new value", |storage, key| storage.store(key, b"new").unwrap(), 1),
+            ("the same value", |storage, key| storage.store(key, b"old").unwrap(), 1),
+            ("a removal", |storage, key| storage.remove(key).unwrap(), 0),
+            (
+                "a removal by prefix",
+                |storage, _| assert_eq!(storage.remove_all("credentials/").unwrap(), 1),
+                0,
+            ),
+        ];
+        for (what, act, left) in rows {
+            plant();
+            assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"old"[..]), "{what}");
+            assert_eq!(storage.keys("credentials/x").unwrap(), [key.as_str()], "{what}");
+            act(&storage, key);
+            assert_eq!(files(root.path()), vec![&*names.record; left], "{what}");
+            storage.remove(key).unwrap();
+        }
+
+        storage.store(key, b"new").unwrap();
+        put(&earlier, b"old");
+        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new one counts");
+        storage.store(key, b"new").unwrap();
+        assert_eq!(files(root.path()), [&*names.record], "also if the record is unchanged");
+
+        let other = format!("{key}y");
+        let copy = names::names(&other).unwrap().record;
+        fs::copy(root.path().join(&names.record), root.path().join(&copy)).unwrap();
+        let error = storage.load(&other).unwrap_err();
+        assert_eq!(error.to_string(), "the record belongs to another key");
+        put(&copy, b"half of a he");
+        assert_eq!(storage.load(&other).unwrap(), None);
+        storage.remove(&other).unwrap();
+
+        let longer = &"y".repeat(300);
+        let cut = names::names(longer).unwrap().earlier.unwrap();
+        put(&cut, b"old");
+        assert_eq!(storage.load(longer).unwrap(), None, "a cut name counts as absent");
+        storage.remove(longer).unwrap();
+        assert_eq!(files(root.path()), [&*names.record], "and is removed with the record");
+    }
+
+    #[test]
+    fn a_record_or_lock_that_others_may_read_is_tightened() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        storage.store("k", b"one").unwrap();
+        drop(storage.lock("k", Duration::ZERO).unwrap().unwrap());
+        let actions: [fn(&FileStorage); 3] = [
+            |storage| assert!(storage.load("k").unwrap().is_some()),
+            |storage| storage.store("k", b"one").unwrap(),
+            |storage| drop(storage.lock("k", Duration::ZERO).unwrap().unwrap()),
+        ];
+        for lax in [0o644, 0o640, 0o604, 0o611, 0o755] {
+            for (act, name) in actions.iter().zip(["k", "k", "k.lock"]) {
+                let path = root.path().join(name);
+                fs::set_permissions(&path, fs::Permissions::from_mode(lax)).unwrap();
+                act(&storage);
+                assert_eq!(mode(&path), 0o600, "{name} {lax:o}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_directory_may_be_a_link_of_root_or_the_user_that_leads_somewhere() {
+        let root = temporary();
+        let (target, link) = (root.path().join("target"), root.path().join("link"));
+        symlink(&target, &link).unwrap();
+        // with a slash or a dot at the end, the path means what the link leads to
+        for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+            let storage = FileStorage::new(&path);
+            assert!(storage.load("k").is_err() && storage.store("k", b"one").is_err());
+            assert!(storage.remove("k").is_err() && storage.keys("").is_err() && !target.exists());
+        }
+        FileStorage::new(&target).store("k", b"one").unwrap();
+        for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+            let storage = FileStorage::new(&path);
+            assert_eq!(storage.load("k").unwrap().as_deref(), Some(&b"one"[..]));
+            storage.store("k", path.as_os_str().as_encoded_bytes()).unwrap();
+            storage.store("k", b"one").unwrap();
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(1234), None).unwrap();
+            for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
+                let error = FileStorage::new(&path).load("k").unwrap_err();
+                assert_eq!(error.to_string(), "the link to the directory belongs to another user");
+            }
+        }
     }
 }

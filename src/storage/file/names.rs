@@ -6,11 +6,15 @@ use std::io;
 use super::super::digest::digest;
 use crate::random;
 
-/// Leaves room for the suffix of a temporary file or a lock.
-const LONGEST_NAME: usize = 200;
+/// eCryptfs takes names of 143 bytes, and other file systems less than that in some settings. With
+/// the 17 bytes of the suffix of a temporary file, a name has at most 120 bytes.
+const LONGEST_NAME: usize = 120 - 17;
 
-/// The length that is left of a longer name. `~` and the 32 digits of the key's digest follow.
-const CUT_LENGTH: usize = LONGEST_NAME - 33;
+/// What earlier versions wrote, which had longer names.
+const EARLIER_LONGEST_NAME: usize = 200;
+
+/// `~` and the 32 digits of the key's digest, which follow what is left of a longer name.
+const DIGEST_LENGTH: usize = 33;
 
 /// What a file of a record is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,17 +24,44 @@ pub(super) enum FileKind {
     Lock,
 }
 
-/// Returns the file name of a key's record.
-pub(super) fn record_name(key: &str) -> io::Result<String> {
-    let mut name = escape(key);
-    if name.is_empty() {
+/// The file names of a key's record.
+pub(super) struct Names {
+    pub(super) record: String,
+    /// The name in earlier versions, if it was another one.
+    pub(super) earlier: Option<String>,
+    /// What the file begins with if its name is cut: the whole key, escaped, and a line feed.
+    pub(super) header: Option<String>,
+}
+
+impl Names {
+    /// The earlier name, if it is the whole key. A record under a cut one is not read.
+    pub(super) fn earlier_whole(&self) -> Option<&str> {
+        self.earlier.as_deref().filter(|name| !name.contains('~'))
+    }
+
+    pub(super) fn contain(&self, record: &str) -> bool {
+        self.record == record || self.earlier.as_deref() == Some(record)
+    }
+}
+
+/// Returns the file names of a key's record.
+pub(super) fn names(key: &str) -> io::Result<Names> {
+    let escaped = escape(key);
+    if escaped.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the key is empty"));
     }
-    if name.len() > LONGEST_NAME {
-        name.truncate(CUT_LENGTH);
+    let is_cut = escaped.len() > LONGEST_NAME;
+    let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_LONGEST_NAME));
+    let header = is_cut.then(|| format!("{escaped}\n"));
+    Ok(Names { record: cut(escaped, key, LONGEST_NAME), earlier, header })
+}
+
+fn cut(mut name: String, key: &str, longest: usize) -> String {
+    if name.len() > longest {
+        name.truncate(longest - DIGEST_LENGTH);
         let _ = write!(name, "~{:032x}", digest(key));
     }
-    Ok(name)
+    name
 }
 
 /// Returns a new name for a temporary file of the record.
@@ -55,10 +86,10 @@ pub(super) fn parse(name: &str) -> Option<(&str, FileKind)> {
     }
 }
 
-/// Returns the key of a record. `None` if the name was cut, or is no record's.
-pub(super) fn key(record: &str) -> Option<String> {
-    let mut key = Vec::with_capacity(record.len());
-    let mut bytes = record.bytes();
+/// Returns the key of a record, whose name or header escapes it. `None` if it is no record's.
+pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.bytes();
     while let Some(byte) = bytes.next() {
         key.push(if byte == b'%' {
             let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -67,13 +98,26 @@ pub(super) fn key(record: &str) -> Option<String> {
             byte
         });
     }
-    String::from_utf8(key).ok().filter(|key| record_name(key).is_ok_and(|name| name == record))
+    String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contain(record)))
+}
+
+/// Whether the name is cut, so that the file begins with the key. Earlier versions cut other names,
+/// and their files do not.
+pub(super) fn has_header(record: &str) -> bool {
+    told_by_cut(record).is_some_and(|told| told.len() + DIGEST_LENGTH == LONGEST_NAME)
 }
 
 /// Whether the record's key may begin with the prefix. A cut name tells only how its key begins.
 pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
-    let cut = record.split_once('~').map(|(start, _)| start).filter(|s| s.len() == CUT_LENGTH);
-    record.starts_with(escaped_prefix) || cut.is_some_and(|cut| escaped_prefix.starts_with(cut))
+    let told = told_by_cut(record);
+    record.starts_with(escaped_prefix) || told.is_some_and(|told| escaped_prefix.starts_with(told))
+}
+
+/// Returns how a key begins whose name is cut.
+fn told_by_cut(record: &str) -> Option<&str> {
+    let lengths = [LONGEST_NAME, EARLIER_LONGEST_NAME];
+    let (told, _) = record.split_once('~')?;
+    lengths.contains(&(told.len() + DIGEST_LENGTH)).then_some(told)
 }
 
 /// Escapes everything except small letters, digits, `-` and `_`. FAT forbids `:` and does not
@@ -94,6 +138,10 @@ pub(super) fn escape(key: &str) -> String {
 mod tests {
     use super::*;
 
+    fn record_name(key: &str) -> String {
+        names(key).unwrap().record
+    }
+
     #[test]
     fn keys_become_names_that_every_file_system_takes() {
         let rows = [
@@ -104,34 +152,70 @@ mod tests {
             ("\u{e9}\0", "%C3%A9%00"),
         ];
         for (key, name) in rows {
-            assert_eq!(record_name(key).unwrap(), name);
-            assert_eq!(super::key(name).as_deref(), Some(key));
+            assert_eq!(record_name(key), name);
+            assert_eq!(super::key(name, name).as_deref(), Some(key));
         }
-        assert_eq!(record_name("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(record_name(&"x".repeat(200)).unwrap(), "x".repeat(200));
-        let long = |end: &str| record_name(&format!("{}{end}", "X".repeat(200))).unwrap();
-        assert_eq!(long("").len(), 200);
-        assert_ne!(long("a"), long("b"));
+        assert_eq!(names("").err().unwrap().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_name_has_at_most_120_bytes_whatever_the_key_and_the_suffix() {
+        // length of the key, and what the earlier name is
+        let rows = [
+            (1, "the same"),
+            (103, "the same"),
+            (104, "whole"),
+            (200, "whole"),
+            (201, "cut"),
+            (5000, "cut"),
+        ];
+        for letter in ["x", "X", "\u{e9}"] {
+            for (length, earlier_is) in rows {
+                let key = letter.repeat(length);
+                let names = names(&key).unwrap();
+                let temporary = temporary_name(&names.record);
+                assert!(temporary.len() <= 120 && lock_name(&names.record).len() <= 120, "{key}");
+                assert!(parse(&temporary) == Some((&names.record, FileKind::Temporary)), "{key}");
+                assert_ne!(record_name(&format!("{key}a")), record_name(&format!("{key}b")));
+                if letter != "x" {
+                    continue;
+                }
+                let says = match &names.earlier {
+                    None => "the same",
+                    Some(earlier) if *earlier == key => "whole",
+                    Some(earlier) => {
+                        assert_eq!(*earlier, format!("{}~{:032x}", "x".repeat(167), digest(&key)));
+                        "cut"
+                    }
+                };
+                assert_eq!(says, earlier_is, "{length}");
+                assert_eq!(names.earlier_whole().is_some(), earlier_is == "whole", "{length}");
+                let listed = names.earlier.as_deref().and_then(|name| super::key(name, name));
+                assert_eq!(listed, (earlier_is == "whole").then_some(key), "{length}");
+            }
+        }
     }
 
     #[test]
     fn names_that_no_key_has_give_no_key() {
-        let cut = record_name(&"x".repeat(201)).unwrap();
+        let cut = record_name(&"x".repeat(104));
         let names = [&*cut, "", "Ann", "a:b", "%", "%4", "%4g", "%ff", "%FF", "%61nn", "k.lock"];
         for name in names {
-            assert_eq!(key(name), None, "{name}");
+            assert_eq!(key(name, name), None, "{name}");
         }
     }
 
     #[test]
     fn a_cut_name_belongs_to_every_prefix_that_it_does_not_rule_out() {
-        let cut = record_name(&"x".repeat(201)).unwrap();
-        for (prefix, may) in [(1, true), (167, true), (168, true), (300, true)] {
-            assert_eq!(may_begin_with(&cut, &"x".repeat(prefix)), may, "{prefix}");
+        let names = names(&"x".repeat(201)).unwrap();
+        // a cut name, and how much of the key it tells
+        for (cut, told) in [(names.record, 70), (names.earlier.unwrap(), 167)] {
+            for prefix in [1, told, told + 1, 300] {
+                assert!(may_begin_with(&cut, &"x".repeat(prefix)), "{prefix}");
+            }
+            let other = format!("{}y", "x".repeat(told - 1));
+            assert!(!may_begin_with(&cut, "y") && !may_begin_with(&cut, &other));
         }
-        assert!(
-            !may_begin_with(&cut, "y") && !may_begin_with(&cut, &format!("{}y", "x".repeat(166)))
-        );
         assert!(may_begin_with("k2", "k") && !may_begin_with("k", "k2"));
     }
 }

@@ -1,15 +1,28 @@
-//! Checks that no other user owns a directory or a file, or may write to it.
+//! Who owns a directory or a file, and who may read it or write to it.
 
-use std::fs::{self, Metadata};
+#[cfg(unix)]
+use std::fs::File;
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
+use super::disk::FileSystem;
+#[cfg(unix)]
+use super::disk::is_unsupported;
+
 /// Checks the directory of a storage. Returns `false` if it does not exist.
-pub(super) fn check_directory(path: &Path) -> io::Result<bool> {
-    let metadata = match fs::metadata(path) {
+pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Result<bool> {
+    // With a slash at its end, the path of a link means what the link leads to.
+    let path = path.components().as_path();
+    let mut metadata = match disk.stat_link(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         metadata => metadata?,
     };
+    if metadata.is_symlink() {
+        check_permissions(&metadata, "the link to the directory")?;
+        // A link that leads nowhere is an error: the disk with the records may not be mounted yet.
+        metadata = disk.stat(path)?;
+    }
     if !metadata.is_dir() {
         return Err(permission_denied("what should be the directory is something else"));
     }
@@ -21,7 +34,9 @@ pub(super) fn check_permissions(metadata: &Metadata, what: &str) -> io::Result<(
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
-    match owner_fault(what, metadata.mode(), metadata.uid(), own) {
+    // Every link has mode 0777, which means nothing.
+    let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
+    match owner_fault(what, mode, metadata.uid(), own) {
         Some(fault) => Err(permission_denied(&fault)),
         None => Ok(()),
     }
@@ -39,6 +54,88 @@ fn owner_fault(what: &str, mode: u32, owner: u32, own: u32) -> Option<String> {
 #[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to check")]
 pub(super) fn check_permissions(_: &Metadata, _: &str) -> io::Result<()> {
     Ok(())
+}
+
+/// Takes the right to read the file from others, unless it belongs to root and this user is another
+/// one: then only root can have put it there for us, and with mode 0600 we could not read it.
+#[cfg(unix)]
+pub(super) fn tighten<F: FileSystem>(
+    disk: &F,
+    path: &Path,
+    file: &File,
+    metadata: &Metadata,
+) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let for_others = metadata.mode() & 0o077;
+    if for_others == 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    set_mode(disk, path, file, 0o600).map_err(|error| {
+        let path = path.display();
+        let text = format!("others may read {path} ({error}); run `chmod 600 {path}`");
+        io::Error::new(error.kind(), text)
+    })
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to do")]
+pub(super) fn tighten<F: FileSystem>(
+    _: &F,
+    _: &Path,
+    _: &std::fs::File,
+    _: &Metadata,
+) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a file that was just created the mode 0600, which the umask may have reduced.
+#[cfg(unix)]
+pub(super) fn give_file_mode<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    if disk.stat_file(path, file)?.mode() & 0o777 == 0o600 {
+        return Ok(());
+    }
+    set_mode(disk, path, file, 0o600)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to do")]
+pub(super) fn give_file_mode<F: FileSystem>(_: &F, _: &Path, _: &std::fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a directory that was just created the mode 0700, which the umask may have reduced.
+#[cfg(unix)]
+pub(super) fn give_directory_mode<F: FileSystem>(disk: &F, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    if disk.stat_link(path)?.mode() & 0o777 == 0o700 {
+        return Ok(());
+    }
+    match disk.open(path) {
+        Ok(directory) => set_mode(disk, path, &directory, 0o700),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            disk.set_mode_unopened(path, 0o700)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to do")]
+pub(super) fn give_directory_mode<F: FileSystem>(_: &F, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Does nothing on a file system without modes: the mode would not change, or that is an error.
+#[cfg(unix)]
+fn set_mode<F: FileSystem>(disk: &F, path: &Path, file: &File, mode: u32) -> io::Result<()> {
+    match disk.set_mode(path, file, mode) {
+        Err(error) if is_unsupported(&error) => Ok(()),
+        outcome => outcome,
+    }
 }
 
 pub(super) fn permission_denied(why: &str) -> io::Error {

@@ -1,47 +1,87 @@
 //! Reads a record without following a link.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::mem;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::permissions::{check_permissions, permission_denied};
-use crate::secret::read_to_end;
+use super::disk::{FileSystem, is_name_too_long};
+use super::names::{self, names};
+use super::permissions::{check_directory, check_permissions, permission_denied, tighten};
 
 /// The library stores no longer record.
 const LONGEST_RECORD: u64 = 64 * 1024;
 
-/// Reads a record, which may hold secrets. `None` if there is none, or if it is too long.
-pub(super) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let file = match open_without_following(path) {
+/// Reads the record of a key.
+pub(super) fn load<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    key: &str,
+) -> io::Result<Option<Vec<u8>>> {
+    let names = names(key)?;
+    if !check_directory(disk, directory)? {
+        return Ok(None);
+    }
+    let record = directory.join(&names.record);
+    let header = names.header.as_deref();
+    let mut value = read(disk, &record, header)?;
+    if let (None, Some(earlier)) = (&value, names.earlier_whole()) {
+        value = match read(disk, &directory.join(earlier), None) {
+            // Another process may have moved the record in between.
+            Ok(None) => read(disk, &record, header)?,
+            Err(error) if is_name_too_long(&error) => None,
+            value => value?,
+        };
+    }
+    Ok(value.map(|mut value| mem::take(&mut *value)))
+}
+
+/// Returns the key of a record or a temporary file with a cut name. `None` if there is no file, or
+/// if it does not begin with the key.
+pub(super) fn read_key<F: FileSystem>(
+    disk: &F,
+    path: &Path,
+    record: &str,
+) -> io::Result<Option<String>> {
+    let Some(contents) = read(disk, path, None)? else { return Ok(None) };
+    let line = contents.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(std::str::from_utf8(line).ok().and_then(|line| names::key(record, line)))
+}
+
+/// Reads a record, which may hold secrets, without its header. `None` if there is none, if it is
+/// too long, or if it was cut off before the end of the header.
+pub(super) fn read<F: FileSystem>(
+    disk: &F,
+    path: &Path,
+    header: Option<&str>,
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let file = match disk.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let metadata = file.metadata()?;
+    let metadata = disk.stat_file(path, &file)?;
     if !metadata.is_file() {
         return Err(permission_denied("the record is not a regular file"));
     }
     check_permissions(&metadata, "the record")?;
-    let expected = usize::try_from(metadata.len().min(LONGEST_RECORD)).unwrap_or_default();
-    let value = read_to_end(file.take(LONGEST_RECORD + 1), expected)?;
-    Ok(Some(value).filter(|value| value.len() as u64 <= LONGEST_RECORD))
-}
-
-#[cfg(unix)]
-pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-
-    // Without NONBLOCK, opening a named pipe would wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-}
-
-#[cfg(not(unix))]
-pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
-    if std::fs::symlink_metadata(path)?.is_symlink() {
-        return Err(permission_denied("the record is a symbolic link"));
+    tighten(disk, path, &file, &metadata)?;
+    let header = header.unwrap_or_default();
+    let longest = LONGEST_RECORD + header.len() as u64;
+    let expected = usize::try_from(metadata.len().min(longest)).unwrap_or_default();
+    let mut value = disk.read(path, &file, expected, longest + 1)?;
+    if value.len() as u64 > longest {
+        return Ok(None);
     }
-    File::open(path)
+    if !value.starts_with(header.as_bytes()) {
+        // Another key with the same digest, or a copy of another file.
+        return if value.contains(&b'\n') {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the record belongs to another key"))
+        } else {
+            Ok(None)
+        };
+    }
+    value.drain(..header.len());
+    Ok(Some(value))
 }

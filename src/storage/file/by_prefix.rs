@@ -1,0 +1,91 @@
+//! Lists and removes all records whose keys begin alike.
+
+use std::io;
+use std::path::Path;
+
+use super::disk::FileSystem;
+use super::names::{self, FileKind};
+use super::permissions::check_directory;
+use super::read::read_key;
+
+/// Returns the keys of all records that begin with the prefix, sorted.
+pub(super) fn keys<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    prefix: &str,
+) -> io::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for (name, kind) in files(disk, directory, prefix)?.unwrap_or_default() {
+        if kind == FileKind::Record {
+            let key = key(disk, directory, &name, &name)?;
+            keys.extend(key.filter(|key| key.starts_with(prefix)));
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Removes the records and their temporary files, or the locks. Returns how many, without the
+/// temporary files.
+pub(super) fn remove_files<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    prefix: &str,
+    locks: bool,
+) -> io::Result<usize> {
+    let Some(files) = files(disk, directory, prefix)? else { return Ok(0) };
+    let (mut removed, mut outcome) = (0, Ok(()));
+    for (name, kind) in files {
+        if locks != (kind == FileKind::Lock) {
+            continue;
+        }
+        match remove(disk, directory, &name, prefix) {
+            Ok(was_there) => removed += usize::from(was_there && kind != FileKind::Temporary),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome.and(disk.sync_directory(directory)).map(|()| removed)
+}
+
+/// Removes a file, unless its name is cut and the key in the file has another beginning.
+fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -> io::Result<bool> {
+    if !name.starts_with(&names::escape(prefix)) {
+        let record = names::parse(name).map_or(name, |(record, _)| record);
+        if key(disk, directory, name, record)?.is_some_and(|key| !key.starts_with(prefix)) {
+            return Ok(false);
+        }
+    }
+    disk.unlink(&directory.join(name))
+}
+
+/// Returns the key of a record by its name, or by what the file begins with if the name is cut.
+fn key<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    name: &str,
+    record: &str,
+) -> io::Result<Option<String>> {
+    if names::has_header(record) {
+        return read_key(disk, &directory.join(name), record);
+    }
+    Ok(names::key(record, record))
+}
+
+/// The names and kinds of the files of all keys that begin with the prefix. `None` if there is no
+/// directory.
+fn files<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    prefix: &str,
+) -> io::Result<Option<Vec<(String, FileKind)>>> {
+    if !check_directory(disk, directory)? {
+        return Ok(None);
+    }
+    let prefix = names::escape(prefix);
+    let files = disk.list(directory)?.into_iter().filter_map(|name| {
+        let (record, kind) = names::parse(&name)?;
+        names::may_begin_with(record, &prefix).then_some((name, kind))
+    });
+    Ok(Some(files.collect()))
+}

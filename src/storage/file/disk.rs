@@ -1,0 +1,285 @@
+//! The calls that reach the disk. Tests record them and make them fail.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+#[cfg(unix)]
+use rustix::fs::{FlockOperation, flock};
+use zeroize::Zeroizing;
+
+use crate::secret::read_to_end;
+
+/// A call is not repeated for ever, because a broken file system may interrupt each one.
+const MOST_INTERRUPTIONS: u32 = 1000;
+
+/// A call that reaches the disk, with the file that it is about.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "only tests read what a call is about, mostly as text")]
+pub(super) enum Call<'a> {
+    Stat(&'a Path),
+    StatLink(&'a Path),
+    StatFile(&'a Path),
+    Open(&'a Path),
+    Read(&'a Path),
+    OpenDirectory(&'a Path),
+    ReadDirectory(&'a Path),
+    SetMode(&'a Path),
+    MakeDirectory(&'a Path),
+    RemoveDirectory(&'a Path),
+    Create(&'a Path),
+    Lock(&'a Path),
+    Write(&'a Path, &'a [u8]),
+    Sync(&'a Path),
+    Rename(&'a Path, &'a Path),
+    Unlink(&'a Path),
+    SyncDirectory(&'a Path),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum LockMode {
+    Shared,
+    Exclusive,
+}
+
+pub(super) trait FileSystem {
+    /// Makes the call.
+    fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
+
+    /// Makes the call again whenever a signal interrupted it.
+    fn repeat<T>(
+        &self,
+        call: Call<'_>,
+        mut operation: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut left = MOST_INTERRUPTIONS;
+        loop {
+            match self.call(call, &mut operation) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && left > 0 => left -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Follows a link.
+    fn stat(&self, path: &Path) -> io::Result<Metadata> {
+        self.repeat(Call::Stat(path), || fs::metadata(path))
+    }
+
+    fn stat_link(&self, path: &Path) -> io::Result<Metadata> {
+        self.repeat(Call::StatLink(path), || fs::symlink_metadata(path))
+    }
+
+    fn stat_file(&self, path: &Path, file: &File) -> io::Result<Metadata> {
+        self.repeat(Call::StatFile(path), || file.metadata())
+    }
+
+    /// Opens a file or a directory to read it. Does not follow a link or wait for a pipe's writer.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        self.repeat(Call::Open(path), || open(path, false))
+    }
+
+    /// Like [`open`](Self::open), but also to write.
+    #[cfg(unix)]
+    fn open_to_write(&self, path: &Path) -> io::Result<File> {
+        self.repeat(Call::Open(path), || open(path, true))
+    }
+
+    /// Reads `longest` bytes at most, and needs only one buffer for the length that is expected.
+    fn read(
+        &self,
+        path: &Path,
+        file: &File,
+        expected: usize,
+        longest: u64,
+    ) -> io::Result<Zeroizing<Vec<u8>>> {
+        self.repeat(Call::Read(path), || read_to_end(file.take(longest), expected))
+    }
+
+    /// Returns the names of the files of a directory, without those that are not UTF-8.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        // After an interruption it begins again, because a listing cannot be continued.
+        self.repeat(Call::ReadDirectory(directory), || {
+            let entries =
+                self.repeat(Call::OpenDirectory(directory), || fs::read_dir(directory))?;
+            let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+            names.filter_map(Result::transpose).collect()
+        })
+    }
+
+    #[cfg(unix)]
+    fn set_mode(&self, path: &Path, file: &File, mode: u32) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+
+        self.repeat(Call::SetMode(path), || file.set_permissions(fs::Permissions::from_mode(mode)))
+    }
+
+    /// Sets the mode of a directory that its owner may not even read.
+    #[cfg(unix)]
+    fn set_mode_unopened(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.repeat(Call::SetMode(path), || set_mode_unopened(path, mode))
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        #[cfg_attr(not(unix), expect(unused_mut))]
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        self.repeat(Call::MakeDirectory(path), || builder.create(path))
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.repeat(Call::RemoveDirectory(path), || fs::remove_dir(path))
+    }
+
+    /// Creates a file. Fails if the name is taken, by a link too.
+    fn create_new(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        self.repeat(Call::Create(path), || options.open(path))
+    }
+
+    /// Locks a file until it is closed. An error of kind `WouldBlock` if it is locked elsewhere.
+    fn try_lock(&self, path: &Path, file: &File, mode: LockMode) -> io::Result<()> {
+        self.repeat(Call::Lock(path), || try_lock(file, mode))
+    }
+
+    fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.repeat(Call::Write(path, bytes), || file.write_all(bytes))
+    }
+
+    fn sync(&self, path: &Path, file: &File) -> io::Result<()> {
+        self.repeat(Call::Sync(path), || file.sync_all())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.repeat(Call::Rename(from, to), || fs::rename(from, to))
+    }
+
+    /// Removes a file. Returns `false` if there is none.
+    fn unlink(&self, path: &Path) -> io::Result<bool> {
+        match self.repeat(Call::Unlink(path), || fs::remove_file(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
+    /// Opens the directory of a storage, to which a link may lead.
+    fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.repeat(Call::OpenDirectory(path), || File::open(path))
+    }
+
+    /// Makes the names in the directory durable, as far as the file system can do that.
+    #[cfg(unix)]
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let directory = self.open_directory(path)?;
+        match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
+            // CIFS, vboxsf and others. No later attempt would succeed either.
+            Err(error) if is_unsupported(&error) || is(&error, &[Errno::INVAL]) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The real one.
+pub(super) struct Disk;
+
+impl FileSystem for Disk {
+    fn call<T>(&self, _: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        operation()
+    }
+}
+
+#[cfg(unix)]
+pub(super) use rustix::io::Errno;
+
+/// Whether the file system does not have the operation.
+#[cfg(unix)]
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    // Where a call does not exist at all, a sandbox or an emulator answers ENOSYS.
+    is(error, &[Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS])
+}
+
+/// Whether the file system takes no name of this length. A file with the name does not exist then.
+#[cfg(unix)]
+pub(super) fn is_name_too_long(error: &io::Error) -> bool {
+    is(error, &[Errno::NAMETOOLONG])
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_name_too_long(_: &io::Error) -> bool {
+    false
+}
+
+/// Whether the error is one of these.
+#[cfg(unix)]
+pub(super) fn is(error: &io::Error, numbers: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
+}
+
+#[cfg(unix)]
+fn open(path: &Path, write: bool) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    // Without NONBLOCK, opening a named pipe would wait for a writer.
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path, _: bool) -> io::Result<File> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is a symbolic link"));
+    }
+    File::open(path)
+}
+
+#[cfg(unix)]
+fn try_lock(file: &File, mode: LockMode) -> io::Result<()> {
+    let operation = match mode {
+        LockMode::Shared => FlockOperation::NonBlockingLockShared,
+        LockMode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    Ok(flock(file, operation)?)
+}
+
+#[cfg(not(unix))]
+fn try_lock(_: &File, _: LockMode) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Gives a lock back. It cannot fail in a way that matters: closing the file does the same.
+#[cfg(unix)]
+pub(super) fn unlock(file: &File) {
+    let _ = flock(file, FlockOperation::Unlock);
+}
+
+#[cfg(not(unix))]
+pub(super) fn unlock(_: &File) {}
+
+/// The path below `/proc` leads to the open directory itself, whatever has its name now.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_mode_unopened(path: &Path, mode: u32) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, chmod};
+    use std::os::fd::AsRawFd;
+
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(chmod(format!("/proc/self/fd/{}", directory.as_raw_fd()), Mode::from_raw_mode(mode))?)
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn set_mode_unopened(path: &Path, mode: u32) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Mode, RawMode, chmodat};
+
+    let mode = Mode::from_raw_mode(mode as RawMode);
+    Ok(chmodat(CWD, path, mode, AtFlags::SYMLINK_NOFOLLOW)?)
+}

@@ -1,0 +1,476 @@
+//! A disk whose calls fail as a test says, below a storage that is otherwise a `FileStorage`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::super::{Storage, StorageLock};
+use super::disk::{Call, Disk, FileSystem};
+use super::{atomic_write, by_prefix, locks, read};
+
+/// How long a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lasts {
+    Once,
+    ForGood,
+}
+
+/// A real directory, with a fault at one of the calls. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of calls since the fault was set.
+    calls: usize,
+    fault: Option<(usize, i32, Lasts)>,
+    /// The first call that failed.
+    failed: Option<String>,
+}
+
+impl FaultyDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes call number `at` from now fail with this error of the system, counted from 0.
+    pub(crate) fn fail(&self, at: usize, errno: i32, lasts: Lasts) {
+        *self.state() = State { fault: Some((at, errno, lasts)), ..State::default() };
+    }
+
+    /// Ends the fault. Returns the call that failed first, if any did.
+    pub(crate) fn mend(&self) -> Option<String> {
+        std::mem::take(&mut *self.state()).failed
+    }
+
+    /// Returns the storage in a directory of this disk.
+    pub(crate) fn storage(&self, directory: impl Into<PathBuf>) -> FaultyStorage {
+        FaultyStorage { disk: self.clone(), directory: directory.into() }
+    }
+}
+
+impl FileSystem for FaultyDisk {
+    fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        {
+            let state = &mut *self.state();
+            let number = state.calls;
+            state.calls += 1;
+            if let Some((at, errno, lasts)) = state.fault {
+                if number == at || (number > at && lasts == Lasts::ForGood) {
+                    state.failed.get_or_insert_with(|| format!("{call:?}"));
+                    return Err(io::Error::from_raw_os_error(errno));
+                }
+            }
+        }
+        Disk.call(call, operation)
+    }
+}
+
+/// A [`FileStorage`](super::FileStorage) on a [`FaultyDisk`].
+#[derive(Clone, Debug)]
+pub(crate) struct FaultyStorage {
+    disk: FaultyDisk,
+    directory: PathBuf,
+}
+
+impl FaultyStorage {
+    pub(crate) fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
+        by_prefix::keys(&self.disk, &self.directory, prefix)
+    }
+
+    pub(crate) fn remove_all(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
+    }
+
+    pub(crate) fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
+    }
+}
+
+impl Storage for FaultyStorage {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        read::load(&self.disk, &self.directory, key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        atomic_write::store(&self.disk, &self.directory, key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        atomic_write::remove(&self.disk, &self.directory, key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
+    }
+}
+
+/// What becomes of a record when any call fails in any way.
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::io::Errno;
+
+    use super::super::names::FileKind;
+    use super::super::tests::{files, mode, temporary};
+    use super::super::{FileStorage, names};
+    use super::*;
+
+    const ERRORS: &[Errno] = &[
+        Errno::INTR,
+        Errno::IO,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::STALE,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::ROFS,
+        Errno::INVAL,
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+        Errno::LOOP,
+        Errno::NAMETOOLONG,
+        Errno::NOTDIR,
+        Errno::BUSY,
+        Errno::NOENT,
+        Errno::EXIST,
+        Errno::TIMEDOUT,
+        Errno::AGAIN,
+        Errno::NOLCK,
+        Errno::BADF,
+        Errno::NODEV,
+        Errno::NXIO,
+        Errno::ISDIR,
+        Errno::FBIG,
+        Errno::HOSTDOWN,
+    ];
+
+    const OLD: &[u8] = b"old";
+    const NEW: &[u8] = b"new";
+
+    /// What is in the directory before the call.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Before {
+        NoDirectory,
+        NoRecord,
+        Record,
+        /// One that others may read.
+        LaxRecord,
+        /// One under the name of an earlier version.
+        Earlier,
+        /// A record, and what a writer that died left.
+        Litter,
+    }
+
+    const BEFORE: [Before; 6] = [
+        Before::NoDirectory,
+        Before::NoRecord,
+        Before::Record,
+        Before::LaxRecord,
+        Before::Earlier,
+        Before::Litter,
+    ];
+
+    impl Before {
+        fn has_record(self) -> bool {
+            !matches!(self, Self::NoDirectory | Self::NoRecord)
+        }
+
+        fn make(self, directory: &std::path::Path, key: &str) {
+            let name = names::names(key).unwrap();
+            let header = name.header.clone().unwrap_or_default();
+            let private = |name: &str, bytes: &[u8]| {
+                fs::write(directory.join(name), bytes).unwrap();
+                fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o600))
+                    .unwrap();
+            };
+            if self == Self::NoDirectory {
+                return;
+            }
+            fs::create_dir(directory).unwrap();
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+            match self {
+                Self::Earlier if !header.is_empty() => private(&name.earlier.unwrap(), OLD),
+                _ if self.has_record() => private(&name.record, &[header.as_bytes(), OLD].concat()),
+                _ => {}
+            }
+            if self == Self::LaxRecord {
+                let record = files(directory).pop().unwrap();
+                fs::set_permissions(directory.join(record), fs::Permissions::from_mode(0o644))
+                    .unwrap();
+            }
+            if self == Self::Litter {
+                let name = names::names(key).unwrap().record;
+                private(&format!("{name}.0123456789abcdef"), NEW);
+            }
+        }
+    }
+
+    fn is_lock(name: &str) -> bool {
+        matches!(names::parse(name), Some((_, FileKind::Lock)))
+    }
+
+    /// A fault, what it met, and what the disk looks like after it has ended.
+    struct Case<'a> {
+        before: Before,
+        errno: Errno,
+        lasts: Lasts,
+        failed: String,
+        storage: FaultyStorage,
+        key: &'a str,
+    }
+
+    impl Case<'_> {
+        fn now(&self) -> Option<Vec<u8>> {
+            FileStorage::new(&self.storage.directory).load(self.key).unwrap()
+        }
+
+        /// The errors that mean that something does not exist, which cannot be doubted.
+        fn means_absent(&self) -> bool {
+            [Errno::NOENT, Errno::NAMETOOLONG].contains(&self.errno)
+        }
+
+        /// The files, without the locks, which stay.
+        fn records(&self) -> Vec<String> {
+            let mut files = self.files();
+            files.retain(|name| !is_lock(name));
+            files
+        }
+
+        fn files(&self) -> Vec<String> {
+            if self.storage.directory.exists() {
+                files(&self.storage.directory)
+            } else {
+                Vec::new()
+            }
+        }
+    }
+
+    impl Debug for Case<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            let Self { before, errno, lasts, failed, .. } = self;
+            write!(f, "{before:?}, {errno:?} {lasts:?} at {failed}")
+        }
+    }
+
+    /// A directory in memory where there is one, because syncing each store takes minutes.
+    fn in_memory() -> tempfile::TempDir {
+        let private = fs::Permissions::from_mode(0o700);
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(private).tempdir_in("/dev/shm").unwrap_or_else(|_| temporary())
+    }
+
+    /// Runs the operation on a record with a fault at the first call of this kind.
+    fn with_fault_at<T: Debug>(
+        call: &str,
+        errno: Errno,
+        before: Before,
+        operation: impl Fn(&FaultyStorage) -> io::Result<T>,
+    ) -> io::Result<T> {
+        for at in 0.. {
+            let root = in_memory();
+            before.make(&root.path().join("d"), "k");
+            let disk = FaultyDisk::default();
+            disk.fail(at, errno.raw_os_error(), Lasts::Once);
+            let outcome = operation(&disk.storage(root.path().join("d")));
+            if disk.mend().expect(call).starts_with(call) {
+                return outcome;
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_no_failure_unless_the_disk_is_broken() {
+        let rows = [
+            (Errno::INVAL, true),
+            (Errno::NOTSUP, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSYS, true),
+            (Errno::IO, false),
+            (Errno::NOSPC, false),
+            (Errno::DQUOT, false),
+            (Errno::ROFS, false),
+            (Errno::STALE, false),
+        ];
+        for (errno, serves) in rows {
+            for before in [Before::NoDirectory, Before::NoRecord, Before::Record] {
+                let stored = with_fault_at("SyncDirectory(", errno, before, |storage| {
+                    storage.store("k", NEW)
+                });
+                assert_eq!(stored.is_ok(), serves, "{errno:?}, {before:?}");
+            }
+            for call in ["Sync(", "Write("] {
+                with_fault_at(call, errno, Before::Record, |storage| storage.store("k", NEW))
+                    .unwrap_err();
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_stays_readable_for_others_is_an_error_unless_there_are_no_modes() {
+        let rows = [
+            (Errno::PERM, false),
+            (Errno::ROFS, false),
+            (Errno::IO, false),
+            (Errno::OPNOTSUPP, true),
+            (Errno::NOSYS, true),
+        ];
+        for (errno, serves) in rows {
+            let loaded =
+                with_fault_at("SetMode(", errno, Before::LaxRecord, |storage| storage.load("k"));
+            assert_eq!(loaded.is_ok(), serves, "{errno:?}: {loaded:?}");
+            if let Err(error) = loaded {
+                let says = error.to_string();
+                assert!(says.contains("; run `chmod 600 /") && says.ends_with("/d/k`"), "{says}");
+            }
+        }
+    }
+
+    /// Runs the operation with every fault, one at a time. Returns how many faults it met.
+    fn for_every_fault<T: Debug + PartialEq>(
+        operation: impl Fn(&FaultyStorage, &str) -> io::Result<T>,
+        check: impl Fn(&Case<'_>, &io::Result<T>),
+    ) -> usize {
+        let mut faults = 0;
+        // a short key, and one whose name is cut now and was not in earlier versions
+        for key in ["k", &"long".repeat(40)] {
+            for before in BEFORE {
+                for &errno in ERRORS {
+                    for lasts in [Lasts::Once, Lasts::ForGood] {
+                        for at in 0.. {
+                            let root = in_memory();
+                            let directory = root.path().join("d");
+                            before.make(&directory, key);
+                            let disk = FaultyDisk::default();
+                            let storage = disk.storage(&directory);
+                            disk.fail(at, errno.raw_os_error(), lasts);
+                            let outcome = operation(&storage, key);
+                            let Some(failed) = disk.mend() else { break };
+                            let case = Case { before, errno, lasts, failed, storage, key };
+                            if errno == Errno::INTR && lasts == Lasts::Once {
+                                assert!(outcome.is_ok(), "{case:?}: {outcome:?}");
+                            }
+                            check(&case, &outcome);
+                            faults += 1;
+                            case.storage.store(key, b"newest").unwrap();
+                            assert_eq!(case.now().as_deref(), Some(&b"newest"[..]), "{case:?}");
+                            let left = case.records();
+                            assert_eq!(left.len(), 1, "{case:?}: {left:?}");
+                            assert_eq!(mode(&directory), 0o700, "{case:?}");
+                            assert_eq!(mode(&directory.join(&left[0])), 0o600, "{case:?}");
+                        }
+                    }
+                }
+            }
+        }
+        faults
+    }
+
+    #[test]
+    fn a_load_returns_the_record_or_an_error_whatever_fails() {
+        let faults = for_every_fault(FaultyStorage::load, |case, outcome| {
+            let there = case.before.has_record().then(|| OLD.to_vec());
+            assert_eq!(case.now(), there, "{case:?}");
+            match outcome {
+                Ok(None) if case.means_absent() => {}
+                Ok(loaded) => assert_eq!(*loaded, there, "{case:?}"),
+                Err(_) => {}
+            }
+        });
+        assert!(faults > 2000, "{faults}");
+    }
+
+    #[test]
+    fn a_store_is_durable_or_an_error_and_leaves_the_old_or_the_new_record_whatever_fails() {
+        let faults = for_every_fault(
+            |storage, key| storage.store(key, NEW),
+            |case, outcome| {
+                let now = case.now();
+                let old = case.before.has_record().then_some(OLD);
+                match outcome {
+                    Ok(()) => assert_eq!(now.as_deref(), Some(NEW), "{case:?}"),
+                    Err(_) => assert!(now.as_deref() == old || now.as_deref() == Some(NEW)),
+                }
+                let synced = case.failed.starts_with("Sync(") || case.failed.starts_with("Rename(");
+                let taken = [Errno::NOENT, Errno::EXIST, Errno::INTR].contains(&case.errno);
+                if synced && !(taken && case.lasts == Lasts::Once) {
+                    assert!(outcome.is_err(), "{case:?}");
+                }
+                if case.failed.starts_with("SyncDirectory(") && case.errno == Errno::IO {
+                    assert!(outcome.is_err(), "{case:?}");
+                }
+            },
+        );
+        assert!(faults > 6000, "{faults}");
+    }
+
+    #[test]
+    fn a_removal_is_complete_or_an_error_whatever_fails() {
+        let faults = for_every_fault(FaultyStorage::remove, |case, outcome| {
+            let now = case.now();
+            assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
+            if outcome.is_ok() && !case.means_absent() {
+                assert_eq!(case.files(), [""; 0], "{case:?}");
+            }
+        });
+        assert!(faults > 2000, "{faults}");
+    }
+
+    #[test]
+    fn removal_by_prefix_is_complete_or_an_error_whatever_fails() {
+        let faults = for_every_fault(
+            |storage, key| storage.remove_all(&key[..1]),
+            |case, outcome| {
+                let now = case.now();
+                assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
+                if outcome.is_ok() && !case.means_absent() {
+                    assert_eq!(case.files(), [""; 0], "{case:?}");
+                }
+            },
+        );
+        assert!(faults > 1500, "{faults}");
+    }
+
+    #[test]
+    fn a_listing_is_complete_or_an_error_whatever_fails() {
+        let faults = for_every_fault(
+            |storage, key| storage.keys(&key[..1]),
+            |case, outcome| {
+                if let Ok(keys) = outcome {
+                    let all = keys.len() == usize::from(case.before.has_record());
+                    assert!(all || case.means_absent(), "{case:?}: {keys:?}");
+                }
+            },
+        );
+        assert!(faults > 1000, "{faults}");
+    }
+
+    #[test]
+    fn a_lock_is_held_or_missing_or_an_error_whatever_fails() {
+        let faults = for_every_fault(
+            |storage, key| Ok(storage.lock(key, Duration::ZERO)?.is_some()),
+            |case, outcome| {
+                // The file system says that it has no locks, or that another holder has this one.
+                let none = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::NOLCK, Errno::AGAIN]
+                    .contains(&case.errno);
+                if let Ok(locked) = outcome {
+                    assert!(*locked || none, "{case:?}");
+                }
+                assert!(case.storage.lock(case.key, Duration::ZERO).unwrap().is_some(), "{case:?}");
+                for name in case.files().iter().filter(|name| is_lock(name)) {
+                    assert_eq!(mode(&case.storage.directory.join(name)), 0o600, "{case:?}");
+                }
+                assert_eq!(case.storage.remove_locks(&case.key[..1]).unwrap(), 1, "{case:?}");
+            },
+        );
+        assert!(faults > 1500, "{faults}");
+    }
+}

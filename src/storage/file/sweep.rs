@@ -1,0 +1,93 @@
+//! Removes temporary files, and keeps the sweepers of dead writers' files away from living writers.
+//!
+//! A living writer holds a lock on its temporary file. From before it creates the file until it has
+//! locked it, the writer holds a shared lock on the directory. A sweeper needs the exclusive one.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::disk::{FileSystem, LockMode, unlock};
+use super::names::{self, FileKind, Names};
+
+/// A writer waits 100 ms at most for a sweeper, which may be a stopped process. After that it goes
+/// on and risks that its file is removed. Then it writes another one.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A lock on the directory.
+pub(super) struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    /// Closing the file is not enough if a child process has it open too.
+    fn drop(&mut self) {
+        unlock(&self.0);
+    }
+}
+
+/// Keeps sweepers away until the returned lock is dropped. `None` if there are no locks: then there
+/// are no sweepers either.
+pub(super) fn hold_off_sweepers<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+) -> Option<DirectoryLock> {
+    let file = disk.open_directory(directory).ok()?;
+    for _ in 0..TRIES {
+        match disk.try_lock(directory, &file, LockMode::Shared) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            outcome => return outcome.ok().map(|()| DirectoryLock(file)),
+        }
+    }
+    None
+}
+
+/// Removes the temporary files of writers that died, unless there are no locks or a living writer
+/// is just creating one.
+pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<()> {
+    let lock = lock(disk, directory, disk.open_directory(directory)?).map(DirectoryLock)?;
+    for path in temporary_files(disk, directory, names)? {
+        // The lock is held while the file is removed.
+        let locked = disk.open(&path).and_then(|file| self::lock(disk, &path, file));
+        if locked.is_ok() {
+            disk.unlink(&path)?;
+        }
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// Removes all temporary files of the record. A writer whose file is removed writes another one.
+pub(super) fn remove_temporary_files<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    names: &Names,
+) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for path in temporary_files(disk, directory, names)? {
+        outcome = outcome.and(disk.unlink(&path).map(drop));
+    }
+    outcome
+}
+
+fn temporary_files<F: FileSystem>(
+    disk: &F,
+    directory: &Path,
+    names: &Names,
+) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for name in disk.list(directory)? {
+        match names::parse(&name) {
+            Some((record, FileKind::Temporary)) if names.contain(record) => {
+                files.push(directory.join(&name));
+            }
+            _ => {}
+        }
+    }
+    Ok(files)
+}
+
+fn lock<F: FileSystem>(disk: &F, path: &Path, file: File) -> io::Result<File> {
+    disk.try_lock(path, &file, LockMode::Exclusive).map(|()| file)
+}
