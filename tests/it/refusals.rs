@@ -463,7 +463,7 @@ fn a_source_that_changes_to_an_access_token_is_refused_at_that_refresh() {
 fn a_token_that_sts_does_not_take_is_refused_before_the_call() {
     let rows = [(1, false), (3, false), (4, true), (20_000, true), (20_001, false)];
     for (length, is_sent) in rows {
-        let token = "é".repeat(length);
+        let token = "e".repeat(length);
         let backend = {
             let token = token.clone();
             move || -> Result<_, BoxError> { Ok(DeveloperIdentity::new(IDENTITY, token.clone())) }

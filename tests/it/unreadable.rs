@@ -393,7 +393,7 @@ impl Storage for Colliding {
 #[test]
 fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
     let device = Device::new();
-    device.cognito.accept_login(PROVIDER, "of bob", "bob");
+    device.cognito.accept_login(PROVIDER, "of-bob", "bob");
     let user = |name: &str, token: &str| {
         device.process(Colliding(device.storage.clone()), |builder| {
             builder.login_id(name).login(PROVIDER, token).persist_credentials(true)
@@ -402,7 +402,7 @@ fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
     let ann = user("ann", "token").get().unwrap();
     let records = || ["identity", "credentials"].map(|kind| device.storage.load(kind).unwrap());
     let before = records();
-    let bobs = user("bob", "of bob");
+    let bobs = user("bob", "of-bob");
     assert_eq!(bobs.identity_id(), None);
     let bob = bobs.get().unwrap();
     assert_ne!(id(&bob), id(&ann));

@@ -250,7 +250,7 @@ pub(crate) mod tls {
                     }
                 }
                 let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-                let kind = if resumed { "resumed" } else { "full handshake" };
+                let kind = if resumed { "resumed" } else { "full" };
                 serve(StreamOwned::new(connection, stream), kind);
             });
             Self { address, authority }
