@@ -29,8 +29,8 @@
 //!   a retry takes 5 of, or 14, and a success gives back; renews 5 to 10 s before the end; stores no
 //!   identity.
 //! * A service may send `Retry-After` with each throttled answer: seconds, or a date that is the same
-//!   for all. The library spreads these waits. Without that, a date brings all devices back in the same
-//!   second, and the fleet takes up to ten times the quota's time.
+//!   for all. The library spreads the wait until a date. Without that, the date brings all devices back
+//!   in the same second, and the fleet takes up to ten times the quota's time.
 //! * *Ours*: the library's own functions for delays, cooldowns, pauses and windows. Before anything is
 //!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
 //!   and the same random numbers, and must call at the same nanoseconds.

@@ -28,7 +28,7 @@ pub(crate) enum Call {
 pub(crate) enum Answer {
     Issued,
     /// With the wait in seconds that the service asks for.
-    Failed(RetryableFailure, Option<u64>),
+    Failed(RetryableFailure, Option<Duration>),
 }
 
 pub(crate) trait Service {
@@ -236,7 +236,6 @@ impl Device {
                 Step { next: self.next_renewal(then), got: Some(got) }
             }
             (Answer::Failed(failure, asked), _) => {
-                let asked = asked.map(Duration::from_secs);
                 let delay = self.delay(failure, asked, rules, rng);
                 let next = match delay.map(|delay| then + delay) {
                     Some(next) if next < self.deadline => next,

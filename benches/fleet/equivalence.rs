@@ -54,7 +54,9 @@ impl Service for Script {
         let latency = self.rng.u64(1..SECOND / 2);
         let mood = self.moods.iter().find(|mood| at < mood.0);
         let answer = match mood {
-            Some((_, share, failure, asked)) if roll < *share => Answer::Failed(*failure, *asked),
+            Some((_, share, failure, asked)) if roll < *share => {
+                Answer::Failed(*failure, asked.map(Duration::from_secs))
+            }
             _ => Answer::Issued,
         };
         (answer, latency)
@@ -179,7 +181,9 @@ fn response(call: Call, answer: Answer) -> HttpResponse {
     let response =
         HttpResponse::new(status, body).with_header("date", httpdate::fmt_http_date(date));
     match answer {
-        Answer::Failed(_, Some(asked)) => response.with_header("retry-after", asked.to_string()),
+        Answer::Failed(_, Some(asked)) => {
+            response.with_header("retry-after", asked.as_secs().to_string())
+        }
         _ => response,
     }
 }

@@ -1,10 +1,12 @@
 //! A fleet of devices and the service that they share.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 
 use crate::device::{Again, Answer, Call, Device, LIFETIME, Nanos, Policy, Rules, SECOND, Service};
 use crate::queue::Queue;
-use cognito_identity_credentials::internals::retry_policy::RetryableFailure;
+use cognito_identity_credentials::internals::retry_policy::{self, RetryableFailure};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quotas {
@@ -34,11 +36,15 @@ pub(crate) enum RetryAfter {
 }
 
 impl RetryAfter {
-    fn asked(self, at: Nanos) -> Option<u64> {
+    /// The wait as the library reads it: it spreads the wait until a date.
+    fn asked(self, at: Nanos, rng: &mut Rng) -> Option<Duration> {
         match self {
             Self::None => None,
-            Self::Seconds(seconds) => Some(seconds),
-            Self::Until(seconds) => Some(seconds - at / SECOND % seconds),
+            Self::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+            Self::Until(seconds) => {
+                let wait = Duration::from_secs(seconds - at / SECOND % seconds);
+                Some(retry_policy::spread_until(wait, rng.f64()))
+            }
         }
     }
 }
@@ -170,7 +176,10 @@ impl Service for Cognito {
         } else if bucket.take(at) {
             Answer::Issued
         } else {
-            Answer::Failed(RetryableFailure::Throttled, self.retry_after.asked(at))
+            Answer::Failed(
+                RetryableFailure::Throttled,
+                self.retry_after.asked(at, &mut self.latency),
+            )
         };
         let throttled = matches!(answer, Answer::Failed(RetryableFailure::Throttled, _));
         self.period.calls += 1;

@@ -47,11 +47,12 @@ fuzz_target!(|data: &[u8]| {
     check_error(&error);
 
     // A date is good for something beside the service's own date alone.
-    let asked = asked(&values);
+    let (asked, is_date) = asked(&values);
     let sleeps = clock.sleeps();
     let (least, most) = match asked {
         Some(asked) if asked > LONGEST => (LONGEST / 2, LONGEST),
-        Some(asked) => (asked, (2 * asked).min(LONGEST)),
+        Some(asked) if is_date => (asked, (2 * asked).min(LONGEST)),
+        Some(asked) => (asked, asked),
         None => Default::default(),
     };
     match asked {
@@ -73,7 +74,8 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn asked(values: &[&str]) -> Option<Duration> {
+/// The longest wait that is asked for, and whether a date may have spread it.
+fn asked(values: &[&str]) -> (Option<Duration>, bool) {
     let line = |number: usize| values.get(number).copied().unwrap_or_default();
     let number = |text: &str| {
         let digits = text.trim().bytes().map(|b| b.is_ascii_digit().then(|| u64::from(b - b'0')));
@@ -85,7 +87,7 @@ fn asked(values: &[&str]) -> Option<Duration> {
     let until = http_date(line(0)).zip(http_date(line(2)));
     let dated = until.and_then(|(end, now)| u64::try_from(end - now).ok());
     let dated = dated.map(Duration::from_secs).filter(|_| is_strict(line(0)) && is_strict(line(2)));
-    [plain, amz, dated].into_iter().flatten().max()
+    ([plain, amz, dated].into_iter().flatten().max(), dated.is_some())
 }
 
 /// Whether a date is written to the letter, so that it must be read.

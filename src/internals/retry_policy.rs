@@ -68,6 +68,12 @@ pub fn delay(
     retry::delay(retry, attempt, attempts, asked, roll)
 }
 
+/// Returns the wait for a `Retry-After` date that is `wait` ahead.
+#[must_use]
+pub fn spread_until(wait: Duration, roll: f64) -> Duration {
+    retry::spread_until(wait, roll)
+}
+
 /// Returns the cooldown after a failed refresh, the last of `throttled` throttled ones in a row.
 #[must_use]
 pub fn cooldown(limit: Duration, throttled: u32, asked: Option<Duration>, roll: f64) -> Duration {

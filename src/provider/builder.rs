@@ -580,9 +580,9 @@ impl Builder {
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
     /// The cooldown is a random time between a fifth of this value and all of it. If the service
-    /// sent `Retry-After`, the cooldown is at least a random 1 to 2 times as long, but at most 5
-    /// minutes. A `Retry-After` above 5 minutes counts as a random 2.5 to 5 minutes. Zero turns off
-    /// the cooldown, but not `Retry-After`.
+    /// sent a longer `Retry-After`, that is the cooldown. A `Retry-After` above 5 minutes counts as a
+    /// random 2.5 to 5 minutes, and the wait until a date is spread over 1 to 2 times its length.
+    /// Zero turns off the cooldown, but not `Retry-After`.
     ///
     /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
     /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80

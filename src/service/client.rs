@@ -205,7 +205,7 @@ fn read<O: Operation>(
         status: response.status(),
         code: None,
         request_id: id.map(|id| redactor.request_id(id, mint)),
-        retry_after: retry::retry_after(response, date),
+        retry_after: retry::retry_after(response, date, random::f64),
     };
     let refused = |error: ErrorMetadata| {
         let code = error.code.as_deref().map(String::as_str);

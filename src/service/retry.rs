@@ -61,19 +61,18 @@ pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f6
     pause.max(server_wait(asked, roll))
 }
 
-/// Returns how long to wait because the service asks for it: a random 1 to 2 times as long, up to 5
-/// minutes. A wait above 5 minutes becomes a random 2.5 to 5 minutes.
-///
-/// A fleet that waits the same time comes back in the same second, and all but a few of its calls
-/// fail again. One wrong header must not silence a device for long.
+/// Returns how long to wait because the service asks for it. A wait above 5 minutes becomes a random
+/// 2.5 to 5 minutes: one wrong header must not silence a device for long, and a fleet must not come
+/// back in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
-    let (least, spread) = if asked > LONGEST_WAIT {
-        (LONGEST_WAIT / 2, LONGEST_WAIT / 2)
-    } else {
-        (asked, asked.min(LONGEST_WAIT.saturating_sub(asked)))
-    };
-    least + portion(spread, roll)
+    if asked > LONGEST_WAIT { portion(LONGEST_WAIT, (1.0 + roll) / 2.0) } else { asked }
+}
+
+/// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5 minutes.
+/// The date is the same for a whole fleet, which would otherwise come back in the same second.
+pub(crate) fn spread_until(wait: Duration, roll: f64) -> Duration {
+    wait + portion(wait.min(LONGEST_WAIT.saturating_sub(wait)), roll)
 }
 
 /// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
@@ -85,13 +84,18 @@ pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
 /// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed
 /// value is ignored. So is a date in an answer that has no `Date`, because the local clock may be
-/// wrong.
-pub(crate) fn retry_after(response: &HttpResponse, date: Option<SystemTime>) -> Option<Duration> {
+/// wrong. The wait until a date is [spread](spread_until) by `roll`.
+pub(crate) fn retry_after(
+    response: &HttpResponse,
+    date: Option<SystemTime>,
+    roll: fn() -> f64,
+) -> Option<Duration> {
     let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
     let plain = response.header("retry-after").and_then(|value| {
-        digits(value)
-            .map(Duration::from_secs)
-            .or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(date?).ok())
+        digits(value).map(Duration::from_secs).or_else(|| {
+            let wait = httpdate::parse_http_date(value).ok()?.duration_since(date?).ok()?;
+            Some(spread_until(wait, roll()))
+        })
     });
     amz.max(plain)
 }
@@ -130,9 +134,9 @@ mod tests {
             (AfterThrottling, 1, 4, None, 1.0, ms(1_000)),
             (AfterThrottling, 3, 4, None, 1.0, ms(4_000)),
             (AfterThrottling, 9, 20, None, 1.0, ms(20_000)),
-            (AfterThrottling, 1, 4, ms(300), 0.1, ms(330)),
+            (AfterThrottling, 1, 4, ms(300), 0.1, ms(300)),
             (AfterThrottling, 1, 4, ms(300), 0.5, ms(500)),
-            (AfterThrottling, 1, 4, ms(7_000), 0.5, ms(10_500)),
+            (AfterThrottling, 1, 4, ms(7_000), 0.5, ms(7_000)),
             (AfterFailure, 3, 4, ms(7_000), 0.0, ms(7_000)),
             (AfterFailure, 1, 4, ms(u64::MAX), 0.0, ms(150_000)),
             (AfterFailure, 4, 4, ms(7_000), 0.0, None),
@@ -165,7 +169,7 @@ mod tests {
             (limit, 6, None, 1.0, 80_000),
             (limit, u32::MAX, None, 1.0, 80_000),
             (limit, 1, ms(120_000), 0.0, 120_000),
-            (limit, 0, ms(120_000), 0.5, 180_000),
+            (limit, 0, ms(120_000), 0.5, 120_000),
             (limit, 5, ms(7_000), 1.0, 80_000),
             (limit, 1, ms(u64::MAX), 0.0, 150_000),
             (limit * 720, 1, ms(u64::MAX), 1.0, 3_600_000),
@@ -193,7 +197,7 @@ mod tests {
             (u64::MAX, None, 1.0, 600),
             (0, None, 1.0, 0),
             (30, Some(120), 0.0, 120),
-            (30, Some(120), 1.0, 240),
+            (30, Some(120), 1.0, 120),
             (900, Some(120), 0.0, 300),
             (3_600, Some(u64::MAX), 0.0, 300),
             (30, Some(u64::MAX), 1.0, 300),
@@ -206,15 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_that_the_service_asks_for_is_spread_and_never_longer_than_5_minutes() {
+    fn the_wait_that_the_service_asks_for_is_kept_and_never_longer_than_5_minutes() {
         let rows = [
             // asked, shortest, longest, all in milliseconds
             (0, 0, 0),
-            (1, 1, 2),
-            (1_500, 1_500, 3_000),
-            (60_000, 60_000, 120_000),
-            (150_000, 150_000, 300_000),
-            (200_000, 200_000, 300_000),
+            (1, 1, 1),
+            (60_000, 60_000, 60_000),
             (300_000, 300_000, 300_000),
             (300_001, 150_000, 300_000),
             (31_536_000_000, 150_000, 300_000),
@@ -226,6 +227,24 @@ mod tests {
         }
         assert_eq!(server_wait(Some(Duration::MAX), 0.0), LONGEST_WAIT / 2);
         assert_eq!(server_wait(None, 1.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_wait_until_a_date_is_spread() {
+        let rows = [
+            // wait, shortest, longest, all in milliseconds
+            (0, 0, 0),
+            (1_000, 1_000, 2_000),
+            (150_000, 150_000, 300_000),
+            (200_000, 200_000, 300_000),
+            (300_000, 300_000, 300_000),
+            (31_536_000_000, 31_536_000_000, 31_536_000_000),
+        ];
+        for (wait, shortest, longest) in rows {
+            let spread = |roll| Some(spread_until(Duration::from_millis(wait), roll));
+            assert_eq!([spread(0.0), spread(1.0)], [ms(shortest), ms(longest)], "{wait} ms");
+        }
+        assert_eq!(spread_until(Duration::MAX, 1.0), Duration::MAX);
     }
 
     #[test]
@@ -241,7 +260,7 @@ mod tests {
         let rows = [
             ("retry-after", "120", ms(120_000)),
             ("Retry-After", " 2 ", ms(2_000)),
-            ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT", ms(10_000)),
+            ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT", ms(15_000)),
             ("retry-after", "Sun, 06 Nov 1994 08:49:27 GMT", None),
             ("retry-after", "-1", None),
             ("retry-after", "+1", None),
@@ -254,14 +273,14 @@ mod tests {
         ];
         for (name, value, expected) in rows {
             let response = HttpResponse::new(503, "").with_header(name, value);
-            assert_eq!(retry_after(&response, Some(now)), expected, "{name}: {value}");
+            assert_eq!(retry_after(&response, Some(now), || 0.5), expected, "{name}: {value}");
         }
         let dated =
             HttpResponse::new(503, "").with_header("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT");
-        assert_eq!(retry_after(&dated, None), None);
+        assert_eq!(retry_after(&dated, None, || 0.5), None);
         let both = HttpResponse::new(503, "")
             .with_header("retry-after", "1")
             .with_header("x-amz-retry-after", "2500");
-        assert_eq!(retry_after(&both, Some(now)), ms(2_500));
+        assert_eq!(retry_after(&both, Some(now), || 0.5), ms(2_500));
     }
 }
