@@ -4,6 +4,7 @@
 //! * `settings`: their values and defaults
 //! * `validate`: their checks; one error reports every fault
 //! * `environment`: settings from environment variables
+//! * `storage_faults`: tests of a provider on a disk whose calls fail
 //! * `status`: what a provider knows at one moment, and what it reports about each refresh
 //! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
 //! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
@@ -16,6 +17,8 @@ pub(crate) mod builder;
 mod environment;
 mod settings;
 mod status;
+#[cfg(all(test, unix, feature = "testing"))]
+mod storage_faults;
 mod validate;
 
 use std::cell::Cell;

@@ -18,9 +18,8 @@ use std::time::Duration;
 
 pub(crate) use digest::digest;
 pub use file::FileStorage;
-#[cfg(all(test, unix))]
-#[allow(unused_imports, reason = "for tests of the layers above")]
-pub(crate) use file::{FaultyDisk, FaultyStorage, Lasts};
+#[cfg(all(test, unix, feature = "testing"))]
+pub(crate) use file::{FaultyDisk, Lasts};
 pub use memory::MemoryStorage;
 pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, StorageFailure};
 

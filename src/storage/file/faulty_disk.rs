@@ -45,8 +45,8 @@ impl FaultyDisk {
     }
 
     /// Returns the storage in a directory of this disk.
-    pub(crate) fn storage(&self, directory: impl Into<PathBuf>) -> FaultyStorage {
-        FaultyStorage { disk: self.clone(), directory: directory.into() }
+    pub(crate) fn storage(&self, directory: impl Into<PathBuf>) -> FaultyFileStorage {
+        FaultyFileStorage { disk: self.clone(), directory: directory.into() }
     }
 }
 
@@ -69,12 +69,12 @@ impl FileSystem for FaultyDisk {
 
 /// A [`FileStorage`](super::FileStorage) on a [`FaultyDisk`].
 #[derive(Clone, Debug)]
-pub(crate) struct FaultyStorage {
+pub(crate) struct FaultyFileStorage {
     disk: FaultyDisk,
     directory: PathBuf,
 }
 
-impl FaultyStorage {
+impl FaultyFileStorage {
     pub(crate) fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
         by_prefix::keys(&self.disk, &self.directory, prefix)
     }
@@ -88,7 +88,7 @@ impl FaultyStorage {
     }
 }
 
-impl Storage for FaultyStorage {
+impl Storage for FaultyFileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
         read::load(&self.disk, &self.directory, key)
     }
@@ -223,7 +223,7 @@ mod tests {
         errno: Errno,
         lasts: Lasts,
         failed: String,
-        storage: FaultyStorage,
+        storage: FaultyFileStorage,
         key: &'a str,
     }
 
@@ -272,7 +272,7 @@ mod tests {
         call: &str,
         errno: Errno,
         before: Before,
-        operation: impl Fn(&FaultyStorage) -> io::Result<T>,
+        operation: impl Fn(&FaultyFileStorage) -> io::Result<T>,
     ) -> io::Result<T> {
         for at in 0.. {
             let root = in_memory();
@@ -336,7 +336,7 @@ mod tests {
 
     /// Runs the operation with every fault, one at a time. Returns how many faults it met.
     fn for_every_fault<T: Debug + PartialEq>(
-        operation: impl Fn(&FaultyStorage, &str) -> io::Result<T>,
+        operation: impl Fn(&FaultyFileStorage, &str) -> io::Result<T>,
         check: impl Fn(&Case<'_>, &io::Result<T>),
     ) -> usize {
         let mut faults = 0;
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_load_returns_the_record_or_an_error_whatever_fails() {
-        let faults = for_every_fault(FaultyStorage::load, |case, outcome| {
+        let faults = for_every_fault(FaultyFileStorage::load, |case, outcome| {
             let there = case.before.has_record().then(|| OLD.to_vec());
             assert_eq!(case.now(), there, "{case:?}");
             match outcome {
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_removal_is_complete_or_an_error_whatever_fails() {
-        let faults = for_every_fault(FaultyStorage::remove, |case, outcome| {
+        let faults = for_every_fault(FaultyFileStorage::remove, |case, outcome| {
             let now = case.now();
             assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
             if outcome.is_ok() && !case.means_absent() {

@@ -33,7 +33,7 @@ use super::Storage;
 use super::StorageLock;
 
 #[cfg(all(test, unix))]
-pub(crate) use self::faulty_disk::{FaultyDisk, FaultyStorage, Lasts};
+pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 
 /// Keeps each record in a file of its own in one directory. It is a [`Storage`].
 ///
