@@ -10,10 +10,14 @@ use crate::developer::DeveloperIdentityProvider;
 use crate::error::{ConfigFaults, Error};
 use crate::logins::{Logins, TokenSource};
 use crate::provider::CognitoIdentityCredentials;
-use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
+use crate::provider::settings::{
+    ConfiguredStorage, Persistence, ROLE_SESSION_NAME, RecordOwner, Settings,
+};
 use crate::provider::status::RefreshReport;
 use crate::refresh::credential_record::CredentialStore;
-use crate::refresh::identity::{Identity, IdentityChange, IdentityOrigin, IdentityStore};
+use crate::refresh::identity::{
+    Identity, IdentityChange, IdentityOrigin, IdentityRecords, IdentityStore,
+};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{
     ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentity,
@@ -320,7 +324,8 @@ impl Builder {
     #[doc(alias = "getStorage")]
     #[doc(alias = "setStorage")]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
-        self.settings.storage = Some(Arc::new(storage));
+        let storage = Arc::new(storage);
+        self.settings.storage = Some(ConfiguredStorage { storage, identities: stored_identities });
         self
     }
 
@@ -647,20 +652,21 @@ impl Builder {
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;
         let flow = credentials_flow(&settings, parsed.sts_url);
-        let service = endpoint::custom_service(&parsed.cognito_url, &parsed.region);
-        let service = service.as_deref();
-        let stored_credentials = settings
-            .persistence
-            .and_then(|Persistence(make)| make(&settings, service, pool.as_ref(), &mut faults));
+        let owner = RecordOwner {
+            cognito_url: &parsed.cognito_url,
+            region: &parsed.region,
+            pool: pool.as_ref(),
+        };
+        let storage = settings.storage.as_ref();
+        let store = storage.and_then(|storage| (storage.identities)(&settings, &owner));
+        let stored_credentials =
+            settings.persistence.and_then(|Persistence(make)| make(&settings, &owner, &mut faults));
         let client = settings.calls.client(&mut faults);
         let (Some(client), true) = (client, faults.is_empty()) else {
             faults.name_variables(&variables);
             return Err(faults.into());
         };
 
-        let store = settings.storage.as_ref().zip(pool.as_ref()).map(|(storage, pool)| {
-            IdentityStore::new(Arc::clone(storage), service, pool, settings.login_id.as_deref())
-        });
         let developer = settings.developer.map(|provider| {
             let login = endpoint::cognito_login(&parsed.region);
             Developer { provider, login }
@@ -739,16 +745,28 @@ fn credentials_flow(settings: &Settings, sts_url: String) -> CredentialsFlow {
 }
 
 /// What stores and reads credentials.
+fn stored_identities(
+    settings: &Settings,
+    owner: &RecordOwner<'_>,
+) -> Option<Box<dyn IdentityRecords>> {
+    let storage = Arc::clone(&settings.storage.as_ref()?.storage);
+    let service = endpoint::custom_service(owner.cognito_url, owner.region);
+    let login_id = settings.login_id.as_deref();
+    Some(Box::new(IdentityStore::new(storage, service.as_deref(), owner.pool?, login_id)))
+}
+
 fn stored_credentials(
     settings: &Settings,
-    service: Option<&str>,
-    pool: Option<&Id>,
+    owner: &RecordOwner<'_>,
     faults: &mut ConfigFaults,
 ) -> Option<Box<dyn LoadOrRefresh>> {
     settings.check_persistence(faults);
     let role_arn = settings.role_arn.as_deref().or(settings.custom_role_arn.as_deref());
-    let (storage, login_id) = (Arc::clone(settings.storage.as_ref()?), settings.login_id.clone());
-    let store = CredentialStore::new(storage, service, pool?, login_id.as_deref(), role_arn);
+    let storage = Arc::clone(&settings.storage.as_ref()?.storage);
+    let login_id = settings.login_id.clone();
+    let service = endpoint::custom_service(owner.cognito_url, owner.region);
+    let service = service.as_deref();
+    let store = CredentialStore::new(storage, service, owner.pool?, login_id.as_deref(), role_arn);
     Some(Box::new(StoredCredentials::new(
         store,
         Arc::clone(&settings.calls.clock),

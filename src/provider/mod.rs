@@ -34,9 +34,7 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
-use crate::refresh::identity::{
-    Identity, IdentityChange, IdentityChangeReason, IdentityOrigin, IdentityStore,
-};
+use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
 use crate::service::cognito_identity::Id;
@@ -454,7 +452,7 @@ impl CognitoIdentityCredentials {
             // Another thread may have got and stored a new one before the removal.
             let Principal { identity, logins, .. } = self.0.cell.settings().principal;
             if let Some(identity) = identity.filter(|identity| !identity.given) {
-                store.save(&identity.id, logins.providers());
+                store.save(&identity.id, &mut logins.providers());
             }
         }
         self.notify_if_changed(old.as_ref(), None, IdentityChangeReason::Cleared);
@@ -788,7 +786,7 @@ impl Inner {
 
     /// Returns the present failure of the storage.
     fn storage_error(&self) -> Option<Error> {
-        let identity = self.refresher.store.as_ref().and_then(IdentityStore::storage_error);
+        let identity = self.refresher.store.as_ref().and_then(|store| store.storage_error());
         identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
     }
 }

@@ -10,6 +10,7 @@ use crate::logins::Logins;
 use crate::provider::status::RefreshReport;
 use crate::refresh::ClassicFlow;
 use crate::refresh::identity::IdentityChange;
+use crate::refresh::identity::IdentityRecords;
 use crate::refresh::stored_credentials::LoadOrRefresh;
 use crate::service::call_settings::CallSettings;
 use crate::service::cognito_identity::Id;
@@ -43,7 +44,7 @@ pub(super) struct Settings {
     pub(super) logins: Logins,
     pub(super) developer: Option<Arc<dyn DeveloperIdentityProvider>>,
     pub(super) login_id: Option<String>,
-    pub(super) storage: Option<Arc<dyn Storage>>,
+    pub(super) storage: Option<ConfiguredStorage>,
     pub(super) persistence: Option<Persistence>,
     pub(super) on_identity_change: Option<Arc<IdentityListener>>,
     pub(super) on_refresh: Option<Arc<RefreshListener>>,
@@ -54,17 +55,27 @@ pub(super) struct Settings {
     pub(super) allow_new_guest: bool,
 }
 
-/// Makes what stores and reads credentials. It is a value that only the setting creates, so the
+/// Whose records a provider stores: a pool of the service at a URL.
+#[derive(Clone, Copy)]
+pub(super) struct RecordOwner<'a> {
+    pub(super) cognito_url: &'a str,
+    pub(super) region: &'a str,
+    pub(super) pool: Option<&'a Id>,
+}
+
+/// The storage, and what makes the store of identities. Only the setting creates the function, so the
 /// linker drops the code from programs that do not call the setter.
+#[derive(Clone)]
+pub(super) struct ConfiguredStorage {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) identities: fn(&Settings, &RecordOwner<'_>) -> Option<Box<dyn IdentityRecords>>,
+}
+
+/// Makes what stores and reads credentials, in the same way.
 #[derive(Clone, Copy)]
 #[expect(clippy::type_complexity, reason = "it is the signature of one function")]
 pub(super) struct Persistence(
-    pub(super)  fn(
-        &Settings,
-        Option<&str>,
-        Option<&Id>,
-        &mut ConfigFaults,
-    ) -> Option<Box<dyn LoadOrRefresh>>,
+    pub(super) fn(&Settings, &RecordOwner<'_>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
 );
 
 impl Default for Settings {

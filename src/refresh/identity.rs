@@ -96,6 +96,30 @@ pub enum IdentityChangeReason {
     Cleared,
 }
 
+/// Loads and stores the identity. A provider names only this trait, so that a program without a
+/// storage does not link the record and its parser.
+pub(crate) trait IdentityRecords: Send + Sync {
+    /// Loads the identity if it may be used with these logins. Without logins it always may. With
+    /// logins, one of the providers must be on record: otherwise the identity may be another
+    /// user's.
+    fn load(&self, providers: &mut dyn Iterator<Item = &str>) -> Result<Option<Id>, Error>;
+
+    /// Stores an identity, unless the record is already the same. Without logins, the providers on
+    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
+    /// it may be a good one.
+    fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome;
+
+    /// Removes the record. Returns `false` if it may still be there.
+    fn remove(&self) -> bool;
+
+    /// Removes the record if it holds this identity: another process may have stored a better one.
+    /// Returns `false` if this identity may still be stored.
+    fn remove_if(&self, id: &Id) -> bool;
+
+    /// Returns the storage's present failure.
+    fn storage_error(&self) -> Option<Error>;
+}
+
 /// The stored identity. An identity that cannot be stored still works until the program ends.
 pub(crate) struct IdentityStore(RecordStore);
 
@@ -139,30 +163,23 @@ impl IdentityStore {
         Self(RecordStore::new(storage, key, "identity"))
     }
 
-    /// Loads the identity if it may be used with these logins. Without logins it always may. With
-    /// logins, one of the providers must be on record: otherwise the identity may be another
-    /// user's.
-    pub(crate) fn load<'a>(
-        &self,
-        mut providers: impl Iterator<Item = &'a str>,
-    ) -> Result<Option<Id>, Error> {
+    fn read(&self) -> Result<Option<StoredIdentity>, Error> {
+        self.0.load(StoredIdentity::parse)
+    }
+}
+
+impl IdentityRecords for IdentityStore {
+    fn load(&self, providers: &mut dyn Iterator<Item = &str>) -> Result<Option<Id>, Error> {
         let Some(record) = self.read()? else { return Ok(None) };
-        let mut guest = true;
-        let known = providers.any(|provider| {
+        let (mut guest, mut known) = (true, false);
+        for provider in providers {
             guest = false;
-            record.providers.iter().any(|known| known == provider)
-        });
+            known |= record.providers.iter().any(|known| known == provider);
+        }
         Ok(if guest || known { Id::parse(&record.identity_id).ok() } else { None })
     }
 
-    /// Stores an identity, unless the record is already the same. Without logins, the providers on
-    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
-    /// it may be a good one.
-    pub(crate) fn save<'a>(
-        &self,
-        id: &Id,
-        providers: impl Iterator<Item = &'a str>,
-    ) -> StoreOutcome {
+    fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome {
         let Ok(old) = self.read() else { return StoreOutcome::Skipped };
         let mut providers: Vec<_> = providers.map(str::to_owned).collect();
         if let (true, Some(old)) = (providers.is_empty(), &old) {
@@ -193,14 +210,11 @@ impl IdentityStore {
         }
     }
 
-    /// Removes the record. Returns `false` if it may still be there.
-    pub(crate) fn remove(&self) -> bool {
+    fn remove(&self) -> bool {
         self.0.remove()
     }
 
-    /// Removes the record if it holds this identity: another process may have stored a better one.
-    /// Returns `false` if this identity may still be stored.
-    pub(crate) fn remove_if(&self, id: &Id) -> bool {
+    fn remove_if(&self, id: &Id) -> bool {
         match self.read() {
             Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
             Ok(_) => true,
@@ -208,12 +222,8 @@ impl IdentityStore {
         }
     }
 
-    pub(crate) fn storage_error(&self) -> Option<Error> {
+    fn storage_error(&self) -> Option<Error> {
         self.0.storage_error()
-    }
-
-    fn read(&self) -> Result<Option<StoredIdentity>, Error> {
-        self.0.load(StoredIdentity::parse)
     }
 }
 
@@ -250,18 +260,18 @@ mod tests {
     fn a_stored_identity_serves_a_guest_or_a_provider_on_record() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
-        assert_eq!(store.load(iter::empty()).unwrap(), None);
+        assert_eq!(store.load(&mut iter::empty()).unwrap(), None);
         let id = Id::parse(IDENTITY).unwrap();
-        assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Written);
-        assert_eq!(store.save(&id, ["a", "b"].into_iter()), StoreOutcome::Unchanged);
-        let loaded = |providers: &[&str]| text(store.load(providers.iter().copied()).unwrap());
+        assert_eq!(store.save(&id, &mut ["a", "b"].into_iter()), StoreOutcome::Written);
+        assert_eq!(store.save(&id, &mut ["a", "b"].into_iter()), StoreOutcome::Unchanged);
+        let loaded = |providers: &[&str]| text(store.load(&mut providers.iter().copied()).unwrap());
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
-        let saved = store.save(&id, iter::empty());
+        let saved = store.save(&id, &mut iter::empty());
         assert_eq!(saved, StoreOutcome::Unchanged, "a guest leaves the providers as they are");
         assert_eq!(loaded(&["a"]).as_deref(), Some(IDENTITY));
-        assert_eq!(store.save(&id, ["c"].into_iter()), StoreOutcome::Written);
+        assert_eq!(store.save(&id, &mut ["c"].into_iter()), StoreOutcome::Written);
         assert_eq!(loaded(&["a"]), None);
         store.remove();
         assert_eq!(loaded(&[]), None);
@@ -271,10 +281,10 @@ mod tests {
     fn each_user_has_a_record() {
         let storage = Arc::new(MemoryStorage::new());
         let id = Id::parse(IDENTITY).unwrap();
-        store(&storage, Some("ann")).save(&id, iter::empty());
-        assert_eq!(store(&storage, None).load(iter::empty()).unwrap(), None);
-        assert_eq!(store(&storage, Some("bob")).load(iter::empty()).unwrap(), None);
-        assert!(store(&storage, Some("ann")).load(iter::empty()).unwrap().is_some());
+        store(&storage, Some("ann")).save(&id, &mut iter::empty());
+        assert_eq!(store(&storage, None).load(&mut iter::empty()).unwrap(), None);
+        assert_eq!(store(&storage, Some("bob")).load(&mut iter::empty()).unwrap(), None);
+        assert!(store(&storage, Some("ann")).load(&mut iter::empty()).unwrap().is_some());
         assert_eq!(format!("{storage:?}"), format!(r#"MemoryStorage {{"identity/{POOL}/ann"}}"#));
     }
 
@@ -286,7 +296,7 @@ mod tests {
         let rest = format!(r#""identity_id":"{IDENTITY}","providers":[]}}"#);
         let whole = format!(r#"{{"version":2,"key":"{key}",{rest}"#);
         storage.store(&key, whole.as_bytes()).unwrap();
-        assert!(store.load(iter::empty()).unwrap().is_some());
+        assert!(store.load(&mut iter::empty()).unwrap().is_some());
         for bad in [
             whole.replace(":2,", ":3,"),
             format!(r#"{{"version":2,{rest}"#),
@@ -299,11 +309,11 @@ mod tests {
             "\u{0}\u{1}".into(),
         ] {
             storage.store(&key, bad.as_bytes()).unwrap();
-            assert_eq!(store.load(iter::empty()).unwrap(), None, "{bad}");
+            assert_eq!(store.load(&mut iter::empty()).unwrap(), None, "{bad}");
         }
         for length in 0..whole.len() {
             storage.store(&key, &whole.as_bytes()[..length]).unwrap();
-            assert_eq!(store.load(iter::empty()).unwrap(), None, "truncated to {length}");
+            assert_eq!(store.load(&mut iter::empty()).unwrap(), None, "truncated to {length}");
         }
     }
 
@@ -317,13 +327,17 @@ mod tests {
             let store = IdentityStore::new(storage.clone(), service, &pool, None);
             let key = store.0.key();
             storage.store(key, version_1.as_bytes()).unwrap();
-            let loaded = store.load(iter::empty()).unwrap();
+            let loaded = store.load(&mut iter::empty()).unwrap();
             assert_eq!(loaded.is_some(), service.is_none(), "{service:?}");
-            assert_eq!(store.save(&id, ["a"].into_iter()), StoreOutcome::Written, "{service:?}");
+            assert_eq!(
+                store.save(&id, &mut ["a"].into_iter()),
+                StoreOutcome::Written,
+                "{service:?}"
+            );
             let value = String::from_utf8(storage.load(key).unwrap().unwrap()).unwrap();
             let rest = format!(r#""identity_id":"{IDENTITY}","providers":["a"]}}"#);
             assert_eq!(value, format!(r#"{{"version":2,"key":"{key}",{rest}"#));
-            assert_eq!(store.save(&id, ["a"].into_iter()), StoreOutcome::Unchanged);
+            assert_eq!(store.save(&id, &mut ["a"].into_iter()), StoreOutcome::Unchanged);
         }
     }
 
@@ -332,18 +346,18 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let (ann, bob) = (store(&storage, Some("ann")), store(&storage, Some("bob")));
         let id = Id::parse(IDENTITY).unwrap();
-        bob.save(&id, iter::empty());
+        bob.save(&id, &mut iter::empty());
         let bobs = storage.load(bob.0.key()).unwrap().unwrap();
         storage.store(ann.0.key(), &bobs).unwrap();
-        let error = ann.load(iter::empty()).unwrap_err();
+        let error = ann.load(&mut iter::empty()).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Storage);
         assert!(error.hint().unwrap().contains("login_id"), "{error}");
         assert_eq!(ann.storage_error().map(|error| error.to_string()), Some(error.to_string()));
-        assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Skipped);
+        assert_eq!(ann.save(&id, &mut iter::empty()), StoreOutcome::Skipped);
         assert!(!ann.remove_if(&id));
         assert_eq!(storage.load(ann.0.key()).unwrap().unwrap(), bobs);
         assert!(ann.remove(), "the program may remove it");
-        assert_eq!(ann.save(&id, iter::empty()), StoreOutcome::Written);
+        assert_eq!(ann.save(&id, &mut iter::empty()), StoreOutcome::Written);
         assert!(ann.storage_error().is_none());
     }
 

@@ -19,7 +19,7 @@ pub(crate) mod stored_credentials;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use self::identity::{Identity, IdentityStore, StoreOutcome};
+use self::identity::{Identity, IdentityRecords, StoreOutcome};
 use self::recovery::{Caller, Recovery};
 use crate::cell::lease::Lease;
 use crate::credentials::{Credentials, ResponseData};
@@ -54,7 +54,7 @@ pub(crate) struct Refresher {
     /// answer says: a wrong `Date` or clock would keep expired ones in use.
     pub(crate) lifetime: Duration,
     pub(crate) developer: Option<Developer>,
-    pub(crate) store: Option<IdentityStore>,
+    pub(crate) store: Option<Box<dyn IdentityRecords>>,
     pub(crate) allow_new_guest: bool,
 }
 
@@ -247,7 +247,7 @@ impl Refresher {
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
         let usable = self.developer.is_none() && principal.stale_identity != StaleIdentity::Any;
         let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        let id = store.load(principal.logins.providers())?.filter(|id| {
+        let id = store.load(&mut principal.logins.providers())?.filter(|id| {
             let is_rejected =
                 matches!(&principal.stale_identity, StaleIdentity::Rejected(stale) if stale == id);
             self.is_of_region(id) && !is_rejected
@@ -556,7 +556,8 @@ impl Refresher {
         if !refresh.state.set_identity(identity) || identity.temporary {
             return;
         }
-        let saved = store.save(&identity.id, refresh.tokens.iter().map(|(provider, _)| provider));
+        let mut providers = refresh.tokens.iter().map(|(provider, _)| provider);
+        let saved = store.save(&identity.id, &mut providers);
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Unchanged) {
             refresh.state.mark_stored_identity_current();
         }
