@@ -215,6 +215,16 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         (state.epoch.settings == epoch.settings).then(|| update(&mut state.settings))
     }
 
+    /// Writes into the settings, unless they have changed since `epoch`, or a refresh that began with
+    /// older ones is still under way.
+    pub(crate) fn update_if_no_older_flight(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
+        let mut state = self.lock();
+        let same = |other: Epoch| other.settings == epoch.settings;
+        if same(state.epoch) && state.flight.as_ref().is_none_or(|flight| same(flight.epoch)) {
+            update(&mut state.settings);
+        }
+    }
+
     /// Writes into the settings what belongs to the value, unless that is out of date.
     pub(crate) fn update_if_same_epoch(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();

@@ -20,7 +20,8 @@ use crate::refresh::identity::{
 };
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{
-    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentity,
+    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher,
+    StaleIdentities,
 };
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
@@ -686,7 +687,7 @@ impl Builder {
         let principal = Principal {
             logins: Arc::new(settings.logins),
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
-            stale_identity: StaleIdentity::None,
+            stale: StaleIdentities::default(),
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,

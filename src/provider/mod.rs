@@ -36,7 +36,7 @@ use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
+use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentities};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -445,8 +445,8 @@ impl CognitoIdentityCredentials {
                 .as_ref()
                 .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
-                self.0.cell.update_if_same_settings(epoch, |settings| {
-                    settings.principal.stale_identity = StaleIdentity::None;
+                self.0.cell.update_if_no_older_flight(epoch, |settings| {
+                    settings.principal.stale = StaleIdentities::default();
                 });
             }
             // Another thread may have got and stored a new one before the removal.
@@ -673,7 +673,7 @@ impl CognitoIdentityCredentials {
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change_settings(|settings| {
             if identity.is_none() {
-                settings.principal.stale_identity = StaleIdentity::Any;
+                settings.principal.stale.any = true;
             }
             (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
@@ -805,17 +805,17 @@ impl ProviderState for ProviderAtEpoch<'_> {
         noted.is_some()
     }
 
-    fn reject_identity(&self, rejected: &Identity) -> bool {
-        let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
+    fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities> {
+        self.inner.cell.update_if_same_settings(self.epoch, |settings| {
             settings.principal.identity = None;
-            settings.principal.stale_identity.reject(rejected);
-        });
-        noted.is_some()
+            settings.principal.stale.reject(rejected);
+            settings.principal.stale.clone()
+        })
     }
 
     fn mark_stored_identity_current(&self) {
         self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stale_identity = StaleIdentity::None;
+            settings.principal.stale = StaleIdentities::default();
         });
     }
 

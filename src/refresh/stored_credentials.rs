@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{
-    CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentity,
+    CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentities,
 };
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
@@ -156,7 +156,7 @@ impl StoredCredentials {
             Some(known) => known.clone(),
             // The developer identity provider is not called for stored credentials.
             None if refresher.developer.is_some()
-                && principal.stale_identity == StaleIdentity::None =>
+                && principal.stale == StaleIdentities::default() =>
             {
                 let id = record.identity.clone();
                 Identity { id, origin: IdentityOrigin::Stored, given: true, temporary: false }
