@@ -373,14 +373,18 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             result => result,
         };
         guard.complete(&result, now, &self.limits);
-        let result = result.map(|refreshed| refreshed.value);
         if let Some(on_completed) = on_completed {
             let _guard = ListenerGuard::enter(&self.state);
             let duration = now.saturating_sub(begun);
-            let early = budget.is_advisory();
-            on_completed(&CompletedRefresh { result: result.as_ref(), duration, early });
+            let early_error = result.as_ref().ok().and_then(|done| done.early_error.as_ref());
+            let early = budget.is_advisory() || early_error.is_some();
+            let result = match early_error {
+                Some(error) => Err(error),
+                None => result.as_ref().map(|refreshed| &refreshed.value),
+            };
+            on_completed(&CompletedRefresh { result, duration, early });
         }
-        result
+        result.map(|refreshed| refreshed.value)
     }
 
     /// Waits for the refresh that another thread leads. Returns its value and whether that comes from

@@ -649,6 +649,10 @@ impl Builder {
         if settings.identity_pool_id.is_none() && variables.iter().any(|it| it.0 == "account_id") {
             settings.account_id = None;
         }
+        let is_classic = settings.role_arn.is_some();
+        if !is_classic && variables.iter().any(|it| it.0 == "sts_endpoint_url") {
+            settings.sts_endpoint_url = None;
+        }
         let mut faults = ConfigFaults::default();
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;

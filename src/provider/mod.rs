@@ -36,7 +36,7 @@ use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentities};
+use crate::refresh::{CredentialSet, Principal, ProviderState, Refresher, StaleIdentities};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -652,9 +652,10 @@ impl CognitoIdentityCredentials {
                 stored_credentials.load_or_refresh(refresher, &options, &state)?
             }
         };
-        let from_storage = done.data.is_none();
-        cell.update_if_same_epoch(input.epoch, |settings| settings.data = done.data.map(Arc::new));
-        Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
+        let (from_storage, data) = (done.data.is_none(), done.data.map(Arc::new));
+        cell.update_if_same_epoch(input.epoch, |settings| settings.data = data);
+        let CredentialSet { credentials: value, lease, early_error, .. } = done;
+        Ok(Refreshed { value, lease, from_storage, early_error })
     }
 
     /// The identity that is known, read from the storage if necessary.

@@ -138,6 +138,8 @@ pub(crate) struct CredentialSet {
     /// `None` if the credentials come from storage: this process has seen no answer.
     pub(crate) data: Option<ResponseData>,
     pub(crate) lease: Lease,
+    /// Why the service did not issue newer ones than these stored credentials.
+    pub(crate) early_error: Option<Error>,
 }
 
 /// One refresh under way.
@@ -369,6 +371,7 @@ impl Refresher {
             ),
             data: Some(ResponseData { identity_id, ..ResponseData::default() }),
             lease,
+            early_error: None,
         })
     }
 
@@ -423,6 +426,7 @@ impl Refresher {
                 source_identity: issued.source_identity,
             }),
             lease,
+            early_error: None,
         })
     }
 

@@ -173,7 +173,7 @@ impl StoredCredentials {
             refresher.client.set_service_time(seen);
         }
         let CredentialRecord { credentials, lease, .. } = record;
-        let credentials = CredentialSet { credentials, data: None, lease };
+        let credentials = CredentialSet { credentials, data: None, lease, early_error: None };
         Some(UsableCredentials { credentials, is_advisory })
     }
 
@@ -268,7 +268,11 @@ impl LoadOrRefresh for StoredCredentials {
                 if !options.budget.is_advisory() =>
             {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
-                Ok(credentials)
+                // The attempt may have taken the rest of their life.
+                if credentials.lease.left(self.clock.boot()) <= self.windows.expiry {
+                    return refresher.refresh(principal, options.budget, state);
+                }
+                Ok(CredentialSet { early_error: Some(error), ..credentials })
             }
             (Err(error), _) => Err(error),
         }
