@@ -14,8 +14,11 @@ use super::fake_cognito::FakeCognito;
 /// any language.
 ///
 /// It answers Cognito Identity, STS and the user pool at one [`url`](Self::url). Several clients can
-/// be connected at once, and a slow one does not delay the others. Dropping the server closes its
-/// connections and its port, and waits for its threads.
+/// be connected at once, and a slow one does not delay the others.
+///
+/// Dropping the server closes its connections and its port, and waits for its threads. To stop the
+/// thread that accepts connections, it connects to its own port. If that fails within 500 ms, this
+/// thread and the port stay.
 ///
 /// An ordered [`Fault`](super::Fault) without an answer looks like this to a client: for `Timeout`
 /// the server is silent until the client gives up; for `Io` the answer breaks off; for `TooLarge`
@@ -64,7 +67,7 @@ struct Connection {
 }
 
 impl FakeServer {
-    /// Starts a server. It answers as soon as this returns.
+    /// Starts a server on a thread of its own, and returns at once. The server already answers then.
     ///
     /// # Errors
     ///
