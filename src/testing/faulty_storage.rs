@@ -95,11 +95,12 @@ impl FaultyStorage {
         Self { inner: Arc::new(storage), shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A call
-    /// that fails changes nothing.
+    /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A
+    /// call that fails changes nothing.
     ///
     /// `error` is an [`io::ErrorKind`], or an [`io::Error`] with an error number of the system. Its
-    /// own text is not kept. With `usize::MAX`, calls fail until [`clear_faults`](Self::clear_faults).
+    /// own text is not kept. With `usize::MAX`, calls fail until
+    /// [`clear_faults`](Self::clear_faults).
     ///
     /// # Panics
     ///

@@ -279,9 +279,9 @@ impl FakeCognito {
         self.lock().faults.clear();
     }
 
-    /// Answers the HTTP/1.1 requests that arrive on `connection`, and blocks until the client closes
-    /// it. It is for a server of your own, such as one with TLS; [`FakeServer`](super::FakeServer) has
-    /// no TLS.
+    /// Answers the HTTP/1.1 requests that arrive on `connection`, and blocks until the client
+    /// closes it. It is for a server of your own, such as one with TLS;
+    /// [`FakeServer`](super::FakeServer) has no TLS.
     ///
     /// # Errors
     ///
