@@ -67,7 +67,7 @@ struct Connection {
 }
 
 impl FakeServer {
-    /// Starts a server on a thread of its own, and returns at once. The server answers from then on.
+    /// Starts a server on a thread of its own and returns at once. The server then answers.
     ///
     /// # Errors
     ///
