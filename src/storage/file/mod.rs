@@ -88,8 +88,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, or if other users may write to it. A missing directory is
-    /// empty.
+    /// If the directory cannot be read, if other users may write to it, or if a record whose name is
+    /// cut cannot be read. A missing directory is empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
         by_prefix::keys(&Disk, &self.directory, prefix)
     }
@@ -101,8 +101,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, or if a file cannot be
-    /// removed. It still removes the other files.
+    /// If the directory cannot be read, if other users may write to it, if a record whose name is cut
+    /// cannot be read, or if a file cannot be removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         by_prefix::remove_files(&Disk, &self.directory, prefix, false)
     }
@@ -110,7 +110,8 @@ impl FileStorage {
     /// Removes the lock files of all keys that begin with `prefix`, as
     /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
     ///
-    /// A lock that another process still holds has no effect after that.
+    /// A lock that another process still holds has no effect after that. A lock whose name is cut is
+    /// also removed if its record is gone and `prefix` begins like the name.
     ///
     /// # Errors
     ///
@@ -281,6 +282,58 @@ mod tests {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
+    }
+
+    /// Names that are cut begin alike, although the keys do not.
+    #[test]
+    fn locks_are_removed_by_the_beginning_of_their_keys_also_if_their_names_are_cut() {
+        let long = |end: &str| format!("{}/{end}", "x".repeat(150));
+        let [own, other, unknown] = ["own/1", "other", "own/2"].map(long);
+        // the prefix, whether the records are removed first, and which locks are left
+        let rows: [(&str, bool, &[&str]); 5] = [
+            (&long("own"), false, &[&other]),
+            (&own, false, &[&other]),
+            (&long(""), false, &[]),
+            (&long("own"), true, &[&other]),
+            ("y", false, &[&own, &other, &unknown]),
+        ];
+        for (prefix, without_records, left) in rows {
+            let root = temporary();
+            let storage = FileStorage::new(root.path());
+            for key in [&own, &other] {
+                storage.store(key, b"value").unwrap();
+            }
+            for key in [&own, &other, &unknown] {
+                drop(storage.lock(key, Duration::ZERO).unwrap().unwrap());
+            }
+            if without_records {
+                storage.remove_all(prefix).unwrap();
+            }
+            assert_eq!(storage.remove_locks(prefix).unwrap(), 3 - left.len(), "{prefix}");
+            let mut locks = files(root.path());
+            locks.retain(|name| name.ends_with(".lock"));
+            let mut expected: Vec<_> = left
+                .iter()
+                .map(|key| format!("{}.lock", names::names(key).unwrap().record))
+                .collect();
+            expected.sort();
+            assert_eq!(locks, expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_held_has_no_effect_after_the_removal_of_its_file() {
+        let root = temporary();
+        let [one, other] = [(); 2].map(|()| FileStorage::new(root.path()));
+        let now = |storage: &FileStorage| storage.lock("k", Duration::ZERO).unwrap();
+        let held = now(&one).unwrap();
+        assert!(now(&other).is_none());
+        assert_eq!(other.remove_locks("k").unwrap(), 1);
+        let held_by_other = now(&other).unwrap();
+        drop(held);
+        assert!(now(&one).is_none(), "the first holder does not release the new lock");
+        drop(held_by_other);
+        assert!(now(&one).is_some());
     }
 
     #[test]
