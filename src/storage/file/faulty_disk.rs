@@ -13,7 +13,7 @@ use super::{atomic_write, by_prefix, locks, read};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lasts {
     Once,
-    ForGood,
+    Always,
 }
 
 /// A real directory, with a fault at one of the calls. Clones share everything.
@@ -57,7 +57,7 @@ impl FileSystem for FaultyDisk {
             let number = state.calls;
             state.calls += 1;
             if let Some((at, errno, lasts)) = state.fault {
-                if number == at || (number > at && lasts == Lasts::ForGood) {
+                if number == at || (number > at && lasts == Lasts::Always) {
                     state.failed.get_or_insert_with(|| format!("{call:?}"));
                     return Err(io::Error::from_raw_os_error(errno));
                 }
@@ -344,7 +344,7 @@ mod tests {
         for key in ["k", &"long".repeat(40)] {
             for before in BEFORE {
                 for &errno in ERRORS {
-                    for lasts in [Lasts::Once, Lasts::ForGood] {
+                    for lasts in [Lasts::Once, Lasts::Always] {
                         for at in 0.. {
                             let root = in_memory();
                             let directory = root.path().join("d");
