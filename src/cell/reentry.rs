@@ -67,11 +67,13 @@ mod tests {
 
     #[test]
     fn only_threads_of_this_process_count_as_inside_the_listener() {
+        type Row<'a> = (&'a [(u32, ThreadId)], bool, usize);
+
         let (own, foreign) = (process::id(), process::id() + 1);
         let this = sync::current().id();
         let other = std::thread::spawn(|| sync::current().id()).join().unwrap();
         // who is in the listener, whether this thread is, and how many stay
-        let rows: [(&[(u32, ThreadId)], bool, usize); 5] = [
+        let rows: [Row<'_>; 5] = [
             (&[], false, 0),
             (&[(own, this)], true, 1),
             (&[(own, other)], false, 1),

@@ -32,7 +32,7 @@ use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "testing"))]
 pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 
 /// Keeps each record in a file of its own in one directory. It is a [`Storage`].
@@ -311,7 +311,7 @@ mod tests {
             }
             assert_eq!(storage.remove_locks(prefix).unwrap(), 3 - left.len(), "{prefix}");
             let mut locks = files(root.path());
-            locks.retain(|name| name.ends_with(".lock"));
+            locks.retain(|name| matches!(names::parse(name), Some((_, names::FileKind::Lock))));
             let mut expected: Vec<_> = left
                 .iter()
                 .map(|key| format!("{}.lock", names::names(key).unwrap().record))
