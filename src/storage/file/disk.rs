@@ -189,6 +189,7 @@ pub(super) trait FileSystem {
 }
 
 /// The real one.
+#[derive(Clone)]
 pub(super) struct Disk;
 
 impl FileSystem for Disk {

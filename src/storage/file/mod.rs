@@ -22,12 +22,13 @@ mod permissions;
 mod read;
 mod sweep;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::disk::Disk;
+use self::disk::{Disk, FileSystem};
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
@@ -72,8 +73,13 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 /// # std::fs::remove_dir(&directory)
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct FileStorage {
+#[derive(Clone)]
+pub struct FileStorage(Files<Disk>);
+
+/// The records in a directory of a disk. Tests have another disk, whose calls fail.
+#[derive(Clone)]
+struct Files<F> {
+    disk: F,
     directory: PathBuf,
 }
 
@@ -81,7 +87,7 @@ impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self(Files { disk: Disk, directory: directory.into() })
     }
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
@@ -91,7 +97,7 @@ impl FileStorage {
     /// If the directory cannot be read, if other users may write to it, or if a record whose name is
     /// cut cannot be read. A missing directory is empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        by_prefix::keys(&Disk, &self.directory, prefix)
+        self.0.keys(prefix)
     }
 
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
@@ -104,7 +110,7 @@ impl FileStorage {
     /// If the directory cannot be read, if other users may write to it, if a record whose name is cut
     /// cannot be read, or if a file cannot be removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&Disk, &self.directory, prefix, false)
+        self.0.remove_all(prefix)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
@@ -117,26 +123,65 @@ impl FileStorage {
     ///
     /// The errors of [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&Disk, &self.directory, prefix, true)
+        self.0.remove_locks(prefix)
+    }
+}
+
+impl fmt::Debug for FileStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStorage").field("directory", &self.0.directory).finish()
     }
 }
 
 impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        read::load(&Disk, &self.directory, key)
+        self.0.load(key)
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        atomic_write::store(&Disk, &self.directory, key, value)
+        self.0.store(key, value)
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
-        atomic_write::remove(&Disk, &self.directory, key)
+        self.0.remove(key)
     }
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        Ok(locks::lock_key(&Disk, &self.directory, key, wait)?.map(StorageLock::new))
+        self.0.lock(key, wait)
+    }
+}
+
+impl<F: FileSystem> Files<F> {
+    fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
+        by_prefix::keys(&self.disk, &self.directory, prefix)
+    }
+
+    fn remove_all(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
+    }
+
+    fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
+    }
+}
+
+impl<F: FileSystem + Send + Sync> Storage for Files<F> {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        read::load(&self.disk, &self.directory, key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        atomic_write::store(&self.disk, &self.directory, key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        atomic_write::remove(&self.disk, &self.directory, key)
+    }
+
+    #[cfg(unix)]
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
     }
 }
 
