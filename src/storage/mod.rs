@@ -21,7 +21,10 @@ pub use file::FileStorage;
 #[cfg(all(test, unix, feature = "testing"))]
 pub(crate) use file::{FaultyDisk, Lasts};
 pub use memory::MemoryStorage;
-pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, StorageFailure};
+pub(crate) use record::{
+    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, StorageFailure,
+    VERSION_1_JSON,
+};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
