@@ -257,7 +257,7 @@ impl Error {
     }
 
     pub(crate) fn reentrant() -> Self {
-        let message = "credentials were requested from inside the provider's own transport, token source or clock";
+        let message = "credentials were requested from inside code that the provider itself calls: a transport, token source, storage, clock or listener";
         Self::local(ErrorKind::Reentrant, message.to_owned())
     }
 

@@ -76,10 +76,10 @@ const FIREWALL: &str = "ForbiddenException";
 
 const CHECK_POOL: &str = "check identity_pool_id and region";
 const NO_PROVIDER: &str = "the identity pool has no provider for this login: check the login's name, the user pool and the app client in the pool's authentication providers";
-pub(crate) const UNSUITABLE_TOKEN: &str = "the identity pool needs an ID token, not an access token, of an app client that is among its authentication providers";
+pub(crate) const UNSUITABLE_TOKEN: &str = "use the ID token, not the access token, of an app client that the identity pool lists as an authentication provider";
 const NO_ROLE: &str = "the identity pool has no role for this user: check the role's trust policy and the pool's role rules, or name a role with custom_role_arn";
 const CHECK_VALUES: &str = "check the settings: the service rejects a value";
-const QUOTA: &str = "a quota is reached, which waiting does not lift: have its owner raise it";
+const QUOTA: &str = "a quota is reached, and waiting does not help: ask its owner to raise it";
 const BEHIND_FIREWALL: &str = "a web application firewall refused the request: ask its owner";
 
 /// `GetId`, which names no identity.
@@ -235,7 +235,7 @@ mod user_pool {
     use super::Refusal;
     use super::{BEHIND_FIREWALL, DENIED, FIREWALL, INVALID, KnownRefusal, LIMIT, MISSING, QUOTA};
 
-    pub(crate) const SIGN_IN_AGAIN: &str = "have the user sign in again and set the new refresh token; if the service calls the token invalid, it may also belong to another app client or need its device_key";
+    pub(crate) const SIGN_IN_AGAIN: &str = "have the user sign in again and set the new refresh token; if that does not help, check client_id and device_key";
     const CHECK_FLOW: &str = "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH or rotates refresh tokens, and check the values of the settings";
     const TRIGGER: &str = "a trigger (Lambda function) of the user pool refused or failed: the owner of the user pool must look at it";
     const MISCONFIGURED: &str =

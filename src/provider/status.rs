@@ -26,10 +26,10 @@ pub struct Status {
     pub last_error: Option<Error>,
     /// How long `get()` still sends no request after a failure.
     pub next_attempt_in: Option<Duration>,
-    /// The present failure of the storage, or `None` if the last operations on it succeeded. It has
-    /// the kind [`Storage`](crate::ErrorKind::Storage).
+    /// The present failure of the storage, or why `persist_credentials` stores nothing. `None` if
+    /// there is neither. It has the kind [`Storage`](crate::ErrorKind::Storage).
     ///
-    /// A storage failure never fails a refresh. While the identity cannot be read, the provider
+    /// It never makes a refresh fail. While the identity cannot be read, the provider
     /// uses a temporary guest. While it cannot be written, a restart of the program may lose it.
     pub storage_error: Option<Error>,
 }

@@ -39,8 +39,8 @@ pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, St
 /// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
 /// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
 ///
-/// A failure of a storage never fails a refresh. It is logged and stands in
-/// [`Status::storage_error`](crate::Status::storage_error).
+/// A failure of a provider's own storage never makes a refresh fail. It is logged, and
+/// [`Status::storage_error`](crate::Status::storage_error) returns it.
 ///
 /// # Rules for implementors
 ///
