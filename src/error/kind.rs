@@ -55,6 +55,23 @@ pub enum ErrorKind {
     Storage,
 }
 
+impl ErrorKind {
+    /// Returns what to do about a failure of this kind, if the kind says enough.
+    pub(super) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Tls => Some(
+                "check the device's clock, and that the transport trusts the authority that signed the certificate",
+            ),
+            Self::Storage => Some(
+                "check that the storage works: that this user may read and write its directory, and that the disk is not full",
+            ),
+            Self::Throttled => Some("try again later: the service asks for fewer requests"),
+            Self::Unavailable => Some("try again later: the service has an internal failure"),
+            _ => None,
+        }
+    }
+}
+
 /// Whether and how a failed attempt may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
