@@ -17,7 +17,8 @@ pub(crate) mod builder;
 mod environment;
 mod settings;
 mod status;
-#[cfg(all(test, unix, feature = "testing"))]
+#[cfg(test)]
+#[cfg(all(unix, feature = "testing"))]
 mod storage_faults;
 mod validate;
 

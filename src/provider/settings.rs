@@ -73,7 +73,6 @@ pub(super) struct ConfiguredStorage {
 
 /// Makes what stores and reads credentials, in the same way.
 #[derive(Clone, Copy)]
-#[expect(clippy::type_complexity, reason = "it is the signature of one function")]
 pub(super) struct Persistence(
     pub(super) fn(&Settings, &RecordOwner<'_>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
 );

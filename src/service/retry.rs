@@ -66,7 +66,7 @@ pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f6
 /// back in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
-    if asked > LONGEST_WAIT { portion(LONGEST_WAIT, (1.0 + roll) / 2.0) } else { asked }
+    if asked > LONGEST_WAIT { portion(LONGEST_WAIT, f64::midpoint(1.0, roll)) } else { asked }
 }
 
 /// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5 minutes.
