@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::redact;
+use crate::redact::{self, Redactor};
 use crate::secret::Secret;
 
 /// Holds one set of temporary AWS credentials.
@@ -167,9 +167,14 @@ pub struct ResponseData {
 
 impl fmt::Debug for ResponseData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The name of the role's session may be the identity ID, or a part of it.
+        let id = self.identity_id.as_str();
+        let guid = id.split_once(':').map_or(id, |(_, guid)| guid);
+        let redactor = Redactor { secrets: vec![id, guid], public: None };
+        let role = self.assumed_role_arn.as_deref().map(|arn| redactor.clean(arn));
         f.debug_struct("ResponseData")
             .field("identity_id", &"[redacted]")
-            .field("assumed_role_arn", &self.assumed_role_arn)
+            .field("assumed_role_arn", &role)
             .field("packed_policy_size", &self.packed_policy_size)
             .finish_non_exhaustive()
     }

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::credentials::{Credentials, clamp_to_rfc3339};
 use crate::error::{ConfigFaults, Error};
+use crate::redact;
 use crate::service::protocol::timestamp;
 
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -172,7 +173,8 @@ impl fmt::Debug for CredentialVariables {
         let mut shown = f.debug_map();
         for (name, value) in self {
             let secret = [SECRET_ACCESS_KEY, SESSION_TOKEN].contains(&name);
-            shown.entry(&name, &if secret { "[redacted]" } else { value });
+            let value = if secret { "[redacted]".to_owned() } else { redact::clean(value) };
+            shown.entry(&name, &value);
         }
         shown.finish()
     }

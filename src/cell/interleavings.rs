@@ -265,7 +265,12 @@ impl World {
 
 fn refreshed(refresh: u64, input: &RefreshInput<()>, from_storage: bool) -> Refreshed<Value> {
     let lease = Lease::new(Duration::ZERO, SystemTime::UNIX_EPOCH, LIFETIME);
-    Refreshed { value: Value { refresh, epoch: input.epoch, from_storage }, lease, from_storage }
+    Refreshed {
+        value: Value { refresh, epoch: input.epoch, from_storage },
+        lease,
+        from_storage,
+        early_error: None,
+    }
 }
 
 const SCRIPTS: [&[Call]; 5] = [

@@ -215,6 +215,16 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         (state.epoch.settings == epoch.settings).then(|| update(&mut state.settings))
     }
 
+    /// Writes into the settings, unless they have changed since `epoch`, or a refresh that began with
+    /// older ones is still under way.
+    pub(crate) fn update_if_no_older_flight(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
+        let mut state = self.lock();
+        let same = |other: Epoch| other.settings == epoch.settings;
+        if same(state.epoch) && state.flight.as_ref().is_none_or(|flight| same(flight.epoch)) {
+            update(&mut state.settings);
+        }
+    }
+
     /// Writes into the settings what belongs to the value, unless that is out of date.
     pub(crate) fn update_if_same_epoch(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();
@@ -363,14 +373,18 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             result => result,
         };
         guard.complete(&result, now, &self.limits);
-        let result = result.map(|refreshed| refreshed.value);
         if let Some(on_completed) = on_completed {
             let _guard = ListenerGuard::enter(&self.state);
             let duration = now.saturating_sub(begun);
-            let early = budget.is_advisory();
-            on_completed(&CompletedRefresh { result: result.as_ref(), duration, early });
+            let early_error = result.as_ref().ok().and_then(|done| done.early_error.as_ref());
+            let early = budget.is_advisory() || early_error.is_some();
+            let result = match early_error {
+                Some(error) => Err(error),
+                None => result.as_ref().map(|refreshed| &refreshed.value),
+            };
+            on_completed(&CompletedRefresh { result, duration, early });
         }
-        result
+        result.map(|refreshed| refreshed.value)
     }
 
     /// Waits for the refresh that another thread leads. Returns its value and whether that comes from

@@ -30,6 +30,8 @@ pub(crate) struct Refreshed<T> {
     pub(crate) lease: Lease,
     /// Whether another process has stored it. The callers of `refresh` do not get such a value.
     pub(crate) from_storage: bool,
+    /// Why an attempt to get a newer value than this stored one failed.
+    pub(crate) early_error: Option<Error>,
 }
 
 pub(super) struct RefreshState<T, S> {
@@ -167,11 +169,13 @@ impl<T: Clone, S> RefreshState<T, S> {
         limits: &Limits,
         rolls: [f64; 2],
     ) -> (Option<Error>, Option<(Duration, Error)>) {
-        if self.epoch != flight.epoch {
+        // `expire` outdates a value, but not a failure.
+        let same_settings = self.epoch.settings == flight.epoch.settings;
+        if !same_settings || (result.is_ok() && self.epoch != flight.epoch) {
             return (None, None);
         }
         match result {
-            Ok(Refreshed { value, lease, from_storage }) => {
+            Ok(Refreshed { value, lease, from_storage, early_error }) => {
                 self.cached = Some(Cached {
                     value: value.clone(),
                     lease: *lease,
@@ -182,7 +186,12 @@ impl<T: Clone, S> RefreshState<T, S> {
                     fresh_until: Duration::ZERO,
                 });
                 self.invalidated = false;
-                (self.last_error.take(), self.end_backoff())
+                let replaced = mem::replace(&mut self.last_error, early_error.clone());
+                let ended = self.end_backoff();
+                if let Some(error) = early_error {
+                    self.pause_advisory_attempts(error, now, limits, rolls);
+                }
+                (replaced, ended)
             }
             Err(error) => {
                 let replaced = self.last_error.replace(error.clone());
@@ -208,13 +217,10 @@ impl<T: Clone, S> RefreshState<T, S> {
         error: &Error,
         now: Duration,
         limits: &Limits,
-        [pause_roll, cooldown_roll]: [f64; 2],
+        rolls: [f64; 2],
     ) -> Option<(Duration, Error)> {
-        let asked = error.cooldown_asked();
         if flight.budget.is_advisory() {
-            let window = self.cached.as_ref().map(|cached| cached.pause_window(limits));
-            let pause = retry::advisory_pause(window.unwrap_or_default(), asked, pause_roll);
-            self.pause_until = Some(now.saturating_add(pause));
+            self.pause_advisory_attempts(error, now, limits, rolls);
             return None;
         }
         if !error.was_answered() {
@@ -222,8 +228,22 @@ impl<T: Clone, S> RefreshState<T, S> {
         }
         let throttled = error.kind() == ErrorKind::Throttled;
         self.throttled = if throttled { self.throttled.saturating_add(1) } else { 0 };
-        let pause = retry::cooldown(limits.cooldown, self.throttled, asked, cooldown_roll);
+        let asked = error.cooldown_asked();
+        let pause = retry::cooldown(limits.cooldown, self.throttled, asked, rolls[1]);
         self.cooldown.replace((now.saturating_add(pause), error.clone()))
+    }
+
+    fn pause_advisory_attempts(
+        &mut self,
+        error: &Error,
+        now: Duration,
+        limits: &Limits,
+        [roll, _]: [f64; 2],
+    ) {
+        let window = self.cached.as_ref().map(|cached| cached.pause_window(limits));
+        let asked = error.cooldown_asked();
+        let pause = retry::advisory_pause(window.unwrap_or_default(), asked, roll);
+        self.pause_until = Some(now.saturating_add(pause));
     }
 }
 

@@ -29,7 +29,7 @@ fn cell() -> RefreshCell<usize, ()> {
 #[expect(clippy::unnecessary_wraps, reason = "it is what a refresh returns")]
 fn refreshed(value: usize) -> Result<Refreshed<usize>, Error> {
     let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
-    Ok(Refreshed { value, lease, from_storage: false })
+    Ok(Refreshed { value, lease, from_storage: false, early_error: None })
 }
 
 impl RefreshCell<usize, ()> {
@@ -335,7 +335,7 @@ fn a_value_that_expired_on_arrival_is_not_returned() {
     let cell = cell();
     let dead = || {
         let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
-        Ok(Refreshed { value: 1, lease, from_storage: false })
+        Ok(Refreshed { value: 1, lease, from_storage: false, early_error: None })
     };
     assert_eq!(cell.get(Duration::MAX, |_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(cell.refresh(|_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);

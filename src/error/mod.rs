@@ -357,9 +357,10 @@ impl Error {
         self.retry_after().filter(|_| self.kind() != ErrorKind::Response)
     }
 
-    /// Whether there was an answer, as opposed to a failure of the network or of local code.
+    /// Whether there was an answer, as opposed to a failure of the network or of local code. A
+    /// transport may have cut a long one off.
     pub(crate) fn was_answered(&self) -> bool {
-        self.0.response.is_some()
+        self.0.response.is_some() || self.kind() == ErrorKind::Response
     }
 
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {

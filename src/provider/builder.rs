@@ -20,7 +20,8 @@ use crate::refresh::identity::{
 };
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::refresh::{
-    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentity,
+    ClassicFlow, CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher,
+    StaleIdentities,
 };
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
@@ -655,6 +656,10 @@ impl Builder {
         if settings.identity_pool_id.is_none() && variables.iter().any(|it| it.0 == "account_id") {
             settings.account_id = None;
         }
+        let is_classic = settings.role_arn.is_some();
+        if !is_classic && variables.iter().any(|it| it.0 == "sts_endpoint_url") {
+            settings.sts_endpoint_url = None;
+        }
         let mut faults = ConfigFaults::default();
         let parsed = settings.parse(&mut faults);
         let pool = parsed.pool;
@@ -693,7 +698,7 @@ impl Builder {
         let principal = Principal {
             logins: Arc::new(settings.logins),
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
-            stale_identity: StaleIdentity::None,
+            stale: StaleIdentities::default(),
         };
         Ok(CognitoIdentityCredentials::new(
             refresher,

@@ -39,7 +39,7 @@ use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
-use crate::refresh::{Principal, ProviderState, Refresher, StaleIdentity};
+use crate::refresh::{CredentialSet, Principal, ProviderState, Refresher, StaleIdentities};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -448,8 +448,8 @@ impl CognitoIdentityCredentials {
                 .as_ref()
                 .is_none_or(|stored_credentials| stored_credentials.remove());
             if store.remove() && forgotten {
-                self.0.cell.update_if_same_settings(epoch, |settings| {
-                    settings.principal.stale_identity = StaleIdentity::None;
+                self.0.cell.update_if_no_older_flight(epoch, |settings| {
+                    settings.principal.stale = StaleIdentities::default();
                 });
             }
             // Another thread may have got and stored a new one before the removal.
@@ -655,9 +655,10 @@ impl CognitoIdentityCredentials {
                 stored_credentials.load_or_refresh(refresher, &options, &state)?
             }
         };
-        let from_storage = done.data.is_none();
-        cell.update_if_same_epoch(input.epoch, |settings| settings.data = done.data.map(Arc::new));
-        Ok(Refreshed { value: done.credentials, lease: done.lease, from_storage })
+        let (from_storage, data) = (done.data.is_none(), done.data.map(Arc::new));
+        cell.update_if_same_epoch(input.epoch, |settings| settings.data = data);
+        let CredentialSet { credentials: value, lease, early_error, .. } = done;
+        Ok(Refreshed { value, lease, from_storage, early_error })
     }
 
     /// The identity that is known, read from the storage if necessary.
@@ -676,7 +677,7 @@ impl CognitoIdentityCredentials {
     fn swap_identity(&self, identity: Option<&Identity>) -> Option<Identity> {
         self.0.cell.change_settings(|settings| {
             if identity.is_none() {
-                settings.principal.stale_identity = StaleIdentity::Any;
+                settings.principal.stale.any = true;
             }
             (true, std::mem::replace(&mut settings.principal.identity, identity.cloned()))
         })
@@ -811,17 +812,17 @@ impl ProviderState for ProviderAtEpoch<'_> {
         noted.is_some()
     }
 
-    fn reject_identity(&self, rejected: &Identity) -> bool {
-        let noted = self.inner.cell.update_if_same_settings(self.epoch, |settings| {
+    fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities> {
+        self.inner.cell.update_if_same_settings(self.epoch, |settings| {
             settings.principal.identity = None;
-            settings.principal.stale_identity.reject(rejected);
-        });
-        noted.is_some()
+            settings.principal.stale.reject(rejected);
+            settings.principal.stale.clone()
+        })
     }
 
     fn mark_stored_identity_current(&self) {
         self.inner.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stale_identity = StaleIdentity::None;
+            settings.principal.stale = StaleIdentities::default();
         });
     }
 

@@ -101,8 +101,12 @@ pub enum IdentityChangeReason {
 pub(crate) trait IdentityRecords: Send + Sync {
     /// Loads the identity if it may be used with these logins. Without logins it always may. With
     /// logins, one of the providers must be on record: otherwise the identity may be another
-    /// user's.
-    fn load(&self, providers: &mut dyn Iterator<Item = &str>) -> Result<Option<Id>, Error>;
+    /// user's. With `or_guest`, a record without providers may be used too.
+    fn load(
+        &self,
+        providers: &mut dyn Iterator<Item = &str>,
+        or_guest: bool,
+    ) -> Result<Option<Id>, Error>;
 
     /// Stores an identity, unless the record is already the same. Without logins, the providers on
     /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
@@ -112,9 +116,9 @@ pub(crate) trait IdentityRecords: Send + Sync {
     /// Removes the record. Returns `false` if it may still be there.
     fn remove(&self) -> bool;
 
-    /// Removes the record if it holds this identity: another process may have stored a better one.
-    /// Returns `false` if this identity may still be stored.
-    fn remove_if(&self, id: &Id) -> bool;
+    /// Removes the record if it holds one of these identities: another process may have stored a
+    /// better one. Returns `false` if one of them may still be stored.
+    fn remove_any_of(&self, ids: &[Id]) -> bool;
 
     /// Returns the storage's present failure.
     fn storage_error(&self) -> Option<Error>;
@@ -169,14 +173,19 @@ impl IdentityStore {
 }
 
 impl IdentityRecords for IdentityStore {
-    fn load(&self, providers: &mut dyn Iterator<Item = &str>) -> Result<Option<Id>, Error> {
+    fn load(
+        &self,
+        providers: &mut dyn Iterator<Item = &str>,
+        or_guest: bool,
+    ) -> Result<Option<Id>, Error> {
         let Some(record) = self.read()? else { return Ok(None) };
         let (mut guest, mut known) = (true, false);
         for provider in providers {
             guest = false;
             known |= record.providers.iter().any(|known| known == provider);
         }
-        Ok(if guest || known { Id::parse(&record.identity_id).ok() } else { None })
+        let usable = guest || known || (or_guest && record.providers.is_empty());
+        Ok(if usable { Id::parse(&record.identity_id).ok() } else { None })
     }
 
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome {
@@ -214,9 +223,11 @@ impl IdentityRecords for IdentityStore {
         self.0.remove()
     }
 
-    fn remove_if(&self, id: &Id) -> bool {
+    fn remove_any_of(&self, ids: &[Id]) -> bool {
         match self.read() {
-            Ok(Some(record)) if record.identity_id == id.as_str() => self.remove(),
+            Ok(Some(record)) if ids.iter().any(|id| record.identity_id == id.as_str()) => {
+                self.remove()
+            }
             Ok(_) => true,
             Err(_) => false,
         }
@@ -260,11 +271,12 @@ mod tests {
     fn a_stored_identity_serves_a_guest_or_a_provider_on_record() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
-        assert_eq!(store.load(&mut iter::empty()).unwrap(), None);
+        assert_eq!(store.load(&mut iter::empty(), false).unwrap(), None);
         let id = Id::parse(IDENTITY).unwrap();
         assert_eq!(store.save(&id, &mut ["a", "b"].into_iter()), StoreOutcome::Written);
         assert_eq!(store.save(&id, &mut ["a", "b"].into_iter()), StoreOutcome::Unchanged);
-        let loaded = |providers: &[&str]| text(store.load(&mut providers.iter().copied()).unwrap());
+        let loaded =
+            |providers: &[&str]| text(store.load(&mut providers.iter().copied(), false).unwrap());
         assert_eq!(loaded(&[]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c", "b"]).as_deref(), Some(IDENTITY));
         assert_eq!(loaded(&["c"]), None);
@@ -282,9 +294,9 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let id = Id::parse(IDENTITY).unwrap();
         store(&storage, Some("ann")).save(&id, &mut iter::empty());
-        assert_eq!(store(&storage, None).load(&mut iter::empty()).unwrap(), None);
-        assert_eq!(store(&storage, Some("bob")).load(&mut iter::empty()).unwrap(), None);
-        assert!(store(&storage, Some("ann")).load(&mut iter::empty()).unwrap().is_some());
+        assert_eq!(store(&storage, None).load(&mut iter::empty(), false).unwrap(), None);
+        assert_eq!(store(&storage, Some("bob")).load(&mut iter::empty(), false).unwrap(), None);
+        assert!(store(&storage, Some("ann")).load(&mut iter::empty(), false).unwrap().is_some());
         assert_eq!(format!("{storage:?}"), format!(r#"MemoryStorage {{"identity/{POOL}/ann"}}"#));
     }
 
@@ -296,7 +308,7 @@ mod tests {
         let rest = format!(r#""identity_id":"{IDENTITY}","providers":[]}}"#);
         let whole = format!(r#"{{"version":2,"key":"{key}",{rest}"#);
         storage.store(&key, whole.as_bytes()).unwrap();
-        assert!(store.load(&mut iter::empty()).unwrap().is_some());
+        assert!(store.load(&mut iter::empty(), false).unwrap().is_some());
         for bad in [
             whole.replace(":2,", ":3,"),
             format!(r#"{{"version":2,{rest}"#),
@@ -309,11 +321,15 @@ mod tests {
             "\u{0}\u{1}".into(),
         ] {
             storage.store(&key, bad.as_bytes()).unwrap();
-            assert_eq!(store.load(&mut iter::empty()).unwrap(), None, "{bad}");
+            assert_eq!(store.load(&mut iter::empty(), false).unwrap(), None, "{bad}");
         }
         for length in 0..whole.len() {
             storage.store(&key, &whole.as_bytes()[..length]).unwrap();
-            assert_eq!(store.load(&mut iter::empty()).unwrap(), None, "truncated to {length}");
+            assert_eq!(
+                store.load(&mut iter::empty(), false).unwrap(),
+                None,
+                "truncated to {length}"
+            );
         }
     }
 
@@ -327,7 +343,7 @@ mod tests {
             let store = IdentityStore::new(storage.clone(), service, &pool, None);
             let key = store.0.key();
             storage.store(key, version_1.as_bytes()).unwrap();
-            let loaded = store.load(&mut iter::empty()).unwrap();
+            let loaded = store.load(&mut iter::empty(), false).unwrap();
             assert_eq!(loaded.is_some(), service.is_none(), "{service:?}");
             assert_eq!(
                 store.save(&id, &mut ["a"].into_iter()),
@@ -349,12 +365,12 @@ mod tests {
         bob.save(&id, &mut iter::empty());
         let bobs = storage.load(bob.0.key()).unwrap().unwrap();
         storage.store(ann.0.key(), &bobs).unwrap();
-        let error = ann.load(&mut iter::empty()).unwrap_err();
+        let error = ann.load(&mut iter::empty(), false).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Storage);
         assert!(error.hint().unwrap().contains("login_id"), "{error}");
         assert_eq!(ann.storage_error().map(|error| error.to_string()), Some(error.to_string()));
         assert_eq!(ann.save(&id, &mut iter::empty()), StoreOutcome::Skipped);
-        assert!(!ann.remove_if(&id));
+        assert!(!ann.remove_any_of(std::slice::from_ref(&id)));
         assert_eq!(storage.load(ann.0.key()).unwrap().unwrap(), bobs);
         assert!(ann.remove(), "the program may remove it");
         assert_eq!(ann.save(&id, &mut iter::empty()), StoreOutcome::Written);

@@ -88,25 +88,23 @@ pub(crate) struct Developer {
 pub(crate) struct Principal {
     pub(crate) logins: Arc<Logins>,
     pub(crate) identity: Option<Identity>,
-    pub(crate) stale_identity: StaleIdentity,
+    pub(crate) stale: StaleIdentities,
 }
 
-/// What the storage may still hold and must not be used: an identity that was cleared or rejected
-/// and could not be removed. It counts until the storage is written.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum StaleIdentity {
-    None,
-    /// The service rejected this one.
-    Rejected(Id),
-    /// The program cleared the identity.
-    Any,
+/// What the storage may still hold and must not be used: identities that were cleared, rejected or
+/// merged into another one, and could not be removed. They count until the storage is written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct StaleIdentities {
+    /// The program cleared the identity, so none may be used.
+    pub(crate) any: bool,
+    rejected: Vec<Id>,
 }
 
-impl StaleIdentity {
+impl StaleIdentities {
     /// A temporary guest is never stored, so its rejection changes nothing.
     pub(crate) fn reject(&mut self, rejected: &Identity) {
-        if *self != Self::Any && !rejected.temporary {
-            *self = Self::Rejected(rejected.id.clone());
+        if !self.any && !rejected.temporary && !self.rejected.contains(&rejected.id) {
+            self.rejected.push(rejected.id.clone());
         }
     }
 }
@@ -117,9 +115,9 @@ pub(crate) trait ProviderState {
     /// Sets the identity. Returns false if the refresh is out of date.
     fn set_identity(&self, identity: &Identity) -> bool;
 
-    /// Clears the identity, because the service rejected it. Returns false if the refresh is out of
-    /// date.
-    fn reject_identity(&self, rejected: &Identity) -> bool;
+    /// Clears the identity, because the service rejected it. Returns what the storage must not hold
+    /// now; `None` if the refresh is out of date.
+    fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities>;
 
     /// Notes that the storage does not hold a cleared or rejected identity.
     fn mark_stored_identity_current(&self);
@@ -140,6 +138,8 @@ pub(crate) struct CredentialSet {
     /// `None` if the credentials come from storage: this process has seen no answer.
     pub(crate) data: Option<ResponseData>,
     pub(crate) lease: Lease,
+    /// Why the service did not issue newer ones than these stored credentials.
+    pub(crate) early_error: Option<Error>,
 }
 
 /// One refresh under way.
@@ -233,10 +233,9 @@ impl Refresher {
     /// Removes the rejected identity from memory and storage, unless the settings have changed.
     fn forget_rejected(&self, refresh: &Refresh<'_>) {
         let Some(rejected) = &refresh.rejected else { return };
-        let is_current = refresh.state.reject_identity(rejected);
-        if let (true, false, Some(store)) = (is_current, rejected.temporary, &self.store) {
-            let removed = store.remove_if(&rejected.id);
-            if removed {
+        let stale = refresh.state.reject_identity(rejected).filter(|_| !rejected.temporary);
+        if let (Some(stale), Some(store)) = (stale, &self.store) {
+            if store.remove_any_of(&stale.rejected) {
                 refresh.state.mark_stored_identity_current();
             }
         }
@@ -245,13 +244,13 @@ impl Refresher {
     /// Returns the identity that was stored for these logins, if it may be used. The error means
     /// that the record could not be read.
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
-        let usable = self.developer.is_none() && principal.stale_identity != StaleIdentity::Any;
+        let usable = self.developer.is_none() && !principal.stale.any;
         let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        let id = store.load(&mut principal.logins.providers())?.filter(|id| {
-            let is_rejected =
-                matches!(&principal.stale_identity, StaleIdentity::Rejected(stale) if stale == id);
-            self.is_of_region(id) && !is_rejected
-        });
+        // A guest that could have been read in time would be linked to the user who signed in since.
+        let or_guest = principal.identity.as_ref().is_some_and(|known| known.temporary);
+        let id = store
+            .load(&mut principal.logins.providers(), or_guest)?
+            .filter(|id| self.is_of_region(id) && !principal.stale.rejected.contains(id));
         Ok(id.map(|id| Identity::new(id, IdentityOrigin::Stored)))
     }
 
@@ -372,6 +371,7 @@ impl Refresher {
             ),
             data: Some(ResponseData { identity_id, ..ResponseData::default() }),
             lease,
+            early_error: None,
         })
     }
 
@@ -426,6 +426,7 @@ impl Refresher {
                 source_identity: issued.source_identity,
             }),
             lease,
+            early_error: None,
         })
     }
 
@@ -475,6 +476,9 @@ impl Refresher {
             Some(_) => IdentityChangeReason::Replaced,
             None => IdentityChangeReason::Minted,
         };
+        if let Some(rejected) = refresh.rejected.as_ref().filter(|rejected| rejected.id != id) {
+            refresh.state.reject_identity(rejected);
+        }
         refresh.minted = true;
         // A guest is stored at once: a device that crashes before it has credentials must not mint
         // a new one at each start.
@@ -496,6 +500,7 @@ impl Refresher {
         let answered = answered.map(|id| self.check_region(operation, metadata, id)).transpose()?;
         if let Some(id) = answered.filter(|id| *id != identity.id) {
             log::info!("the service merged the identity into another one");
+            refresh.state.reject_identity(&identity);
             let merged = Identity { id, origin: IdentityOrigin::Merged, ..identity };
             self.adopt_identity(refresh, merged, IdentityChangeReason::Merged, true);
         } else {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{
-    CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentity,
+    CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentities,
 };
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
@@ -156,7 +156,7 @@ impl StoredCredentials {
             Some(known) => known.clone(),
             // The developer identity provider is not called for stored credentials.
             None if refresher.developer.is_some()
-                && principal.stale_identity == StaleIdentity::None =>
+                && principal.stale == StaleIdentities::default() =>
             {
                 let id = record.identity.clone();
                 Identity { id, origin: IdentityOrigin::Stored, given: true, temporary: false }
@@ -173,7 +173,7 @@ impl StoredCredentials {
             refresher.client.set_service_time(seen);
         }
         let CredentialRecord { credentials, lease, .. } = record;
-        let credentials = CredentialSet { credentials, data: None, lease };
+        let credentials = CredentialSet { credentials, data: None, lease, early_error: None };
         Some(UsableCredentials { credentials, is_advisory })
     }
 
@@ -268,7 +268,11 @@ impl LoadOrRefresh for StoredCredentials {
                 if !options.budget.is_advisory() =>
             {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
-                Ok(credentials)
+                // The attempt may have taken the rest of their life.
+                if credentials.lease.left(self.clock.boot()) <= self.windows.expiry {
+                    return refresher.refresh(principal, options.budget, state);
+                }
+                Ok(CredentialSet { early_error: Some(error), ..credentials })
             }
             (Err(error), _) => Err(error),
         }

@@ -82,13 +82,15 @@ impl Client {
         budget: &Budget,
     ) -> Result<ServiceResponse<O::Output>, Error> {
         let mut request = HttpRequest::new(url, operation.headers(), operation.body()?);
-        let mut attempt = 0;
+        let (mut attempt, mut last) = (0, None);
         loop {
             attempt += 1;
             let sent = ClockReading { wall: self.clock.wall(), boot: self.clock.boot() };
             let left = budget.deadline.saturating_sub(sent.boot);
             if left.is_zero() {
-                return Err(Error::timeout("no time is left to ask the service"));
+                // The delay took longer than it should.
+                let timeout = || Error::timeout("no time is left to ask the service");
+                return Err(last.unwrap_or_else(timeout));
             }
             if attempt == 1 {
                 self.calls.fetch_add(1, Ordering::Relaxed);
@@ -112,6 +114,7 @@ impl Client {
                     if !delay.is_zero() {
                         self.clock.sleep(delay);
                     }
+                    last = Some(error);
                 }
                 _ => return Err(error),
             }

@@ -387,7 +387,7 @@ impl TokenRefresher {
             return Err(Error::expired(operation, metadata, what));
         }
         let lease = Lease::new(times.sent.boot, times.sent.wall, lifetime.min(LONGEST_LIFE));
-        Ok(Refreshed { value: id_token, lease, from_storage: false })
+        Ok(Refreshed { value: id_token, lease, from_storage: false, early_error: None })
     }
 
     /// The refresh token to send, and whether it is stored. The stored one is the latest, because

@@ -38,6 +38,7 @@ mod secrets;
 mod settings;
 mod sharing;
 mod soak;
+mod stale_identities;
 mod stored;
 mod support;
 #[cfg(feature = "ureq")]

@@ -243,7 +243,7 @@ impl Visitor<'_> for Position<'_> {
 
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// `code` or `Code`, after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
-fn decode_error(response: &HttpResponse) -> ErrorMetadata {
+pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
@@ -285,7 +285,7 @@ fn before_uri(code: &str) -> &str {
 }
 
 /// `com.amazonaws.cognito#NotFound` → `NotFound`
-fn after_namespace(code: &str) -> &str {
+pub(crate) fn after_namespace(code: &str) -> &str {
     code.rsplit_once('#').map_or(code, |(_, code)| code)
 }
 

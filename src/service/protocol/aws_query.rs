@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
 
-use super::{DecodeError, ErrorMetadata, text_of};
+use super::{DecodeError, ErrorMetadata, aws_json, text_of};
 use crate::transport::HttpResponse;
 
 /// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
@@ -93,16 +93,24 @@ pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 }
 
 /// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`
-/// in old answers. The request ID is beside it.
+/// in old answers. The request ID is beside it. What stands between the program and AWS may answer
+/// as JSON services do.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
-    decode(response, |root| {
+    let decoded = decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
         let owned = |text: &str| Zeroizing::new(text.to_owned());
         let field = |name| error.and_then(|error| text(error, name)).map(owned);
         let request_id = text(root, "RequestId").map(owned);
-        Ok(ErrorMetadata { code: field("Code"), message: field("Message"), request_id })
-    })
-    .unwrap_or_default()
+        let code = error.and_then(|error| text(error, "Code"));
+        let code = code.map(|code| owned(aws_json::after_namespace(code)));
+        Ok(ErrorMetadata { code, message: field("Message"), request_id })
+    });
+    let in_xml = decoded.unwrap_or_default();
+    if in_xml.code.is_some() {
+        return in_xml;
+    }
+    let in_json = aws_json::decode_error(response);
+    if in_json.code.is_some() { in_json } else { in_xml }
 }
 
 #[cfg(test)]

@@ -1,0 +1,169 @@
+//! An identity that was cleared, rejected, merged or replaced does not come back from the storage.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
+use cognito_identity_credentials::{
+    Builder, CognitoIdentityCredentials, Credentials, IdentityChangeReason, MemoryStorage, Storage,
+};
+
+use crate::support::{POOL, PROVIDER};
+
+fn builder(cognito: &FakeCognito, storage: impl Storage + 'static) -> Builder {
+    CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(cognito.clone())
+        .storage(storage)
+}
+
+fn id(credentials: &Credentials) -> String {
+    credentials.identity_id().unwrap().to_owned()
+}
+
+fn stored(storage: &impl Storage) -> Option<String> {
+    let value = storage.load(&format!("identity/{POOL}")).unwrap()?;
+    Some(String::from_utf8(value).unwrap())
+}
+
+/// As if the guest's record could have been read in time.
+#[test]
+fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
+    for linked_before in [false, true] {
+        let cognito = FakeCognito::new();
+        cognito.accept_login(PROVIDER, "token-of-ann", "ann");
+        let storage = FaultyStorage::new();
+        let guest = id(&builder(&cognito, storage.clone()).build().unwrap().get().unwrap());
+
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&changes);
+        let provider = builder(&cognito, storage.clone())
+            .on_identity_change(move |change| seen.lock().unwrap().push(change.reason))
+            .build()
+            .unwrap();
+        storage.fail_next("load", usize::MAX, io::ErrorKind::Other);
+        let temporary = id(&provider.get().unwrap());
+        provider.set_login(PROVIDER, "token-of-ann");
+        if linked_before {
+            assert_eq!(id(&provider.refresh().unwrap()), temporary);
+        }
+        storage.clear_faults();
+
+        let now = id(&provider.refresh().unwrap());
+        use IdentityChangeReason::{Merged, Minted, Replaced};
+        // The service merges the guest into the identity that ann has already.
+        let (expected, reasons) = if linked_before {
+            (&temporary, vec![Minted, Replaced, Merged])
+        } else {
+            (&guest, vec![Minted, Replaced])
+        };
+        assert_eq!(&now, expected, "linked before: {linked_before}");
+        assert_eq!(*changes.lock().unwrap(), reasons, "linked before: {linked_before}");
+        assert!(stored(&storage).unwrap().contains(&now));
+    }
+}
+
+/// Stops in each `store`, before and after the write.
+struct Gate {
+    inner: Arc<MemoryStorage>,
+    reached: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Gate {
+    fn wait(&self) {
+        // Both fail once the test lets everything pass.
+        if self.reached.send(()).is_ok() {
+            let _ = self.go_on.lock().unwrap().recv();
+        }
+    }
+}
+
+impl Storage for Gate {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.inner.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.wait();
+        self.inner.store(key, value)?;
+        self.wait();
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.inner.remove(key)
+    }
+}
+
+#[test]
+fn an_identity_that_is_cleared_while_it_is_stored_does_not_come_back() {
+    let cognito = FakeCognito::new();
+    let storage = Arc::new(MemoryStorage::new());
+    let ((reached, gate), (pass, go_on)) = (channel(), channel());
+    let inner = Arc::clone(&storage);
+    let provider =
+        builder(&cognito, Gate { inner, reached, go_on: Mutex::new(go_on) }).build().unwrap();
+    let leader = {
+        let provider = provider.clone();
+        thread::spawn(move || id(&provider.get().unwrap()))
+    };
+    gate.recv().unwrap();
+    provider.clear_cached_id();
+    pass.send(()).unwrap();
+    gate.recv().unwrap();
+    // The record is there again, and everybody may look at it.
+    assert!(stored(&*storage).is_some());
+    assert_eq!(provider.identity_id(), None);
+    assert_eq!(provider.status().identity_id, None);
+    drop((pass, gate));
+    let cleared = leader.join().unwrap();
+    assert_eq!((provider.identity_id(), stored(&*storage)), (None, None));
+    provider.expire();
+    assert_ne!(id(&provider.get().unwrap()), cleared);
+}
+
+#[test]
+fn no_rejected_or_merged_identity_is_read_from_a_storage_that_cannot_be_written() {
+    // A guest whose identity is disabled again and again.
+    let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
+    let provider = builder(&cognito, storage.clone()).build().unwrap();
+    let mut last = id(&provider.get().unwrap());
+    for operation in ["store", "remove"] {
+        storage.fail_next(operation, usize::MAX, io::ErrorKind::StorageFull);
+    }
+    for round in 0..6 {
+        cognito.disable_identity(&last);
+        let next = id(&provider.refresh().unwrap_or_else(|error| panic!("{round}: {error:#}")));
+        assert_ne!(next, last);
+        last = next;
+    }
+
+    // A user's identity is disabled, and the guest who follows must not get it from the storage.
+    for merged in [false, true] {
+        let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
+        cognito.accept_login(PROVIDER, "token-of-ann", "ann");
+        let provider = builder(&cognito, storage.clone()).build().unwrap();
+        if merged {
+            let other = FaultyStorage::new();
+            let ann = builder(&cognito, other).login(PROVIDER, "token-of-ann").build().unwrap();
+            ann.get().unwrap();
+        } else {
+            provider.set_login(PROVIDER, "token-of-ann");
+        }
+        let first = id(&provider.get().unwrap());
+        storage.fail_next("store", 1, io::ErrorKind::StorageFull);
+        if merged {
+            provider.set_login(PROVIDER, "token-of-ann");
+        } else {
+            cognito.disable_identity(&first);
+        }
+        let second = id(&provider.refresh().unwrap());
+        assert_ne!(first, second);
+        provider.remove_login(PROVIDER);
+        let third = provider.refresh().unwrap_or_else(|error| panic!("merged {merged}: {error:#}"));
+        assert_ne!(id(&third), first);
+    }
+}
