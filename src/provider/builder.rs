@@ -445,7 +445,7 @@ impl Builder {
     /// * if your own code panics during the refresh.
     ///
     /// If `get()` finds stored credentials in their advisory window and cannot refresh them, it
-    /// returns them, and `result` is `Ok`. The next `get()` tries again, and reports its error.
+    /// returns them. `result` is then the error of the refresh, and `early` is true.
     ///
     /// Inside the function, `get()`, `get_within()` and `refresh()` return
     /// [`Reentrant`](crate::ErrorKind::Reentrant). All other methods of the provider work.

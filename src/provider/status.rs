@@ -54,7 +54,7 @@ pub struct RefreshReport {
     /// service.
     pub service_calls: u32,
     /// Whether `get()` refreshed credentials early, inside the [advisory
-    /// window](crate::Builder::advisory_window), while the cached ones were still valid.
+    /// window](crate::Builder::advisory_window), while the cached or stored ones were still valid.
     pub early: bool,
     /// The error of the storage after this refresh, as in
     /// [`status`](crate::CognitoIdentityCredentials::status). It never makes a refresh fail.
