@@ -82,7 +82,7 @@ fn on_cognito() -> Result<(UserPoolTokens, CognitoIdentityCredentials), BoxError
         .login_from_user_pool(&tokens)
         .storage(FileStorage::new(&folder))
         .on_refresh(|report| {
-            report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+            report.storage_error.iter().for_each(|error| eprintln!("storage: {error:#}"));
         })
         .build()?;
     Ok((tokens, credentials))

@@ -205,7 +205,7 @@ impl Logins {
                 );
             }
             if let LoginToken::Fixed(token) = login {
-                if let Some(fault) = token_fault(token.expose()) {
+                if let Some(fault) = login_token_fault(token.expose()) {
                     faults.add_text("login", format!("the token for {} {fault}", shown(provider)));
                 }
             }
@@ -237,7 +237,7 @@ impl Logins {
                         let message = format!("the token source for {} failed", shown(provider));
                         Error::login(message, Some(source))
                     })?;
-                    if let Some(fault) = token_fault(token.expose()) {
+                    if let Some(fault) = login_token_fault(token.expose()) {
                         let name = shown(provider);
                         let message =
                             format!("the token source for {name} returned a token that {fault}");
@@ -252,12 +252,12 @@ impl Logins {
     }
 }
 
-fn token_fault(token: &str) -> Option<String> {
+fn login_token_fault(token: &str) -> Option<String> {
     let length = token.chars().count();
     if length > LONGEST_TOKEN {
         return Some(format!("has {length} characters, the service takes at most {LONGEST_TOKEN}"));
     }
-    token_text::token_fault(token).map(str::to_owned)
+    token_text::token_text_fault(token).map(str::to_owned)
 }
 
 /// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
@@ -299,7 +299,7 @@ pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 impl Tokens {
     /// The token of a developer identity, which is the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
-        match token_fault(token.expose()) {
+        match login_token_fault(token.expose()) {
             // `BTreeMap::from` would link a sort into every program.
             None => {
                 let mut tokens = BTreeMap::new();
@@ -420,9 +420,9 @@ mod tests {
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
 
-    /// The rows of what can be no token are in `token_text`; these are the ways in.
+    /// The rows of what cannot be a token are in `token_text`; these are the ways in.
     #[test]
-    fn what_can_be_no_token_is_an_error_that_names_the_provider() {
+    fn a_text_that_cannot_be_a_token_is_an_error_that_names_the_provider() {
         for (token, fault) in [
             ("SENTINEL x", "has white space in it; give only the token"),
             ("SENTINEL\n", "has white space in it; give only the token"),

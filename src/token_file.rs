@@ -23,9 +23,8 @@ const LONGEST_FILE: u64 = 64 * 1024;
 ///
 /// # Errors
 ///
-/// The error names the file. A file that can be no token is an error: it is empty, longer than
-/// 64 KiB, UTF-16, JSON, in quotes, or begins with `Bearer`, or it has a character that is not
-/// printable ASCII, or white space inside.
+/// The error names the file. The content must be a token in printable ASCII, at most 64 KiB.
+/// Errors: empty, UTF-16, JSON, quotes, `Bearer`, white space inside.
 ///
 /// # Blocking
 ///
@@ -61,7 +60,7 @@ impl TokenSource for FileToken {
         let file = open(&self.path, limit).map_err(explain)?;
         let text = read_to_end(file.take(LONGEST_FILE + 1), 4096).map_err(explain)?;
         if text.len() as u64 > LONGEST_FILE {
-            return Err(wrong("is longer than 64 KiB, so it can be no token").into());
+            return Err(wrong("is longer than 64 KiB, so it cannot be a token").into());
         }
         Ok(token_in(&text).map_err(wrong)?.to_owned())
     }
@@ -114,7 +113,7 @@ mod unix {
                 0 => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     format!(
-                        "has no end after {:?}; if it is a pipe, its writer must write the token and close it",
+                        "did not end within {:?}; if it is a pipe, its writer must write the token and close it",
                         self.limit
                     ),
                 )),
@@ -167,7 +166,7 @@ mod tests {
             (b"{\"t\": \"SENTINEL\"}", "is JSON; give only the token in it"),
             (b"Bearer SENTINEL", "begins with Bearer; give only what follows it"),
             (b"SENTINEL\0", "has a NUL character; give only the token, as UTF-8"),
-            (longer.as_bytes(), "is longer than 64 KiB, so it can be no token"),
+            (longer.as_bytes(), "is longer than 64 KiB, so it cannot be a token"),
         ] {
             fs::write(file.path(), bytes).unwrap();
             let error = source.token().unwrap_err().to_string();
@@ -227,7 +226,7 @@ mod tests {
             let late = |what: &str| {
                 let begun = Instant::now();
                 let error = FileToken::new(&path).token_within(limit).unwrap_err().to_string();
-                let says = format!("{}: has no end after 100ms; if", path.display());
+                let says = format!("{}: did not end within 100ms; if", path.display());
                 assert!(error.starts_with(&says), "{what}: {error}");
                 assert!(!error.contains("SENTINEL"), "{what}: {error}");
                 assert!(begun.elapsed() >= limit, "{what}");
@@ -252,7 +251,7 @@ mod tests {
             for path in [path.as_path(), Path::new("/dev/zero")] {
                 let error = FileToken::new(path).token_within(LONG).unwrap_err().to_string();
                 assert!(
-                    error.ends_with(": is longer than 64 KiB, so it can be no token"),
+                    error.ends_with(": is longer than 64 KiB, so it cannot be a token"),
                     "{error}"
                 );
             }

@@ -9,11 +9,11 @@ pub(crate) fn token_in(bytes: &[u8]) -> Result<&str, &'static str> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8 text")?;
     let token = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
-    token_fault(token).map_or(Ok(token), Err)
+    token_text_fault(token).map_or(Ok(token), Err)
 }
 
-/// Says why the text can be no token, if it can be none.
-pub(crate) fn token_fault(token: &str) -> Option<&'static str> {
+/// Says why the text cannot be a token, or returns `None` if it can.
+pub(crate) fn token_text_fault(token: &str) -> Option<&'static str> {
     let begins =
         |word: &str| token.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
     if token.is_empty() {

@@ -17,8 +17,9 @@ pub enum ErrorKind {
     /// The provider has no identity ID and must not create a new guest. Set an identity ID or an
     /// identity pool ID, or allow new guests.
     IdentityUnknown,
-    /// The provider's own transport, token source or clock called `get()` or `refresh()`. Change
-    /// the program: such code must not need the credentials that it helps to get.
+    /// Code that the provider calls (transport, token source, storage, clock, listener) called
+    /// `get()`, `get_within()` or `refresh()`. Change the program: such code must not need the
+    /// credentials that it helps to get.
     Reentrant,
     /// The time limit passed. Try again later. The device may have no network.
     Timeout,
@@ -47,10 +48,28 @@ pub enum ErrorKind {
     /// captive portal, the answer of a proxy, credentials that had already expired. Check what
     /// stands between the program and AWS.
     Response,
-    /// The storage could not be read, written or locked, or it may not be used. It never fails a
-    /// refresh: [`Status::storage_error`](crate::Status::storage_error) holds it. Check that the
+    /// The storage could not be read, written or locked, or it may not be used.
+    /// [`Status::storage_error`](crate::Status::storage_error) holds it. A refresh fails with it
+    /// only if the storage holds the only refresh token of a `UserPoolTokens`. Check that the
     /// storage works.
     Storage,
+}
+
+impl ErrorKind {
+    /// Returns what to do about a failure of this kind, if the kind says enough.
+    pub(super) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Tls => Some(
+                "check the device's clock, and that the transport trusts the authority that signed the certificate",
+            ),
+            Self::Storage => Some(
+                "check that the storage works: that this user may read and write its directory, and that the disk is not full",
+            ),
+            Self::Throttled => Some("try again later: the service asks for fewer requests"),
+            Self::Unavailable => Some("try again later: the service has an internal failure"),
+            _ => None,
+        }
+    }
 }
 
 /// Whether and how a failed attempt may be retried.

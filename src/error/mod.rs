@@ -4,10 +4,8 @@
 //! * `kind`: [`ErrorKind`], and whether a failed attempt may be retried
 //! * `codes`: the kinds of the services' error codes
 //! * `refusals`: what the services' codes and messages mean, and what to do about each
-//! * `hints`: what to do about an error whose kind says enough
 
 mod codes;
-mod hints;
 mod kind;
 mod refusals;
 
@@ -19,13 +17,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use hints::NOT_THE_SERVICE;
 pub use kind::ErrorKind;
 pub(crate) use kind::Retry;
 #[cfg(feature = "user-pool")]
 pub(crate) use refusals::USER_POOL;
 pub(crate) use refusals::{
-    GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, OPEN_ID_TOKEN, Refusal, STS,
+    GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, NOT_THE_SERVICE, OPEN_ID_TOKEN, Refusal, STS,
 };
 
 pub use self::config_fault::ConfigFault;
@@ -176,7 +173,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         let inner = || self.source()?.downcast_ref::<Self>()?.hint();
-        self.0.hint.or_else(inner).or_else(|| hints::of(self.0.kind))
+        self.0.hint.or_else(inner).or_else(|| self.0.kind.hint())
     }
 
     /// Returns the settings that are wrong, if [`kind`](Self::kind) is
@@ -257,7 +254,7 @@ impl Error {
     }
 
     pub(crate) fn reentrant() -> Self {
-        let message = "credentials were requested from inside the provider's own transport, token source or clock";
+        let message = "credentials were requested from inside code that the provider itself calls: a transport, token source, storage, clock or listener";
         Self::local(ErrorKind::Reentrant, message.to_owned())
     }
 

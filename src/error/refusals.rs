@@ -37,11 +37,11 @@ impl Refusal {
     }
 }
 
-/// One row: error code, a part of the message, meaning, hint.
+/// One row: error codes, parts of the message, meaning, hint. `|` stands between alternatives.
 ///
-/// The ending `Exception` of a code does not count, because STS leaves it out at times. The letter
-/// case of the message does not count. `^` stands for the beginning of the message, and an empty
-/// text fits any message. The first row that fits counts.
+/// The codes are without the ending `Exception`, because STS leaves it out at times. The letter case
+/// of the message does not count. `^` stands for the beginning of the message, and an empty text
+/// fits any message. The first row that fits counts.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
 /// Returns the meaning of a refusal and the hint, from the tables of one operation.
@@ -50,10 +50,11 @@ pub(super) fn find(
     code: &str,
     message: &str,
 ) -> Option<(Refusal, &'static str)> {
-    fn bare(code: &str) -> &str {
-        code.strip_suffix("Exception").unwrap_or(code)
-    }
-    let fits = |(known, text, ..): &&KnownRefusal| bare(known) == bare(code) && says(message, text);
+    let code = code.strip_suffix("Exception").unwrap_or(code);
+    let fits = |(codes, texts, ..): &&KnownRefusal| {
+        codes.split('|').any(|known| known == code)
+            && texts.split('|').any(|text| says(message, text))
+    };
     let (.., refusal, hint) = tables.iter().copied().flatten().find(fits)?;
     Some((*refusal, hint))
 }
@@ -68,18 +69,19 @@ fn says(message: &str, text: &str) -> bool {
     if anchored { starts(0) } else { (0..=message.len()).any(starts) }
 }
 
-const DENIED: &str = "NotAuthorizedException";
-const MISSING: &str = "ResourceNotFoundException";
-const INVALID: &str = "InvalidParameterException";
-const LIMIT: &str = "LimitExceededException";
-const FIREWALL: &str = "ForbiddenException";
+const DENIED: &str = "NotAuthorized";
+const MISSING: &str = "ResourceNotFound";
+const INVALID: &str = "InvalidParameter";
+const LIMIT: &str = "LimitExceeded";
+const FIREWALL: &str = "Forbidden";
 
+pub(crate) const NOT_THE_SERVICE: &str = "check what stands between the program and AWS: a captive portal, a proxy, or a wrong endpoint URL";
 const CHECK_POOL: &str = "check identity_pool_id and region";
 const NO_PROVIDER: &str = "the identity pool has no provider for this login: check the login's name, the user pool and the app client in the pool's authentication providers";
-pub(crate) const UNSUITABLE_TOKEN: &str = "the identity pool needs an ID token, not an access token, of an app client that is among its authentication providers";
+pub(crate) const UNSUITABLE_TOKEN: &str = "use the ID token, not the access token, of an app client that the identity pool lists as an authentication provider";
 const NO_ROLE: &str = "the identity pool has no role for this user: check the role's trust policy and the pool's role rules, or name a role with custom_role_arn";
 const CHECK_VALUES: &str = "check the settings: the service rejects a value";
-const QUOTA: &str = "a quota is reached, which waiting does not lift: have its owner raise it";
+const QUOTA: &str = "a quota is reached, and waiting does not help: ask its owner to raise it";
 const BEHIND_FIREWALL: &str = "a web application firewall refused the request: ask its owner";
 
 /// `GetId`, which names no identity.
@@ -111,7 +113,7 @@ pub(crate) const IDENTITY: &[KnownRefusal] = &[
         "the identity was deleted or belongs to another region: clear the cached ID",
     ),
     (MISSING, "", Refusal::Other, CHECK_POOL),
-    ("InvalidIdentityPoolConfigurationException", "", Refusal::Other, NO_ROLE),
+    ("InvalidIdentityPoolConfiguration", "", Refusal::Other, NO_ROLE),
 ];
 
 /// `GetOpenIdToken`.
@@ -150,9 +152,12 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
         Refusal::Other,
         "the login's name must be the token's issuer without https://, path included; for a user pool cognito-idp.REGION.amazonaws.com/USER_POOL_ID",
     ),
-    (DENIED, "required claim", Refusal::TokenUnsuitable, UNSUITABLE_TOKEN),
-    (DENIED, "audience", Refusal::TokenUnsuitable, UNSUITABLE_TOKEN),
-    (DENIED, "openid connect identity token", Refusal::TokenUnsuitable, UNSUITABLE_TOKEN),
+    (
+        DENIED,
+        "required claim|audience|openid connect identity token",
+        Refusal::TokenUnsuitable,
+        UNSUITABLE_TOKEN,
+    ),
     (
         DENIED,
         "expired",
@@ -167,20 +172,19 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
     ),
     (DENIED, " provider", Refusal::Other, NO_PROVIDER),
     (
-        "ResourceConflictException",
+        "ResourceConflict",
         "",
         Refusal::Other,
         "a login belongs to another identity, or two logins belong to one provider",
     ),
     (
-        "ExternalServiceException",
+        "ExternalService",
         "",
         Refusal::Other,
         "the login's provider did not answer the service: try again later",
     ),
     (INVALID, "public provider", Refusal::Other, NO_PROVIDER),
-    (INVALID, "", Refusal::Other, CHECK_VALUES),
-    ("ValidationException", "", Refusal::Other, CHECK_VALUES),
+    ("InvalidParameter|Validation", "", Refusal::Other, CHECK_VALUES),
     (LIMIT, "", Refusal::Other, QUOTA),
     (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
 ];
@@ -190,10 +194,8 @@ const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check 
 
 /// `AssumeRoleWithWebIdentity`.
 pub(crate) const STS: &[KnownRefusal] = &[
-    ("ExpiredTokenException", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
-    ("InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
-    ("AccessDenied", "", Refusal::Other, CHECK_TRUST),
-    ("IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
+    ("ExpiredToken|InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
+    ("AccessDenied|IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
     (
         "IDPCommunicationError",
         "",
@@ -213,7 +215,7 @@ pub(crate) const STS: &[KnownRefusal] = &[
         "the policy is too long: shorten it, or set fewer policy_arns",
     ),
     (
-        "RegionDisabledException",
+        "RegionDisabled",
         "",
         Refusal::Other,
         "enable STS for this region in the role's account, or set sts_endpoint_url to the endpoint of another region",
@@ -233,13 +235,10 @@ pub(crate) use user_pool::{SIGN_IN_AGAIN, USER_POOL};
 #[cfg(feature = "user-pool")]
 mod user_pool {
     use super::Refusal;
-    use super::{BEHIND_FIREWALL, DENIED, FIREWALL, INVALID, KnownRefusal, LIMIT, MISSING, QUOTA};
+    use super::{BEHIND_FIREWALL, DENIED, FIREWALL, KnownRefusal, LIMIT, MISSING, QUOTA};
 
-    pub(crate) const SIGN_IN_AGAIN: &str = "have the user sign in again and set the new refresh token; if the service calls the token invalid, it may also belong to another app client or need its device_key";
+    pub(crate) const SIGN_IN_AGAIN: &str = "have the user sign in again and set the new refresh token; if that does not help, check client_id and device_key";
     const CHECK_FLOW: &str = "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH or rotates refresh tokens, and check the values of the settings";
-    const TRIGGER: &str = "a trigger (Lambda function) of the user pool refused or failed: the owner of the user pool must look at it";
-    const MISCONFIGURED: &str =
-        "the user pool is not configured correctly: its owner must correct it";
 
     /// `InitiateAuth` and `GetTokensFromRefreshToken`. They only exchange a refresh token, so a
     /// `NotAuthorizedException` with an unknown message is about that token.
@@ -257,23 +256,32 @@ mod user_pool {
             Refusal::Other,
             "the user is disabled: an administrator of the user pool must enable the user",
         ),
-        (DENIED, "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("RefreshTokenReuseException", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("UserNotFoundException", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("UserNotConfirmedException", "", Refusal::SignIn, SIGN_IN_AGAIN),
-        ("PasswordResetRequiredException", "", Refusal::SignIn, SIGN_IN_AGAIN),
+        (
+            "NotAuthorized|RefreshTokenReuse|UserNotFound|UserNotConfirmed|PasswordResetRequired",
+            "",
+            Refusal::SignIn,
+            SIGN_IN_AGAIN,
+        ),
         (MISSING, "", Refusal::Other, "check user_pool_id and client_id"),
-        (INVALID, "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("UnsupportedOperationException", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("OperationNotEnabledException", "", Refusal::AuthFlowDisabled, CHECK_FLOW),
-        ("UnsupportedTokenTypeException", "", Refusal::Other, "check refresh_token"),
-        ("UserLambdaValidationException", "", Refusal::Other, TRIGGER),
-        ("UnexpectedLambdaException", "", Refusal::Other, TRIGGER),
-        ("InvalidLambdaResponseException", "", Refusal::Other, TRIGGER),
-        ("InvalidUserPoolConfigurationException", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidSmsRoleAccessPolicyException", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidSmsRoleTrustRelationshipException", "", Refusal::Other, MISCONFIGURED),
-        ("InvalidEmailRoleAccessPolicyException", "", Refusal::Other, MISCONFIGURED),
+        (
+            "InvalidParameter|UnsupportedOperation|OperationNotEnabled",
+            "",
+            Refusal::AuthFlowDisabled,
+            CHECK_FLOW,
+        ),
+        ("UnsupportedTokenType", "", Refusal::Other, "check refresh_token"),
+        (
+            "UserLambdaValidation|UnexpectedLambda|InvalidLambdaResponse",
+            "",
+            Refusal::Other,
+            "a trigger (Lambda function) of the user pool refused or failed: the owner of the user pool must look at it",
+        ),
+        (
+            "InvalidUserPoolConfiguration|InvalidSmsRoleAccessPolicy|InvalidSmsRoleTrustRelationship|InvalidEmailRoleAccessPolicy",
+            "",
+            Refusal::Other,
+            "the user pool is not configured correctly: its owner must correct it",
+        ),
         (LIMIT, "", Refusal::Other, QUOTA),
         (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
     ];

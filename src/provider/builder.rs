@@ -106,8 +106,8 @@ impl Builder {
         self
     }
 
-    /// Sets the region to call. A region other than the default is an error, so no program needs
-    /// this.
+    /// Sets the region to call. It must be the region of the pool or identity, so no program needs
+    /// it.
     ///
     /// Default: the region in the ID of the pool. Without a pool it is the region in the ID of the
     /// identity.
@@ -299,11 +299,11 @@ impl Builder {
     /// * A service other than AWS, such as an emulator at
     ///   [`endpoint_url`](Self::endpoint_url), has records of its own.
     ///
-    /// A failure of the storage fails no refresh. It stands in
-    /// [`Status::storage_error`](crate::Status::storage_error). A record that cannot be read is not
-    /// overwritten. If no identity is known then, the provider requests a temporary guest. Each later
-    /// refresh reads the record again. It takes the stored identity over, or stores the guest if
-    /// there is none.
+    /// A failure of the storage never makes a refresh fail.
+    /// [`Status::storage_error`](crate::Status::storage_error) returns it. A record that cannot be
+    /// read is not overwritten. If no identity is known, the provider requests a temporary guest.
+    /// Each later refresh reads the record again: it then uses the stored identity, or stores the
+    /// guest if there is no record.
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
@@ -313,7 +313,7 @@ impl Builder {
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
     ///     .on_refresh(|report| {
-    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///         report.storage_error.iter().for_each(|error| eprintln!("storage: {error:#}"));
     ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
@@ -375,8 +375,8 @@ impl Builder {
     ///
     /// Anyone who can read the record has the credentials until they expire.
     /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage
-    /// never fails a `get()`. A record that cannot be read is not overwritten. Why nothing is stored
-    /// stands in [`Status::storage_error`](crate::Status::storage_error).
+    /// never makes a `get()` fail. A record that cannot be read is not overwritten.
+    /// [`Status::storage_error`](crate::Status::storage_error) returns why nothing is stored.
     ///
     /// If the storage has [locks](Storage::lock), processes that start together make one request.
     /// One process contacts the service, and the others wait for what it stores. They wait for at
@@ -392,7 +392,7 @@ impl Builder {
     ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
     ///     .persist_credentials(true)
     ///     .on_refresh(|report| {
-    ///         report.storage_error.iter().for_each(|error| eprintln!("not stored: {error:#}"));
+    ///         report.storage_error.iter().for_each(|error| eprintln!("storage: {error:#}"));
     ///     })
     ///     .build();
     /// # assert!(credentials.is_ok());
@@ -437,15 +437,17 @@ impl Builder {
     /// or `refresh()` returns after the function, so keep it short. If it panics, only that call
     /// panics.
     ///
-    /// It is called for credentials that another process
-    /// [stored](Self::persist_credentials), too. It is not called for cached credentials, for an
-    /// error that `get()` returns during a [cooldown](Self::failure_cooldown), or if your own code
-    /// panics during the refresh.
+    /// It is also called if the credentials come from another process, which
+    /// [stored](Self::persist_credentials) them. It is not called:
+    ///
+    /// * for cached credentials;
+    /// * for an error that `get()` returns during a [cooldown](Self::failure_cooldown);
+    /// * if your own code panics during the refresh.
     ///
     /// If `get()` finds stored credentials in their advisory window and cannot refresh them, it
-    /// returns them, and `result` is `Ok`. The next `get()` tries again, and reports its error.
+    /// returns them. `result` is then the error of the refresh, and `early` is true.
     ///
-    /// Inside the function, `get()` and `refresh()` return
+    /// Inside the function, `get()`, `get_within()` and `refresh()` return
     /// [`Reentrant`](crate::ErrorKind::Reentrant). All other methods of the provider work.
     ///
     /// ```
@@ -472,7 +474,7 @@ impl Builder {
     ///             eprintln!("refresh failed after {:?}: {error:#}", report.duration);
     ///         }
     ///         if let Some(error) = &report.storage_error {
-    ///             eprintln!("the identity is not stored: {error:#}");
+    ///             eprintln!("storage: {error:#}");
     ///         }
     ///     })
     ///     .build()?;
@@ -564,8 +566,8 @@ impl Builder {
     }
 
     /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
-    /// this time, it still returns the cached credentials. After a failed attempt, the next one follows
-    /// after a random third to two thirds of the window, or of 15 minutes if the window is longer.
+    /// this time, it still returns the cached credentials. After a failed attempt, it waits for a random
+    /// third to two thirds of the window. A window above 15 minutes counts as 15.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
@@ -585,10 +587,15 @@ impl Builder {
     /// Default: 5 seconds.
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
-    /// The cooldown is a random time between a fifth of this value and all of it. If the service
-    /// sent a longer `Retry-After`, that is the cooldown. A `Retry-After` above 5 minutes counts as a
-    /// random 2.5 to 5 minutes, and the wait until a date is spread over 1 to 2 times its length.
-    /// Zero turns off the cooldown, but not `Retry-After`.
+    /// The cooldown is a random time between a fifth of this value and all of it. Zero turns it off.
+    ///
+    /// If the service sent a longer `Retry-After`, that is the cooldown, also with zero:
+    ///
+    /// | `Retry-After` | cooldown |
+    /// |---|---|
+    /// | seconds, up to 5 minutes | exactly this time |
+    /// | a date | a random 1 to 2 times the time until then, at most 5 minutes |
+    /// | above 5 minutes | a random 2.5 to 5 minutes |
     ///
     /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
     /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80

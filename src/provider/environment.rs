@@ -136,11 +136,11 @@ impl Builder {
                     settings = set(settings, on);
                     settings.set_by_variable(setting, variable);
                 }
-                None => faults.add(variable, NO_FLAG),
+                None => faults.add(variable, NOT_A_FLAG),
             }
         }
         if let Some((variable, None)) = ignore {
-            faults.add(variable, NO_FLAG);
+            faults.add(variable, NOT_A_FLAG);
         }
         if let Some((variable, value)) = attempts {
             match value.parse() {
@@ -164,7 +164,7 @@ impl Builder {
 type SetText = fn(Builder, String) -> Builder;
 type SetFlag = fn(Builder, bool) -> Builder;
 
-const NO_FLAG: &str = "must be true or false";
+const NOT_A_FLAG: &str = "must be true or false";
 
 fn flag(value: &str) -> Option<bool> {
     let is = |word| value.eq_ignore_ascii_case(word);

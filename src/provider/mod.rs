@@ -27,7 +27,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cell::{CompletedRefresh, Epoch, Limits, RefreshCell, RefreshInput, Refreshed};
+use crate::cell::{
+    CompletedRefresh, Epoch, Limits, OnCompleted, RefreshCell, RefreshInput, Refreshed,
+};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ResponseData};
 use crate::error::Error;
@@ -732,13 +734,16 @@ impl<'a> LoadCall<'a> {
     }
 
     fn get(&self, limit: Duration) -> Result<Credentials, Error> {
-        let report = |completed: &CompletedRefresh<'_, Credentials>| self.report(completed);
-        self.provider.0.cell.get(limit, self.load(), self.is_reported().then_some(&report as _))
+        self.reported(|report| self.provider.0.cell.get(limit, self.load(), report))
     }
 
     fn refresh(&self) -> Result<Credentials, Error> {
+        self.reported(|report| self.provider.0.cell.refresh(self.load(), report))
+    }
+
+    fn reported<R>(&self, call: impl FnOnce(Option<&OnCompleted<'_, Credentials>>) -> R) -> R {
         let report = |completed: &CompletedRefresh<'_, Credentials>| self.report(completed);
-        self.provider.0.cell.refresh(self.load(), self.is_reported().then_some(&report as _))
+        call(self.is_reported().then_some(&report as _))
     }
 
     fn is_reported(&self) -> bool {

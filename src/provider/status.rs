@@ -26,10 +26,10 @@ pub struct Status {
     pub last_error: Option<Error>,
     /// How long `get()` still sends no request after a failure.
     pub next_attempt_in: Option<Duration>,
-    /// The present failure of the storage, or `None` if the last operations on it succeeded. It has
-    /// the kind [`Storage`](crate::ErrorKind::Storage).
+    /// The present failure of the storage, or why `persist_credentials` stores nothing. `None` if
+    /// there is neither. It has the kind [`Storage`](crate::ErrorKind::Storage).
     ///
-    /// A storage failure never fails a refresh. While the identity cannot be read, the provider
+    /// It never makes a refresh fail. While the identity cannot be read, the provider
     /// uses a temporary guest. While it cannot be written, a restart of the program may lose it.
     pub storage_error: Option<Error>,
 }
@@ -54,7 +54,7 @@ pub struct RefreshReport {
     /// service.
     pub service_calls: u32,
     /// Whether `get()` refreshed credentials early, inside the [advisory
-    /// window](crate::Builder::advisory_window), while the cached ones were still valid.
+    /// window](crate::Builder::advisory_window), while the cached or stored ones were still valid.
     pub early: bool,
     /// The error of the storage after this refresh, as in
     /// [`status`](crate::CognitoIdentityCredentials::status). It never makes a refresh fail.

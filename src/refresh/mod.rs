@@ -32,7 +32,7 @@ use crate::service::cognito_identity::{
     GetCredentialsForIdentity, GetId, GetOpenIdToken, Id, check_logins,
 };
 use crate::service::protocol::Operation;
-use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, token_fault};
+use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, web_identity_token_fault};
 
 /// How long credentials live, if no duration is requested.
 pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
@@ -383,7 +383,7 @@ impl Refresher {
     ) -> Result<CredentialSet, Error> {
         let identity = refresh.identity()?;
         let (token, id) = if let Some(developer) = &refresh.developer {
-            if let Some(fault) = token_fault(developer.token()) {
+            if let Some(fault) = web_identity_token_fault(developer.token()) {
                 let what = "the developer identity provider returned a token that";
                 return Err(Error::login(format!("{what} {fault}"), None));
             }
@@ -392,7 +392,7 @@ impl Refresher {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &refresh.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
             let name = GetOpenIdToken::NAME;
-            if let Some(fault) = token_fault(&answer.output.token) {
+            if let Some(fault) = web_identity_token_fault(&answer.output.token) {
                 let what = format!("the answer's Token {fault}");
                 return Err(Error::response(name, answer.metadata, what));
             }

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | storage, memory or `GetId` | identity forbidden or not found | [`ForgetIdentity`], unless `allow_new_guest(false)` | [`NewTokensAndIdentity`] |
 //! | storage or memory | logins do not match | error | [`ForgetIdentity`] |
-//! | anywhere | login token expired or invalid | error | [`NewTokens`] |
+//! | anywhere | login token expired, invalid or of the wrong kind | error | [`NewTokens`] |
 //! | anywhere | STS rejects the OpenID token | [`NewOpenIdToken`] | [`NewOpenIdToken`] |
 //! | the developer identity provider | any of these but a mismatch | – | [`NewTokens`] |
 //! | anywhere | anything else | error | error |

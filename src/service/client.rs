@@ -164,7 +164,7 @@ impl Client {
         log::trace!("{} → {}", O::NAME, request.url());
         let response =
             self.transport.send(request).map_err(|error| transport_error(O::NAME, error))?;
-        let date = response.unanimous_header("date");
+        let date = response.header_without_conflict("date");
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         if let Some(date) = date {
             let boot = self.clock.boot();

@@ -204,7 +204,7 @@ fn redactor<'a>(logins: &'a Tokens, identity: &'a Id) -> Redactor<'a> {
 
 fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
     let key = aws_json::required(json, name)?;
-    if is_key(&key) { Ok(key) } else { Err(DecodeError::unclean(name)) }
+    if is_key(&key) { Ok(key) } else { Err(DecodeError::not_printable(name)) }
 }
 
 /// Refuses a user pool's access token, which the service would call invalid. Any token that cannot

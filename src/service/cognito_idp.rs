@@ -63,7 +63,7 @@ impl UserPoolId {
 }
 
 /// Returns what is wrong with a refresh token. The text quotes nothing of it.
-pub(crate) fn token_fault(token: &str) -> Option<String> {
+pub(crate) fn refresh_token_fault(token: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_=.".contains(&b);
     match token.len() {
         0 => Some("is empty".to_owned()),
@@ -321,14 +321,14 @@ mod tests {
     #[test]
     fn refresh_tokens_have_the_services_form() {
         for token in ["a", "eyJ-_=.9", &"a".repeat(16_384)] {
-            assert_eq!(token_fault(token), None);
+            assert_eq!(refresh_token_fault(token), None);
         }
         for (token, fault) in [
             ("", "is empty"),
             ("SENTINEL\n", "has a character other than A-Z"),
             (&"SENTINEL".repeat(2_049), "has 16392 characters"),
         ] {
-            let found = token_fault(token).unwrap();
+            let found = refresh_token_fault(token).unwrap();
             assert!(found.starts_with(fault) && !found.contains("SENTINEL"), "{found}");
         }
     }

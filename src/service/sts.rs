@@ -85,10 +85,10 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
             let text = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
             let key = |name| {
                 let key = text(name)?;
-                if is_key(key) { Ok(key) } else { Err(DecodeError::unclean(name)) }
+                if is_key(key) { Ok(key) } else { Err(DecodeError::not_printable(name)) }
             };
             let user = aws_query::child(result, "AssumedRoleUser");
-            // Text that a terminal would obey counts as absent.
+            // Text with control characters counts as absent.
             let visible = |text: &&str| redact::is_visible(text);
             let field = |name| aws_query::text(result, name).filter(visible).map(str::to_owned);
             let of_user = |name| aws_query::text(user?, name).filter(visible).map(str::to_owned);
@@ -122,7 +122,7 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
 }
 
 /// Returns what is wrong with a `WebIdentityToken`. The text quotes nothing of it.
-pub(crate) fn token_fault(token: &Secret) -> Option<String> {
+pub(crate) fn web_identity_token_fault(token: &Secret) -> Option<String> {
     let length = token.expose().chars().count();
     let fits = (4..=20_000).contains(&length);
     (!fits).then(|| format!("has {length} characters, STS takes 4 to 20000"))

@@ -192,7 +192,7 @@ impl HttpResponse {
     }
 
     /// Returns the value of a header, unless it occurs more than once with different values.
-    pub(crate) fn unanimous_header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header_without_conflict(&self, name: &str) -> Option<&str> {
         let mut values = self.header_values(name);
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)

@@ -329,8 +329,10 @@ impl UserPoolTokensBuilder {
             faults.add("client_secret", "has a space or a character that no secret has");
         }
         faults.check_length("username", self.username.as_ref().map(Secret::expose), 1, 128);
-        if let Some(rule) =
-            self.refresh_token.as_ref().and_then(|token| cognito_idp::token_fault(token.expose()))
+        if let Some(rule) = self
+            .refresh_token
+            .as_ref()
+            .and_then(|token| cognito_idp::refresh_token_fault(token.expose()))
         {
             faults.add_rule("refresh_token", rule);
         }

@@ -220,7 +220,7 @@ impl UserPoolTokens {
     /// changed then.
     pub fn set_refresh_token(&self, token: impl Into<String>) -> Result<(), Error> {
         let token = Secret::new(token);
-        if let Some(fault) = cognito_idp::token_fault(token.expose()) {
+        if let Some(fault) = cognito_idp::refresh_token_fault(token.expose()) {
             return Err(Error::config("refresh_token", fault));
         }
         let given = RefreshToken::given(token, self.0.key.as_str())?;

@@ -42,7 +42,7 @@ fn the_exit_status_says_what_there_is_to_do() {
             GET_CREDENTIALS,
             Fault::not_authorized("Invalid login token. Incorrect token audience"),
             1,
-            "needs an ID token",
+            "use the ID token, not the access token",
         ),
         (
             GET_CREDENTIALS,
@@ -97,7 +97,7 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
         ("env:JSON", "JSON is JSON; give only the token in it"),
         ("env:BEARER", "BEARER begins with Bearer; give only what follows it"),
         ("@/dev/null", "/dev/null: is empty"),
-        ("@/dev/zero", "/dev/zero: is longer than 64 KiB, so it can be no token"),
+        ("@/dev/zero", "/dev/zero: is longer than 64 KiB, so it cannot be a token"),
         ("@utf-16", "utf-16: is UTF-16; save it as UTF-8"),
         ("@nul", "nul: has a NUL character"),
         ("@zero-width", "zero-width: has a character that no token has, which may be invisible"),
@@ -153,7 +153,7 @@ fn a_pipe_for_a_secret_has_to_end_in_time() {
             let arguments = [&["process", "--timeout=300ms", more], secret].concat();
             let said = machine.run(&arguments);
             assert_eq!((said.status, &*said.out), (4, ""), "{arguments:?} {said:?}");
-            assert!(said.err.contains("pipe: has no end after"), "{arguments:?} {said:?}");
+            assert!(said.err.contains("pipe: did not end within"), "{arguments:?} {said:?}");
         }
     }
     assert_eq!(machine.calls(), 0);

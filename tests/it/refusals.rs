@@ -303,7 +303,7 @@ fn every_refusal_of_a_user_pool_has_a_hint_that_fits() {
         // code, message, needs sign-in, a word of the hint
         (DENIED, "Refresh Token has expired", true, "sign in again"),
         (DENIED, "Refresh Token has been revoked", true, "sign in again"),
-        (DENIED, "Invalid Refresh Token", true, "another app client"),
+        (DENIED, "Invalid Refresh Token", true, "check client_id and device_key"),
         (DENIED, "User is disabled.", false, "administrator"),
         (DENIED, "Unable to verify secret hash for client x", false, "client_secret"),
         (DENIED, "SecretHash does not match the client", false, "client_secret"),

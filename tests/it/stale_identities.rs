@@ -31,6 +31,8 @@ fn stored(storage: &impl Storage) -> Option<String> {
 /// As if the guest's record could have been read in time.
 #[test]
 fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
+    use IdentityChangeReason::{Merged, Minted, Replaced};
+
     for linked_before in [false, true] {
         let cognito = FakeCognito::new();
         cognito.accept_login(PROVIDER, "token-of-ann", "ann");
@@ -52,7 +54,6 @@ fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
         storage.clear_faults();
 
         let now = id(&provider.refresh().unwrap());
-        use IdentityChangeReason::{Merged, Minted, Replaced};
         // The service merges the guest into the identity that ann has already.
         let (expected, reasons) = if linked_before {
             (&temporary, vec![Minted, Replaced, Merged])

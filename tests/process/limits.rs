@@ -170,7 +170,7 @@ fn storage() {
     storage.store("key", b"new").unwrap();
     assert_eq!(storage.load("key").unwrap().as_deref(), Some(&b"new"[..]));
 
-    // What cannot be stored fails no refresh.
+    // What cannot be stored never makes a refresh fail.
     let cognito = FakeCognito::new();
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(FakeCognito::POOL_ID)

@@ -58,7 +58,7 @@ impl DecodeError {
         Self(format!("the answer lacks {field}"))
     }
 
-    pub(crate) fn unclean(field: &str) -> Self {
+    pub(crate) fn not_printable(field: &str) -> Self {
         Self(format!("the answer's {field} has a character other than printable ASCII"))
     }
 }
