@@ -349,13 +349,14 @@ fn alternatives(options: &Options, devices: u32) {
     print_rows(&rows);
 }
 
-/// What `Retry-After` a throttled answer may have. Waits of a minute, an eighth of the quota's time,
-/// cost up to 1.19 times that time.
-const WAITS: [(&str, RetryAfter); 6] = [
+/// What `Retry-After` a throttled answer may have. A date up to the next full minute, an eighth of the
+/// quota's time, costs up to 1.16 times that time.
+const WAITS: [(&str, RetryAfter); 7] = [
     ("nothing", RetryAfter::None),
     ("1 s", RetryAfter::Seconds(1)),
     ("5 s", RetryAfter::Seconds(5)),
     ("30 s", RetryAfter::Seconds(30)),
+    ("60 s", RetryAfter::Seconds(60)),
     ("until the next full 5 s", RetryAfter::Until(5)),
     ("until the next full 30 s", RetryAfter::Until(30)),
 ];

@@ -360,7 +360,8 @@ impl Error {
     /// Whether there was an answer, as opposed to a failure of the network or of local code. A
     /// transport may have cut a long one off.
     pub(crate) fn was_answered(&self) -> bool {
-        self.0.response.is_some() || self.kind() == ErrorKind::Response
+        let cut_off = self.kind() == ErrorKind::Response && self.operation().is_some();
+        cut_off || self.0.response.is_some()
     }
 
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {

@@ -265,8 +265,14 @@ mod tests {
             ("AWS_USE_FIPS_ENDPOINT", "true"),
         ]);
         settings.unwrap().build().expect("STS is not called in the enhanced flow");
+        let other_programs = [
+            ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_ENDPOINT_URL_STS", "http://emulator:5000"),
+        ];
+        from(&other_programs).unwrap().build().expect("nor is plain http a fault then");
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
+            ("AWS_COGNITO_ROLE_ARN", "arn:aws:iam::123456789012:role/r"),
             ("AWS_ENDPOINT_URL", "http://emulator:5000"),
         ]);
         let error = settings.clone().unwrap().build().unwrap_err();
