@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::atomic_write::ensure_directory;
 use super::disk::{Errno, FileSystem, LockMode, has_errno, is_unsupported, unlock};
-use super::names::{lock_name, names};
+use super::names::lock_name;
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
 /// The time between two attempts to get the lock.
@@ -41,7 +41,7 @@ pub(super) fn lock_key<F: FileSystem>(
     key: &str,
     wait: Duration,
 ) -> io::Result<Option<Lock>> {
-    let name = lock_name(&names(key)?.record);
+    let name = lock_name(key)?;
     ensure_directory(disk, directory)?;
     lock(disk, &directory.join(name), wait)
 }

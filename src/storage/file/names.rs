@@ -46,10 +46,7 @@ impl Names {
 
 /// Returns the file names of a key's record.
 pub(super) fn names(key: &str) -> io::Result<Names> {
-    let escaped = escape(key);
-    if escaped.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the key is empty"));
-    }
+    let escaped = escape_whole(key)?;
     let is_cut = escaped.len() > LONGEST_NAME;
     let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_LONGEST_NAME));
     let header = is_cut.then(|| format!("{escaped}\n"));
@@ -69,9 +66,19 @@ pub(super) fn temporary_name(record: &str) -> String {
     format!("{record}.{:016x}", random::u64())
 }
 
+/// Returns the name of the lock of a key.
 #[cfg(unix)]
-pub(super) fn lock_name(record: &str) -> String {
-    format!("{record}.lock")
+pub(super) fn lock_name(key: &str) -> io::Result<String> {
+    let mut name = cut(escape_whole(key)?, key, LONGEST_NAME);
+    name.push_str(".lock");
+    Ok(name)
+}
+
+fn escape_whole(key: &str) -> io::Result<String> {
+    if key.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the key is empty"));
+    }
+    Ok(escape(key))
 }
 
 /// Splits a file name into the name of its record and its kind. `None` if the file is not ours.
@@ -174,7 +181,9 @@ mod tests {
                 let key = letter.repeat(length);
                 let names = names(&key).unwrap();
                 let temporary = temporary_name(&names.record);
-                assert!(temporary.len() <= 120 && lock_name(&names.record).len() <= 120, "{key}");
+                let lock = lock_name(&key).unwrap();
+                assert!(temporary.len() <= 120 && lock.len() <= 120, "{key}");
+                assert!(parse(&lock) == Some((&names.record, FileKind::Lock)), "{key}");
                 assert!(parse(&temporary) == Some((&names.record, FileKind::Temporary)), "{key}");
                 assert_ne!(record_name(&format!("{key}a")), record_name(&format!("{key}b")));
                 if letter != "x" {
