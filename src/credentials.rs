@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_an_access_key_id_without_what_a_terminal_would_obey() {
+    fn debug_shows_an_access_key_id_without_control_characters() {
         let odd = format!("\u{1b}A\u{7}S\u{202e}I\u{200b}A\u{9b} {}", "- ".repeat(300));
         let print = format!("{:?}", Credentials::new(odd, "b", "c", SystemTime::UNIX_EPOCH));
         assert!(print.starts_with("Credentials { access_key_id: \"ASIA - - "), "{print}");

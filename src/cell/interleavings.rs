@@ -254,7 +254,7 @@ impl World {
         assert!(seen.flights.iter().all(|(_, flight)| flight.outcome.get().is_some()));
         let state = self.cell.lock();
         assert!(state.flight.is_none(), "a flight without an outcome");
-        assert!(state.listening.is_empty(), "a thread still counts as inside the listener");
+        assert!(state.in_listener.is_empty(), "a thread still counts as inside the listener");
         if let Some(cached) = &state.cached {
             assert!(!seen.outdated.contains(&cached.value.refresh), "an outdated value was cached");
             let current = cached.value.epoch.expired == state.epoch.expired;

@@ -11,8 +11,8 @@
 //! [`RefreshCell::refresh`] always refreshes, or joins the running refresh.
 //!
 //! The mutex guards plain data. It is never held while code from outside runs: the refresh, the
-//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves the state whole,
-//! so a poisoned mutex is ignored.
+//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves the
+//! state whole, so a poisoned mutex is ignored.
 //!
 //! | file | holds |
 //! |---|---|
@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use self::flight::FlightGuard;
 use self::lease::Freshness;
-use self::reentry::{ListenerGuard, ReentryGuard};
+use self::reentry::{ListenerGuard, ReentryGuard, is_in_listener};
 use self::state::{Cached, Flight, Outcome, RefreshState, WallReading};
 use self::sync::{Condvar, Instant, Mutex, MutexGuard};
 use crate::clock::Clock;
@@ -325,8 +325,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         drop(guard);
         let state = self.lock();
         let cached = state.valid().filter(|cached| now < cached.fresh_until);
-        let undisturbed = state.flight.is_none() && state.listening.is_empty();
-        Ok(cached.filter(|_| undisturbed).map(|cached| cached.value.clone()))
+        let may_skip_checks = state.flight.is_none() && state.in_listener.is_empty();
+        Ok(cached.filter(|_| may_skip_checks).map(|cached| cached.value.clone()))
     }
 
     /// Leads a refresh with retries and recovery, if there is time for one.
@@ -474,7 +474,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             Some(flight) if flight.is_led_by_this_thread() => return Err(Error::reentrant()),
             _ => {}
         }
-        if !state.listening.is_empty() && state.listening.contains(&sync::current().id()) {
+        if is_in_listener(&mut state.in_listener) {
             return Err(Error::reentrant());
         }
         Ok((state, now))

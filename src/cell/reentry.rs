@@ -1,5 +1,6 @@
 //! Detects a clock or a listener that calls the cell which calls it.
 
+use std::process;
 use std::sync::PoisonError;
 
 use crate::cell::state::RefreshState;
@@ -27,23 +28,62 @@ impl Drop for ReentryGuard {
 /// Marks that this thread is in the program's listener, until it is dropped, also by a panic.
 pub(super) struct ListenerGuard<'a, T, S> {
     state: &'a Mutex<RefreshState<T, S>>,
-    thread: ThreadId,
+    thread: (u32, ThreadId),
 }
 
 impl<'a, T, S> ListenerGuard<'a, T, S> {
     pub(super) fn enter(state: &'a Mutex<RefreshState<T, S>>) -> Self {
-        let thread = sync::current().id();
-        lock(state).listening.push(thread);
+        let thread = (process::id(), sync::current().id());
+        lock(state).in_listener.push(thread);
         Self { state, thread }
     }
 }
 
 impl<T, S> Drop for ListenerGuard<'_, T, S> {
     fn drop(&mut self) {
-        lock(self.state).listening.retain(|thread| *thread != self.thread);
+        lock(self.state).in_listener.retain(|thread| *thread != self.thread);
     }
+}
+
+/// Whether this thread is in the listener. Forgets the threads of the parent of a forked process,
+/// which never leave it here.
+pub(super) fn is_in_listener(threads: &mut Vec<(u32, ThreadId)>) -> bool {
+    if threads.is_empty() {
+        return false;
+    }
+    let own = process::id();
+    threads.retain(|(process, _)| *process == own);
+    threads.contains(&(own, sync::current().id()))
 }
 
 fn lock<T, S>(state: &Mutex<RefreshState<T, S>>) -> MutexGuard<'_, RefreshState<T, S>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_threads_of_this_process_count_as_inside_the_listener() {
+        type Row<'a> = (&'a [(u32, ThreadId)], bool, usize);
+
+        let (own, foreign) = (process::id(), process::id() + 1);
+        let this = sync::current().id();
+        let other = std::thread::spawn(|| sync::current().id()).join().unwrap();
+        // who is in the listener, whether this thread is, and how many stay
+        let rows: [Row<'_>; 5] = [
+            (&[], false, 0),
+            (&[(own, this)], true, 1),
+            (&[(own, other)], false, 1),
+            (&[(foreign, this), (foreign, other)], false, 0),
+            (&[(foreign, other), (own, other), (own, this)], true, 2),
+        ];
+        for (threads, inside, stay) in rows {
+            let mut left = threads.to_vec();
+            assert_eq!(is_in_listener(&mut left), inside, "{threads:?}");
+            assert_eq!(left.len(), stay, "{threads:?}");
+        }
+    }
 }

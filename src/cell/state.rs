@@ -45,8 +45,8 @@ pub(super) struct RefreshState<T, S> {
     /// The boot time at which the first flight after the last `expire` began.
     pub(super) stored_after: Option<Duration>,
     pub(super) flight: Option<Arc<Flight<T>>>,
-    /// The threads that are telling the program's listener about a completed flight.
-    pub(super) listening: Vec<ThreadId>,
+    /// The threads that run the program's listener, each with the ID of its process.
+    pub(super) in_listener: Vec<(u32, ThreadId)>,
     /// How many flights there have been.
     pub(super) flights: u64,
     /// No advisory attempt before this boot time.
@@ -117,7 +117,7 @@ impl<T: Clone, S> RefreshState<T, S> {
             expired_since_flight: false,
             stored_after: None,
             flight: None,
-            listening: Vec::new(),
+            in_listener: Vec::new(),
             flights: 0,
             pause_until: None,
             cooldown: None,

@@ -142,7 +142,7 @@ fn check_all(before: Before) {
         loop {
             let mut reached = false;
             for errno in ERRORS {
-                for lasts in [Lasts::Once, Lasts::ForGood] {
+                for lasts in [Lasts::Once, Lasts::Always] {
                     reached |= check(before, persist, at, errno, lasts);
                 }
             }

@@ -17,12 +17,9 @@ use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
 use crate::storage::{
-    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageFailure, StorageLock,
-    digest,
+    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, Storage,
+    StorageFailure, StorageLock, digest,
 };
-
-/// The version of the record as JSON. A record of another version counts as absent.
-const VERSION: &str = "2";
 
 /// What credentials were issued for, and the boot that their times belong to. Records of another
 /// scope are not used. Scopes are compared as text, so that every field counts.
@@ -136,7 +133,10 @@ impl CredentialRecord {
     ) -> Option<ParsedRecord<'a, Option<Self>>> {
         let text = std::str::from_utf8(record).ok()?;
         let envelope = members("the record", text, ["version", "check", "body"]).ok()?;
-        let [version @ Some(VERSION), Some(claimed), Some(body)] = envelope else { return None };
+        // A record of version 1 has no key, and counts as absent.
+        let [version @ Some(RECORD_VERSION_JSON), Some(claimed), Some(body)] = envelope else {
+            return None;
+        };
         if *string(claimed)? != check(body) {
             return None;
         }
@@ -177,7 +177,8 @@ impl CredentialRecord {
             return None;
         }
         let identity = Id::parse(&string(identity?)?).ok()?;
-        let [mut key_id, secret, token] = [key(key_id)?, key(secret)?, key(token)?];
+        let [mut key_id, secret, token] =
+            [credential_text(key_id)?, credential_text(secret)?, credential_text(token)?];
         let credentials = Credentials::of_identity(
             identity.as_str().to_owned(),
             mem::take(&mut *key_id),
@@ -212,8 +213,8 @@ fn time(json: Option<&str>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(duration(json)?)
 }
 
-/// A key, as the service may issue it.
-fn key(json: Option<&str>) -> Option<Zeroizing<String>> {
+/// An access key ID, a secret or a session token, as the service may issue it.
+fn credential_text(json: Option<&str>) -> Option<Zeroizing<String>> {
     string(json?).filter(|text| is_key(text))
 }
 
@@ -221,8 +222,8 @@ fn key(json: Option<&str>) -> Option<Zeroizing<String>> {
 pub(crate) struct CredentialStore(RecordStore);
 
 impl CredentialStore {
-    /// The key contains the service, the pool, the user's login ID and the role, so that programs that differ in
-    /// these do not overwrite each other's record. The scope is compared all the same.
+    /// The key contains the service, the pool, the user's login ID and the role, so that programs
+    /// that differ in these do not overwrite each other's record. The scope is compared all the same.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,

@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{members, string};
-use crate::storage::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage};
+use crate::storage::{
+    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, VERSION_1_JSON,
+};
 
 /// An identity ID, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +138,7 @@ struct Record<'a> {
 }
 
 struct StoredIdentity {
+    is_version_1: bool,
     identity_id: String,
     providers: Vec<String>,
 }
@@ -148,7 +151,8 @@ impl StoredIdentity {
         let [version, key, identity_id, providers] = members("the record", text, names).ok()?;
         let content = || {
             let identity_id = string(identity_id?)?.as_str().to_owned();
-            Some(Self { identity_id, providers: serde_json::from_str(providers?).ok()? })
+            let providers = serde_json::from_str(providers?).ok()?;
+            Some(Self { is_version_1: version == Some(VERSION_1_JSON), identity_id, providers })
         };
         Some(ParsedRecord { version, key: key.and_then(string), content: content() })
     }
@@ -195,11 +199,11 @@ impl IdentityRecords for IdentityStore {
             providers.clone_from(&old.providers);
         }
         let (identity_id, providers) = (id.as_str(), providers.as_slice());
-        let is_same = old
-            .as_ref()
-            .is_some_and(|old| old.identity_id == identity_id && old.providers == providers);
+        let is_same = old.as_ref().is_some_and(|old| {
+            !old.is_version_1 && old.identity_id == identity_id && old.providers == providers
+        });
         // After a failed write, it is unknown whether the record outlives a loss of power.
-        if is_same && !self.0.is_version_1() && !self.0.write_failed() {
+        if is_same && !self.0.write_failed() {
             return StoreOutcome::Unchanged;
         }
         let (version, key) = (RECORD_VERSION, self.0.key());
@@ -209,8 +213,7 @@ impl IdentityRecords for IdentityStore {
         if serde_json::to_writer(&mut value, &record).is_err() {
             return StoreOutcome::Skipped;
         }
-        let outcome = self.0.store(&value);
-        match outcome {
+        match self.0.store(&value) {
             Ok(()) => StoreOutcome::Written,
             Err(error) => {
                 log::warn!("{error:#}; the identity may be lost with this process");

@@ -21,7 +21,10 @@ pub use file::FileStorage;
 #[cfg(all(test, unix, feature = "testing"))]
 pub(crate) use file::{FaultyDisk, Lasts};
 pub use memory::MemoryStorage;
-pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, StorageFailure};
+pub(crate) use record::{
+    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, StorageFailure,
+    VERSION_1_JSON,
+};
 
 /// Stores small records under keys, so that an identity outlives the program.
 ///
@@ -29,15 +32,15 @@ pub(crate) use record::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, St
 /// access to anything that belongs to the old one. [`FileStorage`] keeps records on disk.
 /// [`MemoryStorage`] is for tests, and lets several providers share an identity.
 ///
-/// After that comes the service, unless it is AWS (`http://127.0.0.1:4566` for an emulator), then the
-/// ID of the pool, then the rest. Each value contains its whole key. A value of another key is never
-/// used, overwritten or removed by a refresh.
-///
 /// | key begins with | value | stored |
 /// |---|---|---|
 /// | `identity/` | the identity ID and the names of the login providers, never a token | always |
 /// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
 /// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
+///
+/// After this beginning, the key has: the service unless it is AWS (such as
+/// `http://127.0.0.1:4566`), the ID of the pool, and the rest. Each value contains its whole key. A
+/// refresh never uses, overwrites or removes a value of another key.
 ///
 /// A failure of a provider's own storage never makes a refresh fail. It is logged, and
 /// [`Status::storage_error`](crate::Status::storage_error) returns it.

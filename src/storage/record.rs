@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,13 @@ use crate::error::Error;
 /// The version of the records that are stored. Version 1 has no key inside.
 pub(crate) const RECORD_VERSION: u32 = 2;
 
-const OTHER_KEY_HINT: &str = "two keys share one place in the storage: choose another login_id, or remove the record with clear_cached_id or forget_refresh_token";
+/// The same as JSON.
+pub(crate) const RECORD_VERSION_JSON: &str = "2";
+
+/// A record of this version must be written again.
+pub(crate) const VERSION_1_JSON: &str = "1";
+
+const OTHER_KEY_HINT: &str = "the stored record belongs to another user or pool: choose another login_id, or remove it with clear_cached_id or forget_refresh_token";
 
 /// The key of a record. It is also inside the record.
 #[derive(Clone)]
@@ -55,8 +60,6 @@ pub(crate) struct RecordStore {
     key: RecordKey,
     /// What the log calls the record.
     name: &'static str,
-    /// Whether the last record that was loaded has version 1.
-    is_version_1: AtomicBool,
     failures: Mutex<[Option<Error>; 4]>,
 }
 
@@ -73,8 +76,7 @@ pub(crate) enum StorageFailure {
 
 impl RecordStore {
     pub(crate) fn new(storage: Arc<dyn Storage>, key: RecordKey, name: &'static str) -> Self {
-        let (is_version_1, failures) = (AtomicBool::new(false), Mutex::default());
-        Self { storage, key, name, is_version_1, failures }
+        Self { storage, key, name, failures: Mutex::default() }
     }
 
     /// Loads the record. `None` if there is none, or if it is damaged or of an unknown version. The
@@ -99,31 +101,24 @@ impl RecordStore {
 
     /// Returns whether this version of the record can be used.
     fn check(&self, version: Option<&str>, key: Option<&str>) -> Result<bool, Error> {
-        let is_version_1 = version == Some("1");
-        self.is_version_1.store(is_version_1, Ordering::Relaxed);
-        match key {
-            _ if is_version_1 => Ok(self.key.is_aws),
-            Some(key) if version == Some("2") => {
-                if key == self.key.text {
-                    return Ok(true);
-                }
-                let text = ["the ", self.name, " could not be read: its record has another key"];
-                let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
-                log::warn!("{error}");
-                self.set_failure(StorageFailure::Read, Some(error.clone()));
-                Err(error)
-            }
+        match (version, key) {
+            (Some(VERSION_1_JSON), _) => Ok(self.key.is_aws),
+            (Some(RECORD_VERSION_JSON), Some(key)) if key == self.key.text => Ok(true),
+            (Some(RECORD_VERSION_JSON), Some(_)) => Err(self.another_key()),
             _ => Ok(false),
         }
     }
 
-    pub(crate) fn key(&self) -> &str {
-        self.key.as_str()
+    fn another_key(&self) -> Error {
+        let text = ["the ", self.name, " could not be read: its record has another key"];
+        let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
+        log::warn!("{error}");
+        self.set_failure(StorageFailure::Read, Some(error.clone()));
+        error
     }
 
-    /// Whether the last record that was loaded has version 1, and so must be written again.
-    pub(crate) fn is_version_1(&self) -> bool {
-        self.is_version_1.load(Ordering::Relaxed)
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_str()
     }
 
     /// Stores the record. The caller logs the error with what follows from it.

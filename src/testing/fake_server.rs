@@ -13,9 +13,12 @@ use super::fake_cognito::FakeCognito;
 /// Serves a [`FakeCognito`] over HTTP on 127.0.0.1, on a free port, for tests of whole programs in
 /// any language.
 ///
-/// It answers Cognito Identity, STS and the user pool at one [`url`](Self::url). Several clients can
-/// be connected at once, and a slow one does not delay the others. Dropping the server closes its
-/// connections and its port, and waits for its threads.
+/// It answers Cognito Identity, STS and the user pool at one [`url`](Self::url). Several clients
+/// can be connected at once, and a slow one does not delay the others.
+///
+/// Dropping the server closes its connections and its port, and waits for its threads. To stop the
+/// thread that accepts connections, it connects to its own port. If that fails within 500 ms, this
+/// thread and the port stay.
 ///
 /// An ordered [`Fault`](super::Fault) without an answer looks like this to a client: for `Timeout`
 /// the server is silent until the client gives up; for `Io` the answer breaks off; for `TooLarge`
@@ -64,7 +67,7 @@ struct Connection {
 }
 
 impl FakeServer {
-    /// Starts a server. It answers as soon as this returns.
+    /// Starts a server on a thread of its own and returns at once. The server then answers.
     ///
     /// # Errors
     ///
@@ -152,7 +155,7 @@ impl Serving {
     fn run(self) {
         let stream = &*self.stream;
         let _ = self.shared.cognito.serve(stream);
-        // A connection that is closed with unread bytes is reset, and the client may lose the answer.
+        // Closing a connection with unread bytes resets it, and the client may lose the answer.
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
         let _ = io::copy(&mut stream.take(8 * 1024 * 1024), &mut io::sink());

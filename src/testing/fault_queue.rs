@@ -17,10 +17,11 @@ impl<F: Clone> FaultQueue<F> {
         self.0.push((operation.to_owned(), times, fault));
     }
 
-    /// Returns what happens to the next call of `operation`.
-    pub(super) fn next(&mut self, operation: &str) -> Option<F> {
+    /// Returns what happens to the next call of `operation`: the first fault that `applies` to it.
+    pub(super) fn next(&mut self, operation: &str, applies: impl Fn(&F) -> bool) -> Option<F> {
         self.0.retain(|(_, times, _)| *times > 0);
-        let (_, times, fault) = self.0.iter_mut().find(|(of, _, _)| of == operation)?;
+        let mut faults = self.0.iter_mut();
+        let (_, times, fault) = faults.find(|(of, _, fault)| of == operation && applies(fault))?;
         *times -= 1;
         Some(fault.clone())
     }

@@ -40,7 +40,7 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 /// # }
 /// ```
 ///
-/// A storage that cannot be written fails no refresh:
+/// A storage that cannot be written never makes a refresh fail:
 ///
 /// ```
 /// use cognito_identity_credentials::{CognitoIdentityCredentials, Error, Storage};
@@ -68,13 +68,15 @@ pub struct FaultyStorage {
 
 struct Shared {
     faults: FaultQueue<Failure>,
-    /// The operations that were called.
-    calls: Vec<&'static str>,
+    /// The number of calls of each of [`OPERATIONS`].
+    calls: [usize; OPERATIONS.len()],
 }
 
 /// What makes an `io::Error`, which cannot be cloned.
 #[derive(Clone)]
 struct Failure {
+    /// The beginning of the keys that it happens to.
+    prefix: String,
     errno: Option<i32>,
     kind: io::ErrorKind,
 }
@@ -89,22 +91,39 @@ impl FaultyStorage {
     /// Creates a storage that passes its calls on to `storage`, if no fault is ordered.
     #[must_use]
     pub fn around(storage: impl Storage + 'static) -> Self {
-        let shared = Shared { faults: FaultQueue::new(), calls: Vec::new() };
+        let shared = Shared { faults: FaultQueue::new(), calls: [0; OPERATIONS.len()] };
         Self { inner: Arc::new(storage), shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A call
-    /// that fails changes nothing.
+    /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A
+    /// call that fails changes nothing.
     ///
     /// `error` is an [`io::ErrorKind`], or an [`io::Error`] with an error number of the system. Its
-    /// own text is not kept. With `usize::MAX`, calls fail until [`clear_faults`](Self::clear_faults).
+    /// own text is not kept. With `usize::MAX`, calls fail until
+    /// [`clear_faults`](Self::clear_faults).
     ///
     /// # Panics
     ///
     /// If there is no such operation.
     pub fn fail_next(&self, operation: &str, times: usize, error: impl Into<io::Error>) {
-        let error = error.into();
-        let failure = Failure { errno: error.raw_os_error(), kind: error.kind() };
+        self.fail_next_for(operation, "", times, error);
+    }
+
+    /// Like [`fail_next`](Self::fail_next), but only for keys that begin with `prefix`, such as
+    /// `identity/`. Calls for other keys work and are not counted as one of `times`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such operation.
+    pub fn fail_next_for(
+        &self,
+        operation: &str,
+        prefix: &str,
+        times: usize,
+        error: impl Into<io::Error>,
+    ) {
+        let (prefix, error) = (prefix.to_owned(), error.into());
+        let failure = Failure { prefix, errno: error.raw_os_error(), kind: error.kind() };
         self.shared().faults.order(&OPERATIONS, operation, times, failure);
     }
 
@@ -114,9 +133,16 @@ impl FaultyStorage {
     }
 
     /// Returns the number of calls of `operation` so far, including failed ones.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such operation.
     #[must_use]
     pub fn calls(&self, operation: &str) -> usize {
-        self.shared().calls.iter().filter(|called| **called == operation).count()
+        let count =
+            OPERATIONS.iter().zip(self.shared().calls).find(|(name, _)| **name == operation);
+        assert!(count.is_some(), "{operation} is none of {OPERATIONS:?}");
+        count.map_or(0, |(_, count)| count)
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -124,13 +150,15 @@ impl FaultyStorage {
     }
 
     /// Counts a call, and returns its fault.
-    fn begin(&self, operation: &'static str) -> io::Result<()> {
+    fn begin(&self, operation: &str, key: &str) -> io::Result<()> {
         let mut shared = self.shared();
-        shared.calls.push(operation);
-        match shared.faults.next(operation) {
+        for (name, count) in OPERATIONS.iter().zip(&mut shared.calls) {
+            *count += usize::from(*name == operation);
+        }
+        match shared.faults.next(operation, |failure| key.starts_with(&failure.prefix)) {
             None => Ok(()),
             Some(Failure { errno: Some(errno), .. }) => Err(io::Error::from_raw_os_error(errno)),
-            Some(Failure { errno: None, kind }) => Err(kind.into()),
+            Some(Failure { kind, .. }) => Err(kind.into()),
         }
     }
 }
@@ -143,22 +171,22 @@ impl Default for FaultyStorage {
 
 impl Storage for FaultyStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.begin("load")?;
+        self.begin("load", key)?;
         self.inner.load(key)
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.begin("store")?;
+        self.begin("store", key)?;
         self.inner.store(key, value)
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
-        self.begin("remove")?;
+        self.begin("remove", key)?;
         self.inner.remove(key)
     }
 
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        self.begin("lock")?;
+        self.begin("lock", key)?;
         self.inner.lock(key, wait)
     }
 }
@@ -166,7 +194,7 @@ impl Storage for FaultyStorage {
 impl fmt::Debug for FaultyStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultyStorage")
-            .field("calls", &self.shared().calls.len())
+            .field("calls", &self.shared().calls.iter().sum::<usize>())
             .finish_non_exhaustive()
     }
 }

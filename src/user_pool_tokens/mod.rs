@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use self::builder::UserPoolTokensBuilder;
 
 use self::refresh_token::RefreshToken;
-use self::store::TokenStore;
+use self::store::{StoredIn, TokenStore};
 use crate::cell::lease::Lease;
 use crate::cell::{Epoch, RefreshCell, RefreshInput, Refreshed};
 use crate::clock::Clock;
@@ -309,7 +309,7 @@ impl TokenRefresher {
                     None => Err(error),
                 }
             }
-            answer => self.accept(input.epoch, current, false, answer?),
+            answer => self.accept(input.epoch, current, StoredIn::Nothing, answer?),
         }
     }
 
@@ -327,30 +327,31 @@ impl TokenRefresher {
         let send = |token: &RefreshToken| {
             self.call(&GetTokensFromRefreshToken { client, refresh_token: &token.token }, budget)
         };
-        let (current, was_stored) = self.current_token(sign_in)?;
+        let (current, stored_in) = self.current_token(sign_in)?;
         match send(&current) {
             Err(error) if error.needs_sign_in() => {
                 // Without locks another process may have rotated it first.
-                let Some(newer) = self.newer(sign_in, &current) else { return Err(error) };
+                let Some((newer, stored_in)) = self.newer(sign_in, &current) else {
+                    return Err(error);
+                };
                 let answer = send(&newer)?;
                 let replaced = self.cell.update_if_same_settings(input.epoch, |sign_in| {
                     sign_in.store_state = StoreState::Stored;
                     sign_in.current.replace(newer.clone())
                 });
                 drop(replaced);
-                self.accept(input.epoch, newer, true, answer)
+                self.accept(input.epoch, newer, stored_in, answer)
             }
-            answer => self.accept(input.epoch, current, was_stored, answer?),
+            answer => self.accept(input.epoch, current, stored_in, answer?),
         }
     }
 
-    /// Takes the answer to `refresh_token`. `was_stored` tells whether that token is known to be
-    /// stored.
+    /// Takes the answer to `refresh_token`.
     fn accept(
         &self,
         epoch: Epoch,
         mut refresh_token: RefreshToken,
-        was_stored: bool,
+        stored_in: StoredIn,
         answer: RefreshAnswer,
     ) -> Result<Refreshed<Secret>, Error> {
         let RefreshAnswer { operation, answer: ServiceResponse { output, times, metadata } } =
@@ -365,9 +366,9 @@ impl TokenRefresher {
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
-            self.save_rotated(epoch, &refresh_token, was_stored);
-        } else if was_stored && self.store.as_ref().is_some_and(TokenStore::is_version_1) {
-            self.save_rotated(epoch, &refresh_token, was_stored);
+            self.save_rotated(epoch, &refresh_token, stored_in != StoredIn::Nothing);
+        } else if stored_in == StoredIn::Version1 {
+            self.save_rotated(epoch, &refresh_token, true);
         }
         let id_token = match issued.id_token {
             Ok(token) => token,
@@ -390,39 +391,43 @@ impl TokenRefresher {
         Ok(Refreshed { value: id_token, lease, from_storage: false, early_error: None })
     }
 
-    /// The refresh token to send, and whether it is stored. The stored one is the latest, because
+    /// The refresh token to send, and where it is stored. The stored one is the latest, because
     /// every rotation is stored and another process may have made the last one. The exception is a
     /// rotation of this process that could not be stored.
-    fn current_token(&self, sign_in: &SignInState) -> Result<(RefreshToken, bool), Error> {
+    fn current_token(&self, sign_in: &SignInState) -> Result<(RefreshToken, StoredIn), Error> {
         let unknown = "no refresh token is known: the user has to sign in";
         if sign_in.signed_out {
             return Err(Error::sign_in(unknown));
         }
         if sign_in.store_state != StoreState::Stored {
             if let Some(unsaved) = &sign_in.current {
-                return Ok((unsaved.clone(), false));
+                return Ok((unsaved.clone(), StoredIn::Nothing));
             }
         }
         let stored = self.stored(sign_in);
         if let Ok(Some(stored)) = stored {
-            return Ok((stored, true));
+            return Ok(stored);
         }
         match (sign_in.current.as_ref().or(sign_in.given.as_ref()), stored) {
-            (Some(known), _) => Ok((known.clone(), false)),
+            (Some(known), _) => Ok((known.clone(), StoredIn::Nothing)),
             // The user need not sign in if the storage works again later.
             (None, Err(error)) => Err(error),
             (None, Ok(_)) => Err(Error::sign_in(unknown)),
         }
     }
 
-    fn stored(&self, sign_in: &SignInState) -> Result<Option<RefreshToken>, Error> {
+    fn stored(&self, sign_in: &SignInState) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         let Some(store) = &self.store else { return Ok(None) };
         store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
     /// Returns the token that another process has stored in place of the rejected one.
-    fn newer(&self, sign_in: &SignInState, rejected: &RefreshToken) -> Option<RefreshToken> {
-        self.stored(sign_in).ok()?.filter(|stored| stored.token != rejected.token)
+    fn newer(
+        &self,
+        sign_in: &SignInState,
+        rejected: &RefreshToken,
+    ) -> Option<(RefreshToken, StoredIn)> {
+        self.stored(sign_in).ok()?.filter(|(stored, _)| stored.token != rejected.token)
     }
 
     fn call<O: Operation<Output = AuthOutput>>(

@@ -9,10 +9,21 @@ use super::refresh_token::RefreshToken;
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::service::protocol::aws_json;
-use crate::storage::{ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageLock};
+use crate::storage::{
+    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageLock, VERSION_1_JSON,
+};
 
 /// The stored refresh token of one user.
 pub(super) struct TokenStore(RecordStore);
+
+/// Tells whether a refresh token is known to be stored, and in which record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StoredIn {
+    Nothing,
+    /// It must be written again.
+    Version1,
+    CurrentVersion,
+}
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -31,9 +42,10 @@ impl TokenStore {
     pub(super) fn load(
         &self,
         sign_in_digest: Option<&Secret>,
-    ) -> Result<Option<RefreshToken>, Error> {
+    ) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         let stored = self.read()?;
-        Ok(stored.filter(|stored| sign_in_digest.is_none_or(|own| *own == stored.sign_in_digest)))
+        let is_own = |digest: &Secret| sign_in_digest.is_none_or(|own| own == digest);
+        Ok(stored.filter(|(stored, _)| is_own(&stored.sign_in_digest)))
     }
 
     /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored token
@@ -41,7 +53,8 @@ impl TokenStore {
     /// may be newer too.
     pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
         let stored = self.read()?;
-        if was_stored && stored.is_some_and(|stored| stored.sign_in_digest != token.sign_in_digest)
+        if was_stored
+            && stored.is_some_and(|(stored, _)| stored.sign_in_digest != token.sign_in_digest)
         {
             log::warn!(
                 "another sign-in has replaced the stored refresh token; the token of this sign-in is only kept in memory"
@@ -54,7 +67,7 @@ impl TokenStore {
     }
 
     pub(super) fn remove_if(&self, matches: impl FnOnce(&RefreshToken) -> bool) {
-        if self.read().is_ok_and(|stored| stored.is_some_and(|stored| matches(&stored))) {
+        if self.read().is_ok_and(|stored| stored.is_some_and(|(stored, _)| matches(&stored))) {
             self.remove();
         }
     }
@@ -72,17 +85,12 @@ impl TokenStore {
         self.0.storage_error()
     }
 
-    /// Whether the stored token must be written again in the present version of the record.
-    pub(super) fn is_version_1(&self) -> bool {
-        self.0.is_version_1()
-    }
-
-    fn read(&self) -> Result<Option<RefreshToken>, Error> {
+    fn read(&self) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         self.0.load(parse)
     }
 }
 
-fn parse(record: &[u8]) -> Option<ParsedRecord<'_, RefreshToken>> {
+fn parse(record: &[u8]) -> Option<ParsedRecord<'_, (RefreshToken, StoredIn)>> {
     let text = std::str::from_utf8(record).ok()?;
     let names = ["version", "key", "given", "refresh_token"];
     let [version, key, sign_in_digest, token] =
@@ -91,7 +99,9 @@ fn parse(record: &[u8]) -> Option<ParsedRecord<'_, RefreshToken>> {
         let sign_in_digest = aws_json::string(sign_in_digest?)?.into();
         // A token is not checked further: the service decides what one looks like.
         let token = aws_json::string(token?).filter(|token| !token.is_empty())?.into();
-        Some(RefreshToken { token, sign_in_digest })
+        let is_version_1 = version == Some(VERSION_1_JSON);
+        let record = if is_version_1 { StoredIn::Version1 } else { StoredIn::CurrentVersion };
+        Some((RefreshToken { token, sign_in_digest }, record))
     };
     Some(ParsedRecord { version, key: key.and_then(aws_json::string), content: content() })
 }

@@ -3,23 +3,9 @@
 //! `matrix.rs` says which service can do which scenario, `scenarios.rs` holds the scenarios,
 //! `services.rs` the services. `FakeCognito` runs in memory and behind `FakeServer`, always. The
 //! other services run only if their variables are set; `.ci/contract` starts the emulators and sets
-//! them. Each service has a prefix: `CONTRACT_MOTO`, `CONTRACT_MINISTACK`,
-//! `CONTRACT_COGNITO_LOCAL`, and `LIVE_AWS` for AWS itself. After the prefix come:
-//!
-//! * `_ENDPOINT_URL`: the URL of Cognito, its user pools and STS. It starts the tests of an
-//!   emulator. For AWS it is optional.
-//! * `_IDENTITY_POOL_ID`: a pool that allows guests, the app clients below and the basic flow. It
-//!   starts the tests of AWS.
-//! * `_USER_POOL_ID`, `_CLIENT_ID`, `_USERNAME`, `_PASSWORD`: an app client without a secret that
-//!   allows `ALLOW_USER_PASSWORD_AUTH` and `ALLOW_REFRESH_TOKEN_AUTH`, and a user without MFA.
-//! * `_ROTATING_CLIENT_ID`: an app client that rotates refresh tokens, for the same user.
-//! * `_ROLE_ARN`: a role that guests of the pool may assume.
-//! * `_DEVELOPER_IDENTITY_ID`, `_DEVELOPER_TOKEN`: an answer of
-//!   `GetOpenIdTokenForDeveloperIdentity`.
-//! * `LIVE_AWS_SCENARIOS`: the names of the scenarios to run, with commas. Default: all.
-//!
-//! On AWS, a scenario whose variables are not set does not run. A run creates identities in the
-//! pool and disables one.
+//! them. `docs/contract.md` lists the variables of AWS, which begin with `LIVE_AWS`. Those of the
+//! emulators have the same endings after `CONTRACT_MOTO`, `CONTRACT_MINISTACK` and
+//! `CONTRACT_COGNITO_LOCAL`; `_ENDPOINT_URL` starts their tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,15 +19,19 @@ mod matrix;
 mod scenarios;
 mod services;
 
-use matrix::{COLUMNS, Cell, Column, table};
+use matrix::{COLUMNS, Cannot, Cell, Column, table};
 use scenarios::SCENARIOS;
 use services::{Failure, Service};
 
-/// Runs every scenario that the service has a cell for, and panics with all that is not as stated.
-fn check(column: &Column, service: &Service) {
+/// Runs every scenario, and panics with all that is not as the service's cells state.
+fn check(column: &'static Column, service: &Service) {
     let chosen = std::env::var(format!("{}_SCENARIOS", column.prefix)).ok();
+    for name in chosen.iter().flat_map(|names| names.split(',')) {
+        assert!(SCENARIOS.iter().any(|s| s.name == name), "there is no scenario {name:?}");
+    }
     let mut problems = Vec::new();
-    for (scenario, cell) in SCENARIOS.iter().zip(&column.cells) {
+    for scenario in &SCENARIOS {
+        let cell = column.cell(scenario.name);
         let is_chosen =
             chosen.as_ref().is_none_or(|names| names.split(',').any(|n| n == scenario.name));
         if matches!(cell, Cell::Untried) && !is_chosen {
@@ -54,7 +44,7 @@ fn check(column: &Column, service: &Service) {
             Err(failure) => failure.to_string(),
         };
         println!("contract: {}: {}: {found}", column.service, scenario.name);
-        let problem = contradiction(cell, &outcome);
+        let problem = contradiction(&cell, &outcome);
         problems.extend(problem.map(|problem| format!("{}: {problem}: {found}", scenario.name)));
     }
     assert!(problems.is_empty(), "{}:\n{}", column.service, problems.join("\n"));
@@ -65,13 +55,14 @@ fn contradiction(cell: &Cell, outcome: &Result<(), Failure>) -> Option<&'static 
     match (cell, outcome) {
         (Cell::Works | Cell::Untried, Ok(())) | (Cell::Untried, Err(Failure::NotSet(_))) => None,
         (Cell::Works | Cell::Untried, Err(_)) => Some("must work"),
-        (Cell::Cannot { .. }, Ok(())) => Some("its cell says that it cannot, but it works"),
-        (Cell::Cannot { shows, .. }, Err(failure)) => (!failure.to_string().contains(shows))
+        (Cell::Cannot(_), Ok(())) => Some("its cell says that it cannot, but it works"),
+        (Cell::Cannot(cannot), Err(failure)) => (!failure.to_string().contains(cannot.shows))
             .then_some("fails for another reason than its cell states"),
     }
 }
 
-fn check_deployed(column: &Column) {
+fn check_deployed(service: &str) {
+    let column = Column::of(service);
     match Service::deployed(column) {
         Some(service) => check(column, &service),
         None => println!("contract: {}: no variables, not run", column.service),
@@ -80,37 +71,39 @@ fn check_deployed(column: &Column) {
 
 #[test]
 fn the_fake_service_in_memory_keeps_the_contract() {
-    check(&COLUMNS[0], &Service::fake_in_memory());
+    check(Column::of("FakeCognito"), &Service::fake_in_memory());
 }
 
 #[test]
 fn the_fake_service_over_http_keeps_the_contract() {
-    check(&COLUMNS[1], &Service::fake_over_http());
+    check(Column::of("FakeServer"), &Service::fake_over_http());
 }
 
 #[test]
 fn moto_does_what_the_table_says() {
-    check_deployed(&COLUMNS[2]);
+    check_deployed("moto");
 }
 
 #[test]
 fn ministack_does_what_the_table_says() {
-    check_deployed(&COLUMNS[3]);
+    check_deployed("ministack");
 }
 
 #[test]
 fn cognito_local_does_what_the_table_says() {
-    check_deployed(&COLUMNS[4]);
+    check_deployed("cognito-local");
 }
 
 #[test]
 fn aws_keeps_the_contract() {
-    check_deployed(&COLUMNS[5]);
+    check_deployed("AWS");
 }
 
 #[test]
-fn a_cell_that_says_something_else_than_the_service_does_fails_the_suite() {
-    let cannot = Cell::Cannot { why: "It has no pools.", shows: "no pools" };
+fn a_wrong_cell_fails_the_suite() {
+    const NO_POOLS: &Cannot =
+        &Cannot { scenarios: &["guest"], why: "It has no pools.", shows: "no pools" };
+    let cannot = Cell::Cannot(NO_POOLS);
     let not_set = || Err(Failure::NotSet("LIVE_AWS_ROLE_ARN".to_owned()));
     let failed = |text: &str| Err(Failure::Failed(text.to_owned()));
     // Cell, outcome, whether the suite fails.
@@ -128,6 +121,17 @@ fn a_cell_that_says_something_else_than_the_service_does_fails_the_suite() {
     ];
     for (number, (cell, outcome, fails)) in rows.into_iter().enumerate() {
         assert_eq!(contradiction(cell, &outcome).is_some(), fails, "row {number}");
+    }
+}
+
+#[test]
+fn the_table_names_existing_scenarios_each_once() {
+    for column in &COLUMNS {
+        let mut named: Vec<_> = column.cannot.iter().flat_map(|cannot| cannot.scenarios).collect();
+        let known = |name: &&&str| SCENARIOS.iter().any(|scenario| scenario.name == **name);
+        assert!(named.iter().all(known), "{}: {named:?}", column.service);
+        named.sort();
+        assert!(named.windows(2).all(|pair| pair[0] != pair[1]), "{}: {named:?}", column.service);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::scenarios::SCENARIOS;
 
-/// A service and what it can do.
+/// A service and what it can do: every scenario that is not in `cannot`.
 pub(crate) struct Column {
     pub(crate) service: &'static str,
     /// The beginning of the names of its variables; empty for a service in this process.
@@ -11,8 +11,9 @@ pub(crate) struct Column {
     pub(crate) needs: &'static str,
     /// The operation that ends a sign-in. Only emulators let a test call the administrator's.
     pub(crate) ends_sign_in: EndsSignIn,
-    /// One for each of [`SCENARIOS`].
-    pub(crate) cells: [Cell; SCENARIOS.len()],
+    /// Nobody has run the scenarios on it yet.
+    pub(crate) untried: bool,
+    pub(crate) cannot: &'static [Cannot],
 }
 
 #[derive(Clone, Copy)]
@@ -21,70 +22,78 @@ pub(crate) enum EndsSignIn {
     AdminUserGlobalSignOut,
 }
 
+/// Scenarios that a service cannot do.
+pub(crate) struct Cannot {
+    pub(crate) scenarios: &'static [&'static str],
+    pub(crate) why: &'static str,
+    /// What the failure of the scenario says, so that it fails for this reason and no other.
+    pub(crate) shows: &'static str,
+}
+
 pub(crate) enum Cell {
     Works,
     /// Must work, but nobody has run it yet.
     Untried,
-    Cannot {
-        why: &'static str,
-        /// What the failure of the scenario says, so that it fails for this reason and no other.
-        shows: &'static str,
-    },
+    Cannot(&'static Cannot),
 }
 
-use Cell::{Untried, Works};
+const NOT_THROTTLED: Cannot = Cannot {
+    scenarios: &["throttled"],
+    why: "A test cannot make this service throttle.",
+    shows: "a test cannot make this service throttle",
+};
 
-const NOT_THROTTLED: Cell =
-    Cell::Cannot { why: "Throttling cannot be ordered.", shows: "throttling cannot be ordered" };
+const NO_IDENTITY_POOLS: Cannot = Cannot {
+    scenarios: &[
+        "guest",
+        "user",
+        "returning user",
+        "developer",
+        "classic",
+        "disabled identity",
+        "unknown pool",
+    ],
+    why: "It has no identity pools.",
+    shows: "CONTRACT_COGNITO_LOCAL_IDENTITY_POOL_ID is not set",
+};
 
-const fn no_identity_pools() -> Cell {
-    Cell::Cannot {
-        why: "It has no identity pools.",
-        shows: "CONTRACT_COGNITO_LOCAL_IDENTITY_POOL_ID is not set",
-    }
-}
+/// Fills the fields that most columns share.
+const IN_THIS_PROCESS: Column = Column {
+    service: "",
+    prefix: "",
+    needs: "",
+    ends_sign_in: EndsSignIn::RevokeToken,
+    untried: false,
+    cannot: &[],
+};
 
-/// The rows of `cells` are those of [`SCENARIOS`].
-pub(crate) const COLUMNS: [Column; 6] = [
-    Column {
-        service: "FakeCognito",
-        prefix: "",
-        needs: "",
-        ends_sign_in: EndsSignIn::RevokeToken,
-        cells: [const { Works }; SCENARIOS.len()],
-    },
-    Column {
-        service: "FakeServer",
-        prefix: "",
-        needs: "",
-        ends_sign_in: EndsSignIn::RevokeToken,
-        cells: [const { Works }; SCENARIOS.len()],
-    },
+pub(crate) static COLUMNS: [Column; 6] = [
+    Column { service: "FakeCognito", ..IN_THIS_PROCESS },
+    Column { service: "FakeServer", ..IN_THIS_PROCESS },
     Column {
         service: "moto",
         prefix: "CONTRACT_MOTO",
         needs: "ENDPOINT_URL",
         ends_sign_in: EndsSignIn::AdminUserGlobalSignOut,
-        cells: [
-            Works,
-            Works,
-            Works,
-            Cell::Cannot {
+        untried: false,
+        cannot: &[
+            Cannot {
+                scenarios: &["returning user"],
                 why: "`GetId` creates a new identity for each call, whatever the login.",
                 shows: "identity of the returning user",
             },
-            Works,
-            Works,
-            Works,
-            Cell::Cannot {
+            Cannot {
+                scenarios: &["rotated"],
                 why: "It has no `GetTokensFromRefreshToken`: the answer is a page with status 500.",
                 shows: "GetTokensFromRefreshToken: the service gave no message (HTTP status 500)",
             },
-            Cell::Cannot {
+            Cannot {
+                scenarios: &["disabled identity"],
                 why: "It gives credentials for every identity ID and merges none.",
                 shows: "identity after the merge",
             },
-            Cell::Cannot {
+            Cannot {
+                scenarios: &["unknown pool"],
                 why: "For an unknown pool the answer is a page with status 500.",
                 shows: "GetId: the service gave no message (HTTP status 500)",
             },
@@ -96,25 +105,17 @@ pub(crate) const COLUMNS: [Column; 6] = [
         prefix: "CONTRACT_MINISTACK",
         needs: "ENDPOINT_URL",
         ends_sign_in: EndsSignIn::RevokeToken,
-        cells: [
-            Works,
-            Works,
-            Works,
-            Works,
-            Cell::Cannot {
+        untried: false,
+        cannot: &[
+            Cannot {
+                scenarios: &["developer"],
                 why: "It has no `GetOpenIdTokenForDeveloperIdentity`.",
                 shows: "CONTRACT_MINISTACK_DEVELOPER_IDENTITY_ID is not set",
             },
-            Works,
-            Works,
-            Cell::Cannot {
+            Cannot {
+                scenarios: &["rotated"],
                 why: "It has `GetTokensFromRefreshToken`, but never rotates.",
                 shows: "the refresh token was not replaced",
-            },
-            Works,
-            Cell::Cannot {
-                why: "Its message for an unknown pool is not that of AWS, so the hint is another.",
-                shows: "hint of GetId",
             },
             NOT_THROTTLED,
         ],
@@ -124,20 +125,14 @@ pub(crate) const COLUMNS: [Column; 6] = [
         prefix: "CONTRACT_COGNITO_LOCAL",
         needs: "ENDPOINT_URL",
         ends_sign_in: EndsSignIn::RevokeToken,
-        cells: [
-            Works,
-            no_identity_pools(),
-            no_identity_pools(),
-            no_identity_pools(),
-            no_identity_pools(),
-            no_identity_pools(),
-            Works,
-            Cell::Cannot {
+        untried: false,
+        cannot: &[
+            NO_IDENTITY_POOLS,
+            Cannot {
+                scenarios: &["rotated"],
                 why: "It has no `GetTokensFromRefreshToken`.",
                 shows: "GetTokensFromRefreshToken: Unsupported",
             },
-            no_identity_pools(),
-            no_identity_pools(),
             NOT_THROTTLED,
         ],
     },
@@ -146,21 +141,24 @@ pub(crate) const COLUMNS: [Column; 6] = [
         prefix: "LIVE_AWS",
         needs: "IDENTITY_POOL_ID",
         ends_sign_in: EndsSignIn::RevokeToken,
-        cells: [
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            Untried,
-            NOT_THROTTLED,
-        ],
+        untried: true,
+        cannot: &[NOT_THROTTLED],
     },
 ];
+
+impl Column {
+    pub(crate) fn of(service: &str) -> &'static Self {
+        COLUMNS.iter().find(|column| column.service == service).unwrap()
+    }
+
+    pub(crate) fn cell(&'static self, scenario: &str) -> Cell {
+        match self.cannot.iter().find(|cannot| cannot.scenarios.contains(&scenario)) {
+            Some(cannot) => Cell::Cannot(cannot),
+            None if self.untried => Cell::Untried,
+            None => Cell::Works,
+        }
+    }
+}
 
 /// Returns the table for `docs/contract.md`, and below it why a service cannot do a scenario.
 pub(crate) fn table() -> String {
@@ -169,32 +167,22 @@ pub(crate) fn table() -> String {
         format!("| scenario | {} |", services.join(" | ")),
         format!("|---|{}", "---|".repeat(services.len())),
     ];
-    // Service, reason, and the scenarios that it is the reason for.
-    let mut reasons = Vec::<(&str, &str, Vec<&str>)>::new();
-    for column in &COLUMNS {
-        for (scenario, cell) in SCENARIOS.iter().zip(&column.cells) {
-            let Cell::Cannot { why, .. } = cell else { continue };
-            let known = reasons.iter_mut().find(|r| (r.0, r.1) == (column.service, *why));
-            match known {
-                Some((_, _, scenarios)) => scenarios.push(scenario.name),
-                None => reasons.push((column.service, why, vec![scenario.name])),
-            }
-        }
-    }
-    for (row, scenario) in SCENARIOS.iter().enumerate() {
+    for scenario in &SCENARIOS {
         let mut line = format!("| {} |", scenario.name);
         for column in &COLUMNS {
-            line += match &column.cells[row] {
+            line += match column.cell(scenario.name) {
                 Cell::Works => " yes |",
                 Cell::Untried => " *untried* |",
-                Cell::Cannot { .. } => " no |",
+                Cell::Cannot(_) => " no |",
             };
         }
         lines.push(line);
     }
     lines.push(String::new());
-    for (service, why, scenarios) in reasons {
-        lines.push(format!("* {service} ({}): {why}", scenarios.join(", ")));
+    for column in &COLUMNS {
+        for Cannot { scenarios, why, .. } in column.cannot {
+            lines.push(format!("* {} ({}): {why}", column.service, scenarios.join(", ")));
+        }
     }
     lines.join("\n") + "\n"
 }

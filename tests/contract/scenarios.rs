@@ -88,7 +88,7 @@ fn expect_credentials(
 }
 
 fn new_tokens(service: &Service) -> Result<UserPoolTokens, Failure> {
-    Ok(service.tokens(&service.outside.sign_in(false)?).build()?)
+    Ok(service.tokens(&service.controls.sign_in(false)?).build()?)
 }
 
 fn user_pool(service: &Service) -> Outcome {
@@ -102,7 +102,7 @@ fn user_pool(service: &Service) -> Outcome {
 }
 
 fn guest(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
+    let pool = service.controls.identity_pool_id()?;
     let storage = Arc::new(MemoryStorage::new());
     let settings = || service.provider(&pool).storage(storage.clone());
     service.take_requests();
@@ -118,7 +118,7 @@ fn guest(service: &Service) -> Outcome {
 }
 
 fn user(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
+    let pool = service.controls.identity_pool_id()?;
     let tokens = new_tokens(service)?;
     service.take_requests();
     let credentials = service.provider(&pool).login_from_user_pool(&tokens).build()?;
@@ -129,7 +129,7 @@ fn user(service: &Service) -> Outcome {
 }
 
 fn returning_user(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
+    let pool = service.controls.identity_pool_id()?;
     let identity = || {
         let tokens = new_tokens(service)?;
         identity_of(&service.provider(&pool).login_from_user_pool(&tokens).build()?.get()?)
@@ -138,8 +138,8 @@ fn returning_user(service: &Service) -> Outcome {
 }
 
 fn developer(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
-    let given = service.outside.developer_identity()?;
+    let pool = service.controls.identity_pool_id()?;
+    let given = service.controls.developer_identity()?;
     service.take_requests();
     let mut identities = Vec::new();
     for _ in ["first start", "restart"] {
@@ -152,8 +152,8 @@ fn developer(service: &Service) -> Outcome {
 }
 
 fn classic(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
-    let role = service.outside.role_arn()?;
+    let pool = service.controls.identity_pool_id()?;
+    let role = service.controls.role_arn()?;
     service.take_requests();
     let credentials = service.classic_provider(&pool, &role).build()?;
     expect_credentials(&credentials, IdentityOrigin::Minted)?;
@@ -162,8 +162,8 @@ fn classic(service: &Service) -> Outcome {
 
 /// The user pool answers before the identity pool is called, so any pool's ID will do.
 fn revoked(service: &Service) -> Outcome {
-    let sign_in = service.outside.sign_in(false)?;
-    service.outside.end_sign_in(&sign_in)?;
+    let sign_in = service.controls.sign_in(false)?;
+    service.controls.end_sign_in(&sign_in)?;
     let tokens = service.tokens(&sign_in).build()?;
     service.take_requests();
     let hint = "sign in again";
@@ -183,7 +183,7 @@ fn revoked(service: &Service) -> Outcome {
 
 /// A restarted program has the refresh token of the sign-in, but sends its replacement.
 fn rotated(service: &Service) -> Outcome {
-    let sign_in = service.outside.sign_in(true)?;
+    let sign_in = service.controls.sign_in(true)?;
     let storage = Arc::new(MemoryStorage::new());
     service.take_requests();
     for _ in ["first start", "restart"] {
@@ -208,7 +208,7 @@ fn rotated(service: &Service) -> Outcome {
 
 /// The service disables a guest's identity when a login merges it into the identity of a user.
 fn disabled_identity(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
+    let pool = service.controls.identity_pool_id()?;
     let storage = Arc::new(MemoryStorage::new());
     let guest = || service.provider(&pool).storage(storage.clone());
     let disabled = identity_of(&guest().build()?.get()?)?;
@@ -235,7 +235,7 @@ fn disabled_identity(service: &Service) -> Outcome {
 const UNKNOWN_POOL: &str = "eu-west-1:ffffffff-ffff-4fff-bfff-ffffffffffff";
 
 fn unknown_pool(service: &Service) -> Outcome {
-    let pool = service.outside.identity_pool_id()?;
+    let pool = service.controls.identity_pool_id()?;
     let (region, _) = pool.split_once(':').unwrap_or_default();
     let unknown = UNKNOWN_POOL.replace("eu-west-1", region);
     service.take_requests();
@@ -247,8 +247,8 @@ fn unknown_pool(service: &Service) -> Outcome {
 
 fn throttled(service: &Service) -> Outcome {
     let code = "TooManyRequestsException";
-    service.outside.throttle(GET_CREDENTIALS, 4)?;
-    let credentials = service.provider(service.outside.identity_pool_id()?).build()?;
+    service.controls.throttle(GET_CREDENTIALS, 4)?;
+    let credentials = service.provider(service.controls.identity_pool_id()?).build()?;
     service.take_requests();
     expect_error(credentials.get(), ErrorKind::Throttled, code, "", false)?;
     expect_calls(
@@ -258,7 +258,7 @@ fn throttled(service: &Service) -> Outcome {
     // The error stands for a while, in which the service is left alone.
     expect_error(credentials.get(), ErrorKind::Throttled, code, "", false)?;
     expect_calls(service, &[])?;
-    service.outside.throttle(GET_CREDENTIALS, 2)?;
+    service.controls.throttle(GET_CREDENTIALS, 2)?;
     credentials.refresh()?;
     expect_calls(service, &[GET_CREDENTIALS, GET_CREDENTIALS, GET_CREDENTIALS])
 }

@@ -1,4 +1,4 @@
-//! The services under test: how to reach each, and what a test does to it from outside.
+//! The services under test: how to reach each, and how a test controls it.
 
 use std::env;
 use std::fmt;
@@ -49,7 +49,7 @@ pub(crate) struct SignIn {
 }
 
 /// What a test needs from a service and does to it, beside the library.
-pub(crate) trait Outside {
+pub(crate) trait Controls {
     fn identity_pool_id(&self) -> Result<String, Failure>;
     fn role_arn(&self) -> Result<String, Failure>;
     /// Signs the user in, to the app client that rotates or to the other one.
@@ -67,7 +67,7 @@ pub(crate) struct Service {
     /// The time of a service in this process.
     clock: Option<ManualClock>,
     url: Option<String>,
-    pub(crate) outside: Box<dyn Outside>,
+    pub(crate) controls: Box<dyn Controls>,
 }
 
 /// A request that the library sent.
@@ -105,7 +105,7 @@ impl Service {
         transport: impl Transport + 'static,
         clock: Option<ManualClock>,
         url: Option<String>,
-        outside: impl Outside + 'static,
+        controls: impl Controls + 'static,
     ) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let recorded = requests.clone();
@@ -114,7 +114,7 @@ impl Service {
             transport.send(request)
         };
         let transport = Arc::new(transport);
-        Self { transport, requests, clock, url, outside: Box::new(outside) }
+        Self { transport, requests, clock, url, controls: Box::new(controls) }
     }
 
     /// Settings for a provider of this pool.
@@ -185,7 +185,7 @@ struct Fake {
     _server: Option<FakeServer>,
 }
 
-impl Outside for Fake {
+impl Controls for Fake {
     fn identity_pool_id(&self) -> Result<String, Failure> {
         Ok(FakeCognito::POOL_ID.to_owned())
     }
@@ -262,7 +262,7 @@ impl Deployed {
     }
 }
 
-impl Outside for Deployed {
+impl Controls for Deployed {
     fn identity_pool_id(&self) -> Result<String, Failure> {
         self.setting("IDENTITY_POOL_ID")
     }
@@ -309,6 +309,6 @@ impl Outside for Deployed {
     }
 
     fn throttle(&self, _: &str, _: usize) -> Result<(), Failure> {
-        Err(Failure::Failed("throttling cannot be ordered".to_owned()))
+        Err(Failure::Failed("a test cannot make this service throttle".to_owned()))
     }
 }

@@ -333,3 +333,48 @@ fn a_faulty_storage_fails_as_often_as_asked_and_changes_nothing_then() {
         assert!(storage.calls(operation) >= before + 4, "{operation}");
     }
 }
+
+#[test]
+fn a_fault_for_a_prefix_leaves_the_other_keys_of_a_storage_alone() {
+    let storage = FaultyStorage::new();
+    storage.fail_next_for("store", "identity/", 2, io::ErrorKind::StorageFull);
+    // Key, whether the call fails.
+    let rows = [
+        ("identity/a", true),
+        ("credentials/a", false),
+        ("identity", false),
+        ("", false),
+        ("identity/b", true),
+        ("identity/b", false),
+    ];
+    for (row, (key, fails)) in rows.into_iter().enumerate() {
+        assert_eq!(storage.store(key, b"value").is_err(), fails, "row {row}: {key:?}");
+    }
+    assert_eq!((storage.calls("store"), storage.calls("load")), (rows.len(), 0));
+
+    // A fault for other keys does not hide the next one.
+    storage.fail_next_for("load", "identity/", 1, io::ErrorKind::PermissionDenied);
+    storage.fail_next("load", 1, io::ErrorKind::TimedOut);
+    let kind = |key| storage.load(key).err().map(|error| error.kind());
+    assert_eq!(kind("credentials/a"), Some(io::ErrorKind::TimedOut));
+    assert_eq!(kind("credentials/a"), None);
+    assert_eq!(kind("identity/a"), Some(io::ErrorKind::PermissionDenied));
+}
+
+#[test]
+fn a_wrong_name_of_an_operation_panics() {
+    let storage = FaultyStorage::new();
+    let calls: [fn(&FaultyStorage); 3] = [
+        |storage| storage.fail_next("laod", 1, io::ErrorKind::Other),
+        |storage| storage.fail_next_for("Load", "", 1, io::ErrorKind::Other),
+        |storage| assert_eq!(storage.calls("laod"), 0),
+    ];
+    for call in calls {
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(&storage)));
+        let text = panicked.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("is none of") && text.contains("load"), "{text}");
+    }
+    storage.load("k").unwrap();
+    let wrong = || FakeCognito::new().fail_next("getId", 1, Fault::timeout());
+    std::panic::catch_unwind(wrong).expect_err("the service has no such operation");
+}

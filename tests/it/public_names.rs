@@ -188,6 +188,7 @@ fn the_names_of_the_fakes() {
     let _: [fn(&FakeCognito); 1] = [FakeCognito::clear_faults];
     let _ = |fault: Fault| [fault.with_header("", ""), Fault::IdentityId(String::new())];
     let _: fn(&FaultyStorage, &str, usize, std::io::ErrorKind) = FaultyStorage::fail_next;
+    let _: fn(&FaultyStorage, &str, &str, usize, std::io::ErrorKind) = FaultyStorage::fail_next_for;
     let _: (fn(&FaultyStorage), fn(&FaultyStorage, &str) -> usize) =
         (FaultyStorage::clear_faults, FaultyStorage::calls);
 }

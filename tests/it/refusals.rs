@@ -283,7 +283,7 @@ fn every_refusal_of_an_identity_pool_or_sts_has_a_hint_that_fits() {
 }
 
 #[test]
-fn a_refusal_that_nobody_knows_has_no_hint() {
+fn an_unknown_refusal_has_no_hint() {
     for (operation, code) in [
         (GET_ID, DENIED),
         (GET_CREDENTIALS, "SomethingNew"),

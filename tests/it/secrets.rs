@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::SystemTime;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
@@ -443,22 +443,6 @@ fn no_request_id_is_the_identity_of_another_call() {
     }
 }
 
-/// A storage without a disk.
-struct Broken;
-impl Storage for Broken {
-    fn load(&self, _: &str) -> std::io::Result<Option<Vec<u8>>> {
-        Err(std::io::Error::other("no disk"))
-    }
-
-    fn store(&self, _: &str, _: &[u8]) -> std::io::Result<()> {
-        Err(std::io::Error::other("no disk"))
-    }
-
-    fn remove(&self, _: &str) -> std::io::Result<()> {
-        Err(std::io::Error::other("no disk"))
-    }
-}
-
 /// What is plugged in fails: its own words are passed on as the cause, and nothing else of it.
 #[test]
 fn failures_of_what_is_plugged_in_show_no_token() {
@@ -533,11 +517,17 @@ fn failures_of_what_is_plugged_in_show_no_token() {
         assert_clean(&prints(&[&credentials, &credentials.status()]));
     }
 
-    let credentials = stage(|builder| builder.storage(Broken).login(PROVIDER, TOKEN));
+    let credentials = stage(|builder| {
+        let storage = FaultyStorage::new();
+        for operation in ["load", "store", "remove"] {
+            storage.fail_next(operation, usize::MAX, std::io::ErrorKind::PermissionDenied);
+        }
+        builder.storage(storage).login(PROVIDER, TOKEN)
+    });
     let set = credentials.get().unwrap();
     credentials.clear_cached_id();
     assert_clean(&prints(&[&credentials, &credentials.status()]));
-    assert!(logged().contains("could not be read: no disk"));
+    assert!(logged().contains("could not be read: permission denied"));
     assert!(!logged().contains(set.identity_id().unwrap()));
     assert_clean(&logged());
 }

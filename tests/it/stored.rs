@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::testing::{Fault, FaultyStorage};
 use cognito_identity_credentials::{
     BoxError, DeveloperIdentity, ErrorKind, FileStorage, IdentityChange, IdentityChangeReason,
     IdentityOrigin, Logins, MemoryStorage, Storage,
@@ -257,41 +257,18 @@ fn changes_are_notified_with_their_reason_and_without_a_lock() {
     assert_eq!(reasons(), [], "a stored identity that is found again is no change");
 }
 
-/// A storage whose every call fails, or that counts.
-#[derive(Default)]
-struct OddStorage {
-    inner: MemoryStorage,
-    broken: bool,
-    stores: AtomicUsize,
-}
-
-impl OddStorage {
-    fn check(&self) -> io::Result<()> {
-        if self.broken { Err(io::Error::other("the disk is on fire")) } else { Ok(()) }
-    }
-}
-
-impl Storage for OddStorage {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.check()?;
-        self.inner.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.stores.fetch_add(1, Ordering::Relaxed);
-        self.check()?;
-        self.inner.store(key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.check()?;
-        self.inner.remove(key)
+/// Makes the next calls that write or remove fail.
+fn fail_writes(storage: &FaultyStorage) {
+    for operation in ["store", "remove"] {
+        storage.fail_next(operation, usize::MAX, io::ErrorKind::ReadOnlyFilesystem);
     }
 }
 
 #[test]
 fn a_storage_that_fails_fails_no_refresh() {
-    let storage = Arc::new(OddStorage { broken: true, ..OddStorage::default() });
+    let storage = FaultyStorage::new();
+    storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
+    fail_writes(&storage);
     let stage = Stage::with(|builder| builder.storage(storage));
     let first = stage.credentials.get().unwrap();
     assert_eq!(stage.credentials.refresh().unwrap().identity_id(), first.identity_id());
@@ -302,15 +279,15 @@ fn a_storage_that_fails_fails_no_refresh() {
 
 #[test]
 fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
-    let storage = Arc::new(OddStorage::default());
+    let storage = FaultyStorage::new();
     let stage =
         Stage::with(|builder| builder.storage(storage.clone()).login(PROVIDER, "secret-token"));
     stage.cognito.accept_login(PROVIDER, "secret-token", "ann");
     for _ in 0..1_000 {
         stage.credentials.refresh().unwrap();
     }
-    assert_eq!(storage.stores.load(Ordering::Relaxed), 1);
-    let record = storage.inner.load(&format!("identity/{POOL}")).unwrap().unwrap();
+    assert_eq!(storage.calls("store"), 1);
+    let record = storage.load(&format!("identity/{POOL}")).unwrap().unwrap();
     let record = String::from_utf8(record).unwrap();
     assert!(record.contains(PROVIDER) && !record.contains("secret-token"), "{record}");
 }
@@ -319,28 +296,16 @@ fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
 /// and itself again in the next.
 #[test]
 fn a_record_that_cannot_be_read_for_a_moment_is_not_overwritten() {
-    let storage = Arc::new(OddStorage::default());
+    let storage = FaultyStorage::new();
     let stage = Stage::with(|builder| builder.storage(storage.clone()));
     let first = stage.credentials.get().unwrap();
-    let unreadable = again(&stage, |builder| builder.storage(Unreadable(storage.clone())));
+    storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
+    let unreadable = again(&stage, |builder| builder.storage(storage.clone()));
     unreadable.credentials.get().unwrap();
-    assert_eq!(storage.stores.load(Ordering::Relaxed), 1);
+    storage.clear_faults();
+    assert_eq!(storage.calls("store"), 1);
     let next = again(&stage, |builder| builder.storage(storage.clone()));
     assert_eq!(next.credentials.identity_id().as_deref(), first.identity_id());
-}
-
-struct Unreadable(Arc<OddStorage>);
-
-impl Storage for Unreadable {
-    fn load(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
-        Err(io::Error::other("too many open files"))
-    }
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.0.store(key, value)
-    }
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.0.remove(key)
-    }
 }
 
 /// Two processes share a guest that the service refuses: the second takes over what the first got.
@@ -361,22 +326,11 @@ fn a_refused_guest_takes_the_identity_that_another_process_has_stored_meanwhile(
 /// A disk that has become read-only: what was cleared stays cleared for this process.
 #[test]
 fn clearing_holds_on_a_read_only_disk() {
-    struct ReadOnly(MemoryStorage);
-    impl Storage for ReadOnly {
-        fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-            self.0.load(key)
-        }
-        fn store(&self, _: &str, _: &[u8]) -> io::Result<()> {
-            Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
-        }
-        fn remove(&self, _: &str) -> io::Result<()> {
-            Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem))
-        }
-    }
-    let disk = MemoryStorage::new();
+    let disk = FaultyStorage::new();
     let record = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
     disk.store(&format!("identity/{POOL}"), record.as_bytes()).unwrap();
-    let stage = Stage::with(|builder| builder.storage(ReadOnly(disk)));
+    fail_writes(&disk);
+    let stage = Stage::with(|builder| builder.storage(disk));
     assert_eq!(stage.credentials.identity_id().as_deref(), Some(IDENTITY));
     stage.credentials.clear_cached_id();
     assert_eq!(stage.credentials.identity_id(), None);
@@ -385,37 +339,12 @@ fn clearing_holds_on_a_read_only_disk() {
     assert_eq!(stage.cognito.calls("GetId"), 1);
 }
 
-/// A storage that can be read, and at times neither written nor cleared.
-#[derive(Default)]
-struct Stubborn {
-    inner: MemoryStorage,
-    writable: std::sync::atomic::AtomicBool,
-}
-
-impl Stubborn {
-    fn check(&self) -> io::Result<()> {
-        let kind = io::ErrorKind::ReadOnlyFilesystem;
-        if self.writable.load(Ordering::SeqCst) { Ok(()) } else { Err(kind.into()) }
-    }
-}
-
-impl Storage for Stubborn {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.inner.load(key)
-    }
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.check().and_then(|()| self.inner.store(key, value))
-    }
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.check().and_then(|()| self.inner.remove(key))
-    }
-}
-
 #[test]
 fn what_was_cleared_does_not_come_back_when_its_successor_is_refused() {
-    let storage = Arc::new(Stubborn::default());
+    let storage = FaultyStorage::new();
     let record = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
-    storage.inner.store(&format!("identity/{POOL}"), record.as_bytes()).unwrap();
+    storage.store(&format!("identity/{POOL}"), record.as_bytes()).unwrap();
+    fail_writes(&storage);
     let stage = Stage::with(|builder| builder.storage(storage.clone()));
     stage.credentials.clear_cached_id();
     let second = stage.credentials.refresh().unwrap();
@@ -425,7 +354,7 @@ fn what_was_cleared_does_not_come_back_when_its_successor_is_refused() {
     assert_ne!(third.identity_id(), second.identity_id());
 
     // When the disk is well again, the identity of now is kept.
-    storage.writable.store(true, Ordering::SeqCst);
+    storage.clear_faults();
     stage.credentials.refresh().unwrap();
     let next = again(&stage, |builder| builder.storage(storage.clone()));
     assert_eq!(next.credentials.identity_id().as_deref(), third.identity_id());

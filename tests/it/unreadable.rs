@@ -1,10 +1,9 @@
 //! Records that could not be read: nothing good is lost to a failed read.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
 use cognito_identity_credentials::transport::{HttpRequest, Transport};
 use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, Credentials, Error, ErrorKind, IdentityChange,
@@ -16,49 +15,11 @@ use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
 
 const FOR_GOOD: usize = usize::MAX;
 
-/// One process's view of a storage. The loads of keys with one beginning fail.
-struct Failing {
-    inner: Arc<MemoryStorage>,
-    prefix: &'static str,
-    /// How many of the next loads fail.
-    loads: AtomicUsize,
-    writes: AtomicBool,
-}
-
-impl Failing {
-    fn new(inner: &Arc<MemoryStorage>, prefix: &'static str, loads: usize) -> Arc<Self> {
-        let (inner, loads) = (inner.clone(), AtomicUsize::new(loads));
-        Arc::new(Self { inner, prefix, loads, writes: AtomicBool::new(false) })
-    }
-
-    fn works_again(&self) {
-        self.loads.store(0, Ordering::SeqCst);
-        self.writes.store(false, Ordering::SeqCst);
-    }
-
-    fn check_write(&self) -> io::Result<()> {
-        let fails = self.writes.load(Ordering::SeqCst);
-        if fails { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
-    }
-}
-
-impl Storage for Failing {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        let left = self.loads.load(Ordering::SeqCst);
-        if left > 0 && key.starts_with(self.prefix) {
-            self.loads.store(if left == FOR_GOOD { left } else { left - 1 }, Ordering::SeqCst);
-            return Err(io::Error::other("too many open files"));
-        }
-        self.inner.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.check_write().and_then(|()| self.inner.store(key, value))
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.check_write().and_then(|()| self.inner.remove(key))
-    }
+/// One process's view of a storage. Its loads of keys with this beginning fail.
+fn failing(inner: &Arc<MemoryStorage>, prefix: &str) -> FaultyStorage {
+    let storage = FaultyStorage::around(inner.clone());
+    storage.fail_next_for("load", prefix, FOR_GOOD, io::ErrorKind::PermissionDenied);
+    storage
 }
 
 /// The service, the time and the storage that several processes share.
@@ -142,7 +103,7 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
             let device = Device::new();
             let good = id(&device.healthy().get().unwrap());
             let record = device.record("identity");
-            let failing = Failing::new(&device.storage, "identity/", FOR_GOOD);
+            let failing = failing(&device.storage, "identity/");
             let provider = device.process(failing.clone(), settings);
             device.changes();
             let guest = id(&provider.get().unwrap());
@@ -151,13 +112,15 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
                 assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{what}");
                 let error = provider.status().storage_error.expect(&what);
                 assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Storage, false));
-                assert!(error.hint().is_some() && format!("{error:#}").contains("open files"));
+                assert!(
+                    error.hint().is_some() && format!("{error:#}").contains("permission denied")
+                );
                 assert_eq!(device.record("identity"), record, "{what}");
             }
             assert_eq!(device.calls(), 2, "{what}: one guest while the trouble lasts");
             assert_eq!(device.changes(), [(None, guest.clone(), IdentityChangeReason::Minted)]);
 
-            failing.works_again();
+            failing.clear_faults();
             assert_eq!(id(&renew(&device, &provider).unwrap()), good, "{what}");
             assert_eq!(device.changes(), [(guest, good, IdentityChangeReason::Replaced)]);
             let status = provider.status();
@@ -170,17 +133,19 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
 
 /// The n-th read fails and all others work, so the failure meets each read of a refresh once.
 #[test]
-fn whichever_read_fails_once_the_good_identity_is_stored_and_used_in_the_end() {
+fn one_failed_read_never_costs_the_stored_identity() {
     for persist in [false, true] {
         for position in 0..6 {
             let device = Device::new();
             let good = id(&device.healthy().get().unwrap());
             let record = device.record("identity");
-            let failing = Failing::new(&device.storage, "", 0);
+            let failing = FaultyStorage::around(device.storage.clone());
             let provider =
                 device.process(failing.clone(), |builder| builder.persist_credentials(persist));
             for round in 0..6 {
-                failing.loads.store(usize::from(round == position), Ordering::SeqCst);
+                let times = usize::from(round == position);
+                failing.clear_faults();
+                failing.fail_next("load", times, io::ErrorKind::PermissionDenied);
                 provider.refresh().unwrap();
             }
             assert_eq!(id(&provider.refresh().unwrap()), good, "{persist}, {position}");
@@ -194,11 +159,11 @@ fn whichever_read_fails_once_the_good_identity_is_stored_and_used_in_the_end() {
 fn a_temporary_guest_is_stored_once_the_storage_is_known_to_be_empty() {
     for (how, renew) in REFRESHES {
         let device = Device::new();
-        let failing = Failing::new(&device.storage, "", FOR_GOOD);
+        let failing = failing(&device.storage, "");
         let provider = device.process(failing.clone(), |builder| builder);
         let guest = id(&provider.get().unwrap());
         assert_eq!(device.record("identity"), None, "{how}");
-        failing.works_again();
+        failing.clear_faults();
         assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{how}");
         assert_eq!(device.healthy().identity_id(), guest, "{how}");
         assert!(provider.status().storage_error.is_none(), "{how}");
@@ -209,12 +174,14 @@ fn a_temporary_guest_is_stored_once_the_storage_is_known_to_be_empty() {
 #[test]
 fn a_new_guest_whose_record_turns_unreadable_before_it_is_stored_is_temporary() {
     let device = Device::new();
-    let failing = Failing::new(&device.storage, "", 0);
+    let failing = FaultyStorage::around(device.storage.clone());
     let provider = {
         let (failing, cognito) = (failing.clone(), device.cognito.clone());
         device.process(failing.clone(), |builder| {
             builder.transport(move |request: &HttpRequest| {
-                failing.loads.store(usize::from(operation(request) == "GetId"), Ordering::SeqCst);
+                let times = usize::from(operation(request) == "GetId");
+                failing.clear_faults();
+                failing.fail_next("load", times, io::ErrorKind::PermissionDenied);
                 cognito.send(request)
             })
         })
@@ -231,11 +198,11 @@ fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor
     // Whether another process stores a different identity before the storage works again.
     for other_stored in [false, true] {
         let device = Device::new();
-        let failing = Failing::new(&device.storage, "", 0);
+        let failing = FaultyStorage::around(device.storage.clone());
         let provider = device.process(failing.clone(), |builder| builder);
         let refused = id(&provider.get().unwrap());
         let record = device.record("identity");
-        failing.loads.store(FOR_GOOD, Ordering::SeqCst);
+        failing.fail_next("load", FOR_GOOD, io::ErrorKind::PermissionDenied);
         device.cognito.disable_identity(refused.as_deref().unwrap());
         let guest = id(&provider.refresh().unwrap());
         assert_ne!(guest, refused);
@@ -247,7 +214,7 @@ fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor
         assert_eq!((device.record("identity"), device.calls()), (record, 3));
 
         let expected = if other_stored { id(&device.healthy().get().unwrap()) } else { second };
-        failing.works_again();
+        failing.clear_faults();
         let requests = device.cognito.requests().len();
         assert_eq!(id(&provider.refresh().unwrap()), expected, "{other_stored}");
         assert_eq!(device.cognito.requests().len(), requests + 1, "the refused one is not tried");
@@ -259,20 +226,20 @@ fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor
 fn a_credentials_record_that_cannot_be_read_is_not_overwritten() {
     for (how, renew) in REFRESHES {
         let device = Device::new();
-        let persisted = |storage: Arc<Failing>| {
+        let persisted = |storage: FaultyStorage| {
             device.process(storage, |builder| builder.persist_credentials(true))
         };
-        let failing = Failing::new(&device.storage, "credentials/", 0);
+        let failing = FaultyStorage::around(device.storage.clone());
         let provider = persisted(failing.clone());
         provider.get().unwrap();
         let record = device.record("credentials");
         assert!(record.is_some());
-        failing.loads.store(FOR_GOOD, Ordering::SeqCst);
+        failing.fail_next_for("load", "credentials/", FOR_GOOD, io::ErrorKind::PermissionDenied);
         renew(&device, &provider).unwrap();
         assert_eq!(device.record("credentials"), record, "{how}");
         let error = provider.status().storage_error.expect(how);
         assert!(error.message().contains("credentials could not be read"), "{error}");
-        failing.works_again();
+        failing.clear_faults();
         device.clock.advance(seconds(1));
         provider.refresh().unwrap();
         assert_ne!(device.record("credentials"), record, "{how}");
@@ -286,7 +253,7 @@ fn the_credentials_of_a_temporary_guest_are_not_stored() {
     let persist = |builder: Builder| builder.persist_credentials(true);
     let first = device.process(device.storage.clone(), persist).get().unwrap();
     let record = device.record("credentials");
-    let failing = Failing::new(&device.storage, "identity/", FOR_GOOD);
+    let failing = failing(&device.storage, "identity/");
     let provider = device.process(failing.clone(), persist);
     assert_ne!(id(&provider.get().unwrap()), id(&first));
     provider.refresh().unwrap();
@@ -294,7 +261,7 @@ fn the_credentials_of_a_temporary_guest_are_not_stored() {
     let requests = device.cognito.requests().len();
     assert_eq!(device.process(device.storage.clone(), persist).get().unwrap(), first);
     assert_eq!(device.cognito.requests().len(), requests, "other processes still use them");
-    failing.works_again();
+    failing.clear_faults();
     assert_eq!(id(&provider.refresh().unwrap()), id(&first));
     assert_ne!(device.record("credentials"), record);
 }
@@ -303,12 +270,12 @@ fn the_credentials_of_a_temporary_guest_are_not_stored() {
 fn the_program_may_remove_what_cannot_be_read() {
     let device = Device::new();
     device.healthy().get().unwrap();
-    let failing = Failing::new(&device.storage, "", FOR_GOOD);
+    let failing = failing(&device.storage, "");
     let provider = device.process(failing.clone(), |builder| builder);
     let guest = id(&provider.get().unwrap());
     provider.clear_cached_id();
     assert_eq!(device.record("identity"), None);
-    failing.works_again();
+    failing.clear_faults();
     let next = id(&provider.refresh().unwrap());
     assert_ne!(next, guest);
     assert_eq!(device.healthy().identity_id(), next);
@@ -319,12 +286,12 @@ fn a_signed_in_user_whose_record_cannot_be_read_is_stored_when_it_can() {
     let device = Device::new();
     let ann = |builder: Builder| builder.login_id("ann").login(PROVIDER, "token");
     let key = format!("identity/{POOL}/ann");
-    let failing = Failing::new(&device.storage, "", FOR_GOOD);
+    let failing = failing(&device.storage, "");
     let provider = device.process(failing.clone(), ann);
     let user = id(&provider.get().unwrap());
     assert_eq!(device.storage.load(&key).unwrap(), None);
     assert!(provider.status().storage_error.is_some());
-    failing.works_again();
+    failing.clear_faults();
     provider.refresh().unwrap();
     assert_eq!(device.process(device.storage.clone(), ann).identity_id(), user);
     assert!(provider.status().storage_error.is_none());
@@ -333,8 +300,10 @@ fn a_signed_in_user_whose_record_cannot_be_read_is_stored_when_it_can() {
 #[test]
 fn a_write_that_fails_shows_until_a_write_works() {
     let device = Device::new();
-    let failing = Failing::new(&device.storage, "", 0);
-    failing.writes.store(true, Ordering::SeqCst);
+    let failing = FaultyStorage::around(device.storage.clone());
+    for operation in ["store", "remove"] {
+        failing.fail_next(operation, FOR_GOOD, io::ErrorKind::ReadOnlyFilesystem);
+    }
     let provider = device.process(failing.clone(), |builder| builder);
     let guest = id(&provider.get().unwrap());
     for _ in 0..2 {
@@ -344,7 +313,7 @@ fn a_write_that_fails_shows_until_a_write_works() {
         assert!(format!("{:?}", provider.status()).contains("could not be stored"));
         provider.refresh().unwrap();
     }
-    failing.works_again();
+    failing.clear_faults();
     provider.refresh().unwrap();
     assert!(provider.status().storage_error.is_none());
     assert_eq!(device.healthy().identity_id(), guest);
@@ -459,8 +428,11 @@ fn the_identity_of_the_last_answer_of_a_handshake_is_the_stored_one() {
             device.healthy().clear_cached_id();
         }
         device.changes();
-        let failing = Failing::new(&device.storage, "", if fails { FOR_GOOD } else { 0 });
-        let provider = device.process(failing.clone(), |builder| builder);
+        let failing = FaultyStorage::around(device.storage.clone());
+        if fails {
+            failing.fail_next("load", FOR_GOOD, io::ErrorKind::PermissionDenied);
+        }
+        let provider = device.process(failing, |builder| builder);
         device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::raw(200, body));
         assert_eq!(provider.get().unwrap().identity_id(), Some(other));
         let reasons: Vec<_> = device.changes().into_iter().map(|change| change.2).collect();

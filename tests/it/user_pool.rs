@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
@@ -812,41 +812,10 @@ fn a_token_that_was_replaced_is_looked_up_again_also_ahead_of_time() {
     assert_eq!(pool.cognito.calls(GET_TOKENS), 4);
 }
 
-/// A storage that fails when it is told to, and counts.
-#[derive(Default)]
-struct Flaky {
-    stores: AtomicUsize,
-    inner: MemoryStorage,
-    broken: AtomicBool,
-    unreadable: AtomicBool,
-}
-
-impl Flaky {
-    fn check(&self) -> std::io::Result<()> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(std::io::Error::other("no disk"));
-        }
-        Ok(())
-    }
-}
-
-impl Storage for Flaky {
-    fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
-        if self.unreadable.load(Ordering::SeqCst) {
-            return Err(std::io::Error::other("too many open files"));
-        }
-        self.inner.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> std::io::Result<()> {
-        self.stores.fetch_add(1, Ordering::SeqCst);
-        self.check()?;
-        self.inner.store(key, value)
-    }
-
-    fn remove(&self, key: &str) -> std::io::Result<()> {
-        self.check()?;
-        self.inner.remove(key)
+/// Makes the next calls that write or remove fail.
+fn fail_writes(storage: &FaultyStorage) {
+    for operation in ["store", "remove"] {
+        storage.fail_next(operation, usize::MAX, std::io::ErrorKind::StorageFull);
     }
 }
 
@@ -854,19 +823,19 @@ impl Storage for Flaky {
 fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
     record_log();
     let pool = Pool::rotating(0);
-    let storage = Arc::new(Flaky::default());
+    let storage = FaultyStorage::new();
     let tokens = pool.settings().storage(storage.clone()).build().unwrap();
     let renew = || {
         tokens.id_token().unwrap();
         pool.clock.advance(seconds(3600));
     };
     renew();
-    storage.broken.store(true, Ordering::SeqCst);
+    fail_writes(&storage);
     renew();
-    let warning = "WARN cognito_identity_credentials::user_pool_tokens the refresh token could not be stored: no disk; after a restart the user must sign in again";
+    let warning = "WARN cognito_identity_credentials::user_pool_tokens the refresh token could not be stored: no storage space; after a restart the user must sign in again";
     assert_eq!(logged().matches(warning).count(), 1, "{}", logged());
     renew();
-    storage.broken.store(false, Ordering::SeqCst);
+    storage.clear_faults();
     renew();
     assert_eq!(logged().matches(warning).count(), 2);
     assert!(!logged().contains("fake-refresh-token"));
@@ -877,25 +846,26 @@ fn a_token_that_cannot_be_stored_is_warned_of_and_used_from_memory() {
 #[test]
 fn a_write_that_failed_is_tried_again_when_a_token_is_asked_for() {
     let pool = Pool::rotating(0);
-    let storage = Arc::new(Flaky::default());
+    let records = Arc::new(MemoryStorage::new());
+    let storage = FaultyStorage::around(records.clone());
     let settings = || pool.settings().storage(storage.clone());
     // What is there is of an earlier sign-in, and must go also by the second attempt.
     let earlier = pool.bare().refresh_token(pool.cognito.sign_in("ann"));
     earlier.storage(storage.clone()).build().unwrap().id_token().unwrap();
-    let earlier = stored(&storage.inner);
+    let earlier = stored(&records);
 
-    storage.broken.store(true, Ordering::SeqCst);
+    fail_writes(&storage);
     let tokens = settings().build().unwrap();
     let first = tokens.id_token().unwrap();
     assert_eq!(tokens.id_token().unwrap(), first);
-    assert_eq!(storage.stores.load(Ordering::SeqCst), 3, "the earlier one's, and two that failed");
-    assert_eq!(stored(&storage.inner), earlier);
+    assert_eq!(storage.calls("store"), 3, "the earlier one's, and two that failed");
+    assert_eq!(stored(&records), earlier);
 
-    storage.broken.store(false, Ordering::SeqCst);
+    storage.clear_faults();
     for _ in 0..3 {
         assert_eq!(tokens.id_token().unwrap(), first);
-        assert_eq!(storage.stores.load(Ordering::SeqCst), 4);
-        assert_ne!(stored(&storage.inner), earlier);
+        assert_eq!(storage.calls("store"), 4);
+        assert_ne!(stored(&records), earlier);
     }
     settings().build().unwrap().id_token().unwrap();
     assert_eq!(pool.cognito.calls(GET_TOKENS), 3, "nobody is told to sign in");
@@ -904,23 +874,24 @@ fn a_write_that_failed_is_tried_again_when_a_token_is_asked_for() {
 #[test]
 fn a_record_that_cannot_be_read_stays_until_it_can_and_then_the_rotated_token_is_stored() {
     let pool = Pool::rotating(60);
-    let storage = Arc::new(Flaky::default());
+    let records = Arc::new(MemoryStorage::new());
+    let storage = FaultyStorage::around(records.clone());
     let settings = || pool.settings().storage(storage.clone());
     settings().build().unwrap().id_token().unwrap();
-    let before = storage.inner.load(KEY).unwrap();
+    let before = records.load(KEY).unwrap();
     assert!(before.is_some());
-    storage.unreadable.store(true, Ordering::SeqCst);
+    storage.fail_next("load", usize::MAX, std::io::ErrorKind::PermissionDenied);
     let tokens = settings().build().unwrap();
     let first = tokens.id_token().unwrap();
     assert_eq!(tokens.id_token().unwrap(), first);
-    assert_eq!(storage.inner.load(KEY).unwrap(), before, "neither call overwrites it");
+    assert_eq!(records.load(KEY).unwrap(), before, "neither call overwrites it");
     let error = tokens.storage_error().unwrap();
     assert_eq!(error.kind(), ErrorKind::Storage);
-    assert_eq!(format!("{error:#}"), "the refresh token could not be read: too many open files");
+    assert_eq!(format!("{error:#}"), "the refresh token could not be read: permission denied");
 
-    storage.unreadable.store(false, Ordering::SeqCst);
+    storage.clear_faults();
     assert_eq!(tokens.id_token().unwrap(), first, "cached, but the write is repeated");
-    assert_ne!(storage.inner.load(KEY).unwrap(), before);
+    assert_ne!(records.load(KEY).unwrap(), before);
     assert!(tokens.storage_error().is_none());
     pool.clock.advance(seconds(3600));
     settings().build().unwrap().id_token().expect("the stored token is the newest");
@@ -929,25 +900,26 @@ fn a_record_that_cannot_be_read_stays_until_it_can_and_then_the_rotated_token_is
 #[test]
 fn a_user_need_not_sign_in_because_the_only_token_cannot_be_read() {
     let pool = Pool::rotating(0);
-    let storage = Arc::new(Flaky::default());
+    let storage = FaultyStorage::new();
     pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
     let tokens = pool.bare().storage(storage.clone()).build().unwrap();
-    storage.unreadable.store(true, Ordering::SeqCst);
+    storage.fail_next("load", usize::MAX, std::io::ErrorKind::PermissionDenied);
     let error = tokens.id_token().unwrap_err();
     assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
-    storage.unreadable.store(false, Ordering::SeqCst);
+    storage.clear_faults();
     tokens.id_token().unwrap();
 }
 
 #[test]
 fn a_program_that_forgets_a_token_removes_a_record_that_cannot_be_read() {
     let pool = Pool::rotating(0);
-    let storage = Arc::new(Flaky::default());
+    let records = Arc::new(MemoryStorage::new());
+    let storage = FaultyStorage::around(records.clone());
     let tokens = pool.settings().storage(storage.clone()).build().unwrap();
     tokens.id_token().unwrap();
-    storage.unreadable.store(true, Ordering::SeqCst);
+    storage.fail_next("load", usize::MAX, std::io::ErrorKind::PermissionDenied);
     tokens.forget_refresh_token();
-    assert_eq!(storage.inner.load(KEY).unwrap(), None);
+    assert_eq!(records.load(KEY).unwrap(), None);
 }
 
 #[test]
@@ -999,7 +971,7 @@ fn refresh_tokens_of_another_service_or_another_key_are_not_used() {
 
 /// A storage that does something else first, once.
 #[derive(Default)]
-struct Diverted(Flaky, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+struct Diverted(FaultyStorage, Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Storage for Diverted {
     fn load(&self, key: &str) -> std::io::Result<Option<Vec<u8>>> {
@@ -1025,9 +997,9 @@ fn the_latest_token_is_what_is_stored_in_the_end() {
     let pool = Pool::rotating(0);
     let storage = Arc::new(Diverted::default());
     let tokens = pool.settings().storage(storage.clone()).build().unwrap();
-    storage.0.broken.store(true, Ordering::SeqCst);
+    fail_writes(&storage.0);
     tokens.id_token().unwrap();
-    storage.0.broken.store(false, Ordering::SeqCst);
+    storage.0.clear_faults();
     let (inside, clock) = (tokens.clone(), pool.clock.clone());
     *storage.1.lock().unwrap() = Some(Box::new(move || {
         clock.advance(seconds(3600));
@@ -1036,11 +1008,7 @@ fn the_latest_token_is_what_is_stored_in_the_end() {
     tokens.id_token().unwrap();
     assert_eq!(pool.cognito.calls(GET_TOKENS), 2);
     pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
-    assert_eq!(
-        storage.0.stores.load(Ordering::SeqCst),
-        5,
-        "two, the late one, the latest, the next"
-    );
+    assert_eq!(storage.0.calls("store"), 5, "two, the late one, the latest, the next");
 }
 
 #[test]
@@ -1092,7 +1060,8 @@ fn an_earlier_sign_in_does_not_take_the_place_of_a_later_one() {
 #[test]
 fn who_signed_out_stays_signed_out_whatever_is_stored() {
     let pool = Pool::rotating(0);
-    let storage = Arc::new(Flaky::default());
+    let records = Arc::new(MemoryStorage::new());
+    let storage = FaultyStorage::around(records.clone());
     let process = || {
         let tokens = pool.settings().storage(storage.clone()).build().unwrap();
         tokens.id_token().unwrap();
@@ -1104,23 +1073,23 @@ fn who_signed_out_stays_signed_out_whatever_is_stored() {
         assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Login, true));
     };
     // The removal fails.
-    storage.broken.store(true, Ordering::SeqCst);
+    fail_writes(&storage);
     tokens.forget_refresh_token();
-    assert!(stored(&storage.inner).is_some());
+    assert!(stored(&records).is_some());
     signed_out();
     // It works, and another process that is still signed in stores what it has got.
-    storage.broken.store(false, Ordering::SeqCst);
+    storage.clear_faults();
     tokens.forget_refresh_token();
-    assert_eq!(stored(&storage.inner), None);
+    assert_eq!(stored(&records), None);
     pool.clock.advance(seconds(3600));
     other.id_token().unwrap();
-    assert!(stored(&storage.inner).is_some());
+    assert!(stored(&records).is_some());
     signed_out();
     // What cannot be read goes too.
     for record in ["{\"version\":3}", "\u{0}"] {
-        storage.inner.store(KEY, record.as_bytes()).unwrap();
+        records.store(KEY, record.as_bytes()).unwrap();
         tokens.forget_refresh_token();
-        assert_eq!(storage.inner.load(KEY).unwrap(), None);
+        assert_eq!(records.load(KEY).unwrap(), None);
     }
     // The same user comes back, and another program starts from what is stored.
     tokens.set_refresh_token(pool.cognito.sign_in("ann")).unwrap();
@@ -1334,7 +1303,7 @@ fn another_users_sign_in_puts_an_end_to_the_tokens_of_the_first() {
 fn tokens_of_an_earlier_sign_in_are_neither_cached_nor_stored() {
     let pool = Pool::rotating(0);
     let bobs = pool.cognito.sign_in("bob");
-    let storage = Arc::new(Flaky::default());
+    let storage = FaultyStorage::new();
     let place: Arc<OnceLock<UserPoolTokens>> = Arc::default();
     let (service, inside, next) = (pool.cognito.clone(), place.clone(), bobs.clone());
     let transport = move |request: &HttpRequest| {
@@ -1346,10 +1315,10 @@ fn tokens_of_an_earlier_sign_in_are_neither_cached_nor_stored() {
     let tokens = settings.transport(transport).build().unwrap();
     place.set(tokens.clone()).unwrap();
     tokens.id_token().unwrap();
-    assert_eq!(storage.stores.load(Ordering::SeqCst), 0);
+    assert_eq!(storage.calls("store"), 0);
     tokens.id_token().unwrap();
     assert_eq!(pool.sent(GET_TOKENS), [&*pool.given, &*bobs]);
-    assert_eq!(storage.stores.load(Ordering::SeqCst), 1);
+    assert_eq!(storage.calls("store"), 1);
 }
 
 /// Signed in anew while the rotated token is being written.

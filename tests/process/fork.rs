@@ -24,6 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("fork::a_cached_set_is_served_in_the_child_without_a_call", cached_set),
     ("fork::a_refresh_of_a_thread_of_the_parent_is_not_waited_for", refresh_under_way),
     ("fork::a_child_that_was_forked_inside_a_refresh_may_refresh", inside_a_refresh),
+    ("fork::a_child_does_not_stay_in_a_listener_of_its_parent", inside_a_listener),
     ("fork::the_threads_of_a_child_share_one_refresh", threads_of_a_child),
     ("fork::parent_and_children_draw_different_random_numbers", random_numbers),
     ("fork::parent_and_children_store_one_record_at_the_same_time", stores),
@@ -203,6 +204,32 @@ fn inside_a_refresh() {
         .identity_pool_id(FakeCognito::POOL_ID)
         .login_from("accounts.google.com", source)
         .transport(cognito)
+        .build()
+        .unwrap();
+    provider.set(credentials.clone()).unwrap();
+    credentials.get().unwrap();
+}
+
+/// Also if the child goes on with the thread that runs the listener.
+fn inside_a_listener() {
+    let parent = process::id();
+    let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
+    let inside = provider.clone();
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(FakeCognito::POOL_ID)
+        .transport(FakeCognito::new())
+        .on_refresh(move |_| {
+            let credentials = inside.get().unwrap();
+            credentials.get().expect_err("a get() inside the listener");
+            if process::id() == parent {
+                let first = Child::fork(|_| {
+                    credentials.get().unwrap();
+                    credentials.refresh().unwrap();
+                    credentials.get().unwrap();
+                });
+                first.join();
+            }
+        })
         .build()
         .unwrap();
     provider.set(credentials.clone()).unwrap();

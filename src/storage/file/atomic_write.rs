@@ -85,12 +85,12 @@ fn make_directories<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()>
     }
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // The process that made it may not have got to this yet.
+            // The process that made it may not have synced it yet.
             return disk.sync_directory(parent);
         }
         made => made?,
     }
-    // The next attempt must create again what is not durable, or what nobody can enter.
+    // The next attempt must create again a directory that is not durable or has the wrong mode.
     give_directory_mode(disk, directory)
         .and_then(|()| disk.sync_directory(parent))
         .inspect_err(|_| drop(disk.remove_directory(directory)))
@@ -127,10 +127,10 @@ fn write_and_rename<F: FileSystem>(
     names: &Names,
     value: &[u8],
 ) -> io::Result<()> {
-    let no_sweepers = hold_off_sweepers(disk, directory);
+    let sweeper_lock = hold_off_sweepers(disk, directory);
     let file = disk.create_new(temporary)?;
     let ready = prepare(disk, temporary, &file);
-    drop(no_sweepers);
+    drop(sweeper_lock);
     // `file` holds its lock until after the renaming, so that no sweeper removes it.
     let header = names.header.as_deref().unwrap_or_default();
     ready

@@ -51,8 +51,10 @@ pub(super) fn remove_files<F: FileSystem>(
 /// Removes a file, unless its name is cut and the key in the file has another beginning.
 fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -> io::Result<bool> {
     if !name.starts_with(&names::escape(prefix)) {
-        let record = names::parse(name).map_or(name, |(record, _)| record);
-        if key(disk, directory, name, record)?.is_some_and(|key| !key.starts_with(prefix)) {
+        let (record, kind) = names::parse(name).unwrap_or((name, FileKind::Record));
+        // A lock is empty, so the record beside it tells the key.
+        let file = if kind == FileKind::Lock { record } else { name };
+        if key(disk, directory, file, record)?.is_some_and(|key| !key.starts_with(prefix)) {
             return Ok(false);
         }
     }
@@ -63,11 +65,11 @@ fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -
 fn key<F: FileSystem>(
     disk: &F,
     directory: &Path,
-    name: &str,
+    file: &str,
     record: &str,
 ) -> io::Result<Option<String>> {
     if names::has_header(record) {
-        return read_key(disk, &directory.join(name), record);
+        return read_key(disk, &directory.join(file), record);
     }
     Ok(names::key(record, record))
 }

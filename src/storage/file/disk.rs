@@ -177,7 +177,7 @@ pub(super) trait FileSystem {
         let directory = self.open_directory(path)?;
         match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
             // CIFS, vboxsf and others. No later attempt would succeed either.
-            Err(error) if is_unsupported(&error) || is(&error, &[Errno::INVAL]) => Ok(()),
+            Err(error) if is_unsupported(&error) || has_errno(&error, &[Errno::INVAL]) => Ok(()),
             outcome => outcome,
         }
     }
@@ -189,6 +189,7 @@ pub(super) trait FileSystem {
 }
 
 /// The real one.
+#[derive(Clone)]
 pub(super) struct Disk;
 
 impl FileSystem for Disk {
@@ -204,13 +205,13 @@ pub(super) use rustix::io::Errno;
 #[cfg(unix)]
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     // Where a call does not exist at all, a sandbox or an emulator answers ENOSYS.
-    is(error, &[Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS])
+    has_errno(error, &[Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS])
 }
 
 /// Whether the file system takes no name of this length. A file with the name does not exist then.
 #[cfg(unix)]
 pub(super) fn is_name_too_long(error: &io::Error) -> bool {
-    is(error, &[Errno::NAMETOOLONG])
+    has_errno(error, &[Errno::NAMETOOLONG])
 }
 
 #[cfg(not(unix))]
@@ -220,7 +221,7 @@ pub(super) fn is_name_too_long(_: &io::Error) -> bool {
 
 /// Whether the error is one of these.
 #[cfg(unix)]
-pub(super) fn is(error: &io::Error, numbers: &[Errno]) -> bool {
+pub(super) fn has_errno(error: &io::Error, numbers: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
 }
 

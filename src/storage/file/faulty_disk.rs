@@ -1,19 +1,19 @@
 //! A disk whose calls fail as a test says, below a storage that is otherwise a `FileStorage`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::super::{Storage, StorageLock};
+#[cfg(feature = "testing")]
+use super::super::Storage;
+use super::Files;
 use super::disk::{Call, Disk, FileSystem};
-use super::{atomic_write, by_prefix, locks, read};
 
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lasts {
     Once,
-    ForGood,
+    Always,
 }
 
 /// A real directory, with a fault at one of the calls. Clones share everything.
@@ -45,8 +45,13 @@ impl FaultyDisk {
     }
 
     /// Returns the storage in a directory of this disk.
-    pub(crate) fn storage(&self, directory: impl Into<PathBuf>) -> FaultyFileStorage {
-        FaultyFileStorage { disk: self.clone(), directory: directory.into() }
+    #[cfg(feature = "testing")]
+    pub(crate) fn storage(&self, directory: &Path) -> Arc<dyn Storage> {
+        Arc::new(self.files(directory))
+    }
+
+    fn files(&self, directory: &Path) -> Files<Self> {
+        Files { disk: self.clone(), directory: directory.to_owned() }
     }
 }
 
@@ -57,7 +62,7 @@ impl FileSystem for FaultyDisk {
             let number = state.calls;
             state.calls += 1;
             if let Some((at, errno, lasts)) = state.fault {
-                if number == at || (number > at && lasts == Lasts::ForGood) {
+                if number == at || (number > at && lasts == Lasts::Always) {
                     state.failed.get_or_insert_with(|| format!("{call:?}"));
                     return Err(io::Error::from_raw_os_error(errno));
                 }
@@ -67,54 +72,17 @@ impl FileSystem for FaultyDisk {
     }
 }
 
-/// A [`FileStorage`](super::FileStorage) on a [`FaultyDisk`].
-#[derive(Clone, Debug)]
-pub(crate) struct FaultyFileStorage {
-    disk: FaultyDisk,
-    directory: PathBuf,
-}
-
-impl FaultyFileStorage {
-    pub(crate) fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        by_prefix::keys(&self.disk, &self.directory, prefix)
-    }
-
-    pub(crate) fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
-    }
-
-    pub(crate) fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
-    }
-}
-
-impl Storage for FaultyFileStorage {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        read::load(&self.disk, &self.directory, key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        atomic_write::store(&self.disk, &self.directory, key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        atomic_write::remove(&self.disk, &self.directory, key)
-    }
-
-    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
-    }
-}
-
 /// What becomes of a record when any call fails in any way.
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
 
     use rustix::io::Errno;
 
+    use super::super::super::Storage;
     use super::super::names::FileKind;
     use super::super::tests::{files, mode, temporary};
     use super::super::{FileStorage, names};
@@ -183,7 +151,7 @@ mod tests {
             !matches!(self, Self::NoDirectory | Self::NoRecord)
         }
 
-        fn make(self, directory: &std::path::Path, key: &str) {
+        fn make(self, directory: &Path, key: &str) {
             let name = names::names(key).unwrap();
             let header = name.header.clone().unwrap_or_default();
             let private = |name: &str, bytes: &[u8]| {
@@ -223,7 +191,7 @@ mod tests {
         errno: Errno,
         lasts: Lasts,
         failed: String,
-        storage: FaultyFileStorage,
+        storage: Files<FaultyDisk>,
         key: &'a str,
     }
 
@@ -272,14 +240,14 @@ mod tests {
         call: &str,
         errno: Errno,
         before: Before,
-        operation: impl Fn(&FaultyFileStorage) -> io::Result<T>,
+        operation: impl Fn(&Files<FaultyDisk>) -> io::Result<T>,
     ) -> io::Result<T> {
         for at in 0.. {
             let root = in_memory();
             before.make(&root.path().join("d"), "k");
             let disk = FaultyDisk::default();
             disk.fail(at, errno.raw_os_error(), Lasts::Once);
-            let outcome = operation(&disk.storage(root.path().join("d")));
+            let outcome = operation(&disk.files(&root.path().join("d")));
             if disk.mend().expect(call).starts_with(call) {
                 return outcome;
             }
@@ -336,7 +304,7 @@ mod tests {
 
     /// Runs the operation with every fault, one at a time. Returns how many faults it met.
     fn for_every_fault<T: Debug + PartialEq>(
-        operation: impl Fn(&FaultyFileStorage, &str) -> io::Result<T>,
+        operation: impl Fn(&Files<FaultyDisk>, &str) -> io::Result<T>,
         check: impl Fn(&Case<'_>, &io::Result<T>),
     ) -> usize {
         let mut faults = 0;
@@ -344,13 +312,13 @@ mod tests {
         for key in ["k", &"long".repeat(40)] {
             for before in BEFORE {
                 for &errno in ERRORS {
-                    for lasts in [Lasts::Once, Lasts::ForGood] {
+                    for lasts in [Lasts::Once, Lasts::Always] {
                         for at in 0.. {
                             let root = in_memory();
                             let directory = root.path().join("d");
                             before.make(&directory, key);
                             let disk = FaultyDisk::default();
-                            let storage = disk.storage(&directory);
+                            let storage = disk.files(&directory);
                             disk.fail(at, errno.raw_os_error(), lasts);
                             let outcome = operation(&storage, key);
                             let Some(failed) = disk.mend() else { break };
@@ -376,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_load_returns_the_record_or_an_error_whatever_fails() {
-        let faults = for_every_fault(FaultyFileStorage::load, |case, outcome| {
+        let faults = for_every_fault(Files::load, |case, outcome| {
             let there = case.before.has_record().then(|| OLD.to_vec());
             assert_eq!(case.now(), there, "{case:?}");
             match outcome {
@@ -414,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_removal_is_complete_or_an_error_whatever_fails() {
-        let faults = for_every_fault(FaultyFileStorage::remove, |case, outcome| {
+        let faults = for_every_fault(Files::remove, |case, outcome| {
             let now = case.now();
             assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
             if outcome.is_ok() && !case.means_absent() {

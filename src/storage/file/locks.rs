@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::atomic_write::ensure_directory;
-use super::disk::{Errno, FileSystem, LockMode, is, is_unsupported, unlock};
+use super::disk::{Errno, FileSystem, LockMode, has_errno, is_unsupported, unlock};
 use super::names::{lock_name, names};
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
@@ -55,7 +55,9 @@ fn lock<F: FileSystem>(disk: &F, path: &Path, wait: Duration) -> io::Result<Opti
         match disk.try_lock(path, &file, LockMode::Exclusive) {
             Ok(()) => return Ok(Some(Lock { file, process: process::id() })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if is_unsupported(&error) || is(&error, &[Errno::NOLCK]) => return Ok(None),
+            Err(error) if is_unsupported(&error) || has_errno(&error, &[Errno::NOLCK]) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         }
         let left = wait.saturating_sub(start.elapsed());

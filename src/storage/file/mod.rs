@@ -22,17 +22,18 @@ mod permissions;
 mod read;
 mod sweep;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::disk::Disk;
+use self::disk::{Disk, FileSystem};
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "testing"))]
 pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 
 /// Keeps each record in a file of its own in one directory. It is a [`Storage`].
@@ -72,8 +73,13 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 /// # std::fs::remove_dir(&directory)
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct FileStorage {
+#[derive(Clone)]
+pub struct FileStorage(Files<Disk>);
+
+/// The records in a directory of a disk. Tests have another disk, whose calls fail.
+#[derive(Clone)]
+struct Files<F> {
+    disk: F,
     directory: PathBuf,
 }
 
@@ -81,17 +87,17 @@ impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self(Files { disk: Disk, directory: directory.into() })
     }
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, or if other users may write to it. A missing directory is
-    /// empty.
+    /// If the directory cannot be read, if other users may write to it, or if a record whose name is
+    /// cut cannot be read. A missing directory is empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        by_prefix::keys(&Disk, &self.directory, prefix)
+        self.0.keys(prefix)
     }
 
     /// Removes all records whose keys begin with `prefix`, and their temporary files. Returns how
@@ -101,41 +107,81 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, or if a file cannot be
-    /// removed. It still removes the other files.
+    /// If the directory cannot be read, if other users may write to it, if a record whose name is cut
+    /// cannot be read, or if a file cannot be removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&Disk, &self.directory, prefix, false)
+        self.0.remove_all(prefix)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
     /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
     ///
-    /// A lock that another process still holds has no effect after that.
+    /// A lock that another process still holds has no effect after that. A lock whose name is cut is
+    /// also removed if its record is gone and `prefix` begins like the name.
     ///
     /// # Errors
     ///
     /// The errors of [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&Disk, &self.directory, prefix, true)
+        self.0.remove_locks(prefix)
+    }
+}
+
+impl fmt::Debug for FileStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStorage").field("directory", &self.0.directory).finish()
     }
 }
 
 impl Storage for FileStorage {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        read::load(&Disk, &self.directory, key)
+        self.0.load(key)
     }
 
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        atomic_write::store(&Disk, &self.directory, key, value)
+        self.0.store(key, value)
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
-        atomic_write::remove(&Disk, &self.directory, key)
+        self.0.remove(key)
     }
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        Ok(locks::lock_key(&Disk, &self.directory, key, wait)?.map(StorageLock::new))
+        self.0.lock(key, wait)
+    }
+}
+
+impl<F: FileSystem> Files<F> {
+    fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
+        by_prefix::keys(&self.disk, &self.directory, prefix)
+    }
+
+    fn remove_all(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
+    }
+
+    fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
+        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
+    }
+}
+
+impl<F: FileSystem + Send + Sync> Storage for Files<F> {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        read::load(&self.disk, &self.directory, key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        atomic_write::store(&self.disk, &self.directory, key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        atomic_write::remove(&self.disk, &self.directory, key)
+    }
+
+    #[cfg(unix)]
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
     }
 }
 
@@ -281,6 +327,58 @@ mod tests {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
+    }
+
+    /// Names that are cut begin alike, although the keys do not.
+    #[test]
+    fn locks_are_removed_by_the_beginning_of_their_keys_also_if_their_names_are_cut() {
+        let long = |end: &str| format!("{}/{end}", "x".repeat(150));
+        let [own, other, unknown] = ["own/1", "other", "own/2"].map(long);
+        // the prefix, whether the records are removed first, and which locks are left
+        let rows: [(&str, bool, &[&str]); 5] = [
+            (&long("own"), false, &[&other]),
+            (&own, false, &[&other]),
+            (&long(""), false, &[]),
+            (&long("own"), true, &[&other]),
+            ("y", false, &[&own, &other, &unknown]),
+        ];
+        for (prefix, without_records, left) in rows {
+            let root = temporary();
+            let storage = FileStorage::new(root.path());
+            for key in [&own, &other] {
+                storage.store(key, b"value").unwrap();
+            }
+            for key in [&own, &other, &unknown] {
+                drop(storage.lock(key, Duration::ZERO).unwrap().unwrap());
+            }
+            if without_records {
+                storage.remove_all(prefix).unwrap();
+            }
+            assert_eq!(storage.remove_locks(prefix).unwrap(), 3 - left.len(), "{prefix}");
+            let mut locks = files(root.path());
+            locks.retain(|name| matches!(names::parse(name), Some((_, names::FileKind::Lock))));
+            let mut expected: Vec<_> = left
+                .iter()
+                .map(|key| format!("{}.lock", names::names(key).unwrap().record))
+                .collect();
+            expected.sort();
+            assert_eq!(locks, expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_held_has_no_effect_after_the_removal_of_its_file() {
+        let root = temporary();
+        let [one, other] = [(); 2].map(|()| FileStorage::new(root.path()));
+        let now = |storage: &FileStorage| storage.lock("k", Duration::ZERO).unwrap();
+        let held = now(&one).unwrap();
+        assert!(now(&other).is_none());
+        assert_eq!(other.remove_locks("k").unwrap(), 1);
+        let held_by_other = now(&other).unwrap();
+        drop(held);
+        assert!(now(&one).is_none(), "the first holder does not release the new lock");
+        drop(held_by_other);
+        assert!(now(&one).is_some());
     }
 
     #[test]

@@ -35,11 +35,11 @@ pub(super) struct Names {
 
 impl Names {
     /// The earlier name, if it is the whole key. A record under a cut one is not read.
-    pub(super) fn earlier_whole(&self) -> Option<&str> {
+    pub(super) fn earlier_uncut(&self) -> Option<&str> {
         self.earlier.as_deref().filter(|name| !name.contains('~'))
     }
 
-    pub(super) fn contain(&self, record: &str) -> bool {
+    pub(super) fn contains(&self, record: &str) -> bool {
         self.record == record || self.earlier.as_deref() == Some(record)
     }
 }
@@ -98,26 +98,26 @@ pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
             byte
         });
     }
-    String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contain(record)))
+    String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contains(record)))
 }
 
 /// Whether the name is cut, so that the file begins with the key. Earlier versions cut other names,
 /// and their files do not.
 pub(super) fn has_header(record: &str) -> bool {
-    told_by_cut(record).is_some_and(|told| told.len() + DIGEST_LENGTH == LONGEST_NAME)
+    uncut_part(record).is_some_and(|part| part.len() + DIGEST_LENGTH == LONGEST_NAME)
 }
 
 /// Whether the record's key may begin with the prefix. A cut name tells only how its key begins.
 pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
-    let told = told_by_cut(record);
-    record.starts_with(escaped_prefix) || told.is_some_and(|told| escaped_prefix.starts_with(told))
+    let part = uncut_part(record);
+    record.starts_with(escaped_prefix) || part.is_some_and(|part| escaped_prefix.starts_with(part))
 }
 
-/// Returns how a key begins whose name is cut.
-fn told_by_cut(record: &str) -> Option<&str> {
+/// Returns what is left of the key in a cut name.
+fn uncut_part(record: &str) -> Option<&str> {
     let lengths = [LONGEST_NAME, EARLIER_LONGEST_NAME];
-    let (told, _) = record.split_once('~')?;
-    lengths.contains(&(told.len() + DIGEST_LENGTH)).then_some(told)
+    let (part, _) = record.split_once('~')?;
+    lengths.contains(&(part.len() + DIGEST_LENGTH)).then_some(part)
 }
 
 /// Escapes everything except small letters, digits, `-` and `_`. FAT forbids `:` and does not
@@ -189,7 +189,7 @@ mod tests {
                     }
                 };
                 assert_eq!(says, earlier_is, "{length}");
-                assert_eq!(names.earlier_whole().is_some(), earlier_is == "whole", "{length}");
+                assert_eq!(names.earlier_uncut().is_some(), earlier_is == "whole", "{length}");
                 let listed = names.earlier.as_deref().and_then(|name| super::key(name, name));
                 assert_eq!(listed, (earlier_is == "whole").then_some(key), "{length}");
             }

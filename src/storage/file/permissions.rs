@@ -24,7 +24,7 @@ pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Resul
         metadata = disk.stat(path)?;
     }
     if !metadata.is_dir() {
-        return Err(permission_denied("what should be the directory is something else"));
+        return Err(permission_denied("the path is not a directory"));
     }
     check_permissions(&metadata, "the directory").map(|()| true)
 }
@@ -47,7 +47,7 @@ fn owner_fault(what: &str, mode: u32, owner: u32, own: u32) -> Option<String> {
     if ![0, own].contains(&owner) {
         return Some(format!("{what} belongs to another user"));
     }
-    (mode & 0o022 != 0).then(|| format!("others may write to {what}; take that right from them"))
+    (mode & 0o022 != 0).then(|| format!("others may write to {what}; run `chmod go-w` on it"))
 }
 
 #[cfg(not(unix))]

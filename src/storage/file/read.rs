@@ -26,7 +26,7 @@ pub(super) fn load<F: FileSystem>(
     let record = directory.join(&names.record);
     let header = names.header.as_deref();
     let mut value = read(disk, &record, header)?;
-    if let (None, Some(earlier)) = (&value, names.earlier_whole()) {
+    if let (None, Some(earlier)) = (&value, names.earlier_uncut()) {
         value = match read(disk, &directory.join(earlier), None) {
             // Another process may have moved the record in between.
             Ok(None) => read(disk, &record, header)?,

@@ -79,7 +79,7 @@ fn temporary_files<F: FileSystem>(
     let mut files = Vec::new();
     for name in disk.list(directory)? {
         match names::parse(&name) {
-            Some((record, FileKind::Temporary)) if names.contain(record) => {
+            Some((record, FileKind::Temporary)) if names.contains(record) => {
                 files.push(directory.join(&name));
             }
             _ => {}

@@ -279,8 +279,9 @@ impl FakeCognito {
         self.lock().faults.clear();
     }
 
-    /// Answers the HTTP/1.1 requests that arrive on `connection` until the client closes it. It is
-    /// for a server of your own, such as one with TLS; [`FakeServer`](super::FakeServer) has no TLS.
+    /// Answers the HTTP/1.1 requests that arrive on `connection`, and blocks until the client
+    /// closes it. It is for a server of your own, such as one with TLS;
+    /// [`FakeServer`](super::FakeServer) has no TLS.
     ///
     /// # Errors
     ///
@@ -348,7 +349,7 @@ impl Transport for FakeCognito {
         let shared = &mut *self.lock();
         shared.requests.push(request.clone());
 
-        let fault = shared.faults.next(&request.operation);
+        let fault = shared.faults.next(&request.operation, |_| true);
         shared.answer(&request, fault, now)
     }
 }
