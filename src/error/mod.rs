@@ -358,9 +358,10 @@ impl Error {
     }
 
     /// Whether there was an answer, as opposed to a failure of the network or of local code. A
-    /// transport may have cut a long one off.
+    /// transport may have cut a long one off. The error of a login is no answer to this call.
     pub(crate) fn was_answered(&self) -> bool {
-        self.0.response.is_some() || self.kind() == ErrorKind::Response
+        self.0.response.is_some()
+            || (self.0.operation.is_some() && self.kind() == ErrorKind::Response)
     }
 
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
