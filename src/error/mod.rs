@@ -358,10 +358,10 @@ impl Error {
     }
 
     /// Whether there was an answer, as opposed to a failure of the network or of local code. A
-    /// transport may have cut a long one off.
+    /// transport may have cut a long one off. The error of a login is no answer to this call.
     pub(crate) fn was_answered(&self) -> bool {
-        let cut_off = self.kind() == ErrorKind::Response && self.operation().is_some();
-        cut_off || self.0.response.is_some()
+        self.0.response.is_some()
+            || (self.0.operation.is_some() && self.kind() == ErrorKind::Response)
     }
 
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {

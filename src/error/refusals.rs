@@ -39,9 +39,9 @@ impl Refusal {
 
 /// One row: error codes, parts of the message, meaning, hint. `|` stands between alternatives.
 ///
-/// The codes are without the ending `Exception`, because STS leaves it out at times. The letter case
-/// of the message does not count. `^` stands for the beginning of the message, and an empty text
-/// fits any message. The first row that fits counts.
+/// The codes are without the ending `Exception`, because STS leaves it out at times. The letter
+/// case of the message does not count. `^` stands for the beginning of the message, and an empty
+/// text fits any message. The first row that fits counts.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
 /// Returns the meaning of a refusal and the hint, from the tables of one operation.

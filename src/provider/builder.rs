@@ -566,8 +566,9 @@ impl Builder {
     }
 
     /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
-    /// this time, it still returns the cached credentials. After a failed attempt, it waits for a random
-    /// third to two thirds of the window. A window above 15 minutes counts as 15.
+    /// this time, it still returns the cached credentials. After a failed attempt, the next one
+    /// follows after a random third to two thirds of the window. A window above 15 minutes counts as
+    /// 15.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
@@ -587,7 +588,8 @@ impl Builder {
     /// Default: 5 seconds.
     ///
     /// During the cooldown, a `get()` without usable credentials returns the same error at once.
-    /// The cooldown is a random time between a fifth of this value and all of it. Zero turns it off.
+    /// The cooldown is a random time between a fifth of this value and all of it. Zero turns it
+    /// off.
     ///
     /// If the service sent a longer `Retry-After`, that is the cooldown, also with zero:
     ///

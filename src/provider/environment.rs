@@ -275,15 +275,16 @@ mod tests {
             ("AWS_COGNITO_ROLE_ARN", "arn:aws:iam::123456789012:role/r"),
             ("AWS_ENDPOINT_URL", "http://emulator:5000"),
         ]);
-        let error = settings.clone().unwrap().build().unwrap_err();
-        assert!(
-            error.message().contains("AWS_ENDPOINT_URL, endpoint_url: is plain http"),
-            "{error}"
-        );
-        assert!(
-            error.message().contains("AWS_ENDPOINT_URL, sts_endpoint_url: is plain"),
-            "{error}"
-        );
+        for is_classic in [false, true] {
+            let mut settings = settings.clone().unwrap();
+            if is_classic {
+                settings = settings.role_arn(ROLE);
+            }
+            let error = settings.build().unwrap_err();
+            let says = |what: &str| error.message().contains(what);
+            assert!(says("AWS_ENDPOINT_URL, endpoint_url: is plain http"), "{error}");
+            assert_eq!(says("AWS_ENDPOINT_URL, sts_endpoint_url: is plain"), is_classic, "{error}");
+        }
         settings.unwrap().danger_allow_http(true).build().unwrap();
     }
 
