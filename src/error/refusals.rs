@@ -187,6 +187,12 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
     ("InvalidParameter|Validation", "", Refusal::Other, CHECK_VALUES),
     (LIMIT, "", Refusal::Other, QUOTA),
     (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
+    (
+        DENIED,
+        "",
+        Refusal::Other,
+        "the identity pool refuses the identity or the login: check both, and the pool's settings",
+    ),
 ];
 
 const CHECK_TRUST: &str = "check role_arn, and that the role's trust policy names the identity pool (audience) and this kind of user (amr)";

@@ -166,6 +166,7 @@ impl WireFormat {
             role: &self.role,
             web_identity_token: &self.open_id_token,
             identity_id: &self.identity,
+            logins: &self.tokens,
         }
     }
 }

@@ -272,7 +272,6 @@ mod tests {
         from(&other_programs).unwrap().build().expect("nor is plain http a fault then");
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
-            ("AWS_COGNITO_ROLE_ARN", "arn:aws:iam::123456789012:role/r"),
             ("AWS_ENDPOINT_URL", "http://emulator:5000"),
         ]);
         for is_classic in [false, true] {

@@ -37,6 +37,7 @@ use crate::logins::Logins;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
 use crate::provider::settings::{IdentityListener, RefreshListener};
+use crate::redact;
 use crate::refresh::identity::{Identity, IdentityChange, IdentityChangeReason, IdentityOrigin};
 use crate::refresh::stored_credentials::{LoadOptions, LoadOrRefresh};
 use crate::refresh::{CredentialSet, Principal, ProviderState, Refresher, StaleIdentities};
@@ -403,8 +404,10 @@ impl CognitoIdentityCredentials {
         if let Some(region) =
             self.0.refresher.region.as_deref().filter(|region| *region != id.region())
         {
-            let text =
-                format!("it is in region {}, but the provider works in {region}", id.region());
+            let text = format!(
+                "it is in region {}, but the provider works in {region}",
+                redact::clean(id.region())
+            );
             return Err(Error::config("identity_id", text));
         }
         if self.0.refresher.developer.is_some() {

@@ -107,21 +107,23 @@ impl Settings {
             (None, Some(identity)) => ("identity", identity.region()),
             (None, None) => return self.region.clone().unwrap_or_default(),
         };
+        // Parts of an ID in the wrong order look like a region.
+        let shown = redact::clean(region);
         if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
             faults.add_with_value(
                 "region",
                 format!(
-                    "{{}} contradicts the {owner}, which is in region {region}; leave {{region}} out"
+                    "{{}} contradicts the {owner}, which is in region {shown}; leave {{region}} out"
                 ),
                 redact::clean(set),
             );
         }
         match identity {
             Some(identity) if self.calls.endpoint_url.is_none() && identity.region() != region => {
-                let own = identity.region();
+                let own = redact::clean(identity.region());
                 faults.add_rule(
                     "identity_id",
-                    format!("it is in region {own}, but the {owner} is in region {region}"),
+                    format!("it is in region {own}, but the {owner} is in region {shown}"),
                 );
             }
             _ => {}

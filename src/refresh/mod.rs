@@ -400,8 +400,12 @@ impl Refresher {
             let id = self.confirm_identity(refresh, name, &answer.metadata, answered)?;
             (answer.output.token, id)
         };
-        let operation =
-            AssumeRoleWithWebIdentity { role, web_identity_token: &token, identity_id: &id };
+        let operation = AssumeRoleWithWebIdentity {
+            role,
+            web_identity_token: &token,
+            identity_id: &id,
+            logins: &refresh.tokens,
+        };
         let answer = self.client.call(sts_url, &operation, refresh.budget)?;
         let (name, expiration) = (AssumeRoleWithWebIdentity::NAME, answer.output.expiration);
         let lease = self.lease(name, &answer.metadata, answer.times, expiration)?;

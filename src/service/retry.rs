@@ -90,14 +90,15 @@ pub(crate) fn retry_after(
     date: Option<SystemTime>,
     roll: fn() -> f64,
 ) -> Option<Duration> {
-    let amz = response.header("x-amz-retry-after").and_then(digits).map(Duration::from_millis);
-    let plain = response.header("retry-after").and_then(|value| {
+    let amz = response.header_values("x-amz-retry-after").filter_map(digits).max();
+    let amz = amz.map(Duration::from_millis);
+    let plain = response.header_values("retry-after").filter_map(|value| {
         digits(value).map(Duration::from_secs).or_else(|| {
             let wait = httpdate::parse_http_date(value).ok()?.duration_since(date?).ok()?;
             Some(spread_until(wait, roll()))
         })
     });
-    amz.max(plain)
+    amz.max(plain.max())
 }
 
 fn digits(value: &str) -> Option<u64> {
@@ -282,5 +283,7 @@ mod tests {
             .with_header("retry-after", "1")
             .with_header("x-amz-retry-after", "2500");
         assert_eq!(retry_after(&both, Some(now), || 0.5), ms(2_500));
+        let twice = both.with_header("Retry-After", "200").with_header("retry-after", "7");
+        assert_eq!(retry_after(&twice, Some(now), || 0.5), ms(200_000));
     }
 }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::credentials::is_key;
 use crate::error::{Error, KnownRefusal, STS};
+use crate::logins::Tokens;
 use crate::redact::{self, Redactor};
 use crate::secret::Secret;
 use crate::service::cognito_identity::Id;
@@ -31,6 +32,8 @@ pub(crate) struct AssumeRoleWithWebIdentity<'a> {
     pub(crate) web_identity_token: &'a Secret,
     /// The identity that the token belongs to. It is not sent.
     pub(crate) identity_id: &'a Id,
+    /// The logins of the identity. They are not sent, but whoever answers may know them.
+    pub(crate) logins: &'a Tokens,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,8 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
             let keys = element(result, "Credentials")?;
             let text = |name| aws_query::text(keys, name).ok_or_else(|| DecodeError::lacks(name));
             let key = |name| {
-                let key = text(name)?;
+                text(name)?;
+                let key = aws_query::untrimmed(keys, name).unwrap_or_default();
                 if is_key(key) { Ok(key) } else { Err(DecodeError::not_printable(name)) }
             };
             let user = aws_query::child(result, "AssumedRoleUser");
@@ -116,8 +120,9 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
     }
 
     fn redactor(&self) -> Redactor<'_> {
-        let secrets = vec![self.web_identity_token.expose(), self.identity_id.as_str()];
-        Redactor { secrets, public: None }
+        let tokens = self.logins.iter().map(|(_, token)| token.expose());
+        let own = [self.web_identity_token.expose(), self.identity_id.as_str()];
+        Redactor { secrets: own.into_iter().chain(tokens).collect(), public: None }
     }
 }
 
@@ -173,7 +178,8 @@ mod tests {
     fn written(role: &RoleRequest) -> String {
         let web_identity_token = &Secret::new("Atza|IQ");
         let identity_id = &Id::parse("r:1").unwrap();
-        let operation = AssumeRoleWithWebIdentity { role, web_identity_token, identity_id };
+        let logins = &Tokens::default();
+        let operation = AssumeRoleWithWebIdentity { role, web_identity_token, identity_id, logins };
         let body = operation.body().unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     }
@@ -201,7 +207,9 @@ mod tests {
         let role = role();
         let web_identity_token = &Secret::new("t");
         let identity_id = &Id::parse("r:1").unwrap();
-        let operation = AssumeRoleWithWebIdentity { role: &role, web_identity_token, identity_id };
+        let logins = &Tokens::default();
+        let operation =
+            AssumeRoleWithWebIdentity { role: &role, web_identity_token, identity_id, logins };
         operation.decode(&HttpResponse::new(200, body))
     }
 

@@ -103,8 +103,8 @@ impl RecordStore {
     fn check(&self, version: Option<&str>, key: Option<&str>) -> Result<bool, Error> {
         match (version, key) {
             (Some(VERSION_1_JSON), _) => Ok(self.key.is_aws),
-            (Some(RECORD_VERSION_JSON), Some(key)) if key == self.key.text => Ok(true),
-            (Some(RECORD_VERSION_JSON), Some(_)) => Err(self.another_key()),
+            (_, Some(key)) if key != self.key.text => Err(self.another_key()),
+            (Some(RECORD_VERSION_JSON), Some(_)) => Ok(true),
             _ => Ok(false),
         }
     }

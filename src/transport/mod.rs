@@ -198,7 +198,8 @@ impl HttpResponse {
         values.all(|value| value == first).then_some(first)
     }
 
-    fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// Returns all values of a header, in order.
+    pub(crate) fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = move |(key, _): &&(String, _)| key.eq_ignore_ascii_case(name);
         self.headers.iter().filter(named).map(|(_, value)| value.as_str())
     }

@@ -13,10 +13,11 @@ use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET};
 fn the_exit_status_says_what_there_is_to_do() {
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let machine = Machine::new();
-    let rows: [(&str, Fault, i32, &str); 14] = [
+    let rows: [(&str, Fault, i32, &str); 15] = [
         ("GetId", Fault::throttled(), 1, "TooManyRequestsException"),
         ("GetId", Fault::internal_error(), 1, "try again later"),
-        (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "ask the operator"),
+        (GET_CREDENTIALS, Fault::error(400, "SomethingNew", "No."), 1, "ask the operator"),
+        (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "the pool's settings"),
         (
             GET_CREDENTIALS,
             Fault::not_authorized(

@@ -9,6 +9,8 @@ use cognito_identity_credentials::transport::{
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
 use proptest::prelude::*;
 
+use crate::classic::ROLE;
+use crate::refusals::STS;
 use crate::support::{
     GET_CREDENTIALS, HEADERS, IDENTITY, POOL, Stage, answering, both, issued, seconds,
 };
@@ -421,6 +423,36 @@ proptest! {
     ) {
         let body = String::from_utf8(issued("K").body().to_vec()).unwrap().replacen(field, &text, 1);
         check(200, body.into_bytes(), &[(5, date)]);
+    }
+}
+
+/// What stands between the program and STS may answer as JSON services do.
+#[test]
+fn the_code_of_an_sts_error_is_read_in_every_form() {
+    let json = |code: &str| format!(r#"{{"__type":"{code}","message":"m"}}"#);
+    let xml =
+        |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
+    let rows = [
+        // body, header, kind, whether it is retried
+        (json("ThrottlingException"), None, ErrorKind::Throttled, true),
+        (String::new(), Some("ThrottlingException:http://x/"), ErrorKind::Throttled, true),
+        (json("aws#LimitExceededException"), None, ErrorKind::Refused, false),
+        (json("AccessDenied"), None, ErrorKind::NotAuthorized, false),
+        (xml("aws#Throttling"), None, ErrorKind::Throttled, true),
+        (xml("AccessDenied"), Some("Throttling"), ErrorKind::NotAuthorized, false),
+        ("<html>".to_owned(), None, ErrorKind::Response, false),
+    ];
+    for (body, header, kind, is_retried) in rows {
+        let stage = Stage::with(|builder| builder.role_arn(ROLE).max_attempts(2));
+        let fault = Fault::raw(400, body.as_str());
+        let fault = match header {
+            Some(value) => fault.with_header("x-amzn-errortype", value),
+            None => fault,
+        };
+        stage.cognito.fail_next(STS, 2, fault);
+        let error = stage.credentials.get().unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (kind, is_retried), "{body} {header:?}");
+        assert_eq!(stage.cognito.calls(STS), if is_retried { 2 } else { 1 }, "{body} {header:?}");
     }
 }
 

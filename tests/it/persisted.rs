@@ -956,3 +956,44 @@ fn a_manual_clock_that_is_started_again_is_another_run_of_the_system() {
     assert_ne!(ManualClock::new().boot_id(), clock.boot_id());
     assert_eq!(NoBootId(ManualClock::new()).boot_id(), None, "the default is none");
 }
+
+#[test]
+fn a_failed_early_refresh_of_stored_credentials_is_shown_and_begins_a_pause() {
+    let device = Device::new();
+    let stored = device.guest().get().unwrap();
+    device.clock.advance(seconds(3000));
+    let next = device.guest();
+    let fault = Fault::throttled().with_header("Retry-After", "120");
+    device.cognito.fail_next(GET_CREDENTIALS, 9, fault);
+    assert_eq!(device.get(&next), (stored.clone(), true));
+    let status = next.status();
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Throttled);
+    assert!(status.next_attempt_in.is_some_and(|wait| wait >= seconds(120)));
+    assert_eq!(device.get(&next), (stored, false));
+}
+
+/// A transport that takes 25 seconds to fail, and then works.
+#[test]
+fn stored_credentials_that_end_during_their_early_refresh_are_refreshed_with_all_the_time() {
+    let device = Device::new();
+    device.guest().get().unwrap();
+    // 40 seconds are left.
+    device.clock.advance(seconds(3560));
+    let (cognito, clock, first) =
+        (device.cognito.clone(), device.clock.clone(), AtomicUsize::new(0));
+    let next = device.process(|builder| {
+        builder.attempt_timeout(seconds(30)).transport(move |request: &HttpRequest| {
+            if first.fetch_add(1, Ordering::Relaxed) == 0 {
+                clock.advance(seconds(30));
+                let kind = cognito_identity_credentials::transport::TransportErrorKind::Timeout;
+                let error = io::Error::from(io::ErrorKind::TimedOut);
+                return Err(cognito_identity_credentials::transport::TransportError::new(
+                    kind, error,
+                ));
+            }
+            cognito.send(request)
+        })
+    });
+    next.get().unwrap();
+    assert!(next.status().expires_in.unwrap() > seconds(3000), "new ones");
+}

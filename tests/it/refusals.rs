@@ -13,7 +13,7 @@ use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
 
 const GET_ID: &str = "GetId";
 const OPEN_ID: &str = "GetOpenIdToken";
-const STS: &str = "AssumeRoleWithWebIdentity";
+pub(crate) const STS: &str = "AssumeRoleWithWebIdentity";
 const DENIED: &str = "NotAuthorizedException";
 const MISSING: &str = "ResourceNotFoundException";
 const INVALID: &str = "InvalidParameterException";
@@ -285,13 +285,17 @@ fn every_refusal_of_an_identity_pool_or_sts_has_a_hint_that_fits() {
 #[test]
 fn an_unknown_refusal_has_no_hint() {
     for (operation, code) in [
-        (GET_ID, DENIED),
+        (GET_ID, "SomethingNew"),
         (GET_CREDENTIALS, "SomethingNew"),
         (OPEN_ID, "PackedPolicyTooLarge"),
         (STS, "UserLambdaValidationException"),
     ] {
         let error = refused(operation, code, "Something new.");
         assert_eq!((error.hint(), error.needs_sign_in()), (None, false), "{error}");
+    }
+    for message in ["Something new.", ""] {
+        let error = refused(GET_ID, DENIED, message);
+        assert!(error.hint().is_some() && !error.needs_sign_in(), "{error}");
     }
 }
 

@@ -655,3 +655,82 @@ fn status_tells_what_there_is() {
     assert_eq!((status.expires_in, status.needs_refresh), (Some(seconds(3500)), false));
     assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
 }
+
+/// Any thread that sees `ExpiredToken` may call `expire` while a refresh fails.
+#[test]
+fn expire_during_a_failing_refresh_does_not_end_the_cooldown() {
+    let clock = ManualClock::new();
+    let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
+    let (own, contacts) = (Arc::clone(&provider), Arc::new(Mutex::new(0)));
+    let counted = Arc::clone(&contacts);
+    let transport = move |_: &HttpRequest| {
+        *counted.lock().unwrap() += 1;
+        own.get().unwrap().expire();
+        let body = r#"{"__type":"TooManyRequestsException"}"#;
+        Ok(HttpResponse::new(429, body).with_header("Retry-After", "120"))
+    };
+    let built = CognitoIdentityCredentials::builder()
+        .identity_id(IDENTITY)
+        .transport(transport)
+        .clock(clock.clone())
+        .max_attempts(1)
+        .build()
+        .unwrap();
+    let credentials = provider.get_or_init(|| built);
+    for _ in 0..5 {
+        assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
+    }
+    let status = credentials.status();
+    assert_eq!(*contacts.lock().unwrap(), 1);
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Throttled);
+    assert_eq!(status.next_attempt_in, Some(seconds(120)));
+}
+
+/// A transport may refuse an answer that is too large before the library sees its status.
+#[test]
+fn an_answer_that_is_too_large_begins_a_cooldown() {
+    use cognito_identity_credentials::transport::TransportErrorKind::{Connect, TooLarge};
+    for (kind, contacts) in [(TooLarge, 1), (Connect, 3)] {
+        let stage = Stage::with(|builder| builder.max_attempts(1).identity_id(IDENTITY));
+        stage.cognito.fail_next(GET_CREDENTIALS, 9, Fault::NoAnswer(kind));
+        for _ in 0..3 {
+            stage.credentials.get().unwrap_err();
+        }
+        assert_eq!(stage.contacts(), contacts, "{kind:?}");
+    }
+}
+
+/// A clock whose delays take twice as long as they should, as on a device that is suspended.
+struct Oversleeping(ManualClock);
+
+impl Clock for Oversleeping {
+    fn wall(&self) -> std::time::SystemTime {
+        self.0.wall()
+    }
+
+    fn boot(&self) -> Duration {
+        self.0.boot()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration * 2);
+    }
+}
+
+#[test]
+fn a_delay_that_takes_too_long_does_not_hide_the_error_of_the_service() {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(cognito.clone())
+        .clock(Oversleeping(clock))
+        .timeout(seconds(30))
+        .build()
+        .unwrap();
+    cognito.fail_next("GetId", 9, Fault::throttled().with_header("Retry-After", "20"));
+    for _ in 0..3 {
+        assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
+    }
+    assert_eq!(cognito.calls("GetId"), 1);
+}

@@ -88,8 +88,13 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
 /// Returns the text of the element of this name inside `node`. An empty element counts as absent.
 /// So does one that contains a comment or an element, because its text would be half a key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    untrimmed(node, name).map(str::trim_ascii).filter(|text| !text.is_empty())
+}
+
+/// Returns the text with the white space around it.
+pub(crate) fn untrimmed<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
-    only.text().filter(|_| only.is_text()).map(str::trim_ascii).filter(|text| !text.is_empty())
+    only.text().filter(|_| only.is_text())
 }
 
 /// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`
