@@ -79,7 +79,7 @@ crates() {
 printf 'x86_64, %s; ratio: to bare where there is one, else to the budget\n\n' "$(rustc --version)"
 row what measured budget ratio
 row "binary, bare: ureq, rustls and serde_json (bytes)" "$(size bare)" - -
-check "binary, enhanced flow: at most 1.09 of bare" "$(size enhanced)" 109 100 "$(size bare)"
+check "binary, enhanced flow: at most 1.095 of bare" "$(size enhanced)" 1095 1000 "$(size bare)"
 check "binary, all of it: at most 1.25 of bare" "$(size full)" 125 100 "$(size bare)"
 row "peak memory, bare (KiB, median of $runs)" "$(peak bare)" - -
 check "peak memory, enhanced flow: at most 1.02 of bare" "$(peak enhanced)" 102 100 "$(peak bare)"
@@ -147,7 +147,7 @@ if [ -e "$tools/rust-1.85/done" ]; then
   )
   programs=$CARGO_TARGET_DIR/rust-1.85/armv7-unknown-linux-gnueabihf/release
   row "armv7 binary, bare (bytes, Rust 1.85)" "$(size bare)" - -
-  at_most "armv7 binary, enhanced flow" "$(size enhanced)" 1296128
+  at_most "armv7 binary, enhanced flow" "$(size enhanced)" 1300224
   compare "armv7 binary, all of it" "$(size full)" "$(size bare)"
 else
   echo "the armv7 binary is not measured: .ci/cross has not set up its tools"

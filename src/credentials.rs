@@ -210,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn debug_of_an_answer_shows_no_identity_and_no_long_text() {
+        let guid = "12345678-dead-beef-cafe-123456790ab0";
+        let rows = [
+            // the name of the role's session, what is shown of it
+            ("device", "device".to_owned()),
+            (guid, "[redacted]".to_owned()),
+            ("us-east-1:secret-id", "[redacted]".to_owned()),
+            ("secret-id", "[redacted]".to_owned()),
+        ];
+        for (session, shown) in rows {
+            let data = ResponseData {
+                identity_id: "us-east-1:secret-id".to_owned(),
+                assumed_role_arn: Some(format!("arn:aws:sts::1:assumed-role/r/{session}")),
+                ..ResponseData::default()
+            };
+            let arn = format!("arn:aws:sts::1:assumed-role/r/{shown}");
+            let print = format!("{data:?}");
+            assert!(print.contains(&format!("assumed_role_arn: Some({arn:?})")), "{print}");
+        }
+        let long =
+            ResponseData { assumed_role_arn: Some("x".repeat(5000)), ..ResponseData::default() };
+        assert!(format!("{long:?}").len() < 400);
+    }
+
+    #[test]
     fn debug_survives_any_expiration() {
         for end in [
             SystemTime::UNIX_EPOCH - Duration::from_secs(1),

@@ -360,6 +360,8 @@ mod tests {
             format!("{:?}", CredentialVariables::from(&credentials)),
             r#"{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "[redacted]", "AWS_SESSION_TOKEN": "[redacted]", "AWS_CREDENTIAL_EXPIRATION": "2027-01-15T08:00:00Z"}"#
         );
+        let odd = Credentials::new("A".repeat(300), "s", "t", end());
+        assert!(!format!("{:?}", CredentialVariables::from(&odd)).contains(&"A".repeat(257)));
         assert_eq!(
             format!("{:?}", CredentialVariables::from(&credentials).iter()),
             "CredentialVariablesIter { .. }"
