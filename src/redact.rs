@@ -33,6 +33,11 @@ pub(crate) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_invisible)
 }
 
+/// The text without white space and without what [`clean`] removes at its ends.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
 impl Redactor<'_> {
     /// Removes control characters, masks secrets and identity IDs, and cuts to 256 characters, in
     /// that order: a control character or the cut may split a secret.

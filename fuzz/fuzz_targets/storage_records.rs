@@ -76,6 +76,9 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     // What stands there now is a record of the identity in use, and holds no token.
     let kept = shelf.0.lock().unwrap().clone().expect("a record");
     assert!(!kept.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) || contains(record));
+    let document = serde_json::from_slice(&kept).expect("the record is JSON");
+    assert_eq!(member(&document, "version"), Some(&Value::from(2)));
+    assert_eq!(text_member(&document, "key").as_deref(), Some(KEY));
     let again = settings(&clock, |request: &_| good(request)).storage(shelf);
     let again = again.build().expect("the settings are good");
     assert_eq!(again.identity_id().as_deref(), Some(expected));

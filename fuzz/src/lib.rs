@@ -26,9 +26,9 @@ const SENTINELS: [&str; 3] =
 /// What `ManualClock` shows at its start, in seconds since 1970.
 pub const START: u64 = 1_767_225_600;
 
-pub const GOOD_KEYS: &str = r#"{"Credentials":{"AccessKeyId":"GOODKEY","SecretKey":"good secret","SessionToken":"good session","Expiration":1767229200}}"#;
+pub const GOOD_KEYS: &str = r#"{"Credentials":{"AccessKeyId":"GOODKEY","SecretKey":"good/secret","SessionToken":"good/session","Expiration":1767229200}}"#;
 
-pub const GOOD_XML: &str = "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>GOODKEY</AccessKeyId><SecretAccessKey>good secret</SecretAccessKey><SessionToken>good session</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></R>";
+pub const GOOD_XML: &str = "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>GOODKEY</AccessKeyId><SecretAccessKey>good/secret</SecretAccessKey><SessionToken>good/session</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></R>";
 
 /// Settings for one short run: no repeats, nothing remembered of a failure.
 pub fn settings(
@@ -129,13 +129,27 @@ pub fn check_text(text: &str) {
     for sentinel in SENTINELS {
         assert!(!text.contains(sentinel), "{sentinel} is in {text:?}");
     }
-    let obeyed = |c: char| {
-        c.is_control()
-            || matches!(u32::from(c), 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e
-                | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
-    };
-    assert!(!text.chars().any(obeyed), "a control character is in {text:?}");
+    assert!(!text.chars().any(is_invisible), "a control character is in {text:?}");
 }
+
+/// Control characters, line and paragraph separators, format characters, and characters that are
+/// shown as nothing.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c), 0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f
+            | 0x890..=0x891 | 0x8e2 | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
+            | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f
+            | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x110bd | 0x110cd | 0x13430..=0x1343f
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+}
+
+/// Whether this can be an access key ID, a secret or a session token: visible ASCII.
+pub fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| (b'!'..=b'~').contains(&b))
+}
+
+/// How long a set of keys is served at most, where no duration is asked for.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 struct Watch;
 

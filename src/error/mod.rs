@@ -311,7 +311,7 @@ impl Error {
                 "the service gave no message".to_owned()
             }
         });
-        let code = code.map(|code| redactor.clean(code)).filter(|code| !code.is_empty());
+        let code = code.map(|code| redactor.clean(code));
         Self(Arc::new(Inner {
             retry,
             operation: Some(operation),

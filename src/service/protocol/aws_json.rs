@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{DecodeError, ErrorMetadata, Operation, text_of};
 use crate::error::{Error, KnownRefusal};
-use crate::redact::Redactor;
+use crate::redact::{self, Redactor};
 use crate::transport::HttpResponse;
 
 /// No error document of the service is longer.
@@ -243,6 +243,7 @@ impl Visitor<'_> for Position<'_> {
 
 /// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
 /// `code` or `Code`, after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
+/// A code without a visible character is none.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
     let text = lossy(body.unwrap_or_default());
@@ -258,7 +259,7 @@ pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let in_header = in_header.as_deref().map(|code| after_namespace(before_uri(code)));
     let in_body = [kind, code, capital_code].map(field);
     let in_body = in_body.iter().flatten().map(|code| before_uri(after_namespace(code)));
-    let code = in_header.into_iter().chain(in_body).map(str::trim).find(|code| !code.is_empty());
+    let code = in_header.into_iter().chain(in_body).map(redact::trim).find(|code| !code.is_empty());
     let code = code.map(|code| Zeroizing::new(code.to_owned()));
     let message = [field(message), field(other), header("x-amzn-errormessage")];
     ErrorMetadata { code, message: message.into_iter().flatten().next(), request_id: None }
@@ -317,6 +318,11 @@ mod tests {
             (r#"{"__type":"NotFound","message":{"a":1}}"#, None, Some("NotFound"), None),
             (r#"{"__type":7,"message":"m"}"#, None, None, Some("m")),
             (r#"{"__type":""}"#, None, None, None),
+            (r#"{"__type":"\u007f"}"#, None, None, None),
+            (r#"{"__type":"a#\u200b \u0000:b"}"#, None, None, None),
+            (r#"{"__type":"\u007f","code":"NotFound"}"#, None, Some("NotFound"), None),
+            (r#"{"__type":"\ufeff NotFound\u0000"}"#, None, Some("NotFound"), None),
+            (r#"{"__type":"NotFound"}"#, Some("\u{202e}"), Some("NotFound"), None),
             (r#"{"__type":"NotFound"}"#, Some(""), Some("NotFound"), None),
             ("\u{feff}{\"__type\":\"NotFound\"}", None, Some("NotFound"), None),
             (

@@ -4,6 +4,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
 
 use super::{DecodeError, ErrorMetadata, aws_json, text_of};
+use crate::redact;
 use crate::transport::HttpResponse;
 
 /// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
@@ -107,7 +108,8 @@ pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
         let field = |name| error.and_then(|error| text(error, name)).map(owned);
         let request_id = text(root, "RequestId").map(owned);
         let code = error.and_then(|error| text(error, "Code"));
-        let code = code.map(|code| owned(aws_json::after_namespace(code)));
+        let code = code.map(|code| redact::trim(aws_json::after_namespace(code)));
+        let code = code.filter(|code| !code.is_empty()).map(owned);
         Ok(ErrorMetadata { code, message: field("Message"), request_id })
     });
     let in_xml = decoded.unwrap_or_default();
@@ -166,6 +168,12 @@ mod tests {
                 "<R><Error><Code><![CDATA[C&D]]></Code><Message>m&amp;n</Message></Error></R>",
                 (Some("C&D"), Some("m&n"), None),
             ),
+            (
+                "<R><Error><Code>a#\u{200b}</Code><Message>m</Message></Error></R>",
+                (None, Some("m"), None),
+            ),
+            ("<R><Error><Code>a#</Code></Error></R>", (None, None, None)),
+            ("<R><Error><Code>\u{7f}C\u{feff} </Code></Error></R>", (Some("C"), None, None)),
             ("<html><body>Error</body></html>", (None, None, None)),
             ("not XML", (None, None, None)),
             ("", (None, None, None)),
