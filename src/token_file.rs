@@ -23,13 +23,18 @@ const LONGEST_FILE: u64 = 64 * 1024;
 ///
 /// # Errors
 ///
-/// The error names the file. The content must be a token in printable ASCII, at most 64 KiB.
-/// Errors: empty, UTF-16, JSON, quotes, `Bearer`, white space inside.
+/// Returns an error that names the file:
+///
+/// * if the file cannot be read, or is longer than 64 KiB;
+/// * if it is empty, in UTF-16, in quotes, or JSON;
+/// * if the token begins with `Bearer `, or has white space inside or a character that is not
+///   printable ASCII.
 ///
 /// # Blocking
 ///
-/// A pipe, a terminal or a device is read until the limit of [`token_within`], 5 s in [`token`].
-/// This limit does not apply to a disk or a network file system that does not answer.
+/// On Unix, reading a pipe, a terminal or a device takes at most the limit of [`token_within`], and
+/// 5 s in [`token`]. There is no limit on other systems, or if a disk or a network file system does
+/// not answer.
 ///
 /// [`token`]: TokenSource::token
 /// [`token_within`]: TokenSource::token_within

@@ -33,9 +33,9 @@ pub(crate) fn token_text_fault(token: &str) -> Option<&'static str> {
         Some('\0') => Some("has a NUL character; give only the token, as UTF-8"),
         Some(c) if c.is_whitespace() => Some("has white space in it; give only the token"),
         Some(c) if c.is_control() => Some("has a control character; give only the token"),
-        Some(_) => {
-            Some("has a character that no token has, which may be invisible; copy the token again")
-        }
+        Some(_) => Some(
+            "has a character that is not allowed, perhaps an invisible one; copy the token again",
+        ),
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
         const NUL: &str = "has a NUL";
         const SPACE: &str = "has white space in it";
         const CONTROL: &str = "has a control character";
-        const INVISIBLE: &str = "has a character that no token has";
+        const INVISIBLE: &str = "has a character that is not allowed";
         // What a file holds, the token in it or how the fault begins.
         let rows: [(&[u8], Result<&str, &str>); 44] = [
             (b"a.b-c_d", Ok("a.b-c_d")),

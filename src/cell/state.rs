@@ -30,7 +30,7 @@ pub(crate) struct Refreshed<T> {
     pub(crate) lease: Lease,
     /// Whether another process has stored it. The callers of `refresh` do not get such a value.
     pub(crate) from_storage: bool,
-    /// Why an attempt to get a newer value than this stored one failed.
+    /// The error of the early refresh that failed, if `value` is therefore a stored one.
     pub(crate) early_error: Option<Error>,
 }
 

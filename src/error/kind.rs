@@ -48,9 +48,9 @@ pub enum ErrorKind {
     /// captive portal, the answer of a proxy, credentials that had already expired. Check what
     /// stands between the program and AWS.
     Response,
-    /// The storage could not be read, written or locked, or it may not be used.
-    /// [`Status::storage_error`](crate::Status::storage_error) holds it. A refresh fails with it
-    /// only if the storage holds the only refresh token of a `UserPoolTokens`. Check that the
+    /// The storage could not be read, written or locked, or the library must not use it.
+    /// [`Status::storage_error`](crate::Status::storage_error) returns this error. A refresh fails
+    /// with it only if a `UserPoolTokens` has its refresh token nowhere else. Check that the
     /// storage works.
     Storage,
 }

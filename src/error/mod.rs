@@ -132,9 +132,14 @@ impl Error {
 
     /// Returns whether the user has to sign in again.
     ///
-    /// It returns `true` in two cases. The user pool rejected the refresh token (see
-    /// `UserPoolTokens`). Or the identity pool rejected a login token as expired or invalid, and
-    /// the token source returned no other token. The method also searches the
+    /// It returns `true` in three cases:
+    ///
+    /// * `UserPoolTokens` knows no refresh token.
+    /// * The user pool rejected the refresh token, or it asks the user for more than this token.
+    /// * The identity pool rejected a login token as expired or invalid, and the token source
+    ///   returned no other token.
+    ///
+    /// The method also searches the
     /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
     /// source.
     ///

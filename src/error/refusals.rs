@@ -175,7 +175,7 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
         "ResourceConflict",
         "",
         Refusal::Other,
-        "a login belongs to another identity, or two logins belong to one provider",
+        "a login belongs to another identity, or two logins belong to one provider: clear the cached ID, or remove one login",
     ),
     (
         "ExternalService",

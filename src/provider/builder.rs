@@ -95,8 +95,8 @@ impl Builder {
         self
     }
 
-    /// Sets the AWS account that owns the identity pool: 1 to 15 digits. Only `GetId` sends it, so
-    /// it needs a pool.
+    /// Sets the AWS account that owns the identity pool: 1 to 15 digits. It needs
+    /// [`identity_pool_id`](Self::identity_pool_id), because only `GetId` sends it.
     ///
     /// Default: none. The service does not need it.
     #[doc(alias = "AccountId")]
@@ -106,8 +106,8 @@ impl Builder {
         self
     }
 
-    /// Sets the region to call. It must be the region of the pool or identity, so no program needs
-    /// it.
+    /// Sets the region to call. You can leave it out, because the ID of the pool or identity names
+    /// the region. Another region is an error.
     ///
     /// Default: the region in the ID of the pool. Without a pool it is the region in the ID of the
     /// identity.
@@ -428,9 +428,9 @@ impl Builder {
         self
     }
 
-    /// Sets a function that is called after each refresh, successful or not. It makes failures
-    /// visible without a logger: also those that `get()` does not return, such as an early refresh
-    /// that failed and a storage that cannot be written. Default: none.
+    /// Sets a function that the provider calls after each refresh, successful or not. It shows
+    /// failures without a logger. Some of them `get()` does not return: an early refresh that
+    /// failed, or a storage that cannot be written. Default: none.
     ///
     /// It is called once for each refresh, on the thread that led it. The threads that wait for the
     /// same refresh already have the result, and no lock is held. The calling thread's own `get()`
@@ -466,7 +466,7 @@ impl Builder {
     /// let counted = Arc::clone(&metrics);
     /// let credentials = CognitoIdentityCredentials::builder()
     /// #   .transport(FakeCognito::new())
-    ///     .identity_pool_id("us-east-1:11111111-2222-3333-4444-555555555555")
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
     ///     .on_refresh(move |report| {
     ///         counted.refreshes.fetch_add(1, Ordering::Relaxed);
     ///         if let Err(error) = &report.result {
@@ -566,9 +566,9 @@ impl Builder {
     }
 
     /// Sets how long before their expiry `get()` starts to refresh the credentials early. During
-    /// this time, it still returns the cached credentials. After a failed attempt, the next one
-    /// follows after a random third to two thirds of the window. A window above 15 minutes counts as
-    /// 15.
+    /// this time, it still returns the cached credentials. After a failed attempt, it waits a
+    /// random third to two thirds of the window before the next one. That is at most 10 minutes, or
+    /// a longer `Retry-After`.
     ///
     /// Default: it depends on the lifetime of the credentials, and is never more than half of it.
     ///
@@ -596,8 +596,8 @@ impl Builder {
     /// | `Retry-After` | cooldown |
     /// |---|---|
     /// | seconds, up to 5 minutes | exactly this time |
-    /// | a date | a random 1 to 2 times the time until then, at most 5 minutes |
-    /// | above 5 minutes | a random 2.5 to 5 minutes |
+    /// | a date, up to 5 minutes ahead | a random 1 to 2 times the time until then, at most 5 minutes |
+    /// | above 5 minutes, either form | a random 2.5 to 5 minutes |
     ///
     /// While the service answers `Throttled`, each such failure in a row doubles the cooldown, up
     /// to 16 times. With the default it is 1 to 5 seconds after the first failure, and 16 to 80

@@ -63,8 +63,8 @@ pub(super) struct RecordOwner<'a> {
     pub(super) pool: Option<&'a Id>,
 }
 
-/// The storage, and what makes the store of identities. Only the setting creates the function, so the
-/// linker drops the code from programs that do not call the setter.
+/// The storage, and a function that creates the store of identities. Only the setter
+/// `Builder::storage` names this function. The linker drops the code from other programs.
 #[derive(Clone)]
 pub(super) struct ConfiguredStorage {
     pub(super) storage: Arc<dyn Storage>,

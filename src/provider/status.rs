@@ -29,8 +29,9 @@ pub struct Status {
     /// The present failure of the storage, or why `persist_credentials` stores nothing. `None` if
     /// there is neither. It has the kind [`Storage`](crate::ErrorKind::Storage).
     ///
-    /// It never makes a refresh fail. While the identity cannot be read, the provider
-    /// uses a temporary guest. While it cannot be written, a restart of the program may lose it.
+    /// A failure of the storage never makes a refresh fail. If no identity is known and the stored
+    /// one cannot be read, the provider uses a temporary guest. If the identity cannot be written,
+    /// a restart of the program may lose it.
     pub storage_error: Option<Error>,
 }
 
@@ -47,14 +48,15 @@ pub struct RefreshReport {
     /// How long the refresh took, on the boot clock.
     pub duration: Duration,
     /// How many operations were sent to Cognito Identity and STS. The retries of an operation are
-    /// not counted. Zero if the credentials come from the
-    /// [storage](crate::Builder::persist_credentials).
+    /// not counted. Zero if stored credentials were used without a call (see
+    /// [`persist_credentials`](crate::Builder::persist_credentials)).
     ///
     /// The calls of a `UserPoolTokens` are not counted, because it has its own connection to the
     /// service.
     pub service_calls: u32,
-    /// Whether `get()` refreshed credentials early, inside the [advisory
-    /// window](crate::Builder::advisory_window), while the cached or stored ones were still valid.
+    /// Whether this was an early refresh by `get()`: inside the [advisory
+    /// window](crate::Builder::advisory_window), while older credentials were still valid. It is
+    /// also true if the refresh failed.
     pub early: bool,
     /// The error of the storage after this refresh, as in
     /// [`status`](crate::CognitoIdentityCredentials::status). It never makes a refresh fail.

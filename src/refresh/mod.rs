@@ -246,7 +246,8 @@ impl Refresher {
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
         let usable = self.developer.is_none() && !principal.stale.any;
         let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        // A guest that could have been read in time would be linked to the user who signed in since.
+        // With a readable storage, this guest would have been known before the user signed in, and
+        // the service would have linked it to the user. So the stored guest may be used now.
         let or_guest = principal.identity.as_ref().is_some_and(|known| known.temporary);
         let id = store
             .load(&mut principal.logins.providers(), or_guest)?

@@ -226,7 +226,8 @@ pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a login belongs to a user pool. Its name ends in a user pool ID, `REGION_NAME`.
+/// Returns whether a login looks like one of a user pool: its name begins with `cognito-idp`, or
+/// its last part has a `_`, as a user pool ID (`REGION_NAME`) has.
 fn is_user_pool(provider: &str) -> bool {
     provider.starts_with("cognito-idp")
         || provider.rsplit_once('/').is_some_and(|(_, pool)| pool.contains('_'))

@@ -38,9 +38,10 @@ pub(crate) use record::{
 /// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
 /// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
 ///
-/// After this beginning, the key has: the service unless it is AWS (such as
-/// `http://127.0.0.1:4566`), the ID of the pool, and the rest. Each value contains its whole key. A
-/// refresh never uses, overwrites or removes a value of another key.
+/// After this beginning, the key names the service unless it is AWS (such as
+/// `http://127.0.0.1:4566`), the pool, and what tells users, roles and app clients apart. Each
+/// value contains the whole key. A refresh never uses, overwrites or removes a value that
+/// contains another key.
 ///
 /// A failure of a provider's own storage never makes a refresh fail. It is logged, and
 /// [`Status::storage_error`](crate::Status::storage_error) returns it.

@@ -20,9 +20,14 @@ use super::fake_cognito::FakeCognito;
 /// thread that accepts connections, it connects to its own port. If that fails within 500 ms, this
 /// thread and the port stay.
 ///
-/// An ordered [`Fault`](super::Fault) without an answer looks like this to a client: for `Timeout`
-/// the server is silent until the client gives up; for `Io` the answer breaks off; for `TooLarge`
-/// it has 300 KiB; for any other kind the server closes the connection without an answer.
+/// What a client sees of a [`Fault`](super::Fault) without an answer:
+///
+/// | kind | the server |
+/// |---|---|
+/// | `Timeout` | stays silent until the client closes the connection |
+/// | `Io` | breaks off in the middle of the answer |
+/// | `TooLarge` | sends 300 KiB |
+/// | any other | closes the connection without an answer |
 ///
 /// ```
 /// # #[cfg(feature = "ureq")]
@@ -67,11 +72,11 @@ struct Connection {
 }
 
 impl FakeServer {
-    /// Starts a server on a thread of its own and returns at once. The server then answers.
+    /// Starts a server on its own thread. The server accepts connections when this returns.
     ///
     /// # Errors
     ///
-    /// If there is no free port, or no thread.
+    /// If it cannot open a port or start a thread.
     pub fn start(cognito: FakeCognito) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;

@@ -98,8 +98,8 @@ impl FaultyStorage {
     /// Makes the next `times` calls of `operation` fail: `load`, `store`, `remove` or `lock`. A
     /// call that fails changes nothing.
     ///
-    /// `error` is an [`io::ErrorKind`], or an [`io::Error`] with an error number of the system. Its
-    /// own text is not kept. With `usize::MAX`, calls fail until
+    /// `error` is an [`io::ErrorKind`], or an [`io::Error`] with an error number of the system. The
+    /// text of an `io::Error` is not used. With `usize::MAX`, calls fail until
     /// [`clear_faults`](Self::clear_faults).
     ///
     /// # Panics

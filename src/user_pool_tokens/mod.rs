@@ -158,8 +158,8 @@ impl UserPoolTokens {
     /// gets it.
     ///
     /// After the user pool has answered with an error, calls return the same error for 1 to 5
-    /// seconds, without a request. The time is longer if the service asks for that with
-    /// `Retry-After`, up to 5 minutes. Each throttled failure in a row doubles it, up to 16 times.
+    /// seconds, without a request. Each further throttled failure in a row doubles this time, to at
+    /// most 16 to 80 seconds. A longer `Retry-After` counts instead, up to 5 minutes.
     ///
     /// # Blocking
     ///

@@ -101,7 +101,10 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
         ("@/dev/zero", "/dev/zero: is longer than 64 KiB, so it cannot be a token"),
         ("@utf-16", "utf-16: is UTF-16; save it as UTF-8"),
         ("@nul", "nul: has a NUL character"),
-        ("@zero-width", "zero-width: has a character that no token has, which may be invisible"),
+        (
+            "@zero-width",
+            "zero-width: has a character that is not allowed, perhaps an invisible one",
+        ),
     ];
     machine.file("utf-16", b"\xff\xfex\0");
     machine.file("nul", b"x\0");

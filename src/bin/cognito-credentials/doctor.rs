@@ -71,7 +71,7 @@ fn login_tokens(options: &Options) {
             );
             report::bad(LOGIN, "login", &text);
             report::advise(
-                "give --login the ID token, which the user pool issues together with it",
+                "give --login the ID token; the user pool issues both tokens at the sign-in",
             );
             continue;
         }

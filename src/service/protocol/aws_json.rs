@@ -241,9 +241,9 @@ impl Visitor<'_> for Position<'_> {
     }
 }
 
-/// The error code is in the header `x-amzn-errortype`, before any `:`, or in the body's `__type`,
-/// `code` or `Code`, after the last `#`; the message in the body, or in the header `x-amzn-errormessage`.
-/// A code without a visible character is none.
+/// Reads the error code from the header `x-amzn-errortype`, or from `__type`, `code` or `Code` in
+/// the body. Drops what follows a `:` and what precedes a `#`. A code without a visible character
+/// counts as absent. Reads the message from the body, or from the header `x-amzn-errormessage`.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
     let text = lossy(body.unwrap_or_default());

@@ -46,7 +46,8 @@ pub(super) fn remove<F: FileSystem>(disk: &F, directory: &Path, key: &str) -> io
     if !check_directory(disk, directory)? {
         return Ok(());
     }
-    // The earlier one first, because it would be read if only the other one were gone.
+    // Remove the file with the earlier name first. If the process dies in between, a later read
+    // must not find only that file.
     let earlier = remove_earlier(disk, directory, &names);
     let record = disk.unlink(&directory.join(&names.record));
     remove_temporary_files(disk, directory, &names).and(earlier).and(record)?;

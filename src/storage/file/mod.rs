@@ -42,12 +42,12 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
 ///   changes, because flash memory wears out. `remove` also removes temporary files that an
 ///   interrupted `store` left.
-/// * **Private.** Only the owner may read a record: mode 0600, whatever the umask. A record that
-///   others may read is tightened when it is read. If that fails, the error names the file. A
-///   missing directory is created with mode 0700. The mode of an existing directory stays as it is,
+/// * **Private.** Only the owner may read a record: mode 0600, whatever the umask. When the
+///   storage reads a record that others may read, it sets this mode. If that fails, the error names
+///   the file. A new directory gets mode 0700. The mode of an existing directory stays as it is,
 ///   but every call returns an error if other users may write to the directory.
-/// * **No links.** Symbolic links in the directory are not followed. The directory itself may be
-///   reached through a link that belongs to root or to the user.
+/// * **No links.** The storage follows no symbolic links inside the directory. The path of the
+///   directory may be a link if it belongs to root or to the user.
 /// * **Shared.** Several processes may use one directory; the last one to write a record wins.
 /// * **Locks** are `flock` locks. The lock file is empty, has the name of the record plus `.lock`
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
@@ -116,8 +116,10 @@ impl FileStorage {
     /// Removes the lock files of all keys that begin with `prefix`, as
     /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
     ///
-    /// A lock that another process still holds has no effect after that. A lock whose name is cut is
-    /// also removed if its record is gone and `prefix` begins like the name.
+    /// A lock that another process still holds has no effect after that.
+    ///
+    /// If the name of a lock file is cut and its record is gone, the end of the key is unknown. The
+    /// lock is then removed if the known part of the key fits `prefix`.
     ///
     /// # Errors
     ///

@@ -56,8 +56,8 @@ pub(super) fn check_permissions(_: &Metadata, _: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the right to read the file from others, unless it belongs to root and this user is another
-/// one: then only root can have put it there for us, and with mode 0600 we could not read it.
+/// Sets mode 0600 on a file of this user that others may use. A file of root stays as it is: with
+/// mode 0600 this user could not read it.
 #[cfg(unix)]
 pub(super) fn tighten<F: FileSystem>(
     disk: &F,

@@ -1,7 +1,7 @@
-//! Removes temporary files, and keeps the sweepers of dead writers' files away from living writers.
+//! Removes temporary files. A sweep spares the files of living writers.
 //!
-//! A living writer holds a lock on its temporary file. From before it creates the file until it has
-//! locked it, the writer holds a shared lock on the directory. A sweeper needs the exclusive one.
+//! A living writer holds a lock on its temporary file. It also holds a shared lock on the directory
+//! while it creates and locks this file. A sweeper needs an exclusive lock on both.
 
 use std::fs::File;
 use std::io;

@@ -47,8 +47,8 @@ pub enum Fault {
     AnswerLost(TransportErrorKind),
     /// The service carries out the request. Its answer has this `Date` header, or none.
     Date(Option<SystemTime>),
-    /// The service carries out the request. Its answer names this identity: the service has merged
-    /// the other one into it.
+    /// The service carries out the request and merges its identity into this one. The answer names
+    /// this one.
     IdentityId(String),
     /// The fault's answer has one more header. A fault without an answer stays as it is.
     #[non_exhaustive]

@@ -279,9 +279,12 @@ impl FakeCognito {
         self.lock().faults.clear();
     }
 
-    /// Answers the HTTP/1.1 requests that arrive on `connection`, and blocks until the client
-    /// closes it. It is for a server of your own, such as one with TLS;
-    /// [`FakeServer`](super::FakeServer) has no TLS.
+    /// Answers the HTTP/1.1 requests that arrive on `connection`. It blocks until the client closes
+    /// the connection. It returns earlier after a malformed request, a request with
+    /// `connection: close`, or a fault that breaks the connection.
+    ///
+    /// Use it in a server of your own, such as one with TLS. [`FakeServer`](super::FakeServer) has
+    /// no TLS.
     ///
     /// # Errors
     ///
