@@ -76,6 +76,9 @@ pub(crate) struct RefreshInput<S> {
 /// A refresh whose result all waiters have.
 pub(crate) struct CompletedRefresh<'a, T> {
     pub(crate) result: Result<&'a T, &'a Error>,
+    /// What the callers get: also a stored value whose early refresh failed.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) value: Option<&'a T>,
     /// On the boot clock.
     pub(crate) duration: Duration,
     /// Whether it was an advisory attempt.
@@ -378,11 +381,14 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             let duration = now.saturating_sub(begun);
             let early_error = result.as_ref().ok().and_then(|done| done.early_error.as_ref());
             let early = budget.is_advisory() || early_error.is_some();
-            let result = match early_error {
-                Some(error) => Err(error),
-                None => result.as_ref().map(|refreshed| &refreshed.value),
-            };
-            on_completed(&CompletedRefresh { result, duration, early });
+            let value = result.as_ref().map(|refreshed| &refreshed.value);
+            on_completed(&CompletedRefresh {
+                result: early_error.map_or(value, Err),
+                #[cfg(feature = "aws-sdk")]
+                value: value.ok(),
+                duration,
+                early,
+            });
         }
         result.map(|refreshed| refreshed.value)
     }

@@ -202,6 +202,8 @@ const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check 
 pub(crate) const STS: &[KnownRefusal] = &[
     ("ExpiredToken|InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("AccessDenied|IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
+    (LIMIT, "", Refusal::Other, QUOTA),
+    (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
     (
         "IDPCommunicationError",
         "",

@@ -457,8 +457,13 @@ impl CognitoIdentityCredentials {
             }
             // Another thread may have got and stored a new one before the removal.
             let Principal { identity, logins, .. } = self.0.cell.settings().principal;
-            if let Some(identity) = identity.filter(|identity| !identity.given) {
+            let minted = |identity: &Identity| !identity.given && !identity.temporary;
+            if let Some(identity) = identity.filter(minted) {
                 store.save(&identity.id, &mut logins.providers());
+                // It was cleared while it was being written.
+                if self.0.cell.settings().principal.identity.is_none() {
+                    store.remove();
+                }
             }
         }
         self.notify_if_changed(old.as_ref(), None, IdentityChangeReason::Cleared);
@@ -769,11 +774,15 @@ impl<'a> LoadCall<'a> {
     }
 
     fn report(&self, completed: &CompletedRefresh<'_, Credentials>) {
-        let &CompletedRefresh { result, duration, early } = completed;
-        // After an early attempt that failed, `get` still has credentials to return.
+        let &CompletedRefresh { result, duration, early, .. } = completed;
         #[cfg(feature = "aws-sdk")]
-        if let (Some(publish), true) = (self.publish, result.is_ok() || !early) {
-            publish(result.cloned().map_err(Error::clone));
+        if let Some(publish) = self.publish {
+            match (completed.value, result) {
+                (Some(value), _) => publish(Ok(value.clone())),
+                // After an early attempt that failed, `get` returns the cached credentials.
+                (None, Err(error)) if !early => publish(Err(error.clone())),
+                _ => {}
+            }
         }
         if let Some(listener) = &self.provider.0.on_refresh {
             listener(&RefreshReport {

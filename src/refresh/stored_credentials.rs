@@ -270,7 +270,9 @@ impl LoadOrRefresh for StoredCredentials {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
                 // The attempt may have taken the rest of their life.
                 if credentials.lease.left(self.clock.boot()) <= self.windows.expiry {
-                    return refresher.refresh(principal, options.budget, state);
+                    let new = refresher.refresh(principal, options.budget, state)?;
+                    self.save(refresher, &new, &scope, state);
+                    return Ok(new);
                 }
                 Ok(CredentialSet { early_error: Some(error), ..credentials })
             }

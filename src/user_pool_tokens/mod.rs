@@ -304,7 +304,7 @@ impl TokenRefresher {
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
                 // Another process that shares the storage may have found out that it rotates.
-                match self.newer(sign_in, &current) {
+                match self.newer(sign_in, &current)? {
                     Some(_) => self.rotate(input, &rotation),
                     None => Err(error),
                 }
@@ -331,7 +331,7 @@ impl TokenRefresher {
         match send(&current) {
             Err(error) if error.needs_sign_in() => {
                 // Without locks another process may have rotated it first.
-                let Some((newer, stored_in)) = self.newer(sign_in, &current) else {
+                let Some((newer, stored_in)) = self.newer(sign_in, &current)? else {
                     return Err(error);
                 };
                 let answer = send(&newer)?;
@@ -421,13 +421,14 @@ impl TokenRefresher {
         store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
-    /// Returns the token that another process has stored in place of the rejected one.
+    /// Returns the token that another process has stored in place of the rejected one. The error means
+    /// that this is unknown, so the user need not sign in yet.
     fn newer(
         &self,
         sign_in: &SignInState,
         rejected: &RefreshToken,
-    ) -> Option<(RefreshToken, StoredIn)> {
-        self.stored(sign_in).ok()?.filter(|(stored, _)| stored.token != rejected.token)
+    ) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
+        Ok(self.stored(sign_in)?.filter(|(stored, _)| stored.token != rejected.token))
     }
 
     fn call<O: Operation<Output = AuthOutput>>(

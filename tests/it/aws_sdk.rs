@@ -583,3 +583,22 @@ fn a_future_inside_the_listener_is_reentrant() {
     stage.credentials.get().unwrap();
     assert_eq!(kinds.try_recv(), Ok(Some(ErrorKind::Reentrant)));
 }
+
+/// A stored set whose early refresh fails is still good.
+#[test]
+fn a_future_gets_stored_credentials_whatever_the_listener_does_with_a_failed_early_refresh() {
+    let storage = Arc::new(cognito_identity_credentials::MemoryStorage::new());
+    let stored = |builder: Builder| builder.storage(storage.clone()).persist_credentials(true);
+    let first = Stage::with(stored);
+    let keys = first.credentials.get().unwrap();
+    first.clock.advance(seconds(3000));
+    first.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
+    let next = stored(CognitoIdentityCredentials::builder())
+        .identity_pool_id(POOL)
+        .transport(first.cognito.clone())
+        .clock(first.clock.clone())
+        .on_refresh(|report| assert!(report.result.is_ok(), "the listener has a fault"))
+        .build()
+        .unwrap();
+    assert!(matches_ours(&provided(&next).unwrap(), &keys));
+}

@@ -996,4 +996,7 @@ fn stored_credentials_that_end_during_their_early_refresh_are_refreshed_with_all
     });
     next.get().unwrap();
     assert!(next.status().expires_in.unwrap() > seconds(3000), "new ones");
+    let calls = device.calls();
+    assert_eq!(device.guest().get().unwrap(), next.cached().unwrap());
+    assert_eq!(device.calls(), calls, "and they are stored");
 }

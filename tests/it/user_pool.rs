@@ -910,6 +910,21 @@ fn a_user_need_not_sign_in_because_the_only_token_cannot_be_read() {
     tokens.id_token().unwrap();
 }
 
+/// Another process may have stored a newer token than the rejected one.
+#[test]
+fn a_rejected_token_is_no_reason_to_sign_in_while_the_stored_one_cannot_be_read() {
+    let pool = Pool::rotating(0);
+    let storage = FaultyStorage::new();
+    let earlier = pool.settings().storage(storage.clone()).build().unwrap();
+    earlier.id_token().unwrap();
+    let tokens = pool.settings().storage(storage.clone()).build().unwrap();
+    storage.fail_next("load", usize::MAX, std::io::ErrorKind::PermissionDenied);
+    let error = tokens.id_token().unwrap_err();
+    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false), "{error:#}");
+    storage.clear_faults();
+    tokens.id_token().unwrap();
+}
+
 #[test]
 fn a_program_that_forgets_a_token_removes_a_record_that_cannot_be_read() {
     let pool = Pool::rotating(0);
