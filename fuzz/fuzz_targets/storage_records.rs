@@ -109,8 +109,8 @@ fn place(record: Option<&Value>) -> Place {
     let version = record.and_then(|record| member(record, "version")?.as_u64());
     match (version, record.and_then(|record| text_member(record, "key"))) {
         (Some(1), _) => Place::Own,
-        (Some(2), Some(key)) if key == KEY => Place::Own,
-        (Some(2), Some(_)) => Place::OfAnotherKey,
+        (_, Some(key)) if key != KEY => Place::OfAnotherKey,
+        (Some(2), Some(_)) => Place::Own,
         _ => Place::Nobodys,
     }
 }
