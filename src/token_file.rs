@@ -71,17 +71,6 @@ impl TokenSource for FileToken {
     }
 }
 
-/// Reads a file that a setting names, with the time limit of [`FileToken::token`].
-#[cfg(feature = "ureq")]
-pub(crate) fn read_file(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    open(path, LIMIT)?.take(longest + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > longest {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "is too long"));
-    }
-    Ok(content)
-}
-
 #[cfg(unix)]
 fn open(path: &Path, limit: Duration) -> io::Result<unix::TimedReader> {
     unix::TimedReader::open(path, limit)
@@ -129,7 +118,7 @@ mod unix {
                 0 => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     format!(
-                        "did not end within {:?}; if it is a pipe, its writer must write all of it and close it",
+                        "did not end within {:?}; if it is a pipe, its writer must write the token and close it",
                         self.limit
                     ),
                 )),

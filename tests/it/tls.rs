@@ -1025,17 +1025,3 @@ mod clock_and_sessions {
         assert_eq!(error.kind(), ErrorKind::Tls);
     }
 }
-
-/// A pipe without a writer, a device without an end, and a folder.
-#[test]
-#[cfg(unix)]
-fn an_authority_file_that_is_no_file_of_a_sensible_length_is_an_error() {
-    let root = tempfile::tempdir().unwrap();
-    let pipe = root.path().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for path in [pipe.as_path(), std::path::Path::new("/dev/zero"), root.path()] {
-        let error = UreqTransport::builder().ca_file(path).build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains(&*path.to_string_lossy()), "{error}");
-    }
-}

@@ -38,16 +38,12 @@ use super::{HttpRequest, HttpResponse, Transport, TransportError};
 use crate::clock::Clock;
 use crate::error::{ConfigFaults, Error};
 use crate::secret::Secret;
-use crate::token_file;
 
 pub(crate) use self::certificates::ClientCertificate;
 #[cfg(fuzzing)]
 pub(crate) use self::certificates::authorities;
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::no_proxy_covers;
-
-/// Longer than any list of authorities. Mozilla's has 0.2 MB.
-const LONGEST_CA_FILE: u64 = 4 * 1024 * 1024;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
@@ -200,8 +196,7 @@ impl Default for UreqTransportBuilder {
 
 impl UreqTransportBuilder {
     /// Trusts the certificate authorities in this PEM file, instead of Mozilla's roots. It can be
-    /// called several times. [`build`](Self::build) reads the file once: at most 4 MiB, and a pipe
-    /// for at most 5 s. Default: Mozilla's roots.
+    /// called several times. [`build`](Self::build) reads the file once. Default: Mozilla's roots.
     ///
     /// The file has one or more blocks labelled `CERTIFICATE`, `X509 CERTIFICATE` or `TRUSTED
     /// CERTIFICATE`. Any line breaks, a byte order mark, and text or comments between the blocks
@@ -356,8 +351,7 @@ impl UreqTransportBuilder {
     fn certificates(&self, faults: &mut ConfigFaults) -> Certificates {
         let mut certificates = Certificates::default();
         for path in &self.ca_files {
-            let read =
-                token_file::read_file(path, LONGEST_CA_FILE).map_err(|error| error.to_string());
+            let read = std::fs::read(path).map_err(|error| error.to_string());
             if let Err(fault) = read.and_then(|pem| certificates.trust(&pem)) {
                 faults.add_text("ca_file", format!("{}: {fault}", path.display()));
             }
