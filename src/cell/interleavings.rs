@@ -79,7 +79,7 @@ struct Value {
 struct World {
     cell: RefreshCell<Value, ()>,
     plan: &'static [Plan],
-    /// Whether a listener is told of refreshes. It doubles the interleavings of two threads.
+    /// Whether the cell calls a listener. It doubles the interleavings of two threads.
     listens: bool,
     /// A scheduling point inside each refresh.
     network: loom::sync::Mutex<()>,
