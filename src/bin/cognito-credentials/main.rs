@@ -10,6 +10,7 @@
 //! | `settings` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
@@ -63,6 +64,8 @@ mod report;
 mod reporting_transport;
 mod secret_source;
 mod settings;
+#[cfg(unix)]
+mod signals;
 mod status;
 mod transport;
 mod user_pool_login;
