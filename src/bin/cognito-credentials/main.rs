@@ -10,6 +10,7 @@
 //! | `settings` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `token_command` | the command that prints a secret |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
@@ -67,8 +68,13 @@ mod settings;
 #[cfg(unix)]
 mod signals;
 mod status;
+mod token_command;
 mod transport;
 mod user_pool_login;
+
+// The library's own file, so that a secret of any source is checked as one in a file is.
+#[path = "../../token_text.rs"]
+mod token_text;
 
 use std::process::ExitCode;
 
