@@ -18,17 +18,11 @@ const TRIAL: &str = "trial";
 
 /// Returns the cache directory. `None` with `--no-cache`.
 pub(crate) fn directory(options: &Options) -> Result<Option<PathBuf>, Failure> {
-    if options.flag("no-cache") {
-        return match options.value("cache-dir") {
-            Some(_) => Err(Failure::usage("--cache-dir: cannot be combined with --no-cache")),
-            None => Ok(None),
-        };
+    if options.no_cache {
+        return Ok(None);
     }
-    if let Some(directory) = options.value("cache-dir") {
-        if directory.is_empty() {
-            return Err(Failure::usage("--cache-dir: is empty"));
-        }
-        return Ok(Some(directory.into()));
+    if let Some(directory) = &options.cache_dir {
+        return Ok(Some(directory.clone()));
     }
     match default_directory(|name| env::var_os(name)) {
         // Root may run with another user's HOME. That user could not write to root's files there.
@@ -53,7 +47,7 @@ pub(crate) fn usable(options: &Options) -> Result<Option<PathBuf>, Failure> {
     let tried =
         if directory.exists() { storage.load(TRIAL).map(drop) } else { check_writable(&storage) };
     let Err(error) = tried else { return Ok(Some(directory)) };
-    let is_guest = options.logins.is_empty() && options.value("user-pool-id").is_none();
+    let is_guest = options.logins.is_empty() && options.user_pool_id.is_none();
     let so = if is_guest {
         "each call creates another guest"
     } else {

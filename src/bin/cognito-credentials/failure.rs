@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
+use crate::invalid_value::InvalidValue;
 use crate::option_names;
 
 /// The service rejected a call, or anything else that has no status of its own.
@@ -36,6 +37,12 @@ impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let advice = "cognito-credentials --help lists the commands and options".to_owned();
         Self { advice: Some(advice), ..Self::new(USAGE, message) }
+    }
+
+    /// The value of an option is wrong.
+    pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
+        let usage = Self::usage(format!("{option}: {reason}"));
+        Self { advice: advice.or(usage.advice), ..usage }
     }
 
     /// A login token is missing.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cognito_identity_credentials::{BoxError, FileToken, TokenSource};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, USAGE};
+use crate::invalid_value::InvalidValue;
 use crate::token_command;
 use crate::token_text::token_in;
 
@@ -22,7 +22,7 @@ pub(crate) enum SecretSource {
 
 impl SecretSource {
     /// Parses `@FILE`, `env:NAME` or `cmd:COMMAND`.
-    pub(crate) fn parse(option: &str, text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidValue> {
         let source = if let Some(path) = text.strip_prefix('@') {
             Self::File(path.into())
         } else if let Some(name) = text.strip_prefix("env:") {
@@ -31,37 +31,32 @@ impl SecretSource {
             Self::Command(command.to_owned())
         } else {
             // The text is likely to be the secret itself, so the message does not repeat it.
-            let message = format!(
-                "{option}: secrets cannot be arguments, because other users of the machine can read those"
-            );
+            let reason =
+                "secrets cannot be arguments, because other users of the machine can read those";
             let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
-            return Err(Failure {
+            return Err(InvalidValue {
                 advice: Some(advice.to_owned()),
-                ..Failure::new(USAGE, message)
+                ..InvalidValue::new(reason)
             });
         };
         match &source {
             Self::File(path) if path.as_os_str().is_empty() => {
-                Err(Failure::usage(format!("{option}: no file name after the @")))
+                Err(InvalidValue::new("no file name after the @"))
             }
             Self::Variable(name) if name.is_empty() || name.contains(['=', '\0']) => {
-                Err(Failure::usage(format!("{option}: no variable name after env:")))
+                Err(InvalidValue::new("no variable name after env:"))
             }
             Self::Command(command) if command.trim().is_empty() => {
-                Err(Failure::usage(format!("{option}: no command after cmd:")))
+                Err(InvalidValue::new("no command after cmd:"))
             }
             _ => Ok(source),
         }
     }
 
     /// Parses the value of `--proxy`. A URL without a password is no secret: `None`.
-    pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, InvalidValue> {
         let is_source = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
-        if is_source || value.contains('@') {
-            Self::parse("--proxy", value).map(Some)
-        } else {
-            Ok(None)
-        }
+        if is_source || value.contains('@') { Self::parse(value).map(Some) } else { Ok(None) }
     }
 
     /// Reads the secret, without byte order mark and white space around it. It may take `limit`.
@@ -98,14 +93,13 @@ mod tests {
 
     #[test]
     fn a_secret_comes_from_a_file_a_variable_or_a_command_and_never_from_the_arguments() {
-        let parse = |text| SecretSource::parse("--login", text);
+        let parse = SecretSource::parse;
         assert!(parse("@/run/token").ok() == Some(SecretSource::File("/run/token".into())));
         assert!(parse("env:TOKEN").ok() == Some(SecretSource::Variable("TOKEN".into())));
         assert!(parse("cmd:a b").ok() == Some(SecretSource::Command("a b".into())));
         for text in ["hunter2", "", "@", "env:", "env:a=b", "cmd:", "cmd: ", "file:hunter2"] {
-            let failure = parse(text).err().unwrap();
-            assert_eq!(failure.status, USAGE, "{text}");
-            assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+            let fault = parse(text).err().unwrap();
+            assert!(!fault.reason.contains("hunter2"), "{fault}");
         }
     }
 

@@ -52,28 +52,6 @@ impl CacheContents {
 }
 
 type Apply = fn(Builder, String) -> Builder;
-type ApplyFlag = fn(Builder, bool) -> Builder;
-
-/// The options with a text, the variables that they override, and the setting.
-const TEXTS: [(&str, &[&str], Apply); 10] = [
-    ("identity-pool-id", &[POOL], Builder::identity_pool_id),
-    ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
-    ("region", &[], Builder::region),
-    ("account-id", &["AWS_ACCOUNT_ID"], Builder::account_id),
-    ("custom-role-arn", &["AWS_COGNITO_CUSTOM_ROLE_ARN"], Builder::custom_role_arn),
-    ("role-arn", &["AWS_COGNITO_ROLE_ARN"], Builder::role_arn),
-    ("role-session-name", &[SESSION_NAME], Builder::role_session_name),
-    ("endpoint-url", &["AWS_ENDPOINT_URL_COGNITO_IDENTITY"], Builder::endpoint_url),
-    ("sts-endpoint-url", &["AWS_ENDPOINT_URL_STS"], Builder::sts_endpoint_url),
-    ("login-id", &[], Builder::login_id),
-];
-
-/// The same for flags.
-const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
-    ("fips", &["AWS_USE_FIPS_ENDPOINT"], Builder::use_fips),
-    ("dual-stack", &["AWS_USE_DUALSTACK_ENDPOINT"], Builder::use_dual_stack),
-    ("danger-allow-http", &[], Builder::danger_allow_http),
-];
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
@@ -89,36 +67,51 @@ impl Settings {
         cache: impl Fn(&Options) -> Result<Option<PathBuf>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
-        for (option, _, apply) in TEXTS {
-            if let Some(value) = options.text(option)? {
-                builder = apply(builder, value);
+        let texts: [(_, Apply); 10] = [
+            (&options.identity_pool_id, Builder::identity_pool_id),
+            (&options.identity_id, Builder::identity_id),
+            (&options.region, Builder::region),
+            (&options.account_id, Builder::account_id),
+            (&options.custom_role_arn, Builder::custom_role_arn),
+            (&options.role_arn, Builder::role_arn),
+            (&options.role_session_name, Builder::role_session_name),
+            (&options.endpoint_url, Builder::endpoint_url),
+            (&options.sts_endpoint_url, Builder::sts_endpoint_url),
+            (&options.login_id, Builder::login_id),
+        ];
+        for (value, apply) in texts {
+            if let Some(value) = value {
+                builder = apply(builder, value.clone());
             }
         }
-        for (option, _, apply) in FLAGS {
-            if let Some(on) = options.switch(option) {
-                builder = apply(builder, on);
-            }
+        if let Some(on) = options.use_fips {
+            builder = builder.use_fips(on);
+        }
+        if let Some(on) = options.use_dual_stack {
+            builder = builder.use_dual_stack(on);
+        }
+        if options.danger_allow_http {
+            builder = builder.danger_allow_http(true);
         }
         // The library reads the session name only with the variable for the role.
-        let role_is_an_option = options.value("role-arn").is_some();
-        if role_is_an_option && options.value("role-session-name").is_none() {
+        if options.role_arn.is_some() && options.role_session_name.is_none() {
             if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
                 builder = builder.role_session_name(name);
             }
         }
-        if let Some(duration) = options.time("duration")? {
+        if let Some(duration) = options.duration {
             builder = builder.duration(duration);
         }
         if let Some(policy) = policy(options)? {
             builder = builder.policy(policy);
         }
-        if let Some(timeout) = options.time("timeout")? {
+        if let Some(timeout) = options.timeout {
             builder = builder.timeout(timeout);
         }
-        if let Some(attempts) = options.attempts()? {
+        if let Some(attempts) = options.max_attempts {
             builder = builder.max_attempts(attempts);
         }
-        let pool = pool(options)?;
+        let pool = pool(options);
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
             // Without a pool there is no key for the records.
@@ -141,7 +134,7 @@ impl Settings {
         mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
         let mut certain = true;
-        let mut login_id = options.text("login-id")?;
+        let mut login_id = options.login_id.clone();
         let is_guest = options.logins.is_empty() && pool_login.is_none();
         if self.cache.is_some() && !is_guest && login_id.is_none() {
             let user =
@@ -177,25 +170,19 @@ impl Settings {
 
 /// Returns the value of a variable that the provider reads, unless an option overrides it.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
-    let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
-    let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
-    let overridden = texts.chain(flags).any(|(option, variables)| {
-        let given = options.value(option).is_some() || options.switch(option).is_some();
-        given && variables.contains(&name)
-    });
     // The transport reads the bundle.
-    if overridden || name == "AWS_CA_BUNDLE" { None } else { env::var_os(name) }
+    let is_read = name != "AWS_CA_BUNDLE" && !options.overrides(name);
+    env::var_os(name).filter(|_| is_read)
 }
 
 /// Returns the ID of the identity pool.
-pub(crate) fn pool(options: &Options) -> Result<Option<String>, Failure> {
-    let set = || variable(options, POOL).and_then(|value| value.into_string().ok());
-    let pool = options.text("identity-pool-id")?.or_else(set);
-    Ok(pool.filter(|pool| !pool.is_empty()))
+pub(crate) fn pool(options: &Options) -> Option<String> {
+    let set = || env::var(POOL).ok();
+    options.identity_pool_id.clone().or_else(set).filter(|pool| !pool.is_empty())
 }
 
 fn policy(options: &Options) -> Result<Option<String>, Failure> {
-    let Some(value) = options.text("policy")? else { return Ok(None) };
+    let Some(value) = &options.policy else { return Ok(None) };
     let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
         return Err(Failure::usage("--policy: must be @FILE"));
     };

@@ -17,7 +17,7 @@ const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     let mut builder = UreqTransport::builder().proxy_from_env(true);
     let mut variable = None;
-    if let Some(path) = options.value("ca-file") {
+    if let Some(path) = &options.ca_file {
         builder = builder.ca_file(path);
     } else if let Some(path) = env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
         builder = builder.ca_file(path);
@@ -37,10 +37,11 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
 
 /// Returns the URL of the proxy, read from its source if it contains a password.
 fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
-    let Some(value) = options.text("proxy")? else { return Ok(None) };
-    match SecretSource::of_proxy(&value)? {
-        None => Ok(Some(Zeroizing::new(value))),
-        Some(source) => match source.read(options.limit()?) {
+    let Some(value) = &options.proxy else { return Ok(None) };
+    match SecretSource::of_proxy(value) {
+        Err(fault) => Err(Failure::invalid("--proxy", fault)),
+        Ok(None) => Ok(Some(Zeroizing::new(value.clone()))),
+        Ok(Some(source)) => match source.read(options.limit()) {
             Ok(url) => Ok(Some(url)),
             Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
         },
