@@ -14,6 +14,7 @@
 //! | `secret_source` | the file, variable or command that a secret is read from |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
 //! | `cache` | the cache directory |
 //! | `output` | the commands `process` and `env`; standard output |
@@ -56,6 +57,7 @@ mod failure;
 mod forget;
 mod help;
 mod invalid_value;
+mod issuer;
 mod logger;
 mod login_id;
 mod offline;
