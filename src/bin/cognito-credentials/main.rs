@@ -16,6 +16,7 @@
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
 //! | `cache` | the cache directory |
 //! | `output` | the commands `process` and `env`; standard output |
@@ -59,6 +60,7 @@ mod failure;
 mod forget;
 mod help;
 mod invalid_value;
+mod issuer;
 mod logger;
 mod login_id;
 mod offline;
