@@ -15,6 +15,7 @@
 
 mod commands;
 mod diagnosis;
+mod messages;
 mod options;
 mod programs;
 mod renewal;

@@ -130,8 +130,8 @@ fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
         (refused("NotAuthorizedException"), 4, "sign in again"),
         (refused("UserNotFoundException"), 4, "sign in again"),
         (refused("ResourceNotFoundException"), 4, "check --user-pool-id and --user-pool-client-id"),
-        (refused("TooManyRequestsException"), 1, "try again later"),
-        (Fault::internal_error(), 1, "try again later"),
+        (refused("TooManyRequestsException"), 5, "try again later"),
+        (Fault::internal_error(), 5, "try again later"),
         (lost, 3, "check the network"),
     ];
     for (fault, status, says) in rows {

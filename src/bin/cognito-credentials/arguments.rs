@@ -311,6 +311,18 @@ impl Options {
         self.overridden.iter().any(|name| name == variable)
     }
 
+    /// Returns where a setting comes from: its option, or else its variable.
+    pub(crate) fn origin(
+        &self,
+        variable: &'static str,
+        option: &'static str,
+    ) -> Option<&'static str> {
+        if self.overrides(variable) {
+            return Some(option);
+        }
+        env::var_os(variable).is_some_and(|value| !value.is_empty()).then_some(variable)
+    }
+
     /// Returns the sources of the secrets of all options.
     pub(crate) fn secret_sources(&self) -> impl Iterator<Item = SecretSource> {
         let proxy = self.proxy.as_ref().and_then(|value| SecretSource::of_proxy(value).ok()?);

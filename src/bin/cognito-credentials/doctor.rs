@@ -165,7 +165,7 @@ fn clock(credentials: &CognitoIdentityCredentials) {
 }
 
 /// Describes the network settings and where they come from.
-fn origins(options: &Options, pool: Option<&str>) -> String {
+pub(crate) fn origins(options: &Options, pool: Option<&str>) -> String {
     let (owner, id) = match pool {
         Some(pool) => ("pool", Some(pool.to_owned())),
         None => (

@@ -9,7 +9,7 @@
 //! | `option_names` | the option that sets each setting of the library |
 //! | `help` | the examples of `--help` |
 //! | `shell_files` | the commands `completions` and `man` |
-//! | `settings`, `variables` | the settings of the provider, from options and variables |
+//! | `settings` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
 //! | `token_command` | the command that prints a secret |
@@ -25,18 +25,24 @@
 //! | `forget` | the command `forget` |
 //! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
 //! | `display` | logins, identity IDs and durations as the commands print them |
-//! | `failure` | why the command failed, and its exit status |
+//! | `failure`, `advice` | why the command failed, its exit status, and what to do |
+//! | `regions` | the regions that have identity pools |
+//! | `variables` | the environment variables of the command, and names that look like theirs |
+//! | `printable` | text without what controls a terminal |
 //! | `logger` | the log of the library on standard error |
+//! | `logging_transport`, `steps` | the steps that `--verbose` shows |
+//! | `wait_notice` | a line about a long wait, on a terminal |
 //!
 //! Results go to standard output, everything else to standard error.
 //!
 //! | exit status | means |
 //! |---|---|
 //! | 0 | success |
-//! | 1 | the service rejected a call or is unavailable, no identity is known, or anything else |
+//! | 1 | the service rejected a call, no identity is known, or anything else |
 //! | 2 | the options or settings are wrong |
 //! | 3 | the service did not answer: network, proxy, TLS, a captive portal |
 //! | 4 | no valid login token: sign in again |
+//! | 5 | the service is throttling or unavailable: try again later |
 //! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
 //! The cache directory holds the identity and the credentials of each pool and user. A second call
@@ -50,6 +56,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod arguments;
 mod bounded_file;
 mod cache;
@@ -62,11 +69,14 @@ mod help;
 mod invalid_value;
 mod issuer;
 mod logger;
+mod logging_transport;
 mod login_id;
 mod offline;
 mod option_names;
 mod output;
+mod printable;
 mod provider_login;
+mod regions;
 mod report;
 mod reporting_transport;
 mod secret_source;
@@ -75,11 +85,13 @@ mod shell_files;
 #[cfg(unix)]
 mod signals;
 mod status;
+mod steps;
 mod token_command;
 mod transport;
 mod usage;
 mod user_pool_login;
 mod variables;
+mod wait_notice;
 
 // The library's own file, so that a secret of any source is checked as one in a file is.
 #[path = "../../token_text.rs"]
@@ -92,6 +104,7 @@ use cognito_identity_credentials::Credentials;
 use arguments::{Arguments, Command, Options};
 use failure::Failure;
 use settings::Settings;
+use wait_notice::WaitNotice;
 
 fn main() -> ExitCode {
     let done = match arguments::read() {
@@ -115,13 +128,23 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
         Command::Status { .. } => status::status(&options),
         Command::Forget { all: true } => forget::forget_all(&options),
         Command::Forget { all: false } => forget::forget_user(&options),
-        Command::Doctor { .. } => doctor::run(&options),
+        Command::Doctor { .. } => {
+            let _notice = WaitNotice::start("the service", options.limit());
+            doctor::run(&options)
+        }
         Command::Completions { shell } => shell_files::completions(shell),
         Command::Man { directory } => shell_files::man(&directory),
     }
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    let settings = Settings::new(options, transport::new(options)?, cache::usable)?;
-    Ok(settings.build()?.get()?)
+    let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
+    let is_stored = settings.stores_credentials();
+    settings.builder = steps::log_refreshes(settings.builder, is_stored);
+    let provider = settings.build()?;
+    steps::log_settings(options, &settings);
+    let _notice = WaitNotice::start("the service", options.limit());
+    let credentials = provider.get().map_err(|error| Failure::of_refresh(&error, options))?;
+    steps::log_credentials(&provider, &credentials);
+    Ok(credentials)
 }

@@ -19,6 +19,8 @@ pub(crate) struct ProviderLogin {
     limit: Duration,
     /// A token that was read for its claims. It is used once.
     read: Mutex<Option<Zeroizing<String>>>,
+    /// The issuer of the token that was used last.
+    issuer: Mutex<Option<String>>,
 }
 
 /// The claims of a JWT, not verified. They distinguish the caches of users, and `doctor` checks the end of
@@ -47,7 +49,7 @@ struct Header {
 
 impl ProviderLogin {
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
-        Self { provider, source, limit, read: Mutex::new(None) }
+        Self { provider, source, limit, read: Mutex::default(), issuer: Mutex::default() }
     }
 
     #[cfg(test)]
@@ -78,7 +80,14 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        let issuer = Claims::of(&token).and_then(|claims| claims.iss);
+        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
         Ok(std::mem::take(&mut *token))
+    }
+
+    /// Returns the issuer of the token that [`token`](Self::token) returned last.
+    pub(crate) fn issuer(&self) -> Option<String> {
+        self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

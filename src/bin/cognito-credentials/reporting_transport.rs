@@ -10,6 +10,7 @@ use cognito_identity_credentials::transport::{
 };
 
 use crate::failure::{NETWORK, REFUSED};
+use crate::logging_transport::{host, operation};
 use crate::report;
 
 /// A transport that reports each exchange of another transport.
@@ -60,44 +61,5 @@ impl Transport for ReportingTransport {
             }
         }
         outcome
-    }
-}
-
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => host,
-        _ => authority,
-    }
-}
-
-/// Returns the name of the operation in AWS's documentation.
-fn operation(request: &HttpRequest) -> &str {
-    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
-    match target.and_then(|(_, target)| target.rsplit_once('.')) {
-        Some((_, operation)) => operation,
-        None => "AssumeRoleWithWebIdentity",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_found_in_any_endpoint() {
-        let rows = [
-            (
-                "https://cognito-identity.us-east-1.amazonaws.com/",
-                "cognito-identity.us-east-1.amazonaws.com",
-            ),
-            ("http://localhost:5000/x", "localhost"),
-            ("http://[::1]/", "[::1]"),
-            ("https://[::1]:8443", "[::1]"),
-        ];
-        for (url, expected) in rows {
-            assert_eq!(host(url), expected);
-        }
     }
 }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::failure::Failure;
+use crate::logging_transport::LoggingTransport;
 use crate::option_names;
 use crate::secret_source::SecretSource;
 
@@ -27,7 +28,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
         builder = builder.proxy(&**proxy);
     }
     match builder.build() {
-        Ok(transport) => Ok(Arc::new(transport)),
+        Ok(transport) => Ok(Arc::new(LoggingTransport(transport))),
         Err(error) => Err(Failure::naming_settings(&error, &|setting| match variable {
             Some(variable) if setting == "ca_file" => variable,
             _ => option_names::of_setting(setting),

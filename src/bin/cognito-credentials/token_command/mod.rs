@@ -15,6 +15,7 @@ use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
 use crate::token_text::token_in;
+use crate::wait_notice::WaitNotice;
 
 #[cfg(not(unix))]
 use other::output;
@@ -45,6 +46,7 @@ pub(crate) fn token(command: &str, limit: Duration) -> Result<Zeroizing<String>,
     }
     let mut shell = shell(command);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).env(MARK, "1");
+    let _notice = WaitNotice::start("the command of cmd:", limit);
     let text = output(shell, limit)?;
     match token_in(&text) {
         Ok(token) => Ok(Zeroizing::new(token.to_owned())),
