@@ -139,7 +139,12 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             4,
             ["BAD   login        --login: no token for p: none: ", "what to do"],
         ),
-        (&|_| {}, &["--timeout=0"], 2, ["BAD   settings     --timeout: ", "must be longer than zero"]),
+        (
+            &|_| {},
+            &["--timeout=0"],
+            2,
+            ["BAD   settings     --timeout: ", "must be longer than zero"],
+        ),
         (
             &|_| {},
             &["--endpoint-url=http://127.0.0.1:1"],

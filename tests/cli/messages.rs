@@ -24,17 +24,15 @@ fn token(issuer: &str) -> String {
     format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(claims))
 }
 
-/// A call that the service refuses.
-type Refusal = Option<(&'static str, Fault)>;
-
-fn refused(operation: &'static str, message: &'static str) -> Refusal {
-    Some((operation, Fault::not_authorized(message)))
+fn refused(operation: &'static str, message: &str) -> (&'static str, Fault) {
+    (operation, Fault::not_authorized(message))
 }
 
 struct Row<'a> {
     typed: &'a [&'a str],
     variables: &'a [(&'a str, &'a str)],
-    refusal: Refusal,
+    /// A call that the service refuses.
+    refusal: Option<(&'static str, Fault)>,
     says: &'a [&'a str],
     never: &'a [&'a str],
     status: i32,
@@ -211,14 +209,14 @@ fn a_login_that_is_refused_for_its_name_is_told_the_name_it_needs() {
             let typed: Vec<_> =
                 ["process", &*login].into_iter().chain(no_cache.then_some("--no-cache")).collect();
             check(vec![Row {
-                refusal: refused("GetId", message),
+                refusal: Some(refused("GetId", message)),
                 never: &[OPERATOR, "check both"],
                 status: 1,
                 ..usage(&typed, &says)
             }]);
         }
         check(vec![Row {
-            refusal: refused("GetId", message),
+            refusal: Some(refused("GetId", message)),
             status: 1,
             ..usage(&["process", &swapped], &["--login accounts.google.com=SOURCE"])
         }]);
@@ -226,7 +224,7 @@ fn a_login_that_is_refused_for_its_name_is_told_the_name_it_needs() {
     // The name is right, so the pool has no such provider.
     let right = format!("--login={PROVIDER}=@google");
     check(vec![Row {
-        refusal: refused("GetId", messages[0]),
+        refusal: Some(refused("GetId", messages[0])),
         never: &["issued by", OPERATOR],
         status: 1,
         ..usage(&["process", &right], &["has no provider for this login", "the name in --login"])
@@ -238,20 +236,18 @@ fn a_refused_identity_is_told_where_it_came_from() {
     let id = ("AWS_COGNITO_IDENTITY_ID", IDENTITY);
     let pool = ("AWS_COGNITO_IDENTITY_POOL_ID", POOL);
     let url = ("AWS_ENDPOINT_URL", "SERVICE");
-    let gone: fn() -> Refusal = || {
-        Some((
-            GET_CREDENTIALS,
-            Fault::error(400, "ResourceNotFoundException", "Identity 'x' not found."),
-        ))
+    let gone: fn() -> (&'static str, Fault) = || {
+        let message = "Identity 'x' not found.";
+        (GET_CREDENTIALS, Fault::error(400, "ResourceNotFoundException", message))
     };
-    let forbidden: fn() -> Refusal =
+    let forbidden: fn() -> (&'static str, Fault) =
         || refused(GET_CREDENTIALS, "Access to Identity 'x' is forbidden.");
-    let mismatch: fn() -> Refusal =
+    let mismatch: fn() -> (&'static str, Fault) =
         || refused(GET_CREDENTIALS, "Logins don't match. Please include at least one valid login");
     for refusal in [gone, forbidden, mismatch] {
         check(vec![
             Row {
-                refusal: refusal(),
+                refusal: Some(refusal()),
                 never: &["forget", IDENTITY, OPERATOR],
                 status: 1,
                 ..usage(
@@ -260,7 +256,7 @@ fn a_refused_identity_is_told_where_it_came_from() {
                 )
             },
             Row {
-                refusal: refusal(),
+                refusal: Some(refusal()),
                 variables: &[pool, id, url],
                 never: &["forget", "--identity-id", IDENTITY, OPERATOR],
                 status: 1,
@@ -345,7 +341,7 @@ fn each_mistake_of_a_newcomer_is_told_the_next_step() {
             )
         },
         Row {
-            refusal: guest,
+            refusal: Some(guest),
             status: 1,
             never: &[OPERATOR],
             ..usage(&["process"], &["allows no guests: give --login"])
@@ -357,7 +353,7 @@ fn each_mistake_of_a_newcomer_is_told_the_next_step() {
             ..usage(&["env"], &["--identity-pool-id or AWS_COGNITO_IDENTITY_POOL_ID"])
         },
         Row {
-            refusal: expired,
+            refusal: Some(expired),
             status: 4,
             never: &["login_from"],
             ..usage(

@@ -2,15 +2,16 @@
 //! in place of the library's settings.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use cognito_identity_credentials::{ConfigFault, Error, ErrorKind};
 
 use crate::arguments::Options;
 use crate::issuer;
+use crate::near_misses::{NearMiss, near_misses};
 use crate::option_names;
 use crate::provider_login::ProviderLogin;
 use crate::regions;
-use crate::variables::{self, NearMiss};
 
 pub(crate) const NO_TOKEN: &str =
     "check the source of the token (--login, --refresh-token); the user may have to sign in again";
@@ -134,9 +135,9 @@ fn no_pool() -> String {
     if std::env::var_os(POOL).is_some_and(|pool| pool.is_empty()) {
         advice.push_str(", which is empty now");
     }
-    for NearMiss { set, meant } in variables::near_misses() {
+    for NearMiss { set, meant } in near_misses() {
         if [POOL, IDENTITY].contains(&&*meant) {
-            advice.push_str(&format!("; {set} is set, but the name that is read is {meant}"));
+            let _ = write!(advice, "; {set} is set, but the name that is read is {meant}");
         }
     }
     advice

@@ -13,6 +13,7 @@
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
 //! | `token_command` | the command that prints a secret |
+//! | `bounded_file` | other files, read up to a bound and within a time limit |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
@@ -27,7 +28,7 @@
 //! | `display` | logins, identity IDs and durations as the commands print them |
 //! | `failure`, `advice` | why the command failed, its exit status, and what to do |
 //! | `regions` | the regions that have identity pools |
-//! | `variables` | the environment variables of the command, and names that look like theirs |
+//! | `variables`, `near_misses` | the variables that the command reads, and names that look like theirs |
 //! | `printable` | text without what controls a terminal |
 //! | `logger` | the log of the library on standard error |
 //! | `logging_transport`, `steps` | the steps that `--verbose` shows |
@@ -71,6 +72,7 @@ mod issuer;
 mod logger;
 mod logging_transport;
 mod login_id;
+mod near_misses;
 mod offline;
 mod option_names;
 mod output;

@@ -6,8 +6,8 @@ use crate::arguments::Options;
 use crate::display::{self, masked, rounded};
 use crate::doctor;
 use crate::logger::{self, step};
+use crate::near_misses::{NearMiss, near_misses};
 use crate::settings::Settings;
-use crate::variables::{self, NearMiss};
 
 /// Logs the settings, and the variables that are not read although they look like it.
 pub(crate) fn log_settings(options: &Options, settings: &Settings) {
@@ -32,7 +32,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
     if let Some(limit) = settings.cache_contents.limit() {
         step(format_args!("the cache holds {limit}"));
     }
-    for NearMiss { set, meant } in variables::near_misses() {
+    for NearMiss { set, meant } in near_misses() {
         step(format_args!("{set} is set, but it is not read; did you mean {meant}?"));
     }
 }
