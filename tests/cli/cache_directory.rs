@@ -102,7 +102,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
         ("own", &|m| m.directory("c", OWN, 0o700), "c", "c"),
         ("own, readable", &|m| m.directory("c", OWN, 0o755), "c/", "c"),
         ("own, with setgid", &|m| m.directory("c", OWN, 0o2755), "./c/.", "c"),
-        ("own, only its owner may enter", &|m| m.directory("c", OWN, 0o700), "x/../c", "c"),
+        ("own, with dots in the path", &|m| m.directory("c", OWN, 0o700), "x/../c", "c"),
         (
             "own, in a directory of another user",
             &|m| {
@@ -416,6 +416,35 @@ fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_
         let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &again]));
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
         assert_eq!(machines.machine.calls(), calls, "{name} {mode:o}: it is cached");
+    }
+}
+
+#[test]
+fn the_default_directory_that_others_may_write_to_has_a_command_that_mends_it() {
+    let machine = Machine::new();
+    machine.fine(&["process"]);
+    fs::set_permissions(machine.cache(), Permissions::from_mode(0o777)).unwrap();
+    let said = machine.run(&["process"]);
+    let command = said.err.split('`').nth(1).unwrap_or_else(|| panic!("{said:?}"));
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+    machine.fine(&["process"]);
+}
+
+#[test]
+fn a_created_directory_has_its_mode_whatever_the_umask() {
+    for umask in ["777", "277", "077", "0"] {
+        let Some(machines) = Machines::new() else { return };
+        machines.directory("d", OWN, 0o700);
+        let script = format!(
+            "umask {umask}; exec '{}' process --cache-dir d/a/b",
+            machines.program.display()
+        );
+        let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &script]));
+        assert_eq!((said.status, &*said.err), (0, ""), "{umask}");
+        for name in ["d/a", "d/a/b"] {
+            let mode = fs::metadata(machines.path(name)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o700, "{umask}: {name}");
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn user(options: &Options) -> Result<String, Failure> {
 /// Removes a record. Returns whether there was one.
 fn remove(cache: &Cache, key: &str) -> io::Result<bool> {
     let was_stored = cache.contains(key);
-    cache.remove(key).and(was_stored)
+    cache.remove(key).map(|()| was_stored.unwrap_or(true))
 }
 
 /// What was removed, and the first failure.

@@ -8,9 +8,8 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use cognito_identity_credentials::FileStorage;
@@ -18,7 +17,10 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::fault::Fault;
-use super::subdirectory;
+use super::remedy;
+
+/// The name of a cache directory that the command chooses.
+pub(super) const NAME: &str = "cognito-credentials";
 
 /// As many as the kernel follows.
 const MOST_LINKS: u32 = 40;
@@ -100,6 +102,9 @@ impl Directory {
 /// storage checks the path itself.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn alias(open: &OwnedFd) -> Option<String> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+
     let alias = format!("/proc/self/fd/{}", open.as_raw_fd());
     let (found, own) = (std::fs::metadata(&alias).ok()?, rustix::fs::fstat(open).ok()?);
     #[expect(clippy::useless_conversion, reason = "the types differ between architectures")]
@@ -242,8 +247,9 @@ impl Walk {
         }
         let fault = Fault::new("others may write to the directory".to_owned());
         // A directory in it works if this user can create one.
-        let can_create = is_writable(&self.directory).is_ok();
-        let remedy = can_create.then(|| subdirectory::remedy(&self.path, own())).flatten();
+        // It needs the right to write there.
+        let can_write = is_writable(&self.directory).is_ok();
+        let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
         Err(fault.with_remedy(remedy).into())
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use cognito_identity_credentials::FileStorage;
 
+/// The name of a cache directory that the command chooses.
+pub(super) const NAME: &str = "cognito-credentials";
+
 pub(super) struct Directory {
     pub(super) storage: FileStorage,
 }

@@ -3,7 +3,7 @@
 //! * this file: `Cache`, and the directory that the options or the system name
 //! * `directory`: opens and creates the directory, and checks whom it belongs to
 //! * `fault`: why a directory must not be used
-//! * `subdirectory`: what to do if others may write to the directory
+//! * `remedy`: what to do if others may write to the directory
 //! * `bound_to_token`: credentials serve only the token that they were fetched with
 
 mod bound_to_token;
@@ -14,7 +14,7 @@ mod directory;
 mod directory;
 mod fault;
 #[cfg(unix)]
-mod subdirectory;
+mod remedy;
 
 use std::env;
 use std::ffi::OsString;
@@ -30,10 +30,8 @@ use crate::failure::{Failure, USAGE};
 use crate::logger;
 
 pub(crate) use bound_to_token::BoundToToken;
-use directory::Directory;
+use directory::{Directory, NAME};
 use fault::Fault;
-
-const NAME: &str = "cognito-credentials";
 
 /// The key of a record that only shows whether records can be stored.
 const TRIAL: &str = "trial";

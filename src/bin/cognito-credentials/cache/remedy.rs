@@ -1,23 +1,29 @@
-//! What to do if others may write to the cache directory, such as a volume that is mounted with mode
-//! 0777 or 2775: use a directory in it.
+//! What to do if others may write to the cache directory.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-const NAME: &str = "cognito-credentials";
-
-/// Returns the command that creates a directory in `parent`, and the option that uses it. `None` if
-/// there is no command that can be shown.
-pub(super) fn remedy(parent: &Path, user: u32) -> Option<String> {
-    let usable =
+/// Returns the command that makes the cache usable, and the option that uses it. `None` if no line can
+/// show it.
+///
+/// The rights on a volume that several users share, such as mode 0777 or 2775, must stay as they are. A
+/// directory in it works.
+pub(super) fn for_shared(directory: &Path, name: &str, user: u32) -> Option<String> {
+    // The command has made this one for itself.
+    if directory.file_name().is_some_and(|last| last == name)
+        && directory.metadata().is_ok_and(|found| found.uid() == user)
+    {
+        return quoted(directory).map(|shown| format!("run `chmod go-w {shown}`"));
+    }
+    let is_usable =
         |found: &Metadata| found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0;
-    [NAME.to_owned(), format!("{NAME}-{user}")].iter().find_map(|name| {
-        let path = parent.join(name);
+    [name.to_owned(), format!("{name}-{user}")].iter().find_map(|name| {
+        let path = directory.join(name);
         let shown = quoted(&path)?;
         match path.symlink_metadata() {
             Err(_) => Some(format!("run `mkdir -m 700 {shown}` and use `--cache-dir {shown}`")),
-            Ok(found) if usable(&found) => Some(format!("use `--cache-dir {shown}`")),
+            Ok(found) if is_usable(&found) => Some(format!("use `--cache-dir {shown}`")),
             // Another user has the name.
             Ok(_) => None,
         }
