@@ -463,14 +463,17 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn the_help_fits_a_screen_and_names_every_command_and_option() {
+fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() {
     let machine = Machine::new();
-    let help = machine.finish(machine.bare(&["--help"]));
-    assert_eq!((help.status, &*help.err), (0, ""));
-    assert!(help.out.lines().count() <= 45, "{} lines", help.out.lines().count());
-    for line in help.out.lines() {
-        assert!(line.chars().count() <= 80, "{line}");
+    let short = machine.finish(machine.bare(&["-h"]));
+    let long = machine.finish(machine.bare(&["--help"]));
+    for help in [&short, &long] {
+        assert_eq!((help.status, &*help.err), (0, ""));
+        for line in help.out.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
     }
+    assert!(short.out.lines().count() <= 60, "{} lines", short.out.lines().count());
     for word in [
         "process",
         "env",
@@ -511,23 +514,72 @@ fn the_help_fits_a_screen_and_names_every_command_and_option() {
         "--user-pool-device-key",
         "--user-pool-endpoint-url",
         "--refresh-token",
-        "--format",
-        "--all",
+        "serve",
+        "completions",
+        "man",
+        "[env: AWS_COGNITO_IDENTITY_POOL_ID]",
+        "[env: AWS_ENDPOINT_URL_COGNITO_IDENTITY]",
+        "[env: AWS_CA_BUNDLE]",
+        "[env: AWS_MAX_ATTEMPTS]",
         "126",
         "127",
         "@FILE",
         "env:NAME",
         "cmd:COMMAND",
     ] {
-        assert!(help.out.contains(word), "{word}");
+        assert!(long.out.contains(word), "{word}");
     }
-    for arguments in [["-h"], ["help"]] {
-        assert_eq!(machine.finish(machine.bare(&arguments)).out, help.out);
-    }
+    assert_eq!(machine.finish(machine.bare(&["help"])).out, long.out);
     for arguments in [["--version"], ["-V"]] {
         let said = machine.finish(machine.bare(&arguments)).out;
         assert_eq!(said, format!("cognito-credentials {}\n", env!("CARGO_PKG_VERSION")));
     }
-    // After all of a run's options too.
-    assert_eq!(machine.run(&["process", "--region", "x y", "--help"]).out, help.out);
+    for (command, words) in [
+        ("process", &["credential_process ="][..]),
+        ("env", &["--format", "eval \"$keys\""]),
+        ("exec", &["--serve", "cognito-credentials exec -- aws s3 ls"]),
+        ("serve", &["--listen", "--token-file", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]),
+        ("status", &["--json"]),
+        ("forget", &["--all"]),
+        ("doctor", &["--json"]),
+        ("completions", &["bash", "fish", "zsh"]),
+        ("man", &["DIRECTORY"]),
+    ] {
+        // After the options of a run too, and without the values of variables.
+        let mut run = machine.command(&[command, "--region", "x y", "--help"]);
+        run.env("AWS_COGNITO_IDENTITY_ID", SECRET);
+        let help = machine.finish(run);
+        assert_eq!((help.status, &*help.err), (0, ""), "{command}");
+        for word in words {
+            assert!(help.out.contains(word), "{command}: {word}: {}", help.out);
+        }
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_the_commands_and_options() {
+    let machine = Machine::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = machine.finish(machine.bare(&["completions", shell]));
+        assert_eq!((said.status, &*said.err), (0, ""), "{shell}");
+        for word in ["doctor", "identity-pool-id", "token-file"] {
+            assert!(said.out.contains(word), "{shell}: {word}");
+        }
+    }
+    let pages = machine.path("share/man1");
+    let pages = pages.to_str().unwrap();
+    let said = machine.finish(machine.bare(&["man", pages]));
+    assert_eq!((said.status, said.out + &said.err), (0, String::new()));
+    for (page, word) in [
+        ("cognito-credentials.1", "AWS_COGNITO_IDENTITY_POOL_ID"),
+        ("cognito-credentials-exec.1", "\\-\\-serve"),
+        ("cognito-credentials-doctor.1", "\\-\\-json"),
+    ] {
+        let text = fs::read_to_string(machine.path("share/man1").join(page)).unwrap();
+        assert!(text.contains(word), "{page}: {word}");
+    }
+    machine.file("file", "");
+    let said = machine.finish(machine.bare(&["man", machine.path("file").to_str().unwrap()]));
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("man: "), "{said:?}");
 }

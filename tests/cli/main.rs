@@ -20,6 +20,8 @@ mod options;
 mod programs;
 mod renewal;
 mod service;
+mod special_files;
 mod statuses;
 mod threads;
+mod token_commands;
 mod users;

@@ -215,8 +215,8 @@ fn wrong_settings_of_a_user_pool_are_shown_as_options() {
     let both = [&CLIENT[..], &["--refresh-token=@x", "--login", &login]].concat();
     let rows: [(&[&str], &str); 10] = [
         (&both, "--login: cannot name the user pool of --user-pool-id; leave one of them out"),
-        (&["--refresh-token=@x"], "--refresh-token: needs --user-pool-id"),
-        (&["--user-pool-username=x"], "--user-pool-username: needs --user-pool-id"),
+        (&["--refresh-token=@x"], "--user-pool-id: not given"),
+        (&["--user-pool-username=x"], "--user-pool-id: not given, but needed"),
         (&CLIENT, "--refresh-token: not given"),
         (&["--user-pool-id=x", "--refresh-token=@x"], "--user-pool-id: "),
         (&["--user-pool-id=us-east-1_x", "--refresh-token=@x"], "--user-pool-client-id: "),

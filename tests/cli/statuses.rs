@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
@@ -125,27 +124,6 @@ fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
 }
 
 #[test]
-fn a_command_for_a_token_has_to_end_in_time() {
-    let machine = Machine::new();
-    let begun = Instant::now();
-    // The second leaves somebody behind who holds the pipe open, the third closes it and goes on.
-    for command in ["exec sleep 60", "sleep 60 2>&- & echo x", "exec >&-; exec sleep 60"] {
-        let login = format!("--login={PROVIDER}=cmd:echo $$ > id; {command}");
-        for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
-            let said = machine.run(&["process", &login, "--timeout=300ms", more]);
-            assert_eq!((said.status, &*said.out), (4, ""), "{command} {more} {said:?}");
-            let says = "the command did not end within 300ms (--timeout)";
-            assert!(said.err.contains(says), "{command} {more} {said:?}");
-            let id = fs::read_to_string(machine.path("id")).unwrap();
-            let lives = Command::new("kill").args(["-0", id.trim()]).output().unwrap();
-            assert!(!lives.status.success(), "{command} {more}");
-        }
-    }
-    assert!(begun.elapsed() < Duration::from_secs(50), "nobody waits for what does not end");
-    assert_eq!(machine.calls(), 0);
-}
-
-#[test]
 fn a_pipe_for_a_secret_has_to_end_in_time() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
@@ -177,19 +155,19 @@ fn a_pipe_for_a_secret_has_to_end_in_time() {
 }
 
 #[test]
-fn wrong_arguments_are_usage_errors_that_name_the_help() {
+fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
     let machine = Machine::new();
     let rows: [(&[&str], &str); 31] = [
         (&[], "which command?"),
         (&["proces"], "there is no command proces"),
         (&["process", "more"], "one argument too many"),
         (&["process", "--regoin", "x"], "there is no option --regoin"),
-        (&["process", "-x"], "there is no such option"),
+        (&["process", "-x"], "there is no option"),
         (&["process", "--region"], "--region: needs a value"),
         (&["process", "--fips=maybe"], "--fips: can only be true or false"),
-        (&["process", "--format", "sh"], "--format: goes with the command env"),
+        (&["process", "--format", "sh"], "there is no option --format"),
         (&["env", "--format", "fish"], "--format: can only be sh or dotenv"),
-        (&["status", "--all"], "--all: goes with the command forget"),
+        (&["status", "--all"], "there is no option --all"),
         (&["exec"], "which program?"),
         (&["process", "--timeout", "soon"], "--timeout: must be a time"),
         (&["process", "--timeout", "0"], "--timeout: must be longer than zero"),
@@ -199,12 +177,15 @@ fn wrong_arguments_are_usage_errors_that_name_the_help() {
         (&["process", "--max-attempts", "0"], "--max-attempts: "),
         (&["process", "--policy", "{}"], "--policy: must be @FILE"),
         (&["process", "--policy", "@/no/such/file"], "--policy: /no/such/file"),
-        (&["process", "--cache-dir", ""], "--cache-dir: is empty"),
+        (&["process", "--cache-dir", ""], "--cache-dir: needs a value"),
         (&["process", "--login", "no-equals-sign"], "--login: must be PROVIDER=@FILE"),
         (&["process", "--region", "eu-west-1"], "--region: eu-west-1 contradicts"),
         (&["process", "--region", "eu-west-1"], "in region us-east-1; leave --region out"),
-        (&["process", "--no-cache", "--cache-dir=x"], "--cache-dir: cannot be combined with --no-"),
-        (&["process", "--policy=@/dev/zero", "--role-arn", ROLE], "--policy: has 65536 char"),
+        (&["process", "--no-cache", "--cache-dir=x"], "cannot be combined with --"),
+        (
+            &["process", "--policy=@/dev/zero", "--role-arn", ROLE],
+            "--policy: /dev/zero: is longer than",
+        ),
         (&["process", "--fips"], "--fips: cannot be combined with --endpoint-url"),
         (&["process", "--identity-id", "x"], "--identity-id: "),
         (&["process", "--proxy", "socks5://x"], "--proxy: "),
@@ -216,7 +197,7 @@ fn wrong_arguments_are_usage_errors_that_name_the_help() {
         let said = machine.run(arguments);
         assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
         assert!(said.err.contains(says), "{arguments:?} {said:?}");
-        assert!(said.err.contains("--help"), "{arguments:?} {said:?}");
+        assert!(said.err.contains("what to do: "), "{arguments:?} {said:?}");
     }
     let said = machine.finish(machine.bare(&["process", "--no-cache"]));
     assert_eq!(said.status, 2);
@@ -244,7 +225,7 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
         (&["process", "--proxy", &proxy], "@FILE"),
         (&["process", &jwt], "one argument too many"),
         (&[&jwt], "there is no command"),
-        (&["process", &long], "there is no such option"),
+        (&["process", &long], "there is no option"),
         (&["process", &typo], "there is no option --logni"),
     ];
     for (arguments, says) in rows {

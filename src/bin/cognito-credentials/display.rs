@@ -1,6 +1,5 @@
 //! Logins, identity IDs and durations as the commands print them.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use crate::arguments::Options;
@@ -9,7 +8,7 @@ use crate::arguments::Options;
 pub(crate) fn logins(options: &Options) -> String {
     let logins = options.logins.iter();
     let logins = logins.map(|login| format!("{}, by {}", login.provider, login.source));
-    let pool = options.value("user-pool-id").and_then(OsStr::to_str);
+    let pool = options.user_pool_id.iter();
     let pool = pool.map(|id| format!("user pool {id}, by a refresh token"));
     let all: Vec<_> = logins.chain(pool).collect();
     if all.is_empty() { "guest".to_owned() } else { all.join("; ") }

@@ -1,12 +1,13 @@
 //! The command `doctor`: tries every step, from the settings to the credentials, and reports each.
 
 use std::env;
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::CognitoIdentityCredentials;
 
-use crate::arguments::{Options, endpoint_variables};
+use crate::arguments::Options;
 use crate::cache;
 use crate::display::{self, masked, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
@@ -17,6 +18,7 @@ use crate::reporting_transport::ReportingTransport;
 use crate::secret_source::SecretSource;
 use crate::settings::{CacheContents, Settings};
 use crate::transport;
+use crate::variables::endpoint_variables;
 
 /// AWS rejects signatures whose time differs by more.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -33,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let what = if failure.status == LOGIN { "login" } else { "settings" };
         report::failure(what, &failure)
     })?;
-    if options.value("max-attempts").is_none() {
+    if options.max_attempts.is_none() {
         settings.builder = settings.builder.max_attempts(1);
     }
     let credentials = settings.build().map_err(bad_settings)?;
@@ -156,17 +158,20 @@ fn clock(credentials: &CognitoIdentityCredentials) {
 fn origins(options: &Options, pool: Option<&str>) -> String {
     let (owner, id) = match pool {
         Some(pool) => ("pool", Some(pool.to_owned())),
-        None => {
-            ("identity", found(options, "identity-id", &["AWS_COGNITO_IDENTITY_ID"]).map(|it| it.0))
-        }
+        None => (
+            "identity",
+            found("--identity-id", options.identity_id.as_ref(), &["AWS_COGNITO_IDENTITY_ID"])
+                .map(|it| it.0),
+        ),
     };
     let region = id.as_deref().and_then(|id| id.split_once(':')).map_or("", |(region, _)| region);
     let urls = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL"];
-    let endpoint = match found(options, "endpoint-url", endpoint_variables(&urls)) {
-        Some((url, from)) => format!("endpoint {url} ({from})"),
-        None => "AWS's endpoint".to_owned(),
-    };
-    let authorities = match found(options, "ca-file", &["AWS_CA_BUNDLE"]) {
+    let endpoint =
+        match found("--endpoint-url", options.endpoint_url.as_ref(), endpoint_variables(&urls)) {
+            Some((url, from)) => format!("endpoint {url} ({from})"),
+            None => "AWS's endpoint".to_owned(),
+        };
+    let authorities = match found("--ca-file", options.ca_file.as_ref(), &["AWS_CA_BUNDLE"]) {
         Some((file, from)) => format!("authorities of {file} ({from})"),
         None => "built-in authorities".to_owned(),
     };
@@ -175,9 +180,13 @@ fn origins(options: &Options, pool: Option<&str>) -> String {
 }
 
 /// Returns the value and the name of an option, or else of the first variable that is not empty.
-fn found(options: &Options, option: &str, variables: &[&str]) -> Option<(String, String)> {
-    if let Some(value) = options.value(option) {
-        return Some((value.to_string_lossy().into_owned(), format!("--{option}")));
+fn found(
+    option: &str,
+    value: Option<&impl AsRef<OsStr>>,
+    variables: &[&str],
+) -> Option<(String, String)> {
+    if let Some(value) = value {
+        return Some((value.as_ref().to_string_lossy().into_owned(), option.to_owned()));
     }
     let set = |name: &&str| env::var_os(name).filter(|value| !value.is_empty());
     let (name, value) = variables.iter().find_map(|name| Some((name, set(name)?)))?;
@@ -187,7 +196,7 @@ fn found(options: &Options, option: &str, variables: &[&str]) -> Option<(String,
 /// Describes the proxy, without its user and password.
 fn proxy(options: &Options) -> Option<String> {
     let variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-    let (value, from) = found(options, "proxy", &variables)?;
+    let (value, from) = found("--proxy", options.proxy.as_ref(), &variables)?;
     if from == "--proxy" {
         if let Ok(Some(source)) = SecretSource::of_proxy(&value) {
             return Some(format!("by {source} ({from})"));

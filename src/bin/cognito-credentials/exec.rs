@@ -26,12 +26,13 @@ const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 pub(crate) fn exec(
     credentials: &Credentials,
     options: &Options,
-    program: OsString,
-    arguments: Vec<OsString>,
+    program: Vec<OsString>,
 ) -> Result<(), Failure> {
+    let mut words = program.into_iter();
+    let program = words.next().unwrap_or_default();
     let shown = program.to_string_lossy().into_owned();
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(words);
     for name in REMOVED {
         command.env_remove(name);
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
+use crate::invalid_value::InvalidValue;
 use crate::option_names;
 
 /// The service rejected a call, or anything else that has no status of its own.
@@ -38,13 +39,19 @@ impl Failure {
         Self { advice: Some(advice), ..Self::new(USAGE, message) }
     }
 
+    /// The value of an option is wrong.
+    pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
+        let usage = Self::usage(format!("{option}: {reason}"));
+        Self { advice: advice.or(usage.advice), ..usage }
+    }
+
     /// A login token is missing.
     pub(crate) fn login(message: impl Into<String>) -> Self {
         Self { advice: Some(NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
     }
 
     /// An error of the library, in whose text `name` returns the name to show for each setting.
-    pub(crate) fn naming_settings(error: &Error, name: &dyn Fn(&str) -> &str) -> Self {
+    pub(crate) fn naming_settings<'a>(error: &'a Error, name: &dyn Fn(&'a str) -> &'a str) -> Self {
         let faults: Vec<_> =
             error.config_faults().iter().map(|fault| fault.describe(name)).collect();
         let message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };

@@ -41,7 +41,7 @@ pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     }
     let directory = cache.path().display().to_string();
     let what = removed.finish(&directory)?;
-    let user = user(options)?;
+    let user = user(options);
     output::print(
         match what {
             None => format!("nothing was stored for {user} in {directory}\n"),
@@ -77,11 +77,11 @@ pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
 }
 
 /// Names the user whose records are removed.
-fn user(options: &Options) -> Result<String, Failure> {
-    Ok(match options.text("login-id")? {
+fn user(options: &Options) -> String {
+    match &options.login_id {
         Some(login_id) => format!("the login ID {login_id}"),
         None => display::logins(options),
-    })
+    }
 }
 
 /// Removes a record. Returns whether there was one.

@@ -1,50 +1,69 @@
-//! The texts of `--help` and `--version`.
+//! The texts of `--help` that belong to no option: examples and exit statuses.
 
-pub(crate) const VERSION: &str = concat!("cognito-credentials ", env!("CARGO_PKG_VERSION"), "\n");
-
-pub(crate) const TEXT: &str = "\
-Temporary AWS credentials from an Amazon Cognito identity pool.
-
-Usage: cognito-credentials COMMAND [OPTIONS]
-
-  process    print them as JSON, for credential_process in ~/.aws/config
-  env        print them for a shell (--format dotenv: as lines of a file)
-  exec [OPTIONS] -- PROGRAM [ARGUMENTS]    run a program with them
-  identity   print the identity ID             (no network)
-  status     print what is known and cached    (no network)
-  forget     remove the records of this pool and user: identity, credentials,
-             rotated refresh token (then sign in again); --all: of all users
-  doctor     try every step and report what is wrong
-
-  --identity-pool-id ID    REGION:GUID; a guest needs no other option
-  --login PROVIDER=SOURCE  a user's token; SOURCE: @FILE, env:NAME, cmd:COMMAND
-  --login-id NAME          names the user of the cache; without it, each command
-                           reads the token for the name, even identity, forget
-  --user-pool-id ID        a user pool's login, which is refreshed, with
-                           --user-pool-client-id ID, --refresh-token SOURCE;
-                           --user-pool-client-secret SOURCE with
-                           --user-pool-username NAME; --user-pool-device-key KEY
-  --identity-id ID         safer in AWS_COGNITO_IDENTITY_ID: others see options
-  --region NAME  --account-id ID  --custom-role-arn ARN
-  --role-arn ARN           the classic flow, with --role-session-name NAME,
-                           --duration TIME, --policy @FILE
-  --endpoint-url URL  --sts-endpoint-url URL  --user-pool-endpoint-url URL
-  --danger-allow-http      allow plain http to other hosts
-  --fips  --dual-stack     use these endpoints of AWS
-  --ca-file PEM            trust only these authorities
-  --proxy URL              [HTTPS_PROXY]; with a password: @FILE or env:NAME
-  --timeout TIME           90, 15m [60], for cmd: too     --max-attempts N [4]
-  --cache-dir DIRECTORY    [~/.cache/cognito-credentials]     --no-cache
-  -v, --verbose  -h, --help  -V, --version
-
-Variables replace options: AWS_COGNITO_IDENTITY_POOL_ID, AWS_COGNITO_ROLE_ARN,
-AWS_ENDPOINT_URL, AWS_CA_BUNDLE, AWS_MAX_ATTEMPTS and others; not AWS_REGION.
-
-Exit status: 0 success, 1 rejected by the service, 2 wrong options or settings,
-3 no answer (network, TLS), 4 no valid login token: sign in again; exec: that of
-the program, 126 if it cannot be run, 127 if it does not exist.
-
-  keys=$(cognito-credentials env) && eval \"$keys\"
+pub(crate) const ROOT_EXAMPLES: &str = "\
+Examples:
+  cognito-credentials doctor --identity-pool-id us-east-1:12345678-dead-beef-cafe-123456790ab0
   cognito-credentials exec -- aws s3 ls
-  cognito-credentials process --login accounts.google.com=@/run/id-token
-";
+  cognito-credentials help exec
+
+The pool is read from AWS_COGNITO_IDENTITY_POOL_ID in most examples. --help lists all options.";
+
+pub(crate) const EXIT_STATUSES: &str = "\
+Exit status:
+  0  success
+  1  the service rejected a call, no identity is known, or anything else
+  2  the options or settings are wrong
+  3  no answer: network, proxy, TLS, a captive portal
+  4  no valid login token: sign in again
+  5  the service is throttling or unavailable: try again later
+  exec: the program's own status; 126 if it cannot be run, 127 if it does not exist";
+
+pub(crate) const PROCESS_EXAMPLES: &str = "\
+Example, in ~/.aws/config:
+  [profile device]
+  credential_process = cognito-credentials process --identity-pool-id us-east-1:12345678-dead-beef-cafe-123456790ab0
+
+A user's login, read from a file:
+  cognito-credentials process --login accounts.google.com=@/run/id-token";
+
+pub(crate) const ENV_EXAMPLES: &str = "\
+Examples:
+  keys=$(cognito-credentials env) && eval \"$keys\"
+  (umask 077; cognito-credentials env --format dotenv > device.env)
+
+The credentials end within the hour; see also serve and exec --serve.";
+
+pub(crate) const EXEC_EXAMPLES: &str = "\
+Examples:
+  cognito-credentials exec -- aws s3 ls
+  cognito-credentials exec --serve -- ./uploader --forever
+
+Without --serve the credentials in the environment end within the hour. With --serve the program
+can run for months: its AWS SDK gets new ones in time.";
+
+pub(crate) const SERVE_EXAMPLES: &str = "\
+Example:
+  cognito-credentials serve --listen 127.0.0.1:9911 --token-file /run/user/1000/cognito-token
+
+When it is ready it prints two variables. Programs that have them get credentials from it:
+  AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
+pub(crate) const FORGET_EXAMPLES: &str = "\
+Examples:
+  cognito-credentials forget
+  cognito-credentials forget --all
+
+A guest gets a new identity after that. A user whose refresh tokens rotate has to sign in again.";
+
+pub(crate) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  cognito-credentials doctor
+  cognito-credentials doctor --json --login accounts.google.com=@/run/id-token";
+
+pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
+Example:
+  cognito-credentials completions bash > ~/.local/share/bash-completion/completions/cognito-credentials";
+
+pub(crate) const MAN_EXAMPLES: &str = "\
+Example:
+  cognito-credentials man ~/.local/share/man/man1 && man cognito-credentials-exec";

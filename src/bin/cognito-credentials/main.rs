@@ -4,12 +4,17 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `arguments` | the command line: a command and its options |
-//! | `option_names` | the names of the options, and the settings that they set |
-//! | `help` | the texts of `--help` and `--version` |
-//! | `settings` | the settings of the provider, from options and variables |
+//! | `arguments` | the command line: the commands, their options and variables |
+//! | `invalid_value`, `usage` | what is wrong with the value of an option; with the command line |
+//! | `option_names` | the option that sets each setting of the library |
+//! | `help` | the examples of `--help` |
+//! | `shell_files` | the commands `completions` and `man` |
+//! | `settings`, `variables` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `token_command` | the command that prints a secret |
+//! | `bounded_file` | other files, read up to a bound and within a time limit |
+//! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
@@ -46,6 +51,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bounded_file;
 mod cache;
 mod display;
 mod doctor;
@@ -53,6 +59,7 @@ mod exec;
 mod failure;
 mod forget;
 mod help;
+mod invalid_value;
 mod logger;
 mod login_id;
 mod offline;
@@ -63,9 +70,19 @@ mod report;
 mod reporting_transport;
 mod secret_source;
 mod settings;
+mod shell_files;
+#[cfg(unix)]
+mod signals;
 mod status;
+mod token_command;
 mod transport;
+mod usage;
 mod user_pool_login;
+mod variables;
+
+// The library's own file, so that a secret of any source is checked as one in a file is.
+#[path = "../../token_text.rs"]
+mod token_text;
 
 use std::process::ExitCode;
 
@@ -76,27 +93,30 @@ use failure::Failure;
 use settings::Settings;
 
 fn main() -> ExitCode {
-    match arguments::read().and_then(run) {
+    let done = match arguments::read() {
+        Ok(arguments) => run(arguments),
+        Err(error) => usage::report(&error),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.print(),
     }
 }
 
 fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
-    logger::start(options.flag("verbose"));
+    logger::start(options.verbose);
     match command {
-        Command::Help => output::print(help::TEXT.as_bytes()),
-        Command::Version => output::print(help::VERSION.as_bytes()),
         Command::Process => output::process(&credentials(&options)?),
-        Command::Env(format) => output::env(&credentials(&options)?, format),
-        Command::Exec { program, arguments } => {
-            exec::exec(&credentials(&options)?, &options, program, arguments)
-        }
+        Command::Env { format } => output::env(&credentials(&options)?, format),
+        Command::Exec { program, .. } => exec::exec(&credentials(&options)?, &options, program),
+        Command::Serve { .. } => Err(Failure::usage("serve: cannot be used yet")),
         Command::Identity => status::identity(&options),
-        Command::Status => status::status(&options),
-        Command::Forget if options.flag("all") => forget::forget_all(&options),
-        Command::Forget => forget::forget_user(&options),
-        Command::Doctor => doctor::run(&options),
+        Command::Status { .. } => status::status(&options),
+        Command::Forget { all: true } => forget::forget_all(&options),
+        Command::Forget { all: false } => forget::forget_user(&options),
+        Command::Doctor { .. } => doctor::run(&options),
+        Command::Completions { shell } => shell_files::completions(shell),
+        Command::Man { directory } => shell_files::man(&directory),
     }
 }
 

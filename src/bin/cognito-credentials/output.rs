@@ -5,13 +5,8 @@ use std::io::{self, Write};
 use cognito_identity_credentials::{CredentialProcessDocument, CredentialVariables, Credentials};
 use zeroize::Zeroizing;
 
+use crate::arguments::Format;
 use crate::failure::{Failure, REFUSED};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Shell,
-    Dotenv,
-}
 
 /// Prints a text. It is no error if the reader closes the pipe early.
 pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {

@@ -3,24 +3,15 @@
 
 use std::env;
 use std::fmt;
-use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cognito_identity_credentials::{BoxError, FileToken, TokenSource};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, USAGE};
-
-// The library's own file, so that a secret of any source is checked as one in a file is.
-#[path = "../../token_text.rs"]
-mod token_text;
-
-/// The longest token and white space around it.
-const LONGEST: u64 = 64 * 1024;
+use crate::invalid_value::InvalidValue;
+use crate::token_command;
+use crate::token_text::token_in;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum SecretSource {
@@ -31,7 +22,7 @@ pub(crate) enum SecretSource {
 
 impl SecretSource {
     /// Parses `@FILE`, `env:NAME` or `cmd:COMMAND`.
-    pub(crate) fn parse(option: &str, text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidValue> {
         let source = if let Some(path) = text.strip_prefix('@') {
             Self::File(path.into())
         } else if let Some(name) = text.strip_prefix("env:") {
@@ -40,37 +31,32 @@ impl SecretSource {
             Self::Command(command.to_owned())
         } else {
             // The text is likely to be the secret itself, so the message does not repeat it.
-            let message = format!(
-                "{option}: secrets cannot be arguments, because other users of the machine can read those"
-            );
+            let reason =
+                "secrets cannot be arguments, because other users of the machine can read those";
             let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
-            return Err(Failure {
+            return Err(InvalidValue {
                 advice: Some(advice.to_owned()),
-                ..Failure::new(USAGE, message)
+                ..InvalidValue::new(reason)
             });
         };
         match &source {
             Self::File(path) if path.as_os_str().is_empty() => {
-                Err(Failure::usage(format!("{option}: no file name after the @")))
+                Err(InvalidValue::new("no file name after the @"))
             }
             Self::Variable(name) if name.is_empty() || name.contains(['=', '\0']) => {
-                Err(Failure::usage(format!("{option}: no variable name after env:")))
+                Err(InvalidValue::new("no variable name after env:"))
             }
             Self::Command(command) if command.trim().is_empty() => {
-                Err(Failure::usage(format!("{option}: no command after cmd:")))
+                Err(InvalidValue::new("no command after cmd:"))
             }
             _ => Ok(source),
         }
     }
 
     /// Parses the value of `--proxy`. A URL without a password is no secret: `None`.
-    pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, InvalidValue> {
         let is_source = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
-        if is_source || value.contains('@') {
-            Self::parse("--proxy", value).map(Some)
-        } else {
-            Ok(None)
-        }
+        if is_source || value.contains('@') { Self::parse(value).map(Some) } else { Ok(None) }
     }
 
     /// Reads the secret, without byte order mark and white space around it. It may take `limit`.
@@ -80,95 +66,14 @@ impl SecretSource {
             Self::Variable(name) => {
                 let value = env::var_os(name).ok_or_else(|| format!("{name} is not set"))?;
                 let value = Zeroizing::new(value.into_encoded_bytes());
-                secret_in(&value, name)
+                match token_in(&value) {
+                    Ok(secret) => Ok(Zeroizing::new(secret.to_owned())),
+                    Err(fault) => Err(format!("{name} {fault}").into()),
+                }
             }
-            Self::Command(command) => output(command, limit),
+            Self::Command(command) => token_command::token(command, limit),
         }
     }
-}
-
-/// Returns what a command prints. The command gets no input, because the input belongs to the program
-/// of `exec`. It stays in the process group, so that it can ask the user on the terminal and an
-/// interrupt reaches it.
-fn output(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
-    let mut child = shell(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("the shell cannot be run: {error}"))?;
-    let outcome = wait(&mut child, limit);
-    if outcome.is_err() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    let (text, status) = outcome?;
-    // The exit status says more than a broken pipe.
-    if !status.success() {
-        return Err(format!("the command failed with {status}").into());
-    }
-    secret_in(&text?, "what the command printed")
-}
-
-fn secret_in(text: &[u8], source: &str) -> Result<Zeroizing<String>, BoxError> {
-    match token_text::token_in(text) {
-        Ok(secret) => Ok(Zeroizing::new(secret.to_owned())),
-        Err(fault) => Err(format!("{source} {fault}").into()),
-    }
-}
-
-#[cfg(not(windows))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]);
-    shell
-}
-
-/// `cmd` does not understand escaped quotes, so the line is passed as it is. With /S, `cmd` removes
-/// only the outer quotes.
-#[cfg(windows)]
-fn shell(command: &str) -> Command {
-    use std::os::windows::process::CommandExt;
-
-    let mut shell = Command::new("cmd");
-    shell.raw_arg(format!("/S /C \"{command}\""));
-    shell
-}
-
-/// What a command has printed.
-type Output = io::Result<Zeroizing<Vec<u8>>>;
-
-/// Waits until the child ends, at most for `limit`. Returns its output and its exit status.
-fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxError> {
-    let begun = Instant::now();
-    let late = || format!("the command did not end within {limit:?} (--timeout)");
-    let stdout = child.stdout.take().ok_or("the command has no output")?;
-    let (sender, receiver) = mpsc::channel();
-    // A grandchild can hold the pipe open for ever. Then this thread stays behind.
-    thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
-        format!("the command's output cannot be read without a thread: {error}")
-    })?;
-    let text = receiver.recv_timeout(limit).map_err(|_| late())?;
-    if text.as_ref().is_ok_and(|text| text.len() as u64 > LONGEST) {
-        return Err("the command printed more text than a token can have".into());
-    }
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok((text, status));
-        }
-        let left = limit.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return Err(late().into());
-        }
-        thread::sleep(left.min(Duration::from_millis(2)));
-    }
-}
-
-/// Reads into a buffer that never grows, so that no copy of the secret is left in memory.
-fn read(stdout: ChildStdout) -> Output {
-    let length = usize::try_from(LONGEST + 32).unwrap_or_default();
-    let mut text = Zeroizing::new(Vec::with_capacity(length));
-    stdout.take(LONGEST + 1).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// Does not show a command, which may contain secrets.
@@ -188,14 +93,13 @@ mod tests {
 
     #[test]
     fn a_secret_comes_from_a_file_a_variable_or_a_command_and_never_from_the_arguments() {
-        let parse = |text| SecretSource::parse("--login", text);
+        let parse = SecretSource::parse;
         assert!(parse("@/run/token").ok() == Some(SecretSource::File("/run/token".into())));
         assert!(parse("env:TOKEN").ok() == Some(SecretSource::Variable("TOKEN".into())));
         assert!(parse("cmd:a b").ok() == Some(SecretSource::Command("a b".into())));
         for text in ["hunter2", "", "@", "env:", "env:a=b", "cmd:", "cmd: ", "file:hunter2"] {
-            let failure = parse(text).err().unwrap();
-            assert_eq!(failure.status, USAGE, "{text}");
-            assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+            let fault = parse(text).err().unwrap();
+            assert!(!fault.reason.contains("hunter2"), "{fault}");
         }
     }
 

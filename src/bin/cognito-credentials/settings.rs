@@ -2,8 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::Transport;
@@ -12,14 +11,19 @@ use cognito_identity_credentials::{
 };
 
 use crate::arguments::Options;
+use crate::bounded_file;
 use crate::cache::{BoundToToken, Cache};
 use crate::failure::Failure;
 use crate::login_id;
+use crate::option_names;
 use crate::user_pool_login::UserPoolLogin;
+use crate::variables;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
+    /// The variable that the session name was read from here.
+    session_name_variable: Option<&'static str>,
     /// The user pool of the login, without the secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     pub(crate) cache: Option<Cache>,
@@ -46,33 +50,11 @@ impl CacheContents {
 }
 
 type Apply = fn(Builder, String) -> Builder;
-type ApplyFlag = fn(Builder, bool) -> Builder;
-
-/// The options with a text, the variables that they override, and the setting.
-const TEXTS: [(&str, &[&str], Apply); 10] = [
-    ("identity-pool-id", &[POOL], Builder::identity_pool_id),
-    ("identity-id", &["AWS_COGNITO_IDENTITY_ID"], Builder::identity_id),
-    ("region", &[], Builder::region),
-    ("account-id", &["AWS_ACCOUNT_ID"], Builder::account_id),
-    ("custom-role-arn", &["AWS_COGNITO_CUSTOM_ROLE_ARN"], Builder::custom_role_arn),
-    ("role-arn", &["AWS_COGNITO_ROLE_ARN"], Builder::role_arn),
-    ("role-session-name", &[SESSION_NAME], Builder::role_session_name),
-    ("endpoint-url", &["AWS_ENDPOINT_URL_COGNITO_IDENTITY"], Builder::endpoint_url),
-    ("sts-endpoint-url", &["AWS_ENDPOINT_URL_STS"], Builder::sts_endpoint_url),
-    ("login-id", &[], Builder::login_id),
-];
-
-/// The same for flags.
-const FLAGS: [(&str, &[&str], ApplyFlag); 3] = [
-    ("fips", &["AWS_USE_FIPS_ENDPOINT"], Builder::use_fips),
-    ("dual-stack", &["AWS_USE_DUALSTACK_ENDPOINT"], Builder::use_dual_stack),
-    ("danger-allow-http", &[], Builder::danger_allow_http),
-];
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-/// Longer than any policy with white space around it, so that a file without an end is not read for ever.
-const LONGEST_POLICY: u64 = 64 * 1024;
+/// Longer than any policy with white space around it.
+const LONGEST_POLICY: usize = 64 * 1024;
 
 impl Settings {
     /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
@@ -83,41 +65,59 @@ impl Settings {
         cache: impl Fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
-        for (option, _, apply) in TEXTS {
-            if let Some(value) = options.text(option)? {
-                builder = apply(builder, value);
+        let texts: [(_, Apply); 10] = [
+            (&options.identity_pool_id, Builder::identity_pool_id),
+            (&options.identity_id, Builder::identity_id),
+            (&options.region, Builder::region),
+            (&options.account_id, Builder::account_id),
+            (&options.custom_role_arn, Builder::custom_role_arn),
+            (&options.role_arn, Builder::role_arn),
+            (&options.role_session_name, Builder::role_session_name),
+            (&options.endpoint_url, Builder::endpoint_url),
+            (&options.sts_endpoint_url, Builder::sts_endpoint_url),
+            (&options.login_id, Builder::login_id),
+        ];
+        for (value, apply) in texts {
+            if let Some(value) = value {
+                builder = apply(builder, value.clone());
             }
         }
-        for (option, _, apply) in FLAGS {
-            if let Some(on) = options.switch(option) {
-                builder = apply(builder, on);
-            }
+        if let Some(on) = options.use_fips {
+            builder = builder.use_fips(on);
+        }
+        if let Some(on) = options.use_dual_stack {
+            builder = builder.use_dual_stack(on);
+        }
+        if options.danger_allow_http {
+            builder = builder.danger_allow_http(true);
         }
         // The library reads the session name only with the variable for the role.
-        let role_is_an_option = options.value("role-arn").is_some();
-        if role_is_an_option && options.value("role-session-name").is_none() {
-            if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
+        let mut session_name_variable = None;
+        if options.role_arn.is_some() && options.role_session_name.is_none() {
+            if let Some(name) = variables::text(SESSION_NAME)? {
                 builder = builder.role_session_name(name);
+                session_name_variable = Some(SESSION_NAME);
             }
         }
-        if let Some(duration) = options.time("duration")? {
+        if let Some(duration) = options.duration {
             builder = builder.duration(duration);
         }
         if let Some(policy) = policy(options)? {
             builder = builder.policy(policy);
         }
-        if let Some(timeout) = options.time("timeout")? {
+        if let Some(timeout) = options.timeout {
             builder = builder.timeout(timeout);
         }
-        if let Some(attempts) = options.attempts()? {
+        if let Some(attempts) = options.max_attempts {
             builder = builder.max_attempts(attempts);
         }
-        let pool = pool(options)?;
+        let pool = pool(options);
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
             // Without a pool there is no key for the records.
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
+            session_name_variable,
             user_pool: None,
             cache_contents: CacheContents::Credentials,
         };
@@ -125,7 +125,12 @@ impl Settings {
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
-        Ok(self.builder.clone().build()?)
+        self.builder.clone().build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match self.session_name_variable {
+                Some(variable) if setting == "role_session_name" => variable,
+                _ => option_names::of_setting(setting),
+            })
+        })
     }
 
     /// Adds the logins, and the cache of their user.
@@ -134,10 +139,9 @@ impl Settings {
         options: &Options,
         mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
-        let explicit = options.text("login-id")?;
         let is_guest = options.logins.is_empty() && pool_login.is_none();
         if let Some(cache) = self.cache.clone() {
-            let mut login_id = explicit;
+            let mut login_id = options.login_id.clone();
             let mut bound_to = Vec::new();
             if login_id.is_none() && !is_guest {
                 let derived = login_id::derive(&options.logins, pool_login.as_ref());
@@ -174,31 +178,28 @@ impl Settings {
 
 /// Returns the value of a variable that the provider reads, unless an option overrides it.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
-    let texts = TEXTS.iter().map(|(option, variables, _)| (option, variables));
-    let flags = FLAGS.iter().map(|(option, variables, _)| (option, variables));
-    let overridden = texts.chain(flags).any(|(option, variables)| {
-        let given = options.value(option).is_some() || options.switch(option).is_some();
-        given && variables.contains(&name)
-    });
     // The transport reads the bundle.
-    if overridden || name == "AWS_CA_BUNDLE" { None } else { env::var_os(name) }
+    let is_read = name != "AWS_CA_BUNDLE" && !options.overrides(name);
+    env::var_os(name).filter(|_| is_read)
 }
 
 /// Returns the ID of the identity pool.
-pub(crate) fn pool(options: &Options) -> Result<Option<String>, Failure> {
-    let set = || variable(options, POOL).and_then(|value| value.into_string().ok());
-    let pool = options.text("identity-pool-id")?.or_else(set);
-    Ok(pool.filter(|pool| !pool.is_empty()))
+pub(crate) fn pool(options: &Options) -> Option<String> {
+    let set = || env::var(POOL).ok();
+    options.identity_pool_id.clone().or_else(set).filter(|pool| !pool.is_empty())
 }
 
 fn policy(options: &Options) -> Result<Option<String>, Failure> {
-    let Some(value) = options.text("policy")? else { return Ok(None) };
+    let Some(value) = &options.policy else { return Ok(None) };
     let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
         return Err(Failure::usage("--policy: must be @FILE"));
     };
-    let read = fs::File::open(path).and_then(|file| io::read_to_string(file.take(LONGEST_POLICY)));
-    match read {
-        Ok(policy) => Ok(Some(policy.trim().to_owned())),
-        Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
+    let wrong = |fault: &str| Failure::usage(format!("--policy: {path}: {fault}"));
+    let bytes = bounded_file::read(Path::new(path), LONGEST_POLICY, options.limit())
+        .map_err(|error| wrong(&error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8 text"))?;
+    match text.strip_prefix('\u{feff}').unwrap_or(text).trim() {
+        "" => Err(wrong("is empty")),
+        policy => Ok(Some(policy.to_owned())),
     }
 }

@@ -73,7 +73,7 @@ fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Fail
         "not found: the token that names the user is missing; --login-id can name the user";
     let directory = cache::existing(options)?.map(|cache| cache.path().display().to_string());
     print([
-        ("identity pool", settings::pool(options)?.unwrap_or_else(|| "none given".to_owned())),
+        ("identity pool", settings::pool(options).unwrap_or_else(|| "none given".to_owned())),
         ("user", display::logins(options)),
         ("login", failure.message.clone()),
         ("identity", unknown.to_owned()),

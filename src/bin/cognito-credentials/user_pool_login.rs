@@ -10,30 +10,14 @@ use cognito_identity_credentials::{
 };
 use zeroize::Zeroizing;
 
-use crate::arguments::{Options, endpoint_variables};
+use crate::arguments::Options;
 use crate::cache::Cache;
 use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
-
-/// The options that need `--user-pool-id`.
-const OPTIONS: [&str; 6] = [
-    "refresh-token",
-    "user-pool-client-id",
-    "user-pool-client-secret",
-    "user-pool-device-key",
-    "user-pool-endpoint-url",
-    "user-pool-username",
-];
+use crate::variables::{self, endpoint_variables};
 
 type Apply = fn(UserPoolTokensBuilder, String) -> UserPoolTokensBuilder;
-
-const TEXTS: [(&str, Apply); 4] = [
-    ("user-pool-id", UserPoolTokensBuilder::user_pool_id),
-    ("user-pool-client-id", UserPoolTokensBuilder::client_id),
-    ("user-pool-device-key", UserPoolTokensBuilder::device_key),
-    ("user-pool-username", UserPoolTokensBuilder::username),
-];
 
 /// Reads its secrets at the first use, so not at all while the cached credentials are valid.
 pub(crate) struct UserPoolLogin {
@@ -58,49 +42,49 @@ impl UserPoolLogin {
         options: &Options,
         transport: Arc<dyn Transport>,
     ) -> Result<Option<Self>, Failure> {
-        let text = |option| Ok::<_, Failure>(options.text(option)?.unwrap_or_default());
-        let client = [text("user-pool-id")?, text("user-pool-client-id")?];
-        if options.value("user-pool-id").is_none() {
-            return match OPTIONS.iter().find(|option| options.value(option).is_some()) {
-                Some(option) => Err(Failure::usage(format!("--{option}: needs --user-pool-id"))),
-                None => Ok(None),
-            };
-        }
+        let Some(user_pool_id) = &options.user_pool_id else { return Ok(None) };
+        let client = [user_pool_id.clone(), options.client_id.clone().unwrap_or_default()];
+        let texts: [(_, Apply); 4] = [
+            (&options.user_pool_id, UserPoolTokensBuilder::user_pool_id),
+            (&options.client_id, UserPoolTokensBuilder::client_id),
+            (&options.device_key, UserPoolTokensBuilder::device_key),
+            (&options.username, UserPoolTokensBuilder::username),
+        ];
         let mut settings = UserPoolTokens::builder().transport(transport);
-        for (option, apply) in TEXTS {
-            if let Some(value) = options.text(option)? {
-                settings = apply(settings, value);
+        for (value, apply) in texts {
+            if let Some(value) = value {
+                settings = apply(settings, value.clone());
             }
         }
         if let Some(url) = endpoint(options)? {
             settings = settings.endpoint_url(url);
         }
         settings = settings
-            .use_fips(options.is_on("fips", "AWS_USE_FIPS_ENDPOINT"))
-            .use_dual_stack(options.is_on("dual-stack", "AWS_USE_DUALSTACK_ENDPOINT"))
-            .danger_allow_http(options.flag("danger-allow-http"));
-        if let Some(timeout) = options.time("timeout")? {
+            .use_fips(is_on(options.use_fips, "AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(is_on(options.use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"))
+            .danger_allow_http(options.danger_allow_http);
+        if let Some(timeout) = options.timeout {
             settings = settings.timeout(timeout);
         }
         // The settings of the identity pool report a malformed variable.
         let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
-        if let Some(attempts) = options.attempts()?.or_else(set) {
+        if let Some(attempts) = options.max_attempts.or_else(set) {
             settings = settings.max_attempts(attempts);
         }
-        let refresh_token = options.source("refresh-token")?;
-        if refresh_token.is_none() && options.value("login-id").is_none() {
+        let refresh_token = options.refresh_token.clone();
+        if refresh_token.is_none() && options.login_id.is_none() {
             let how =
                 "--refresh-token: not given; to use a stored one, name its user with --login-id";
             return Err(Failure::usage(how));
         }
-        let client_secret = options.source("user-pool-client-secret")?;
+        let client_secret = options.client_secret.clone();
         // Checks the settings without reading the secret.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
         let offline = trial.clone();
         let provider = trial.build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match setting {
-                "endpoint_url" => "--user-pool-endpoint-url",
+                "endpoint_url" => option_names::of_setting("user_pool_endpoint_url"),
                 setting => option_names::of_setting(setting),
             })
         })?;
@@ -115,7 +99,7 @@ impl UserPoolLogin {
             client,
             offline,
             refresh_token,
-            limit: options.limit()?,
+            limit: options.limit(),
             client_secret,
             read: Mutex::default(),
             tokens: Mutex::default(),
@@ -184,12 +168,16 @@ impl TokenSource for UserPoolLogin {
 
 /// Returns the URL of the user pool, if it is not AWS.
 fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
-    if let Some(url) = options.text("user-pool-endpoint-url")? {
-        return Ok(Some(url));
+    if let Some(url) = &options.user_pool_endpoint_url {
+        return Ok(Some(url.clone()));
     }
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
-    let set = |name: &&str| env::var(name).ok().filter(|url| !url.is_empty());
-    Ok(endpoint_variables(&names).iter().find_map(set))
+    let mut urls = endpoint_variables(&names).iter().map(|name| variables::text(name));
+    urls.find_map(Result::transpose).transpose()
+}
+
+fn is_on(option: Option<bool>, variable: &str) -> bool {
+    option.unwrap_or_else(|| variables::is_on(variable))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

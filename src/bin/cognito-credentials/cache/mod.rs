@@ -59,18 +59,12 @@ pub(crate) fn directory(options: &Options) -> Result<Option<Cache>, Failure> {
 }
 
 fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
-    if options.flag("no-cache") {
-        return match options.value("cache-dir") {
-            Some(_) => Err(Failure::usage("--cache-dir: cannot be combined with --no-cache")),
-            None => Ok(None),
-        };
+    if options.no_cache {
+        return Ok(None);
     }
     let cache = |path| Cache(Arc::new(Inner { path, creates, open: Mutex::default() }));
-    if let Some(directory) = options.value("cache-dir") {
-        if directory.is_empty() {
-            return Err(Failure::usage("--cache-dir: is empty"));
-        }
-        return Ok(Some(cache(directory.into())));
+    if let Some(directory) = &options.cache_dir {
+        return Ok(Some(cache(directory.clone())));
     }
     let advice = "use --cache-dir with a directory of this user, or --no-cache".to_owned();
     let refused = |why| Failure { advice: Some(advice), ..Failure::new(USAGE, why) };
@@ -99,7 +93,7 @@ pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
         Err(error) => Err(error),
     };
     let Err(error) = tried else { return Ok(Some(cache)) };
-    let is_guest = options.logins.is_empty() && options.value("user-pool-id").is_none();
+    let is_guest = options.logins.is_empty() && options.user_pool_id.is_none();
     let so = if is_guest {
         "each call creates another guest"
     } else {
