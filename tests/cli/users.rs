@@ -4,6 +4,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cognito_identity_credentials::testing::FakeCognito;
 
 use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said};
 
@@ -215,29 +216,62 @@ fn a_derived_login_id_as_an_option_gets_no_stored_credentials() {
 #[test]
 fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
     const OTHER: &str = "graph.facebook.com";
-    let (ann, bob) = (jwt("ann", 1), jwt("bob", 1));
+    for [first, second] in
+        [["@first", "@second"], ["env:FIRST", "env:SECOND"], ["cmd:cat first", "cmd:cat second"]]
+    {
+        let machine = machine();
+        let (ann, bob) = (jwt("ann", 1), jwt("bob", 1));
+        machine.cognito.accept_login(OTHER, &bob, "ann");
+        let logins = [format!("--login={PROVIDER}={first}"), format!("--login={OTHER}={second}")];
+        let run = |first: &str, second: &str| {
+            machine.file("first", first);
+            machine.file("second", second);
+            let calls = machine.calls();
+            let mut command = machine.command(&["process", &logins[0], &logins[1]]);
+            command.env("FIRST", first).env("SECOND", second);
+            let said = machine.finish(command);
+            (said.status, machine.calls() - calls, said.out)
+        };
+        let (status, calls, keys) = run(&ann, &bob);
+        assert_eq!((status, calls), (0, 2), "{first}");
+        let forged = |token: &str| format!("{token}x");
+        let rows = [(&ann, &forged(&bob)), (&forged(&ann), &bob), (&bob, &ann)];
+        for (number, (first, second)) in rows.into_iter().enumerate() {
+            let (status, calls, out) = run(first, second);
+            assert!(status != 0 && calls > 0, "{first}: row {number}");
+            assert_eq!(out, "", "{first}: row {number}");
+        }
+        assert_eq!(run(&ann, &bob), (0, 0, keys), "{first}");
+    }
+}
+
+/// The refresh token names the user of the cache, but it does not vouch for the other login.
+#[test]
+fn a_login_beside_a_user_pool_counts_too() {
     let machine = machine();
-    machine.cognito.accept_login(OTHER, &bob, "ann");
-    let run = |first: &str, second: &str| {
+    let refresh_token = machine.cognito.sign_in("ann");
+    let user_pool = format!("--user-pool-id={}", FakeCognito::USER_POOL_ID);
+    let client = format!("--user-pool-client-id={}", FakeCognito::CLIENT_ID);
+    let login = format!("--login={PROVIDER}=@token");
+    let arguments = ["process", &user_pool, &client, "--refresh-token=env:REFRESH", &login];
+    let run = |token: &str, refresh_token: &str| {
+        machine.file("token", token);
         let calls = machine.calls();
-        let mut command = machine.command(&[
-            "process",
-            &format!("--login={PROVIDER}=env:FIRST"),
-            &format!("--login={OTHER}=env:SECOND"),
-        ]);
-        command.env("FIRST", first).env("SECOND", second);
+        let mut command = machine.command(&arguments);
+        command.env("REFRESH", refresh_token);
         let said = machine.finish(command);
         (said.status, machine.calls() - calls, said.out)
     };
-    let (status, calls, keys) = run(&ann, &bob);
-    assert_eq!((status, calls), (0, 2));
-    let forged = |token: &str| format!("{token}x");
-    for (first, second) in [(&ann, &forged(&bob)), (&forged(&ann), &bob), (&bob, &ann)] {
-        let (status, calls, out) = run(first, second);
-        assert!(status != 0 && calls > 0, "{first} {second}");
+    let ann = jwt("ann", 1);
+    let (status, calls, keys) = run(&ann, &refresh_token);
+    assert!(status == 0 && calls >= 3, "{status}, {calls} calls");
+    let others = [(format!("{ann}x"), refresh_token.clone()), (ann.clone(), "forged".to_owned())];
+    for (token, refresh_token) in &others {
+        let (status, calls, out) = run(token, refresh_token);
+        assert!(status != 0 && calls > 0, "{status}, {calls} calls");
         assert_eq!(out, "");
     }
-    assert_eq!(run(&ann, &bob), (0, 0, keys));
+    assert_eq!(run(&ann, &refresh_token), (0, 0, keys));
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Walk {
             return Err(Fault::new(format!("{} is not a directory", path.display())).into());
         };
         if !is_trusted(owner) {
-            return Err(Fault::of_another_user(format!("the link {}", path.display())).into());
+            return Err(Fault::of_another_user(&format!("the link {}", path.display())).into());
         }
         self.links += 1;
         if self.links > MOST_LINKS {
@@ -234,13 +234,13 @@ impl Walk {
         }
         let (path, parent) = (self.path.join(name), self.path.display());
         let what = format!("{} is missing, and {parent}", path.display());
-        Err(Fault::of_another_user(what).into())
+        Err(Fault::of_another_user(&what).into())
     }
 
     fn check_last(&self) -> io::Result<()> {
         let stat = rustix::fs::fstat(&self.directory)?;
         if stat.st_uid != own() && (stat.st_uid != 0 || !is_open_to_others(&stat)) {
-            return Err(Fault::of_another_user("the directory".to_owned()).into());
+            return Err(Fault::of_another_user("the directory").into());
         }
         if !is_open_to_others(&stat) {
             return Ok(());

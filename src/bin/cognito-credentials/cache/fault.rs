@@ -12,22 +12,24 @@ pub(super) struct Fault {
     pub(super) is_of_another_user: bool,
 }
 
+#[cfg(unix)]
 impl Fault {
     pub(super) fn new(text: String) -> Self {
         Self { text, remedy: None, is_of_another_user: false }
     }
 
-    pub(super) fn of_another_user(what: String) -> Self {
+    pub(super) fn of_another_user(what: &str) -> Self {
         let text = format!("{what} belongs to another user");
         Self { text, remedy: None, is_of_another_user: true }
     }
 
-    #[cfg(unix)]
     pub(super) fn with_remedy(self, remedy: Option<String>) -> Self {
         Self { remedy, ..self }
     }
+}
 
-    /// Whether this is the reason of an error.
+impl Fault {
+    /// Returns the fault behind an error.
     pub(super) fn in_error(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
