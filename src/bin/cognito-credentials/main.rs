@@ -18,7 +18,7 @@
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
-//! | `cache` | the cache directory |
+//! | `cache/` | the cache directory, and the records in it |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
@@ -45,8 +45,8 @@
 //! a boot ID (all but Linux and Android) cache only the identity.
 //!
 //! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
-//! uses its issuer and subject. If the token does not name them, the cache holds only the identity,
-//! under the source of the token.
+//! uses its issuer and subject, or the source of the token if it names no user. Nobody has verified the
+//! token, so stored credentials then serve only the token that they were fetched with.
 
 #![forbid(unsafe_code)]
 
