@@ -15,10 +15,13 @@
 
 mod commands;
 mod diagnosis;
+mod endpoint;
 mod options;
 mod programs;
 mod renewal;
+mod serve;
 mod service;
 mod statuses;
+mod supervise;
 mod threads;
 mod users;

@@ -12,12 +12,15 @@
 //! | `settings`, `variables` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
 //! | `cache` | the cache directory |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
+//! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
+//! | `supervise` | the command `exec --serve` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
 //! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
@@ -65,9 +68,15 @@ mod provider_login;
 mod report;
 mod reporting_transport;
 mod secret_source;
+#[cfg(unix)]
+mod serve;
 mod settings;
 mod shell_files;
+#[cfg(unix)]
+mod signals;
 mod status;
+#[cfg(unix)]
+mod supervise;
 mod transport;
 mod usage;
 mod user_pool_login;
@@ -97,8 +106,19 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),
-        Command::Exec { program, .. } => exec::exec(&credentials(&options)?, &options, program),
-        Command::Serve { .. } => Err(Failure::usage("serve: cannot be used yet")),
+        Command::Exec { serve: false, program } => {
+            exec::exec(&credentials(&options)?, &options, &program)
+        }
+        #[cfg(unix)]
+        Command::Exec { serve: true, program } => supervise::run(&options, &program),
+        #[cfg(unix)]
+        Command::Serve { listen, token_file } => {
+            serve::serve(&options, listen.as_deref(), token_file.as_deref())
+        }
+        #[cfg(not(unix))]
+        Command::Exec { serve: true, .. } | Command::Serve { .. } => Err(Failure::usage(
+            "serve and exec --serve: do not work on this system; use process in ~/.aws/config",
+        )),
         Command::Identity => status::identity(&options),
         Command::Status { .. } => status::status(&options),
         Command::Forget { all: true } => forget::forget_all(&options),
