@@ -12,9 +12,11 @@
 //! | `settings`, `variables` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
+//! | `token_command` | the command that prints a secret |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
 //! | `cache` | the cache directory |
 //! | `output` | the commands `process` and `env`; standard output |
@@ -51,6 +53,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bounded_file;
 mod cache;
 mod display;
 mod doctor;
@@ -59,6 +62,7 @@ mod failure;
 mod forget;
 mod help;
 mod invalid_value;
+mod issuer;
 mod logger;
 mod login_id;
 mod offline;
@@ -77,10 +81,15 @@ mod signals;
 mod status;
 #[cfg(unix)]
 mod supervise;
+mod token_command;
 mod transport;
 mod usage;
 mod user_pool_login;
 mod variables;
+
+// The library's own file, so that a secret of any source is checked as one in a file is.
+#[path = "../../token_text.rs"]
+mod token_text;
 
 use std::process::ExitCode;
 

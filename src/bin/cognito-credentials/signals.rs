@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 use signal_hook::{SigId, flag};
 
@@ -20,11 +21,11 @@ const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// readable. Several can live at the same time, and each receives every signal. When none lives, a
 /// signal has its default action again.
 ///
-/// A signal that the parent process has ignored, as `nohup` does, stays ignored.
+/// A signal that the parent process has ignored, as `nohup` does, stays ignored; not SIGCHLD.
 pub(crate) struct Signals {
     caught: Vec<Caught>,
     wake: UnixStream,
-    /// Whether `received` has returned a signal.
+    /// Whether `received` has returned one of the three.
     has_returned: Cell<bool>,
 }
 
@@ -51,7 +52,9 @@ impl Signals {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
-        for &signal in ENDING.iter().chain(more).filter(|signal| !ignored.contains(**signal)) {
+        // Without a handler for SIGCHLD, the exit status of a child would be lost.
+        let is_caught = |signal: &&i32| **signal == SIGCHLD || !ignored.contains(**signal);
+        for &signal in ENDING.iter().chain(more).filter(is_caught) {
             signals.add(signal, &waker)?;
         }
         Ok(signals)
@@ -59,12 +62,14 @@ impl Signals {
 
     fn add(&mut self, signal: i32, waker: &UnixStream) -> io::Result<()> {
         let mut all = catchers();
-        if !all.contains_key(&signal) {
-            let new = Catchers::default();
-            flag::register_conditional_default(signal, Arc::clone(&new.by_default))?;
-            all.insert(signal, new);
-        }
-        let catchers = all.entry(signal).or_default();
+        let catchers = match all.entry(signal) {
+            Entry::Occupied(catchers) => catchers.into_mut(),
+            Entry::Vacant(place) => {
+                let new = Catchers::default();
+                flag::register_conditional_default(signal, Arc::clone(&new.by_default))?;
+                place.insert(new)
+            }
+        };
         catchers.count += 1;
         catchers.by_default.store(false, Ordering::SeqCst);
         drop(all);
@@ -86,7 +91,9 @@ impl Signals {
             // One that arrived before the bytes were read would not make this readable again.
             self.take_next()
         });
-        self.has_returned.set(self.has_returned.get() || found.is_some());
+        if found.is_some_and(|signal| ENDING.contains(&signal)) {
+            self.has_returned.set(true);
+        }
         found
     }
 
@@ -169,7 +176,7 @@ impl Ignored {
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use signal_hook::consts::{SIGCHLD, SIGUSR1, SIGWINCH};
+    use signal_hook::consts::{SIGUSR1, SIGWINCH};
     use signal_hook::low_level::raise;
 
     fn is_readable(signals: &Signals) -> bool {

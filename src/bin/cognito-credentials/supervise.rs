@@ -7,12 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
-use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-use signal_hook::flag;
 
 use crate::arguments::Options;
 use crate::exec;
@@ -37,7 +35,8 @@ pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure
     let provider = serve::settings(options)?.build()?;
     // The program does not start with settings that give no credentials.
     provider.get()?;
-    let signals = catch().map_err(|error| lost(&error))?;
+    let signals = Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
+        .map_err(|error| lost(&error))?;
     let mut endpoint = Endpoint::start(provider, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let mut command = exec::command(options, program);
     for name in PREFERRED {
@@ -59,13 +58,6 @@ pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure
         })?
         .map_err(|error| lost(&error))?;
     end_as(status)
-}
-
-fn catch() -> io::Result<Signals> {
-    // If the parent process ignores SIGCHLD, the system forgets how the program ended. With a handler,
-    // it does not.
-    flag::register(SIGCHLD, Arc::default())?;
-    Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
 }
 
 /// Sends a signal to the program, if the terminal has not done so already: a terminal sends its signals

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::answer::Answer;
 use super::keeper::{Keeper, Wait};
 use super::request::{Guard, LONGEST_HEAD};
+use crate::logger;
 
 /// If there are more, the oldest is closed. Bounds the memory too.
 const MOST: u64 = 256;
@@ -184,7 +185,7 @@ impl Connection {
 
     fn answer(&mut self, answer: Answer, now: Duration) {
         let port = self.stream.peer_addr().map_or(0, |address| address.port());
-        log::debug!("{} from port {port}: {}", self.line, answer.status);
+        logger::step(format_args!("{} from port {port}: {}", self.line, answer.status));
         self.deadline = now + LONGEST_EXCHANGE;
         self.state = State::Writing { answer, written: 0 };
         self.write(now);

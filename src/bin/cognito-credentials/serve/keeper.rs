@@ -23,7 +23,7 @@ const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 /// A request waits so long for the worker: less than boto3, which gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 /// The end does not wait longer for the worker, which may hang in the network.
-const LONGEST_FINISH: Duration = Duration::from_millis(500);
+const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 
 type Outcome = Result<Credentials, Error>;
 
