@@ -44,9 +44,9 @@ impl TokenFile {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&directory, name, flags, mode)
             .map_err(|error| failure(&path, &io::Error::from(error)))?;
-        let mut made = Self { name: name.to_owned(), directory, file: file.into(), path };
-        made.write(token, mode).map_err(|error| failure(&made.path, &error))?;
-        Ok(made)
+        let mut created = Self { name: name.to_owned(), directory, file: file.into(), path };
+        created.write(token, mode).map_err(|error| failure(&created.path, &error))?;
+        Ok(created)
     }
 
     fn write(&mut self, token: &Token, mode: Mode) -> io::Result<()> {
