@@ -13,6 +13,7 @@
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
 //! | `token_command` | the command that prints a secret |
+//! | `bounded_file` | other files, read up to a bound and within a time limit |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |

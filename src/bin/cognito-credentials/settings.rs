@@ -2,9 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::Transport;
@@ -13,13 +11,18 @@ use cognito_identity_credentials::{
 };
 
 use crate::arguments::Options;
+use crate::bounded_file;
 use crate::failure::Failure;
 use crate::login_id;
+use crate::option_names;
 use crate::user_pool_login::UserPoolLogin;
+use crate::variables;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
+    /// The variable that the session name was read from here.
+    session_name_variable: Option<&'static str>,
     /// The user pool of the login, without the secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     /// The directory of the cache, if there is a cache.
@@ -55,8 +58,8 @@ type Apply = fn(Builder, String) -> Builder;
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-/// Longer than any policy with white space around it, so that a file without an end is not read for ever.
-const LONGEST_POLICY: u64 = 64 * 1024;
+/// Longer than any policy with white space around it.
+const LONGEST_POLICY: usize = 64 * 1024;
 
 impl Settings {
     /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
@@ -94,9 +97,11 @@ impl Settings {
             builder = builder.danger_allow_http(true);
         }
         // The library reads the session name only with the variable for the role.
+        let mut session_name_variable = None;
         if options.role_arn.is_some() && options.role_session_name.is_none() {
-            if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
+            if let Some(name) = variables::text(SESSION_NAME)? {
                 builder = builder.role_session_name(name);
+                session_name_variable = Some(SESSION_NAME);
             }
         }
         if let Some(duration) = options.duration {
@@ -117,6 +122,7 @@ impl Settings {
             // Without a pool there is no key for the records.
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
+            session_name_variable,
             user_pool: None,
             cache_contents: CacheContents::Credentials,
         };
@@ -124,7 +130,12 @@ impl Settings {
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
-        Ok(self.builder.clone().build()?)
+        self.builder.clone().build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match self.session_name_variable {
+                Some(variable) if setting == "role_session_name" => variable,
+                _ => option_names::of_setting(setting),
+            })
+        })
     }
 
     /// Adds the logins, and the cache of their user.
@@ -186,9 +197,12 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
     let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
         return Err(Failure::usage("--policy: must be @FILE"));
     };
-    let read = fs::File::open(path).and_then(|file| io::read_to_string(file.take(LONGEST_POLICY)));
-    match read {
-        Ok(policy) => Ok(Some(policy.trim().to_owned())),
-        Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
+    let wrong = |fault: &str| Failure::usage(format!("--policy: {path}: {fault}"));
+    let bytes = bounded_file::read(Path::new(path), LONGEST_POLICY, options.limit())
+        .map_err(|error| wrong(&error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8 text"))?;
+    match text.strip_prefix('\u{feff}').unwrap_or(text).trim() {
+        "" => Err(wrong("is empty")),
+        policy => Ok(Some(policy.to_owned())),
     }
 }

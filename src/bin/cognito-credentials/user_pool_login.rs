@@ -55,7 +55,7 @@ impl UserPoolLogin {
                 settings = apply(settings, value.clone());
             }
         }
-        if let Some(url) = endpoint(options) {
+        if let Some(url) = endpoint(options)? {
             settings = settings.endpoint_url(url);
         }
         settings = settings
@@ -166,13 +166,13 @@ impl TokenSource for UserPoolLogin {
 }
 
 /// Returns the URL of the user pool, if it is not AWS.
-fn endpoint(options: &Options) -> Option<String> {
+fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     if let Some(url) = &options.user_pool_endpoint_url {
-        return Some(url.clone());
+        return Ok(Some(url.clone()));
     }
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
-    let set = |name: &&str| env::var(name).ok().filter(|url| !url.is_empty());
-    endpoint_variables(&names).iter().find_map(set)
+    let mut urls = endpoint_variables(&names).iter().map(|name| variables::text(name));
+    urls.find_map(Result::transpose).transpose()
 }
 
 fn is_on(option: Option<bool>, variable: &str) -> bool {

@@ -22,6 +22,8 @@ use crate::token_text::token_in;
 
 /// How long the processes of a command have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
+/// Those that are left after SIGKILL have ended, but the first process of a container has not taken notice.
+const AFTER_KILL: Duration = Duration::from_millis(50);
 /// How often to look at the shell if the parent process has blocked SIGCHLD, which tells of its end.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -39,17 +41,18 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     outcome.or_else(|why| match why {
         Interruption::Failed(status) => Err(format!("the command failed with {status}").into()),
         Interruption::Enough(text) => {
-            group.end();
+            // The calls of the service need what is left of the time.
+            group.end(GRACE.min(limit / 8));
             Ok(text)
         }
         Interruption::Signal(signal) => {
-            group.end();
+            group.end(GRACE);
             signals.pass_on(signal);
             let name = signal_name(signal).unwrap_or("a signal");
             Err(format!("the command was ended by {name}").into())
         }
         Interruption::Other(error) => {
-            group.end();
+            group.end(GRACE);
             Err(error)
         }
     })
@@ -187,15 +190,14 @@ impl Group {
     }
 
     /// Ends all processes of the group.
-    fn end(&self) {
+    fn end(&self, grace: Duration) {
         let _ = kill_process_group(self.0, Signal::TERM);
         // A stopped process gets the signal when it goes on.
         let _ = kill_process_group(self.0, Signal::CONT);
-        if self.wait_for_all(GRACE) {
-            return;
+        if !self.wait_for_all(grace) {
+            let _ = kill_process_group(self.0, Signal::KILL);
+            self.wait_for_all(AFTER_KILL);
         }
-        let _ = kill_process_group(self.0, Signal::KILL);
-        self.wait_for_all(GRACE);
     }
 
     /// Waits until there is no process left; returns `false` if there is one after `limit`.
