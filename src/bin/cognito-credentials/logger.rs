@@ -45,6 +45,12 @@ fn line(level: &str, text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", printable(&text));
 }
 
+/// Prints what to do about a warning.
+pub(crate) fn advise(text: &str) {
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "  what to do: {}", printable(text));
+}
+
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let library = "cognito_identity_credentials";

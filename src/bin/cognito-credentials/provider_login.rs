@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::BoxError;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::secret_source::SecretSource;
@@ -21,6 +22,8 @@ pub(crate) struct ProviderLogin {
     read: Mutex<Option<Zeroizing<String>>>,
     /// The issuer of the token that was used last.
     issuer: Mutex<Option<String>>,
+    /// The digest of the last token that was read. A source may return another one during a refresh.
+    digest: Mutex<Option<[u8; 32]>>,
 }
 
 /// The claims of a JWT, not verified. They distinguish the caches of users, and `doctor` checks the end of
@@ -49,7 +52,8 @@ struct Header {
 
 impl ProviderLogin {
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
-        Self { provider, source, limit, read: Mutex::default(), issuer: Mutex::default() }
+        let (read, issuer, digest) = Default::default();
+        Self { provider, source, limit, read, issuer, digest }
     }
 
     #[cfg(test)]
@@ -68,6 +72,7 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        self.set_digest(&token);
         let claims = Claims::of(&token);
         *read = Some(token);
         Ok(claims)
@@ -80,6 +85,7 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        self.set_digest(&token);
         let issuer = Claims::of(&token).and_then(|claims| claims.iss);
         *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
         Ok(std::mem::take(&mut *token))
@@ -88,6 +94,16 @@ impl ProviderLogin {
     /// Returns the issuer of the token that [`token`](Self::token) returned last.
     pub(crate) fn issuer(&self) -> Option<String> {
         self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the SHA-256 digest of the last token that was read. `None` before the first one.
+    pub(crate) fn token_digest(&self) -> Option<[u8; 32]> {
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_digest(&self, token: &str) {
+        let digest = Sha256::digest(token).into();
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
         step(format_args!("an identity is given ({from})"));
     }
     match &settings.cache {
-        Some(directory) => step(format_args!("cache {}", directory.display())),
+        Some(cache) => step(format_args!("cache {}", cache.path().display())),
         None => step(format_args!("no cache")),
     }
     if let Some(limit) = settings.cache_contents.limit() {
