@@ -15,9 +15,11 @@
 
 mod commands;
 mod diagnosis;
+mod layout;
 mod options;
 mod programs;
 mod renewal;
+mod reports;
 mod service;
 mod statuses;
 mod threads;

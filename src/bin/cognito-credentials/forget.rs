@@ -50,10 +50,10 @@ pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
 
 /// Notes the keys that the library removes, because only the library knows how they are made.
 #[derive(Clone, Default)]
-struct RemovedKeys(Arc<Mutex<Vec<String>>>);
+pub(crate) struct RemovedKeys(Arc<Mutex<Vec<String>>>);
 
 impl RemovedKeys {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

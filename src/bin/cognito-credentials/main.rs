@@ -21,8 +21,11 @@
 //! | `exec` | the command `exec` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
-//! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
-//! | `display` | logins, identity IDs and durations as the commands print them |
+//! | `kept` | what the cache holds, for `status` and `doctor` |
+//! | `doctor`, `login_check`, `report` | the command `doctor`, and its report |
+//! | `probe`, `tls_probe`, `certificate` | a connection of the doctor's own: addresses, proxy, TLS |
+//! | `reporting_transport` | the service calls of the doctor |
+//! | `display` | texts, logins, identity IDs and times as the commands print them |
 //! | `failure` | why the command failed, and its exit status |
 //! | `logger` | the log of the library on standard error |
 //!
@@ -50,6 +53,7 @@
 
 mod arguments;
 mod cache;
+mod certificate;
 mod display;
 mod doctor;
 mod exec;
@@ -58,11 +62,14 @@ mod forget;
 mod help;
 mod invalid_value;
 mod issuer;
+mod kept;
 mod logger;
+mod login_check;
 mod login_id;
 mod offline;
 mod option_names;
 mod output;
+mod probe;
 mod provider_login;
 mod report;
 mod reporting_transport;
@@ -70,6 +77,7 @@ mod secret_source;
 mod settings;
 mod shell_files;
 mod status;
+mod tls_probe;
 mod transport;
 mod usage;
 mod user_pool_login;
@@ -102,10 +110,10 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
         Command::Exec { program, .. } => exec::exec(&credentials(&options)?, &options, program),
         Command::Serve { .. } => Err(Failure::usage("serve: cannot be used yet")),
         Command::Identity => status::identity(&options),
-        Command::Status { .. } => status::status(&options),
+        Command::Status { json } => status::status(&options, json),
         Command::Forget { all: true } => forget::forget_all(&options),
         Command::Forget { all: false } => forget::forget_user(&options),
-        Command::Doctor { .. } => doctor::run(&options),
+        Command::Doctor { json } => doctor::run(&options, json),
         Command::Completions { shell } => shell_files::completions(shell),
         Command::Man { directory } => shell_files::man(&directory),
     }

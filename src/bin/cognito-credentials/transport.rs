@@ -11,6 +11,10 @@ use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
 
+/// The variables of a proxy. The first that is set counts.
+pub(crate) const PROXY_VARIABLES: [&str; 4] =
+    ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Creates the transport with the authorities and the proxy of the options or the environment.
@@ -36,7 +40,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
 }
 
 /// Returns the URL of the proxy, read from its source if it contains a password.
-fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
+pub(crate) fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(value) = &options.proxy else { return Ok(None) };
     match SecretSource::of_proxy(value) {
         Err(fault) => Err(Failure::invalid("--proxy", fault)),
