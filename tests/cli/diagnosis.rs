@@ -58,8 +58,7 @@ fn a_sound_machine_gets_a_clean_report() {
         &format!(
             "ok      settings     identity pool {POOL}; accounts.google.com, by the file token\n"
         ),
-        &format!("ok      cache        {} (only the identity: ", machine.cache().display()),
-        "), can be written\n",
+        &format!("ok      cache        {}, can be written\n", machine.cache().display()),
         "ok      kept         no identity; no credentials\n",
         "ok      connection   127.0.0.1:",
         "skipped TLS          the endpoint is plain http, without TLS\n",
@@ -323,20 +322,6 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     assert_eq!(said.status, 1, "{}", said.out);
     assert!(said.out.contains("BAD     cache        the "), "{}", said.out);
     assert!(said.out.contains("ok      credentials"), "{}", said.out);
-}
-
-#[test]
-fn the_doctor_shows_that_only_the_identity_is_kept_and_why() {
-    let machine = Machine::new();
-    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
-    machine.file("token", SECRET);
-    let said = examine(&machine, &[&format!("--login={PROVIDER}=@token")]);
-    assert_eq!(said.status, 0, "{}", said.out);
-    let line = format!(
-        "ok      cache        {} (only the identity: the token does not name its user; use --login-id), can be written\n",
-        machine.cache().display()
-    );
-    assert!(said.out.contains(&line), "{}", said.out);
 }
 
 /// What is bad and passes is bad all the same.

@@ -2,8 +2,6 @@
 
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
-use std::fs;
-
 use crate::service::{Machine, PROVIDER, SECRET, Said};
 
 /// Runs the command where every new thread asks for more stack than there is memory.
@@ -22,15 +20,10 @@ fn an_address_needs_no_thread() {
 }
 
 #[test]
-fn a_secret_of_a_command_needs_one_and_the_command_is_ended_without() {
+fn a_secret_of_a_command_needs_no_thread() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
-    let login = format!("--login={PROVIDER}=cmd:echo $$ > id; echo {SECRET}; exec sleep 60");
+    let login = format!("--login={PROVIDER}=cmd:echo {SECRET}");
     let said = run(&machine, &["process", &login]);
-    assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
-    assert!(said.err.contains("cannot be read without a thread"), "{said:?}");
-    // It may have been ended before its first step.
-    if let Ok(id) = fs::read_to_string(machine.path("id")) {
-        assert!(!fs::exists(format!("/proc/{}", id.trim())).unwrap(), "it still runs");
-    }
+    assert_eq!((said.status, &*said.err), (0, ""), "{said:?}");
 }

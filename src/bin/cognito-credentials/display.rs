@@ -41,12 +41,17 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Breaks a printable form of the text into lines, the first of which begins at the column `indent`.
-/// A word that is longer than a line stays whole.
+/// A word that is longer than a line stays whole, and so does a command between backticks.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     let text = printable(text);
     let mut lines = String::with_capacity(text.len());
     let mut column = indent;
-    for word in text.split(' ') {
+    let mut is_command = false;
+    let is_gap = |c: char| {
+        is_command ^= c == '`';
+        c == ' ' && !is_command
+    };
+    for word in text.split(is_gap) {
         let length = word.chars().count();
         if column > indent && column + 1 + length > WIDTH {
             lines.push('\n');
@@ -148,6 +153,11 @@ mod tests {
         assert_eq!(wrapped(&format!("a {long} b"), 20).lines().count(), 3);
         assert_eq!(wrapped("", 20), "");
         assert_eq!(wrapped("a  b", 20), "a  b");
+        let command = format!("`mkdir {}`", "d".repeat(70));
+        assert_eq!(
+            wrapped(&format!("run {command} now"), 20).lines().nth(1).unwrap().trim(),
+            command
+        );
     }
 
     #[test]

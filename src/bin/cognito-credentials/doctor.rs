@@ -2,18 +2,17 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use cognito_identity_credentials::CognitoIdentityCredentials;
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
 use serde_json::json;
 
 use crate::arguments::Options;
-use crate::cache;
+use crate::cache::{self, Cache};
 use crate::display::{self, masked, rfc_3339, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::kept::{CacheState, Kept};
@@ -47,7 +46,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     let is_usable = match &prepared {
         Some((settings, _)) => {
             kept(&report, options, settings);
-            cache_of(&report, settings.cache.as_deref(), settings.cache_contents)
+            cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
         }
         None => {
             cache_alone(&report, options);
@@ -187,14 +186,13 @@ fn kept(report: &Report, options: &Options, settings: &Settings) {
 }
 
 /// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
-fn cache_of(report: &Report, directory: Option<&Path>, contents: CacheContents) -> bool {
-    let Some(directory) = directory else {
+fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> bool {
+    let Some(cache) = cache else {
         report.add(Step::ok("cache", "no cache"));
         return true;
     };
-    let problem = cache::check_writable(&FileStorage::new(directory)).err();
-    let problem = problem.map(|error| error.to_string());
-    let (directory, limit) = (directory.display().to_string(), contents.limit());
+    let problem = cache.check_writable().err().map(|error| error.to_string());
+    let (directory, limit) = (cache.path().display().to_string(), contents.limit());
     let is_usable = problem.is_none();
     let state = CacheState { directory, problem, limit };
     let step = match &state.problem {
@@ -218,8 +216,8 @@ fn cache_of(report: &Report, directory: Option<&Path>, contents: CacheContents) 
 /// Reports whether the cache can be written, without the settings that name what it holds.
 fn cache_alone(report: &Report, options: &Options) {
     match cache::directory(options) {
-        Ok(directory) => {
-            cache_of(report, directory.as_deref(), CacheContents::Credentials);
+        Ok(cache) => {
+            cache_of(report, cache.as_ref(), CacheContents::Credentials);
         }
         Err(failure) => report.add(Step::failure("cache", &failure)),
     }

@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// An error of the library, in whose text `name` returns the name to show for each setting.
-    pub(crate) fn naming_settings(error: &Error, name: &dyn Fn(&str) -> &str) -> Self {
+    pub(crate) fn naming_settings<'a>(error: &'a Error, name: &dyn Fn(&'a str) -> &'a str) -> Self {
         let faults: Vec<_> =
             error.config_faults().iter().map(|fault| fault.describe(name)).collect();
         let message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };

@@ -1,14 +1,13 @@
 //! [`Kept`]: what the cache holds, for the commands `status` and `doctor`.
 
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::{BoxError, FileStorage, IdentityOrigin, Storage as _};
+use cognito_identity_credentials::{BoxError, IdentityOrigin};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::cache;
+use crate::cache::Cache;
 use crate::display::{masked, rfc_3339, rounded};
 use crate::failure::Failure;
 use crate::forget::RemovedKeys;
@@ -57,9 +56,9 @@ impl Kept {
             builder = builder.login_from(login.provider.clone(), unread);
         }
         let provider = builder.build()?;
-        // The directory is created by the first use, so it is used only if it exists.
-        let directory = settings.cache.as_deref();
-        let found = directory.filter(|directory| directory.exists());
+        // Without stored credentials the provider would only ask for a login token.
+        let cache = settings.cache.as_ref();
+        let found = cache.filter(|cache| cache.exists());
         let keys = found.and_then(|_| provider.get_within(Duration::from_secs(2)).ok());
         let status = provider.status();
         let identity = status.identity_id.map(|id| Identity {
@@ -75,9 +74,8 @@ impl Kept {
                 expires_in_seconds: left.as_secs(),
             }),
             rotated_refresh_token: found.is_some_and(|found| has_refresh_token(found, settings)),
-            cache: directory.map(|directory| {
-                CacheState::new(directory, problem, settings.cache_contents.limit())
-            }),
+            cache: cache
+                .map(|cache| CacheState::new(cache, problem, settings.cache_contents.limit())),
         })
     }
 
@@ -118,13 +116,9 @@ impl fmt::Display for Kept {
 }
 
 impl CacheState {
-    pub(crate) fn new(
-        directory: &Path,
-        problem: Option<String>,
-        limit: Option<&'static str>,
-    ) -> Self {
-        let problem = problem.or_else(|| cache::not_writable(directory));
-        Self { directory: directory.display().to_string(), problem, limit }
+    pub(crate) fn new(cache: &Cache, problem: Option<String>, limit: Option<&'static str>) -> Self {
+        let problem = problem.or_else(|| cache.not_writable());
+        Self { directory: cache.path().display().to_string(), problem, limit }
     }
 }
 
@@ -139,12 +133,11 @@ impl fmt::Display for CacheState {
     }
 }
 
-fn has_refresh_token(directory: &Path, settings: &Settings) -> bool {
+fn has_refresh_token(cache: &Cache, settings: &Settings) -> bool {
     let Some(user_pool) = &settings.user_pool else { return false };
     // Only the library knows the key of the record.
     let keys = RemovedKeys::default();
     let Ok(tokens) = user_pool.clone().storage(keys.clone()).build() else { return false };
     tokens.forget_refresh_token();
-    let storage = FileStorage::new(directory);
-    keys.take().iter().any(|key| matches!(storage.load(key), Ok(Some(_))))
+    keys.take().iter().any(|key| cache.contains(key).unwrap_or_default())
 }

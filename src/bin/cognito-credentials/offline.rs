@@ -16,7 +16,7 @@ use crate::settings::Settings;
 pub(crate) fn provider(
     options: &Options,
 ) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
-    let mut settings = Settings::new(options, no_network(), cache::directory)?;
+    let mut settings = Settings::new(options, no_network(), cache::existing)?;
     settings.builder = settings.builder.max_attempts(1);
     let credentials = settings.build()?;
     Ok((settings, credentials))

@@ -2,28 +2,31 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
-    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock, UserPoolTokensBuilder,
+    Builder, Clock, CognitoIdentityCredentials, SystemClock, UserPoolTokensBuilder,
 };
 
 use crate::arguments::Options;
+use crate::bounded_file;
+use crate::cache::{BoundToToken, Cache};
 use crate::failure::Failure;
 use crate::login_id;
+use crate::option_names;
 use crate::user_pool_login::UserPoolLogin;
+use crate::variables;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
+    /// The variable that the session name was read from here.
+    session_name_variable: Option<&'static str>,
     /// The user pool of the login, without the secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
-    /// The directory of the cache, if there is a cache.
-    pub(crate) cache: Option<PathBuf>,
+    pub(crate) cache: Option<Cache>,
     pub(crate) cache_contents: CacheContents,
 }
 
@@ -34,8 +37,6 @@ pub(crate) enum CacheContents {
     Credentials,
     /// Only the identity, because this system has no boot ID.
     IdentityWithoutBootId,
-    /// Only the identity, because the login token does not name its user.
-    IdentityWithoutUser,
 }
 
 impl CacheContents {
@@ -44,9 +45,6 @@ impl CacheContents {
         match self {
             Self::Credentials => None,
             Self::IdentityWithoutBootId => Some("only the identity: this system has no boot ID"),
-            Self::IdentityWithoutUser => {
-                Some("only the identity: the token does not name its user; use --login-id")
-            }
         }
     }
 }
@@ -55,8 +53,8 @@ type Apply = fn(Builder, String) -> Builder;
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-/// Longer than any policy with white space around it, so that a file without an end is not read for ever.
-const LONGEST_POLICY: u64 = 64 * 1024;
+/// Longer than any policy with white space around it.
+const LONGEST_POLICY: usize = 64 * 1024;
 
 impl Settings {
     /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
@@ -64,7 +62,7 @@ impl Settings {
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
-        cache: impl Fn(&Options) -> Result<Option<PathBuf>, Failure>,
+        cache: impl Fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
         let texts: [(_, Apply); 10] = [
@@ -94,9 +92,11 @@ impl Settings {
             builder = builder.danger_allow_http(true);
         }
         // The library reads the session name only with the variable for the role.
+        let mut session_name_variable = None;
         if options.role_arn.is_some() && options.role_session_name.is_none() {
-            if let Some(name) = env::var(SESSION_NAME).ok().filter(|name| !name.is_empty()) {
+            if let Some(name) = variables::text(SESSION_NAME)? {
                 builder = builder.role_session_name(name);
+                session_name_variable = Some(SESSION_NAME);
             }
         }
         if let Some(duration) = options.duration {
@@ -117,6 +117,7 @@ impl Settings {
             // Without a pool there is no key for the records.
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
+            session_name_variable,
             user_pool: None,
             cache_contents: CacheContents::Credentials,
         };
@@ -124,7 +125,12 @@ impl Settings {
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
-        Ok(self.builder.clone().build()?)
+        self.builder.clone().build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match self.session_name_variable {
+                Some(variable) if setting == "role_session_name" => variable,
+                _ => option_names::of_setting(setting),
+            })
+        })
     }
 
     /// Adds the logins, and the cache of their user.
@@ -133,29 +139,31 @@ impl Settings {
         options: &Options,
         mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
-        let mut certain = true;
-        let mut login_id = options.login_id.clone();
         let is_guest = options.logins.is_empty() && pool_login.is_none();
-        if self.cache.is_some() && !is_guest && login_id.is_none() {
-            let user =
-                login_id::derive(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
-            certain = user.is_certain;
-            self.builder = self.builder.login_id(user.login_id.as_str());
-            login_id = Some(user.login_id);
-        }
-        if let Some(directory) = &self.cache {
-            self.cache_contents = match (certain, SystemClock.boot_id()) {
-                (true, Some(_)) => CacheContents::Credentials,
-                (true, None) => CacheContents::IdentityWithoutBootId,
-                (false, _) => CacheContents::IdentityWithoutUser,
-            };
-            let persist = self.cache_contents == CacheContents::Credentials;
-            let storage = FileStorage::new(directory);
+        if let Some(cache) = self.cache.clone() {
+            let mut login_id = options.login_id.clone();
+            let mut bound_to = Vec::new();
+            if login_id.is_none() && !is_guest {
+                let derived = login_id::derive(&options.logins, pool_login.as_ref());
+                let derived = derived.map_err(Failure::login)?;
+                self.builder = self.builder.login_id(derived.as_str());
+                login_id = Some(derived);
+                bound_to.clone_from(&options.logins);
+            }
+            if SystemClock.boot_id().is_none() {
+                self.cache_contents = CacheContents::IdentityWithoutBootId;
+            }
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
-                login.store_in(storage.clone(), login_id);
+                login.store_in(cache.clone(), login_id);
             }
             self.user_pool = pool_login.as_ref().map(|login| login.offline.clone());
-            self.builder = self.builder.storage(storage).persist_credentials(persist);
+            self.builder = if bound_to.is_empty() {
+                self.builder.storage(cache)
+            } else {
+                self.builder.storage(BoundToToken::new(cache, bound_to))
+            };
+            let persist = self.cache_contents == CacheContents::Credentials;
+            self.builder = self.builder.persist_credentials(persist);
         }
         for login in &options.logins {
             let source = Arc::clone(login);
@@ -186,9 +194,12 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
     let Some(path) = value.strip_prefix('@').filter(|path| !path.is_empty()) else {
         return Err(Failure::usage("--policy: must be @FILE"));
     };
-    let read = fs::File::open(path).and_then(|file| io::read_to_string(file.take(LONGEST_POLICY)));
-    match read {
-        Ok(policy) => Ok(Some(policy.trim().to_owned())),
-        Err(error) => Err(Failure::usage(format!("--policy: {path}: {error}"))),
+    let wrong = |fault: &str| Failure::usage(format!("--policy: {path}: {fault}"));
+    let bytes = bounded_file::read(Path::new(path), LONGEST_POLICY, options.limit())
+        .map_err(|error| wrong(&error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8 text"))?;
+    match text.strip_prefix('\u{feff}').unwrap_or(text).trim() {
+        "" => Err(wrong("is empty")),
+        policy => Ok(Some(policy.to_owned())),
     }
 }

@@ -49,8 +49,8 @@ pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
             Status::new(options, settings.pool, None, kept)
         }
         Err(failure) if failure.status == LOGIN => {
-            let directory = cache::directory(options)?;
-            let cache = directory.map(|directory| CacheState::new(&directory, None, None));
+            let cache = cache::existing(options)?;
+            let cache = cache.map(|cache| CacheState::new(&cache, None, None));
             let kept =
                 Kept { identity: None, credentials: None, rotated_refresh_token: false, cache };
             Status::new(options, settings::pool(options), Some(failure.message), kept)

@@ -1,9 +1,7 @@
 //! A TLS handshake that shows version, cipher and certificate, also of a server that is rejected.
 
-use std::env;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,9 +18,11 @@ use rustls::{
 use serde_json::json;
 
 use crate::arguments::Options;
+use crate::bounded_file;
 use crate::certificate::Certificate;
 use crate::failure::NETWORK;
 use crate::report::{Report, Step};
+use crate::transport::{self, LONGEST_CA_FILE};
 
 pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
@@ -78,10 +78,10 @@ impl Recorder {
     /// Trusts what the library trusts.
     fn new(options: &Options, provider: &Arc<CryptoProvider>) -> Option<Self> {
         let mut roots = RootCertStore::empty();
-        let bundle = || env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
-        match options.ca_file.clone().or_else(|| bundle().map(PathBuf::from)) {
-            Some(path) => {
-                let authorities = CertificateDer::pem_file_iter(path).ok()?;
+        match transport::ca_file(options) {
+            Some((_, path)) => {
+                let pem = bounded_file::read(&path, LONGEST_CA_FILE, options.limit()).ok()?;
+                let authorities = CertificateDer::pem_slice_iter(&pem);
                 roots.add_parsable_certificates(authorities.map_while(Result::ok));
             }
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),

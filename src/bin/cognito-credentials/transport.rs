@@ -1,12 +1,14 @@
 //! The HTTPS transport of the command.
 
 use std::env;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::{Transport, UreqTransport};
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
+use crate::bounded_file;
 use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
@@ -16,26 +18,39 @@ pub(crate) const PROXY_VARIABLES: [&str; 4] =
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+/// Several times the bundle of an operating system.
+pub(crate) const LONGEST_CA_FILE: usize = 1024 * 1024;
 
 /// Creates the transport with the authorities and the proxy of the options or the environment.
 pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     let mut builder = UreqTransport::builder().proxy_from_env(true);
-    let mut variable = None;
-    if let Some(path) = &options.ca_file {
-        builder = builder.ca_file(path);
-    } else if let Some(path) = env::var_os(CA_BUNDLE).filter(|path| !path.is_empty()) {
-        builder = builder.ca_file(path);
-        variable = Some(CA_BUNDLE);
+    let mut ca_setting = String::new();
+    if let Some((setting, path)) = ca_file(options) {
+        // The texts name the setting as the user typed it, and the file.
+        ca_setting = format!("{setting}: {}", path.display());
+        match bounded_file::read(&path, LONGEST_CA_FILE, options.limit()) {
+            Ok(pem) => builder = builder.ca_pem(&**pem),
+            Err(error) => return Err(Failure::usage(format!("{ca_setting}: {error}"))),
+        }
     }
     if let Some(proxy) = proxy(options)? {
         builder = builder.proxy(&**proxy);
     }
     match builder.build() {
         Ok(transport) => Ok(Arc::new(transport)),
-        Err(error) => Err(Failure::naming_settings(&error, &|setting| match variable {
-            Some(variable) if setting == "ca_file" => variable,
-            _ => option_names::of_setting(setting),
+        Err(error) => Err(Failure::naming_settings(&error, &|setting| match setting {
+            "ca_pem" => &ca_setting,
+            setting => option_names::of_setting(setting),
         })),
+    }
+}
+
+/// Returns the file of authorities, and the option or variable that names it.
+pub(crate) fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
+    let set = || env::var_os(CA_BUNDLE).filter(|path| !path.is_empty());
+    match &options.ca_file {
+        Some(path) => Some(("--ca-file", path.clone())),
+        None => set().map(|path| (CA_BUNDLE, path.into())),
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
-    BoxError, Builder, FileStorage, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
+    BoxError, Builder, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
 };
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
+use crate::cache::Cache;
 use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
@@ -55,7 +56,7 @@ impl UserPoolLogin {
                 settings = apply(settings, value.clone());
             }
         }
-        if let Some(url) = endpoint(options) {
+        if let Some(url) = endpoint(options)? {
             settings = settings.endpoint_url(url);
         }
         settings = settings
@@ -115,7 +116,7 @@ impl UserPoolLogin {
     }
 
     /// Stores rotated refresh tokens for this user.
-    pub(crate) fn store_in(&mut self, storage: FileStorage, login_id: String) {
+    pub(crate) fn store_in(&mut self, storage: Cache, login_id: String) {
         self.offline = self.offline.clone().storage(storage.clone()).login_id(login_id.as_str());
         self.settings = self.settings.clone().storage(storage).login_id(login_id);
     }
@@ -166,13 +167,13 @@ impl TokenSource for UserPoolLogin {
 }
 
 /// Returns the URL of the user pool, if it is not AWS.
-fn endpoint(options: &Options) -> Option<String> {
+fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     if let Some(url) = &options.user_pool_endpoint_url {
-        return Some(url.clone());
+        return Ok(Some(url.clone()));
     }
     let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
-    let set = |name: &&str| env::var(name).ok().filter(|url| !url.is_empty());
-    endpoint_variables(&names).iter().find_map(set)
+    let mut urls = endpoint_variables(&names).iter().map(|name| variables::text(name));
+    urls.find_map(Result::transpose).transpose()
 }
 
 fn is_on(option: Option<bool>, variable: &str) -> bool {

@@ -1,0 +1,94 @@
+//! [`read`]: a file of any kind, up to a bound and within a time limit. Tokens are read by the library's
+//! `FileToken`, which does the same and checks them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// Reads a file that is at most `longest` bytes long, a multiple of 1 KiB. A pipe, a terminal or a
+/// device may take `limit` to give everything. The buffer is wiped, for a file can be the wrong one.
+pub(crate) fn read(path: &Path, longest: usize, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut source = open(path, limit)?;
+    let mut text = Zeroizing::new(Vec::new());
+    let mut part = Zeroizing::new([0; 4096]);
+    loop {
+        let length = match source.read(&mut *part) {
+            Ok(0) => return Ok(text),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        text.extend_from_slice(part.get(..length).unwrap_or_default());
+        if text.len() > longest {
+            let fault = format!("is longer than {} KiB", longest / 1024);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+        }
+    }
+}
+
+#[cfg(unix)]
+fn open(path: &Path, limit: Duration) -> io::Result<unix::TimedReader> {
+    unix::TimedReader::open(path, limit)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path, _limit: Duration) -> io::Result<File> {
+    File::open(path)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::time::Instant;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::{Errno, retry_on_intr};
+
+    use super::{Duration, File, Path, Read, io};
+
+    /// A file of which no read waits longer than until the limit.
+    pub(super) struct TimedReader {
+        file: File,
+        begun: Instant,
+        limit: Duration,
+    }
+
+    impl TimedReader {
+        pub(super) fn open(path: &Path, limit: Duration) -> io::Result<Self> {
+            // Without NONBLOCK, opening a named pipe would wait for a writer.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
+                Ok(file) => Ok(Self { file: file.into(), begun: Instant::now(), limit }),
+                Err(Errno::NXIO) => Err(io::Error::other("is a socket or a missing device")),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+
+    impl Read for TimedReader {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            loop {
+                let left = self.limit.saturating_sub(self.begun.elapsed());
+                let pause = Timespec::try_from(left).ok();
+                // A regular file is always ready.
+                match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], pause.as_ref()) {
+                    Ok(0) => {
+                        let fault = format!("did not end within {:?} (--timeout)", self.limit);
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
+                    }
+                    Ok(_) => {}
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                match self.file.read(buffer) {
+                    // Another process has read what there was.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return read,
+                }
+            }
+        }
+    }
+}

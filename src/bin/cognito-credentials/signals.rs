@@ -1,0 +1,218 @@
+//! [`Signals`]: the signals that end the command. While it catches them, it can end other processes
+//! and remove files first.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
+use signal_hook::{SigId, flag};
+
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Catches SIGINT, SIGTERM and SIGHUP while it lives: they do not end the process, but make this
+/// readable. Several can live at the same time, and each receives every signal. When none lives, a
+/// signal has its default action again.
+///
+/// A signal that the parent process has ignored, as `nohup` does, stays ignored; not SIGCHLD.
+pub(crate) struct Signals {
+    caught: Vec<Caught>,
+    wake: UnixStream,
+    /// Whether `received` has returned one of the three.
+    has_returned: Cell<bool>,
+}
+
+struct Caught {
+    signal: i32,
+    arrived: Arc<AtomicBool>,
+    actions: Vec<SigId>,
+}
+
+/// How many `Signals` catch a signal. Without any, `by_default` is true: the handler stays installed
+/// and does what the default action does.
+#[derive(Default)]
+struct Catchers {
+    count: usize,
+    by_default: Arc<AtomicBool>,
+}
+
+static CATCHERS: Mutex<BTreeMap<i32, Catchers>> = Mutex::new(BTreeMap::new());
+
+impl Signals {
+    /// Catches the three signals and `more`.
+    pub(crate) fn catch(more: &[i32]) -> io::Result<Self> {
+        let ignored = Ignored::read();
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
+        // Without a handler for SIGCHLD, the exit status of a child would be lost.
+        let is_caught = |signal: &&i32| **signal == SIGCHLD || !ignored.contains(**signal);
+        for &signal in ENDING.iter().chain(more).filter(is_caught) {
+            signals.add(signal, &waker)?;
+        }
+        Ok(signals)
+    }
+
+    fn add(&mut self, signal: i32, waker: &UnixStream) -> io::Result<()> {
+        let mut all = catchers();
+        let catchers = match all.entry(signal) {
+            Entry::Occupied(catchers) => catchers.into_mut(),
+            Entry::Vacant(place) => {
+                let new = Catchers::default();
+                flag::register_conditional_default(signal, Arc::clone(&new.by_default))?;
+                place.insert(new)
+            }
+        };
+        catchers.count += 1;
+        catchers.by_default.store(false, Ordering::SeqCst);
+        drop(all);
+        let arrived = Arc::new(AtomicBool::new(false));
+        // Already in the list when something fails, so that the drop undoes it.
+        self.caught.push(Caught { signal, arrived: Arc::clone(&arrived), actions: Vec::new() });
+        let Some(caught) = self.caught.last_mut() else { return Ok(()) };
+        // In this order, so that what has made this readable can be read.
+        caught.actions.push(flag::register(signal, arrived)?);
+        caught.actions.push(pipe::register(signal, waker.try_clone()?)?);
+        Ok(())
+    }
+
+    /// Returns a signal that has arrived. Does not block.
+    pub(crate) fn received(&self) -> Option<i32> {
+        let found = self.take_next().or_else(|| {
+            let mut bytes = [0; 64];
+            while (&self.wake).read(&mut bytes).is_ok_and(|length| length > 0) {}
+            // One that arrived before the bytes were read would not make this readable again.
+            self.take_next()
+        });
+        if found.is_some_and(|signal| ENDING.contains(&signal)) {
+            self.has_returned.set(true);
+        }
+        found
+    }
+
+    fn take_next(&self) -> Option<i32> {
+        let arrived = |caught: &&Caught| caught.arrived.swap(false, Ordering::SeqCst);
+        self.caught.iter().find(arrived).map(|caught| caught.signal)
+    }
+
+    /// Ends the process by a signal that was received, unless another `Signals` has received it too
+    /// and decides.
+    pub(crate) fn pass_on(self, signal: i32) {
+        drop(self);
+        if catchers().get(&signal).is_none_or(|catchers| catchers.count == 0) {
+            end_by(signal);
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// A signal that came too late for `received` has its default action.
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for caught in self.caught.drain(..) {
+            let mut all = catchers();
+            let is_last = all.get_mut(&caught.signal).is_some_and(|catchers| {
+                catchers.count -= 1;
+                catchers.by_default.store(catchers.count == 0, Ordering::SeqCst);
+                catchers.count == 0
+            });
+            drop(all);
+            for action in caught.actions {
+                unregister(action);
+            }
+            let is_unread = caught.arrived.load(Ordering::SeqCst) && !self.has_returned.get();
+            if is_last && is_unread {
+                let _ = emulate_default_handler(caught.signal);
+            }
+        }
+    }
+}
+
+/// Ends the process as the default action of the signal does.
+pub(crate) fn end_by(signal: i32) -> ! {
+    let _ = emulate_default_handler(signal);
+    // What a shell would say. It is reached only for a signal that does not end a process.
+    std::process::exit(128 + signal)
+}
+
+fn catchers() -> MutexGuard<'static, BTreeMap<i32, Catchers>> {
+    CATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The signals that this process ignores, as bits.
+struct Ignored(u64);
+
+impl Ignored {
+    fn read() -> Self {
+        // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
+        let told = fs::read_to_string("/proc/self/status").ok().and_then(|text| Self::of(&text));
+        told.unwrap_or(Self(1 << (SIGHUP - 1)))
+    }
+
+    /// Parses the line `SigIgn:` of `/proc/self/status`.
+    fn of(status: &str) -> Option<Self> {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok().map(Self)
+    }
+
+    fn contains(&self, signal: i32) -> bool {
+        (1..=64).contains(&signal) && self.0 >> (signal - 1) & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use signal_hook::consts::{SIGUSR1, SIGWINCH};
+    use signal_hook::low_level::raise;
+
+    fn is_readable(signals: &Signals) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&now)).unwrap() == 1
+    }
+
+    #[test]
+    fn each_that_lives_receives_every_signal_once() {
+        let outer = Signals::catch(&[SIGUSR1, SIGWINCH]).unwrap();
+        assert_eq!((outer.received(), is_readable(&outer)), (None, false));
+        raise(SIGUSR1).unwrap();
+        let inner = Signals::catch(&[SIGUSR1, SIGWINCH]).unwrap();
+        assert!(is_readable(&outer) && !is_readable(&inner), "only what comes while it lives");
+        raise(SIGUSR1).unwrap();
+        raise(SIGWINCH).unwrap();
+        for signals in [&outer, &inner] {
+            assert!(is_readable(signals));
+            assert_eq!(signals.received(), Some(SIGUSR1));
+            assert!(is_readable(signals), "there is another one");
+            assert_eq!(signals.received(), Some(SIGWINCH));
+            assert_eq!((signals.received(), is_readable(signals)), (None, false));
+        }
+        raise(SIGUSR1).unwrap();
+        inner.pass_on(SIGUSR1);
+        assert_eq!(outer.received(), Some(SIGUSR1), "the outer one decides");
+    }
+
+    #[test]
+    fn the_line_of_ignored_signals_is_read() {
+        let ignored = Ignored::of("Name:\tx\nSigIgn:\t0000000000011001\nSigCgt:\t0\n").unwrap();
+        let among = [SIGHUP, SIGINT, SIGTERM, SIGCHLD].map(|signal| ignored.contains(signal));
+        assert_eq!(among, [true, false, false, true]);
+        assert!(!ignored.contains(0) && !ignored.contains(-1) && !ignored.contains(65));
+        for text in ["", "SigIgn:", "SigIgn:\tx"] {
+            assert!(Ignored::of(text).is_none(), "{text}");
+        }
+    }
+}

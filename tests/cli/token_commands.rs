@@ -1,0 +1,345 @@
+//! `cmd:COMMAND`: when its token counts, and that no process of it is left behind.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::service::{Machine, PROVIDER, SECRET, listen, program};
+
+/// Longer than any machine needs, and shorter than the commands sleep.
+const LONG: Duration = Duration::from_secs(50);
+
+const MARK: &str = "COGNITO_CREDENTIALS_IN_CMD";
+
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+    machine
+}
+
+/// The login of a command that prints the token in place of TOKEN, and leaves the number of its process
+/// group in the file `id`.
+fn login(command: &str) -> String {
+    let command = command.replace("TOKEN", SECRET);
+    format!("--login={PROVIDER}=cmd:echo $$ > id; {command}")
+}
+
+/// The same command, run by a shell after `script`.
+fn after(script: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{script}; exec \"$@\""), "sh"]);
+    shell.arg(command.get_program()).args(command.get_args()).env_clear();
+    let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    shell.envs(set).current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    shell
+}
+
+fn wait_for(what: &str, mut found: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !found() {
+        assert!(begun.elapsed() < LONG, "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the command has begun, and returns its process group.
+fn group_of(machine: &Machine) -> i32 {
+    let read = || fs::read_to_string(machine.path("id")).unwrap_or_default();
+    wait_for("the command has not begun", || read().ends_with('\n'));
+    read().trim().parse().unwrap()
+}
+
+/// Returns the processes of a group, without those that have ended.
+fn left(group: i32) -> Vec<String> {
+    let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        let (_, after) = stat.rsplit_once(')')?;
+        let mut fields = after.split_whitespace();
+        let (state, _, of) = (fields.next()?, fields.next()?, fields.next()?);
+        (of == group.to_string() && !["Z", "X"].contains(&state)).then_some(stat)
+    });
+    stats.collect()
+}
+
+fn send(signal: &str, child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+}
+
+#[test]
+fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
+    const LATE: &str = "the command did not end within";
+    let begun = Instant::now();
+    // What the command does, its time, and what is wrong.
+    let rows = [
+        ("echo TOKEN", "60", ""),
+        ("printf TOKEN", "60", ""),
+        ("printf '\\n\\n  TOKEN\\r\\n'", "60", ""),
+        ("sleep 0.3; echo TOKEN", "60", ""),
+        ("echo TOKEN | cat", "60", ""),
+        ("trap '' TERM INT HUP; echo TOKEN", "60", ""),
+        // The shell has ended, but somebody holds its output open.
+        ("sleep 55 2>&- & echo $! > daemon; echo TOKEN", "60", ""),
+        ("(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2", "60", ""),
+        // The shell goes on.
+        ("echo TOKEN; sleep 60", "4", ""),
+        ("echo TOKEN & sleep 60", "4", ""),
+        ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "4", ""),
+        ("printf TOKEN; exec >&-; sleep 60", "4", ""),
+        ("echo TOKEN; kill -STOP $$", "4", ""),
+        // This may be a part of the token, or no token.
+        ("printf TOKEN; sleep 60", "300ms", LATE),
+        ("echo please wait; sleep 60", "300ms", LATE),
+        ("echo; sleep 60", "300ms", LATE),
+        ("sleep 60", "300ms", LATE),
+        ("exec >&-; sleep 60", "300ms", LATE),
+        ("kill -STOP $$", "300ms", LATE),
+        ("echo TOKEN; exit 3", "60", "the command failed with exit status: 3"),
+        ("echo TOKEN; kill $$", "60", "the command failed with signal: 15"),
+        ("yes", "60", "more text than a token can have"),
+        ("yes 2>&- & sleep 60", "60", "more text than a token can have"),
+    ];
+    let rows: Vec<_> = rows.into_iter().map(|row| thread::spawn(move || counts(row))).collect();
+    for row in rows {
+        row.join().unwrap();
+    }
+    assert!(begun.elapsed() < LONG, "nobody waits for what does not end");
+}
+
+fn counts((command, time, says): (&str, &str, &str)) {
+    let machine = machine();
+    for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
+        let said = machine.run(&["process", &login(command), "--timeout", time, more]);
+        let status = if says.is_empty() { 0 } else { 4 };
+        assert_eq!(said.status, status, "{command} {more} {said:?}");
+        assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
+        assert!(said.err.contains(says), "{command} {more} {said:?}");
+        let group = group_of(&machine);
+        let Ok(daemon) = fs::read_to_string(machine.path("daemon")) else {
+            assert_eq!(left(group), [""; 0], "{command} {more}");
+            continue;
+        };
+        assert_eq!(left(group).len(), 1, "it is left alone: {command}");
+        assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
+        fs::remove_file(machine.path("daemon")).unwrap();
+    }
+}
+
+#[test]
+fn a_signal_ends_the_command_and_all_that_it_has_started() {
+    let commands = [
+        "sleep 60",
+        "exec sleep 60",
+        "sleep 60 | cat",
+        "sleep 60 & sleep 60 & wait",
+        "echo TOKEN; sleep 60",
+        "exec >&-; sleep 60",
+        "kill -STOP $$",
+        "trap '' TERM INT HUP; sleep 60; sleep 60",
+        "(trap '' TERM; sleep 60; sleep 60) & sleep 60",
+    ];
+    let rows: Vec<_> = commands.map(|command| thread::spawn(move || is_ended(command))).into();
+    for row in rows {
+        row.join().unwrap();
+    }
+}
+
+fn is_ended(command: &str) {
+    let machine = machine();
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let _ = fs::remove_file(machine.path("id"));
+        let mut child = machine
+            .command(&["process", "--no-cache", &login(command)])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let group = group_of(&machine);
+        assert!(!left(group).is_empty(), "it has a group of its own: {command}");
+        send(signal, &child);
+        let begun = Instant::now();
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(number), "{command}: {status}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{command}");
+        wait_for("a process is left", || left(group).is_empty());
+    }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let machine = machine();
+    let wait = login("while ! test -e go; do sleep 0.01; done; echo TOKEN");
+    for (ignored, signal) in [("HUP", "HUP"), ("INT", "INT"), ("TERM", "TERM"), ("HUP INT", "INT")]
+    {
+        for name in ["go", "id"] {
+            let _ = fs::remove_file(machine.path(name));
+        }
+        let command = machine.command(&["process", "--no-cache", &wait]);
+        let mut child =
+            after(&format!("trap '' {ignored}"), &command).stdout(Stdio::null()).spawn().unwrap();
+        group_of(&machine);
+        send(signal, &child);
+        machine.file("go", "");
+        assert!(child.wait().unwrap().success(), "{ignored}");
+    }
+}
+
+#[test]
+fn the_program_of_exec_has_the_signals_of_the_parent() {
+    let machine = machine();
+    let login = login("echo TOKEN");
+    let masks = |trap: &str| {
+        let command = machine.command(&["exec", &login, "--", "grep", "^Sig", "/proc/self/status"]);
+        let said = machine.finish(after(trap, &command));
+        assert_eq!(said.status, 0, "{said:?}");
+        let of = |name: &str| {
+            let line = said.out.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(line.trim(), 16).unwrap()
+        };
+        (of("SigIgn:"), of("SigCgt:"), of("SigBlk:"))
+    };
+    // As bits: HUP, INT, TERM.
+    let all = 1 | 1 << 1 | 1 << 14;
+    let (plain, caught, blocked) = masks(":");
+    assert_eq!((plain & all, caught & (all | 1 << 16), blocked), (0, 0, 0));
+    for (trap, ignored) in [("HUP", 1), ("INT", 2), ("TERM", 1 << 14), ("HUP INT TERM", all)] {
+        assert_eq!(masks(&format!("trap '' {trap}")).0 & all, ignored, "{trap}");
+    }
+}
+
+#[test]
+fn a_token_counts_if_the_parent_ignores_the_ends_of_children() {
+    let machine = machine();
+    let rows = [("echo TOKEN", 0), ("echo TOKEN | cat", 0), ("echo TOKEN; exit 3", 4)];
+    for (command, status) in rows {
+        for more in ["--no-cache", "--login-id=me"] {
+            let arguments = ["process", &login(command), "--timeout=20", more];
+            let said = machine.finish(after("trap '' CHLD", &machine.command(&arguments)));
+            let expected = if more == "--no-cache" { status } else { 0 };
+            assert_eq!(said.status, expected, "{command} {said:?}");
+        }
+    }
+}
+
+#[test]
+fn after_the_command_has_ended_a_signal_ends_the_process_at_once() {
+    let machine = machine();
+    let (connected, connections) = channel();
+    let connected = Mutex::new(connected);
+    let (done, released) = channel::<()>();
+    let waiting = Mutex::new(released);
+    let url = listen(move |stream| {
+        connected.lock().unwrap().send(()).unwrap();
+        let _ = waiting.lock().unwrap().recv();
+        drop(stream);
+    });
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let arguments = ["process", "--no-cache", &login("echo TOKEN"), "--endpoint-url", &url];
+        let mut child = machine.command(&arguments).spawn().unwrap();
+        connections.recv_timeout(LONG).unwrap();
+        send(signal, &child);
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+    }
+    drop(done);
+}
+
+#[test]
+fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
+    let machine = machine();
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    assert!(terminal.as_raw_fd() > 2);
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let asks = "a cmd: cannot ask questions";
+    let rows = [
+        ("read answer < /dev/tty; echo TOKEN", asks),
+        ("exec head -n 1 /dev/tty", asks),
+        ("head -n 1 /dev/tty | cat", asks),
+        ("stty -echo < /dev/tty; read answer < /dev/tty; echo TOKEN", asks),
+        // As ssh and sudo do: they catch the signal, and stop only themselves.
+        ("sh -c 'kill -STOP $$'; echo TOKEN", asks),
+        ("sh -c 'kill -STOP $$; echo TOKEN' | cat", asks),
+        ("echo question > /dev/tty; echo TOKEN", ""),
+        ("echo question > /dev/tty; sleep 1.2; echo TOKEN", ""),
+        ("echo question >&2; echo TOKEN", ""),
+    ];
+    let begun = Instant::now();
+    for (command, says) in rows {
+        let arguments = ["process", "--no-cache", &login(command)];
+        // The first terminal that the leader of a session opens is the one of the session.
+        let on_terminal = after(&format!("exec < {name}"), &machine.command(&arguments));
+        let mut session = Command::new("setsid");
+        session.arg(on_terminal.get_program()).args(on_terminal.get_args()).env_clear();
+        session.envs(on_terminal.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        session.current_dir(machine.home.path());
+        let said = machine.finish(session);
+        assert_eq!(said.status, if says.is_empty() { 0 } else { 4 }, "{command} {said:?}");
+        assert!(said.err.contains(says), "{command} {said:?}");
+        assert_eq!(left(group_of(&machine)), [""; 0], "{command}");
+    }
+    assert!(begun.elapsed() < LONG);
+}
+
+#[test]
+fn a_command_that_runs_itself_again_ends_at_the_second_level() {
+    let machine = machine();
+    let own = program();
+    let loops = |source: &str| {
+        let script = format!(
+            "#!/bin/sh\necho level >> levels\n'{}' process {source} --no-cache | sed 's/.*/x/'\n",
+            own.display()
+        );
+        machine.file("again", script);
+        let _ = fs::remove_file(machine.path("levels"));
+    };
+    let pool = "--user-pool-id=us-east-1_x --user-pool-client-id=x";
+    let rows = [
+        format!("--login={PROVIDER}=cmd:'sh again'"),
+        format!("--login={PROVIDER}=cmd:'sh ./again'"),
+        format!("--login=other.example=cmd:'sh again' --login={PROVIDER}=env:HOME"),
+        format!("{pool} --refresh-token=cmd:'sh again'"),
+        "--proxy=cmd:'sh again'".to_owned(),
+    ];
+    for source in rows {
+        loops(&source);
+        let login = format!("--login={PROVIDER}=cmd:sh again");
+        for more in ["--no-cache", "--login-id=me"] {
+            let _ = fs::remove_file(machine.path("levels"));
+            let said = machine.run(&["process", &login, more]);
+            assert_eq!(said.status, 4, "{source} {said:?}");
+            for says in [MARK, "run cognito-credentials again", "@FILE"] {
+                assert!(said.err.contains(says), "{source} {said:?}");
+            }
+            assert_eq!(fs::read_to_string(machine.path("levels")).unwrap(), "level\n", "{source}");
+        }
+    }
+    assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn a_command_may_use_the_credentials_of_another_login() {
+    let machine = machine();
+    machine.file("token", SECRET);
+    let own = program();
+    let own = own.display();
+    let rows = [
+        format!("'{own}' process --no-cache > keys && echo TOKEN"),
+        format!("'{own}' process --no-cache --login={PROVIDER}=@token > keys && echo TOKEN"),
+        format!("'{own}' exec --no-cache -- sh -c 'echo TOKEN'"),
+        format!("{MARK}= '{own}' exec --no-cache --login={PROVIDER}=cmd:'cat token' echo TOKEN"),
+    ];
+    for command in rows {
+        let said = machine.run(&["process", "--no-cache", &login(&command)]);
+        assert_eq!((said.status, &*said.err), (0, ""), "{command} {said:?}");
+    }
+    assert!(Path::new(&machine.path("keys")).exists());
+}
