@@ -11,6 +11,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::layout;
 use crate::service::{Machine, PROVIDER, SECRET, Said, program, runnable};
 
 const ROOT: u32 = 0;
@@ -341,7 +342,7 @@ fn nothing_is_read_or_written_where_another_user_leads() {
         let status = machines.run(&["status", &option]);
         assert_eq!(status.status, 0, "{name}");
         assert!(status.out.contains("cannot be used: "), "{name}: {status:?}");
-        assert!(status.out.contains(words), "{name}: {status:?}");
+        assert!(layout::joined(&status.out).contains(words), "{name}: {status:?}");
         assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
         for forget in [&["forget", &option][..], &["forget", "--all", &option]] {
             let said = machines.run(forget);
@@ -398,7 +399,7 @@ fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_
         let said = machines.run(&["process", &option]);
         let advice = said.err.lines().find_map(|line| line.strip_prefix("  what to do: "));
         let advice = advice.unwrap_or_else(|| panic!("{name} {mode:o}: {said:?}"));
-        let shown = machines.run(&["status", &option]).out;
+        let shown = layout::joined(&machines.run(&["status", &option]).out);
         assert!(shown.contains(advice), "{name}: {shown}");
 
         let script = match advice.strip_prefix("run `") {

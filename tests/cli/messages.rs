@@ -58,8 +58,9 @@ fn check(rows: Vec<Row<'_>>) {
         }
         let said = machine.finish(command);
         let (typed, variables) = (row.typed, row.variables);
-        // The report of `doctor` goes to standard output.
+        // The report of `doctor` goes to standard output, in lines of 100 columns.
         let text = format!("{}{}", said.out, said.err);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(said.status, row.status, "{typed:?} {variables:?}\n{text}");
         for words in row.says {
             assert!(text.contains(words), "{words:?} not said of {typed:?} {variables:?}\n{text}");
@@ -254,6 +255,12 @@ fn a_refused_identity_is_told_where_it_came_from() {
                     &["process", "--identity-id", IDENTITY],
                     &["leave out or correct --identity-id"],
                 )
+            },
+            Row {
+                refusal: Some(refusal()),
+                never: &["forget", IDENTITY, OPERATOR],
+                status: 1,
+                ..usage(&["doctor", "--identity-id", IDENTITY], &["leave out or correct"])
             },
             Row {
                 refusal: Some(refusal()),

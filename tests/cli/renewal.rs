@@ -6,6 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest};
 use cognito_identity_credentials::transport::TransportErrorKind;
 
+use crate::layout;
 use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy};
 
 const CLIENT: [&str; 4] =
@@ -203,9 +204,10 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 
     let said = run(&machine, "doctor", &token, &login);
     assert_eq!(said.status, 0, "{said:?}");
+    let report = layout::joined(&said.out);
     let settings = format!("user pool {}, by a refresh token\n", FakeCognito::USER_POOL_ID);
-    assert!(said.out.contains(&settings), "{said:?}");
-    assert!(said.out.contains("ok    InitiateAuth HTTP status 200 in "), "{said:?}");
+    assert!(report.contains(&settings), "{report}");
+    assert!(report.contains("ok      call         InitiateAuth: HTTP status 200 in "), "{report}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub(crate) enum Format {
     Dotenv,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Options {
     /// REGION:GUID of the identity pool; a guest needs no other option
     #[arg(long, value_name = "ID", env = "AWS_COGNITO_IDENTITY_POOL_ID", value_parser = text())]

@@ -122,10 +122,10 @@ impl Removed {
 
 /// Notes the keys that the library removes, because only the library knows how they are made.
 #[derive(Clone, Default)]
-struct RemovedKeys(Arc<Mutex<Vec<String>>>);
+pub(crate) struct RemovedKeys(Arc<Mutex<Vec<String>>>);
 
 impl RemovedKeys {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

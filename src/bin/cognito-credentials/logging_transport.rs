@@ -35,7 +35,7 @@ impl<T: Transport> Transport for LoggingTransport<T> {
 }
 
 /// Returns the host of a URL.
-pub(crate) fn host(url: &str) -> &str {
+fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.rsplit_once(':') {

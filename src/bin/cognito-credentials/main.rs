@@ -26,8 +26,11 @@
 //! | `supervise` | the command `exec --serve` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
-//! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
-//! | `display` | logins, identity IDs and durations as the commands print them |
+//! | `kept` | what the cache holds, for `status` and `doctor` |
+//! | `doctor`, `login_check`, `report` | the command `doctor`, and its report |
+//! | `probe`, `tls_probe`, `certificate` | a connection of the doctor's own: addresses, proxy, TLS |
+//! | `reporting_transport` | the service calls of the doctor |
+//! | `display` | texts, logins, identity IDs and times as the commands print them |
 //! | `failure`, `advice` | why the command failed, its exit status, and what to do |
 //! | `regions` | the regions that have identity pools |
 //! | `variables`, `near_misses` | the variables that the command reads, and names that look like theirs |
@@ -63,6 +66,7 @@ mod advice;
 mod arguments;
 mod bounded_file;
 mod cache;
+mod certificate;
 mod display;
 mod doctor;
 mod exec;
@@ -71,14 +75,17 @@ mod forget;
 mod help;
 mod invalid_value;
 mod issuer;
+mod kept;
 mod logger;
 mod logging_transport;
+mod login_check;
 mod login_id;
 mod near_misses;
 mod offline;
 mod option_names;
 mod output;
 mod printable;
+mod probe;
 mod provider_login;
 mod regions;
 mod report;
@@ -94,6 +101,7 @@ mod status;
 mod steps;
 #[cfg(unix)]
 mod supervise;
+mod tls_probe;
 mod token_command;
 mod transport;
 mod usage;
@@ -144,12 +152,12 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
             "serve and exec --serve: do not work on this system; use process in ~/.aws/config",
         )),
         Command::Identity => status::identity(&options),
-        Command::Status { .. } => status::status(&options),
+        Command::Status { json } => status::status(&options, json),
         Command::Forget { all: true } => forget::forget_all(&options),
         Command::Forget { all: false } => forget::forget_user(&options),
-        Command::Doctor { .. } => {
+        Command::Doctor { json } => {
             let _notice = WaitNotice::start("the service", options.limit());
-            doctor::run(&options)
+            doctor::run(&options, json)
         }
         Command::Completions { shell } => shell_files::completions(shell),
         Command::Man { directory } => shell_files::man(&directory),
