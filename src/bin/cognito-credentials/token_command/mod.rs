@@ -5,6 +5,8 @@
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]
+mod process_group;
+#[cfg(unix)]
 mod unix;
 
 use std::env;
