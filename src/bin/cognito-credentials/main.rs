@@ -12,7 +12,7 @@
 //! | `settings`, `variables` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
-//! | `token_command` | the command that prints a secret |
+//! | `token_command`, `token_text` | the command that prints a secret; the check of a secret |
 //! | `bounded_file` | other files, read up to a bound and within a time limit |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
@@ -75,14 +75,11 @@ mod shell_files;
 mod signals;
 mod status;
 mod token_command;
+mod token_text;
 mod transport;
 mod usage;
 mod user_pool_login;
 mod variables;
-
-// The library's own file, so that a secret of any source is checked as one in a file is.
-#[path = "../../token_text.rs"]
-mod token_text;
 
 use std::process::ExitCode;
 

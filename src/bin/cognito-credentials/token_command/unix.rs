@@ -14,8 +14,8 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
+use super::limits::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
-use super::{LONGEST, TOO_LONG, cannot_run, is_late};
 use crate::signals::Signals;
 use crate::token_text::token_in;
 
