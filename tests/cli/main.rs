@@ -13,14 +13,18 @@
     reason = "tests fail by panicking, and a table of cases is one long function"
 )]
 
+mod cache_directory;
 mod commands;
 mod diagnosis;
+mod endpoint;
 mod options;
 mod programs;
 mod renewal;
+mod serve;
 mod service;
 mod special_files;
 mod statuses;
+mod supervise;
 mod threads;
 mod token_commands;
 mod users;

@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+use cognito_identity_credentials::CognitoIdentityCredentials;
 
 use crate::arguments::Options;
 use crate::cache;
 use crate::display::{self, masked, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
+use crate::issuer;
 use crate::logger;
 use crate::provider_login::Claims;
 use crate::report;
@@ -67,7 +68,15 @@ fn login_tokens(options: &Options) {
         let (provider, source) = (&login.provider, &login.source);
         // A failure is reported when the token is needed.
         let Ok(claims) = login.claims() else { continue };
-        if login.is_of_user_pool() && claims.as_ref().is_some_and(Claims::is_access_token) {
+        let issuer = claims.as_ref().and_then(|claims| claims.iss.as_deref());
+        let needed = issuer.and_then(|issuer| Some((issuer, issuer::mismatch(provider, issuer)?)));
+        if let Some((issuer, needed)) = needed {
+            let text = format!("{provider}: the token from {source} was issued by {issuer}");
+            report::bad(LOGIN, "login", &text);
+            report::advise(&format!("name the login as its token needs it: --login {needed}=…"));
+            continue;
+        }
+        if claims.as_ref().is_some_and(Claims::is_access_token) {
             let text = format!(
                 "{provider}: the token from {source} is an access token, but the identity pool needs the ID token"
             );
@@ -102,13 +111,12 @@ fn login_tokens(options: &Options) {
 
 /// Reports whether the cache can be written, and what it holds. Returns false if it cannot.
 fn cache_directory(settings: &Settings) -> bool {
-    let Some(directory) = &settings.cache else {
+    let Some(cache) = &settings.cache else {
         report::ok("cache", "no cache");
         return true;
     };
-    let storage = FileStorage::new(directory);
-    let shown = directory.display();
-    match cache::check_writable(&storage) {
+    let shown = cache.path().display();
+    match cache.check_writable() {
         Ok(()) => {
             report::ok("cache", &shown.to_string());
             if let Some(limit) = settings.cache_contents.limit() {

@@ -12,15 +12,18 @@
 //! | `settings`, `variables` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
-//! | `token_command`, `token_text` | the command that prints a secret; the check of a secret |
+//! | `token_command` | the command that prints a secret |
 //! | `bounded_file` | other files, read up to a bound and within a time limit |
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
-//! | `cache` | the cache directory |
+//! | `cache/` | the cache directory, and the records in it |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
+//! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
+//! | `supervise` | the command `exec --serve` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
 //! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
@@ -45,8 +48,8 @@
 //! a boot ID (all but Linux and Android) cache only the identity.
 //!
 //! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
-//! uses its issuer and subject. If the token does not name them, the cache holds only the identity,
-//! under the source of the token.
+//! uses its issuer and subject, or the source of the token if it names no user. Nobody has verified the
+//! token, so stored credentials then serve only the token that they were fetched with.
 
 #![forbid(unsafe_code)]
 
@@ -60,6 +63,7 @@ mod failure;
 mod forget;
 mod help;
 mod invalid_value;
+mod issuer;
 mod logger;
 mod login_id;
 mod offline;
@@ -69,11 +73,15 @@ mod provider_login;
 mod report;
 mod reporting_transport;
 mod secret_source;
+#[cfg(unix)]
+mod serve;
 mod settings;
 mod shell_files;
 #[cfg(unix)]
 mod signals;
 mod status;
+#[cfg(unix)]
+mod supervise;
 mod token_command;
 mod token_text;
 mod transport;
@@ -105,8 +113,19 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),
-        Command::Exec { program, .. } => exec::exec(&credentials(&options)?, &options, program),
-        Command::Serve { .. } => Err(Failure::usage("serve: cannot be used yet")),
+        Command::Exec { serve: false, program } => {
+            exec::exec(&credentials(&options)?, &options, &program)
+        }
+        #[cfg(unix)]
+        Command::Exec { serve: true, program } => supervise::run(&options, &program),
+        #[cfg(unix)]
+        Command::Serve { listen, token_file } => {
+            serve::serve(&options, listen.as_deref(), token_file.as_deref())
+        }
+        #[cfg(not(unix))]
+        Command::Exec { serve: true, .. } | Command::Serve { .. } => Err(Failure::usage(
+            "serve and exec --serve: do not work on this system; use process in ~/.aws/config",
+        )),
         Command::Identity => status::identity(&options),
         Command::Status { .. } => status::status(&options),
         Command::Forget { all: true } => forget::forget_all(&options),

@@ -1,6 +1,6 @@
-//! The library's own file, so that a secret of any source is checked as one in a file is.
+//! [`token_in`]: the library's own check, so that a secret of any source is checked as one in a file is.
 
 #[path = "../../token_text.rs"]
-mod of_the_library;
+mod of_library;
 
-pub(crate) use of_the_library::token_in;
+pub(crate) use of_library::token_in;

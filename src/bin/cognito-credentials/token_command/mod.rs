@@ -1,9 +1,9 @@
 //! [`token`]: runs the command of `cmd:COMMAND`, and returns the token that it prints.
 //!
-//! `unix` ends all processes that the command has started, its `process_group`; `other`, for systems
-//! without such groups, ends only the shell. `limits` holds what both share.
+//! `unix` ends all processes that the command has started; `other` ends only the shell. `fault` says
+//! why there is no token.
 
-mod limits;
+mod fault;
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]

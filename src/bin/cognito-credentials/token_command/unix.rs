@@ -14,7 +14,7 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
-use super::limits::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
 use crate::signals::Signals;
 use crate::token_text::token_in;

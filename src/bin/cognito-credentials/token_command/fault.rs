@@ -1,4 +1,4 @@
-//! What a command may print and how long it may run, and the texts of what goes wrong.
+//! Why a command gives no token, and the limit of its output.
 
 use std::io;
 use std::time::Duration;
@@ -8,10 +8,10 @@ pub(super) const LONGEST: usize = 64 * 1024;
 
 pub(super) const TOO_LONG: &str = "the command printed more text than a token can have";
 
-pub(super) fn is_late(limit: Duration) -> String {
-    format!("the command did not end within {limit:?} (--timeout)")
-}
-
 pub(super) fn cannot_run(error: &io::Error) -> String {
     format!("the shell cannot be run: {error}")
+}
+
+pub(super) fn is_late(limit: Duration) -> String {
+    format!("the command did not end within {limit:?} (--timeout)")
 }
