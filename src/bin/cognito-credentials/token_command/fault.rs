@@ -1,4 +1,4 @@
-//! Why a command gives no token.
+//! Why a command gives no token, and the limit of its output.
 
 use std::io;
 use std::time::Duration;

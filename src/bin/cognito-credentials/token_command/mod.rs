@@ -3,7 +3,6 @@
 //! `unix` ends all processes that the command has started; `other` ends only the shell. `fault` says
 //! why there is no token.
 
-// The library's own file, so that a secret of any source is checked as one in a file is.
 mod fault;
 #[cfg(not(unix))]
 mod other;

@@ -94,9 +94,7 @@ fn wait(
                 return Err(Interruption::Failed(status));
             }
             Shell::Ended(_) => return Ok(output.text),
-            Shell::WantsTerminal => {
-                return Err(WANTS_TERMINAL.into());
-            }
+            Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
         }
         if has_terminal && last_look.elapsed() >= LOOK {
