@@ -157,9 +157,11 @@ fn advised(message: String, advice: String) -> Failure {
 mod tests {
     use super::*;
 
+    type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+
     #[test]
     fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
-        let rows: [(&[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+        let rows: [Row<'_>; 7] = [
             (
                 &[("RUNTIME_DIRECTORY", "/run/a"), ("XDG_RUNTIME_DIR", "/run/user/1")],
                 None,
