@@ -307,18 +307,6 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     assert!(said.out.contains("ok    credentials"), "{}", said.out);
 }
 
-#[test]
-fn the_doctor_shows_that_only_the_identity_is_kept_and_why() {
-    let machine = Machine::new();
-    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
-    machine.file("token", SECRET);
-    let said = examine(&machine, &[&format!("--login={PROVIDER}=@token")]);
-    assert_eq!(said.status, 0, "{}", said.out);
-    let line =
-        "ok    cache        only the identity: the token does not name its user; use --login-id\n";
-    assert!(said.out.contains(line), "{}", said.out);
-}
-
 /// What is bad and passes is bad all the same.
 #[test]
 fn whatever_is_bad_is_in_the_exit_status() {

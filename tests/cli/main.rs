@@ -13,6 +13,7 @@
     reason = "tests fail by panicking, and a table of cases is one long function"
 )]
 
+mod cache_directory;
 mod commands;
 mod diagnosis;
 mod endpoint;

@@ -1,6 +1,8 @@
 //! The exit statuses, and that no secret is taken as an argument.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use cognito_identity_credentials::testing::Fault;
@@ -203,6 +205,47 @@ fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
     assert_eq!(said.status, 2);
     assert!(said.err.contains("--identity-pool-id: not set"), "{said:?}");
     assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn an_unusable_variable_is_named_and_not_dropped() {
+    let machine = Machine::new();
+    let pool: &[&str] =
+        &["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
+    let role: &[&str] = &["--role-arn", ROLE];
+    let invalid = OsStr::from_bytes(b"x\xff");
+    let rows: [(&str, &OsStr, &[&str], &str); 8] = [
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", invalid, pool, "is not UTF-8"),
+        ("AWS_ROLE_SESSION_NAME", invalid, role, "is not UTF-8"),
+        ("AWS_ROLE_SESSION_NAME", OsStr::new("a b"), role, "may only have"),
+        ("AWS_ROLE_SESSION_NAME", OsStr::new("a"), role, "1 character"),
+        ("AWS_COGNITO_IDENTITY_POOL_ID", invalid, &[], "UTF-8"),
+        ("AWS_ENDPOINT_URL", invalid, &[], "UTF-8"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", invalid, &[], "UTF-8"),
+        ("AWS_COGNITO_ROLE_ARN", invalid, &[], "UTF-8"),
+    ];
+    for (variable, value, arguments, says) in rows {
+        for start in ["process", "status", "identity"] {
+            let mut command = machine.command(&[&[start], arguments].concat());
+            command.env(variable, value);
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (2, ""), "{variable} {start} {said:?}");
+            let begin = format!("cognito-credentials: {variable}");
+            assert!(said.err.starts_with(&begin), "{variable} {start} {said:?}");
+            assert!(said.err.contains(says), "{variable} {start} {said:?}");
+            assert!(!said.err.contains("--role-session-name"), "{said:?}");
+        }
+    }
+    // An option replaces its variable, and a role of no concern has no session.
+    for (variable, arguments) in [
+        ("AWS_ROLE_SESSION_NAME", &["--role-arn", ROLE, "--role-session-name=me"][..]),
+        ("AWS_ROLE_SESSION_NAME", &[]),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &[]),
+    ] {
+        let mut command = machine.command(&[&["process"], arguments].concat());
+        command.env(variable, invalid);
+        assert_eq!(machine.finish(command).status, 0, "{variable}");
+    }
 }
 
 #[test]

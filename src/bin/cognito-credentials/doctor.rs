@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+use cognito_identity_credentials::CognitoIdentityCredentials;
 
 use crate::arguments::Options;
 use crate::cache;
@@ -111,13 +111,12 @@ fn login_tokens(options: &Options) {
 
 /// Reports whether the cache can be written, and what it holds. Returns false if it cannot.
 fn cache_directory(settings: &Settings) -> bool {
-    let Some(directory) = &settings.cache else {
+    let Some(cache) = &settings.cache else {
         report::ok("cache", "no cache");
         return true;
     };
-    let storage = FileStorage::new(directory);
-    let shown = directory.display();
-    match cache::check_writable(&storage) {
+    let shown = cache.path().display();
+    match cache.check_writable() {
         Ok(()) => {
             report::ok("cache", &shown.to_string());
             if let Some(limit) = settings.cache_contents.limit() {

@@ -27,6 +27,12 @@ pub(crate) fn warn(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "cognito-credentials: warn: {text}");
 }
 
+/// Prints what to do about a warning.
+pub(crate) fn advise(text: &str) {
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "  what to do: {text}");
+}
+
 /// Prints a step of the command itself, with `--verbose`.
 pub(crate) fn step(text: fmt::Arguments<'_>) {
     if is_verbose() {

@@ -19,7 +19,7 @@
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
-//! | `cache` | the cache directory |
+//! | `cache/` | the cache directory, and the records in it |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
 //! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
@@ -48,8 +48,8 @@
 //! a boot ID (all but Linux and Android) cache only the identity.
 //!
 //! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
-//! uses its issuer and subject. If the token does not name them, the cache holds only the identity,
-//! under the source of the token.
+//! uses its issuer and subject, or the source of the token if it names no user. Nobody has verified the
+//! token, so stored credentials then serve only the token that they were fetched with.
 
 #![forbid(unsafe_code)]
 
@@ -83,14 +83,11 @@ mod status;
 #[cfg(unix)]
 mod supervise;
 mod token_command;
+mod token_text;
 mod transport;
 mod usage;
 mod user_pool_login;
 mod variables;
-
-// The library's own file, so that a secret of any source is checked as one in a file is.
-#[path = "../../token_text.rs"]
-mod token_text;
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ pub(crate) fn provider(
         Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
     };
     let no_network: Arc<dyn Transport> = Arc::new(no_network);
-    let mut settings = Settings::new(options, no_network, cache::directory)?;
+    let mut settings = Settings::new(options, no_network, cache::existing)?;
     settings.builder = settings.builder.max_attempts(1);
     let credentials = settings.build()?;
     Ok((settings, credentials))

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::BoxError;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::secret_source::SecretSource;
@@ -19,6 +20,8 @@ pub(crate) struct ProviderLogin {
     limit: Duration,
     /// A token that was read for its claims. It is used once.
     read: Mutex<Option<Zeroizing<String>>>,
+    /// The digest of the last token that was read. A source may return another one during a refresh.
+    digest: Mutex<Option<[u8; 32]>>,
 }
 
 /// The claims of a JWT, not verified. They distinguish the caches of users, and `doctor` checks the end of
@@ -47,7 +50,7 @@ struct Header {
 
 impl ProviderLogin {
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
-        Self { provider, source, limit, read: Mutex::new(None) }
+        Self { provider, source, limit, read: Mutex::default(), digest: Mutex::default() }
     }
 
     #[cfg(test)]
@@ -66,6 +69,7 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        self.set_digest(&token);
         let claims = Claims::of(&token);
         *read = Some(token);
         Ok(claims)
@@ -78,7 +82,18 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        self.set_digest(&token);
         Ok(std::mem::take(&mut *token))
+    }
+
+    /// Returns the SHA-256 digest of the last token that was read. `None` before the first one.
+    pub(crate) fn token_digest(&self) -> Option<[u8; 32]> {
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_digest(&self, token: &str) {
+        let digest = Sha256::digest(token).into();
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, IdentityOrigin};
+use cognito_identity_credentials::IdentityOrigin;
 
 use crate::arguments::Options;
 use crate::cache;
@@ -12,7 +12,7 @@ use crate::failure::{Failure, LOGIN, REFUSED};
 use crate::logger;
 use crate::offline;
 use crate::output;
-use crate::settings::{self, Settings};
+use crate::settings;
 
 /// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
@@ -32,7 +32,9 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         provider => provider?,
     };
     logger::silence();
-    let found = cached_credentials(&settings, &credentials);
+    // Without stored credentials this would only ask for a login token.
+    let cache = settings.cache.as_ref().filter(|cache| cache.exists());
+    let found = cache.and_then(|_| credentials.get_within(Duration::from_secs(2)).ok());
     let status = credentials.status();
     let identity = match (status.identity_id.as_deref(), status.identity_origin) {
         (None, _) => "none known yet".to_owned(),
@@ -45,15 +47,15 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
         }
         _ => "none cached: the next call asks the service".to_owned(),
     };
-    let directory = settings.cache.as_ref().map(|directory| {
+    let directory = settings.cache.as_ref().map(|cache| {
         let trouble = status.storage_error.map(|error| format!("{error:#}"));
-        let trouble = trouble.or_else(|| cache::not_writable(directory));
+        let trouble = trouble.or_else(|| cache.not_writable());
         let limit = match (trouble, settings.cache_contents.limit()) {
             (Some(trouble), _) => format!(" (cannot be used: {trouble})"),
             (None, Some(limit)) => format!(" ({limit})"),
             (None, None) => String::new(),
         };
-        format!("{}{limit}", directory.display())
+        format!("{}{limit}", cache.path().display())
     });
     let lines = [
         ("identity pool", settings.pool.unwrap_or_else(|| "none given".to_owned())),
@@ -69,7 +71,7 @@ pub(crate) fn status(options: &Options) -> Result<(), Failure> {
 fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Failure> {
     let unknown =
         "not found: the token that names the user is missing; --login-id can name the user";
-    let directory = cache::directory(options)?.map(|path| path.display().to_string());
+    let directory = cache::existing(options)?.map(|cache| cache.path().display().to_string());
     print([
         ("identity pool", settings::pool(options).unwrap_or_else(|| "none given".to_owned())),
         ("user", display::logins(options)),
@@ -86,14 +88,4 @@ fn print<const N: usize>(lines: [(&str, String); N]) -> Result<(), Failure> {
         let _ = writeln!(text, "{what:<14} {said}");
     }
     output::print(text.as_bytes())
-}
-
-/// Returns the credentials in the cache. `get_within` creates the directory, so it is called only if
-/// there is one.
-fn cached_credentials(
-    settings: &Settings,
-    offline: &CognitoIdentityCredentials,
-) -> Option<Credentials> {
-    let directory = settings.cache.as_ref().filter(|directory| directory.exists());
-    directory.and_then(|_| offline.get_within(Duration::from_secs(2)).ok())
 }

@@ -157,11 +157,10 @@ fn advised(message: String, advice: String) -> Failure {
 mod tests {
     use super::*;
 
-    type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
-
     #[test]
     fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
-        let rows: [Row<'_>; 7] = [
+        type Variables<'a> = &'a [(&'a str, &'a str)];
+        let rows: [(Variables<'_>, Option<&str>, Option<&str>); 7] = [
             (
                 &[("RUNTIME_DIRECTORY", "/run/a"), ("XDG_RUNTIME_DIR", "/run/user/1")],
                 None,

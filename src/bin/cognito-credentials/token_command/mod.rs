@@ -1,9 +1,14 @@
 //! [`token`]: runs the command of `cmd:COMMAND`, and returns the token that it prints.
 //!
-//! `unix` ends all processes that the command has started; `other` ends only the shell.
+//! `unix` ends all processes that the command has started; `other` ends only the shell. `fault` says
+//! why there is no token.
 
+// The library's own file, so that a secret of any source is checked as one in a file is.
+mod fault;
 #[cfg(not(unix))]
 mod other;
+#[cfg(unix)]
+mod process_group;
 #[cfg(unix)]
 mod unix;
 
@@ -20,9 +25,6 @@ use crate::token_text::token_in;
 use other::output;
 #[cfg(unix)]
 use unix::output;
-
-/// The longest token and white space around it.
-const LONGEST: usize = 64 * 1024;
 
 /// Set for the command. It marks a `cognito-credentials` that the command runs, perhaps through `aws`
 /// and its `credential_process`.
@@ -51,16 +53,6 @@ pub(crate) fn token(command: &str, limit: Duration) -> Result<Zeroizing<String>,
         Err(fault) => Err(format!("what the command printed {fault}").into()),
     }
 }
-
-fn cannot_run(error: &std::io::Error) -> String {
-    format!("the shell cannot be run: {error}")
-}
-
-fn is_late(limit: Duration) -> String {
-    format!("the command did not end within {limit:?} (--timeout)")
-}
-
-const TOO_LONG: &str = "the command printed more text than a token can have";
 
 #[cfg(not(windows))]
 fn shell(command: &str) -> Command {
