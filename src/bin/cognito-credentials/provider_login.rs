@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cognito_identity_credentials::BoxError;
+use cognito_identity_credentials::{BoxError, TokenSource};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
@@ -78,20 +78,7 @@ impl ProviderLogin {
         Ok(claims)
     }
 
-    /// Returns the token that `claims` has read, and reads a new one from then on.
-    pub(crate) fn token(&self) -> Result<String, BoxError> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut token = match read {
-            Some(token) => token,
-            None => self.source.read(self.limit)?,
-        };
-        self.set_digest(&token);
-        let issuer = Claims::of(&token).and_then(|claims| claims.iss);
-        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
-        Ok(std::mem::take(&mut *token))
-    }
-
-    /// Returns the issuer of the token that [`token`](Self::token) returned last.
+    /// Returns the issuer of the token that was used last.
     pub(crate) fn issuer(&self) -> Option<String> {
         self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -104,6 +91,25 @@ impl ProviderLogin {
     fn set_digest(&self, token: &str) {
         let digest = Sha256::digest(token).into();
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
+}
+
+/// Returns the token that `claims` has read, and reads a new one from then on.
+impl TokenSource for ProviderLogin {
+    fn token(&self) -> Result<String, BoxError> {
+        self.token_within(self.limit)
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut token = match read {
+            Some(token) => token,
+            None => self.source.read(limit.min(self.limit))?,
+        };
+        self.set_digest(&token);
+        let issuer = Claims::of(&token).and_then(|claims| claims.iss);
+        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
+        Ok(std::mem::take(&mut *token))
     }
 }
 

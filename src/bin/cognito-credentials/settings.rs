@@ -171,8 +171,7 @@ impl Settings {
             self.builder = self.builder.persist_credentials(persist);
         }
         for login in &options.logins {
-            let source = Arc::clone(login);
-            self.builder = self.builder.login_from(login.provider.clone(), move || source.token());
+            self.builder = self.builder.login_from(login.provider.clone(), Arc::clone(login));
         }
         if let Some(login) = pool_login {
             self.builder = login.add_to(self.builder);

@@ -84,7 +84,7 @@ impl<S: Storage> Storage for BoundToToken<S> {
 mod tests {
     use super::*;
     use crate::secret_source::SecretSource;
-    use cognito_identity_credentials::MemoryStorage;
+    use cognito_identity_credentials::{MemoryStorage, TokenSource as _};
 
     fn logins(tokens: &[(&str, &str)]) -> Vec<Arc<ProviderLogin>> {
         let login = |(provider, token): &(&str, &str)| {

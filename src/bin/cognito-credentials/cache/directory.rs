@@ -49,7 +49,7 @@ enum Found {
 
 /// Opens the directory. `None` if it is missing, and could be created.
 pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
-    match Walk::new(path)?.to_the_end(false)? {
+    match Walk::new(path)?.run(false)? {
         Found::Directory(directory) => Ok(Some(directory)),
         Found::Missing(walk, name) => walk.check_parent_of(&name).map(|()| None),
     }
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
 
 /// Opens the directory. Creates it and its parents if they are missing.
 pub(super) fn open_or_create(path: &Path) -> io::Result<Directory> {
-    match Walk::new(path)?.to_the_end(true)? {
+    match Walk::new(path)?.run(true)? {
         Found::Directory(directory) => Ok(directory),
         Found::Missing(..) => Err(io::ErrorKind::NotFound.into()),
     }
@@ -65,7 +65,7 @@ pub(super) fn open_or_create(path: &Path) -> io::Result<Directory> {
 
 /// Checks that the directory can be written, or created. Changes nothing.
 pub(super) fn check_access(path: &Path) -> io::Result<()> {
-    let (open, path) = match Walk::new(path)?.to_the_end(false)? {
+    let (open, path) = match Walk::new(path)?.run(false)? {
         Found::Directory(Directory { open, path, .. }) => (open, path),
         Found::Missing(walk, name) => {
             walk.check_parent_of(&name)?;
@@ -138,7 +138,7 @@ impl Walk {
         Ok(Self { directory, path: shown, left: names(path), of_link: 0, links: 0 })
     }
 
-    fn to_the_end(mut self, create: bool) -> io::Result<Found> {
+    fn run(mut self, create: bool) -> io::Result<Found> {
         while let Some(name) = self.left.pop_front() {
             let is_of_link = self.of_link > 0;
             self.of_link = self.of_link.saturating_sub(1);

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
-        let rows: [(&[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+        type Variables<'a> = &'a [(&'a str, &'a str)];
+        let rows: [(Variables<'_>, Option<&str>, Option<&str>); 7] = [
             (
                 &[("RUNTIME_DIRECTORY", "/run/a"), ("XDG_RUNTIME_DIR", "/run/user/1")],
                 None,

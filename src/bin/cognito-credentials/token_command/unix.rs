@@ -14,8 +14,8 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
+use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
-use super::{LONGEST, TOO_LONG, cannot_run, is_late};
 use crate::signals::Signals;
 use crate::token_text::token_in;
 
@@ -94,9 +94,7 @@ fn wait(
                 return Err(Interruption::Failed(status));
             }
             Shell::Ended(_) => return Ok(output.text),
-            Shell::WantsTerminal => {
-                return Err(WANTS_TERMINAL.into());
-            }
+            Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
         }
         if has_terminal && last_look.elapsed() >= LOOK {
