@@ -115,11 +115,11 @@ mod tests {
         let der = made(&["a.example", "192.0.2.1", "::1"]);
         let who = "O=Example\\, Inc.,CN=the server";
         let rows = [
-            (20_040, "expires in 60 days (2025-01-08T00:00:00Z)"),
-            (20_110, "expired 10 days ago (2025-01-08T00:00:00Z)"),
+            (20_040, "expires in 60 days (2025-01-12T00:00:00Z)"),
+            (20_110, "expired 10 days ago (2025-01-12T00:00:00Z)"),
             (
                 19_990,
-                "begins in 10 days (2024-10-04T00:00:00Z); expires in 110 days (2025-01-08T00:00:00Z)",
+                "begins in 10 days (2024-10-04T00:00:00Z); expires in 110 days (2025-01-12T00:00:00Z)",
             ),
         ];
         for (day, end) in rows {
