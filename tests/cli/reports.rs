@@ -1,5 +1,6 @@
 //! The reports of `doctor` and `status`: TLS and certificates, control characters, JSON, colours.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
@@ -437,9 +438,9 @@ fn the_json_document_of_the_doctor_says_what_its_lines_say() {
             };
             let text = |field: &str| step[field].as_str().map(str::to_owned);
             let (name, said) = (text("step").unwrap(), text("text").unwrap());
-            lines += &format!("{word:<8}{name:<13}{said}");
+            write!(lines, "{word:<8}{name:<13}{said}").unwrap();
             if let Some(advice) = text("advice") {
-                lines += &format!(" what to do: {advice}");
+                write!(lines, " what to do: {advice}").unwrap();
             }
             lines.push('\n');
         }

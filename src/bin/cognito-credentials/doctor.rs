@@ -43,28 +43,22 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     let transport =
         transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
-    let is_usable = match &prepared {
-        Some((settings, _)) => {
-            kept(&report, options, settings);
-            cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
-        }
-        None => {
-            cache_alone(&report, options);
-            false
-        }
+    let is_usable = if let Some((settings, _)) = &prepared {
+        kept(&report, options, settings);
+        cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
+    } else {
+        cache_alone(&report, options);
+        false
     };
-    let connection = match endpoint(options) {
-        Some(url) => probe::connect(&report, options, &url),
-        None => {
-            report.add(Step::skipped("connection", "the settings name no endpoint"));
-            None
-        }
-    };
+    let url = endpoint(options);
+    if url.is_none() {
+        report.add(Step::skipped("connection", "the settings name no endpoint"));
+    }
+    let connection = url.and_then(|url| probe::connect(&report, options, &url));
     let credentials = prepared.as_ref().map(|(_, credentials)| credentials);
-    let outcome = match credentials.filter(|_| transport.is_ok() && tokens_are_read) {
-        Some(credentials) => Some((credentials, credentials.refresh())),
-        None => None,
-    };
+    let can_refresh = transport.is_ok() && tokens_are_read;
+    let outcome =
+        credentials.filter(|_| can_refresh).map(|credentials| (credentials, credentials.refresh()));
     if let Some(credentials) = credentials.filter(|_| is_usable) {
         if let Some(error) = credentials.status().storage_error {
             report.add(Step::failure("cache", &error.into()));
@@ -150,7 +144,9 @@ fn endpoint(options: &Options) -> Option<String> {
         &mut options.policy,
         &mut options.login_id,
     ];
-    texts.into_iter().for_each(|text| *text = None);
+    for text in texts {
+        *text = None;
+    }
     (options.duration, options.timeout, options.max_attempts) = (None, None, Some(1));
     let url = first_url(&options);
     let region = options
@@ -168,9 +164,9 @@ const NO_POOL: &str = "00000000-0000-4000-8000-000000000000";
 
 fn first_url(options: &Options) -> Option<String> {
     let noted = Arc::new(Mutex::new(None));
-    let notes = Arc::clone(&noted);
+    let url = Arc::clone(&noted);
     let transport = move |request: &HttpRequest| -> Result<HttpResponse, TransportError> {
-        *notes.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.url().to_owned());
+        *url.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.url().to_owned());
         Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
     };
     let settings = Settings::new(options, Arc::new(transport), |_| Ok(None)).ok()?;
@@ -184,7 +180,7 @@ fn kept(report: &Report, options: &Options, settings: &Settings) {
         return;
     }
     let Ok(kept) = Kept::read(options, settings) else { return };
-    report.add(Step::ok("kept", &kept).details(&kept));
+    report.add(Step::ok("kept", kept.to_string()).details(&kept));
 }
 
 /// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.

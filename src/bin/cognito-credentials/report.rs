@@ -1,5 +1,6 @@
 //! [`Report`]: the steps of the command `doctor`, as lines or as one JSON document.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +28,8 @@ enum Verdict {
 /// One step of the report.
 #[derive(Serialize)]
 pub(crate) struct Step {
-    step: &'static str,
+    #[serde(rename = "step")]
+    name: &'static str,
     result: Verdict,
     text: String,
     advice: Option<String>,
@@ -38,32 +40,32 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    fn new(step: &'static str, result: Verdict, text: String) -> Self {
-        Self { step, result, text, advice: None, details: Value::Null, status: None }
+    fn new(name: &'static str, result: Verdict, text: String) -> Self {
+        Self { name, result, text, advice: None, details: Value::Null, status: None }
     }
 
     /// A step that worked.
-    pub(crate) fn ok(step: &'static str, text: impl ToString) -> Self {
-        Self::new(step, Verdict::Ok, text.to_string())
+    pub(crate) fn ok(step: &'static str, text: impl Into<String>) -> Self {
+        Self::new(step, Verdict::Ok, text.into())
     }
 
     /// A step that cannot be tried, and why.
-    pub(crate) fn skipped(step: &'static str, reason: impl ToString) -> Self {
-        Self::new(step, Verdict::Skipped, reason.to_string())
+    pub(crate) fn skipped(step: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(step, Verdict::Skipped, reason.into())
     }
 
     /// A step that failed. Without a status, a later step decides the exit status.
     pub(crate) fn bad(
         step: &'static str,
         status: impl Into<Option<u8>>,
-        text: impl ToString,
+        text: impl Into<String>,
     ) -> Self {
-        Self { status: status.into(), ..Self::new(step, Verdict::Bad, text.to_string()) }
+        Self { status: status.into(), ..Self::new(step, Verdict::Bad, text.into()) }
     }
 
     pub(crate) fn failure(step: &'static str, failure: &Failure) -> Self {
         let advice = failure.advice.clone();
-        Self { advice, ..Self::bad(step, failure.status, &failure.message) }
+        Self { advice, ..Self::bad(step, failure.status, failure.message.clone()) }
     }
 
     pub(crate) fn advice(self, advice: impl Into<String>) -> Self {
@@ -84,10 +86,10 @@ impl Step {
         let style = color.on_default();
         let text = display::wrapped(&self.text, INDENT);
         let padding = " ".repeat(VERDICT.saturating_sub(word.len()));
-        let mut lines = format!("{style}{word}{style:#}{padding}{:<NAME$}{text}\n", self.step);
+        let mut lines = format!("{style}{word}{style:#}{padding}{:<NAME$}{text}\n", self.name);
         if let Some(advice) = &self.advice {
             let advice = display::wrapped(&format!("what to do: {advice}"), INDENT);
-            lines.push_str(&format!("{:INDENT$}{advice}\n", ""));
+            let _ = writeln!(lines, "{:INDENT$}{advice}", "");
         }
         // An error is ignored: the reader may close the pipe.
         let mut to = AutoStream::auto(std::io::stdout());

@@ -96,10 +96,13 @@ impl Recorder {
         let Some(der) = presented.as_ref() else { return };
         match Certificate::read(der, SystemTime::now()) {
             Some(certificate) if is_accepted => {
-                report.add(Step::ok("certificate", &certificate).details(&certificate));
+                report.add(Step::ok("certificate", certificate.to_string()).details(&certificate));
             }
             Some(certificate) => {
-                report.add(Step::bad("certificate", NETWORK, &certificate).details(&certificate));
+                report.add(
+                    Step::bad("certificate", NETWORK, certificate.to_string())
+                        .details(&certificate),
+                );
             }
             None => report.add(Step::bad("certificate", NETWORK, "it is malformed")),
         }
