@@ -2,42 +2,17 @@
 //! for shells, for other programs, and for everything that supports `credential_process`. It uses only
 //! the public API of the library.
 //!
-//! | file | holds |
+//! | folder or file | holds |
 //! |---|---|
-//! | `arguments` | the command line: the commands, their options and variables |
-//! | `invalid_value`, `usage` | what is wrong with the value of an option; with the command line |
-//! | `option_names` | the option that sets each setting of the library |
-//! | `help` | the examples of `--help` |
-//! | `shell_files` | the commands `completions` and `man` |
-//! | `settings` | the settings of the provider, from options and variables |
-//! | `transport` | the HTTPS transport |
-//! | `secret_source` | the file, variable or command that a secret is read from |
-//! | `token_command` | the command that prints a secret |
-//! | `bounded_file` | other files, read up to a bound and within a time limit |
-//! | `signals` | the signals that end the command |
-//! | `provider_login` | a login of `--login`, and what its token says |
-//! | `user_pool_login` | the login of a user pool, with a refresh token |
-//! | `issuer` | which name a login needs for the issuer of its token |
-//! | `login_id` | the login ID that is derived from the logins, for the cache |
+//! | `options/` | the command line and the environment variables |
+//! | `login/` | the tokens of users: where they are read from, and what they say |
 //! | `cache/` | the cache directory, and the records in it |
-//! | `output` | the commands `process` and `env`; standard output |
-//! | `exec` | the command `exec` |
-//! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
-//! | `supervise` | the command `exec --serve` |
-//! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
-//! | `forget` | the command `forget` |
-//! | `kept` | what the cache holds, for `status` and `doctor` |
-//! | `doctor`, `login_check`, `report` | the command `doctor`, and its report |
-//! | `probe`, `tls_probe`, `certificate` | a connection of the doctor's own: addresses, proxy, TLS |
-//! | `reporting_transport` | the service calls of the doctor |
-//! | `display` | texts, logins, identity IDs and times as the commands print them |
-//! | `failure`, `advice` | why the command failed, its exit status, and what to do |
-//! | `regions` | the regions that have identity pools |
-//! | `variables`, `near_misses` | the variables that the command reads, and names that look like theirs |
-//! | `printable` | text without what controls a terminal |
-//! | `logger` | the log of the library on standard error |
-//! | `logging_transport`, `steps` | the steps that `--verbose` shows |
-//! | `wait_notice` | a line about a long wait, on a terminal |
+//! | `settings`, `transport` | the provider and its HTTPS transport, from options and variables |
+//! | `commands/` | `process`, `env`, `exec`, `identity`, `status`, `forget`, `completions`, `man` |
+//! | `serve/` | the command `serve`: the endpoint for the SDKs of other programs |
+//! | `doctor/` | the command `doctor` and its report |
+//! | `messages/` | what is shown to the user: failures, advice, steps |
+//! | `signals` | the signals that end the command |
 //!
 //! Results go to standard output, everything else to standard error.
 //!
@@ -62,62 +37,32 @@
 
 #![forbid(unsafe_code)]
 
-mod advice;
-mod arguments;
-mod bounded_file;
 mod cache;
-mod certificate;
-mod display;
+mod commands;
 mod doctor;
-mod exec;
-mod failure;
-mod forget;
-mod help;
-mod invalid_value;
-mod issuer;
-mod kept;
-mod logger;
-mod logging_transport;
-mod login_check;
-mod login_id;
-mod near_misses;
-mod offline;
-mod option_names;
-mod output;
-mod printable;
-mod probe;
-mod provider_login;
-mod regions;
-mod report;
-mod reporting_transport;
-mod secret_source;
+mod login;
+mod messages;
+mod options;
 #[cfg(unix)]
 mod serve;
 mod settings;
-mod shell_files;
 #[cfg(unix)]
 mod signals;
-mod status;
-mod steps;
-#[cfg(unix)]
-mod supervise;
-mod tls_probe;
-mod token_command;
-mod token_text;
 mod transport;
-mod usage;
-mod user_pool_login;
-mod variables;
-mod wait_notice;
 
 use std::process::ExitCode;
 
 use cognito_identity_credentials::Credentials;
 
-use arguments::{Arguments, Command, Options};
-use failure::Failure;
+#[cfg(unix)]
+use commands::supervise;
+use commands::{exec, forget, output, shell_files, status};
+use messages::failure::Failure;
+use messages::wait_notice::WaitNotice;
+use messages::{logger, steps};
+use options::arguments::{self, Arguments, Command, Options};
+use options::usage;
 use settings::Settings;
-use wait_notice::WaitNotice;
 
 fn main() -> ExitCode {
     let done = match arguments::read() {

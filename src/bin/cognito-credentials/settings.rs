@@ -10,14 +10,14 @@ use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, SystemClock, UserPoolTokensBuilder,
 };
 
-use crate::arguments::Options;
-use crate::bounded_file;
 use crate::cache::{BoundToToken, Cache};
-use crate::failure::Failure;
-use crate::login_id;
-use crate::option_names;
-use crate::user_pool_login::UserPoolLogin;
-use crate::variables;
+use crate::login::bounded_file;
+use crate::login::login_id;
+use crate::login::user_pool_login::UserPoolLogin;
+use crate::messages::failure::Failure;
+use crate::options::arguments::Options;
+use crate::options::option_names;
+use crate::options::variables;
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use cognito_identity_credentials::transport::{Transport, UreqTransport};
 use zeroize::Zeroizing;
 
-use crate::arguments::Options;
-use crate::bounded_file;
-use crate::failure::Failure;
-use crate::logging_transport::LoggingTransport;
-use crate::option_names;
-use crate::secret_source::SecretSource;
+use crate::login::bounded_file;
+use crate::login::secret_source::SecretSource;
+use crate::messages::failure::Failure;
+use crate::messages::logging_transport::LoggingTransport;
+use crate::options::arguments::Options;
+use crate::options::option_names;
 
 /// The variables of a proxy. The first that is set counts.
 pub(crate) const PROXY_VARIABLES: [&str; 4] =

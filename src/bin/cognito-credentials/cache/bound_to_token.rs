@@ -12,7 +12,7 @@ use cognito_identity_credentials::{Storage, StorageLock};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::provider_login::ProviderLogin;
+use crate::login::provider_login::ProviderLogin;
 
 const CREDENTIALS: &str = "credentials/";
 
@@ -83,7 +83,7 @@ impl<S: Storage> Storage for BoundToToken<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret_source::SecretSource;
+    use crate::login::secret_source::SecretSource;
     use cognito_identity_credentials::{MemoryStorage, TokenSource as _};
 
     fn logins(tokens: &[(&str, &str)]) -> Vec<Arc<ProviderLogin>> {

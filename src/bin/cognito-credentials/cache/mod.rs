@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use cognito_identity_credentials::{Storage, StorageLock};
 
-use crate::arguments::Options;
-use crate::failure::{Failure, USAGE};
-use crate::logger;
+use crate::messages::failure::{Failure, USAGE};
+use crate::messages::logger;
+use crate::options::arguments::Options;
 
 pub(crate) use bound_to_token::BoundToToken;
 use directory::{Directory, NAME};

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::answer::Answer;
 use super::keeper::{Keeper, Wait};
 use super::request::{Guard, LONGEST_HEAD};
-use crate::logger;
+use crate::messages::logger;
 
 /// If there are more, the oldest is closed. Bounds the memory too.
 const MOST: u64 = 256;

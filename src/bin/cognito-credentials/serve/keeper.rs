@@ -11,8 +11,8 @@ use std::time::Duration;
 use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error};
 
 use super::answer::Answer;
-use crate::failure::{Failure, REFUSED};
-use crate::logger;
+use crate::messages::failure::{Failure, REFUSED};
+use crate::messages::logger;
 
 /// `get()` is called once in this time while clients ask, and earlier if half of a shorter life is over.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -27,9 +27,9 @@ use std::time::Duration;
 use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, SystemClock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::arguments::Options;
 use crate::cache::{self, Cache};
-use crate::failure::{Failure, REFUSED};
+use crate::messages::failure::{Failure, REFUSED};
+use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::transport;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use crate::logger;
+use crate::messages::logger;
 
 pub(super) fn ready(uri: &str) {
     send(&format!("READY=1\nSTATUS=Serving {uri}\n"));

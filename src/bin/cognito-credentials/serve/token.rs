@@ -6,7 +6,7 @@ use rustls::crypto::ring;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, REFUSED};
+use crate::messages::failure::{Failure, REFUSED};
 
 const BYTES: usize = 32;
 

@@ -14,7 +14,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::token::Token;
-use crate::failure::{Failure, REFUSED};
+use crate::messages::failure::{Failure, REFUSED};
 
 /// Removed when it is dropped.
 pub(super) struct TokenFile {

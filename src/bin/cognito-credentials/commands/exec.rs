@@ -1,0 +1,79 @@
+//! The command `exec`: runs a program with the credentials in its environment.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::process::Command;
+
+use cognito_identity_credentials::{CredentialVariables, Credentials};
+
+use crate::login::secret_source::SecretSource;
+use crate::messages::failure::Failure;
+use crate::options::arguments::Options;
+
+/// The exit statuses of shells.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// Removed, because AWS's tools and SDKs would use other credentials or an old token.
+const REMOVED: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+/// Removed, because whoever has the ID of a guest can get credentials for ever.
+const IDENTITY_ID: &str = "AWS_COGNITO_IDENTITY_ID";
+const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
+
+/// Replaces this process by the program, or runs it and exits with its status where the system has no
+/// `exec`. Returns only if the program cannot be run.
+pub(crate) fn exec(
+    credentials: &Credentials,
+    options: &Options,
+    program: &[OsString],
+) -> Result<(), Failure> {
+    let mut command = command(options, program);
+    command.envs(&CredentialVariables::from(credentials));
+    Err(cannot_run(program, &replace(command)))
+}
+
+/// Returns the program without the variables that lead to other credentials or are secrets.
+pub(crate) fn command(options: &Options, program: &[OsString]) -> Command {
+    let mut words = program.iter();
+    let mut command = Command::new(words.next().map(OsString::as_os_str).unwrap_or_default());
+    command.args(words);
+    for name in REMOVED {
+        command.env_remove(name);
+    }
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(REMOVED_PREFIX.as_bytes()) {
+            command.env_remove(name);
+        }
+    }
+    // The program needs the credentials, not the secrets of our options.
+    for source in options.secret_sources() {
+        if let SecretSource::Variable(name) = source {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove(IDENTITY_ID).env_remove("AWS_CREDENTIAL_EXPIRATION");
+    command
+}
+
+pub(crate) fn cannot_run(program: &[OsString], error: &io::Error) -> Failure {
+    let status = match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_EXECUTABLE,
+    };
+    let shown = program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+    Failure::new(status, format!("exec: {shown}: {error}"))
+}
+
+#[cfg(unix)]
+fn replace(mut command: Command) -> io::Error {
+    std::os::unix::process::CommandExt::exec(&mut command)
+}
+
+#[cfg(not(unix))]
+fn replace(mut command: Command) -> io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
+}

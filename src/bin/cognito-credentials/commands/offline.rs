@@ -1,0 +1,40 @@
+//! A provider without network, for the commands `identity`, `status` and `forget`.
+
+use std::sync::Arc;
+
+use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
+
+use crate::cache;
+use crate::messages::failure::{Failure, LOGIN};
+use crate::options::arguments::Options;
+use crate::settings::Settings;
+
+/// Creates the provider of the options with a transport that always fails.
+pub(crate) fn provider(
+    options: &Options,
+) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
+    let mut settings = Settings::new(options, no_network(), cache::existing)?;
+    settings.builder = settings.builder.max_attempts(1);
+    let credentials = settings.build()?;
+    Ok((settings, credentials))
+}
+
+/// Returns a transport that always fails.
+pub(crate) fn no_network() -> Arc<dyn Transport> {
+    let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
+        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
+    };
+    Arc::new(no_network)
+}
+
+/// Adds what to do if the login token is missing that would name the user.
+pub(crate) fn without_token(failure: Failure) -> Failure {
+    if failure.status != LOGIN {
+        return failure;
+    }
+    let advice = "use --login-id NAME if the cache was made with it, or sign in again; cognito-credentials forget --all removes the records of all users";
+    Failure { advice: Some(advice.to_owned()), ..failure }
+}

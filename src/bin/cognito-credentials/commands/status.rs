@@ -1,0 +1,99 @@
+//! The commands `identity` and `status`: what is known without network.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cache;
+use crate::commands::kept::{CacheState, Kept};
+use crate::commands::offline;
+use crate::commands::output;
+use crate::messages::display;
+use crate::messages::failure::{Failure, LOGIN, REFUSED};
+use crate::messages::logger;
+use crate::options::arguments::Options;
+use crate::settings;
+
+/// Prints the identity ID and nothing else.
+pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
+    let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
+    match credentials.identity_id() {
+        Some(id) => output::print(format!("{id}\n").as_bytes()),
+        None => Err(Failure {
+            advice: Some("cognito-credentials process requests one from the service".to_owned()),
+            ..Failure::new(REFUSED, "no identity is known yet")
+        }),
+    }
+}
+
+/// The column at which the values begin.
+const INDENT: usize = 15;
+
+/// What `status` prints, as lines or as JSON.
+#[derive(Serialize)]
+struct Status {
+    version: u8,
+    identity_pool_id: Option<String>,
+    user: String,
+    /// Why the user is unknown, if a login token is missing.
+    login_error: Option<String>,
+    #[serde(flatten)]
+    kept: Kept,
+}
+
+pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
+    let status = match offline::provider(options) {
+        Ok((settings, _)) => {
+            logger::silence();
+            let kept = Kept::read(options, &settings)?;
+            Status::new(options, settings.pool, None, kept)
+        }
+        Err(failure) if failure.status == LOGIN => {
+            let cache = cache::existing(options)?;
+            let cache = cache.map(|cache| CacheState::new(&cache, None, None));
+            let kept =
+                Kept { identity: None, credentials: None, rotated_refresh_token: false, cache };
+            Status::new(options, settings::pool(options), Some(failure.message), kept)
+        }
+        Err(failure) => return Err(failure),
+    };
+    if json { display::print_json(&status) } else { output::print(status.lines().as_bytes()) }
+}
+
+impl Status {
+    fn new(
+        options: &Options,
+        identity_pool_id: Option<String>,
+        login_error: Option<String>,
+        kept: Kept,
+    ) -> Self {
+        let user = display::logins(options);
+        Self { version: 1, identity_pool_id, user, login_error, kept }
+    }
+
+    fn lines(&self) -> String {
+        let Kept { rotated_refresh_token, cache, .. } = &self.kept;
+        let mut lines = String::new();
+        let mut line = |what: &str, said: &str| {
+            let _ = writeln!(lines, "{what:<14} {}", display::wrapped(said, INDENT));
+        };
+        line("identity pool", self.identity_pool_id.as_deref().unwrap_or("none given"));
+        line("user", &self.user);
+        if let Some(error) = &self.login_error {
+            let unknown =
+                "not found: the token that names the user is missing; --login-id can name the user";
+            line("login", error);
+            line("identity", unknown);
+            line("credentials", unknown);
+        } else {
+            line("identity", &self.kept.identity());
+            line("credentials", &self.kept.credentials());
+        }
+        if *rotated_refresh_token {
+            line("refresh token", "a rotated one is kept");
+        }
+        let cache = cache.as_ref().map(ToString::to_string);
+        line("cache", cache.as_deref().unwrap_or("no cache"));
+        lines
+    }
+}

@@ -1,0 +1,313 @@
+//! The command `doctor`: tries every step, from the settings to the credentials, and reports each.
+//!
+//! * `report`: the steps, as lines or as one JSON document
+//! * `login_check`: what each login token says
+//! * `probe`, `tls_probe`, `certificate`: a connection of its own, to show addresses, proxy and TLS
+//! * `reporting_transport`: the calls of the service
+
+mod certificate;
+mod login_check;
+mod probe;
+mod report;
+mod reporting_transport;
+mod tls_probe;
+
+use std::env;
+use std::ffi::OsStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
+use serde_json::json;
+
+use crate::cache::{self, Cache};
+use crate::commands::kept::{CacheState, Kept};
+use crate::messages::display::{self, masked, rfc_3339, rounded};
+use crate::messages::failure::{Failure, LOGIN, REFUSED};
+use crate::messages::logger;
+use crate::options::arguments::Options;
+
+use crate::commands::offline;
+
+use crate::login::secret_source::SecretSource;
+use crate::options::variables::endpoint_variables;
+use crate::settings::{self, CacheContents, Settings};
+use crate::transport;
+use report::{Report, Step};
+use reporting_transport::ReportingTransport;
+
+/// AWS rejects signatures whose time differs by more.
+const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Tries every step and prints the report.
+pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
+    // The report shows what fails.
+    logger::silence();
+    let report = Arc::new(Report::new(json));
+    let tokens_are_read = login_check::report_tokens(&report, options);
+    let transport = transport::new(options);
+    if let Err(failure) = &transport {
+        report.add(Step::failure("settings", failure));
+    }
+    let transport =
+        transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
+    let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
+    let is_usable = if let Some((settings, _)) = &prepared {
+        kept(&report, options, settings);
+        cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
+    } else {
+        cache_alone(&report, options);
+        false
+    };
+    let url = endpoint(options);
+    if url.is_none() {
+        report.add(Step::skipped("connection", "the settings name no endpoint"));
+    }
+    let connection = url.and_then(|url| probe::connect(&report, options, &url));
+    let credentials = prepared.as_ref().map(|(_, credentials)| credentials);
+    let can_refresh = transport.is_ok() && tokens_are_read;
+    let outcome =
+        credentials.filter(|_| can_refresh).map(|credentials| (credentials, credentials.refresh()));
+    if let Some(credentials) = credentials.filter(|_| is_usable) {
+        if let Some(error) = credentials.status().storage_error {
+            report.add(Step::failure("cache", &error.into()));
+        }
+    }
+    let service_time = credentials.and_then(CognitoIdentityCredentials::service_time);
+    clock(&report, service_time.or_else(|| connection?.service_time()));
+    match outcome {
+        Some((credentials, Ok(keys))) => {
+            let left = credentials.status().expires_in.unwrap_or_default();
+            let identity = keys.identity_id().map(masked).unwrap_or_default();
+            let (key, rounded) = (keys.access_key_id(), rounded(left));
+            let text = format!("{key}, valid for {rounded}; identity {identity}");
+            report.add(Step::ok("credentials", text).details(json!({
+                "access_key_id": key,
+                "expiration": rfc_3339(keys.expiration()),
+                "expires_in_seconds": left.as_secs(),
+                "identity_id": identity,
+            })));
+        }
+        Some((_, Err(error))) => {
+            report.add(Step::failure("credentials", &Failure::of_refresh(&error, options)));
+        }
+        None => {
+            report.add(Step::skipped("credentials", "a step above is needed for them"));
+        }
+    }
+    report.finish()
+}
+
+/// Reads the settings and reports them. `None` if they are wrong or a login token is missing.
+fn prepare(
+    report: &Report,
+    options: &Options,
+    transport: Option<&Arc<ReportingTransport>>,
+    tokens_are_read: bool,
+) -> Option<(Settings, CognitoIdentityCredentials)> {
+    let transport: Arc<dyn Transport> = match transport {
+        Some(transport) => transport.clone(),
+        None => offline::no_network(),
+    };
+    let settings = Settings::new(options, transport, cache::directory);
+    let prepared = settings.and_then(|mut settings| {
+        if options.max_attempts.is_none() {
+            settings.builder = settings.builder.max_attempts(1);
+        }
+        let credentials = settings.build()?;
+        Ok((settings, credentials))
+    });
+    match prepared {
+        Ok((settings, credentials)) => {
+            let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
+            let text = format!("identity pool {pool}; {}", display::logins(options));
+            let details = json!({ "identity_pool_id": settings.pool });
+            report.add(Step::ok("settings", text).details(details));
+            report.add(Step::ok("settings", origins(options, settings.pool.as_deref())));
+            Some((settings, credentials))
+        }
+        // The missing token is reported.
+        Err(failure) if failure.status == LOGIN && !tokens_are_read => {
+            report.add(Step::ok("settings", origins(options, settings::pool(options).as_deref())));
+            None
+        }
+        Err(failure) => {
+            let step = if failure.status == LOGIN { "login" } else { "settings" };
+            report.add(Step::failure(step, &failure));
+            None
+        }
+    }
+}
+
+/// Returns the URL that the first call goes to. The library makes it, so it is asked for a call that
+/// is not sent. What does not change the URL is left out, because it may be what is wrong.
+fn endpoint(options: &Options) -> Option<String> {
+    let mut options = options.clone();
+    options.logins.clear();
+    let texts = [
+        &mut options.user_pool_id,
+        &mut options.account_id,
+        &mut options.custom_role_arn,
+        &mut options.role_arn,
+        &mut options.role_session_name,
+        &mut options.policy,
+        &mut options.login_id,
+    ];
+    for text in texts {
+        *text = None;
+    }
+    (options.duration, options.timeout, options.max_attempts) = (None, None, Some(1));
+    let url = first_url(&options);
+    let region = options
+        .region
+        .clone()
+        .or_else(|| options.endpoint_url.as_ref().map(|_| "us-east-1".to_owned()));
+    url.or_else(|| {
+        options.identity_pool_id = Some(format!("{}:{NO_POOL}", region?));
+        first_url(&options)
+    })
+}
+
+/// Stands for the identity pool if only its region is known.
+const NO_POOL: &str = "00000000-0000-4000-8000-000000000000";
+
+fn first_url(options: &Options) -> Option<String> {
+    let noted = Arc::new(Mutex::new(None));
+    let url = Arc::clone(&noted);
+    let transport = move |request: &HttpRequest| -> Result<HttpResponse, TransportError> {
+        *url.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.url().to_owned());
+        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
+    };
+    let settings = Settings::new(options, Arc::new(transport), |_| Ok(None)).ok()?;
+    settings.build().ok()?.refresh().err()?;
+    noted.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Reports what the cache holds for this user.
+fn kept(report: &Report, options: &Options, settings: &Settings) {
+    if settings.cache.is_none() {
+        return;
+    }
+    let Ok(kept) = Kept::read(options, settings) else { return };
+    report.add(Step::ok("kept", kept.to_string()).details(&kept));
+}
+
+/// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
+fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> bool {
+    let Some(cache) = cache else {
+        report.add(Step::ok("cache", "no cache"));
+        return true;
+    };
+    let problem = cache.check_writable().err().map(|error| error.to_string());
+    let (directory, limit) = (cache.path().display().to_string(), contents.limit());
+    let is_usable = problem.is_none();
+    let state = CacheState { directory, problem, limit };
+    let step = match &state.problem {
+        Some(problem) => {
+            let text = format!("{}: {problem}", state.directory);
+            Step::bad("cache", REFUSED, text).advice(
+                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
+            )
+        }
+        None if contents == CacheContents::IdentityWithoutBootId => {
+            Step::ok("cache", format!("{state}, can be written")).advice(
+                "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are kept, and each call asks the service",
+            )
+        }
+        None => Step::ok("cache", format!("{state}, can be written")),
+    };
+    report.add(step.details(&state));
+    is_usable
+}
+
+/// Reports whether the cache can be written, without the settings that name what it holds.
+fn cache_alone(report: &Report, options: &Options) {
+    match cache::directory(options) {
+        Ok(cache) => {
+            cache_of(report, cache.as_ref(), CacheContents::Credentials);
+        }
+        Err(failure) => report.add(Step::failure("cache", &failure)),
+    }
+    report.add(Step::skipped("kept", "without right settings it is unknown whose cache it is"));
+}
+
+/// Reports whether the clock of this machine agrees with the clock of the service.
+fn clock(report: &Report, service: Option<SystemTime>) {
+    let Some(service) = service else {
+        return report.add(Step::skipped("clock", "the service did not tell its time"));
+    };
+    let now = SystemTime::now();
+    let (off, way, sign) = match now.duration_since(service) {
+        Ok(ahead) => (ahead, "ahead of", 1),
+        Err(behind) => (behind.duration(), "behind", -1),
+    };
+    let seconds = i64::try_from(off.as_secs()).unwrap_or(i64::MAX).saturating_mul(sign);
+    let difference = format!("{} {way} the service's", rounded(off));
+    let step = if off > MAX_SKEW {
+        Step::bad("clock", REFUSED, format!("this machine's clock is {difference}"))
+            .advice("set it (NTP): AWS rejects requests that are signed with a wrong time")
+    } else if off.as_secs() < 2 {
+        Step::ok("clock", "right")
+    } else {
+        Step::ok("clock", difference)
+    };
+    report.add(step.details(json!({ "difference_seconds": seconds })));
+}
+
+/// Describes the network settings and where they come from.
+pub(crate) fn origins(options: &Options, pool: Option<&str>) -> String {
+    let (owner, id) = match pool {
+        Some(pool) => ("pool", Some(pool.to_owned())),
+        None => (
+            "identity",
+            found("--identity-id", options.identity_id.as_ref(), &["AWS_COGNITO_IDENTITY_ID"])
+                .map(|it| it.0),
+        ),
+    };
+    let region = id.as_deref().and_then(|id| id.split_once(':')).map_or("", |(region, _)| region);
+    let urls = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY", "AWS_ENDPOINT_URL"];
+    let endpoint =
+        match found("--endpoint-url", options.endpoint_url.as_ref(), endpoint_variables(&urls)) {
+            Some((url, from)) => format!("endpoint {url} ({from})"),
+            None => "AWS's endpoint".to_owned(),
+        };
+    let authorities = match found("--ca-file", options.ca_file.as_ref(), &["AWS_CA_BUNDLE"]) {
+        Some((file, from)) => format!("authorities of {file} ({from})"),
+        None => "built-in authorities".to_owned(),
+    };
+    let proxy = proxy(options).map_or("no proxy".to_owned(), |proxy| format!("proxy {proxy}"));
+    format!("region {region} (of the {owner}'s ID); {endpoint}; {authorities}; {proxy}")
+}
+
+/// Returns the value and the name of an option, or else of the first variable that is not empty.
+fn found(
+    option: &str,
+    value: Option<&impl AsRef<OsStr>>,
+    variables: &[&str],
+) -> Option<(String, String)> {
+    if let Some(value) = value {
+        return Some((value.as_ref().to_string_lossy().into_owned(), option.to_owned()));
+    }
+    let set = |name: &&str| env::var_os(name).filter(|value| !value.is_empty());
+    let (name, value) = variables.iter().find_map(|name| Some((name, set(name)?)))?;
+    Some((value.to_string_lossy().into_owned(), (*name).to_owned()))
+}
+
+/// Describes the proxy, without its user and password.
+fn proxy(options: &Options) -> Option<String> {
+    let variables = transport::PROXY_VARIABLES;
+    let (value, from) = found("--proxy", options.proxy.as_ref(), &variables)?;
+    if from == "--proxy" {
+        if let Ok(Some(source)) = SecretSource::of_proxy(&value) {
+            return Some(format!("by {source} ({from})"));
+        }
+    }
+    let host = match value.rsplit_once('@') {
+        Some((_, host)) => host,
+        None => value.split_once("://").map_or(&*value, |(_, host)| host),
+    };
+    Some(format!("{} ({from})", host.trim_end_matches('/')))
+}

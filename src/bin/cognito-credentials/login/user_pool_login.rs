@@ -1,0 +1,185 @@
+//! [`UserPoolLogin`]: the login of a user pool, which gets new login tokens with a refresh token.
+
+use std::env;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cognito_identity_credentials::transport::Transport;
+use cognito_identity_credentials::{
+    BoxError, Builder, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
+};
+use zeroize::Zeroizing;
+
+use crate::cache::Cache;
+use crate::login::secret_source::SecretSource;
+use crate::messages::failure::Failure;
+use crate::options::arguments::Options;
+use crate::options::option_names;
+use crate::options::variables::{self, endpoint_variables};
+
+type Apply = fn(UserPoolTokensBuilder, String) -> UserPoolTokensBuilder;
+
+/// Reads its secrets at the first use, so not at all while the cached credentials are valid.
+pub(crate) struct UserPoolLogin {
+    settings: UserPoolTokensBuilder,
+    provider: String,
+    /// The user pool and the app client.
+    client: [String; 2],
+    /// The settings without the secrets.
+    pub(crate) offline: UserPoolTokensBuilder,
+    refresh_token: Option<SecretSource>,
+    /// How long it may take to read a secret.
+    limit: Duration,
+    client_secret: Option<SecretSource>,
+    /// A refresh token that was read to derive a login ID.
+    read: Mutex<Option<Zeroizing<String>>>,
+    tokens: Mutex<Option<UserPoolTokens>>,
+}
+
+impl UserPoolLogin {
+    /// Returns the login that the options describe; `None` without `--user-pool-id`.
+    pub(crate) fn new(
+        options: &Options,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(user_pool_id) = &options.user_pool_id else { return Ok(None) };
+        let client = [user_pool_id.clone(), options.client_id.clone().unwrap_or_default()];
+        let texts: [(_, Apply); 4] = [
+            (&options.user_pool_id, UserPoolTokensBuilder::user_pool_id),
+            (&options.client_id, UserPoolTokensBuilder::client_id),
+            (&options.device_key, UserPoolTokensBuilder::device_key),
+            (&options.username, UserPoolTokensBuilder::username),
+        ];
+        let mut settings = UserPoolTokens::builder().transport(transport);
+        for (value, apply) in texts {
+            if let Some(value) = value {
+                settings = apply(settings, value.clone());
+            }
+        }
+        if let Some(url) = endpoint(options)? {
+            settings = settings.endpoint_url(url);
+        }
+        settings = settings
+            .use_fips(is_on(options.use_fips, "AWS_USE_FIPS_ENDPOINT"))
+            .use_dual_stack(is_on(options.use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"))
+            .danger_allow_http(options.danger_allow_http);
+        if let Some(timeout) = options.timeout {
+            settings = settings.timeout(timeout);
+        }
+        // The settings of the identity pool report a malformed variable.
+        let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
+        if let Some(attempts) = options.max_attempts.or_else(set) {
+            settings = settings.max_attempts(attempts);
+        }
+        let refresh_token = options.refresh_token.clone();
+        if refresh_token.is_none() && options.login_id.is_none() {
+            let how =
+                "--refresh-token: not given; to use a stored one, name its user with --login-id";
+            return Err(Failure::usage(how));
+        }
+        let client_secret = options.client_secret.clone();
+        // Checks the settings without reading the secret.
+        let trial = settings.clone();
+        let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
+        let offline = trial.clone();
+        let provider = trial.build().map_err(|error| {
+            Failure::naming_settings(&error, &|setting| match setting {
+                "endpoint_url" => option_names::of_setting("user_pool_endpoint_url"),
+                setting => option_names::of_setting(setting),
+            })
+        })?;
+        let provider = provider.provider().to_owned();
+        if options.logins.iter().any(|login| login.provider == provider) {
+            let why = "--login: cannot name the user pool of --user-pool-id; leave one of them out";
+            return Err(Failure::usage(why));
+        }
+        Ok(Some(Self {
+            settings,
+            provider,
+            client,
+            offline,
+            refresh_token,
+            limit: options.limit(),
+            client_secret,
+            read: Mutex::default(),
+            tokens: Mutex::default(),
+        }))
+    }
+
+    /// Adds what identifies this login to a digest. Reads the refresh token and keeps it for later.
+    pub(crate) fn add_to_digest(&self, mut add: impl FnMut(&str)) -> Result<(), BoxError> {
+        self.client.iter().for_each(|text| add(text));
+        let token = self.read_refresh_token()?;
+        add(token.as_ref().map_or("", |token| token));
+        *lock(&self.read) = token;
+        Ok(())
+    }
+
+    /// Stores rotated refresh tokens for this user.
+    pub(crate) fn store_in(&mut self, storage: Cache, login_id: String) {
+        self.offline = self.offline.clone().storage(storage.clone()).login_id(login_id.as_str());
+        self.settings = self.settings.clone().storage(storage).login_id(login_id);
+    }
+
+    pub(crate) fn add_to(self, builder: Builder) -> Builder {
+        builder.login_from(self.provider.clone(), self)
+    }
+
+    fn read_refresh_token(&self) -> Result<Option<Zeroizing<String>>, BoxError> {
+        let read = lock(&self.read).take();
+        match (read, &self.refresh_token) {
+            (None, Some(source)) => Ok(Some(source.read(self.limit)?)),
+            (read, _) => Ok(read),
+        }
+    }
+
+    /// Holds no lock while it reads files and runs commands.
+    fn tokens(&self) -> Result<UserPoolTokens, BoxError> {
+        let made = lock(&self.tokens).clone();
+        if let Some(tokens) = made {
+            return Ok(tokens);
+        }
+        let mut settings = self.settings.clone();
+        if let Some(mut token) = self.read_refresh_token()? {
+            settings = settings.refresh_token(std::mem::take(&mut *token));
+        }
+        if let Some(source) = &self.client_secret {
+            settings = settings.client_secret(std::mem::take(&mut *source.read(self.limit)?));
+        }
+        let tokens = settings.build()?;
+        *lock(&self.tokens) = Some(tokens.clone());
+        Ok(tokens)
+    }
+}
+
+impl TokenSource for UserPoolLogin {
+    fn token(&self) -> Result<String, BoxError> {
+        self.tokens()?.token()
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+        self.tokens()?.token_within(limit)
+    }
+
+    fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+        self.tokens()?.token_after_refusal(refused, limit)
+    }
+}
+
+/// Returns the URL of the user pool, if it is not AWS.
+fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
+    if let Some(url) = &options.user_pool_endpoint_url {
+        return Ok(Some(url.clone()));
+    }
+    let names = ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"];
+    let mut urls = endpoint_variables(&names).iter().map(|name| variables::text(name));
+    urls.find_map(Result::transpose).transpose()
+}
+
+fn is_on(option: Option<bool>, variable: &str) -> bool {
+    option.unwrap_or_else(|| variables::is_on(variable))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,144 @@
+//! [`Failure`]: why the command failed, its exit status, and what to do.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cognito_identity_credentials::{Error, ErrorKind};
+
+use crate::messages::advice;
+use crate::messages::printable::printable;
+use crate::messages::regions;
+use crate::options::arguments::Options;
+use crate::options::invalid_value::InvalidValue;
+use crate::options::option_names;
+
+/// The service rejected a call, or anything else that has no status of its own.
+pub(crate) const REFUSED: u8 = 1;
+/// The options or the settings are wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The service did not answer: network, proxy, TLS.
+pub(crate) const NETWORK: u8 = 3;
+/// There is no login token that the service accepts: sign in again.
+pub(crate) const LOGIN: u8 = 4;
+/// The service answered that it is throttling or unavailable: try again later.
+pub(crate) const TRY_LATER: u8 = 5;
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: u8,
+    /// Empty if it was already printed.
+    pub(crate) message: String,
+    pub(crate) advice: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), advice: None }
+    }
+
+    /// An error in the options or settings.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    /// The value of an option is wrong.
+    pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
+        Self { advice, ..Self::usage(format!("{option}: {reason}")) }
+    }
+
+    /// A login token is missing.
+    pub(crate) fn login(message: impl Into<String>) -> Self {
+        Self { advice: Some(advice::NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
+    }
+
+    /// An error of a refresh with these options.
+    pub(crate) fn of_refresh(error: &Error, options: &Options) -> Self {
+        Self { advice: advice::of_refresh(error, options), ..error.into() }
+    }
+
+    /// An error of the library, in whose text `name` returns the name to show for each setting.
+    pub(crate) fn naming_settings<'a>(error: &'a Error, name: &dyn Fn(&'a str) -> &'a str) -> Self {
+        let faults: Vec<_> =
+            error.config_faults().iter().map(|fault| fault.describe(name)).collect();
+        let mut message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };
+        if regions::owner_is_misspelt(&message) {
+            message = message.replace("; leave --region out", "");
+        }
+        Self { status: status(error), message, advice: advice::of_error(error) }
+    }
+
+    /// A failure whose message was already printed.
+    pub(crate) fn already_printed(status: u8) -> Self {
+        Self::new(status, "")
+    }
+
+    /// Prints the message and returns the exit status.
+    pub(crate) fn print(self) -> ExitCode {
+        // An error is ignored: standard error may be closed.
+        let mut to = io::stderr().lock();
+        if !self.message.is_empty() {
+            let _ = writeln!(to, "cognito-credentials: {}", printable(&self.message));
+        }
+        if let Some(advice) = self.advice {
+            let _ = writeln!(to, "  what to do: {}", printable(&advice));
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self::naming_settings(error, &option_names::of_setting)
+    }
+}
+
+fn status(error: &Error) -> u8 {
+    if error.needs_sign_in() {
+        return LOGIN;
+    }
+    match error.kind() {
+        ErrorKind::Config | ErrorKind::IdentityUnknown => USAGE,
+        ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Response => {
+            NETWORK
+        }
+        ErrorKind::Login => LOGIN,
+        ErrorKind::Throttled | ErrorKind::Unavailable => TRY_LATER,
+        _ => REFUSED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cognito_identity_credentials::CognitoIdentityCredentials;
+
+    #[test]
+    fn settings_are_shown_as_the_options_that_set_them() {
+        let builder = CognitoIdentityCredentials::builder;
+        let pool = || builder().identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0");
+        let rows = [
+            (builder(), "--identity-pool-id: not set; set it, or --identity-id"),
+            (
+                pool().region("eu-west-1").timeout(std::time::Duration::ZERO),
+                "--region: eu-west-1 contradicts the identity pool, which is in region us-east-1; leave --region out; --timeout: must be longer than zero",
+            ),
+            (
+                pool().endpoint_url("https://x").use_fips(true),
+                "--fips: cannot be combined with --endpoint-url",
+            ),
+            (
+                pool().region("region_{role_arn}"),
+                "--region: region_{role_arn} contradicts the identity pool, which is in region us-east-1; leave --region out",
+            ),
+        ];
+        for (builder, expected) in rows {
+            assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
+        }
+    }
+}

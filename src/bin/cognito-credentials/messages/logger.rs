@@ -1,0 +1,69 @@
+//! The log of the library on standard error: warnings, and with `--verbose` more. It leaves out other
+//! libraries, because they may print requests.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::messages::printable::printable;
+
+struct Logger;
+
+pub(crate) fn start(verbose: bool) {
+    // Fails only if a logger is set already.
+    let _ = log::set_logger(&Logger);
+    log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Warn });
+}
+
+/// Turns warnings off, for commands that print failures themselves.
+pub(crate) fn silence() {
+    if !is_verbose() {
+        log::set_max_level(LevelFilter::Off);
+    }
+}
+
+/// Prints a warning of the command itself.
+pub(crate) fn warn(text: fmt::Arguments<'_>) {
+    line("warn", text);
+}
+
+/// Prints a step of the command itself, with `--verbose`.
+pub(crate) fn step(text: fmt::Arguments<'_>) {
+    if is_verbose() {
+        line("info", text);
+    }
+}
+
+pub(crate) fn is_verbose() -> bool {
+    log::max_level() >= LevelFilter::Debug
+}
+
+fn line(level: &str, text: fmt::Arguments<'_>) {
+    let text = text.to_string();
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", printable(&text));
+}
+
+/// Prints what to do about a warning.
+pub(crate) fn advise(text: &str) {
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "  what to do: {}", printable(text));
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let library = "cognito_identity_credentials";
+        let rest = metadata.target().strip_prefix(library);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let level = record.level().as_str().to_ascii_lowercase();
+            line(&level, *record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,21 @@
+//! What is shown to the user.
+//!
+//! * `failure`: why the command failed, and its exit status
+//! * `advice`: what to do about an error of the library
+//! * `regions`: the regions that have identity pools, to tell a misspelt one
+//! * `display`: logins, identity IDs and times as the commands print them
+//! * `printable`: text without what controls a terminal
+//! * `logger`: the log of the library on standard error
+//! * `logging_transport`: each call, for `--verbose`
+//! * `steps`: the other steps, for `--verbose`
+//! * `wait_notice`: a line about a long wait, on a terminal
+
+pub(crate) mod advice;
+pub(crate) mod display;
+pub(crate) mod failure;
+pub(crate) mod logger;
+pub(crate) mod logging_transport;
+pub(crate) mod printable;
+pub(crate) mod regions;
+pub(crate) mod steps;
+pub(crate) mod wait_notice;

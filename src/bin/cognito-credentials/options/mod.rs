@@ -1,0 +1,17 @@
+//! The command line and the environment variables.
+//!
+//! * `arguments`: the commands, their options and variables, described once
+//! * `help`: the examples of `--help`
+//! * `usage`: what is wrong with the command line
+//! * `invalid_value`: what is wrong with the value of an option
+//! * `option_names`: the option that sets each setting of the library
+//! * `variables`: the variables that the command reads itself
+//! * `near_misses`: variables whose names are nearly right
+
+pub(crate) mod arguments;
+pub(crate) mod help;
+pub(crate) mod invalid_value;
+pub(crate) mod near_misses;
+pub(crate) mod option_names;
+pub(crate) mod usage;
+pub(crate) mod variables;

@@ -1,0 +1,23 @@
+//! The option that sets each setting of the library.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use crate::options::arguments;
+
+/// Settings that more than one option, or an option with parts, decides.
+const OTHERS: [(&str, &str); 2] = [("login_from", "--login"), ("persist_credentials", "the cache")];
+
+/// Returns the option that sets a setting of the library, or the setting's own name.
+pub(crate) fn of_setting(setting: &str) -> &str {
+    static OPTIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(options);
+    OPTIONS.get(setting).map_or(setting, String::as_str)
+}
+
+fn options() -> BTreeMap<String, String> {
+    let command = arguments::command();
+    let options = command.get_arguments().filter_map(|argument| {
+        Some((argument.get_id().to_string(), format!("--{}", argument.get_long()?)))
+    });
+    options.chain(OTHERS.map(|(setting, option)| (setting.to_owned(), option.to_owned()))).collect()
+}

@@ -1,0 +1,139 @@
+//! What is wrong with the command line, as a [`Failure`]. The parser's own texts are not shown,
+//! because they repeat arguments, which may be secrets.
+
+use std::error::Error as _;
+use std::io::Write as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::messages::failure::Failure;
+use crate::options::arguments;
+use crate::options::invalid_value::InvalidValue;
+
+/// Prints help or the version, or returns what is wrong.
+pub(crate) fn report(error: &clap::Error) -> Result<(), Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // It is no error if the reader closes the pipe early.
+            let _ = error.print();
+            let _ = std::io::stdout().flush();
+            Ok(())
+        }
+        _ => Err(failure(error)),
+    }
+}
+
+fn failure(error: &clap::Error) -> Failure {
+    let option = text(error, ContextKind::InvalidArg);
+    // The parser shows an option together with its value.
+    let option = name(&option);
+    if let Some(fault) = error.source().and_then(|source| source.downcast_ref::<InvalidValue>()) {
+        return Failure::invalid(option, fault.clone());
+    }
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            see_help("which command? process, env, exec, serve, status, doctor, …")
+        }
+        ErrorKind::InvalidSubcommand => no_such("command", error, ContextKind::InvalidSubcommand),
+        ErrorKind::UnknownArgument if option.starts_with('-') => no_such_option(option, error),
+        ErrorKind::UnknownArgument => see_help("there is one argument too many"),
+        ErrorKind::MissingRequiredArgument => missing(error),
+        ErrorKind::ArgumentConflict => {
+            let other = text(error, ContextKind::PriorArg);
+            Failure::usage(format!("{option}: cannot be combined with {}", name(&other)))
+        }
+        ErrorKind::InvalidValue if text(error, ContextKind::InvalidValue).is_empty() => {
+            Failure::usage(format!("{option}: needs a value"))
+        }
+        ErrorKind::InvalidValue => {
+            let valid = strings(error, ContextKind::ValidValue).join(" or ");
+            Failure::usage(format!("{option}: can only be {valid}"))
+        }
+        ErrorKind::WrongNumberOfValues => {
+            Failure::usage("--login: give all logins after the command")
+        }
+        ErrorKind::TooManyValues => Failure::usage(format!("{option}: takes no value")),
+        _ => see_help("the arguments cannot be read"),
+    }
+}
+
+/// The text does not say what is right, so the help has to.
+fn see_help(message: &str) -> Failure {
+    let advice = "cognito-credentials --help lists the commands and options";
+    Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }
+}
+
+fn missing(error: &clap::Error) -> Failure {
+    let missing = text(error, ContextKind::InvalidArg);
+    Failure::usage(match &*missing {
+        "<PROGRAM>..." => {
+            "exec: which program? cognito-credentials exec [OPTIONS] -- PROGRAM …".to_owned()
+        }
+        "<SHELL>" => "completions: for which shell? bash, zsh, fish, …".to_owned(),
+        "<DIRECTORY>" => "man: into which directory?".to_owned(),
+        option => {
+            format!("{}: not given, but needed by the other options of a user pool", name(option))
+        }
+    })
+}
+
+/// Returns the name of an option, which the parser shows together with its value.
+fn name(option: &str) -> &str {
+    let name = option.split([' ', '=', '[']).next().unwrap_or_default();
+    name.trim_start_matches('<').trim_end_matches('>')
+}
+
+fn no_such_option(option: &str, error: &clap::Error) -> Failure {
+    let name = option.trim_start_matches('-');
+    if ["token", "password", "secret"].iter().any(|word| name.contains(word)) && is_plain(name) {
+        let why = "secrets cannot be arguments, because other users of the machine can read those";
+        let how = "--login PROVIDER=@FILE, =env:NAME or =cmd:COMMAND says where a token comes from";
+        return Failure {
+            advice: Some(how.to_owned()),
+            ..Failure::usage(format!("there is no option {option}: {why}"))
+        };
+    }
+    no_such("option", error, ContextKind::InvalidArg)
+}
+
+/// Names a wrong word if it cannot be a secret, and the word that was probably meant.
+fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
+    let word = text(error, place);
+    let word = name(&word);
+    let shown = if is_plain(word.trim_start_matches('-')) { word } else { "" };
+    let usage = see_help(format!("there is no {what} {shown}").trim_end());
+    let mut suggested = strings(error, ContextKind::SuggestedArg);
+    suggested.append(&mut strings(error, ContextKind::SuggestedSubcommand));
+    let meant = suggested.first().map(|meant| format!("did you mean {meant}?"));
+    let advice = goes_with(word).or(meant).or_else(|| usage.advice.clone());
+    Failure { advice, ..usage }
+}
+
+/// Names the command that has the option which another command was given.
+fn goes_with(option: &str) -> Option<String> {
+    let (name, all) = (option.strip_prefix("--")?, arguments::command());
+    let has_it = |command: &&clap::Command| {
+        command.get_arguments().any(|argument| argument.get_long() == Some(name))
+    };
+    let commands: Vec<_> =
+        all.get_subcommands().filter(has_it).map(clap::Command::get_name).collect();
+    (!commands.is_empty())
+        .then(|| format!("{option} goes with the command {}", commands.join(" or ")))
+}
+
+/// Returns whether a text looks like a typed word and not like a secret.
+fn is_plain(word: &str) -> bool {
+    (1..=24).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> String {
+    strings(error, kind).into_iter().next().unwrap_or_default()
+}
+
+fn strings(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,26 @@
+//! The environment variables that the command reads itself.
+
+use std::env;
+use std::ffi::OsString;
+
+use crate::messages::failure::Failure;
+
+/// Returns the text of a variable, or `None` if it is not set or empty.
+pub(crate) fn text(variable: &str) -> Result<Option<String>, Failure> {
+    match env::var_os(variable).filter(|value| !value.is_empty()).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(Failure::usage(format!("{variable}: is not UTF-8"))),
+    }
+}
+
+/// Whether a variable turns a setting on.
+pub(crate) fn is_on(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// Returns those of the variables that may name an endpoint: none if the environment says so. The
+/// library reports a malformed value.
+pub(crate) fn endpoint_variables<'a>(names: &'a [&'a str]) -> &'a [&'a str] {
+    if is_on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { &[] } else { names }
+}
