@@ -15,12 +15,15 @@
 
 mod commands;
 mod diagnosis;
+mod endpoint;
 mod options;
 mod programs;
 mod renewal;
+mod serve;
 mod service;
 mod special_files;
 mod statuses;
+mod supervise;
 mod threads;
 mod token_commands;
 mod users;

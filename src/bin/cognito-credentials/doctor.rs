@@ -11,6 +11,7 @@ use crate::arguments::Options;
 use crate::cache;
 use crate::display::{self, masked, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
+use crate::issuer;
 use crate::logger;
 use crate::provider_login::Claims;
 use crate::report;
@@ -67,7 +68,15 @@ fn login_tokens(options: &Options) {
         let (provider, source) = (&login.provider, &login.source);
         // A failure is reported when the token is needed.
         let Ok(claims) = login.claims() else { continue };
-        if login.is_of_user_pool() && claims.as_ref().is_some_and(Claims::is_access_token) {
+        let issuer = claims.as_ref().and_then(|claims| claims.iss.as_deref());
+        let needed = issuer.and_then(|issuer| Some((issuer, issuer::mismatch(provider, issuer)?)));
+        if let Some((issuer, needed)) = needed {
+            let text = format!("{provider}: the token from {source} was issued by {issuer}");
+            report::bad(LOGIN, "login", &text);
+            report::advise(&format!("name the login as its token needs it: --login {needed}=…"));
+            continue;
+        }
+        if claims.as_ref().is_some_and(Claims::is_access_token) {
             let text = format!(
                 "{provider}: the token from {source} is an access token, but the identity pool needs the ID token"
             );

@@ -26,12 +26,17 @@ const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 pub(crate) fn exec(
     credentials: &Credentials,
     options: &Options,
-    program: Vec<OsString>,
+    program: &[OsString],
 ) -> Result<(), Failure> {
-    let mut words = program.into_iter();
-    let program = words.next().unwrap_or_default();
-    let shown = program.to_string_lossy().into_owned();
-    let mut command = Command::new(program);
+    let mut command = command(options, program);
+    command.envs(&CredentialVariables::from(credentials));
+    Err(cannot_run(program, &replace(command)))
+}
+
+/// Returns the program without the variables that lead to other credentials or are secrets.
+pub(crate) fn command(options: &Options, program: &[OsString]) -> Command {
+    let mut words = program.iter();
+    let mut command = Command::new(words.next().map(OsString::as_os_str).unwrap_or_default());
     command.args(words);
     for name in REMOVED {
         command.env_remove(name);
@@ -48,13 +53,16 @@ pub(crate) fn exec(
         }
     }
     command.env_remove(IDENTITY_ID).env_remove("AWS_CREDENTIAL_EXPIRATION");
-    command.envs(&CredentialVariables::from(credentials));
-    let error = replace(command);
+    command
+}
+
+pub(crate) fn cannot_run(program: &[OsString], error: &io::Error) -> Failure {
     let status = match error.kind() {
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_EXECUTABLE,
     };
-    Err(Failure::new(status, format!("exec: {shown}: {error}")))
+    let shown = program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+    Failure::new(status, format!("exec: {shown}: {error}"))
 }
 
 #[cfg(unix)]

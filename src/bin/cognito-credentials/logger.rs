@@ -16,7 +16,7 @@ pub(crate) fn start(verbose: bool) {
 
 /// Turns warnings off, for commands that print failures themselves.
 pub(crate) fn silence() {
-    if log::max_level() < LevelFilter::Debug {
+    if !is_verbose() {
         log::set_max_level(LevelFilter::Off);
     }
 }
@@ -25,6 +25,17 @@ pub(crate) fn silence() {
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
     // An error is ignored: standard error may be closed.
     let _ = writeln!(io::stderr(), "cognito-credentials: warn: {text}");
+}
+
+/// Prints a step of the command itself, with `--verbose`.
+pub(crate) fn step(text: fmt::Arguments<'_>) {
+    if is_verbose() {
+        let _ = writeln!(io::stderr(), "cognito-credentials: info: {text}");
+    }
+}
+
+pub(crate) fn is_verbose() -> bool {
+    log::max_level() >= LevelFilter::Debug
 }
 
 impl Log for Logger {

@@ -17,10 +17,13 @@
 //! | `signals` | the signals that end the command |
 //! | `provider_login` | a login of `--login`, and what its token says |
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
+//! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
 //! | `cache` | the cache directory |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
+//! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
+//! | `supervise` | the command `exec --serve` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
 //! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
@@ -60,6 +63,7 @@ mod failure;
 mod forget;
 mod help;
 mod invalid_value;
+mod issuer;
 mod logger;
 mod login_id;
 mod offline;
@@ -69,11 +73,15 @@ mod provider_login;
 mod report;
 mod reporting_transport;
 mod secret_source;
+#[cfg(unix)]
+mod serve;
 mod settings;
 mod shell_files;
 #[cfg(unix)]
 mod signals;
 mod status;
+#[cfg(unix)]
+mod supervise;
 mod token_command;
 mod transport;
 mod usage;
@@ -108,8 +116,19 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),
-        Command::Exec { program, .. } => exec::exec(&credentials(&options)?, &options, program),
-        Command::Serve { .. } => Err(Failure::usage("serve: cannot be used yet")),
+        Command::Exec { serve: false, program } => {
+            exec::exec(&credentials(&options)?, &options, &program)
+        }
+        #[cfg(unix)]
+        Command::Exec { serve: true, program } => supervise::run(&options, &program),
+        #[cfg(unix)]
+        Command::Serve { listen, token_file } => {
+            serve::serve(&options, listen.as_deref(), token_file.as_deref())
+        }
+        #[cfg(not(unix))]
+        Command::Exec { serve: true, .. } | Command::Serve { .. } => Err(Failure::usage(
+            "serve and exec --serve: do not work on this system; use process in ~/.aws/config",
+        )),
         Command::Identity => status::identity(&options),
         Command::Status { .. } => status::status(&options),
         Command::Forget { all: true } => forget::forget_all(&options),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::BoxError;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use crate::secret_source::SecretSource;
@@ -29,15 +30,22 @@ pub(crate) struct Claims {
     pub(crate) sub: Option<String>,
     exp: Option<f64>,
     token_use: Option<String>,
+    typ: Option<String>,
+    scope: Option<IgnoredAny>,
+    scp: Option<IgnoredAny>,
+    nonce: Option<IgnoredAny>,
+    at_hash: Option<IgnoredAny>,
+    /// The type in the header, which RFC 9068 gives to access tokens.
+    #[serde(skip)]
+    header_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    typ: Option<String>,
 }
 
 impl ProviderLogin {
-    /// Whether the login belongs to a user pool. Its name ends in a user pool ID, `REGION_NAME`.
-    pub(crate) fn is_of_user_pool(&self) -> bool {
-        let (_, pool) = self.provider.rsplit_once('/').unwrap_or_default();
-        self.provider.starts_with("cognito-idp") || pool.contains('_')
-    }
-
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
         Self { provider, source, limit, read: Mutex::new(None) }
     }
@@ -77,17 +85,28 @@ impl ProviderLogin {
 impl Claims {
     fn of(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
-        let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+        let (header, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
         if parts.next().is_some() {
             return None;
         }
-        let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?);
-        serde_json::from_slice(&payload).ok()
+        let mut claims: Self = json(payload)?;
+        claims.header_type = json(header).and_then(|header: Header| header.typ);
+        Some(claims)
     }
 
-    /// Whether this is an access token of a user pool, which is no login.
+    /// Whether this is an access token, which is no login. User pools say so by `token_use`, Keycloak
+    /// by `typ`, RFC 9068 in the header. Others show it by scopes, which no ID token has.
     pub(crate) fn is_access_token(&self) -> bool {
-        self.token_use.as_deref() == Some("access")
+        let of_rfc_9068 = |typ: &str| typ.to_ascii_lowercase().ends_with("at+jwt");
+        let is_id_token = self.nonce.is_some() || self.at_hash.is_some();
+        match self.token_use.as_deref() {
+            Some(kind) => kind == "access",
+            None => {
+                self.typ.as_deref() == Some("Bearer")
+                    || self.header_type.as_deref().is_some_and(of_rfc_9068)
+                    || (self.scope.is_some() || self.scp.is_some()) && !is_id_token
+            }
+        }
     }
 
     /// Returns when the token expires.
@@ -95,6 +114,11 @@ impl Claims {
         let since_1970 = Duration::try_from_secs_f64(self.exp?).ok()?;
         SystemTime::UNIX_EPOCH.checked_add(since_1970)
     }
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
+    let text = Zeroizing::new(URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?);
+    serde_json::from_slice(&text).ok()
 }
 
 #[cfg(test)]
@@ -116,6 +140,30 @@ mod tests {
             Claims::of(&jwt(r#"{"exp": 1.0}"#)).unwrap().end(),
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
         );
+    }
+
+    #[test]
+    fn an_access_token_is_told_from_an_id_token_by_its_claims() {
+        let rows = [
+            ("{}", r#"{"token_use": "access"}"#, true),
+            ("{}", r#"{"token_use": "id", "scope": "openid"}"#, false),
+            ("{}", r#"{"typ": "Bearer"}"#, true),
+            ("{}", r#"{"typ": "ID"}"#, false),
+            (r#"{"typ": "at+jwt"}"#, "{}", true),
+            (r#"{"typ": "application/at+JWT"}"#, "{}", true),
+            (r#"{"typ": "JWT"}"#, r#"{"iss": "https://accounts.google.com"}"#, false),
+            ("{}", r#"{"scp": ["openid"]}"#, true),
+            ("{}", r#"{"scope": "openid profile"}"#, true),
+            ("{}", r#"{"scope": "openid", "nonce": "n"}"#, false),
+            ("{}", r#"{"scope": "openid", "at_hash": "h"}"#, false),
+            ("{}", "{}", false),
+        ];
+        for (header, payload, expected) in rows {
+            let part = |text| URL_SAFE_NO_PAD.encode(text);
+            let token = format!("{}.{}.c2ln", part(header), part(payload));
+            let claims = Claims::of(&token).unwrap();
+            assert_eq!(claims.is_access_token(), expected, "{header} {payload}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 use signal_hook::{SigId, flag};
 
@@ -21,7 +21,7 @@ const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// readable. Several can live at the same time, and each receives every signal. When none lives, a
 /// signal has its default action again.
 ///
-/// One of the three that the parent process has ignored, as `nohup` does, stays ignored.
+/// A signal that the parent process has ignored, as `nohup` does, stays ignored; not SIGCHLD.
 pub(crate) struct Signals {
     caught: Vec<Caught>,
     wake: UnixStream,
@@ -52,8 +52,9 @@ impl Signals {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
-        let ending = ENDING.iter().filter(|signal| !ignored.contains(**signal));
-        for &signal in ending.chain(more) {
+        // Without a handler for SIGCHLD, the exit status of a child would be lost.
+        let is_caught = |signal: &&i32| **signal == SIGCHLD || !ignored.contains(**signal);
+        for &signal in ENDING.iter().chain(more).filter(is_caught) {
             signals.add(signal, &waker)?;
         }
         Ok(signals)
@@ -175,7 +176,7 @@ impl Ignored {
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use signal_hook::consts::{SIGCHLD, SIGUSR1, SIGWINCH};
+    use signal_hook::consts::{SIGUSR1, SIGWINCH};
     use signal_hook::low_level::raise;
 
     fn is_readable(signals: &Signals) -> bool {

@@ -1,0 +1,79 @@
+//! [`Answer`]: what a client gets, in the format of the SDKs.
+
+use std::time::Duration;
+
+use cognito_identity_credentials::{CredentialVariables, Credentials};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::request::Refusal;
+
+/// SDKs retry this status.
+const UNAVAILABLE: &str = "503 Service Unavailable";
+
+/// An HTTP response, wiped on drop.
+pub(super) struct Answer {
+    /// The status line, without the version.
+    pub(super) status: &'static str,
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CredentialsDocument<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    token: &'a str,
+    expiration: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl Answer {
+    pub(super) fn credentials(credentials: &Credentials) -> Self {
+        let variables = CredentialVariables::from(credentials);
+        let expiration = variables.iter().find(|(name, _)| *name == "AWS_CREDENTIAL_EXPIRATION");
+        let document = CredentialsDocument {
+            access_key_id: credentials.access_key_id(),
+            secret_access_key: credentials.secret_access_key(),
+            token: credentials.session_token(),
+            expiration: expiration.map_or("", |(_, expiration)| expiration),
+        };
+        let secrets = [document.access_key_id, document.secret_access_key, document.token];
+        // JSON writes a control character with six bytes. The buffer never grows, so that no copy is left.
+        let longest = secrets.iter().map(|secret| secret.len() * 6).sum::<usize>() + 256;
+        Self::new("200 OK", "", &document, longest)
+    }
+
+    pub(super) fn refusal(refusal: &Refusal) -> Self {
+        let Refusal { status, code, message } = *refusal;
+        let headers = if status.starts_with("405") { "Allow: GET\r\n" } else { "" };
+        Self::new(status, headers, &ErrorDocument { code, message }, 512)
+    }
+
+    /// No credentials can be had now. `retry_after` says when there may be some.
+    pub(super) fn unavailable(message: &str, retry_after: Option<Duration>) -> Self {
+        let seconds = retry_after.map(|wait| wait.as_secs() + 1);
+        let header = seconds.map(|seconds| format!("Retry-After: {seconds}\r\n"));
+        let document = ErrorDocument { code: "CredentialsUnavailable", message };
+        Self::new(UNAVAILABLE, &header.unwrap_or_default(), &document, 1024)
+    }
+
+    fn new(status: &'static str, headers: &str, document: &impl Serialize, longest: usize) -> Self {
+        let mut body = Zeroizing::new(Vec::with_capacity(longest));
+        // Text in memory can always be written as JSON.
+        let _ = serde_json::to_writer(&mut *body, document);
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n{headers}\r\n",
+            body.len()
+        );
+        let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + body.len()));
+        bytes.extend_from_slice(head.as_bytes());
+        bytes.extend_from_slice(&body);
+        Self { status, bytes }
+    }
+}

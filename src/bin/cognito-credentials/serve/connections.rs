@@ -1,0 +1,220 @@
+//! [`Connections`]: the connections of the clients, on one thread, none of which can hold up another.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Resource, getrlimit};
+use zeroize::Zeroizing;
+
+use super::answer::Answer;
+use super::keeper::{Keeper, Wait};
+use super::request::{Guard, LONGEST_HEAD};
+use crate::logger;
+
+/// If there are more, the oldest is closed. Bounds the memory too.
+const MOST: u64 = 256;
+/// A client has so long to send its request, and again to take the answer.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
+/// A client has so long to close the connection. If it was closed with unread data, the client could
+/// lose the answer.
+const LONGEST_CLOSE: Duration = Duration::from_secs(1);
+/// After a failure to accept, such as for want of file descriptors, none is accepted for so long.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How many are accepted before the others have their turn.
+const ACCEPTED_AT_ONCE: usize = 32;
+
+pub(super) struct Connections {
+    most: usize,
+    /// From the oldest to the newest.
+    list: Vec<Connection>,
+    paused_until: Option<Duration>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    state: State,
+    deadline: Duration,
+    /// Method and path, for the log.
+    line: String,
+}
+
+enum State {
+    Reading(Zeroizing<Vec<u8>>),
+    Waiting(Wait),
+    Writing { answer: Answer, written: usize },
+    Closing,
+    Closed,
+}
+
+impl Connections {
+    /// Half of the file descriptors stay free for the service, files and commands.
+    pub(super) fn new() -> Self {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = usize::try_from(MOST.min(descriptors / 2)).unwrap_or_default().max(1);
+        Self { most, list: Vec::new(), paused_until: None }
+    }
+
+    /// Returns what to wait for: first the connections in their order, then the listener.
+    pub(super) fn sources<'a>(&'a self, listener: &'a TcpListener) -> Vec<PollFd<'a>> {
+        let connections = self.list.iter().map(|connection| {
+            let events = match connection.state {
+                State::Writing { .. } => PollFlags::OUT,
+                _ => PollFlags::IN,
+            };
+            PollFd::new(&connection.stream, events)
+        });
+        let accepts = if self.paused_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
+        connections.chain([PollFd::new(listener, accepts)]).collect()
+    }
+
+    /// Returns when a connection has used up its time.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadlines = self.list.iter().map(|connection| connection.deadline);
+        deadlines.chain(self.paused_until).min()
+    }
+
+    /// Does what can be done without waiting. `ready` says which sources have something to do.
+    pub(super) fn advance(
+        &mut self,
+        ready: &[bool],
+        listener: &TcpListener,
+        guard: &Guard,
+        keeper: &mut Keeper,
+        now: Duration,
+    ) {
+        let accepts = ready.get(self.list.len()).copied().unwrap_or_default();
+        let ready = ready.iter().copied().chain(std::iter::repeat(false));
+        for (connection, is_ready) in self.list.iter_mut().zip(ready) {
+            connection.advance(is_ready, guard, keeper, now);
+        }
+        self.list.retain(|connection| !matches!(connection.state, State::Closed));
+        self.paused_until = self.paused_until.filter(|until| now < *until);
+        if accepts {
+            self.accept(listener, now);
+        }
+    }
+
+    fn accept(&mut self, listener: &TcpListener, now: Duration) {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            let accepted = listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                Ok(stream)
+            });
+            match accepted {
+                Ok(stream) => {
+                    if self.list.len() >= self.most {
+                        self.close_oldest();
+                    }
+                    self.list.push(Connection::new(stream, now));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The client has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.close_oldest();
+                    self.paused_until = Some(now + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Closes the oldest connection, but one that waits for credentials only if all do.
+    fn close_oldest(&mut self) {
+        let waits = |connection: &Connection| matches!(connection.state, State::Waiting(_));
+        let oldest = self.list.iter().position(|connection| !waits(connection)).unwrap_or(0);
+        if oldest < self.list.len() {
+            self.list.remove(oldest);
+        }
+    }
+}
+
+impl Connection {
+    fn new(stream: TcpStream, now: Duration) -> Self {
+        // An idle connection needs no memory for a request.
+        let state = State::Reading(Zeroizing::new(Vec::new()));
+        Self { stream, state, deadline: now + LONGEST_EXCHANGE, line: String::new() }
+    }
+
+    fn advance(&mut self, is_ready: bool, guard: &Guard, keeper: &mut Keeper, now: Duration) {
+        match &mut self.state {
+            State::Reading(_) if is_ready => self.read(guard, keeper, now),
+            State::Writing { .. } if is_ready => self.write(now),
+            State::Waiting(_) | State::Closing if is_ready && is_at_end(&self.stream) => {
+                self.state = State::Closed;
+            }
+            _ => {}
+        }
+        if let State::Waiting(wait) = &mut self.state {
+            if let Some(answer) = keeper.waiting(wait, now) {
+                self.answer(answer, now);
+            }
+        } else if now >= self.deadline {
+            self.state = State::Closed;
+        }
+    }
+
+    fn read(&mut self, guard: &Guard, keeper: &mut Keeper, now: Duration) {
+        let State::Reading(head) = &mut self.state else { return };
+        // It never grows, so that no copy of the token is left in memory.
+        let room = LONGEST_HEAD.saturating_sub(head.len());
+        head.reserve_exact(room);
+        let read = (&self.stream).take(room as u64).read_to_end(head);
+        let Some(request) = guard.read(head) else {
+            let is_open = read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            if !is_open {
+                self.state = State::Closed;
+            }
+            return;
+        };
+        self.line = request.line;
+        match request.refusal {
+            Some(refusal) => self.answer(Answer::refusal(&refusal), now),
+            None => match keeper.request(now) {
+                Ok(answer) => self.answer(answer, now),
+                Err(wait) => {
+                    self.deadline = wait.until;
+                    self.state = State::Waiting(wait);
+                }
+            },
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, now: Duration) {
+        let port = self.stream.peer_addr().map_or(0, |address| address.port());
+        logger::step(format_args!("{} from port {port}: {}", self.line, answer.status));
+        self.deadline = now + LONGEST_EXCHANGE;
+        self.state = State::Writing { answer, written: 0 };
+        self.write(now);
+    }
+
+    fn write(&mut self, now: Duration) {
+        let State::Writing { answer, written } = &mut self.state else { return };
+        while let Some(rest) = answer.bytes.get(*written..).filter(|rest| !rest.is_empty()) {
+            match (&self.stream).write(rest) {
+                Ok(count) if count > 0 => *written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => {
+                    self.state = State::Closed;
+                    return;
+                }
+            }
+        }
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.deadline = now + LONGEST_CLOSE;
+        self.state = State::Closing;
+    }
+}
+
+/// Reads what nobody asked for. Returns whether the client has closed the connection.
+fn is_at_end(stream: &TcpStream) -> bool {
+    let most = LONGEST_HEAD as u64;
+    match io::copy(&mut stream.take(most), &mut io::sink()) {
+        Ok(count) => count < most,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}

@@ -1,0 +1,376 @@
+//! [`Keeper`]: keeps a good set of credentials. A worker thread calls `get()`, so that a slow network
+//! never holds up a request while the cached set is good.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error};
+
+use super::answer::Answer;
+use crate::failure::{Failure, REFUSED};
+use crate::logger;
+
+/// `get()` is called once in this time, while clients ask.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// For so long after the last request, clients may ask again.
+const ATTENTION: Duration = Duration::from_secs(60 * 60);
+/// SDKs refresh a set with a shorter life than this early.
+const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// A request waits so long for the worker: less than boto3, which gives up after 2 s.
+const LONGEST_WAIT: Duration = Duration::from_millis(1500);
+/// The end does not wait longer for the worker, which may hang in the network.
+const LONGEST_FINISH: Duration = Duration::from_millis(1200);
+
+type Outcome = Result<Credentials, Error>;
+
+pub(super) struct Keeper {
+    provider: CognitoIdentityCredentials,
+    schedule: Schedule,
+    orders: SyncSender<()>,
+    outcomes: Receiver<Outcome>,
+    wake: UnixStream,
+    /// How many calls of `get()` have ended.
+    ended: u64,
+    /// Why the last call failed, cleaned and without secrets.
+    fault: Option<String>,
+}
+
+/// A request that waits for the worker.
+pub(super) struct Wait {
+    /// How many calls had ended when it began.
+    ended: u64,
+    pub(super) until: Duration,
+}
+
+impl Keeper {
+    /// Starts the worker. The first call of `get()` does not wait for a request.
+    pub(super) fn start(
+        provider: CognitoIdentityCredentials,
+        now: Duration,
+    ) -> Result<Self, Failure> {
+        let failed =
+            |error| Failure::new(REFUSED, format!("the endpoint cannot be started: {error}"));
+        let (wake, waker) = UnixStream::pair().map_err(failed)?;
+        wake.set_nonblocking(true).map_err(failed)?;
+        let (orders, receiver) = sync_channel(1);
+        let (sender, outcomes) = channel();
+        let worker = provider.clone();
+        thread::Builder::new()
+            .name("refresh".to_owned())
+            .spawn(move || work(&worker, &receiver, &sender, waker))
+            .map_err(failed)?;
+        let schedule = Schedule { running: false, asked: now, called: None };
+        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, fault: None })
+    }
+
+    /// Calls `get()` if it is time to.
+    pub(super) fn tick(&mut self, now: Duration) {
+        if self.schedule.is_time(now) {
+            self.call(now);
+        }
+    }
+
+    /// Returns when `tick` has something to do, if the worker does not end a call before.
+    pub(super) fn next_tick(&self, now: Duration) -> Option<Duration> {
+        self.schedule.next(now)
+    }
+
+    /// Answers a request, or lets it wait for the worker.
+    pub(super) fn request(&mut self, now: Duration) -> Result<Answer, Wait> {
+        self.schedule.asked = now;
+        let wait = Wait { ended: self.ended, until: now + LONGEST_WAIT };
+        let Some(good) = self.good() else {
+            self.call(now);
+            return Err(wait);
+        };
+        // Nobody has asked for a while, so the worker has let the set grow old.
+        if self.schedule.is_due(now) && self.life() <= SHORT_LIFE {
+            self.call(now);
+            return Err(wait);
+        }
+        Ok(Answer::credentials(&good))
+    }
+
+    /// Answers a request that waits, if there is something new or its time is over.
+    pub(super) fn waiting(&mut self, wait: &mut Wait, now: Duration) -> Option<Answer> {
+        let has_ended = wait.ended != self.ended;
+        if !has_ended && now < wait.until {
+            return None;
+        }
+        if let Some(good) = self.good() {
+            return Some(Answer::credentials(&good));
+        }
+        if let Some(fault) = &self.fault {
+            return Some(Answer::unavailable(fault, self.provider.status().next_attempt_in));
+        }
+        // The service grants less than the expiry window.
+        if let Some(short) = self.provider.cached().filter(|_| !self.life().is_zero()) {
+            return Some(Answer::credentials(&short));
+        }
+        if now >= wait.until {
+            let message = "the service has not answered yet; try again";
+            return Some(Answer::unavailable(message, None));
+        }
+        // The process was stopped, or the system suspended, and the new set is over already.
+        wait.ended = self.ended;
+        self.call(now);
+        None
+    }
+
+    /// Takes the worker's outcomes. The error says that the worker is gone.
+    pub(super) fn receive(&mut self) -> Result<(), Failure> {
+        let mut bytes = [0; 64];
+        // End of file is the end of the worker.
+        if matches!(self.wake.read(&mut bytes), Ok(0)) {
+            return Err(Failure::new(REFUSED, "the thread that gets credentials has ended"));
+        }
+        while let Ok(outcome) = self.outcomes.try_recv() {
+            self.schedule.running = false;
+            self.ended += 1;
+            self.note(outcome.err());
+        }
+        Ok(())
+    }
+
+    /// Gives a command that the worker runs for a token, and that a signal ends, the time to end.
+    pub(super) fn finish(&mut self) {
+        if self.schedule.running {
+            let _ = self.outcomes.recv_timeout(LONGEST_FINISH);
+        }
+    }
+
+    /// Prints a failure once, not each minute.
+    fn note(&mut self, error: Option<Error>) {
+        let fault = error.map(|error| {
+            let Failure { message, advice, .. } = error.into();
+            match advice {
+                Some(advice) => format!("{message}; what to do: {advice}"),
+                None => message,
+            }
+        });
+        match (&self.fault, &fault) {
+            (None, Some(fault)) => logger::warn(format_args!("no credentials: {fault}")),
+            (Some(_), None) => logger::warn(format_args!("there are credentials again")),
+            _ => {}
+        }
+        self.fault = fault;
+    }
+
+    fn call(&mut self, now: Duration) {
+        if !self.schedule.running {
+            self.schedule.running = true;
+            self.schedule.called = Some(now);
+            // Fails only if the worker has ended, which `receive` reports.
+            let _ = self.orders.try_send(());
+        }
+    }
+
+    /// Returns the cached set if it is good. The order matters: what is read second is as new or newer.
+    fn good(&self) -> Option<Credentials> {
+        if self.provider.needs_refresh() { None } else { self.provider.cached() }
+    }
+
+    fn life(&self) -> Duration {
+        self.provider.status().expires_in.unwrap_or_default()
+    }
+}
+
+/// Readable when the worker has an outcome.
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Calls `get()` for each order, until the keeper is gone.
+fn work(
+    provider: &CognitoIdentityCredentials,
+    orders: &Receiver<()>,
+    outcomes: &Sender<Outcome>,
+    mut waker: UnixStream,
+) {
+    while orders.recv().is_ok() {
+        if outcomes.send(provider.get()).is_err() || waker.write_all(&[0]).is_err() {
+            return;
+        }
+    }
+}
+
+/// When to call `get()`, on the boot clock.
+struct Schedule {
+    running: bool,
+    asked: Duration,
+    called: Option<Duration>,
+}
+
+impl Schedule {
+    /// Whether the last call is a minute ago, and no call runs.
+    fn is_due(&self, now: Duration) -> bool {
+        let last = self.called.map(|called| now.saturating_sub(called));
+        !self.running && last.is_none_or(|last| last >= INTERVAL)
+    }
+
+    fn is_time(&self, now: Duration) -> bool {
+        self.is_due(now) && now.saturating_sub(self.asked) < ATTENTION
+    }
+
+    fn next(&self, now: Duration) -> Option<Duration> {
+        let is_wanted = !self.running && now.saturating_sub(self.asked) < ATTENTION;
+        is_wanted.then(|| self.called.map_or(now, |called| called + INTERVAL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+
+    const HOUR: u64 = 3600;
+
+    #[test]
+    fn the_service_is_asked_once_a_minute_while_a_client_has_asked_within_the_last_hour() {
+        let seconds = Duration::from_secs;
+        let mut schedule = Schedule { running: false, asked: seconds(0), called: None };
+        let mut calls = Vec::new();
+        for second in 0..3 * HOUR {
+            let now = seconds(second);
+            if second == 2 * HOUR {
+                schedule.asked = now;
+            }
+            assert_eq!(schedule.is_time(now), schedule.next(now).is_some_and(|next| next <= now));
+            if schedule.is_time(now) {
+                schedule.called = Some(now);
+                calls.push(second);
+            }
+        }
+        let first = (0..HOUR).step_by(60);
+        let second = (2 * HOUR..3 * HOUR).step_by(60);
+        assert_eq!(calls, first.chain(second).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_not_made_again() {
+        let schedule =
+            Schedule { running: true, asked: Duration::ZERO, called: Some(Duration::ZERO) };
+        assert!(!schedule.is_due(Duration::from_secs(HOUR)));
+        assert_eq!(schedule.next(Duration::from_secs(1)), None);
+    }
+
+    struct Bench {
+        cognito: FakeCognito,
+        clock: ManualClock,
+        keeper: Keeper,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let clock = ManualClock::new();
+            let cognito = FakeCognito::with_clock(clock.clone());
+            let provider = CognitoIdentityCredentials::builder()
+                .identity_pool_id(FakeCognito::POOL_ID)
+                .transport(cognito.clone())
+                .clock(clock.clone())
+                .advisory_window(Duration::from_secs(30 * 60))
+                .max_attempts(1)
+                .build()
+                .unwrap();
+            let keeper = Keeper::start(provider, Duration::ZERO).unwrap();
+            keeper.wake.set_nonblocking(false).unwrap();
+            Self { cognito, clock, keeper }
+        }
+
+        fn now(&self) -> Duration {
+            use cognito_identity_credentials::Clock as _;
+
+            self.clock.boot()
+        }
+
+        /// Does what the loop does until a request has its answer.
+        fn ask(&mut self) -> String {
+            let now = self.now();
+            let answer = match self.keeper.request(now) {
+                Ok(answer) => answer,
+                Err(mut wait) => loop {
+                    self.keeper.receive().unwrap();
+                    if let Some(answer) = self.keeper.waiting(&mut wait, now) {
+                        break answer;
+                    }
+                },
+            };
+            String::from_utf8(answer.bytes.to_vec()).unwrap()
+        }
+
+        /// Lets a minute pass.
+        fn minute(&mut self) {
+            self.clock.advance(Duration::from_secs(60));
+            let now = self.now();
+            self.keeper.tick(now);
+            if self.keeper.schedule.running {
+                self.keeper.receive().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn clients_get_more_than_15_minutes_of_life_all_day() {
+        let mut bench = Bench::new();
+        for minute in 0..24 * 60 {
+            assert!(bench.ask().starts_with("HTTP/1.1 200 OK"), "{minute}");
+            let life = bench.keeper.life();
+            assert!(life > Duration::from_secs(29 * 60), "{minute} {life:?}");
+            bench.minute();
+        }
+        let calls = bench.cognito.calls("GetCredentialsForIdentity");
+        assert!((47..=49).contains(&calls), "{calls}");
+    }
+
+    #[test]
+    fn after_a_quiet_night_the_first_client_gets_a_long_life() {
+        let mut bench = Bench::new();
+        bench.ask();
+        for _ in 0..80 {
+            bench.minute();
+        }
+        assert!(bench.keeper.life() < SHORT_LIFE, "{:?}", bench.keeper.life());
+        bench.ask();
+        assert!(bench.keeper.life() > Duration::from_secs(15 * 60), "{:?}", bench.keeper.life());
+        bench.clock.suspend(Duration::from_secs(8 * HOUR));
+        assert!(bench.ask().starts_with("HTTP/1.1 200 OK"));
+        assert!(bench.keeper.life() > Duration::from_secs(29 * 60));
+    }
+
+    #[test]
+    fn an_outage_is_an_error_only_when_the_set_is_over_and_ends_by_itself() {
+        let mut bench = Bench::new();
+        bench.ask();
+        bench.cognito.fail_next("GetCredentialsForIdentity", 1000, Fault::internal_error());
+        let mut good = 0;
+        while bench.ask().starts_with("HTTP/1.1 200 OK") {
+            good += 1;
+            bench.minute();
+        }
+        assert_eq!(good, 60);
+        let answer = bench.ask();
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable"), "{answer}");
+        assert!(answer.contains("Retry-After: "), "{answer}");
+        assert!(answer.contains(r#""code":"CredentialsUnavailable","message":""#), "{answer}");
+        bench.cognito.clear_faults();
+        bench.minute();
+        assert!(bench.ask().starts_with("HTTP/1.1 200 OK"));
+    }
+
+    #[test]
+    fn requests_make_no_calls_while_the_set_is_good() {
+        let mut bench = Bench::new();
+        bench.ask();
+        let calls = bench.cognito.requests().len();
+        for _ in 0..2000 {
+            bench.ask();
+        }
+        assert_eq!(bench.cognito.requests().len(), calls);
+    }
+}

@@ -1,0 +1,209 @@
+//! The command `serve`: the endpoint for container credentials, which every AWS SDK can read.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `token`, `token_file` | the secret that clients send, and the file that they read it from |
+//! | `request`, `answer` | one request and its answer, without sockets |
+//! | `keeper` | the credentials, and the thread that gets new ones |
+//! | `connections` | the connections of the clients |
+//! | `notify` | what systemd is told |
+//!
+//! One thread serves all connections and never blocks. Only the keeper's thread uses the network.
+
+mod answer;
+mod connections;
+mod keeper;
+mod notify;
+mod request;
+mod token;
+mod token_file;
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, SystemClock};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::arguments::Options;
+use crate::cache;
+use crate::failure::{Failure, REFUSED};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use crate::transport;
+
+use connections::Connections;
+use keeper::Keeper;
+use request::Guard;
+use token::Token;
+use token_file::TokenFile;
+
+/// boto3 and .NET refresh below 15 minutes of life, and boto3 blocks its caller below 10.
+const ADVISORY_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// The kernel's time-outs stand still while the system is suspended.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+
+/// Serves until a signal ends it.
+pub(crate) fn serve(
+    options: &Options,
+    listen: Option<&str>,
+    token_file: Option<&Path>,
+) -> Result<(), Failure> {
+    let address = listen.map_or(Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), address)?;
+    let settings = settings(options)?;
+    let signals = Signals::catch(&[]).map_err(|error| unusable(&error))?;
+    let mut endpoint = Endpoint::start(settings.build()?, address)?;
+    let path = match token_file {
+        Some(path) => path.to_owned(),
+        None => token_file::default_path(endpoint.address.port(), settings.cache.as_deref())?,
+    };
+    let file = TokenFile::create(&path, &endpoint.guard.token)?;
+    announce(&endpoint.uri(), &file.path);
+    notify::ready(&endpoint.uri());
+    let ended = endpoint.run(&signals, |_| ControlFlow::Break(()));
+    notify::stopping();
+    drop(file);
+    endpoint.keeper.finish();
+    ended
+}
+
+/// Returns the settings of a provider whose credentials are handed out.
+pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
+    // A shorter life must not mean a call each minute.
+    let half = options.duration.map(|duration| duration / 2);
+    let window = half.map_or(ADVISORY_WINDOW, |half| half.min(ADVISORY_WINDOW));
+    settings.builder = settings.builder.advisory_window(window);
+    Ok(settings)
+}
+
+/// The endpoint: its port, its token and its credentials.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    listener: TcpListener,
+    guard: Guard,
+    keeper: Keeper,
+    connections: Connections,
+}
+
+impl Endpoint {
+    pub(crate) fn start(
+        provider: CognitoIdentityCredentials,
+        address: SocketAddr,
+    ) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(address).map_err(|error| in_use(address, &error))?;
+        listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
+        let address = listener.local_addr().map_err(|error| unusable(&error))?;
+        let guard = Guard::new(address, Token::new()?);
+        let keeper = Keeper::start(provider, SystemClock.boot())?;
+        Ok(Self { address, listener, guard, keeper, connections: Connections::new() })
+    }
+
+    /// The value of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub(crate) fn uri(&self) -> String {
+        self.guard.uri()
+    }
+
+    /// The value of `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    pub(crate) fn token(&self) -> &str {
+        self.guard.token.as_str()
+    }
+
+    /// Serves until `on_signal` breaks.
+    pub(crate) fn run<T>(
+        &mut self,
+        signals: &Signals,
+        mut on_signal: impl FnMut(i32) -> ControlFlow<T>,
+    ) -> Result<T, Failure> {
+        loop {
+            let now = SystemClock.boot();
+            self.keeper.tick(now);
+            let ready = self.wait(signals, now).map_err(|error| unusable(&error))?;
+            while let Some(signal) = signals.received() {
+                if let ControlFlow::Break(outcome) = on_signal(signal) {
+                    return Ok(outcome);
+                }
+            }
+            self.keeper.receive()?;
+            let now = SystemClock.boot();
+            let Self { listener, guard, keeper, connections, .. } = self;
+            connections.advance(&ready, listener, guard, keeper, now);
+        }
+    }
+
+    /// Waits for something to do, and returns which connections have something.
+    fn wait(&self, signals: &Signals, now: Duration) -> io::Result<Vec<bool>> {
+        let deadline = self.connections.deadline().into_iter().chain(self.keeper.next_tick(now));
+        let limit = deadline.min().map(|deadline| deadline.saturating_sub(now).min(LONGEST_POLL));
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let mut sources = self.connections.sources(&self.listener);
+        sources.push(PollFd::new(&self.keeper, PollFlags::IN));
+        sources.push(PollFd::new(signals, PollFlags::IN));
+        match poll(&mut sources, limit.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(sources.iter().map(|source| !source.revents().is_empty()).collect())
+    }
+}
+
+/// Parses `--listen`. Other machines must not reach the endpoint.
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    let how = "--listen: must be ADDRESS:PORT with an address of this machine's loopback, such as 127.0.0.1:9911 or [::1]:9911";
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        _ => Err(Failure::usage(how)),
+    }
+}
+
+/// Prints the lines that a client's environment needs. A closed standard output is no reason to end.
+fn announce(uri: &str, token_file: &Path) {
+    let mut text = format!("AWS_CONTAINER_CREDENTIALS_FULL_URI={uri}\n").into_bytes();
+    text.extend_from_slice(b"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=");
+    text.extend_from_slice(token_file.as_os_str().as_encoded_bytes());
+    text.push(b'\n');
+    let mut to = io::stdout().lock();
+    let _ = to.write_all(&text).and_then(|()| to.flush());
+}
+
+fn in_use(address: SocketAddr, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let message = format!("--listen: another program listens on {address}");
+        let advice = "choose another port, or leave --listen out for a free one".to_owned();
+        return Failure { advice: Some(advice), ..Failure::new(REFUSED, message) };
+    }
+    Failure::new(REFUSED, format!("--listen: {address}: {error}"))
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    Failure::new(REFUSED, format!("the endpoint cannot be served: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_loopback_can_be_listened_on() {
+        for good in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:9911"] {
+            assert_eq!(address(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "0.0.0.0:1",
+            "[::]:1",
+            "192.168.0.1:1",
+            "localhost:1",
+            "127.0.0.1",
+            ":1",
+            "1",
+            "",
+            "127.0.0.1:65536",
+            "[::ffff:127.0.0.1]:1",
+            "[fe80::1]:1",
+        ] {
+            assert!(address(bad).unwrap_err().message.starts_with("--listen: must be"), "{bad}");
+        }
+    }
+}

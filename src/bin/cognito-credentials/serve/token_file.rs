@@ -1,0 +1,184 @@
+//! [`TokenFile`]: the file that clients read the token from.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, openat,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::token::Token;
+use crate::failure::{Failure, REFUSED};
+
+/// Removed when it is dropped.
+pub(super) struct TokenFile {
+    pub(super) path: PathBuf,
+    directory: OwnedFd,
+    name: OsString,
+    /// Stays open, because its lock tells another process that the file is in use.
+    file: File,
+}
+
+impl TokenFile {
+    /// Creates the file. All work is done from the checked directory, so that nobody can put another
+    /// directory into its place. A file that a killed process left behind is replaced.
+    pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
+        let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
+        // The path is printed on a line of its own.
+        if path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
+            return Err(Failure::usage("--token-file: has a control character in its name"));
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Failure::usage("--token-file: must be the path of a file"));
+        };
+        let directory = checked_directory(parent)?;
+        remove_left_over(&directory, name).map_err(|error| failure(&path, &error))?;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = openat(&directory, name, flags, mode)
+            .map_err(|error| failure(&path, &io::Error::from(error)))?;
+        let mut made = Self { name: name.to_owned(), directory, file: file.into(), path };
+        made.write(token, mode).map_err(|error| failure(&made.path, &error))?;
+        Ok(made)
+    }
+
+    fn write(&mut self, token: &Token, mode: Mode) -> io::Result<()> {
+        // A file system without locks is no reason to stop.
+        let _ = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+        // The umask may have removed the owner's rights.
+        fchmod(&self.file, mode)?;
+        // Without a newline: several SDKs send the whole content as a header.
+        self.file.write_all(token.as_str().as_bytes())
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        let found = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        // Another process may have replaced the file by its own.
+        if let (Ok(found), Ok(own)) = (found, fstat(&self.file)) {
+            if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) {
+                let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+            }
+        }
+    }
+}
+
+/// Returns the default path: in the runtime directory of the service or of the user, or else in the cache.
+pub(super) fn default_path(port: u16, cache: Option<&Path>) -> Result<PathBuf, Failure> {
+    default_directory(|name| env::var_os(name), cache)
+        .map(|directory| directory.join(format!("cognito-credentials-{port}.token")))
+        .ok_or_else(|| {
+            Failure::usage(
+                "--token-file: is needed here, because neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set and there is no cache directory",
+            )
+        })
+}
+
+fn default_directory(
+    lookup: impl Fn(&str) -> Option<OsString>,
+    cache: Option<&Path>,
+) -> Option<PathBuf> {
+    let path = |name| {
+        let value = lookup(name)?;
+        // systemd separates several directories by colons.
+        let first = value.to_str()?.split(':').next()?;
+        Some(PathBuf::from(first)).filter(|path| path.is_absolute())
+    };
+    path("RUNTIME_DIRECTORY")
+        .or_else(|| path("XDG_RUNTIME_DIR"))
+        .or_else(|| cache.map(Path::to_path_buf))
+}
+
+/// Opens the directory, if nobody but this user and root can replace a file in it.
+fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let shown = path.display();
+    let directory = match openat(CWD, path, flags, Mode::empty()) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => {
+            return Err(advised(
+                format!("--token-file: the directory {shown} does not exist"),
+                format!("create it: mkdir -m 700 {shown}"),
+            ));
+        }
+        Err(error) => return Err(failure(path, &error.into())),
+    };
+    let stat = fstat(&directory).map_err(|error| failure(path, &error.into()))?;
+    let others = Mode::from_raw_mode(stat.st_mode) & (Mode::WGRP | Mode::WOTH);
+    let is_foreign = stat.st_uid != 0 && !is_own(&stat);
+    if is_foreign || !others.is_empty() {
+        return Err(advised(
+            format!("--token-file: other users can write to the directory {shown}"),
+            format!("create a directory of your own in it: mkdir -m 700 {shown}/cognito"),
+        ));
+    }
+    Ok(directory)
+}
+
+/// Removes the file of a process that was killed. Nothing else is removed, and no link is followed.
+fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_own(&stat) {
+        return Err(io::Error::other("exists already and is not a file of this user; remove it"));
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::empty())?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Err(io::Error::other("is in use by another cognito-credentials serve"));
+    }
+    Ok(unlinkat(directory, name, AtFlags::empty())?)
+}
+
+fn is_own(stat: &Stat) -> bool {
+    stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+fn failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(REFUSED, format!("--token-file: {}: {error}", path.display()))
+}
+
+fn advised(message: String, advice: String) -> Failure {
+    Failure { advice: Some(advice), ..Failure::usage(message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
+        let rows: [(&[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+            (
+                &[("RUNTIME_DIRECTORY", "/run/a"), ("XDG_RUNTIME_DIR", "/run/user/1")],
+                None,
+                Some("/run/a"),
+            ),
+            (&[("RUNTIME_DIRECTORY", "/run/a:/run/b")], None, Some("/run/a")),
+            (&[("XDG_RUNTIME_DIR", "/run/user/1")], Some("/c"), Some("/run/user/1")),
+            (&[("XDG_RUNTIME_DIR", "")], Some("/c"), Some("/c")),
+            (&[("RUNTIME_DIRECTORY", "run"), ("XDG_RUNTIME_DIR", "/x")], None, Some("/x")),
+            (&[], Some("/c"), Some("/c")),
+            (&[], None, None),
+        ];
+        for (variables, cache, expected) in rows {
+            let lookup = |name: &str| {
+                let found = variables.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let found = default_directory(lookup, cache.map(Path::new));
+            assert_eq!(found, expected.map(PathBuf::from), "{variables:?}");
+        }
+    }
+}

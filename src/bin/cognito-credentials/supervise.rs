@@ -1,0 +1,96 @@
+//! The command `exec --serve`: runs a program beside the endpoint that its AWS SDK reads.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus};
+
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
+use rustix::termios::tcgetpgrp;
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+
+use crate::arguments::Options;
+use crate::exec;
+use crate::failure::{Failure, REFUSED};
+use crate::serve::{self, Endpoint};
+use crate::signals::{self, Signals};
+
+/// Removed, because SDKs prefer them to the endpoint.
+const PREFERRED: [&str; 7] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    // With these, the SDKs look for the token of a web identity.
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+];
+
+/// Runs the program, and ends as it ends.
+pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
+    let provider = serve::settings(options)?.build()?;
+    // The program does not start with settings that give no credentials.
+    provider.get()?;
+    let signals = Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
+        .map_err(|error| lost(&error))?;
+    let mut endpoint = Endpoint::start(provider, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut command = exec::command(options, program);
+    for name in PREFERRED {
+        command.env_remove(name);
+    }
+    command
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.uri())
+        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", endpoint.token());
+    let mut child = command.spawn().map_err(|error| exec::cannot_run(program, &error))?;
+    let status = endpoint
+        .run(&signals, |signal| match signal {
+            SIGCHLD => {
+                child.try_wait().transpose().map_or(ControlFlow::Continue(()), ControlFlow::Break)
+            }
+            signal => {
+                forward(signal, &child);
+                ControlFlow::Continue(())
+            }
+        })?
+        .map_err(|error| lost(&error))?;
+    end_as(status)
+}
+
+/// Sends a signal to the program, if the terminal has not done so already: a terminal sends its signals
+/// to all processes in the foreground.
+fn forward(signal: i32, child: &Child) {
+    let from_terminal = [SIGINT, SIGQUIT, SIGWINCH].contains(&signal) && is_in_foreground();
+    let (Some(id), Some(signal)) =
+        (i32::try_from(child.id()).ok().and_then(Pid::from_raw), Signal::from_named_raw(signal))
+    else {
+        return;
+    };
+    if !from_terminal {
+        // An error says that the program has ended. SIGCHLD comes next.
+        let _ = kill_process(id, signal);
+    }
+}
+
+/// Whether this process and the program, which is in the same process group, own the terminal.
+fn is_in_foreground() -> bool {
+    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
+}
+
+/// Ends with the exit status of the program, or by the signal that ended it.
+fn end_as(status: ExitStatus) -> Result<(), Failure> {
+    if let Some(signal) = status.signal() {
+        signals::end_by(signal);
+    }
+    match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(0) => Ok(()),
+        code => Err(Failure::already_printed(code.unwrap_or(REFUSED))),
+    }
+}
+
+fn lost(error: &io::Error) -> Failure {
+    Failure::new(REFUSED, format!("exec --serve: the program cannot be watched: {error}"))
+}

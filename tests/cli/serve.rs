@@ -1,0 +1,368 @@
+//! `serve`: the endpoint for container credentials.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::transport::TransportErrorKind;
+
+use crate::endpoint::{Answer, Serving, command, within};
+use crate::service::{GET_CREDENTIALS, Machine, listen};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_client_gets_credentials_in_the_format_of_the_sdks() {
+    let machine = Machine::new();
+    let serving = Serving::start(&machine);
+    let answer = serving.endpoint.get();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.body.as_object().unwrap();
+    let names: Vec<_> = body.keys().map(String::as_str).collect();
+    assert_eq!(names, ["AccessKeyId", "Expiration", "SecretAccessKey", "Token"]);
+    assert!(body.values().all(|value| !value.as_str().unwrap().is_empty()), "{body:?}");
+    let end = body["Expiration"].as_str().unwrap();
+    assert!(end.len() == 20 && end.ends_with('Z') && end.contains('T'), "{end}");
+    for header in ["content-type: application/json", "cache-control: no-store", "connection: close"]
+    {
+        assert!(answer.headers.contains(header), "{answer:?}");
+    }
+    assert!(serving.end().success());
+}
+
+#[test]
+fn the_token_file_is_for_its_owner_and_goes_with_the_process() {
+    let machine = Machine::new();
+    let mut tokens = Vec::new();
+    for name in ["TERM", "INT", "HUP"] {
+        // The umask cannot make it unreadable or readable for others.
+        let mut shell = command(&machine, &[]);
+        let program = shell.get_program().to_owned();
+        let script = "umask 777; exec \"$@\"";
+        let arguments: Vec<_> = shell.get_args().map(ToOwned::to_owned).collect();
+        let mut with_umask = std::process::Command::new("sh");
+        with_umask.args(["-c", script, "sh"]).arg(program).args(arguments);
+        with_umask.arg("--no-cache").env_clear().current_dir(machine.home.path());
+        for (name, value) in shell.env("PATH", std::env::var_os("PATH").unwrap()).get_envs() {
+            with_umask.env(name, value.unwrap());
+        }
+        let mut serving = Serving::spawn(with_umask);
+        let file = fs::metadata(&serving.token_file).unwrap();
+        assert_eq!(file.permissions().mode() & 0o7777, 0o600);
+        let token = &serving.endpoint.token;
+        assert!(token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{token}");
+        let port = serving.endpoint.address.split(':').next_back().unwrap();
+        assert!(serving.token_file.to_str().unwrap().contains(port));
+        tokens.push(token.clone());
+        serving.signal(name);
+        assert!(serving.ended(Duration::from_secs(2)).success(), "{name}");
+        assert!(!serving.token_file.exists(), "{name}");
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3);
+}
+
+#[test]
+fn only_a_request_of_an_sdk_with_the_token_gets_credentials() {
+    let machine = Machine::new();
+    let serving = Serving::start(&machine);
+    let good = serving.endpoint.request();
+    let host = format!("Host: {}\r\n", serving.endpoint.address);
+    let token = format!("Authorization: {}\r\n", serving.endpoint.token);
+    let port = serving.endpoint.address.split(':').next_back().unwrap();
+    let rows: [(String, u16); 19] = [
+        (good.clone(), 200),
+        (good.replace(&token, ""), 403),
+        (good.replace(&serving.endpoint.token, &"0".repeat(64)), 403),
+        (good.replace("Authorization: ", "Authorization: Bearer "), 403),
+        (good.replace(&token, &token.repeat(2)), 400),
+        (good.replace(&host, ""), 400),
+        (good.replace(&host, &host.repeat(2)), 400),
+        (good.replace(&host, "Host: evil.example\r\n"), 403),
+        (good.replace(&host, &format!("Host: evil.example:{port}\r\n")), 403),
+        (good.replace(&host, &format!("Host: localhost:{port}\r\n")), 403),
+        (good.replace("/credentials", "/"), 404),
+        (good.replace("/credentials", "/credentials/../x"), 404),
+        (good.replace("GET", "POST"), 405),
+        (good.replace("GET", "HEAD"), 405),
+        (good.replace("GET", "OPTIONS"), 405),
+        (
+            good.replace("\r\n\r\n", "\r\nContent-Length: 100000\r\n\r\n") + &"x".repeat(100_000),
+            400,
+        ),
+        (good.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(100_000))), 431),
+        (good.replace("\r\n\r\n", &format!("\r\n{}\r\n", "X: x\r\n".repeat(100))), 431),
+        ("\u{16}\u{3}\u{1}\u{2}".to_owned(), 400),
+    ];
+    for (request, status) in rows {
+        let shown: String = request.chars().take(200).collect();
+        let answer = Answer::parse(&serving.endpoint.send(request.as_bytes()));
+        assert_eq!(answer.status, status, "{shown}: {answer:?}");
+        if status != 200 {
+            let texts = ["code", "message"].map(|name| answer.body[name].as_str().unwrap_or(""));
+            assert!(texts.iter().all(|text| !text.is_empty()), "{shown}: {answer:?}");
+            assert!(!format!("{answer:?}").contains("ASIA"), "{shown}: {answer:?}");
+        }
+        assert_eq!(answer.headers.contains("\r\nallow: get"), status == 405, "{answer:?}");
+    }
+    assert!(serving.endpoint.get().key().starts_with("ASIA"), "it still serves");
+}
+
+#[test]
+fn idle_and_slow_clients_hold_nobody_up_and_the_memory_is_bounded() {
+    let machine = Machine::new();
+    let serving = Serving::start(&machine);
+    let key = serving.endpoint.get().key();
+    let memory = || -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let before = if cfg!(target_os = "linux") { memory() } else { 0 };
+    let idle: Vec<_> = (0..200).map(|_| serving.endpoint.connect()).collect();
+    let mut slow: Vec<_> = (0..200).map(|_| serving.endpoint.connect()).collect();
+    let mut slowest = Duration::ZERO;
+    for round in 0..20 {
+        for stream in &mut slow {
+            // Those that were closed for newer ones refuse it.
+            let _ = stream.write_all(if round == 0 {
+                b"GET /credentials HTTP/1.1\r\nX: "
+            } else {
+                b"x"
+            });
+        }
+        let begun = Instant::now();
+        assert_eq!(serving.endpoint.get().key(), key);
+        slowest = slowest.max(begun.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    if cfg!(target_os = "linux") {
+        assert!(memory() < before + 8 * 1024, "{before} KiB, then {} KiB", memory());
+    }
+    // The oldest have made room.
+    let mut closed = idle.into_iter().next().unwrap();
+    assert_eq!(closed.read(&mut [0]).unwrap_or(0), 0);
+    assert!(serving.end().success());
+}
+
+#[test]
+fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there() {
+    let machine = Machine::new();
+    let rows = [
+        (Fault::NoAnswer(TransportErrorKind::Io), "check the network"),
+        (Fault::throttled(), "TooManyRequestsException"),
+        (
+            Fault::not_authorized("Unauthenticated access is not supported."),
+            "Unauthenticated access",
+        ),
+    ];
+    for (fault, says) in rows {
+        machine.cognito.fail_next("GetId", 100_000, fault);
+        let serving = Serving::spawn(command(&machine, &["--no-cache"]));
+        let answer = serving.endpoint.get();
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.body["code"].is_string(), "{answer:?}");
+        assert!(answer.body["message"].as_str().unwrap().contains(says), "{answer:?}");
+        machine.cognito.clear_faults();
+        // After a failure that the service answered, the library waits up to 5 s.
+        within(PATIENCE, || (serving.endpoint.get().status == 200).then_some(()));
+        assert!(serving.end().success());
+    }
+}
+
+#[test]
+fn wrong_settings_end_it_at_once() {
+    let machine = Machine::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    machine.file("file", "");
+    fs::create_dir(machine.path("shared")).unwrap();
+    fs::set_permissions(machine.path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let rows: [(&[&str], i32, &str); 10] = [
+        (&["--listen", "0.0.0.0:0"], 2, "--listen: must be ADDRESS:PORT"),
+        (&["--listen", "localhost:80"], 2, "--listen: must be ADDRESS:PORT"),
+        (&["--listen", &taken], 1, "another program listens on"),
+        (&["--token-file", "/no/such/directory/token"], 2, "mkdir -m 700 /no/such/directory"),
+        (&["--token-file", "shared/token"], 2, "other users can write to the directory"),
+        (&["--token-file", "file/token"], 1, "Not a directory"),
+        (&["--token-file", "shared"], 1, "exists already and is not a file of this user"),
+        (&["--token-file", "a\nb"], 2, "control character"),
+        (&["--region", "eu-west-1"], 2, "--region"),
+        (&["--login", "accounts.google.com=@/no/such/file"], 4, "/no/such/file"),
+    ];
+    for (arguments, status, says) in rows {
+        let said = machine.finish(command(&machine, arguments));
+        assert_eq!((said.status, &*said.out), (status, ""), "{arguments:?} {said:?}");
+        assert!(said.err.contains(says), "{arguments:?} {said:?}");
+    }
+    let said = machine.run(&["serve", "--no-cache"]);
+    assert_eq!(said.status, 2, "{said:?}");
+    assert!(said.err.contains("--token-file: is needed here"), "{said:?}");
+}
+
+#[test]
+fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
+    let machine = Machine::new();
+    let path = machine.path("token");
+    let arguments = ["--token-file", path.to_str().unwrap()];
+    let mut killed = Serving::spawn(command(&machine, &arguments));
+    let said = machine.finish(command(&machine, &arguments));
+    assert!(said.err.contains("in use by another"), "{said:?}");
+    assert_eq!(killed.endpoint.get().status, 200, "the second one has changed nothing");
+    killed.signal("KILL");
+    killed.ended(PATIENCE);
+    assert!(path.exists());
+
+    let serving = Serving::spawn(command(&machine, &arguments));
+    assert_ne!(serving.endpoint.token, killed.endpoint.token);
+    // What somebody else put there is not removed.
+    fs::rename(&path, machine.path("away")).unwrap();
+    machine.file("token", "another one's");
+    assert!(serving.end().success());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another one's");
+
+    fs::remove_file(&path).unwrap();
+    machine.file("target", "target");
+    symlink(machine.path("target"), &path).unwrap();
+    let said = machine.finish(command(&machine, &arguments));
+    assert_eq!((said.status, &*said.out), (1, ""), "{said:?}");
+    assert_eq!(fs::read_to_string(machine.path("target")).unwrap(), "target");
+    assert!(path.is_symlink());
+}
+
+#[test]
+fn it_ends_in_time_while_the_service_is_silent() {
+    let machine = Machine::new();
+    let (connected, connections) = channel();
+    let connected = Mutex::new(connected);
+    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
+    let mut command = command(&machine, &["--no-cache"]);
+    command.env("AWS_ENDPOINT_URL", url);
+    let serving = Serving::spawn(command);
+    let silent = connections.recv_timeout(PATIENCE).unwrap();
+    // A client is told before it gives up, boto3 after 2 s.
+    let begun = Instant::now();
+    let answer = serving.endpoint.get();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let mut waiting = serving.endpoint.connect();
+    waiting.write_all(serving.endpoint.request().as_bytes()).unwrap();
+    let token_file = serving.token_file.clone();
+    assert!(serving.end().success());
+    assert!(!token_file.exists());
+    drop(silent);
+}
+
+#[test]
+fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopped() {
+    let machine = Machine::new();
+    // Less than 15 s are no good any more.
+    machine.cognito.set_lifetime(Duration::from_secs(17));
+    let serving = Serving::spawn(command(&machine, &["--no-cache"]));
+    let mut key = serving.endpoint.get().key();
+    for is_stopped in [false, true] {
+        if is_stopped {
+            serving.signal("STOP");
+            let begun = Instant::now();
+            within(PATIENCE, || (begun.elapsed() > Duration::from_secs(3)).then_some(()));
+            serving.signal("CONT");
+            assert_ne!(serving.endpoint.get().key(), key, "an old key after the stop");
+        }
+        let old = std::mem::take(&mut key);
+        key = within(PATIENCE, || Some(serving.endpoint.get().key()).filter(|key| *key != old));
+    }
+    assert!(serving.end().success());
+}
+
+#[test]
+fn thousands_of_requests_make_no_calls_and_an_outage_is_not_seen_while_the_keys_are_good() {
+    let machine = Machine::new();
+    let serving = Serving::start(&machine);
+    let key = serving.endpoint.get().key();
+    let calls = machine.calls();
+    machine.cognito.fail_next(GET_CREDENTIALS, 100_000, Fault::internal_error());
+    for _ in 0..2000 {
+        assert_eq!(serving.endpoint.get().key(), key);
+    }
+    assert_eq!(machine.calls(), calls);
+    assert!(serving.end().success());
+}
+
+#[test]
+fn systemd_is_told_of_the_start_and_the_end() {
+    let machine = Machine::new();
+    let path = machine.path("notify");
+    let mut sockets = vec![(path.to_str().unwrap().to_owned(), UnixDatagram::bind(&path).unwrap())];
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::linux::net::SocketAddrExt as _;
+        use std::os::unix::net::SocketAddr;
+
+        let name = format!("cognito-credentials-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        sockets.push((format!("@{name}"), UnixDatagram::bind_addr(&address).unwrap()));
+    }
+    for (name, socket) in sockets {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = command(&machine, &[]);
+        command.env("NOTIFY_SOCKET", name);
+        let serving = Serving::spawn(command);
+        let said = || {
+            let mut buffer = [0; 256];
+            let length = socket.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..length].to_vec()).unwrap()
+        };
+        let ready = said();
+        assert!(ready.starts_with("READY=1\n"), "{ready}");
+        assert!(!ready.contains(&serving.endpoint.token), "{ready}");
+        assert!(serving.end().success());
+        assert_eq!(said(), "STOPPING=1\n");
+    }
+}
+
+#[test]
+fn the_log_names_the_requests_and_no_secret() {
+    let machine = Machine::new();
+    let mut command = command(&machine, &["--verbose"]);
+    let mut serving = Serving::spawn({
+        command.stderr(Stdio::piped());
+        command
+    });
+    let answer = serving.endpoint.get();
+    let refused = serving.endpoint.send(b"GET /\x1b[2J HTTP/1.1\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    serving.signal("TERM");
+    assert!(serving.ended(Duration::from_secs(2)).success());
+    let mut log = String::new();
+    serving.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("info: GET /credentials from port "), "{log}");
+    assert!(log.contains(": 200 OK"), "{log}");
+    let secrets = ["SecretAccessKey", "Token"].map(|name| answer.body[name].as_str().unwrap());
+    for secret in [secrets[0], secrets[1], &serving.endpoint.token, "\x1b"] {
+        assert!(!log.contains(secret), "{secret:?} in {log}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_is_no_reason_to_end() {
+    let machine = Machine::new();
+    let path = machine.path("token");
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut child = command(&machine, &["--token-file", "token", "--listen", &listen])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let token = within(PATIENCE, || fs::read_to_string(&path).ok().filter(|it| !it.is_empty()));
+    let endpoint = crate::endpoint::Endpoint::new(&format!("http://{listen}/credentials"), token);
+    assert_eq!(endpoint.get().status, 200);
+    crate::endpoint::signal(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
+}

@@ -1,0 +1,154 @@
+//! `exec --serve`: the environment, the signals and the end of the program.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cognito_identity_credentials::testing::Fault;
+
+use crate::endpoint::{Endpoint, signal, within};
+use crate::service::{Machine, SECRET};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn exec(machine: &Machine, script: &str) -> Command {
+    machine.command(&["exec", "--serve", "--", "sh", "-c", script])
+}
+
+fn environment(text: &str) -> Vec<(&str, &str)> {
+    text.split_terminator('\0').map(|line| line.split_once('=').unwrap()).collect()
+}
+
+/// Starts a program that traps signals, and waits until it does. `$1` is its file of notes.
+fn start(machine: &Machine, traps: &str) -> Child {
+    let script = format!("{traps}; env -0 > env; while :; do sleep 0.01; done");
+    let child = exec(machine, &script).stdout(Stdio::null()).spawn().unwrap();
+    within(PATIENCE, || {
+        fs::read_to_string(machine.path("env")).ok().filter(|text| text.ends_with('\0'))
+    });
+    child
+}
+
+#[test]
+fn a_program_has_the_endpoint_and_nothing_that_sdks_prefer() {
+    let machine = Machine::new();
+    let gone = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_SECURITY_TOKEN",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_ROLE_SESSION_NAME",
+    ];
+    let mut command = exec(&machine, "env -0");
+    command.envs(gone.map(|name| (name, SECRET)));
+    command.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", SECRET).env("KEPT", "kept");
+    command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", SECRET);
+    let said = machine.finish(command);
+    assert_eq!((said.status, &*said.err), (0, ""), "{said:?}");
+    assert!(!said.out.contains(SECRET), "{}", said.out);
+    let environment = environment(&said.out);
+    for name in gone {
+        assert!(environment.iter().all(|(known, _)| *known != name), "{name} is still there");
+    }
+    assert!(environment.contains(&("KEPT", "kept")));
+}
+
+#[test]
+fn a_program_gets_credentials_for_as_long_as_it_runs() {
+    let machine = Machine::new();
+    machine.cognito.set_lifetime(Duration::from_secs(16));
+    let mut child = start(&machine, "trap 'exit 7' TERM");
+    let text = fs::read_to_string(machine.path("env")).unwrap();
+    let environment = environment(&text);
+    let value = |name: &str| environment.iter().find(|(known, _)| *known == name).unwrap().1;
+    let endpoint = Endpoint::new(
+        value("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        value("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+    );
+    let mut keys = vec![endpoint.get().key()];
+    within(PATIENCE, || {
+        keys.push(endpoint.get().key());
+        keys.dedup();
+        (keys.len() == 3).then_some(())
+    });
+    signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert!(std::net::TcpStream::connect(&endpoint.address).is_err(), "it is closed");
+}
+
+#[test]
+fn signals_go_to_the_program_once() {
+    let machine = Machine::new();
+    let names = ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH"];
+    let traps: Vec<_> =
+        names.iter().map(|name| format!("trap 'echo {name} >> notes' {name}")).collect();
+    let mut child = start(&machine, &format!("{}; trap 'exit 3' TERM", traps.join("; ")));
+    let notes = || fs::read_to_string(machine.path("notes")).unwrap_or_default();
+    let mut expected = String::new();
+    for name in names {
+        signal(child.id(), name);
+        expected += &format!("{name}\n");
+        within(PATIENCE, || (notes().len() >= expected.len()).then_some(()));
+        assert_eq!(notes(), expected);
+    }
+    signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(notes(), expected);
+}
+
+#[test]
+fn the_command_ends_as_the_program_ends() {
+    let machine = Machine::new();
+    let rows = [
+        ("exit 0", Some(0), None),
+        ("exit 42", Some(42), None),
+        ("exit 255", Some(255), None),
+        ("kill -TERM $$", None, Some(15)),
+        ("kill -KILL $$", None, Some(9)),
+        ("kill -INT $$", None, Some(2)),
+        ("kill -USR1 $$", None, Some(10)),
+        ("ulimit -c 0; kill -ABRT $$", None, Some(6)),
+    ];
+    for (script, code, by) in rows {
+        let status = exec(&machine, script).status().unwrap();
+        // The numbers of SIGUSR1 differ between systems.
+        let by = by
+            .filter(|_| script != "kill -USR1 $$" || cfg!(target_os = "linux"))
+            .or(status.signal());
+        assert_eq!((status.code(), status.signal()), (code, by), "{script}");
+    }
+    for (program, status) in [("/no/such/program", 127), ("/", 126)] {
+        let said = machine.run(&["exec", "--serve", "--", program]);
+        assert_eq!((said.status, &*said.out), (status, ""), "{said:?}");
+        assert!(said.err.contains(program), "{said:?}");
+    }
+}
+
+#[test]
+fn a_parent_that_ignores_signals_changes_nothing_else() {
+    let machine = Machine::new();
+    let program = exec(&machine, "trap 'exit 3' TERM; kill -HUP $$; exit 42");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' CHLD HUP; exec \"$@\"", "sh"]).arg(program.get_program());
+    shell.args(program.get_args()).env_clear().current_dir(machine.home.path());
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert_eq!(shell.status().unwrap().code(), Some(42), "SIGHUP stays ignored");
+}
+
+#[test]
+fn a_program_does_not_start_without_credentials() {
+    let machine = Machine::new();
+    machine.cognito.fail_next("GetId", 1, Fault::not_authorized("No."));
+    let said = machine.finish(exec(&machine, "echo started"));
+    assert_eq!((said.status, &*said.out), (1, ""), "{said:?}");
+    let said =
+        machine.run(&["exec", "--serve", "--endpoint-url", "http://127.0.0.1:1", "--", "echo"]);
+    assert_eq!((said.status, &*said.out), (3, ""), "{said:?}");
+}
