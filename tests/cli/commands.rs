@@ -93,7 +93,10 @@ fn status_and_forget_need_no_network() {
     assert!(status.contains(machine.cache().to_str().unwrap()), "{status}");
     assert_eq!(machine.calls(), 2);
 
-    assert_eq!(machine.fine(&["forget"]), "");
+    let cache = machine.cache().display().to_string();
+    let removed = format!("removed: the identity and the credentials of guest in {cache}\n");
+    assert_eq!(machine.fine(&["forget"]), removed);
+    assert_eq!(machine.fine(&["forget"]), format!("nothing was stored for guest in {cache}\n"));
     assert_eq!(machine.run(&["identity"]).status, 1);
     assert_eq!(machine.calls(), 2);
     machine.fine(&["process"]);
@@ -123,7 +126,8 @@ fn forget_reports_a_cache_that_cannot_be_changed() {
     assert_eq!(machine.run(&["forget", "--all"]).status, 1);
     fs::remove_dir(folder).unwrap();
     assert!(machine.run(&["identity"]).err.contains("no identity is known yet"));
-    machine.fine(&["forget", "--all", "--no-cache"]);
+    let said = machine.fine(&["forget", "--all", "--no-cache"]);
+    assert_eq!(said, "nothing was removed: there is no cache\n");
 }
 
 /// The records' names, without those of locks.
@@ -176,15 +180,21 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
         // What a writer that died has left.
         let leaving = format!("{}.0123456789abcdef", own[0]);
         fs::write(machine.cache().join(leaving), "").unwrap();
-        assert_eq!(machine.fine(&[&["forget"], user].concat()), "");
+        let said = machine.fine(&[&["forget"], user].concat());
+        assert!(said.starts_with("removed: the identity and the credentials of "), "{said}");
         assert_eq!(records(&machine), others, "{user:?}");
         fill(user);
     }
 
     let stranger = machine.cache().join("notes");
     fs::write(&stranger, "").unwrap();
-    let said = machine.finish(machine.bare(&["forget", "--all"]));
-    assert_eq!((said.status, &*said.out, &*said.err), (0, "", ""), "without any settings");
+    let cache = machine.cache().display().to_string();
+    let count = records(&machine).len() - 1;
+    let forget_all = || machine.finish(machine.bare(&["forget", "--all"]));
+    let said = forget_all();
+    assert_eq!((said.status, &*said.err), (0, ""), "without any settings");
+    assert_eq!(said.out, format!("removed: {count} records in {cache}\n"));
+    assert_eq!(forget_all().out, format!("nothing was stored in {cache}\n"));
     let left: Vec<_> =
         fs::read_dir(machine.cache()).unwrap().map(|it| it.unwrap().path()).collect();
     assert_eq!(left, [stranger], "the locks are gone too");
@@ -291,13 +301,21 @@ fn no_cache_is_made_in_another_users_home() {
     assert_eq!(run(&["--no-cache"]).status, 0);
     assert_eq!(run(&["--cache-dir", home.join("theirs/x").to_str().unwrap()]).err, "");
 
-    // One that is there already is theirs too.
+    // One that is there already is theirs too, and so is a link.
     let theirs = home.join(".cache/cognito-credentials");
     fs::create_dir_all(&theirs).unwrap();
     std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
     let said = run(&[]);
-    assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
+    assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
     assert!(said.err.contains("the directory belongs to another user"), "{said:?}");
+    fs::remove_dir_all(home.join(".cache")).unwrap();
+    fs::create_dir_all(machine.path("of-root")).unwrap();
+    std::os::unix::fs::symlink(machine.path("of-root"), home.join(".cache")).unwrap();
+    std::os::unix::fs::lchown(home.join(".cache"), Some(12345), None).unwrap();
+    let said = run(&[]);
+    assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
+    assert!(said.err.contains("the link "), "{said:?}");
+    assert_eq!(fs::read_dir(machine.path("of-root")).unwrap().count(), 0);
 }
 
 /// The system's clocks as they were some time ago.

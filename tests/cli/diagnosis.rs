@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
+use crate::layout;
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, program, refusing_proxy,
     runnable,
@@ -27,7 +28,8 @@ fn examine(machine: &Machine, arguments: &[&str]) -> Said {
             assert!(!said.out.contains(id), "{}", said.out);
         }
     }
-    said
+    layout::check(&said.out);
+    Said { out: layout::joined(&said.out), ..said }
 }
 
 fn token(end: u64) -> String {
@@ -52,17 +54,19 @@ fn a_sound_machine_gets_a_clean_report() {
     let said = examine(&machine, &[&login, "--role-arn", ROLE]);
     assert_eq!(said.status, 0, "{}", said.out);
     for line in [
-        "ok    login        accounts.google.com: a token valid for ",
+        "ok      login        accounts.google.com: a token valid for ",
         &format!(
-            "ok    settings     identity pool {POOL}; accounts.google.com, by the file token\n"
+            "ok      settings     identity pool {POOL}; accounts.google.com, by the file token\n"
         ),
-        &format!("ok    cache        {}\n", machine.cache().display()),
-        "ok    connection   127.0.0.1: plain http, without TLS\n",
-        "ok    GetId        HTTP status 200 in ",
-        "ok    GetOpenIdToken HTTP status 200 in ",
-        "ok    AssumeRoleWithWebIdentity HTTP status 200 in ",
-        "ok    clock        right\n",
-        "ok    credentials  ASIAFAKE",
+        &format!("ok      cache        {}, can be written\n", machine.cache().display()),
+        "ok      kept         no identity; no credentials\n",
+        "ok      connection   127.0.0.1:",
+        "skipped TLS          the endpoint is plain http, without TLS\n",
+        "ok      call         GetId: HTTP status 200 in ",
+        "ok      call         GetOpenIdToken: HTTP status 200 in ",
+        "ok      call         AssumeRoleWithWebIdentity: HTTP status 200 in ",
+        "ok      clock        right\n",
+        "ok      credentials  ASIAFAKE",
         " minutes; identity us-east-1:…",
     ] {
         assert!(said.out.contains(line), "{line} not in\n{}", said.out);
@@ -82,7 +86,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &[],
             1,
             [
-                "BAD   clock        this machine's clock is 2 hours behind the service's",
+                "BAD     clock        this machine's clock is 2 hours behind the service's",
                 "set it (NTP)",
             ],
         ),
@@ -91,7 +95,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &[],
             1,
             [
-                "BAD   clock        this machine's clock is 2 hours ahead of the service's",
+                "BAD     clock        this machine's clock is 2 hours ahead of the service's",
                 "set it (NTP)",
             ],
         ),
@@ -108,7 +112,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &[],
             1,
             [
-                "BAD   GetCredentialsForIdentity HTTP status 400",
+                "BAD     call         GetCredentialsForIdentity: HTTP status 400",
                 "what to do: the pool allows no guests",
             ],
         ),
@@ -117,7 +121,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &["--login=p=@token"],
             4,
             [
-                "BAD   login        p: the token from the file token expired ",
+                "BAD     login        p: the token from the file token expired ",
                 "what to do: sign in again",
             ],
         ),
@@ -129,7 +133,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &["--login=cognito-idp.us-east-1.amazonaws.com/us-east-1_x=@token"],
             4,
             [
-                "BAD   login        cognito-idp.us-east-1.amazonaws.com/us-east-1_x: the token from the file token is an access token",
+                "BAD     login        cognito-idp.us-east-1.amazonaws.com/us-east-1_x: the token from the file token is an access token",
                 "what to do: give --login the ID token",
             ],
         ),
@@ -137,15 +141,20 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             &|_| {},
             &["--login=p=@none"],
             4,
-            ["BAD   login        --login: no token for p: none: ", "what to do"],
+            ["BAD     login        --login: no token for p: none: ", "what to do"],
         ),
-        (&|_| {}, &["--timeout=0"], 2, ["BAD   settings     --timeout: must be longer", "--help"]),
+        (
+            &|_| {},
+            &["--timeout=0"],
+            2,
+            ["BAD     settings     --timeout: ", "must be longer than zero"],
+        ),
         (
             &|_| {},
             &["--endpoint-url=http://127.0.0.1:1"],
             3,
             [
-                "BAD   connection   could not connect to 127.0.0.1:1: 127.0.0.1 refused",
+                "BAD     call         GetId: could not connect to 127.0.0.1:1: 127.0.0.1 refused",
                 "what to do: nothing listens on that port",
             ],
         ),
@@ -160,21 +169,24 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["URL"],
             3,
-            ["BAD   TLS          no TLS connection to localhost:", "the answer is not TLS"],
+            [
+                "BAD     TLS          the answer is not TLS\n",
+                "GetId: no TLS connection to localhost:",
+            ],
         ),
         (
             &|_| {},
             &["--endpoint-url=https://nowhere.invalid", "--timeout=10"],
             3,
-            ["BAD   connection   could not connect to nowhere.invalid:443: ", "name server"],
+            ["BAD     address      nowhere.invalid: ", "name server"],
         ),
         (
             &|_| {},
             &["--endpoint-url=https://nowhere.invalid", "--proxy", &proxy],
             3,
             [
-                "BAD   connection   no connection to nowhere.invalid:443 through the proxy ",
-                "the proxy answered with status 403",
+                ": no tunnel to nowhere.invalid:443: it answered with status 403\n",
+                "GetId: no connection to nowhere.invalid:443 through the proxy ",
             ],
         ),
         (
@@ -185,7 +197,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["--cache-dir=shared"],
             1,
-            ["BAD   cache        shared: ", "directory that only this user can write to"],
+            ["BAD     cache        shared: ", "directory that only this user can write to"],
         ),
     ];
     for (prepare, arguments, status, says) in rows {
@@ -266,24 +278,29 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
             }
             machine.run(&[command, &option])
         };
+        let run = |command| {
+            let said = run(command);
+            Said { out: layout::joined(&said.out), ..said }
+        };
         let said = run("status");
         assert!(
-            said.out.contains(&format!("cache          {directory} (cannot be used: ")),
+            said.out
+                .contains(&format!("cache          nothing kept: {directory} cannot be used: ")),
             "{name}\n{said:?}"
         );
         assert_eq!((said.status, &*said.err), (0, ""), "{name}");
         let said = run("doctor");
         assert_eq!(said.status, 1, "{name}\n{}", said.out);
-        let lines = said.out.lines().filter(|line| line[6..].starts_with("cache ")).count();
+        let lines = said.out.lines().filter(|line| line[8..].starts_with("cache ")).count();
         assert_eq!(lines, 1, "{name}\n{}", said.out);
-        assert!(said.out.contains(&format!("BAD   cache        {directory}: ")), "{}", said.out);
+        assert!(said.out.contains(&format!("BAD     cache        {directory}: ")), "{}", said.out);
         assert!(said.out.contains("each call creates a new guest"), "{}", said.out);
     }
     let machine = Machine::new();
     machine.fine(&["process"]);
-    for command in ["status", "doctor"] {
-        let out = machine.fine(&[command]);
-        assert!(out.contains(&format!("{}\n", machine.cache().display())), "{out}");
+    for (command, end) in [("status", "\n"), ("doctor", ", can be written\n")] {
+        let out = layout::joined(&machine.fine(&[command]));
+        assert!(out.contains(&format!("{}{end}", machine.cache().display())), "{out}");
     }
 }
 
@@ -300,23 +317,11 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
         }
     }
     let status = machine.fine(&["status"]);
-    assert!(status.contains("(cannot be used: "), "{status}");
+    assert!(status.contains("cannot be used: "), "{status}");
     let said = examine(&machine, &[]);
     assert_eq!(said.status, 1, "{}", said.out);
-    assert!(said.out.contains("BAD   cache        the "), "{}", said.out);
-    assert!(said.out.contains("ok    credentials"), "{}", said.out);
-}
-
-#[test]
-fn the_doctor_shows_that_only_the_identity_is_kept_and_why() {
-    let machine = Machine::new();
-    machine.cognito.accept_login(PROVIDER, SECRET, "ann");
-    machine.file("token", SECRET);
-    let said = examine(&machine, &[&format!("--login={PROVIDER}=@token")]);
-    assert_eq!(said.status, 0, "{}", said.out);
-    let line =
-        "ok    cache        only the identity: the token does not name its user; use --login-id\n";
-    assert!(said.out.contains(line), "{}", said.out);
+    assert!(said.out.contains("BAD     cache        the "), "{}", said.out);
+    assert!(said.out.contains("ok      credentials"), "{}", said.out);
 }
 
 /// What is bad and passes is bad all the same.
@@ -324,10 +329,10 @@ fn the_doctor_shows_that_only_the_identity_is_kept_and_why() {
 fn whatever_is_bad_is_in_the_exit_status() {
     let (two, lost) = ("--max-attempts=2", Fault::NoAnswer(TransportErrorKind::Io));
     let rows: [(Option<Fault>, &[&str], i32, &str); 4] = [
-        (None, &[], 0, "ok    credentials"),
-        (Some(Fault::internal_error()), &[two], 1, "BAD   GetId"),
-        (Some(lost), &[two], 3, "BAD   connection"),
-        (None, &["--login=accounts.google.com=@token"], 4, "BAD   login"),
+        (None, &[], 0, "ok      credentials"),
+        (Some(Fault::internal_error()), &[two], 1, "BAD     call         GetId"),
+        (Some(lost), &[two], 3, "BAD     call"),
+        (None, &["--login=accounts.google.com=@token"], 4, "BAD     login"),
     ];
     for (fault, arguments, status, says) in rows {
         let machine = Machine::new();
@@ -340,7 +345,7 @@ fn whatever_is_bad_is_in_the_exit_status() {
         let said = examine(&machine, arguments);
         assert_eq!(said.status, status, "{arguments:?}\n{}", said.out);
         assert!(said.out.contains(says), "{}", said.out);
-        assert!(said.out.contains("ok    credentials"), "{}", said.out);
+        assert!(said.out.contains("ok      credentials"), "{}", said.out);
     }
 }
 
@@ -383,8 +388,9 @@ fn the_doctor_shows_where_each_setting_comes_from() {
         let mut command = machine.command(&arguments);
         command.envs(variables.iter().copied());
         let said = machine.finish(command);
+        let said = Said { out: layout::joined(&said.out), ..said };
         assert!(said.out.contains(&line), "{line} not in\n{}", said.out);
-        assert!(said.out.contains("ok    settings     region us-east-1 "), "{}", said.out);
+        assert!(said.out.contains("ok      settings     region us-east-1 "), "{}", said.out);
         assert!(!said.out.contains(SECRET), "{}", said.out);
     }
 }

@@ -80,6 +80,7 @@ impl Endpoint {
 }
 
 /// `serve`, which is killed when the test ends.
+#[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) child: Child,
     pub(crate) endpoint: Endpoint,

@@ -13,12 +13,16 @@
     reason = "tests fail by panicking, and a table of cases is one long function"
 )]
 
+mod cache_directory;
 mod commands;
 mod diagnosis;
 mod endpoint;
+mod layout;
+mod messages;
 mod options;
 mod programs;
 mod renewal;
+mod reports;
 mod serve;
 mod service;
 mod special_files;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest};
 use cognito_identity_credentials::transport::TransportErrorKind;
 
+use crate::layout;
 use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy};
 
 const CLIENT: [&str; 4] =
@@ -130,8 +131,8 @@ fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
         (refused("NotAuthorizedException"), 4, "sign in again"),
         (refused("UserNotFoundException"), 4, "sign in again"),
         (refused("ResourceNotFoundException"), 4, "check --user-pool-id and --user-pool-client-id"),
-        (refused("TooManyRequestsException"), 1, "try again later"),
-        (Fault::internal_error(), 1, "try again later"),
+        (refused("TooManyRequestsException"), 5, "try again later"),
+        (Fault::internal_error(), 5, "try again later"),
         (lost, 3, "check the network"),
     ];
     for (fault, status, says) in rows {
@@ -203,9 +204,10 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 
     let said = run(&machine, "doctor", &token, &login);
     assert_eq!(said.status, 0, "{said:?}");
+    let report = layout::joined(&said.out);
     let settings = format!("user pool {}, by a refresh token\n", FakeCognito::USER_POOL_ID);
-    assert!(said.out.contains(&settings), "{said:?}");
-    assert!(said.out.contains("ok    InitiateAuth HTTP status 200 in "), "{said:?}");
+    assert!(report.contains(&settings), "{report}");
+    assert!(report.contains("ok      call         InitiateAuth: HTTP status 200 in "), "{report}");
 }
 
 #[test]

@@ -38,6 +38,18 @@ fn a_client_gets_credentials_in_the_format_of_the_sdks() {
 }
 
 #[test]
+fn it_listens_on_any_loopback_address_and_its_token_is_in_the_cache_if_there_is_no_better_place() {
+    let machine = Machine::new();
+    for (listen, authority) in [("127.0.0.1:0", "127.0.0.1:"), ("[::1]:0", "[::1]:")] {
+        let serving = Serving::spawn(machine.command(&["serve", "--listen", listen]));
+        assert!(serving.endpoint.address.starts_with(authority), "{serving:?}");
+        assert_eq!(serving.endpoint.get().status, 200);
+        assert_eq!(serving.token_file.parent().unwrap(), machine.cache());
+        assert!(serving.end().success());
+    }
+}
+
+#[test]
 fn the_token_file_is_for_its_owner_and_goes_with_the_process() {
     let machine = Machine::new();
     let mut tokens = Vec::new();

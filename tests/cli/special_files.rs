@@ -102,3 +102,23 @@ fn authorities_may_come_through_a_pipe() {
     machine.fine(&["process", "--no-cache", "--ca-file=pipe"]);
     writer.join().unwrap();
 }
+
+#[test]
+fn a_fault_in_a_file_of_authorities_names_the_setting_and_the_file() {
+    let machine = Machine::new();
+    machine.file("bad.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
+    machine.file("empty.pem", "");
+    machine.file("long.pem", "x".repeat(1024 * 1024 + 1));
+    for (file, fault) in [("bad.pem", "line 1"), ("empty.pem", ""), ("long.pem", "than 1024 KiB")] {
+        let option = machine.command(&["process", "--ca-file", file]);
+        let mut variable = machine.command(&["process"]);
+        variable.env("AWS_CA_BUNDLE", file);
+        for (command, setting) in [(option, "--ca-file"), (variable, "AWS_CA_BUNDLE")] {
+            let said = machine.finish(command);
+            assert_eq!(said.status, 2, "{said:?}");
+            let begin = format!("cognito-credentials: {setting}: {file}: ");
+            assert!(said.err.starts_with(&begin), "{said:?}");
+            assert!(said.err.contains(fault), "{said:?}");
+        }
+    }
+}

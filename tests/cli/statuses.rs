@@ -1,6 +1,8 @@
 //! The exit statuses, and that no secret is taken as an argument.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use cognito_identity_credentials::testing::Fault;
@@ -13,8 +15,8 @@ fn the_exit_status_says_what_there_is_to_do() {
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let machine = Machine::new();
     let rows: [(&str, Fault, i32, &str); 15] = [
-        ("GetId", Fault::throttled(), 1, "TooManyRequestsException"),
-        ("GetId", Fault::internal_error(), 1, "try again later"),
+        ("GetId", Fault::throttled(), 5, "TooManyRequestsException"),
+        ("GetId", Fault::internal_error(), 5, "try again later"),
         (GET_CREDENTIALS, Fault::error(400, "SomethingNew", "No."), 1, "ask the operator"),
         (GET_CREDENTIALS, Fault::not_authorized("Something new."), 1, "the pool's settings"),
         (
@@ -23,13 +25,13 @@ fn the_exit_status_says_what_there_is_to_do() {
                 "Unauthenticated access is not supported for this identity pool.",
             ),
             1,
-            "set a login",
+            "allows no guests: give --login",
         ),
         (
             "GetId",
             Fault::error(404, "ResourceNotFoundException", "IdentityPool 'x' not found."),
             1,
-            "check --identity-pool-id and region",
+            "the region in it (--identity-pool-id or ",
         ),
         ("GetId", Fault::error(400, "InvalidParameterException", "No."), 1, "No."),
         (
@@ -197,12 +199,52 @@ fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
         let said = machine.run(arguments);
         assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
         assert!(said.err.contains(says), "{arguments:?} {said:?}");
-        assert!(said.err.contains("what to do: "), "{arguments:?} {said:?}");
     }
     let said = machine.finish(machine.bare(&["process", "--no-cache"]));
     assert_eq!(said.status, 2);
     assert!(said.err.contains("--identity-pool-id: not set"), "{said:?}");
     assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn an_unusable_variable_is_named_and_not_dropped() {
+    let machine = Machine::new();
+    let pool: &[&str] =
+        &["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
+    let role: &[&str] = &["--role-arn", ROLE];
+    let invalid = OsStr::from_bytes(b"x\xff");
+    let rows: [(&str, &OsStr, &[&str], &str); 8] = [
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", invalid, pool, "is not UTF-8"),
+        ("AWS_ROLE_SESSION_NAME", invalid, role, "is not UTF-8"),
+        ("AWS_ROLE_SESSION_NAME", OsStr::new("a b"), role, "may only have"),
+        ("AWS_ROLE_SESSION_NAME", OsStr::new("a"), role, "1 character"),
+        ("AWS_COGNITO_IDENTITY_POOL_ID", invalid, &[], "UTF-8"),
+        ("AWS_ENDPOINT_URL", invalid, &[], "UTF-8"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", invalid, &[], "UTF-8"),
+        ("AWS_COGNITO_ROLE_ARN", invalid, &[], "UTF-8"),
+    ];
+    for (variable, value, arguments, says) in rows {
+        for start in ["process", "status", "identity"] {
+            let mut command = machine.command(&[&[start], arguments].concat());
+            command.env(variable, value);
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (2, ""), "{variable} {start} {said:?}");
+            let begin = format!("cognito-credentials: {variable}");
+            assert!(said.err.starts_with(&begin), "{variable} {start} {said:?}");
+            assert!(said.err.contains(says), "{variable} {start} {said:?}");
+            assert!(!said.err.contains("--role-session-name"), "{said:?}");
+        }
+    }
+    // An option replaces its variable, and a role of no concern has no session.
+    for (variable, arguments) in [
+        ("AWS_ROLE_SESSION_NAME", &["--role-arn", ROLE, "--role-session-name=me"][..]),
+        ("AWS_ROLE_SESSION_NAME", &[]),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &[]),
+    ] {
+        let mut command = machine.command(&[&["process"], arguments].concat());
+        command.env(variable, invalid);
+        assert_eq!(machine.finish(command).status, 0, "{variable}");
+    }
 }
 
 #[test]

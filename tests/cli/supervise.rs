@@ -94,7 +94,8 @@ fn signals_go_to_the_program_once() {
     let mut expected = String::new();
     for name in names {
         signal(child.id(), name);
-        expected += &format!("{name}\n");
+        expected.push_str(name);
+        expected.push('\n');
         within(PATIENCE, || (notes().len() >= expected.len()).then_some(()));
         assert_eq!(notes(), expected);
     }

@@ -78,7 +78,6 @@ fn send(signal: &str, child: &Child) {
 fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
     const LATE: &str = "the command did not end within";
     let begun = Instant::now();
-    let machine = machine();
     // What the command does, its time, and what is wrong.
     let rows = [
         ("echo TOKEN", "60", ""),
@@ -91,11 +90,11 @@ fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
         ("sleep 55 2>&- & echo $! > daemon; echo TOKEN", "60", ""),
         ("(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2", "60", ""),
         // The shell goes on.
-        ("echo TOKEN; sleep 60", "2", ""),
-        ("echo TOKEN & sleep 60", "2", ""),
-        ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "2", ""),
-        ("printf TOKEN; exec >&-; sleep 60", "2", ""),
-        ("echo TOKEN; kill -STOP $$", "2", ""),
+        ("echo TOKEN; sleep 60", "4", ""),
+        ("echo TOKEN & sleep 60", "4", ""),
+        ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "4", ""),
+        ("printf TOKEN; exec >&-; sleep 60", "4", ""),
+        ("echo TOKEN; kill -STOP $$", "4", ""),
         // This may be a part of the token, or no token.
         ("printf TOKEN; sleep 60", "300ms", LATE),
         ("echo please wait; sleep 60", "300ms", LATE),
@@ -108,27 +107,30 @@ fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
         ("yes", "60", "more text than a token can have"),
         ("yes 2>&- & sleep 60", "60", "more text than a token can have"),
     ];
-    for (command, time, says) in rows {
-        for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
-            let _ = fs::remove_dir_all(machine.path("cache"));
-            let _ = fs::remove_dir_all(machine.cache());
-            let said = machine.run(&["process", &login(command), "--timeout", time, more]);
-            let daemon = fs::read_to_string(machine.path("daemon")).unwrap_or_default();
-            let status = if says.is_empty() { 0 } else { 4 };
-            assert_eq!(said.status, status, "{command} {more} {said:?}");
-            assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
-            assert!(said.err.contains(says), "{command} {more} {said:?}");
-            let group = group_of(&machine);
-            if daemon.is_empty() {
-                assert_eq!(left(group), [""; 0], "{command} {more}");
-            } else {
-                assert_eq!(left(group).len(), 1, "it is left alone: {command}");
-                assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
-                fs::remove_file(machine.path("daemon")).unwrap();
-            }
-        }
+    let rows: Vec<_> = rows.into_iter().map(|row| thread::spawn(move || counts(row))).collect();
+    for row in rows {
+        row.join().unwrap();
     }
     assert!(begun.elapsed() < LONG, "nobody waits for what does not end");
+}
+
+fn counts((command, time, says): (&str, &str, &str)) {
+    let machine = machine();
+    for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
+        let said = machine.run(&["process", &login(command), "--timeout", time, more]);
+        let status = if says.is_empty() { 0 } else { 4 };
+        assert_eq!(said.status, status, "{command} {more} {said:?}");
+        assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
+        assert!(said.err.contains(says), "{command} {more} {said:?}");
+        let group = group_of(&machine);
+        let Ok(daemon) = fs::read_to_string(machine.path("daemon")) else {
+            assert_eq!(left(group), [""; 0], "{command} {more}");
+            continue;
+        };
+        assert_eq!(left(group).len(), 1, "it is left alone: {command}");
+        assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
+        fs::remove_file(machine.path("daemon")).unwrap();
+    }
 }
 
 #[test]
@@ -144,24 +146,29 @@ fn a_signal_ends_the_command_and_all_that_it_has_started() {
         "trap '' TERM INT HUP; sleep 60; sleep 60",
         "(trap '' TERM; sleep 60; sleep 60) & sleep 60",
     ];
+    let rows: Vec<_> = commands.map(|command| thread::spawn(move || is_ended(command))).into();
+    for row in rows {
+        row.join().unwrap();
+    }
+}
+
+fn is_ended(command: &str) {
     let machine = machine();
-    for command in commands {
-        for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
-            let _ = fs::remove_file(machine.path("id"));
-            let mut child = machine
-                .command(&["process", "--no-cache", &login(command)])
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            let group = group_of(&machine);
-            assert_ne!(group.to_string(), child.id().to_string());
-            send(signal, &child);
-            let begun = Instant::now();
-            let status = child.wait().unwrap();
-            assert_eq!(status.signal(), Some(number), "{command}: {status}");
-            assert!(begun.elapsed() < Duration::from_secs(20), "{command}");
-            assert_eq!(left(group), [""; 0], "{command} {signal}");
-        }
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let _ = fs::remove_file(machine.path("id"));
+        let mut child = machine
+            .command(&["process", "--no-cache", &login(command)])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let group = group_of(&machine);
+        assert!(!left(group).is_empty(), "it has a group of its own: {command}");
+        send(signal, &child);
+        let begun = Instant::now();
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(number), "{command}: {status}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{command}");
+        wait_for("a process is left", || left(group).is_empty());
     }
     assert_eq!(machine.calls(), 0);
 }
@@ -258,7 +265,11 @@ fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
         ("exec head -n 1 /dev/tty", asks),
         ("head -n 1 /dev/tty | cat", asks),
         ("stty -echo < /dev/tty; read answer < /dev/tty; echo TOKEN", asks),
+        // As ssh and sudo do: they catch the signal, and stop only themselves.
+        ("sh -c 'kill -STOP $$'; echo TOKEN", asks),
+        ("sh -c 'kill -STOP $$; echo TOKEN' | cat", asks),
         ("echo question > /dev/tty; echo TOKEN", ""),
+        ("echo question > /dev/tty; sleep 1.2; echo TOKEN", ""),
         ("echo question >&2; echo TOKEN", ""),
     ];
     let begun = Instant::now();

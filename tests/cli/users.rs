@@ -4,8 +4,9 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cognito_identity_credentials::testing::FakeCognito;
 
-use crate::service::{Machine, PROVIDER, SECRET};
+use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said};
 
 /// A token of this user's, as a provider of OpenID Connect issues them.
 fn jwt(user: &str, number: u32) -> String {
@@ -24,6 +25,22 @@ fn machine() -> Machine {
     machine
 }
 
+impl Machine {
+    /// Runs a command of the user of this token.
+    fn run_as(&self, token: &str, arguments: &[&str]) -> Said {
+        self.file("token", token);
+        let mut command = self.command(arguments);
+        command.env("TOKEN", token);
+        self.finish(command)
+    }
+
+    fn fine_as(&self, token: &str, arguments: &[&str]) -> String {
+        let said = self.run_as(token, arguments);
+        assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
+        said.out
+    }
+}
+
 /// Whose credentials come out, by their key, and how many service calls that took.
 fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
     let before = machine.calls();
@@ -37,18 +54,28 @@ fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
 }
 
 #[test]
-fn a_users_second_call_makes_no_service_call() {
-    for (source, token) in
-        [("@token", jwt("ann", 1)), ("env:TOKEN", jwt("ann", 1)), ("cmd:cat token", jwt("ann", 1))]
-    {
+fn a_users_second_call_makes_no_service_call_and_a_new_token_costs_one() {
+    for (source, token) in [
+        ("@token", jwt("ann", 1)),
+        ("env:TOKEN", jwt("ann", 1)),
+        ("cmd:cat token", jwt("ann", 1)),
+        // These do not name their user.
+        ("@token", format!("{SECRET}ann1")),
+        ("env:TOKEN", format!("{SECRET}ann1")),
+        ("cmd:cat token", format!("{SECRET}ann1")),
+    ] {
         let machine = machine();
         let login = format!("--login={PROVIDER}={source}");
         let (first, calls) = run(&machine, &token, &[&login]);
         assert_eq!(calls, 2, "{source}");
         assert_eq!(run(&machine, &token, &[&login]), (first.clone(), 0), "{source}");
-        // A new token of the same user changes nothing.
+        // The identity of the user stays, so only the credentials are requested.
+        let identity = machine.fine_as(&token, &["identity", &login]);
         let next = token.replace("ann1", "ann2");
-        assert_eq!(run(&machine, &next, &[&login]), (first, 0), "{source}");
+        let (second, calls) = run(&machine, &next, &[&login]);
+        assert!(calls == 1 && second != first, "{source}");
+        assert_eq!(run(&machine, &next, &[&login]), (second, 0), "{source}");
+        assert_eq!(machine.fine_as(&next, &["identity", &login]), identity, "{source}");
         assert!(
             machine.fine(&["status"]).contains("none known yet"),
             "the guest has no part in it"
@@ -97,11 +124,11 @@ fn a_login_id_finds_the_cache_without_reading_the_token() {
     let (other, calls) = run(&machine, &token, &[&login, "--login-id", "somebody"]);
     assert_eq!((calls, asked()), (2, 2));
     assert_ne!(first, other);
-    // Without a name, the token that does not say whose it is is asked for once in each run.
+    // Without a name, the token is read once in each run.
     run(&machine, &token, &[&login]);
     assert_eq!(asked(), 3);
     let status = machine.fine(&["status", &login]);
-    assert!(status.contains("only the identity"), "{status}");
+    assert!(status.contains(", valid for "), "{status}");
     assert!(status.contains("user           accounts.google.com, by a command\n"), "{status}");
 }
 
@@ -126,4 +153,142 @@ fn no_file_has_a_token_in_its_name_and_none_but_the_keys_in_its_text() {
         }
     }
     assert!(files >= 4, "only {files} files");
+}
+
+/// Texts with the claims of Ann's token, which the service has never issued.
+fn forgeries() -> Vec<(&'static str, String)> {
+    let token = |head: &str, payload: &str, signature: &str| {
+        format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload))
+    };
+    let claims = r#"{"iss": "https://p", "sub": "ann"}"#;
+    vec![
+        ("without a signature", token("e30", claims, "")),
+        ("only a payload", token("", claims, "")),
+        ("for another audience", token("e30", &claims.replace('}', r#", "aud": "x"}"#), "c2ln")),
+        ("expired", token("e30", &claims.replace('}', r#", "exp": 1}"#), "c2ln")),
+        ("with the end of another", jwt("ann", 1).replace("ann1", "ann9")),
+        ("cut off", jwt("ann", 1).trim_end_matches("ann1").to_owned()),
+        ("with one letter more", format!("{}x", jwt("ann", 1))),
+    ]
+}
+
+#[test]
+fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
+    for source in ["@token", "env:TOKEN", "cmd:cat token"] {
+        let login = format!("--login={PROVIDER}={source}");
+        let machine = machine();
+        let ann = jwt("ann", 1);
+        let keys = machine.fine_as(&ann, &["process", &login]);
+        for (what, forged) in forgeries() {
+            let calls = machine.calls();
+            let status = machine.fine_as(&forged, &["status", &login]);
+            assert!(status.contains("none cached"), "{source}, {what}: {status}");
+            for command in ["process", "env"] {
+                let said = machine.run_as(&forged, &[command, &login]);
+                assert_eq!((said.status, &*said.out), (4, ""), "{source}, {what}");
+            }
+            assert!(machine.calls() > calls, "{source}, {what}: the service decides");
+        }
+        // The forgeries have cost Ann nothing.
+        let calls = machine.calls();
+        assert_eq!(machine.fine_as(&ann, &["process", &login]), keys, "{source}");
+        assert_eq!(machine.calls(), calls, "{source}");
+    }
+}
+
+/// A login ID can be computed from the claims, so it must not lead around the digest.
+#[test]
+fn a_derived_login_id_as_an_option_gets_no_stored_credentials() {
+    let machine = machine();
+    let login = format!("--login={PROVIDER}=@token");
+    machine.fine_as(&jwt("ann", 1), &["process", &login]);
+    let records = fs::read_dir(machine.cache()).unwrap();
+    let mut records = records.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let record = records.find(|text| text.contains("\"identity/")).unwrap();
+    let key = record.split("\"identity/").nth(1).unwrap().split('"').next().unwrap();
+    let derived = key.rsplit('/').next().unwrap();
+    assert_eq!(derived.len(), 32);
+    let (_, forged) = forgeries().remove(0);
+    let said = machine.run_as(&forged, &["process", &login, "--login-id", derived]);
+    assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
+}
+
+#[test]
+fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
+    const OTHER: &str = "graph.facebook.com";
+    for [first, second] in
+        [["@first", "@second"], ["env:FIRST", "env:SECOND"], ["cmd:cat first", "cmd:cat second"]]
+    {
+        let machine = machine();
+        let (ann, bob) = (jwt("ann", 1), jwt("bob", 1));
+        machine.cognito.accept_login(OTHER, &bob, "ann");
+        let logins = [format!("--login={PROVIDER}={first}"), format!("--login={OTHER}={second}")];
+        let run = |first: &str, second: &str| {
+            machine.file("first", first);
+            machine.file("second", second);
+            let calls = machine.calls();
+            let mut command = machine.command(&["process", &logins[0], &logins[1]]);
+            command.env("FIRST", first).env("SECOND", second);
+            let said = machine.finish(command);
+            (said.status, machine.calls() - calls, said.out)
+        };
+        let (status, calls, keys) = run(&ann, &bob);
+        assert_eq!((status, calls), (0, 2), "{first}");
+        let forged = |token: &str| format!("{token}x");
+        let rows = [(&ann, &forged(&bob)), (&forged(&ann), &bob), (&bob, &ann)];
+        for (number, (first, second)) in rows.into_iter().enumerate() {
+            let (status, calls, out) = run(first, second);
+            assert!(status != 0 && calls > 0, "{first}: row {number}");
+            assert_eq!(out, "", "{first}: row {number}");
+        }
+        assert_eq!(run(&ann, &bob), (0, 0, keys), "{first}");
+    }
+}
+
+/// The refresh token names the user of the cache, but it does not vouch for the other login.
+#[test]
+fn a_login_beside_a_user_pool_counts_too() {
+    let machine = machine();
+    let refresh_token = machine.cognito.sign_in("ann");
+    let user_pool = format!("--user-pool-id={}", FakeCognito::USER_POOL_ID);
+    let client = format!("--user-pool-client-id={}", FakeCognito::CLIENT_ID);
+    let login = format!("--login={PROVIDER}=@token");
+    let arguments = ["process", &user_pool, &client, "--refresh-token=env:REFRESH", &login];
+    let run = |token: &str, refresh_token: &str| {
+        machine.file("token", token);
+        let calls = machine.calls();
+        let mut command = machine.command(&arguments);
+        command.env("REFRESH", refresh_token);
+        let said = machine.finish(command);
+        (said.status, machine.calls() - calls, said.out)
+    };
+    let ann = jwt("ann", 1);
+    let (status, calls, keys) = run(&ann, &refresh_token);
+    assert!(status == 0 && calls >= 3, "{status}, {calls} calls");
+    let others = [(format!("{ann}x"), refresh_token.clone()), (ann.clone(), "forged".to_owned())];
+    for (token, refresh_token) in &others {
+        let (status, calls, out) = run(token, refresh_token);
+        assert!(status != 0 && calls > 0, "{status}, {calls} calls");
+        assert_eq!(out, "");
+    }
+    assert_eq!(run(&ann, &refresh_token), (0, 0, keys));
+}
+
+#[test]
+fn credentials_are_bound_to_the_token_that_the_service_accepted() {
+    let machine = machine();
+    // The service refuses the first token, and the source has another one by then.
+    let command = "if [ -e asked ]; then cat second; else touch asked; cat first; fi";
+    let (refused, accepted) = (format!("{}x", jwt("ann", 1)), jwt("ann", 2));
+    machine.file("first", &refused);
+    machine.file("second", &accepted);
+    let login = format!("--login={PROVIDER}=cmd:{command}");
+    let keys = machine.fine(&["process", &login]);
+    let calls = machine.calls();
+    assert!(machine.cognito.calls(GET_CREDENTIALS) >= 1);
+    assert_eq!(machine.fine(&["process", &login]), keys);
+    assert_eq!(machine.calls(), calls, "the second token has its credentials");
+    let of_file = format!("--login={PROVIDER}=@token");
+    let said = machine.run_as(&refused, &["process", &of_file]);
+    assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
 }

@@ -113,7 +113,7 @@ pub(crate) enum Format {
     Dotenv,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Options {
     /// REGION:GUID of the identity pool; a guest needs no other option
     #[arg(long, value_name = "ID", env = "AWS_COGNITO_IDENTITY_POOL_ID", value_parser = text())]
@@ -309,6 +309,18 @@ impl Options {
     /// Whether an option on the command line replaces this variable.
     pub(crate) fn overrides(&self, variable: &str) -> bool {
         self.overridden.iter().any(|name| name == variable)
+    }
+
+    /// Returns where a setting comes from: its option, or else its variable.
+    pub(crate) fn origin(
+        &self,
+        variable: &'static str,
+        option: &'static str,
+    ) -> Option<&'static str> {
+        if self.overrides(variable) {
+            return Some(option);
+        }
+        env::var_os(variable).is_some_and(|value| !value.is_empty()).then_some(variable)
     }
 
     /// Returns the sources of the secrets of all options.

@@ -1,8 +1,73 @@
-//! Logins, identity IDs and durations as the commands print them.
+//! Texts, logins, identity IDs and times as the commands print them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::arguments::Options;
+use crate::failure::{Failure, REFUSED};
+use crate::output;
+use crate::printable::printable;
+
+/// No line is longer, unless a single word is.
+const WIDTH: usize = 100;
+
+/// Breaks a printable form of the text into lines, the first of which begins at the column `indent`.
+/// A word that is longer than a line stays whole, and so does a command between backticks.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    let text = printable(text);
+    let mut lines = String::with_capacity(text.len());
+    let mut column = indent;
+    let mut is_command = false;
+    let is_gap = |c: char| {
+        is_command ^= c == '`';
+        c == ' ' && !is_command
+    };
+    for word in text.split(is_gap) {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if !lines.is_empty() {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+/// Prints one JSON document.
+pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_value(document).map(with_printable_texts);
+    let text = json.and_then(|json| serde_json::to_string_pretty(&json));
+    match text {
+        Ok(text) => output::print(format!("{text}\n").as_bytes()),
+        Err(_) => Err(Failure::new(REFUSED, "the report cannot be written as JSON")),
+    }
+}
+
+fn with_printable_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(printable(&text).into_owned()),
+        Value::Array(items) => items.into_iter().map(with_printable_texts).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, with_printable_texts(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// Returns a time as RFC 3339 has it, to the second.
+pub(crate) fn rfc_3339(time: SystemTime) -> String {
+    // A time that the format cannot hold would be an error of the formatter.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    let time = time.clamp(SystemTime::UNIX_EPOCH, last);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
 
 /// Names the logins, or `guest`.
 pub(crate) fn logins(options: &Options) -> String {
@@ -36,6 +101,44 @@ pub(crate) fn rounded(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn characters_that_control_a_terminal_are_escaped() {
+        let rows = [
+            ("plain, é and 漢", "plain, é and 漢"),
+            ("\u{1b}[31m", "\\u{1b}[31m"),
+            ("a\r\nb\tc", "a\\r\\nb\\tc"),
+            ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
+            ("\u{202e}txt\u{2066}\u{200f}", "\\u{202e}txt\\u{2066}\\u{200f}"),
+            ("\u{feff}x\u{200b}", "\\u{feff}x\\u{200b}"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(printable(text), expected);
+        }
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let text = format!("{} {} end", "a".repeat(50), "b".repeat(40));
+        let expected = format!("{}\n{}{} end", "a".repeat(50), " ".repeat(20), "b".repeat(40));
+        assert_eq!(wrapped(&text, 20), expected);
+        let long = "x".repeat(200);
+        assert_eq!(wrapped(&format!("a {long} b"), 20).lines().count(), 3);
+        assert_eq!(wrapped("", 20), "");
+        assert_eq!(wrapped("a  b", 20), "a  b");
+        let command = format!("`mkdir {}`", "d".repeat(70));
+        assert_eq!(
+            wrapped(&format!("run {command} now"), 20).lines().nth(1).unwrap().trim(),
+            command
+        );
+    }
+
+    #[test]
+    fn times_are_shown_in_utc_to_the_second() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(rfc_3339(at(1_795_478_400)), "2026-11-24T00:00:00Z");
+        assert_eq!(rfc_3339(at(1 << 60)), "9999-12-31T23:59:59Z");
+    }
 
     #[test]
     fn only_the_region_and_the_end_of_an_identity_id_are_shown() {

@@ -2,22 +2,28 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+use cognito_identity_credentials::CognitoIdentityCredentials;
+use cognito_identity_credentials::transport::{
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
+use serde_json::json;
 
 use crate::arguments::Options;
-use crate::cache;
-use crate::display::{self, masked, rounded};
+use crate::cache::{self, Cache};
+use crate::display::{self, masked, rfc_3339, rounded};
 use crate::failure::{Failure, LOGIN, REFUSED};
-use crate::issuer;
+use crate::kept::{CacheState, Kept};
 use crate::logger;
-use crate::provider_login::Claims;
-use crate::report;
+use crate::login_check;
+use crate::offline;
+use crate::probe;
+use crate::report::{Report, Step};
 use crate::reporting_transport::ReportingTransport;
 use crate::secret_source::SecretSource;
-use crate::settings::{CacheContents, Settings};
+use crate::settings::{self, CacheContents, Settings};
 use crate::transport;
 use crate::variables::endpoint_variables;
 
@@ -25,147 +31,222 @@ use crate::variables::endpoint_variables;
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Tries every step and prints the report.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     // The report shows what fails.
     logger::silence();
-    let bad_settings = |failure: Failure| report::failure("settings", &failure);
-    let transport = transport::new(options).map_err(bad_settings)?;
-    let transport = Arc::new(ReportingTransport::new(transport));
-    login_tokens(options);
-    let mut settings = Settings::new(options, transport, cache::directory).map_err(|failure| {
-        let what = if failure.status == LOGIN { "login" } else { "settings" };
-        report::failure(what, &failure)
-    })?;
-    if options.max_attempts.is_none() {
-        settings.builder = settings.builder.max_attempts(1);
+    let report = Arc::new(Report::new(json));
+    let tokens_are_read = login_check::report_tokens(&report, options);
+    let transport = transport::new(options);
+    if let Err(failure) = &transport {
+        report.add(Step::failure("settings", failure));
     }
-    let credentials = settings.build().map_err(bad_settings)?;
-    let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
-    report::ok("settings", &format!("identity pool {pool}; {}", display::logins(options)));
-    report::ok("settings", &origins(options, settings.pool.as_deref()));
-    let usable = cache_directory(&settings);
-
-    let outcome = credentials.refresh();
-    if let (true, Some(error)) = (usable, credentials.status().storage_error) {
-        let _ = report::failure("cache", &error.into());
+    let transport =
+        transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
+    let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
+    let is_usable = if let Some((settings, _)) = &prepared {
+        kept(&report, options, settings);
+        cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
+    } else {
+        cache_alone(&report, options);
+        false
+    };
+    let url = endpoint(options);
+    if url.is_none() {
+        report.add(Step::skipped("connection", "the settings name no endpoint"));
     }
-    clock(&credentials);
+    let connection = url.and_then(|url| probe::connect(&report, options, &url));
+    let credentials = prepared.as_ref().map(|(_, credentials)| credentials);
+    let can_refresh = transport.is_ok() && tokens_are_read;
+    let outcome =
+        credentials.filter(|_| can_refresh).map(|credentials| (credentials, credentials.refresh()));
+    if let Some(credentials) = credentials.filter(|_| is_usable) {
+        if let Some(error) = credentials.status().storage_error {
+            report.add(Step::failure("cache", &error.into()));
+        }
+    }
+    let service_time = credentials.and_then(CognitoIdentityCredentials::service_time);
+    clock(&report, service_time.or_else(|| connection?.service_time()));
     match outcome {
-        Ok(keys) => {
+        Some((credentials, Ok(keys))) => {
             let left = credentials.status().expires_in.unwrap_or_default();
             let identity = keys.identity_id().map(masked).unwrap_or_default();
-            let (key, left) = (keys.access_key_id(), rounded(left));
-            report::ok("credentials", &format!("{key}, valid for {left}; identity {identity}"));
-            report::result()
+            let (key, rounded) = (keys.access_key_id(), rounded(left));
+            let text = format!("{key}, valid for {rounded}; identity {identity}");
+            report.add(Step::ok("credentials", text).details(json!({
+                "access_key_id": key,
+                "expiration": rfc_3339(keys.expiration()),
+                "expires_in_seconds": left.as_secs(),
+                "identity_id": identity,
+            })));
         }
-        Err(error) => Err(report::failure("credentials", &error.into())),
+        Some((_, Err(error))) => {
+            report.add(Step::failure("credentials", &Failure::of_refresh(&error, options)));
+        }
+        None => {
+            report.add(Step::skipped("credentials", "a step above is needed for them"));
+        }
+    }
+    report.finish()
+}
+
+/// Reads the settings and reports them. `None` if they are wrong or a login token is missing.
+fn prepare(
+    report: &Report,
+    options: &Options,
+    transport: Option<&Arc<ReportingTransport>>,
+    tokens_are_read: bool,
+) -> Option<(Settings, CognitoIdentityCredentials)> {
+    let transport: Arc<dyn Transport> = match transport {
+        Some(transport) => transport.clone(),
+        None => offline::no_network(),
+    };
+    let settings = Settings::new(options, transport, cache::directory);
+    let prepared = settings.and_then(|mut settings| {
+        if options.max_attempts.is_none() {
+            settings.builder = settings.builder.max_attempts(1);
+        }
+        let credentials = settings.build()?;
+        Ok((settings, credentials))
+    });
+    match prepared {
+        Ok((settings, credentials)) => {
+            let pool = settings.pool.as_deref().unwrap_or("none, an identity is given");
+            let text = format!("identity pool {pool}; {}", display::logins(options));
+            let details = json!({ "identity_pool_id": settings.pool });
+            report.add(Step::ok("settings", text).details(details));
+            report.add(Step::ok("settings", origins(options, settings.pool.as_deref())));
+            Some((settings, credentials))
+        }
+        // The missing token is reported.
+        Err(failure) if failure.status == LOGIN && !tokens_are_read => {
+            report.add(Step::ok("settings", origins(options, settings::pool(options).as_deref())));
+            None
+        }
+        Err(failure) => {
+            let step = if failure.status == LOGIN { "login" } else { "settings" };
+            report.add(Step::failure(step, &failure));
+            None
+        }
     }
 }
 
-/// Reports when the login tokens expire, measured on the clock of this machine.
-fn login_tokens(options: &Options) {
-    for login in &options.logins {
-        let (provider, source) = (&login.provider, &login.source);
-        // A failure is reported when the token is needed.
-        let Ok(claims) = login.claims() else { continue };
-        let issuer = claims.as_ref().and_then(|claims| claims.iss.as_deref());
-        let needed = issuer.and_then(|issuer| Some((issuer, issuer::mismatch(provider, issuer)?)));
-        if let Some((issuer, needed)) = needed {
-            let text = format!("{provider}: the token from {source} was issued by {issuer}");
-            report::bad(LOGIN, "login", &text);
-            report::advise(&format!("name the login as its token needs it: --login {needed}=…"));
-            continue;
-        }
-        if claims.as_ref().is_some_and(Claims::is_access_token) {
-            let text = format!(
-                "{provider}: the token from {source} is an access token, but the identity pool needs the ID token"
-            );
-            report::bad(LOGIN, "login", &text);
-            report::advise(
-                "give --login the ID token; the user pool issues both tokens at the sign-in",
-            );
-            continue;
-        }
-        let Some(end) = claims.and_then(|claims| claims.end()) else {
-            report::ok("login", &format!("{provider}: a token without an expiry time"));
-            continue;
-        };
-        match (end.duration_since(SystemTime::now()), SystemTime::now().duration_since(end)) {
-            (Ok(left), _) if !left.is_zero() => {
-                report::ok("login", &format!("{provider}: a token valid for {}", rounded(left)));
-            }
-            (_, past) => {
-                let ago = rounded(past.unwrap_or_default());
-                report::bad(
-                    LOGIN,
-                    "login",
-                    &format!("{provider}: the token from {source} expired {ago} ago"),
-                );
-                report::advise(
-                    "sign in again, or give --login a source that refreshes the token; if the token is new, this machine's clock is wrong",
-                );
-            }
-        }
+/// Returns the URL that the first call goes to. The library makes it, so it is asked for a call that
+/// is not sent. What does not change the URL is left out, because it may be what is wrong.
+fn endpoint(options: &Options) -> Option<String> {
+    let mut options = options.clone();
+    options.logins.clear();
+    let texts = [
+        &mut options.user_pool_id,
+        &mut options.account_id,
+        &mut options.custom_role_arn,
+        &mut options.role_arn,
+        &mut options.role_session_name,
+        &mut options.policy,
+        &mut options.login_id,
+    ];
+    for text in texts {
+        *text = None;
     }
+    (options.duration, options.timeout, options.max_attempts) = (None, None, Some(1));
+    let url = first_url(&options);
+    let region = options
+        .region
+        .clone()
+        .or_else(|| options.endpoint_url.as_ref().map(|_| "us-east-1".to_owned()));
+    url.or_else(|| {
+        options.identity_pool_id = Some(format!("{}:{NO_POOL}", region?));
+        first_url(&options)
+    })
 }
 
-/// Reports whether the cache can be written, and what it holds. Returns false if it cannot.
-fn cache_directory(settings: &Settings) -> bool {
-    let Some(directory) = &settings.cache else {
-        report::ok("cache", "no cache");
+/// Stands for the identity pool if only its region is known.
+const NO_POOL: &str = "00000000-0000-4000-8000-000000000000";
+
+fn first_url(options: &Options) -> Option<String> {
+    let noted = Arc::new(Mutex::new(None));
+    let url = Arc::clone(&noted);
+    let transport = move |request: &HttpRequest| -> Result<HttpResponse, TransportError> {
+        *url.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.url().to_owned());
+        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
+    };
+    let settings = Settings::new(options, Arc::new(transport), |_| Ok(None)).ok()?;
+    settings.build().ok()?.refresh().err()?;
+    noted.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Reports what the cache holds for this user.
+fn kept(report: &Report, options: &Options, settings: &Settings) {
+    if settings.cache.is_none() {
+        return;
+    }
+    let Ok(kept) = Kept::read(options, settings) else { return };
+    report.add(Step::ok("kept", kept.to_string()).details(&kept));
+}
+
+/// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
+fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> bool {
+    let Some(cache) = cache else {
+        report.add(Step::ok("cache", "no cache"));
         return true;
     };
-    let storage = FileStorage::new(directory);
-    let shown = directory.display();
-    match cache::check_writable(&storage) {
-        Ok(()) => {
-            report::ok("cache", &shown.to_string());
-            if let Some(limit) = settings.cache_contents.limit() {
-                report::ok("cache", limit);
-            }
-            if settings.cache_contents == CacheContents::IdentityWithoutBootId {
-                report::advise(
-                    "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are kept, and each call asks the service",
-                );
-            }
-            true
-        }
-        Err(error) => {
-            report::bad(REFUSED, "cache", &format!("{shown}: {error}"));
-            report::advise(
+    let problem = cache.check_writable().err().map(|error| error.to_string());
+    let (directory, limit) = (cache.path().display().to_string(), contents.limit());
+    let is_usable = problem.is_none();
+    let state = CacheState { directory, problem, limit };
+    let step = match &state.problem {
+        Some(problem) => {
+            let text = format!("{}: {problem}", state.directory);
+            Step::bad("cache", REFUSED, text).advice(
                 "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
-            );
-            false
+            )
         }
+        None if contents == CacheContents::IdentityWithoutBootId => {
+            Step::ok("cache", format!("{state}, can be written")).advice(
+                "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are kept, and each call asks the service",
+            )
+        }
+        None => Step::ok("cache", format!("{state}, can be written")),
+    };
+    report.add(step.details(&state));
+    is_usable
+}
+
+/// Reports whether the cache can be written, without the settings that name what it holds.
+fn cache_alone(report: &Report, options: &Options) {
+    match cache::directory(options) {
+        Ok(cache) => {
+            cache_of(report, cache.as_ref(), CacheContents::Credentials);
+        }
+        Err(failure) => report.add(Step::failure("cache", &failure)),
     }
+    report.add(Step::skipped("kept", "without right settings it is unknown whose cache it is"));
 }
 
 /// Reports whether the clock of this machine agrees with the clock of the service.
-fn clock(credentials: &CognitoIdentityCredentials) {
-    let Some(service) = credentials.service_time() else { return };
-    let now = SystemTime::now();
-    let (off, way) = match now.duration_since(service) {
-        Ok(ahead) => (ahead, "ahead of"),
-        Err(behind) => (behind.duration(), "behind"),
+fn clock(report: &Report, service: Option<SystemTime>) {
+    let Some(service) = service else {
+        return report.add(Step::skipped("clock", "the service did not tell its time"));
     };
-    if off <= MAX_SKEW {
-        let said = if off.as_secs() < 2 {
-            "right".to_owned()
-        } else {
-            format!("{} {way} the service's", rounded(off))
-        };
-        return report::ok("clock", &said);
-    }
-    report::bad(
-        REFUSED,
-        "clock",
-        &format!("this machine's clock is {} {way} the service's", rounded(off)),
-    );
-    report::advise("set it (NTP): AWS rejects requests that are signed with a wrong time");
+    let now = SystemTime::now();
+    let (off, way, sign) = match now.duration_since(service) {
+        Ok(ahead) => (ahead, "ahead of", 1),
+        Err(behind) => (behind.duration(), "behind", -1),
+    };
+    let seconds = i64::try_from(off.as_secs()).unwrap_or(i64::MAX).saturating_mul(sign);
+    let difference = format!("{} {way} the service's", rounded(off));
+    let step = if off > MAX_SKEW {
+        Step::bad("clock", REFUSED, format!("this machine's clock is {difference}"))
+            .advice("set it (NTP): AWS rejects requests that are signed with a wrong time")
+    } else if off.as_secs() < 2 {
+        Step::ok("clock", "right")
+    } else {
+        Step::ok("clock", difference)
+    };
+    report.add(step.details(json!({ "difference_seconds": seconds })));
 }
 
 /// Describes the network settings and where they come from.
-fn origins(options: &Options, pool: Option<&str>) -> String {
+pub(crate) fn origins(options: &Options, pool: Option<&str>) -> String {
     let (owner, id) = match pool {
         Some(pool) => ("pool", Some(pool.to_owned())),
         None => (
@@ -205,7 +286,7 @@ fn found(
 
 /// Describes the proxy, without its user and password.
 fn proxy(options: &Options) -> Option<String> {
-    let variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let variables = transport::PROXY_VARIABLES;
     let (value, from) = found("--proxy", options.proxy.as_ref(), &variables)?;
     if from == "--proxy" {
         if let Ok(Some(source)) = SecretSource::of_proxy(&value) {

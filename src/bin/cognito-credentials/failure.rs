@@ -5,8 +5,12 @@ use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
+use crate::advice;
+use crate::arguments::Options;
 use crate::invalid_value::InvalidValue;
 use crate::option_names;
+use crate::printable::printable;
+use crate::regions;
 
 /// The service rejected a call, or anything else that has no status of its own.
 pub(crate) const REFUSED: u8 = 1;
@@ -16,9 +20,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const NETWORK: u8 = 3;
 /// There is no login token that the service accepts: sign in again.
 pub(crate) const LOGIN: u8 = 4;
-
-const NO_TOKEN: &str =
-    "check the source of the token (--login, --refresh-token); the user may have to sign in again";
+/// The service answered that it is throttling or unavailable: try again later.
+pub(crate) const TRY_LATER: u8 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -35,27 +38,33 @@ impl Failure {
 
     /// An error in the options or settings.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        let advice = "cognito-credentials --help lists the commands and options".to_owned();
-        Self { advice: Some(advice), ..Self::new(USAGE, message) }
+        Self::new(USAGE, message)
     }
 
     /// The value of an option is wrong.
     pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
-        let usage = Self::usage(format!("{option}: {reason}"));
-        Self { advice: advice.or(usage.advice), ..usage }
+        Self { advice, ..Self::usage(format!("{option}: {reason}")) }
     }
 
     /// A login token is missing.
     pub(crate) fn login(message: impl Into<String>) -> Self {
-        Self { advice: Some(NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
+        Self { advice: Some(advice::NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
+    }
+
+    /// An error of a refresh with these options.
+    pub(crate) fn of_refresh(error: &Error, options: &Options) -> Self {
+        Self { advice: advice::of_refresh(error, options), ..error.into() }
     }
 
     /// An error of the library, in whose text `name` returns the name to show for each setting.
     pub(crate) fn naming_settings<'a>(error: &'a Error, name: &dyn Fn(&'a str) -> &'a str) -> Self {
         let faults: Vec<_> =
             error.config_faults().iter().map(|fault| fault.describe(name)).collect();
-        let message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };
-        Self { status: status(error), message, advice: advice(error).map(hint_with_options) }
+        let mut message = if faults.is_empty() { format!("{error:#}") } else { faults.join("; ") };
+        if regions::owner_is_misspelt(&message) {
+            message = message.replace("; leave --region out", "");
+        }
+        Self { status: status(error), message, advice: advice::of_error(error) }
     }
 
     /// A failure whose message was already printed.
@@ -68,10 +77,10 @@ impl Failure {
         // An error is ignored: standard error may be closed.
         let mut to = io::stderr().lock();
         if !self.message.is_empty() {
-            let _ = writeln!(to, "cognito-credentials: {}", self.message);
+            let _ = writeln!(to, "cognito-credentials: {}", printable(&self.message));
         }
         if let Some(advice) = self.advice {
-            let _ = writeln!(to, "  what to do: {advice}");
+            let _ = writeln!(to, "  what to do: {}", printable(&advice));
         }
         ExitCode::from(self.status)
     }
@@ -79,7 +88,13 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::naming_settings(&error, &option_names::of_setting)
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self::naming_settings(error, &option_names::of_setting)
     }
 }
 
@@ -93,35 +108,9 @@ fn status(error: &Error) -> u8 {
             NETWORK
         }
         ErrorKind::Login => LOGIN,
+        ErrorKind::Throttled | ErrorKind::Unavailable => TRY_LATER,
         _ => REFUSED,
     }
-}
-
-fn advice(error: &Error) -> Option<&'static str> {
-    error.hint().or(match error.kind() {
-        ErrorKind::Config => Some("cognito-credentials --help lists the commands and options"),
-        ErrorKind::Timeout | ErrorKind::Unreachable => Some(
-            "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)",
-        ),
-        ErrorKind::Login => Some(NO_TOKEN),
-        ErrorKind::NotAuthorized | ErrorKind::NotFound | ErrorKind::Refused => {
-            Some("ask the operator of the identity pool, and quote the message above")
-        }
-        _ => None,
-    })
-}
-
-/// A hint of the library with options in place of settings. Hints are plain text, so only names
-/// with an underscore, which are no words of a sentence, are replaced.
-fn hint_with_options(hint: &str) -> String {
-    let hint = hint.replace("clear the cached ID", "run cognito-credentials forget");
-    let ends_name = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    let pieces = hint.split_inclusive(ends_name).map(|piece| {
-        let name = piece.trim_end_matches(ends_name);
-        let shown = if name.contains('_') { option_names::of_setting(name) } else { name };
-        format!("{shown}{}", &piece[name.len()..])
-    });
-    pieces.collect()
 }
 
 #[cfg(test)]
@@ -151,15 +140,5 @@ mod tests {
         for (builder, expected) in rows {
             assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
         }
-        assert_eq!(
-            hint_with_options(
-                "leave out role_arn (custom_role_arn chooses a role, policy_arns none)"
-            ),
-            "leave out --role-arn (--custom-role-arn chooses a role, policy_arns none)"
-        );
-        assert_eq!(
-            hint_with_options("clear the cached ID, or set identity_id for the right login"),
-            "run cognito-credentials forget, or set --identity-id for the right login"
-        );
     }
 }

@@ -2,58 +2,130 @@
 
 use std::io;
 use std::mem;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cognito_identity_credentials::{FileStorage, Storage};
+use cognito_identity_credentials::Storage;
 
 use crate::arguments::Options;
-use crate::cache;
+use crate::cache::{self, Cache};
+use crate::display;
 use crate::failure::{Failure, REFUSED};
 use crate::offline;
+use crate::output;
 use crate::settings::Settings;
 
-/// Removes all records of the pool and the user. Lock files stay, because another process may hold
-/// one.
+/// Removes all records of the pool and the user, and prints what they were. Lock files stay, because
+/// another process may hold one.
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
-    let Settings { cache: Some(directory), builder, user_pool, .. } = settings else {
-        return Ok(());
+    let Settings { cache: Some(cache), builder, user_pool, .. } = settings else {
+        return output::print(b"nothing was removed: there is no cache\n");
     };
-    let storage = FileStorage::new(&directory);
-    let removed = RemovedKeys::default();
-    builder.storage(removed.clone()).build()?.clear_cached_id();
+    let keys = RemovedKeys::default();
+    builder.storage(keys.clone()).build()?.clear_cached_id();
     if let Some(user_pool) = user_pool {
-        user_pool.storage(removed.clone()).build()?.forget_refresh_token();
+        user_pool.storage(keys.clone()).build()?.forget_refresh_token();
     }
-    let mut outcomes = Vec::new();
-    for key in removed.take() {
-        outcomes.push(storage.remove(&key));
+    let mut removed = Removed::default();
+    for key in keys.take() {
         if let Some(user) = key.strip_prefix("identity/") {
+            removed.add("the identity", remove(&cache, &key));
             let credentials = format!("credentials/{user}");
-            outcomes.push(storage.remove(&credentials));
+            removed.add("the credentials", remove(&cache, &credentials));
             // One record for each role.
-            outcomes.push(storage.remove_all(&format!("{credentials}/arn:")).map(drop));
+            let roles = cache.remove_all(&format!("{credentials}/arn:"));
+            removed.add("the credentials", roles.map(|count| count > 0));
+        } else if key.starts_with("refresh-token/") {
+            removed.add("the refresh token", remove(&cache, &key));
         }
     }
-    report(&directory, outcomes)
+    let directory = cache.path().display().to_string();
+    let what = removed.finish(&directory)?;
+    let user = user(options);
+    output::print(
+        match what {
+            None => format!("nothing was stored for {user} in {directory}\n"),
+            Some(what) => format!("removed: {what} of {user} in {directory}\n"),
+        }
+        .as_bytes(),
+    )
 }
 
 /// Removes all records of all users, and the lock files. It needs no settings.
 pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
-    let Some(directory) = cache::directory(options)? else { return Ok(()) };
-    let storage = FileStorage::new(&directory);
-    let outcomes = ["identity/", "credentials/", "refresh-token/"]
-        .map(|prefix| storage.remove_all(prefix).and(storage.remove_locks(prefix)).map(drop));
-    report(&directory, outcomes.into())
+    let Some(cache) = cache::existing(options)? else {
+        return output::print(b"nothing was removed: there is no cache\n");
+    };
+    let mut count = 0;
+    let mut removed = Removed::default();
+    for prefix in ["identity/", "credentials/", "refresh-token/"] {
+        let records = cache.remove_all(prefix);
+        count += *records.as_ref().unwrap_or(&0);
+        removed.add("", records.map(|count| count > 0));
+        removed.add("", cache.remove_locks(prefix).map(|()| false));
+    }
+    let directory = cache.path().display().to_string();
+    removed.finish(&directory)?;
+    output::print(
+        match count {
+            0 => format!("nothing was stored in {directory}\n"),
+            1 => format!("removed: 1 record in {directory}\n"),
+            count => format!("removed: {count} records in {directory}\n"),
+        }
+        .as_bytes(),
+    )
+}
+
+/// Names the user whose records are removed.
+fn user(options: &Options) -> String {
+    match &options.login_id {
+        Some(login_id) => format!("the login ID {login_id}"),
+        None => display::logins(options),
+    }
+}
+
+/// Removes a record. Returns whether there was one.
+fn remove(cache: &Cache, key: &str) -> io::Result<bool> {
+    let was_stored = cache.contains(key);
+    cache.remove(key).map(|()| was_stored.unwrap_or(true))
+}
+
+/// What was removed, and the first failure.
+#[derive(Default)]
+struct Removed {
+    what: Vec<&'static str>,
+    failure: Option<io::Error>,
+}
+
+impl Removed {
+    fn add(&mut self, what: &'static str, outcome: io::Result<bool>) {
+        match outcome {
+            Ok(true) if !self.what.contains(&what) => self.what.push(what),
+            Ok(_) => {}
+            Err(error) => drop(self.failure.get_or_insert(error)),
+        }
+    }
+
+    /// Returns the failure after everything has been tried.
+    fn finish(self, directory: &str) -> Result<Option<String>, Failure> {
+        if let Some(error) = self.failure {
+            let message = format!("not everything could be removed from {directory}: {error}");
+            return Err(Failure::new(REFUSED, message));
+        }
+        Ok(match &*self.what {
+            [] => None,
+            [all @ .., last] if !all.is_empty() => Some(format!("{} and {last}", all.join(", "))),
+            all => Some(all.concat()),
+        })
+    }
 }
 
 /// Notes the keys that the library removes, because only the library knows how they are made.
 #[derive(Clone, Default)]
-struct RemovedKeys(Arc<Mutex<Vec<String>>>);
+pub(crate) struct RemovedKeys(Arc<Mutex<Vec<String>>>);
 
 impl RemovedKeys {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -71,12 +143,4 @@ impl Storage for RemovedKeys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(key.to_owned());
         Ok(())
     }
-}
-
-/// Returns the first failure, after everything has been tried.
-fn report(directory: &Path, outcomes: Vec<io::Result<()>>) -> Result<(), Failure> {
-    outcomes.into_iter().collect::<io::Result<()>>().map_err(|error| {
-        let directory = directory.display();
-        Failure::new(REFUSED, format!("not everything could be removed from {directory}: {error}"))
-    })
 }

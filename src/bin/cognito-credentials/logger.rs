@@ -6,6 +6,8 @@ use std::io::{self, Write};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::printable::printable;
+
 struct Logger;
 
 pub(crate) fn start(verbose: bool) {
@@ -23,19 +25,30 @@ pub(crate) fn silence() {
 
 /// Prints a warning of the command itself.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
-    // An error is ignored: standard error may be closed.
-    let _ = writeln!(io::stderr(), "cognito-credentials: warn: {text}");
+    line("warn", text);
 }
 
 /// Prints a step of the command itself, with `--verbose`.
 pub(crate) fn step(text: fmt::Arguments<'_>) {
     if is_verbose() {
-        let _ = writeln!(io::stderr(), "cognito-credentials: info: {text}");
+        line("info", text);
     }
 }
 
 pub(crate) fn is_verbose() -> bool {
     log::max_level() >= LevelFilter::Debug
+}
+
+fn line(level: &str, text: fmt::Arguments<'_>) {
+    let text = text.to_string();
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", printable(&text));
+}
+
+/// Prints what to do about a warning.
+pub(crate) fn advise(text: &str) {
+    // An error is ignored: standard error may be closed.
+    let _ = writeln!(io::stderr(), "  what to do: {}", printable(text));
 }
 
 impl Log for Logger {
@@ -48,7 +61,7 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_ascii_lowercase();
-            let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", record.args());
+            line(&level, *record.args());
         }
     }
 

@@ -10,23 +10,17 @@ use crate::provider_login::{Claims, ProviderLogin};
 use crate::secret_source::SecretSource;
 use crate::user_pool_login::UserPoolLogin;
 
-pub(crate) struct DerivedLoginId {
-    pub(crate) login_id: String,
-    /// Whether no two users can have this ID. Otherwise the cache holds only the identity.
-    pub(crate) is_certain: bool,
-}
-
 /// Derives the login ID of these logins. It is a digest of the issuer and the subject of each login
-/// token. If a token does not name them, its source is used, which may belong to another user next
-/// time: the ID is not certain. A refresh token belongs to one user, so its text is used.
+/// token. Nobody has verified these, so the ID only finds the records: stored credentials are also
+/// bound to the token. If a token does not name its user, its source is used, which may belong to
+/// another user next time. A refresh token belongs to one user, so its text is used.
 ///
 /// The error says which login has no token.
 pub(crate) fn derive(
     logins: &[Arc<ProviderLogin>],
     user_pool: Option<&UserPoolLogin>,
-) -> Result<DerivedLoginId, String> {
+) -> Result<String, String> {
     let mut digest = Sha256::new();
-    let mut is_certain = true;
     let mut add = |piece: &str| {
         digest.update((piece.len() as u64).to_be_bytes());
         digest.update(piece.as_bytes());
@@ -42,18 +36,15 @@ pub(crate) fn derive(
                 add(&sub);
             }
             (_, SecretSource::File(path)) => {
-                is_certain = false;
                 add("file");
                 let path = path::absolute(path).unwrap_or_else(|_| path.clone());
                 add(&path.to_string_lossy());
             }
             (_, SecretSource::Variable(name)) => {
-                is_certain = false;
                 add("variable");
                 add(name);
             }
             (_, SecretSource::Command(command)) => {
-                is_certain = false;
                 add("command");
                 add(command);
             }
@@ -67,7 +58,7 @@ pub(crate) fn derive(
     for byte in digest.finalize().iter().take(16) {
         let _ = write!(login_id, "{byte:02x}");
     }
-    Ok(DerivedLoginId { login_id, is_certain })
+    Ok(login_id)
 }
 
 #[cfg(test)]
@@ -90,7 +81,7 @@ mod tests {
     }
 
     fn id(login: Arc<ProviderLogin>) -> String {
-        derive(&[login], None).ok().unwrap().login_id
+        derive(&[login], None).unwrap()
     }
 
     #[test]
@@ -111,28 +102,6 @@ mod tests {
             [file("p", "/t", &ann), file("q", "/u", &bob)],
             [file("p", "/t", &bob), file("q", "/u", &ann)],
         );
-        assert_ne!(
-            derive(&both, None).ok().unwrap().login_id,
-            derive(&swapped, None).ok().unwrap().login_id
-        );
-    }
-
-    #[test]
-    fn a_token_that_does_not_name_its_user_gives_an_uncertain_login_id() {
-        let ann = jwt(r#"{"iss": "https://p", "sub": "ann"}"#);
-        let (variable, command) =
-            (SecretSource::Variable("T".into()), SecretSource::Command("t".into()));
-        let rows = [
-            (file("p", "/t", "opaque"), false),
-            (file("p", "/t", &ann), true),
-            (login("p", variable.clone(), "opaque"), false),
-            (login("p", command.clone(), "opaque"), false),
-            (login("p", variable, &ann), true),
-            (login("p", command.clone(), &ann), true),
-            (login("p", command, &jwt(r#"{"sub": "ann"}"#)), false),
-        ];
-        for (login, is_certain) in rows {
-            assert_eq!(derive(&[login], None).ok().unwrap().is_certain, is_certain);
-        }
+        assert_ne!(derive(&both, None).unwrap(), derive(&swapped, None).unwrap());
     }
 }

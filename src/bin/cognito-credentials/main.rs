@@ -9,7 +9,7 @@
 //! | `option_names` | the option that sets each setting of the library |
 //! | `help` | the examples of `--help` |
 //! | `shell_files` | the commands `completions` and `man` |
-//! | `settings`, `variables` | the settings of the provider, from options and variables |
+//! | `settings` | the settings of the provider, from options and variables |
 //! | `transport` | the HTTPS transport |
 //! | `secret_source` | the file, variable or command that a secret is read from |
 //! | `token_command` | the command that prints a secret |
@@ -19,27 +19,36 @@
 //! | `user_pool_login` | the login of a user pool, with a refresh token |
 //! | `issuer` | which name a login needs for the issuer of its token |
 //! | `login_id` | the login ID that is derived from the logins, for the cache |
-//! | `cache` | the cache directory |
+//! | `cache/` | the cache directory, and the records in it |
 //! | `output` | the commands `process` and `env`; standard output |
 //! | `exec` | the command `exec` |
 //! | `serve` | the command `serve`: the endpoint for the SDKs of other programs |
 //! | `supervise` | the command `exec --serve` |
 //! | `offline`, `status` | a provider without network; the commands `identity` and `status` |
 //! | `forget` | the command `forget` |
-//! | `doctor`, `report`, `reporting_transport` | the command `doctor`, and the lines of its report |
-//! | `display` | logins, identity IDs and durations as the commands print them |
-//! | `failure` | why the command failed, and its exit status |
+//! | `kept` | what the cache holds, for `status` and `doctor` |
+//! | `doctor`, `login_check`, `report` | the command `doctor`, and its report |
+//! | `probe`, `tls_probe`, `certificate` | a connection of the doctor's own: addresses, proxy, TLS |
+//! | `reporting_transport` | the service calls of the doctor |
+//! | `display` | texts, logins, identity IDs and times as the commands print them |
+//! | `failure`, `advice` | why the command failed, its exit status, and what to do |
+//! | `regions` | the regions that have identity pools |
+//! | `variables`, `near_misses` | the variables that the command reads, and names that look like theirs |
+//! | `printable` | text without what controls a terminal |
 //! | `logger` | the log of the library on standard error |
+//! | `logging_transport`, `steps` | the steps that `--verbose` shows |
+//! | `wait_notice` | a line about a long wait, on a terminal |
 //!
 //! Results go to standard output, everything else to standard error.
 //!
 //! | exit status | means |
 //! |---|---|
 //! | 0 | success |
-//! | 1 | the service rejected a call or is unavailable, no identity is known, or anything else |
+//! | 1 | the service rejected a call, no identity is known, or anything else |
 //! | 2 | the options or settings are wrong |
 //! | 3 | the service did not answer: network, proxy, TLS, a captive portal |
 //! | 4 | no valid login token: sign in again |
+//! | 5 | the service is throttling or unavailable: try again later |
 //! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
 //! The cache directory holds the identity and the credentials of each pool and user. A second call
@@ -48,14 +57,16 @@
 //! a boot ID (all but Linux and Android) cache only the identity.
 //!
 //! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
-//! uses its issuer and subject. If the token does not name them, the cache holds only the identity,
-//! under the source of the token.
+//! uses its issuer and subject, or the source of the token if it names no user. Nobody has verified the
+//! token, so stored credentials then serve only the token that they were fetched with.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod arguments;
 mod bounded_file;
 mod cache;
+mod certificate;
 mod display;
 mod doctor;
 mod exec;
@@ -64,12 +75,19 @@ mod forget;
 mod help;
 mod invalid_value;
 mod issuer;
+mod kept;
 mod logger;
+mod logging_transport;
+mod login_check;
 mod login_id;
+mod near_misses;
 mod offline;
 mod option_names;
 mod output;
+mod printable;
+mod probe;
 mod provider_login;
+mod regions;
 mod report;
 mod reporting_transport;
 mod secret_source;
@@ -80,17 +98,17 @@ mod shell_files;
 #[cfg(unix)]
 mod signals;
 mod status;
+mod steps;
 #[cfg(unix)]
 mod supervise;
+mod tls_probe;
 mod token_command;
+mod token_text;
 mod transport;
 mod usage;
 mod user_pool_login;
 mod variables;
-
-// The library's own file, so that a secret of any source is checked as one in a file is.
-#[path = "../../token_text.rs"]
-mod token_text;
+mod wait_notice;
 
 use std::process::ExitCode;
 
@@ -99,6 +117,7 @@ use cognito_identity_credentials::Credentials;
 use arguments::{Arguments, Command, Options};
 use failure::Failure;
 use settings::Settings;
+use wait_notice::WaitNotice;
 
 fn main() -> ExitCode {
     let done = match arguments::read() {
@@ -130,16 +149,26 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
             "serve and exec --serve: do not work on this system; use process in ~/.aws/config",
         )),
         Command::Identity => status::identity(&options),
-        Command::Status { .. } => status::status(&options),
+        Command::Status { json } => status::status(&options, json),
         Command::Forget { all: true } => forget::forget_all(&options),
         Command::Forget { all: false } => forget::forget_user(&options),
-        Command::Doctor { .. } => doctor::run(&options),
+        Command::Doctor { json } => {
+            let _notice = WaitNotice::start("the service", options.limit());
+            doctor::run(&options, json)
+        }
         Command::Completions { shell } => shell_files::completions(shell),
         Command::Man { directory } => shell_files::man(&directory),
     }
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    let settings = Settings::new(options, transport::new(options)?, cache::usable)?;
-    Ok(settings.build()?.get()?)
+    let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
+    let is_stored = settings.stores_credentials();
+    settings.builder = steps::log_refreshes(settings.builder, is_stored);
+    let provider = settings.build()?;
+    steps::log_settings(options, &settings);
+    let _notice = WaitNotice::start("the service", options.limit());
+    let credentials = provider.get().map_err(|error| Failure::of_refresh(&error, options))?;
+    steps::log_credentials(&provider, &credentials);
+    Ok(credentials)
 }

@@ -16,14 +16,18 @@ use crate::settings::Settings;
 pub(crate) fn provider(
     options: &Options,
 ) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
-    let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
-        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
-    };
-    let no_network: Arc<dyn Transport> = Arc::new(no_network);
-    let mut settings = Settings::new(options, no_network, cache::directory)?;
+    let mut settings = Settings::new(options, no_network(), cache::existing)?;
     settings.builder = settings.builder.max_attempts(1);
     let credentials = settings.build()?;
     Ok((settings, credentials))
+}
+
+/// Returns a transport that always fails.
+pub(crate) fn no_network() -> Arc<dyn Transport> {
+    let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
+        Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
+    };
+    Arc::new(no_network)
 }
 
 /// Adds what to do if the login token is missing that would name the user.

@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cognito_identity_credentials::BoxError;
+use cognito_identity_credentials::{BoxError, TokenSource};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::secret_source::SecretSource;
@@ -19,6 +20,10 @@ pub(crate) struct ProviderLogin {
     limit: Duration,
     /// A token that was read for its claims. It is used once.
     read: Mutex<Option<Zeroizing<String>>>,
+    /// The issuer of the token that was used last.
+    issuer: Mutex<Option<String>>,
+    /// The digest of the last token that was read. A source may return another one during a refresh.
+    digest: Mutex<Option<[u8; 32]>>,
 }
 
 /// The claims of a JWT, not verified. They distinguish the caches of users, and `doctor` checks the end of
@@ -47,7 +52,8 @@ struct Header {
 
 impl ProviderLogin {
     pub(crate) fn new(provider: String, source: SecretSource, limit: Duration) -> Self {
-        Self { provider, source, limit, read: Mutex::new(None) }
+        let (read, issuer, digest) = Default::default();
+        Self { provider, source, limit, read, issuer, digest }
     }
 
     #[cfg(test)]
@@ -66,18 +72,43 @@ impl ProviderLogin {
             Some(token) => token,
             None => self.source.read(self.limit)?,
         };
+        self.set_digest(&token);
         let claims = Claims::of(&token);
         *read = Some(token);
         Ok(claims)
     }
 
-    /// Returns the token that `claims` has read, and reads a new one from then on.
-    pub(crate) fn token(&self) -> Result<String, BoxError> {
+    /// Returns the issuer of the token that was used last.
+    pub(crate) fn issuer(&self) -> Option<String> {
+        self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the SHA-256 digest of the last token that was read. `None` before the first one.
+    pub(crate) fn token_digest(&self) -> Option<[u8; 32]> {
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_digest(&self, token: &str) {
+        let digest = Sha256::digest(token).into();
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
+}
+
+/// Returns the token that `claims` has read, and reads a new one from then on.
+impl TokenSource for ProviderLogin {
+    fn token(&self) -> Result<String, BoxError> {
+        self.token_within(self.limit)
+    }
+
+    fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut token = match read {
             Some(token) => token,
-            None => self.source.read(self.limit)?,
+            None => self.source.read(limit.min(self.limit))?,
         };
+        self.set_digest(&token);
+        let issuer = Claims::of(&token).and_then(|claims| claims.iss);
+        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
         Ok(std::mem::take(&mut *token))
     }
 }

@@ -1,46 +1,136 @@
-//! The lines of the report of the command `doctor`.
+//! [`Report`]: the steps of the command `doctor`, as lines or as one JSON document.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 
-use crate::failure::Failure;
-use crate::output;
+use anstream::AutoStream;
+use clap::builder::styling::AnsiColor;
+use serde::Serialize;
+use serde_json::Value;
 
-/// The exit status of the first step that failed.
-static STATUS: AtomicU8 = AtomicU8::new(0);
+use crate::display;
+use crate::failure::{Failure, REFUSED};
 
-/// Returns the failure of the whole report, if a step failed.
-pub(crate) fn result() -> Result<(), Failure> {
-    match STATUS.load(Ordering::Relaxed) {
-        0 => Ok(()),
-        status => Err(Failure::already_printed(status)),
+/// The columns of the verdict, and of the name of the step.
+const VERDICT: usize = 8;
+const NAME: usize = 13;
+const INDENT: usize = VERDICT + NAME;
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Bad,
+    Skipped,
+}
+
+/// One step of the report.
+#[derive(Serialize)]
+pub(crate) struct Step {
+    #[serde(rename = "step")]
+    name: &'static str,
+    result: Verdict,
+    text: String,
+    advice: Option<String>,
+    details: Value,
+    /// The exit status if no step before has decided it.
+    #[serde(skip)]
+    status: Option<u8>,
+}
+
+impl Step {
+    fn new(name: &'static str, result: Verdict, text: String) -> Self {
+        Self { name, result, text, advice: None, details: Value::Null, status: None }
+    }
+
+    /// A step that worked.
+    pub(crate) fn ok(step: &'static str, text: impl Into<String>) -> Self {
+        Self::new(step, Verdict::Ok, text.into())
+    }
+
+    /// A step that cannot be tried, and why.
+    pub(crate) fn skipped(step: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(step, Verdict::Skipped, reason.into())
+    }
+
+    /// A step that failed. Without a status, a later step decides the exit status.
+    pub(crate) fn bad(
+        step: &'static str,
+        status: impl Into<Option<u8>>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self { status: status.into(), ..Self::new(step, Verdict::Bad, text.into()) }
+    }
+
+    pub(crate) fn failure(step: &'static str, failure: &Failure) -> Self {
+        let advice = failure.advice.clone();
+        Self { advice, ..Self::bad(step, failure.status, failure.message.clone()) }
+    }
+
+    pub(crate) fn advice(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
+    /// Adds what programs read instead of the text.
+    pub(crate) fn details(self, details: impl Serialize) -> Self {
+        Self { details: serde_json::to_value(details).unwrap_or_default(), ..self }
+    }
+
+    fn print(&self) {
+        let (word, color) = match self.result {
+            Verdict::Ok => ("ok", AnsiColor::Green),
+            Verdict::Bad => ("BAD", AnsiColor::Red),
+            Verdict::Skipped => ("skipped", AnsiColor::Yellow),
+        };
+        let style = color.on_default();
+        let text = display::wrapped(&self.text, INDENT);
+        let padding = " ".repeat(VERDICT.saturating_sub(word.len()));
+        let mut lines = format!("{style}{word}{style:#}{padding}{:<NAME$}{text}\n", self.name);
+        if let Some(advice) = &self.advice {
+            let advice = display::wrapped(&format!("what to do: {advice}"), INDENT);
+            let _ = writeln!(lines, "{:INDENT$}{advice}", "");
+        }
+        // An error is ignored: the reader may close the pipe.
+        let mut to = AutoStream::auto(std::io::stdout());
+        let _ = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
     }
 }
 
-/// Prints a step that failed. The first one decides the exit status.
-pub(crate) fn bad(status: u8, what: &str, said: &str) {
-    let _ = STATUS.compare_exchange(0, status, Ordering::Relaxed, Ordering::Relaxed);
-    line("BAD", what, said);
+/// Prints each step when it is added, or all of them at the end as JSON.
+pub(crate) struct Report {
+    json: bool,
+    steps: Mutex<Vec<Step>>,
 }
 
-/// Prints a step that worked.
-pub(crate) fn ok(what: &str, said: &str) {
-    line("ok", what, said);
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u8,
+    exit_status: u8,
+    steps: &'a [Step],
 }
 
-fn line(verdict: &str, what: &str, said: &str) {
-    // An error is ignored: the reader may close the pipe.
-    let _ = output::print(format!("{verdict:<5} {what:<12} {said}\n").as_bytes());
-}
-
-pub(crate) fn advise(advice: &str) {
-    let _ = output::print(format!("{:18} what to do: {advice}\n", "").as_bytes());
-}
-
-/// Prints a failure. What it returns has only the exit status.
-pub(crate) fn failure(what: &str, failure: &Failure) -> Failure {
-    bad(failure.status, what, &failure.message);
-    if let Some(advice) = &failure.advice {
-        advise(advice);
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, steps: Mutex::default() }
     }
-    Failure::already_printed(failure.status)
+
+    pub(crate) fn add(&self, step: Step) {
+        if !self.json {
+            step.print();
+        }
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// Ends the report. The first step that failed decides the exit status.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = steps.iter().any(|step| step.result == Verdict::Bad);
+        let decided = steps.iter().find_map(|step| step.status);
+        let exit_status = decided.unwrap_or(if failed { REFUSED } else { 0 });
+        if self.json {
+            display::print_json(&Document { version: 1, exit_status, steps: &steps })?;
+        }
+        if exit_status == 0 { Ok(()) } else { Err(Failure::already_printed(exit_status)) }
+    }
 }

@@ -1,103 +1,55 @@
-//! [`ReportingTransport`]: reports connections and service calls for the command `doctor`.
+//! [`ReportingTransport`]: reports service calls for the command `doctor`.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use cognito_identity_credentials::transport::{
-    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, Transport, TransportError,
 };
+use serde_json::json;
 
-use crate::failure::{NETWORK, REFUSED};
-use crate::report;
+use crate::failure::NETWORK;
+use crate::logging_transport::operation;
+use crate::report::{Report, Step};
 
 /// A transport that reports each exchange of another transport.
 pub(crate) struct ReportingTransport {
     inner: Arc<dyn Transport>,
-    /// The hosts that have answered.
-    hosts: Mutex<BTreeSet<String>>,
+    report: Arc<Report>,
 }
 
 impl ReportingTransport {
-    pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
-        Self { inner, hosts: Mutex::default() }
+    pub(crate) fn new(inner: Arc<dyn Transport>, report: Arc<Report>) -> Self {
+        Self { inner, report }
     }
 }
 
 impl Transport for ReportingTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let host = host(request.url());
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
         let outcome = self.inner.send(request);
-        let took = begun.elapsed().as_millis();
+        let took = begun.elapsed();
         let operation = operation(request);
-        match &outcome {
+        let status = outcome.as_ref().ok().map(HttpResponse::status);
+        let step = match &outcome {
             Ok(response) => {
-                if hosts.insert(host.to_owned()) {
-                    let tls = request.url().starts_with("https:");
-                    let how = if tls { "TLS" } else { "plain http, without TLS" };
-                    report::ok("connection", &format!("{host}: {how}"));
-                }
-                let fine = (200..300).contains(&response.status());
-                let mut said = format!("HTTP status {} in {took} ms", response.status());
-                if response.header("date").is_none() {
-                    let _ = write!(said, ", without a Date");
-                }
-                if fine {
-                    report::ok(operation, &said);
-                } else {
-                    report::bad(REFUSED, operation, &said);
+                let date = response.header("date").map_or(", without a Date", |_| "");
+                let ms = took.as_millis();
+                let text =
+                    format!("{operation}: HTTP status {} in {ms} ms{date}", response.status());
+                match response.status() {
+                    200..300 => Step::ok("call", text),
+                    // What the refusal means is known with the outcome.
+                    _ => Step::bad("call", None, text),
                 }
             }
-            Err(error) => {
-                let what = match error.kind() {
-                    TransportErrorKind::Tls => "TLS",
-                    _ => "connection",
-                };
-                report::bad(NETWORK, what, &error.to_string());
-            }
-        }
+            Err(error) => Step::bad("call", NETWORK, format!("{operation}: {error}")),
+        };
+        self.report.add(step.details(json!({
+            "operation": operation,
+            "http_status": status,
+            "seconds": took.as_secs_f64(),
+        })));
         outcome
-    }
-}
-
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => host,
-        _ => authority,
-    }
-}
-
-/// Returns the name of the operation in AWS's documentation.
-fn operation(request: &HttpRequest) -> &str {
-    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
-    match target.and_then(|(_, target)| target.rsplit_once('.')) {
-        Some((_, operation)) => operation,
-        None => "AssumeRoleWithWebIdentity",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_found_in_any_endpoint() {
-        let rows = [
-            (
-                "https://cognito-identity.us-east-1.amazonaws.com/",
-                "cognito-identity.us-east-1.amazonaws.com",
-            ),
-            ("http://localhost:5000/x", "localhost"),
-            ("http://[::1]/", "[::1]"),
-            ("https://[::1]:8443", "[::1]"),
-        ];
-        for (url, expected) in rows {
-            assert_eq!(host(url), expected);
-        }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
-    Builder, Clock, CognitoIdentityCredentials, FileStorage, SystemClock, UserPoolTokensBuilder,
+    Builder, Clock, CognitoIdentityCredentials, SystemClock, UserPoolTokensBuilder,
 };
 
 use crate::arguments::Options;
 use crate::bounded_file;
+use crate::cache::{BoundToToken, Cache};
 use crate::failure::Failure;
 use crate::login_id;
 use crate::option_names;
@@ -25,8 +26,7 @@ pub(crate) struct Settings {
     session_name_variable: Option<&'static str>,
     /// The user pool of the login, without the secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
-    /// The directory of the cache, if there is a cache.
-    pub(crate) cache: Option<PathBuf>,
+    pub(crate) cache: Option<Cache>,
     pub(crate) cache_contents: CacheContents,
 }
 
@@ -37,8 +37,6 @@ pub(crate) enum CacheContents {
     Credentials,
     /// Only the identity, because this system has no boot ID.
     IdentityWithoutBootId,
-    /// Only the identity, because the login token does not name its user.
-    IdentityWithoutUser,
 }
 
 impl CacheContents {
@@ -47,9 +45,6 @@ impl CacheContents {
         match self {
             Self::Credentials => None,
             Self::IdentityWithoutBootId => Some("only the identity: this system has no boot ID"),
-            Self::IdentityWithoutUser => {
-                Some("only the identity: the token does not name its user; use --login-id")
-            }
         }
     }
 }
@@ -67,7 +62,7 @@ impl Settings {
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
-        cache: impl Fn(&Options) -> Result<Option<PathBuf>, Failure>,
+        cache: impl Fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
         let texts: [(_, Apply); 10] = [
@@ -129,6 +124,11 @@ impl Settings {
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
+    /// Whether new credentials are stored.
+    pub(crate) fn stores_credentials(&self) -> bool {
+        self.cache.is_some() && self.cache_contents == CacheContents::Credentials
+    }
+
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
         self.builder.clone().build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match self.session_name_variable {
@@ -144,33 +144,34 @@ impl Settings {
         options: &Options,
         mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
-        let mut certain = true;
-        let mut login_id = options.login_id.clone();
         let is_guest = options.logins.is_empty() && pool_login.is_none();
-        if self.cache.is_some() && !is_guest && login_id.is_none() {
-            let user =
-                login_id::derive(&options.logins, pool_login.as_ref()).map_err(Failure::login)?;
-            certain = user.is_certain;
-            self.builder = self.builder.login_id(user.login_id.as_str());
-            login_id = Some(user.login_id);
-        }
-        if let Some(directory) = &self.cache {
-            self.cache_contents = match (certain, SystemClock.boot_id()) {
-                (true, Some(_)) => CacheContents::Credentials,
-                (true, None) => CacheContents::IdentityWithoutBootId,
-                (false, _) => CacheContents::IdentityWithoutUser,
-            };
-            let persist = self.cache_contents == CacheContents::Credentials;
-            let storage = FileStorage::new(directory);
+        if let Some(cache) = self.cache.clone() {
+            let mut login_id = options.login_id.clone();
+            let mut bound_to = Vec::new();
+            if login_id.is_none() && !is_guest {
+                let derived = login_id::derive(&options.logins, pool_login.as_ref());
+                let derived = derived.map_err(Failure::login)?;
+                self.builder = self.builder.login_id(derived.as_str());
+                login_id = Some(derived);
+                bound_to.clone_from(&options.logins);
+            }
+            if SystemClock.boot_id().is_none() {
+                self.cache_contents = CacheContents::IdentityWithoutBootId;
+            }
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
-                login.store_in(storage.clone(), login_id);
+                login.store_in(cache.clone(), login_id);
             }
             self.user_pool = pool_login.as_ref().map(|login| login.offline.clone());
-            self.builder = self.builder.storage(storage).persist_credentials(persist);
+            self.builder = if bound_to.is_empty() {
+                self.builder.storage(cache)
+            } else {
+                self.builder.storage(BoundToToken::new(cache, bound_to))
+            };
+            let persist = self.cache_contents == CacheContents::Credentials;
+            self.builder = self.builder.persist_credentials(persist);
         }
         for login in &options.logins {
-            let source = Arc::clone(login);
-            self.builder = self.builder.login_from(login.provider.clone(), move || source.token());
+            self.builder = self.builder.login_from(login.provider.clone(), Arc::clone(login));
         }
         if let Some(login) = pool_login {
             self.builder = login.add_to(self.builder);

@@ -1,18 +1,18 @@
 //! The commands `identity` and `status`: what is known without network.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, IdentityOrigin};
+use serde::Serialize;
 
 use crate::arguments::Options;
 use crate::cache;
-use crate::display::{self, masked, rounded};
+use crate::display;
 use crate::failure::{Failure, LOGIN, REFUSED};
+use crate::kept::{CacheState, Kept};
 use crate::logger;
 use crate::offline;
 use crate::output;
-use crate::settings::{self, Settings};
+use crate::settings;
 
 /// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
@@ -26,74 +26,74 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn status(options: &Options) -> Result<(), Failure> {
-    let (settings, credentials) = match offline::provider(options) {
-        Err(failure) if failure.status == LOGIN => return status_without_token(options, &failure),
-        provider => provider?,
-    };
-    logger::silence();
-    let found = cached_credentials(&settings, &credentials);
-    let status = credentials.status();
-    let identity = match (status.identity_id.as_deref(), status.identity_origin) {
-        (None, _) => "none known yet".to_owned(),
-        (Some(id), Some(IdentityOrigin::Given)) => format!("{}, as given", masked(id)),
-        (Some(id), _) => masked(id),
-    };
-    let cached = match (found, status.expires_in) {
-        (Some(keys), Some(left)) => {
-            format!("{}, valid for {}", keys.access_key_id(), rounded(left))
+/// The column at which the values begin.
+const INDENT: usize = 15;
+
+/// What `status` prints, as lines or as JSON.
+#[derive(Serialize)]
+struct Status {
+    version: u8,
+    identity_pool_id: Option<String>,
+    user: String,
+    /// Why the user is unknown, if a login token is missing.
+    login_error: Option<String>,
+    #[serde(flatten)]
+    kept: Kept,
+}
+
+pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
+    let status = match offline::provider(options) {
+        Ok((settings, _)) => {
+            logger::silence();
+            let kept = Kept::read(options, &settings)?;
+            Status::new(options, settings.pool, None, kept)
         }
-        _ => "none cached: the next call asks the service".to_owned(),
+        Err(failure) if failure.status == LOGIN => {
+            let cache = cache::existing(options)?;
+            let cache = cache.map(|cache| CacheState::new(&cache, None, None));
+            let kept =
+                Kept { identity: None, credentials: None, rotated_refresh_token: false, cache };
+            Status::new(options, settings::pool(options), Some(failure.message), kept)
+        }
+        Err(failure) => return Err(failure),
     };
-    let directory = settings.cache.as_ref().map(|directory| {
-        let trouble = status.storage_error.map(|error| format!("{error:#}"));
-        let trouble = trouble.or_else(|| cache::not_writable(directory));
-        let limit = match (trouble, settings.cache_contents.limit()) {
-            (Some(trouble), _) => format!(" (cannot be used: {trouble})"),
-            (None, Some(limit)) => format!(" ({limit})"),
-            (None, None) => String::new(),
-        };
-        format!("{}{limit}", directory.display())
-    });
-    let lines = [
-        ("identity pool", settings.pool.unwrap_or_else(|| "none given".to_owned())),
-        ("user", display::logins(options)),
-        ("identity", identity),
-        ("credentials", cached),
-        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
-    ];
-    print(lines)
+    if json { display::print_json(&status) } else { output::print(status.lines().as_bytes()) }
 }
 
-/// Prints the status if the user is unknown because the login token is missing.
-fn status_without_token(options: &Options, failure: &Failure) -> Result<(), Failure> {
-    let unknown =
-        "not found: the token that names the user is missing; --login-id can name the user";
-    let directory = cache::directory(options)?.map(|path| path.display().to_string());
-    print([
-        ("identity pool", settings::pool(options).unwrap_or_else(|| "none given".to_owned())),
-        ("user", display::logins(options)),
-        ("login", failure.message.clone()),
-        ("identity", unknown.to_owned()),
-        ("credentials", unknown.to_owned()),
-        ("cache", directory.unwrap_or_else(|| "no cache".to_owned())),
-    ])
-}
-
-fn print<const N: usize>(lines: [(&str, String); N]) -> Result<(), Failure> {
-    let mut text = String::new();
-    for (what, said) in lines {
-        let _ = writeln!(text, "{what:<14} {said}");
+impl Status {
+    fn new(
+        options: &Options,
+        identity_pool_id: Option<String>,
+        login_error: Option<String>,
+        kept: Kept,
+    ) -> Self {
+        let user = display::logins(options);
+        Self { version: 1, identity_pool_id, user, login_error, kept }
     }
-    output::print(text.as_bytes())
-}
 
-/// Returns the credentials in the cache. `get_within` creates the directory, so it is called only if
-/// there is one.
-fn cached_credentials(
-    settings: &Settings,
-    offline: &CognitoIdentityCredentials,
-) -> Option<Credentials> {
-    let directory = settings.cache.as_ref().filter(|directory| directory.exists());
-    directory.and_then(|_| offline.get_within(Duration::from_secs(2)).ok())
+    fn lines(&self) -> String {
+        let Kept { rotated_refresh_token, cache, .. } = &self.kept;
+        let mut lines = String::new();
+        let mut line = |what: &str, said: &str| {
+            let _ = writeln!(lines, "{what:<14} {}", display::wrapped(said, INDENT));
+        };
+        line("identity pool", self.identity_pool_id.as_deref().unwrap_or("none given"));
+        line("user", &self.user);
+        if let Some(error) = &self.login_error {
+            let unknown =
+                "not found: the token that names the user is missing; --login-id can name the user";
+            line("login", error);
+            line("identity", unknown);
+            line("credentials", unknown);
+        } else {
+            line("identity", &self.kept.identity());
+            line("credentials", &self.kept.credentials());
+        }
+        if *rotated_refresh_token {
+            line("refresh token", "a rotated one is kept");
+        }
+        let cache = cache.as_ref().map(ToString::to_string);
+        line("cache", cache.as_deref().unwrap_or("no cache"));
+        lines
+    }
 }

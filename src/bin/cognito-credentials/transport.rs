@@ -10,12 +10,17 @@ use zeroize::Zeroizing;
 use crate::arguments::Options;
 use crate::bounded_file;
 use crate::failure::Failure;
+use crate::logging_transport::LoggingTransport;
 use crate::option_names;
 use crate::secret_source::SecretSource;
 
+/// The variables of a proxy. The first that is set counts.
+pub(crate) const PROXY_VARIABLES: [&str; 4] =
+    ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// Several times the bundle of an operating system.
-const LONGEST_CA_FILE: usize = 1024 * 1024;
+pub(crate) const LONGEST_CA_FILE: usize = 1024 * 1024;
 
 /// Creates the transport with the authorities and the proxy of the options or the environment.
 pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
@@ -33,7 +38,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
         builder = builder.proxy(&**proxy);
     }
     match builder.build() {
-        Ok(transport) => Ok(Arc::new(transport)),
+        Ok(transport) => Ok(Arc::new(LoggingTransport(transport))),
         Err(error) => Err(Failure::naming_settings(&error, &|setting| match setting {
             "ca_pem" => &ca_setting,
             setting => option_names::of_setting(setting),
@@ -42,7 +47,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
 }
 
 /// Returns the file of authorities, and the option or variable that names it.
-fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
+pub(crate) fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
     let set = || env::var_os(CA_BUNDLE).filter(|path| !path.is_empty());
     match &options.ca_file {
         Some(path) => Some(("--ca-file", path.clone())),
@@ -51,7 +56,7 @@ fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
 }
 
 /// Returns the URL of the proxy, read from its source if it contains a password.
-fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
+pub(crate) fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(value) = &options.proxy else { return Ok(None) };
     match SecretSource::of_proxy(value) {
         Err(fault) => Err(Failure::invalid("--proxy", fault)),

@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::arguments;
 use crate::failure::Failure;
 use crate::invalid_value::InvalidValue;
 
@@ -31,11 +32,11 @@ fn failure(error: &clap::Error) -> Failure {
     }
     match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            Failure::usage("which command? process, env, exec, serve, status, doctor, …")
+            see_help("which command? process, env, exec, serve, status, doctor, …")
         }
         ErrorKind::InvalidSubcommand => no_such("command", error, ContextKind::InvalidSubcommand),
         ErrorKind::UnknownArgument if option.starts_with('-') => no_such_option(option, error),
-        ErrorKind::UnknownArgument => Failure::usage("there is one argument too many"),
+        ErrorKind::UnknownArgument => see_help("there is one argument too many"),
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict => {
             let other = text(error, ContextKind::PriorArg);
@@ -52,8 +53,14 @@ fn failure(error: &clap::Error) -> Failure {
             Failure::usage("--login: give all logins after the command")
         }
         ErrorKind::TooManyValues => Failure::usage(format!("{option}: takes no value")),
-        _ => Failure::usage("the arguments cannot be read"),
+        _ => see_help("the arguments cannot be read"),
     }
+}
+
+/// The text does not say what is right, so the help has to.
+fn see_help(message: &str) -> Failure {
+    let advice = "cognito-credentials --help lists the commands and options";
+    Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }
 }
 
 fn missing(error: &clap::Error) -> Failure {
@@ -72,7 +79,8 @@ fn missing(error: &clap::Error) -> Failure {
 
 /// Returns the name of an option, which the parser shows together with its value.
 fn name(option: &str) -> &str {
-    option.split([' ', '=', '[']).next().unwrap_or_default()
+    let name = option.split([' ', '=', '[']).next().unwrap_or_default();
+    name.trim_start_matches('<').trim_end_matches('>')
 }
 
 fn no_such_option(option: &str, error: &clap::Error) -> Failure {
@@ -93,13 +101,24 @@ fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
     let word = text(error, place);
     let word = name(&word);
     let shown = if is_plain(word.trim_start_matches('-')) { word } else { "" };
-    let usage = Failure::usage(format!("there is no {what} {shown}").trim_end());
+    let usage = see_help(format!("there is no {what} {shown}").trim_end());
     let mut suggested = strings(error, ContextKind::SuggestedArg);
     suggested.append(&mut strings(error, ContextKind::SuggestedSubcommand));
-    match suggested.first() {
-        Some(meant) => Failure { advice: Some(format!("did you mean {meant}?")), ..usage },
-        None => usage,
-    }
+    let meant = suggested.first().map(|meant| format!("did you mean {meant}?"));
+    let advice = goes_with(word).or(meant).or_else(|| usage.advice.clone());
+    Failure { advice, ..usage }
+}
+
+/// Names the command that has the option which another command was given.
+fn goes_with(option: &str) -> Option<String> {
+    let (name, all) = (option.strip_prefix("--")?, arguments::command());
+    let has_it = |command: &&clap::Command| {
+        command.get_arguments().any(|argument| argument.get_long() == Some(name))
+    };
+    let commands: Vec<_> =
+        all.get_subcommands().filter(has_it).map(clap::Command::get_name).collect();
+    (!commands.is_empty())
+        .then(|| format!("{option} goes with the command {}", commands.join(" or ")))
 }
 
 /// Returns whether a text looks like a typed word and not like a secret.

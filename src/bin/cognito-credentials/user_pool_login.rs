@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use cognito_identity_credentials::transport::Transport;
 use cognito_identity_credentials::{
-    BoxError, Builder, FileStorage, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
+    BoxError, Builder, TokenSource, UserPoolTokens, UserPoolTokensBuilder,
 };
 use zeroize::Zeroizing;
 
 use crate::arguments::Options;
+use crate::cache::Cache;
 use crate::failure::Failure;
 use crate::option_names;
 use crate::secret_source::SecretSource;
@@ -115,7 +116,7 @@ impl UserPoolLogin {
     }
 
     /// Stores rotated refresh tokens for this user.
-    pub(crate) fn store_in(&mut self, storage: FileStorage, login_id: String) {
+    pub(crate) fn store_in(&mut self, storage: Cache, login_id: String) {
         self.offline = self.offline.clone().storage(storage.clone()).login_id(login_id.as_str());
         self.settings = self.settings.clone().storage(storage).login_id(login_id);
     }

@@ -4,7 +4,7 @@
 //! * `exchange`: one exchange, with the agent of this process
 //! * `connector`: makes a connection, by `dns`, `dial`, `tunnel` and `tls`
 //! * `connection`: a connection as ureq uses it, over a `stream` that keeps to its `deadline`
-//! * `proxy`: which requests go through a proxy
+//! * `proxy`, `no_proxy`: which requests go through a proxy, and the list of those that do not
 //! * `certificates`, `pem`: authorities and the client certificate, and the files that hold them
 //! * `error`: the kind, the text and the hint of each network error
 //! * `log_guard`: keeps ureq from logging answers
@@ -18,6 +18,7 @@ mod dns;
 mod error;
 mod exchange;
 mod log_guard;
+mod no_proxy;
 mod pem;
 mod proxy;
 mod stream;
@@ -43,7 +44,7 @@ pub(crate) use self::certificates::ClientCertificate;
 #[cfg(fuzzing)]
 pub(crate) use self::certificates::authorities;
 #[cfg(fuzzing)]
-pub(crate) use self::proxy::no_proxy_covers;
+pub(crate) use self::no_proxy::no_proxy_covers;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 

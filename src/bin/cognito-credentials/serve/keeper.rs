@@ -14,12 +14,15 @@ use super::answer::Answer;
 use crate::failure::{Failure, REFUSED};
 use crate::logger;
 
-/// `get()` is called once in this time, while clients ask.
+/// `get()` is called once in this time while clients ask, and earlier if half of a shorter life is over.
 const INTERVAL: Duration = Duration::from_secs(60);
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// For so long after the last request, clients may ask again.
 const ATTENTION: Duration = Duration::from_secs(60 * 60);
 /// SDKs refresh a set with a shorter life than this early.
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// With a shorter life, credentials are no use to a client.
+const LAST_LIFE: Duration = Duration::from_secs(5);
 /// A request waits so long for the worker: less than boto3, which gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 /// The end does not wait longer for the worker, which may hang in the network.
@@ -63,7 +66,7 @@ impl Keeper {
             .name("refresh".to_owned())
             .spawn(move || work(&worker, &receiver, &sender, waker))
             .map_err(failed)?;
-        let schedule = Schedule { running: false, asked: now, called: None };
+        let schedule = Schedule { running: false, asked: now, called: None, interval: INTERVAL };
         Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, fault: None })
     }
 
@@ -104,12 +107,14 @@ impl Keeper {
         if let Some(good) = self.good() {
             return Some(Answer::credentials(&good));
         }
+        // Inside the expiry window. They are better than an error.
+        if self.life() > LAST_LIFE {
+            if let Some(last) = self.provider.cached() {
+                return Some(Answer::credentials(&last));
+            }
+        }
         if let Some(fault) = &self.fault {
             return Some(Answer::unavailable(fault, self.provider.status().next_attempt_in));
-        }
-        // The service grants less than the expiry window.
-        if let Some(short) = self.provider.cached().filter(|_| !self.life().is_zero()) {
-            return Some(Answer::credentials(&short));
         }
         if now >= wait.until {
             let message = "the service has not answered yet; try again";
@@ -131,6 +136,7 @@ impl Keeper {
         while let Ok(outcome) = self.outcomes.try_recv() {
             self.schedule.running = false;
             self.ended += 1;
+            self.schedule.interval = interval(self.life());
             self.note(outcome.err());
         }
         Ok(())
@@ -153,8 +159,8 @@ impl Keeper {
             }
         });
         match (&self.fault, &fault) {
-            (None, Some(fault)) => logger::warn(format_args!("no credentials: {fault}")),
-            (Some(_), None) => logger::warn(format_args!("there are credentials again")),
+            (None, Some(fault)) => logger::warn(format_args!("no new credentials: {fault}")),
+            (Some(_), None) => logger::warn(format_args!("there are new credentials again")),
             _ => {}
         }
         self.fault = fault;
@@ -205,13 +211,18 @@ struct Schedule {
     running: bool,
     asked: Duration,
     called: Option<Duration>,
+    interval: Duration,
+}
+
+fn interval(life: Duration) -> Duration {
+    if life.is_zero() { INTERVAL } else { (life / 2).clamp(SHORTEST_INTERVAL, INTERVAL) }
 }
 
 impl Schedule {
-    /// Whether the last call is a minute ago, and no call runs.
+    /// Whether the last call is long enough ago, and no call runs.
     fn is_due(&self, now: Duration) -> bool {
         let last = self.called.map(|called| now.saturating_sub(called));
-        !self.running && last.is_none_or(|last| last >= INTERVAL)
+        !self.running && last.is_none_or(|last| last >= self.interval)
     }
 
     fn is_time(&self, now: Duration) -> bool {
@@ -220,7 +231,7 @@ impl Schedule {
 
     fn next(&self, now: Duration) -> Option<Duration> {
         let is_wanted = !self.running && now.saturating_sub(self.asked) < ATTENTION;
-        is_wanted.then(|| self.called.map_or(now, |called| called + INTERVAL))
+        is_wanted.then(|| self.called.map_or(now, |called| called + self.interval))
     }
 }
 
@@ -228,13 +239,15 @@ impl Schedule {
 mod tests {
     use super::*;
     use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+    use cognito_identity_credentials::transport::TransportErrorKind;
 
     const HOUR: u64 = 3600;
 
     #[test]
     fn the_service_is_asked_once_a_minute_while_a_client_has_asked_within_the_last_hour() {
         let seconds = Duration::from_secs;
-        let mut schedule = Schedule { running: false, asked: seconds(0), called: None };
+        let mut schedule =
+            Schedule { running: false, asked: seconds(0), called: None, interval: INTERVAL };
         let mut calls = Vec::new();
         for second in 0..3 * HOUR {
             let now = seconds(second);
@@ -254,8 +267,9 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_not_made_again() {
+        let start = Duration::ZERO;
         let schedule =
-            Schedule { running: true, asked: Duration::ZERO, called: Some(Duration::ZERO) };
+            Schedule { running: true, asked: start, called: Some(start), interval: INTERVAL };
         assert!(!schedule.is_due(Duration::from_secs(HOUR)));
         assert_eq!(schedule.next(Duration::from_secs(1)), None);
     }
@@ -304,9 +318,13 @@ mod tests {
             String::from_utf8(answer.bytes.to_vec()).unwrap()
         }
 
-        /// Lets a minute pass.
         fn minute(&mut self) {
-            self.clock.advance(Duration::from_secs(60));
+            self.pass(60);
+        }
+
+        /// Lets time pass.
+        fn pass(&mut self, seconds: u64) {
+            self.clock.advance(Duration::from_secs(seconds));
             let now = self.now();
             self.keeper.tick(now);
             if self.keeper.schedule.running {
@@ -361,6 +379,30 @@ mod tests {
         bench.cognito.clear_faults();
         bench.minute();
         assert!(bench.ask().starts_with("HTTP/1.1 200 OK"));
+    }
+
+    #[test]
+    fn an_outage_of_seconds_is_not_seen_even_with_a_life_of_40_seconds() {
+        for start in 0..45 {
+            let mut bench = Bench::new();
+            bench.cognito.set_lifetime(Duration::from_secs(40));
+            for second in 0..120 {
+                let lost = || Fault::NoAnswer(TransportErrorKind::Io);
+                match second {
+                    // The first set must have been got.
+                    0 => {}
+                    _ if second == start + 1 => {
+                        bench.cognito.fail_next("GetCredentialsForIdentity", 1000, lost());
+                    }
+                    _ if second == start + 13 => bench.cognito.clear_faults(),
+                    _ => {}
+                }
+                let answer = bench.ask();
+                assert!(answer.starts_with("HTTP/1.1 200 OK"), "{start} {second}: {answer}");
+                assert!(bench.keeper.life() > LAST_LIFE, "{start} {second}");
+                bench.pass(1);
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, Syste
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::arguments::Options;
-use crate::cache;
+use crate::cache::{self, Cache};
 use crate::failure::{Failure, REFUSED};
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -57,7 +57,10 @@ pub(crate) fn serve(
     let mut endpoint = Endpoint::start(settings.build()?, address)?;
     let path = match token_file {
         Some(path) => path.to_owned(),
-        None => token_file::default_path(endpoint.address.port(), settings.cache.as_deref())?,
+        None => token_file::default_path(
+            endpoint.address.port(),
+            settings.cache.as_ref().map(Cache::path),
+        )?,
     };
     let file = TokenFile::create(&path, &endpoint.guard.token)?;
     announce(&endpoint.uri(), &file.path);

@@ -44,9 +44,9 @@ impl TokenFile {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&directory, name, flags, mode)
             .map_err(|error| failure(&path, &io::Error::from(error)))?;
-        let mut made = Self { name: name.to_owned(), directory, file: file.into(), path };
-        made.write(token, mode).map_err(|error| failure(&made.path, &error))?;
-        Ok(made)
+        let mut created = Self { name: name.to_owned(), directory, file: file.into(), path };
+        created.write(token, mode).map_err(|error| failure(&created.path, &error))?;
+        Ok(created)
     }
 
     fn write(&mut self, token: &Token, mode: Mode) -> io::Result<()> {
@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
-        let rows: [(&[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+        type Variables<'a> = &'a [(&'a str, &'a str)];
+        let rows: [(Variables<'_>, Option<&str>, Option<&str>); 7] = [
             (
                 &[("RUNTIME_DIRECTORY", "/run/a"), ("XDG_RUNTIME_DIR", "/run/user/1")],
                 None,

@@ -1,9 +1,13 @@
 //! [`token`]: runs the command of `cmd:COMMAND`, and returns the token that it prints.
 //!
-//! `unix` ends all processes that the command has started; `other` ends only the shell.
+//! `unix` ends all processes that the command has started; `other` ends only the shell. `fault` says
+//! why there is no token.
 
+mod fault;
 #[cfg(not(unix))]
 mod other;
+#[cfg(unix)]
+mod process_group;
 #[cfg(unix)]
 mod unix;
 
@@ -15,14 +19,12 @@ use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
 use crate::token_text::token_in;
+use crate::wait_notice::WaitNotice;
 
 #[cfg(not(unix))]
 use other::output;
 #[cfg(unix)]
 use unix::output;
-
-/// The longest token and white space around it.
-const LONGEST: usize = 64 * 1024;
 
 /// Set for the command. It marks a `cognito-credentials` that the command runs, perhaps through `aws`
 /// and its `credential_process`.
@@ -45,22 +47,13 @@ pub(crate) fn token(command: &str, limit: Duration) -> Result<Zeroizing<String>,
     }
     let mut shell = shell(command);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).env(MARK, "1");
+    let _notice = WaitNotice::start("the command of cmd:", limit);
     let text = output(shell, limit)?;
     match token_in(&text) {
         Ok(token) => Ok(Zeroizing::new(token.to_owned())),
         Err(fault) => Err(format!("what the command printed {fault}").into()),
     }
 }
-
-fn cannot_run(error: &std::io::Error) -> String {
-    format!("the shell cannot be run: {error}")
-}
-
-fn is_late(limit: Duration) -> String {
-    format!("the command did not end within {limit:?} (--timeout)")
-}
-
-const TOO_LONG: &str = "the command printed more text than a token can have";
 
 #[cfg(not(windows))]
 fn shell(command: &str) -> Command {

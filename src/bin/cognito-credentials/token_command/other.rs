@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
-use super::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 
 type Output = io::Result<Zeroizing<Vec<u8>>>;
 

@@ -1,31 +1,32 @@
 //! A command in a process group of its own, which is ended as a whole.
 
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdout, Command, ExitStatus};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::BoxError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
-};
-use signal_hook::consts::{SIGCHLD, SIGTTIN, SIGTTOU};
+use rustix::process::Pid;
+use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
-use super::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::process_group::{ProcessGroup, Shell};
 use crate::signals::Signals;
 use crate::token_text::token_in;
 
 /// How long the processes of a command have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
-/// Those that are left after SIGKILL have ended, but the first process of a container has not taken notice.
-const AFTER_KILL: Duration = Duration::from_millis(50);
+/// How often to look for stopped processes, if there is a terminal that they can want to use.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often to look at the shell if the parent process has blocked SIGCHLD, which tells of its end.
 const TICK: Duration = Duration::from_millis(100);
+
+const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: cannot ask questions; sign in first, and let the command print a token that it has, or give the token in a file (@FILE)";
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
     let begun = Instant::now();
@@ -33,7 +34,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
     let mut child = shell.process_group(0).spawn().map_err(|error| cannot_run(&error))?;
-    let group = Group(Pid::from_child(&child));
+    let group = ProcessGroup(Pid::from_child(&child));
     let outcome = match child.stdout.take() {
         Some(stdout) => wait(&group, stdout, &signals, begun, limit),
         None => Err(Interruption::Other("the command has no output".into())),
@@ -75,13 +76,15 @@ impl<E: Into<BoxError>> From<E> for Interruption {
 
 /// Waits until the shell has ended, and returns what was printed until then.
 fn wait(
-    group: &Group,
+    group: &ProcessGroup,
     stdout: ChildStdout,
     signals: &Signals,
     begun: Instant,
     limit: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, Interruption> {
     let mut output = Output::new(stdout)?;
+    let has_terminal = File::open("/dev/tty").is_ok();
+    let mut last_look = begun;
     loop {
         let shell = group.shell()?;
         // After the look at the shell: what it has printed before its end is in the pipe now.
@@ -91,10 +94,14 @@ fn wait(
                 return Err(Interruption::Failed(status));
             }
             Shell::Ended(_) => return Ok(output.text),
-            Shell::WantsTerminal => {
-                return Err("the command wants to use the terminal, but a cmd: cannot ask questions; sign in first, and let the command print a token that it has, or give the token in a file (@FILE)".into());
-            }
+            Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
+        }
+        if has_terminal && last_look.elapsed() >= LOOK {
+            if group.has_stopped_process() {
+                return Err(WANTS_TERMINAL.into());
+            }
+            last_look = Instant::now();
         }
         while let Some(signal) = signals.received() {
             if signal != SIGCHLD {
@@ -158,74 +165,5 @@ impl Output {
     fn has_token(&self) -> bool {
         let is_complete = self.stdout.is_none() || self.text.ends_with(b"\n");
         is_complete && token_in(&self.text).is_ok()
-    }
-}
-
-/// The process group of a shell and of all that it starts.
-struct Group(Pid);
-
-enum Shell {
-    Runs,
-    /// It has stopped, because only the group in the foreground can use the terminal.
-    WantsTerminal,
-    /// The status is not known if the system has dropped it, because SIGCHLD was ignored.
-    Ended(Option<ExitStatus>),
-}
-
-impl Group {
-    fn shell(&self) -> io::Result<Shell> {
-        loop {
-            return match waitpid(Some(self.0), WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-                Ok(None) => Ok(Shell::Runs),
-                Ok(Some((_, status))) => Ok(match status.stopping_signal() {
-                    Some(SIGTTIN | SIGTTOU) => Shell::WantsTerminal,
-                    Some(_) => Shell::Runs,
-                    None => Shell::Ended(Some(ExitStatus::from_raw(status.as_raw()))),
-                }),
-                Err(Errno::CHILD) => Ok(Shell::Ended(None)),
-                Err(Errno::INTR) => continue,
-                Err(error) => Err(error.into()),
-            };
-        }
-    }
-
-    /// Ends all processes of the group.
-    fn end(&self, grace: Duration) {
-        let _ = kill_process_group(self.0, Signal::TERM);
-        // A stopped process gets the signal when it goes on.
-        let _ = kill_process_group(self.0, Signal::CONT);
-        if !self.wait_for_all(grace) {
-            let _ = kill_process_group(self.0, Signal::KILL);
-            self.wait_for_all(AFTER_KILL);
-        }
-    }
-
-    /// Waits until there is no process left; returns `false` if there is one after `limit`.
-    fn wait_for_all(&self, limit: Duration) -> bool {
-        let begun = Instant::now();
-        loop {
-            // The shell is in the group until its status was read.
-            let _ = self.shell();
-            if test_kill_process_group(self.0) == Err(Errno::SRCH) {
-                return true;
-            }
-            if begun.elapsed() >= limit {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_whose_status_is_not_known_has_ended() {
-        let mut child = Command::new("true").spawn().unwrap();
-        let group = Group(Pid::from_child(&child));
-        child.wait().unwrap();
-        assert!(matches!(group.shell().unwrap(), Shell::Ended(None)));
     }
 }

@@ -1,0 +1,326 @@
+//! Opens the cache directory, and creates it, so that no other user can lead the command elsewhere.
+//!
+//! The path is walked one name at a time, from one open directory to the next. A link is followed if
+//! it belongs to root or to this user. The last directory must belong to this user, and nobody else
+//! may write to it. A missing one is created only in a directory of root or of this user, or in a
+//! sticky one. After that the open directory is used, whatever has its name by then.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use cognito_identity_credentials::FileStorage;
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::fault::Fault;
+use super::remedy;
+
+/// The name of a cache directory that the command chooses.
+pub(super) const NAME: &str = "cognito-credentials";
+
+/// As many as the kernel follows.
+const MOST_LINKS: u32 = 40;
+
+/// Only Linux opens a directory that may not be read, which suffices on the way.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ON_THE_WAY: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ON_THE_WAY: OFlags = OFlags::RDONLY;
+
+/// The cache directory, open and checked.
+pub(super) struct Directory {
+    pub(super) storage: FileStorage,
+    open: OwnedFd,
+    /// The path that `storage` uses.
+    alias: Option<String>,
+    path: PathBuf,
+}
+
+/// What the path leads to.
+enum Found {
+    Directory(Directory),
+    /// Nothing. The walk ended where the next directory would be created.
+    Missing(Walk, OsString),
+}
+
+/// Opens the directory. `None` if it is missing, and could be created.
+pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
+    match Walk::new(path)?.run(false)? {
+        Found::Directory(directory) => Ok(Some(directory)),
+        Found::Missing(walk, name) => walk.check_parent_of(&name).map(|()| None),
+    }
+}
+
+/// Opens the directory. Creates it and its parents if they are missing.
+pub(super) fn open_or_create(path: &Path) -> io::Result<Directory> {
+    match Walk::new(path)?.run(true)? {
+        Found::Directory(directory) => Ok(directory),
+        Found::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// Checks that the directory can be written, or created. Changes nothing.
+pub(super) fn check_access(path: &Path) -> io::Result<()> {
+    let (open, path) = match Walk::new(path)?.run(false)? {
+        Found::Directory(Directory { open, path, .. }) => (open, path),
+        Found::Missing(walk, name) => {
+            walk.check_parent_of(&name)?;
+            (walk.directory, walk.path)
+        }
+    };
+    is_writable(&open).map_err(|error| at(&path, error))
+}
+
+impl Directory {
+    fn new(open: OwnedFd, path: PathBuf) -> Self {
+        let alias = alias(&open);
+        let storage = FileStorage::new(alias.as_ref().map_or(&*path, Path::new));
+        Self { storage, open, alias, path }
+    }
+
+    /// Whether the directory was removed.
+    pub(super) fn is_removed(&self) -> bool {
+        rustix::fs::fstat(&self.open).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// Shows the path of the directory in an error of `storage`.
+    pub(super) fn explain(&self, error: io::Error) -> io::Error {
+        let Some(alias) = &self.alias else { return error };
+        let text = error.to_string();
+        if !text.contains(&**alias) {
+            return error;
+        }
+        io::Error::new(error.kind(), text.replace(&**alias, &self.path.to_string_lossy()))
+    }
+}
+
+/// Returns the path below `/proc` that leads to the open directory. `None` without `/proc`: then the
+/// storage checks the path itself.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn alias(open: &OwnedFd) -> Option<String> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+
+    let alias = format!("/proc/self/fd/{}", open.as_raw_fd());
+    let (found, own) = (std::fs::metadata(&alias).ok()?, rustix::fs::fstat(open).ok()?);
+    #[expect(clippy::useless_conversion, reason = "the types differ between architectures")]
+    let same = u64::from(own.st_dev) == found.dev() && u64::from(own.st_ino) == found.ino();
+    same.then_some(alias)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn alias(_: &OwnedFd) -> Option<String> {
+    None
+}
+
+struct Walk {
+    directory: OwnedFd,
+    /// The path of `directory`, without links.
+    path: PathBuf,
+    left: VecDeque<OsString>,
+    /// How many of the names that are left come from a link.
+    of_link: usize,
+    links: u32,
+}
+
+impl Walk {
+    fn new(path: &Path) -> io::Result<Self> {
+        let (start, shown) = if path.is_absolute() {
+            ("/", PathBuf::from("/"))
+        } else {
+            (".", std::env::current_dir().unwrap_or_default())
+        };
+        let directory = open_directory(CWD, OsStr::new(start))?;
+        Ok(Self { directory, path: shown, left: names(path), of_link: 0, links: 0 })
+    }
+
+    fn run(mut self, create: bool) -> io::Result<Found> {
+        while let Some(name) = self.left.pop_front() {
+            let is_of_link = self.of_link > 0;
+            self.of_link = self.of_link.saturating_sub(1);
+            if self.enter(&name)? {
+                continue;
+            }
+            // The disk that the link leads to may not be mounted yet.
+            if is_of_link {
+                let path = self.path.join(&name);
+                return Err(Fault::new(format!(
+                    "{} is missing, to which a link leads",
+                    path.display()
+                ))
+                .into());
+            }
+            if !create {
+                return Ok(Found::Missing(self, name));
+            }
+            self.create(&name)?;
+        }
+        self.check_last()?;
+        Ok(Found::Directory(Directory::new(self.directory, self.path)))
+    }
+
+    /// Goes to the next directory, or follows a link. Returns `false` if there is nothing.
+    fn enter(&mut self, name: &OsStr) -> io::Result<bool> {
+        match open_directory(&self.directory, name) {
+            Ok(directory) => self.directory = directory,
+            Err(Errno::NOENT) => return Ok(false),
+            // What it is for a link differs between systems.
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
+                return self.follow(name).map(|()| true);
+            }
+            Err(error) => return Err(at(&self.path.join(name), error)),
+        }
+        match Path::new(name).components().next() {
+            Some(Component::ParentDir) => drop(self.path.pop()),
+            _ => self.path.push(name),
+        }
+        Ok(true)
+    }
+
+    fn follow(&mut self, name: &OsStr) -> io::Result<()> {
+        let path = self.path.join(name);
+        let link = read_link(&self.directory, name).map_err(|error| at(&path, error))?;
+        let Some((owner, target)) = link else {
+            return Err(Fault::new(format!("{} is not a directory", path.display())).into());
+        };
+        if !is_trusted(owner) {
+            return Err(Fault::of_another_user(&format!("the link {}", path.display())).into());
+        }
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(at(&path, Errno::LOOP));
+        }
+        let target = names(&target);
+        self.of_link += target.len();
+        target.into_iter().rev().for_each(|name| self.left.push_front(name));
+        Ok(())
+    }
+
+    /// Creates the next directory with mode 0700, makes it durable, and goes there.
+    fn create(&mut self, name: &OsStr) -> io::Result<()> {
+        self.check_parent_of(name)?;
+        let path = self.path.join(name);
+        match rustix::fs::mkdirat(&self.directory, name, Mode::RWXU) {
+            // Another process was faster, and may not have synced it yet.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(at(&path, error)),
+        }
+        let parent = self.directory.try_clone()?;
+        if !self.enter(name)? {
+            return Err(at(&path, Errno::NOENT));
+        }
+        self.give_mode();
+        sync(&parent).map_err(|error| at(&path, error))
+    }
+
+    /// Gives a directory the mode 0700 if the umask took rights of its owner.
+    fn give_mode(&self) {
+        let Ok(stat) = rustix::fs::fstat(&self.directory) else { return };
+        let is_own = stat.st_uid == own();
+        if let Some(alias) = alias(&self.directory).filter(|_| is_own && !may(&stat, Mode::RWXU)) {
+            // If this fails, the first record that is stored shows it.
+            let _ = rustix::fs::chmod(alias, Mode::RWXU);
+        }
+    }
+
+    fn check_parent_of(&self, name: &OsStr) -> io::Result<()> {
+        let stat = rustix::fs::fstat(&self.directory)?;
+        if is_trusted(stat.st_uid) || may(&stat, Mode::SVTX) {
+            return Ok(());
+        }
+        let (path, parent) = (self.path.join(name), self.path.display());
+        let what = format!("{} is missing, and {parent}", path.display());
+        Err(Fault::of_another_user(&what).into())
+    }
+
+    fn check_last(&self) -> io::Result<()> {
+        let stat = rustix::fs::fstat(&self.directory)?;
+        if stat.st_uid != own() && (stat.st_uid != 0 || !is_open_to_others(&stat)) {
+            return Err(Fault::of_another_user("the directory").into());
+        }
+        if !is_open_to_others(&stat) {
+            return Ok(());
+        }
+        let fault = Fault::new("others may write to the directory".to_owned());
+        // A directory in it works if this user can create one.
+        // It needs the right to write there.
+        let can_write = is_writable(&self.directory).is_ok();
+        let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
+        Err(fault.with_remedy(remedy).into())
+    }
+}
+
+fn names(path: &Path) -> VecDeque<OsString> {
+    let names = path.components().filter(|name| *name != Component::CurDir);
+    names.map(|name| name.as_os_str().to_owned()).collect()
+}
+
+fn own() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn is_trusted(owner: u32) -> bool {
+    [0, own()].contains(&owner)
+}
+
+fn may(stat: &Stat, mode: Mode) -> bool {
+    Mode::from_raw_mode(stat.st_mode).contains(mode)
+}
+
+fn is_open_to_others(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH)
+}
+
+fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = ON_THE_WAY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    retry_on_intr(|| rustix::fs::openat(&parent, name, flags, Mode::empty()))
+}
+
+/// Returns the owner of a link and where it leads. `None` if it is no link.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn read_link(parent: &OwnedFd, name: &OsStr) -> Result<Option<(u32, PathBuf)>, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Open, so that the link whose owner is checked is the link that is read.
+    let link = retry_on_intr(|| rustix::fs::openat(parent, name, flags, Mode::empty()))?;
+    let stat = rustix::fs::fstat(&link)?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink() {
+        return Ok(None);
+    }
+    let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
+    Ok(Some((stat.st_uid, OsString::from_vec(target.into_bytes()).into())))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn read_link(parent: &OwnedFd, name: &OsStr) -> Result<Option<(u32, PathBuf)>, Errno> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink() {
+        return Ok(None);
+    }
+    let target = rustix::fs::readlinkat(parent, name, Vec::new())?;
+    Ok(Some((stat.st_uid, OsString::from_vec(target.into_bytes()).into())))
+}
+
+fn is_writable(directory: &OwnedFd) -> Result<(), Errno> {
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(directory, ".", access, AtFlags::empty())
+}
+
+/// Makes the names in a directory durable, as far as that is possible.
+fn sync(directory: &OwnedFd) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = retry_on_intr(|| rustix::fs::openat(directory, ".", flags, Mode::empty()));
+    match open.and_then(|open| retry_on_intr(|| rustix::fs::fsync(&open))) {
+        // The directory may not be read, or the file system cannot do it.
+        Err(Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn at(path: &Path, error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,111 @@
+//! [`near_misses`]: variables in the environment whose names are nearly right.
+
+use std::collections::BTreeSet;
+use std::env;
+
+use crate::arguments;
+
+/// Variables that no option is for.
+const OTHERS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
+
+/// A variable in the environment that is not read, and the one that was probably meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NearMiss {
+    pub(crate) set: String,
+    pub(crate) meant: String,
+}
+
+/// Returns the variables of this process whose names look like one that the command reads.
+pub(crate) fn near_misses() -> Vec<NearMiss> {
+    let command = arguments::command();
+    let of_options = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    let read: BTreeSet<_> =
+        of_options.filter(|name| name.starts_with("AWS_")).chain(OTHERS).collect();
+    let set = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    set.filter_map(|set| near_miss(&set, &read)).collect()
+}
+
+fn near_miss(set: &str, read: &BTreeSet<&str>) -> Option<NearMiss> {
+    if read.contains(set) || is_of_aws(set) || set.len() > 64 {
+        return None;
+    }
+    let near = read.iter().filter(|name| is_near(set, name));
+    let meant = near.min_by_key(|name| strsim::osa_distance(set, name))?;
+    Some(NearMiss { set: set.to_owned(), meant: (*meant).to_owned() })
+}
+
+/// Whether AWS's own programs read the variable, or it has nothing to do with AWS.
+fn is_of_aws(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let of_cognito = upper.contains("COGNITO") || upper.contains("POOL");
+    let of_aws = upper == "AWS_ROLE_ARN" || upper.starts_with("AWS_ENDPOINT_URL_");
+    !of_cognito && (of_aws || !upper.starts_with("AWS"))
+}
+
+/// Whether two names differ in a letter or two, or one of them leaves out words of the other.
+fn is_near(set: &str, read: &str) -> bool {
+    let plain = |name: &str| {
+        let upper = name.to_ascii_uppercase().replace('_', "");
+        upper.strip_prefix("AWS").map_or(upper.clone(), str::to_owned)
+    };
+    let words = |name: &str| -> BTreeSet<String> {
+        name.to_ascii_uppercase()
+            .split('_')
+            .filter(|word| !word.is_empty() && *word != "AWS")
+            .map(str::to_owned)
+            .collect()
+    };
+    let words_set = words(set);
+    let leaves_out = words_set.len() >= 2 && words_set.is_subset(&words(read));
+    leaves_out || strsim::osa_distance(&plain(set), &plain(read)) <= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_read_is_told_from_the_names_of_other_programs() {
+        let names = ["AWS_COGNITO_IDENTITY_POOL_ID", "AWS_COGNITO_IDENTITY_ID"];
+        let [pool, identity] = names.map(Some);
+        let endpoint = "AWS_ENDPOINT_URL_COGNITO_IDENTITY";
+        let read = [names[0], names[1], "AWS_COGNITO_ROLE_ARN", endpoint, "AWS_MAX_ATTEMPTS"]
+            .into_iter()
+            .chain(OTHERS)
+            .collect();
+        let rows = [
+            ("AWS_COGNITO_POOL_ID", pool),
+            ("COGNITO_IDENTITY_POOL_ID", pool),
+            ("COGNITO_POOL_ID", pool),
+            ("IDENTITY_POOL_ID", pool),
+            ("AWS_IDENTITY_POOL_ID", pool),
+            ("AWS_COGNITO_IDENTITY_POOLID", pool),
+            ("AWS_COGNITO_IDENTITYPOOL_ID", pool),
+            ("AWS_COGNITO_IDENTITY_POOL", pool),
+            ("AWS_COGNITO_IDENTIY_POOL_ID", pool),
+            ("aws_cognito_identity_pool_id", pool),
+            ("COGNITO_IDENTITY_ID", identity),
+            ("COGNITO_ROLE_ARN", Some("AWS_COGNITO_ROLE_ARN")),
+            ("AWS_MAX_ATTEMPT", Some("AWS_MAX_ATTEMPTS")),
+            ("AWS_ENDPOINT_COGNITO_IDENTITY", Some(endpoint)),
+            ("AWS_ENDPOINTS_URL", Some("AWS_ENDPOINT_URL")),
+            ("AWS_COGNITO_IDENTITY_POOL_ID", None),
+            ("AWS_COGNITO_USER_POOL_ID", None),
+            ("USER_POOL_ID", None),
+            ("AWS_ROLE_ARN", None),
+            ("AWS_ENDPOINT_URL_S3", None),
+            ("AWS_ENDPOINT_URL_SSM", None),
+            ("AWS_ENDPOINT_URL_STS", None),
+            ("AWS_REGION", None),
+            ("AWS_PROFILE", None),
+            ("AWS_SESSION_TOKEN", None),
+            ("ENDPOINT_URL", None),
+            ("HOME", None),
+            ("PATH", None),
+        ];
+        for (set, meant) in rows {
+            let found = near_miss(set, &read).map(|miss| miss.meant);
+            assert_eq!(found.as_deref(), meant, "{set}");
+        }
+    }
+}

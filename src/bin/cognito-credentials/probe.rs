@@ -1,0 +1,257 @@
+//! The network steps of the command `doctor`: a connection of its own to the service, because the
+//! library does not show addresses, TLS details and certificates.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::json;
+use ureq::Proxy;
+use ureq::http::Uri;
+use zeroize::Zeroizing;
+
+use crate::arguments::Options;
+use crate::failure::NETWORK;
+use crate::report::{Report, Step};
+use crate::tls_probe::{self, Stream};
+use crate::transport;
+
+// The library's own file, so that the command takes the same way as the library.
+#[path = "../../transport/ureq/no_proxy.rs"]
+mod no_proxy;
+
+use no_proxy::{no_proxy_covers, normalized_host};
+
+/// How long a look-up, a connection to one address or an answer may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// A longer head of an answer is not read.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// A connection to the service.
+pub(crate) struct Connection {
+    stream: Box<dyn Stream>,
+    host: String,
+}
+
+/// Reports each step to a connection with the service. Returns the connection if there is one.
+pub(crate) fn connect(report: &Report, options: &Options, url: &str) -> Option<Connection> {
+    let uri: Uri = url.parse().ok()?;
+    let host = normalized_host(uri.host()?);
+    let is_https = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let proxy = proxy_for(options, host, port, is_https);
+    let (next_host, next_port) =
+        proxy.as_ref().map_or((host, port), |proxy| (normalized_host(proxy.host()), proxy.port()));
+    // A limit of zero is reported with the settings.
+    let limit = options.timeout.filter(|limit| !limit.is_zero()).map_or(LIMIT, |it| it.min(LIMIT));
+    let addresses = addresses(report, next_host, next_port, limit)?;
+    let mut stream = dial(report, &addresses, limit)?;
+    if let Some(proxy) = &proxy {
+        let text = format!("{next_host}:{next_port}");
+        let details = json!({ "host": next_host, "port": next_port });
+        if proxy.uri().scheme_str() == Some("https") {
+            report.add(Step::ok("proxy", text).details(details));
+            report.add(Step::skipped("TLS", "the way through an https proxy is not shown"));
+            return None;
+        }
+        let target =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        if let Err(error) = open_tunnel(&mut stream, proxy, &target) {
+            let text = format!("{text}: no tunnel to {target}: {error}");
+            report.add(Step::bad("proxy", NETWORK, text).details(details));
+            return None;
+        }
+        report.add(Step::ok("proxy", text).details(details));
+    }
+    let host = host.to_owned();
+    if !is_https {
+        report.add(Step::skipped("TLS", "the endpoint is plain http, without TLS"));
+        return Some(Connection { stream: Box::new(stream), host });
+    }
+    let stream = tls_probe::handshake(report, options, stream, &host)?;
+    Some(Connection { stream, host })
+}
+
+impl Connection {
+    /// Asks the server for its time, by a request without content.
+    pub(crate) fn service_time(mut self) -> Option<SystemTime> {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: cognito-credentials\r\nConnection: close\r\n\r\n",
+            self.host
+        );
+        self.stream.write_all(request.as_bytes()).and_then(|()| self.stream.flush()).ok()?;
+        let head = read_head(&mut *self.stream).ok()?;
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut answer = httparse::Response::new(&mut headers);
+        answer.parse(&head).ok()?;
+        let date = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case("date"))?;
+        httpdate::parse_http_date(std::str::from_utf8(date.value).ok()?).ok()
+    }
+}
+
+/// Returns the proxy that the library uses for this host.
+fn proxy_for(options: &Options, host: &str, port: u16, is_https: bool) -> Option<Proxy> {
+    let variable = |names: &[&str]| {
+        let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        names.iter().find_map(set)
+    };
+    let exceptions = variable(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
+    if is_localhost(host)
+        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        || no_proxy_covers(&exceptions, host, port)
+    {
+        return None;
+    }
+    // A proxy that cannot be read is reported with the settings.
+    let url = match transport::proxy(options).ok()? {
+        Some(url) => url,
+        // The variables are not for plain http.
+        None if is_https => Zeroizing::new(variable(&transport::PROXY_VARIABLES)?),
+        None => return None,
+    };
+    Proxy::new(&url).ok()
+}
+
+fn is_localhost(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Looks up the addresses of a host, and reports the resolver, the addresses and the time it took.
+fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Some(vec![(address, port).into()]);
+    }
+    if is_localhost(host) {
+        let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        return Some(both.map(|address| (address, port).into()).to_vec());
+    }
+    let servers = name_servers();
+    let shown = if servers.is_empty() {
+        "of the system".to_owned()
+    } else {
+        format!("{} (/etc/resolv.conf)", servers.join(", "))
+    };
+    report.add(Step::ok("resolver", shown).details(json!({ "name_servers": servers })));
+    let begun = Instant::now();
+    let found = look_up(host, port, limit);
+    let took = begun.elapsed();
+    let (mut ips, outcome) = match found {
+        Ok(found) => (found.iter().map(SocketAddr::ip).collect::<Vec<_>>(), Ok(found)),
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    ips.dedup();
+    let details = json!({ "host": host, "addresses": ips, "seconds": took.as_secs_f64() });
+    match outcome {
+        Ok(found) if !found.is_empty() => {
+            let ips = ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let text = format!("{host}: {ips} in {} ms", took.as_millis());
+            report.add(Step::ok("address", text).details(details));
+            Some(found)
+        }
+        // The library looks up the families apart, so it may get one of them.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            let text = format!("{host}: no complete answer within {} ms", took.as_millis());
+            report.add(Step::skipped("address", text).details(details));
+            None
+        }
+        outcome => {
+            let reason =
+                outcome.err().map_or("it has no address".to_owned(), |error| error.to_string());
+            let text = format!("{host}: {reason} after {} ms", took.as_millis());
+            report.add(Step::bad("address", NETWORK, text).details(details));
+            None
+        }
+    }
+}
+
+/// Looks a name up on another thread, because the system's own limit can be a minute.
+fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+    let (sender, receiver) = mpsc::channel();
+    let host = Arc::new(host.to_owned());
+    let name = Arc::clone(&host);
+    let task = move || sender.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    if thread::Builder::new().spawn(task).is_err() {
+        return (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    }
+    receiver.recv_timeout(limit).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Returns what `/etc/resolv.conf` names.
+fn name_servers() -> Vec<String> {
+    let Ok(file) = fs::File::open("/etc/resolv.conf") else { return Vec::new() };
+    let mut text = Vec::new();
+    let _ = file.take(64 * 1024).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next()? == "nameserver").then(|| words.next().map(str::to_owned))?
+    });
+    servers.collect()
+}
+
+fn dial(report: &Report, addresses: &[SocketAddr], limit: Duration) -> Option<TcpStream> {
+    let mut faults = Vec::new();
+    for address in addresses {
+        let begun = Instant::now();
+        let opened = TcpStream::connect_timeout(address, limit).and_then(|stream| {
+            stream.set_read_timeout(Some(limit))?;
+            stream.set_write_timeout(Some(limit))?;
+            Ok(stream)
+        });
+        let took = begun.elapsed();
+        match opened {
+            Ok(stream) => {
+                let text = format!("{address} in {} ms", took.as_millis());
+                let details =
+                    json!({ "address": address.to_string(), "seconds": took.as_secs_f64() });
+                report.add(Step::ok("connection", text).details(details));
+                return Some(stream);
+            }
+            Err(error) => faults.push(format!("{address}: {error}")),
+        }
+    }
+    report.add(Step::bad("connection", NETWORK, faults.join("; ")));
+    None
+}
+
+/// Asks the proxy for a tunnel.
+fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Result<()> {
+    let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
+    if proxy.username().or(proxy.password()).is_some() {
+        let (user, password) = (proxy.username().unwrap_or(""), proxy.password().unwrap_or(""));
+        let pair = Zeroizing::new(format!("{user}:{password}"));
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+        request.push_str("Proxy-Authorization: Basic ");
+        request.push_str(&encoded);
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes())?;
+    let head = read_head(stream)?;
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut answer = httparse::Response::new(&mut headers);
+    match (answer.parse(&head), answer.code) {
+        (Ok(_), Some(200..=299)) => Ok(()),
+        (Ok(_), Some(status)) => Err(io::Error::other(format!("it answered with status {status}"))),
+        _ => Err(io::Error::other("its answer is not HTTP")),
+    }
+}
+
+/// Reads byte by byte, because what follows the head belongs to the tunnel.
+fn read_head(stream: &mut (impl Read + ?Sized)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.len() < LONGEST_HEAD && !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            break;
+        }
+        head.extend(byte);
+    }
+    Ok(head)
+}

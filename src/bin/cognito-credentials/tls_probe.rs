@@ -1,0 +1,174 @@
+//! A TLS handshake that shows version, cipher and certificate, also of a server that is rejected.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cognito_identity_credentials::transport::UreqTransport;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion,
+    RootCertStore, SignatureScheme, StreamOwned,
+};
+use serde_json::json;
+
+use crate::arguments::Options;
+use crate::bounded_file;
+use crate::certificate::Certificate;
+use crate::failure::NETWORK;
+use crate::report::{Report, Step};
+use crate::transport::{self, LONGEST_CA_FILE};
+
+pub(crate) trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// Keeps the certificate that a server presents, and leaves the checks to rustls.
+#[derive(Debug)]
+struct Recorder {
+    checks: Arc<WebPkiServerVerifier>,
+    presented: Mutex<Option<CertificateDer<'static>>>,
+}
+
+/// Makes the handshake and reports it.
+pub(crate) fn handshake(
+    report: &Report,
+    options: &Options,
+    mut stream: TcpStream,
+    host: &str,
+) -> Option<Box<dyn Stream>> {
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let Some(recorder) = Recorder::new(options, &provider) else {
+        report.add(Step::skipped("TLS", "the authorities cannot be read"));
+        return None;
+    };
+    let recorder = Arc::new(recorder);
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .ok()?
+        .dangerous()
+        .with_custom_certificate_verifier(recorder.clone())
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
+    let outcome = connection.complete_io(&mut stream);
+    if let Err(error) = outcome {
+        report.add(Step::bad("TLS", NETWORK, reason(&error)));
+        recorder.report(report, false);
+        return None;
+    }
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS",
+    };
+    let cipher = connection.negotiated_cipher_suite();
+    let cipher = cipher.and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+    let details = json!({ "version": version, "cipher": cipher });
+    report.add(Step::ok("TLS", format!("{version}, {cipher}")).details(details));
+    recorder.report(report, true);
+    Some(Box::new(StreamOwned::new(connection, stream)))
+}
+
+impl Recorder {
+    /// Trusts what the library trusts.
+    fn new(options: &Options, provider: &Arc<CryptoProvider>) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        match transport::ca_file(options) {
+            Some((_, path)) => {
+                let pem = bounded_file::read(&path, LONGEST_CA_FILE, options.limit()).ok()?;
+                let authorities = CertificateDer::pem_slice_iter(&pem);
+                roots.add_parsable_certificates(authorities.map_while(Result::ok));
+            }
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        }
+        let checks =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        Some(Self { checks: checks.build().ok()?, presented: Mutex::default() })
+    }
+
+    fn report(&self, report: &Report, is_accepted: bool) {
+        let presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(der) = presented.as_ref() else { return };
+        match Certificate::read(der, SystemTime::now()) {
+            Some(certificate) if is_accepted => {
+                report.add(Step::ok("certificate", certificate.to_string()).details(&certificate));
+            }
+            Some(certificate) => {
+                report.add(
+                    Step::bad("certificate", NETWORK, certificate.to_string())
+                        .details(&certificate),
+                );
+            }
+            None => report.add(Step::bad("certificate", NETWORK, "it is malformed")),
+        }
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let presented = end_entity.clone().into_owned();
+        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
+        // As the library does, for machines whose clock starts in 1970.
+        let released = UreqTransport::release_time().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.as_secs().max(released.unwrap_or_default().as_secs());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        self.checks.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.checks.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.checks.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.checks.supported_verify_schemes()
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match fault {
+        Some(rustls::Error::InvalidCertificate(fault)) => match fault {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the certificate has expired by this machine's clock".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the certificate is not valid yet by this machine's clock".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the certificate is for another name".to_owned()
+            }
+            CertificateError::UnknownIssuer => {
+                "the certificate's issuer is not a trusted authority".to_owned()
+            }
+            other => format!("the certificate is rejected: {other}"),
+        },
+        Some(rustls::Error::InvalidMessage(_)) => "the answer is not TLS".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,19 @@
+//! Why a command gives no token, and the limit of its output.
+
+use std::io;
+use std::time::Duration;
+
+use crate::wait_notice::rounded_up;
+
+/// The longest token and white space around it.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+pub(super) const TOO_LONG: &str = "the command printed more text than a token can have";
+
+pub(super) fn cannot_run(error: &io::Error) -> String {
+    format!("the shell cannot be run: {error}")
+}
+
+pub(super) fn is_late(limit: Duration) -> String {
+    format!("the command did not end within {:?} (--timeout)", rounded_up(limit))
+}

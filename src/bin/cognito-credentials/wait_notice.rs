@@ -1,0 +1,115 @@
+//! [`WaitNotice`]: a line on standard error about a wait of more than two seconds. It is written only
+//! if standard error is a terminal, where somebody may wonder.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// What this process waits for now.
+static WAIT: Mutex<Option<Wait>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Wait {
+    what: String,
+    limit: Duration,
+    since: Instant,
+    is_announced: bool,
+}
+
+/// Announces a wait while this value lives.
+pub(crate) struct WaitNotice {
+    before: Option<Wait>,
+    /// Ends the thread when it is dropped.
+    _ends: Option<mpsc::Sender<()>>,
+}
+
+impl WaitNotice {
+    /// Begins a wait for `what`, which takes at most `limit`.
+    pub(crate) fn start(what: &str, limit: Duration) -> Self {
+        let (what, since) = (what.to_owned(), Instant::now());
+        let before = lock().replace(Wait { what, limit, since, is_announced: false });
+        Self { before, _ends: watch() }
+    }
+}
+
+impl Drop for WaitNotice {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        *lock() = before.map(|wait| Wait { since: Instant::now(), ..wait });
+    }
+}
+
+/// Names the host that the present wait is for.
+pub(crate) fn name_host(host: &str) {
+    if let Some(wait) = lock().as_mut().filter(|wait| wait.what != host) {
+        host.clone_into(&mut wait.what);
+        wait.is_announced = false;
+    }
+}
+
+/// Without a thread there is no line.
+fn watch() -> Option<mpsc::Sender<()>> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    let (ends, ended) = mpsc::channel::<()>();
+    let look = move || {
+        while ended.recv_timeout(BETWEEN_LOOKS) == Err(RecvTimeoutError::Timeout) {
+            announce();
+        }
+    };
+    thread::Builder::new().name("wait-notice".to_owned()).spawn(look).ok()?;
+    Some(ends)
+}
+
+fn announce() {
+    let mut now = lock();
+    let Some(wait) = now.as_mut() else { return };
+    if wait.is_announced || wait.since.elapsed() < PATIENCE {
+        return;
+    }
+    wait.is_announced = true;
+    let (what, limit) = (&wait.what, rounded_up(wait.limit));
+    let line = format!("cognito-credentials: waiting for {what}, at most {limit:?} (--timeout)\n");
+    drop(now);
+    // An error is ignored: the terminal may be gone.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Rounds a time limit to what a person wants to read. What is left of 3 s is shown as 3 s.
+pub(crate) fn rounded_up(limit: Duration) -> Duration {
+    let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
+    let millis = limit.as_micros().div_ceil(1000 * step) * step;
+    u64::try_from(millis).map_or(limit, Duration::from_millis)
+}
+
+fn lock() -> MutexGuard<'static, Option<Wait>> {
+    WAIT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_rounded_up_to_what_was_typed() {
+        let rows = [
+            (2_999_985, "3s"),
+            (3_000_000, "3s"),
+            (299_200, "300ms"),
+            (1_450_000, "1.5s"),
+            (60_000_000, "60s"),
+            (0, "0ns"),
+        ];
+        for (micros, shown) in rows {
+            let rounded = rounded_up(Duration::from_micros(micros));
+            assert_eq!(format!("{rounded:?}"), shown);
+        }
+        assert_eq!(rounded_up(Duration::MAX), Duration::MAX);
+    }
+}
