@@ -1,14 +1,19 @@
 """An emulator of AWS on loopback, with a record of who called what.
 
 `emulator.py [TOKEN_SECONDS]` prints its port, and then a line for each call: the operation where the
-request names one, else method and path. With TOKEN_SECONDS the identity pool refuses login tokens
-that were issued longer ago, in the service's words, which the emulator by itself does not.
+request names one, else method and path. A signed request of a program that has a name
+(`AWS_SDK_UA_APP_ID`) gets a second line, `NAME signed with ACCESS-KEY-ID`. Each call for the
+credentials of an identity gets another access key; the emulator by itself has one for all. With
+TOKEN_SECONDS the identity pool refuses login tokens that were issued longer ago, in the service's
+words, which the emulator by itself does not.
 It runs until it is killed.
 """
 
 import base64
 import io
+import itertools
 import json
+import re
 import sys
 import time
 
@@ -38,15 +43,30 @@ def expired(environ):
     return any(issued(token) + TOKEN_SECONDS < time.time() for token in tokens)
 
 
+def signer(environ):
+    """Returns the line about who signed the request, none if the program has no name."""
+    name = re.search(r"\bapp/(\S+)", environ.get("HTTP_USER_AGENT", ""))
+    key = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return [f"{name[1]} signed with {key[1]}"] if name and key else []
+
+
 class Recorded:
+    keys = itertools.count(10000)
+
     def __init__(self, application):
         self.application = application
 
     def __call__(self, environ, start_response):
         call = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-        print(environ.get("HTTP_X_AMZ_TARGET", call), flush=True)
+        lines = [environ.get("HTTP_X_AMZ_TARGET", call), *signer(environ)]
+        sys.stdout.write("".join(f"{line}\n" for line in lines))  # at once, for there are threads
+        sys.stdout.flush()
         if not expired(environ):
-            return self.application(environ, start_response)
+            body = self.application(environ, start_response)
+            if not environ.get("HTTP_X_AMZ_TARGET", "").endswith(".GetCredentialsForIdentity"):
+                return body
+            key = b"TESTACCESSKEY%d" % next(self.keys)
+            return [part.replace(b"TESTACCESSKEY12345", key) for part in body]
         start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
         text = "Invalid login token. Token expired: 1 >= 0"
         return [json.dumps({"__type": "NotAuthorizedException", "message": text}).encode()]
