@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""`serve` under load: clients, expiries, network losses and SIGSTOP, and no error that a client sees.
+"""Runs `cognito-credentials serve` under load, with expiries, network losses and SIGSTOP. No client may
+see an error.
 
-serve_load.py PROGRAM [MINUTES]: PROGRAM is the command cognito-credentials. It starts a service that
-grants credentials of 40 to 120 seconds and is away now and then, for less than they still live.
+serve_load.py PROGRAM [MINUTES], SEED=N to repeat a run. It starts a service whose credentials live for
+40 to 120 seconds, and which is away for up to 12 seconds now and then.
 """
 
 import http.client
