@@ -6,6 +6,7 @@ serve_load.py PROGRAM [MINUTES], SEED=N to repeat a run. It starts a service who
 40 to 120 seconds, and which is away for up to 12 seconds now and then.
 """
 
+import atexit
 import http.client
 import http.server
 import json
@@ -150,6 +151,8 @@ serve = subprocess.Popen(
     [program, "serve", "--no-cache", "--identity-pool-id", POOL, "--token-file", f"{work}/token",
      "--endpoint-url", f"http://127.0.0.1:{server.server_address[1]}"],
     stdout=subprocess.PIPE, env=environment, text=True)
+atexit.register(serve.kill)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 uri = serve.stdout.readline().strip().split("=", 1)[1]
 token_file = serve.stdout.readline().strip().split("=", 1)[1]
 port, path = int(uri.split(":")[2].split("/")[0]), "/" + uri.split("/", 3)[3] if uri.count("/") > 2 else "/"
