@@ -156,6 +156,10 @@ fn string(tag: u8, value: &[u8]) -> String {
 fn write_escaped(text: &mut String, value: &str) {
     let last = value.len().saturating_sub(1);
     for (at, c) in value.char_indices() {
+        if c.is_ascii_control() {
+            let _ = write!(text, "\\{:02x}", u32::from(c));
+            continue;
+        }
         let is_special = match c {
             ',' | '+' | '"' | '\\' | '<' | '>' | ';' => true,
             '#' => at == 0,
@@ -243,6 +247,7 @@ mod tests {
         let rows = [
             (vec![], ""),
             (vec![(DnType::CommonName, "é 漢".into())], "CN=é 漢"),
+            (vec![(DnType::CommonName, "\u{1b}[m\r\0\u{7f}".into())], "CN=\\1b[m\\0d\\00\\7f"),
             (vec![(DnType::LocalityName, bmp)], "L=Zürich"),
             (
                 vec![
