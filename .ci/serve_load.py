@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""`serve` under load: clients, expiries, network losses and SIGSTOP, and no error that a client sees.
+"""Runs `cognito-credentials serve` under load, with expiries, network losses and SIGSTOP. No client may
+see an error.
 
-serve_load.py PROGRAM [MINUTES]: PROGRAM is the command cognito-credentials. It starts a service that
-grants credentials of 40 to 120 seconds and is away now and then, for less than they still live.
+serve_load.py PROGRAM [MINUTES], SEED=N to repeat a run. It starts a service whose credentials live for
+40 to 120 seconds, and which is away for up to 12 seconds now and then.
 """
 
+import atexit
 import http.client
 import http.server
 import json
@@ -149,6 +151,8 @@ serve = subprocess.Popen(
     [program, "serve", "--no-cache", "--identity-pool-id", POOL, "--token-file", f"{work}/token",
      "--endpoint-url", f"http://127.0.0.1:{server.server_address[1]}"],
     stdout=subprocess.PIPE, env=environment, text=True)
+atexit.register(serve.kill)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 uri = serve.stdout.readline().strip().split("=", 1)[1]
 token_file = serve.stdout.readline().strip().split("=", 1)[1]
 port, path = int(uri.split(":")[2].split("/")[0]), "/" + uri.split("/", 3)[3] if uri.count("/") > 2 else "/"
