@@ -1,4 +1,4 @@
-//! What each command answers, and what is left for the next one.
+//! What each command prints, and what it stores for the next one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET};
 
-/// The set that a document or the lines for a shell hold.
+/// The credentials in the JSON document, or in the lines for a shell.
 fn key(said: &str) -> &str {
     let start = said.find("ASIA").unwrap_or_else(|| panic!("no key in {said}"));
     let rest = &said[start..];
@@ -119,7 +119,7 @@ fn forget_reports_a_cache_that_cannot_be_changed() {
         assert!(said.err.contains("not everything could be removed from "), "{said:?}");
         assert!(said.err.contains("others may write"), "{said:?}");
     }
-    // What has the name of a record and cannot be removed as one.
+    // A directory with the name of a record cannot be removed as a record.
     machine.fine(&["identity"]);
     let folder = machine.cache().join("credentials%2Fx");
     fs::create_dir(&folder).unwrap();
@@ -177,7 +177,7 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
     for (user, own) in users.into_iter().zip(&each) {
         let mut others = records(&machine);
         others.retain(|name| !own.contains(name));
-        // What a writer that died has left.
+        // The file of a writer that was killed.
         let leaving = format!("{}.0123456789abcdef", own[0]);
         fs::write(machine.cache().join(leaving), "").unwrap();
         let said = machine.fine(&[&["forget"], user].concat());
@@ -278,7 +278,7 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
     assert!(said.err.contains("asks the service") && !said.err.contains("guest"), "{said:?}");
 }
 
-/// Only root can give a directory away, so that there is nothing to see for others.
+/// Only root can give a directory away, so this test needs root.
 #[test]
 fn no_cache_is_made_in_another_users_home() {
     let machine = Machine::new();
@@ -301,7 +301,7 @@ fn no_cache_is_made_in_another_users_home() {
     assert_eq!(run(&["--no-cache"]).status, 0);
     assert_eq!(run(&["--cache-dir", home.join("theirs/x").to_str().unwrap()]).err, "");
 
-    // One that is there already is theirs too, and so is a link.
+    // The same with a cache that exists already, and with a link.
     let theirs = home.join(".cache/cognito-credentials");
     fs::create_dir_all(&theirs).unwrap();
     std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
@@ -339,7 +339,7 @@ impl Clock for Earlier {
     }
 }
 
-/// Keeps credentials that had a life of a minute, some time ago.
+/// Stores credentials that lived for a minute when they were requested, some time ago.
 fn cached_since(machine: &Machine, ago: Duration) -> Credentials {
     machine.cognito.set_lifetime(Duration::from_secs(60));
     machine.cognito.set_time(SystemTime::now() - ago);
@@ -545,7 +545,7 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
         ("completions", &["bash", "fish", "zsh"]),
         ("man", &["DIRECTORY"]),
     ] {
-        // After the options of a run too, and without the values of variables.
+        // Also after other options, and without the values of variables.
         let mut run = machine.command(&[command, "--region", "x y", "--help"]);
         run.env("AWS_COGNITO_IDENTITY_ID", SECRET);
         let help = machine.finish(run);

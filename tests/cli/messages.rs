@@ -1,4 +1,4 @@
-//! What each mistake is told: the right next step, in the words of whoever types it.
+//! The message for each mistake: it names the right next step, as the user types it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -301,7 +301,7 @@ fn a_wrong_command_or_option_is_told_the_right_one_or_where_to_look() {
     ]);
 }
 
-/// What a newcomer does wrong, over all commands.
+/// The mistakes of a newcomer, in all commands.
 #[test]
 fn each_mistake_of_a_newcomer_is_told_the_next_step() {
     let login = format!("--login={PROVIDER}=token");
@@ -440,7 +440,7 @@ fn verbose_shows_the_steps_of_a_command_that_succeeds_and_no_secret() {
     assert!(second.contains("credentials from the cache, without a call"), "{second}");
     assert!(second.contains(", valid for "), "{second}");
     assert!(!second.contains("HTTP status") && !second.contains("stored in"), "{second}");
-    // Without the option there is nothing.
+    // Without `-v`, nothing is printed.
     machine.fine(&["process", &login]);
 }
 
@@ -496,7 +496,7 @@ fn a_wait_of_more_than_two_seconds_is_announced_once_and_only_on_a_terminal() {
                 assert!(!said.err.contains("waiting for"), "{arguments:?} {said:?}");
             });
         }
-        // A quick command says nothing on a terminal either.
+        // A quick command prints no such line on a terminal either.
         scope.spawn(|| assert_eq!(on_a_terminal(&Machine::new(), &["process"]), ""));
     });
 }

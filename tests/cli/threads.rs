@@ -1,10 +1,10 @@
-//! The command where the system starts no thread for it.
+//! The command on a system that cannot start a thread.
 
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
 use crate::service::{Machine, PROVIDER, SECRET, Said};
 
-/// Runs the command where every new thread asks for more stack than there is memory.
+/// Runs the command so that no thread can start: each asks for more stack than there is memory.
 fn run(machine: &Machine, arguments: &[&str]) -> Said {
     let mut command = machine.command(arguments);
     command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());

@@ -39,7 +39,7 @@ use crate::transport;
 use report::{Report, Step};
 use reporting_transport::ReportingTransport;
 
-/// AWS rejects signatures whose time differs by more.
+/// The largest clock difference at which AWS accepts signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Tries every step and prints the report.
@@ -129,7 +129,7 @@ fn prepare(
             report.add(Step::ok("settings", origins(options, settings.pool.as_deref())));
             Some((settings, credentials))
         }
-        // The missing token is reported.
+        // The step `login` has reported the missing token.
         Err(failure) if failure.status == LOGIN && !tokens_are_read => {
             report.add(Step::ok("settings", origins(options, settings::pool(options).as_deref())));
             None
@@ -142,8 +142,8 @@ fn prepare(
     }
 }
 
-/// Returns the URL that the first call goes to. The library makes it, so it is asked for a call that
-/// is not sent. What does not change the URL is left out, because it may be what is wrong.
+/// Returns the URL of the first call. Only the library knows it, so this begins a call and does not
+/// send it. Settings that do not change the URL are left out, because a wrong one would be an error.
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();

@@ -278,7 +278,7 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
         Command::Exec { program, .. } => program.len(),
         _ => 0,
     };
-    // The parser takes an option from before the command only if there is none after it.
+    // If `--login` comes before and after the command, the parser drops those before it.
     let own = arguments.iter().take(arguments.len().saturating_sub(of_program));
     let is_login = |argument: &&OsString| {
         *argument == "--login" || argument.as_encoded_bytes().starts_with(b"--login=")
@@ -301,7 +301,7 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
 }
 
 impl Options {
-    /// Returns how long everything may take, a command that prints a secret too.
+    /// Returns how long everything may take, including a command that prints a secret.
     pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }

@@ -5,7 +5,7 @@ use std::env;
 
 use crate::options::arguments;
 
-/// Variables that no option is for.
+/// Variables that the command reads but that have no option.
 const OTHERS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
 
 /// A variable in the environment that is not read, and the one that was probably meant.
