@@ -276,6 +276,18 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
     let said = machine.run(&["process", "--cache-dir", &format!("{file}/x"), &login]);
     assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
     assert!(said.err.contains("asks the service") && !said.err.contains("guest"), "{said:?}");
+    let said = machine.run(&["process", "--cache-dir", &file, &login, "--login-id=ann"]);
+    assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
+}
+
+#[test]
+fn a_login_id_without_a_cache_is_a_contradiction() {
+    for command in ["process", "status", "forget", "doctor"] {
+        let said = Machine::new().run(&[command, "--login-id=ann", "--no-cache"]);
+        assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
+        let expected = "cognito-credentials: --login-id: cannot be combined with --no-cache\n";
+        assert_eq!(said.err, expected);
+    }
 }
 
 /// Only root can give a directory away, so this test needs root.

@@ -211,6 +211,30 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 }
 
 #[test]
+fn what_is_cached_is_shown_without_the_refresh_token_and_the_user_pool() {
+    let machine = Machine::new();
+    let token = machine.cognito.sign_in("ann");
+    let login = ["--refresh-token=cmd:touch asked; cat refresh-token", "--login-id=ann"];
+    key(&run(&machine, "process", &token, &login));
+    for is_lost in [false, true] {
+        fs::remove_file(machine.path("asked")).unwrap();
+        if is_lost {
+            lose_credentials(&machine);
+        }
+        let before = machine.calls();
+        let said = run(&machine, "status", &token, &login);
+        assert_eq!(said.status, 0, "{said:?}");
+        assert_eq!(said.out.contains("none cached"), is_lost, "{said:?}");
+        assert!(!machine.path("asked").exists(), "{said:?}");
+        assert_eq!(machine.calls(), before);
+        let said = run(&machine, "doctor", &token, &login);
+        let steps: Vec<_> = said.out.lines().filter_map(|line| line.get(8..21)).collect();
+        let at = |name: &str| steps.iter().position(|step| step.trim() == name).unwrap();
+        assert!(at("kept") < at("call"), "{}", said.out);
+    }
+}
+
+#[test]
 fn wrong_settings_of_a_user_pool_are_shown_as_options() {
     let machine = Machine::new();
     let login = format!("cognito-idp.us-east-1.amazonaws.com/{}=@x", FakeCognito::USER_POOL_ID);

@@ -251,7 +251,8 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
     let user_pool = "cognito-idp.us-east-1.amazonaws.com/us-east-1_abc";
     let of_user_pool = jwt(&format!(r#"{{"iss": "https://{user_pool}", "exp": 4000000000}}"#));
     let access = jwt(r#"{"typ": "Bearer", "iss": "https://sso.example.com", "exp": 4000000000}"#);
-    let rows: [(&[&str], i32, &[&str]); 7] = [
+    let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
+    let rows: [(&[&str], i32, &[&str]); 10] = [
         (
             &["--timeout=0"],
             2,
@@ -297,6 +298,23 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
             ],
         ),
         (
+            &["--login=a.example=@none", "--identity-pool-id=pool", "--duration=1s"],
+            4,
+            &[
+                "BAD     login        --login: no token for a.example: none: ",
+                "BAD     settings     --identity-pool-id: must have the form",
+            ],
+        ),
+        (
+            &pool,
+            4,
+            &[
+                "BAD     login        --refresh-token: none: ",
+                "ok      settings     region us-east-1 (of the pool's ID); ",
+                "ok      connection   127.0.0.1:",
+            ],
+        ),
+        (
             &["--login=accounts.google.com=@pool-token"],
             4,
             &[
@@ -316,7 +334,16 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
         (
             &["--cache-dir=shared"],
             1,
-            &["BAD     cache        shared: ", "ok      credentials  ASIAFAKE"],
+            &[
+                "BAD     cache        shared: ",
+                "without a cache each call creates a new guest\n",
+                "ok      credentials  ASIAFAKE",
+            ],
+        ),
+        (
+            &["--cache-dir=shared", "--login=accounts.google.com=@google"],
+            1,
+            &["BAD     cache        shared: ", "without a cache each call asks the service\n"],
         ),
     ];
     for (arguments, status, lines) in rows {
@@ -520,6 +547,21 @@ fn the_lines_of_status_are_aligned_and_fit() {
     }
     let said = layout::joined(&machine.fine(rows[3]));
     assert!(said.contains("cache          nothing kept: file/none cannot be used: "), "{said}");
+}
+
+#[test]
+fn status_names_a_wrong_setting_also_while_the_login_token_is_missing() {
+    let machine = Machine::new();
+    let missing = ["status", "--login=accounts.google.com=@none"];
+    let rows = ["--identity-pool-id=pool", "--region=eu-west-1", "--endpoint-url=x", "--timeout=0"];
+    for wrong in rows {
+        for more in [&["--json"][..], &[]] {
+            let said = machine.run(&[&missing, &[wrong][..], more].concat());
+            assert_eq!((said.status, &*said.out), (2, ""), "{wrong} {said:?}");
+            let option = wrong.split('=').next().unwrap();
+            assert!(said.err.contains(&format!(": {option}: ")), "{wrong} {said:?}");
+        }
+    }
 }
 
 /// Runs a command whose standard output is a terminal.

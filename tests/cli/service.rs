@@ -5,10 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 
 use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
+use signal_hook::flag;
 use tempfile::TempDir;
 
 pub(crate) const POOL: &str = FakeCognito::POOL_ID;
@@ -36,6 +38,7 @@ pub(crate) struct Said {
 
 impl Machine {
     pub(crate) fn new() -> Self {
+        stop_ignoring_signals();
         let cognito = FakeCognito::new();
         let server = FakeServer::start(cognito.clone()).unwrap();
         Self { cognito, server, home: tempfile::tempdir().unwrap() }
@@ -122,6 +125,22 @@ impl Machine {
     pub(crate) fn calls(&self) -> usize {
         self.cognito.requests().len()
     }
+}
+
+/// Makes sure that the command starts with no ignored signal. Under `nohup` it would inherit one. A
+/// handler is not inherited.
+fn stop_ignoring_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        for signal in [SIGHUP, SIGINT, SIGQUIT] {
+            if ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1) {
+                flag::register(signal, Arc::default()).unwrap();
+            }
+        }
+    });
 }
 
 /// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and the

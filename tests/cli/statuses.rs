@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cognito_identity_credentials::testing::Fault;
@@ -277,4 +278,45 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
         assert!(said.err.contains(says), "{arguments:?} {said:?}");
     }
     assert_eq!(machine.calls(), 0);
+}
+
+/// Types of the command that hold secrets have no `Debug`, so nothing can print one by accident.
+#[test]
+fn only_types_without_secrets_can_be_printed_for_debugging() {
+    fn collect(folder: &Path, printed: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, printed);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::trim);
+            while let Some(line) = lines.next() {
+                let is_derived = line.starts_with("#[derive(") && line.contains("Debug");
+                if is_derived {
+                    let is_type = |line: &&str| line.contains("struct ") || line.contains("enum ");
+                    printed.extend(lines.find(is_type).map(str::to_owned));
+                } else if line.contains("Debug for ") {
+                    printed.push(line.to_owned());
+                }
+            }
+        }
+    }
+    let mut printed = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin"), &mut printed);
+    printed.sort();
+    let without_secrets = [
+        "pub(crate) enum Format {",
+        // Texts that were made to be shown.
+        "pub(crate) struct Failure {",
+        "pub(crate) struct InvalidValue {",
+        // The names of variables.
+        "pub(crate) struct NearMiss {",
+        "pub(super) struct Fault {",
+        "pub(super) struct Refusal {",
+        // A certificate that a server presented.
+        "struct Recorder {",
+    ];
+    assert_eq!(printed, without_secrets, "may a secret be in the new one?");
 }

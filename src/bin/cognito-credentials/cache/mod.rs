@@ -93,8 +93,7 @@ pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
         Err(error) => Err(error),
     };
     let Err(error) = tried else { return Ok(Some(cache)) };
-    let is_guest = options.logins.is_empty() && options.user_pool_id.is_none();
-    let so = if is_guest {
+    let so = if options.is_guest() {
         "each call creates another guest"
     } else {
         "each call asks the service, and a rotated refresh token is lost"
