@@ -250,7 +250,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
 }
 
 #[test]
-fn nothing_is_read_or_written_where_another_user_leads() {
+fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
     let rows: [(&str, Prepare, &str, &str); 20] = [

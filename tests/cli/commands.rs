@@ -201,7 +201,7 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
 }
 
 #[test]
-fn without_the_token_that_tells_the_user_the_commands_say_what_to_do() {
+fn without_the_token_that_names_the_user_the_commands_say_what_to_do() {
     let machine = Machine::new();
     for source in ["@none", "env:NONE", "cmd:exit 7"] {
         let login = format!("--login={PROVIDER}={source}");
@@ -227,7 +227,7 @@ fn without_the_token_that_tells_the_user_the_commands_say_what_to_do() {
 }
 
 #[test]
-fn the_cache_is_for_its_owner_alone_and_where_the_convention_has_it() {
+fn only_its_owner_can_read_the_cache_which_is_in_the_users_cache_directory() {
     let machine = Machine::new();
     let cases: [(&[(&str, &Path)], &[&str], _); 3] = [
         (&[], &[], machine.cache()),
@@ -292,7 +292,7 @@ fn a_login_id_without_a_cache_is_a_contradiction() {
 
 /// Only root can give a directory away, so this test needs root.
 #[test]
-fn no_cache_is_made_in_another_users_home() {
+fn no_cache_is_created_in_another_users_home() {
     let machine = Machine::new();
     let home = machine.path("home");
     fs::create_dir_all(home.join("theirs")).unwrap();
@@ -424,7 +424,7 @@ fn shells_read_any_secret_as_it_is() {
 }
 
 #[test]
-fn lines_for_a_file_are_plain_words_and_what_no_variable_can_hold_is_refused() {
+fn lines_for_a_file_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
     let machine = Machine::new();
     let lines = machine.fine(&["env", "--format=dotenv"]);
     let names: Vec<_> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -450,7 +450,7 @@ fn lines_for_a_file_are_plain_words_and_what_no_variable_can_hold_is_refused() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
     let machine = Machine::new();
     for arguments in [&["process"][..], &["env"], &["--help"], &["status"], &["doctor"]] {
         let mut child = machine

@@ -326,7 +326,7 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
 
 /// A fault that may pass by itself is bad too.
 #[test]
-fn whatever_is_bad_is_in_the_exit_status() {
+fn each_bad_step_sets_the_exit_status() {
     let (two, lost) = ("--max-attempts=2", Fault::NoAnswer(TransportErrorKind::Io));
     let rows: [(Option<Fault>, &[&str], i32, &str); 4] = [
         (None, &[], 0, "ok      credentials"),

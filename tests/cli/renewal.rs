@@ -124,7 +124,7 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
 }
 
 #[test]
-fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
+fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() {
     let lost = Fault::NoAnswer(TransportErrorKind::Io);
     let refused = |code: &str| Fault::error(400, code, "Something.");
     let rows = [

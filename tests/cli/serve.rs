@@ -50,7 +50,7 @@ fn it_listens_on_any_loopback_address_and_its_token_is_in_the_cache_if_there_is_
 }
 
 #[test]
-fn the_token_file_is_for_its_owner_and_goes_with_the_process() {
+fn only_its_owner_can_read_the_token_file_and_the_end_removes_it() {
     let machine = Machine::new();
     let mut tokens = Vec::new();
     for name in ["TERM", "INT", "HUP"] {
@@ -128,7 +128,7 @@ fn only_a_request_of_an_sdk_with_the_token_gets_credentials() {
 }
 
 #[test]
-fn idle_and_slow_clients_hold_nobody_up_and_the_memory_is_bounded() {
+fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
     let machine = Machine::new();
     let serving = Serving::start(&machine);
     let key = serving.endpoint.get().key();
@@ -308,7 +308,7 @@ fn thousands_of_requests_make_no_calls_and_an_outage_is_not_seen_while_the_keys_
 }
 
 #[test]
-fn systemd_is_told_of_the_start_and_the_end() {
+fn systemd_gets_a_message_at_the_start_and_at_the_end() {
     let machine = Machine::new();
     let path = machine.path("notify");
     let mut sockets = vec![(path.to_str().unwrap().to_owned(), UnixDatagram::bind(&path).unwrap())];

@@ -83,7 +83,7 @@ fn the_exit_status_says_what_there_is_to_do() {
 }
 
 #[test]
-fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
+fn a_missing_login_token_has_an_exit_status_of_its_own() {
     let machine = Machine::new();
     let rows = [
         ("@/no/such/file", "/no/such/file"),
@@ -208,7 +208,7 @@ fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
 }
 
 #[test]
-fn an_unusable_variable_is_named_and_not_dropped() {
+fn an_unusable_variable_is_an_error_that_names_it() {
     let machine = Machine::new();
     let pool: &[&str] =
         &["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];

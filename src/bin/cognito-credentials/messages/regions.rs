@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_region_is_told_from_known_and_from_other_names() {
+    fn only_a_misspelt_region_gets_a_suggestion() {
         let rows = [
             ("us-esat-1", Some("us-east-1")),
             ("us-east1", Some("us-east-1")),

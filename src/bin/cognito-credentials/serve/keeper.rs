@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_quiet_night_the_first_client_gets_a_long_life() {
+    fn after_hours_without_requests_the_first_client_gets_a_long_life() {
         let mut bench = Bench::new();
         bench.ask();
         for _ in 0..80 {
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_an_error_only_when_the_set_is_over_and_ends_by_itself() {
+    fn an_outage_is_an_error_only_after_the_credentials_have_expired_and_recovers_by_itself() {
         let mut bench = Bench::new();
         bench.ask();
         bench.cognito.fail_next("GetCredentialsForIdentity", 1000, Fault::internal_error());
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_seconds_is_not_seen_even_with_a_life_of_40_seconds() {
+    fn no_client_sees_an_outage_of_12_seconds_even_if_credentials_live_for_40() {
         for start in 0..45 {
             let mut bench = Bench::new();
             bench.cognito.set_lifetime(Duration::from_secs(40));
