@@ -88,7 +88,7 @@ def fetch(port, token, timeout=30):
 
 
 def ask(port, token):
-    """Asks as the SDKs do: three more times, a second apart."""
+    """Asks as the SDKs do: after an error up to three more times, a second apart."""
     for attempt in range(4):
         try:
             status, body = fetch(port, token)
@@ -124,7 +124,7 @@ def client(port, token):
 
 
 def slow(port):
-    """Opens connections that say little or nothing."""
+    """Opens connections that send little or nothing."""
     while not stop.is_set():
         held = []
         try:
@@ -174,7 +174,7 @@ while time.time() - start < minutes * 60 and serve.poll() is None and len(errors
         time.sleep(rng.uniform(1, 12))
         network = "up"
     elif rng.random() < 0.4:
-        # Longer than the credentials live, now and then.
+        # Sometimes longer than the credentials live.
         counts["stops"] += 1
         serve.send_signal(signal.SIGSTOP)
         time.sleep(rng.choice([1, 5, 20]))

@@ -21,7 +21,7 @@ use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, SECRET, Said, lis
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What is particular about a server's certificate.
+/// How a server's certificate differs from a good one.
 struct Certificate {
     name: &'static str,
     subject: &'static str,
@@ -234,7 +234,7 @@ fn the_doctor_shows_the_proxy_and_the_certificate_behind_it() {
         assert!(said.out.contains("; for service.test; expires in 61 days"), "{}", said.out);
         assert!(!said.out.contains(SECRET), "{}", said.out);
     }
-    // What is an exception from the proxy is asked directly.
+    // A host in no_proxy is reached directly.
     let mut command = machine.command(&["doctor", &url, "--ca-file=ca.pem", "--timeout=5"]);
     command.env("HTTPS_PROXY", &proxy).env("NO_PROXY", ".test");
     let said = machine.finish(command);
@@ -365,7 +365,7 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
     }
 }
 
-/// Begins and ends with what is visible, and controls a terminal in between.
+/// A text with visible ends and control characters between them.
 const HOSTILE: &str = "a\u{1b}[2J\r\nok\t\u{9b}31m\u{202e}\u{2066}\u{200b}z";
 
 fn assert_harmless(out: &str) {
@@ -409,7 +409,7 @@ fn no_text_from_outside_controls_the_terminal() {
         machine.file("token", jwt(&payload.to_string()));
         check(&machine, what, arguments);
     }
-    // What the service sends.
+    // From the service.
     let keys = |key: &str| {
         serde_json::json!({
             "IdentityId": "us-east-1:12345678-dead-beef-cafe-123456790ab0",
@@ -450,7 +450,7 @@ fn the_json_document_of_the_doctor_says_what_its_lines_say() {
     ];
     for (arguments, status) in rows {
         let machine = Machine::new();
-        // So that both find an identity.
+        // After this, `status` and `doctor` both find an identity.
         machine.fine(&["process"]);
         let json = machine.run(&[&["doctor", "--json"], arguments].concat());
         assert_eq!((json.status, &*json.err), (status, ""), "{}", json.out);

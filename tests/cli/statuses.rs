@@ -74,7 +74,7 @@ fn the_exit_status_says_what_there_is_to_do() {
         let said = machine.run(&["process", "--no-cache", "--verbose"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
-        // Whatever of the two was not used up.
+        // The rest, if this row did not use both.
         while machine.run(&["process", "--no-cache"]).status != 0 {}
     }
     let nobody = machine.run(&["process", "--endpoint-url", "http://127.0.0.1:1"]);
@@ -83,7 +83,7 @@ fn the_exit_status_says_what_there_is_to_do() {
 }
 
 #[test]
-fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
+fn a_missing_login_token_has_an_exit_status_of_its_own() {
     let machine = Machine::new();
     let rows = [
         ("@/no/such/file", "/no/such/file"),
@@ -208,7 +208,7 @@ fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
 }
 
 #[test]
-fn an_unusable_variable_is_named_and_not_dropped() {
+fn an_unusable_variable_is_an_error_that_names_it() {
     let machine = Machine::new();
     let pool: &[&str] =
         &["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
@@ -236,7 +236,7 @@ fn an_unusable_variable_is_named_and_not_dropped() {
             assert!(!said.err.contains("--role-session-name"), "{said:?}");
         }
     }
-    // An option replaces its variable, and a role of no concern has no session.
+    // An option replaces its variable. Without a role, the session name is not read.
     for (variable, arguments) in [
         ("AWS_ROLE_SESSION_NAME", &["--role-arn", ROLE, "--role-session-name=me"][..]),
         ("AWS_ROLE_SESSION_NAME", &[]),
@@ -272,7 +272,7 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
         (&["process", &typo], "there is no option --logni"),
     ];
     for (arguments, says) in rows {
-        // That the secret is not repeated is checked for every run.
+        // `Machine` checks after every run that no secret was repeated.
         let said = machine.run(arguments);
         assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
         assert!(said.err.contains(says), "{arguments:?} {said:?}");

@@ -1,4 +1,4 @@
-//! `cmd:COMMAND`: when its token counts, and that no process of it is left behind.
+//! `cmd:COMMAND`: when its token counts, and that all its processes are ended.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -78,7 +78,7 @@ fn send(signal: &str, child: &Child) {
 fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
     const LATE: &str = "the command did not end within";
     let begun = Instant::now();
-    // What the command does, its time, and what is wrong.
+    // What the command does, its time limit, and the expected error.
     let rows = [
         ("echo TOKEN", "60", ""),
         ("printf TOKEN", "60", ""),
@@ -86,16 +86,16 @@ fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
         ("sleep 0.3; echo TOKEN", "60", ""),
         ("echo TOKEN | cat", "60", ""),
         ("trap '' TERM INT HUP; echo TOKEN", "60", ""),
-        // The shell has ended, but somebody holds its output open.
+        // The shell has ended, but another process holds its output open.
         ("sleep 55 2>&- & echo $! > daemon; echo TOKEN", "60", ""),
         ("(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2", "60", ""),
-        // The shell goes on.
+        // The shell does not end.
         ("echo TOKEN; sleep 60", "4", ""),
         ("echo TOKEN & sleep 60", "4", ""),
         ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "4", ""),
         ("printf TOKEN; exec >&-; sleep 60", "4", ""),
         ("echo TOKEN; kill -STOP $$", "4", ""),
-        // This may be a part of the token, or no token.
+        // The output may be only a part of the token, or no token.
         ("printf TOKEN; sleep 60", "300ms", LATE),
         ("echo please wait; sleep 60", "300ms", LATE),
         ("echo; sleep 60", "300ms", LATE),

@@ -17,11 +17,11 @@ use signal_hook::{SigId, flag};
 
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Catches SIGINT, SIGTERM and SIGHUP while it lives: they do not end the process, but make this
-/// readable. Several can live at the same time, and each receives every signal. When none lives, a
-/// signal has its default action again.
+/// Catches SIGINT, SIGTERM and SIGHUP until it is dropped: they do not end the process, but make this
+/// readable. Several can exist at the same time, and each receives every signal. After the last one is
+/// dropped, a signal has its default action again.
 ///
-/// A signal that the parent process has ignored, as `nohup` does, stays ignored; not SIGCHLD.
+/// A signal that the parent process has ignored, as `nohup` does, stays ignored. SIGCHLD does not.
 pub(crate) struct Signals {
     caught: Vec<Caught>,
     wake: UnixStream,
@@ -74,10 +74,10 @@ impl Signals {
         catchers.by_default.store(false, Ordering::SeqCst);
         drop(all);
         let arrived = Arc::new(AtomicBool::new(false));
-        // Already in the list when something fails, so that the drop undoes it.
+        // In the list before anything can fail, so that the drop undoes it.
         self.caught.push(Caught { signal, arrived: Arc::clone(&arrived), actions: Vec::new() });
         let Some(caught) = self.caught.last_mut() else { return Ok(()) };
-        // In this order, so that what has made this readable can be read.
+        // In this order, so that the signal is noted before this becomes readable.
         caught.actions.push(flag::register(signal, arrived)?);
         caught.actions.push(pipe::register(signal, waker.try_clone()?)?);
         Ok(())
@@ -143,7 +143,7 @@ impl Drop for Signals {
 /// Ends the process as the default action of the signal does.
 pub(crate) fn end_by(signal: i32) -> ! {
     let _ = emulate_default_handler(signal);
-    // What a shell would say. It is reached only for a signal that does not end a process.
+    // Reached only for a signal that does not end a process. Shells use this status.
     std::process::exit(128 + signal)
 }
 
@@ -156,7 +156,7 @@ struct Ignored(u64);
 
 impl Ignored {
     fn read() -> Self {
-        // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
+        // Only Linux lists them. Elsewhere SIGHUP counts as ignored, so that `nohup` works.
         let told = fs::read_to_string("/proc/self/status").ok().and_then(|text| Self::of(&text));
         told.unwrap_or(Self(1 << (SIGHUP - 1)))
     }

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_is_where_the_convention_has_it() {
+    fn the_cache_is_where_the_system_keeps_caches() {
         let rows: [(&[(&str, &str)], _); 6] = [
             (&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")], Some("/x/cognito-credentials")),
             (&[("HOME", "/h")], Some("/h/.cache/cognito-credentials")),

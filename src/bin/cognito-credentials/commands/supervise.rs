@@ -18,7 +18,7 @@ use crate::options::arguments::Options;
 use crate::serve::{self, Endpoint};
 use crate::signals::{self, Signals};
 
-/// Removed, because SDKs prefer them to the endpoint.
+/// The variables that are removed, because SDKs prefer them to the endpoint.
 const PREFERRED: [&str; 7] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",

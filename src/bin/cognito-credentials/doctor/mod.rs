@@ -38,7 +38,7 @@ use crate::transport;
 use report::{Report, Step};
 use reporting_transport::ReportingTransport;
 
-/// AWS rejects signatures whose time differs by more.
+/// The largest clock difference at which AWS accepts signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Tries every step and prints the report.
@@ -130,7 +130,7 @@ fn prepare(
             Some((settings, credentials))
         }
         Err(failure) if failure.status == LOGIN => {
-            // A token of `--login` that is missing is reported already.
+            // The step `login` has reported a missing token of `--login` already.
             if tokens_are_read {
                 report.add(Step::failure("login", &failure));
             }
@@ -147,8 +147,8 @@ fn prepare(
     }
 }
 
-/// Returns the URL that the first call goes to. The library makes it, so it is asked for a call that
-/// is not sent. What does not change the URL is left out, because it may be what is wrong.
+/// Returns the URL of the first call. Only the library knows it, so this begins a call and does not
+/// send it. Settings that do not change the URL are left out, because a wrong one would be an error.
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();

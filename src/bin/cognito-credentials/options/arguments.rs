@@ -286,7 +286,7 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Ok(parsed)
 }
 
-/// The parser takes logins from before the command only if there are none after it.
+/// Checks that no `--login` is lost: the parser drops those before the command if others follow it.
 fn check_places_of_logins(parsed: &Arguments, arguments: &[OsString]) -> Result<(), clap::Error> {
     let of_program = match &parsed.command {
         Command::Exec { program, .. } => program.len(),
@@ -304,7 +304,7 @@ fn check_places_of_logins(parsed: &Arguments, arguments: &[OsString]) -> Result<
 }
 
 impl Options {
-    /// Returns how long everything may take, a command that prints a secret too.
+    /// Returns how long everything may take, including a command that prints a secret.
     pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }

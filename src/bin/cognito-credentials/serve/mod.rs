@@ -6,7 +6,7 @@
 //! | `request`, `answer` | one request and its answer, without sockets |
 //! | `keeper` | the credentials, and the thread that gets new ones |
 //! | `connections` | the connections of the clients |
-//! | `notify` | what systemd is told |
+//! | `notify` | the messages to systemd |
 //!
 //! One thread serves all connections and never blocks. Only the keeper's thread uses the network.
 
@@ -72,7 +72,7 @@ pub(crate) fn serve(
     ended
 }
 
-/// Returns the settings of a provider whose credentials are handed out.
+/// Returns the settings of the provider whose credentials the endpoint serves.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     // A shorter life must not mean a call each minute.

@@ -14,7 +14,7 @@ const BYTES: usize = 32;
 pub(crate) struct Token(Zeroizing<String>);
 
 impl Token {
-    /// Creates a token from the system's randomness. Early after boot, it waits until there is some.
+    /// Creates a token from the system's random numbers. Early after boot, this waits for them.
     pub(crate) fn new() -> Result<Self, Failure> {
         let mut bytes = Zeroizing::new([0; BYTES]);
         let random = ring::default_provider().secure_random;

@@ -26,8 +26,8 @@ pub(super) struct TokenFile {
 }
 
 impl TokenFile {
-    /// Creates the file. All work is done from the checked directory, so that nobody can put another
-    /// directory into its place. A file that a killed process left behind is replaced.
+    /// Creates the file in the open directory that was checked, so that nobody can replace the
+    /// directory meanwhile. Replaces a file that a killed process left behind.
     pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
         let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
         // The path is printed on a line of its own.
@@ -97,7 +97,7 @@ fn default_directory(
         .or_else(|| cache.map(Path::to_path_buf))
 }
 
-/// Opens the directory, if nobody but this user and root can replace a file in it.
+/// Opens the directory. It is an error if other users than this one and root can replace files in it.
 fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let shown = path.display();
@@ -123,7 +123,7 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(directory)
 }
 
-/// Removes the file of a process that was killed. Nothing else is removed, and no link is followed.
+/// Removes the file of a killed process. Removes nothing else, and follows no link.
 fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,

@@ -26,8 +26,8 @@ use other::output;
 #[cfg(unix)]
 use unix::output;
 
-/// Set for the command. It marks a `cognito-credentials` that the command runs, perhaps through `aws`
-/// and its `credential_process`.
+/// Set for the command. A `cognito-credentials` that the command runs, perhaps through `aws` and its
+/// `credential_process`, recognises by it that it runs inside a `cmd:`.
 const MARK: &str = "COGNITO_CREDENTIALS_IN_CMD";
 
 /// Returns the token that the command prints within `limit`.

@@ -23,7 +23,7 @@ use crate::signals::Signals;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look for stopped processes, if there is a terminal that they can want to use.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often to look at the shell if the parent process has blocked SIGCHLD, which tells of its end.
+/// How often to look at the shell. The parent may have blocked SIGCHLD, which reports its end.
 const TICK: Duration = Duration::from_millis(100);
 
 const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: cannot ask questions; sign in first, and let the command print a token that it has, or give the token in a file (@FILE)";
@@ -59,7 +59,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     })
 }
 
-/// Why the output is not that of a shell that has ended well. All but the first end the command.
+/// Why the wait ended before the shell succeeded. All but the first end the command.
 enum Interruption {
     Failed(ExitStatus),
     /// There is a token, but the shell goes on.
@@ -87,7 +87,7 @@ fn wait(
     let mut last_look = begun;
     loop {
         let shell = group.shell()?;
-        // After the look at the shell: what it has printed before its end is in the pipe now.
+        // Read after the check: all that an ended shell has printed is in the pipe now.
         output.read()?;
         match shell {
             Shell::Ended(Some(status)) if !status.success() => {
@@ -161,7 +161,7 @@ impl Output {
         Ok(())
     }
 
-    /// Whether this is a token to its last character.
+    /// Whether this is a complete token.
     fn has_token(&self) -> bool {
         let is_complete = self.stdout.is_none() || self.text.ends_with(b"\n");
         is_complete && token_in(&self.text).is_ok()
