@@ -25,10 +25,9 @@ const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 const LAST_LIFE: Duration = Duration::from_secs(5);
 /// A request waits so long for the worker: less than boto3, which gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
-/// The end does not wait longer for the worker, which may hang in the network.
-const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 
 type Outcome = Result<Credentials, Error>;
+type Explain = Box<dyn Fn(&Error) -> Failure>;
 
 pub(super) struct Keeper {
     provider: CognitoIdentityCredentials,
@@ -38,6 +37,7 @@ pub(super) struct Keeper {
     wake: UnixStream,
     /// How many calls of `get()` have ended.
     ended: u64,
+    explain: Explain,
     /// Why the last call failed, cleaned and without secrets.
     fault: Option<String>,
 }
@@ -50,9 +50,11 @@ pub(super) struct Wait {
 }
 
 impl Keeper {
-    /// Starts the worker. The first call of `get()` does not wait for a request.
+    /// Starts the worker. The first call of `get()` does not wait for a request. `explain` says what to
+    /// do about an error.
     pub(super) fn start(
         provider: CognitoIdentityCredentials,
+        explain: Explain,
         now: Duration,
     ) -> Result<Self, Failure> {
         let failed =
@@ -67,7 +69,7 @@ impl Keeper {
             .spawn(move || work(&worker, &receiver, &sender, waker))
             .map_err(failed)?;
         let schedule = Schedule { running: false, asked: now, called: None, interval: INTERVAL };
-        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, fault: None })
+        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, explain, fault: None })
     }
 
     /// Calls `get()` if it is time to.
@@ -142,17 +144,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Gives a command that the worker runs for a token, and that a signal ends, the time to end.
-    pub(super) fn finish(&mut self) {
-        if self.schedule.running {
-            let _ = self.outcomes.recv_timeout(LONGEST_FINISH);
-        }
-    }
-
     /// Prints a failure once, not each minute.
     fn note(&mut self, error: Option<Error>) {
         let fault = error.map(|error| {
-            let Failure { message, advice, .. } = error.into();
+            let Failure { message, advice, .. } = (self.explain)(&error);
             match advice {
                 Some(advice) => format!("{message}; what to do: {advice}"),
                 None => message,
@@ -292,7 +287,7 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper = Keeper::start(provider, Duration::ZERO).unwrap();
+            let keeper = Keeper::start(provider, Box::new(Failure::from), Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }
