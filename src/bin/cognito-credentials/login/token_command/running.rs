@@ -24,11 +24,6 @@ impl Running {
         commands.running += 1;
         Some(Self(()))
     }
-
-    /// Whether the process is about to end.
-    pub(super) fn must_end(&self) -> bool {
-        commands().must_end
-    }
 }
 
 impl Drop for Running {
@@ -36,6 +31,11 @@ impl Drop for Running {
         commands().running -= 1;
         ENDED.notify_all();
     }
+}
+
+/// Whether the process is about to end.
+pub(super) fn must_end() -> bool {
+    commands().must_end
 }
 
 /// Ends the commands that other threads run, and lets no other one begin. Waits for them at most

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
-use super::running::Running;
+use super::running::{self, Running};
 use crate::login::token_text::token_in;
 use crate::signals::Signals;
 
@@ -33,14 +33,14 @@ const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: 
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
     let begun = Instant::now();
-    let running = Running::begin().ok_or(MUST_END)?;
+    let _running = Running::begin().ok_or(MUST_END)?;
     // Before the start, so that no signal leaves the command behind.
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
     let mut child = shell.process_group(0).spawn().map_err(|error| cannot_run(&error))?;
     let group = ProcessGroup(Pid::from_child(&child));
     let outcome = match child.stdout.take() {
-        Some(stdout) => wait(&group, stdout, &signals, &running, begun, limit),
+        Some(stdout) => wait(&group, stdout, &signals, begun, limit),
         None => Err(Interruption::Other("the command has no output".into())),
     };
     outcome.or_else(|why| match why {
@@ -83,7 +83,6 @@ fn wait(
     group: &ProcessGroup,
     stdout: ChildStdout,
     signals: &Signals,
-    running: &Running,
     begun: Instant,
     limit: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, Interruption> {
@@ -102,7 +101,7 @@ fn wait(
             Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
         }
-        if running.must_end() {
+        if running::must_end() {
             return Err(MUST_END.into());
         }
         if has_terminal && last_look.elapsed() >= LOOK {
