@@ -363,6 +363,79 @@ fn the_log_names_the_requests_and_no_secret() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let machine = Machine::new();
+    let mut command = command(&machine, &["--verbose"]);
+    command.stderr(Stdio::piped());
+    let serving = Serving::spawn(command);
+    // More lines than a pipe has room for.
+    for request in 0..2000 {
+        assert_eq!(serving.endpoint.get().status, 200, "{request}");
+    }
+    assert!(serving.end().success());
+}
+
+#[test]
+fn a_client_that_has_closed_its_half_gets_the_answer_it_waits_for() {
+    let machine = Machine::new();
+    let (connected, connections) = channel();
+    let connected = Mutex::new(connected);
+    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
+    let mut command = command(&machine, &["--no-cache"]);
+    command.env("AWS_ENDPOINT_URL", url);
+    let serving = Serving::spawn(command);
+    let silent = connections.recv_timeout(PATIENCE).unwrap();
+    let mut client = serving.endpoint.connect();
+    client.write_all(serving.endpoint.request().as_bytes()).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(Answer::parse(&text).status, 503, "{text}");
+    drop(silent);
+    assert!(serving.end().success());
+}
+
+#[test]
+fn only_a_token_file_is_replaced() {
+    let machine = Machine::new();
+    let token = "0123456789abcdef".repeat(4);
+    let rows = [
+        (token.clone(), true),
+        // A process that was killed, or a full disk.
+        (token[..10].to_owned(), true),
+        (String::new(), true),
+        (format!("{token}0"), false),
+        (format!("{}\n", &token[..63]), false),
+        ("a letter".to_owned(), false),
+    ];
+    for (text, is_replaced) in rows {
+        machine.file("token", &text);
+        let command = command(&machine, &["--token-file", "token"]);
+        if is_replaced {
+            let serving = Serving::spawn(command);
+            assert_eq!(serving.endpoint.get().status, 200, "{text:?}");
+            assert!(serving.end().success());
+        } else {
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (1, ""), "{text:?} {said:?}");
+            assert!(said.err.contains("is not a token file; remove it"), "{text:?} {said:?}");
+            assert_eq!(fs::read_to_string(machine.path("token")).unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn the_advice_in_an_answer_fits_the_options() {
+    let machine = Machine::new();
+    let identity = "us-east-1:12345678-dead-beef-cafe-000000000000";
+    let serving = Serving::spawn(command(&machine, &["--identity-id", identity]));
+    let answer = serving.endpoint.get();
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(message.contains("leave out or correct --identity-id"), "{answer:?}");
+    assert!(serving.end().success());
+}
+
+#[test]
 fn a_closed_standard_output_is_no_reason_to_end() {
     let machine = Machine::new();
     let path = machine.path("token");

@@ -48,7 +48,7 @@ static CATCHERS: Mutex<BTreeMap<i32, Catchers>> = Mutex::new(BTreeMap::new());
 impl Signals {
     /// Catches the three signals and `more`.
     pub(crate) fn catch(more: &[i32]) -> io::Result<Self> {
-        let ignored = Ignored::read();
+        let ignored = ignored();
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
@@ -151,19 +151,28 @@ fn catchers() -> MutexGuard<'static, BTreeMap<i32, Catchers>> {
     CATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The signals that this process ignores, as bits.
-struct Ignored(u64);
+/// Whether the parent process has blocked a signal, so that it never arrives. Only Linux tells.
+pub(crate) fn is_blocked(signal: i32) -> bool {
+    Mask::read("SigBlk:").is_some_and(|blocked| blocked.contains(signal))
+}
 
-impl Ignored {
-    fn read() -> Self {
-        // Only Linux lists them. Elsewhere SIGHUP counts as ignored, so that `nohup` works.
-        let told = fs::read_to_string("/proc/self/status").ok().and_then(|text| Self::of(&text));
-        told.unwrap_or(Self(1 << (SIGHUP - 1)))
+/// The signals that this process ignores.
+fn ignored() -> Mask {
+    // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
+    Mask::read("SigIgn:").unwrap_or(Mask(1 << (SIGHUP - 1)))
+}
+
+/// A set of signals, as bits.
+struct Mask(u64);
+
+impl Mask {
+    fn read(name: &str) -> Option<Self> {
+        Self::of(&fs::read_to_string("/proc/self/status").ok()?, name)
     }
 
-    /// Parses the line `SigIgn:` of `/proc/self/status`.
-    fn of(status: &str) -> Option<Self> {
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    /// Parses a line of `/proc/self/status`.
+    fn of(status: &str, name: &str) -> Option<Self> {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(mask.trim(), 16).ok().map(Self)
     }
 
@@ -207,12 +216,13 @@ mod tests {
 
     #[test]
     fn the_line_of_ignored_signals_is_read() {
-        let ignored = Ignored::of("Name:\tx\nSigIgn:\t0000000000011001\nSigCgt:\t0\n").unwrap();
+        let ignored =
+            Mask::of("Name:\tx\nSigIgn:\t0000000000011001\nSigCgt:\t0\n", "SigIgn:").unwrap();
         let among = [SIGHUP, SIGINT, SIGTERM, SIGCHLD].map(|signal| ignored.contains(signal));
         assert_eq!(among, [true, false, false, true]);
         assert!(!ignored.contains(0) && !ignored.contains(-1) && !ignored.contains(65));
         for text in ["", "SigIgn:", "SigIgn:\tx"] {
-            assert!(Ignored::of(text).is_none(), "{text}");
+            assert!(Mask::of(text, "SigIgn:").is_none(), "{text}");
         }
     }
 }

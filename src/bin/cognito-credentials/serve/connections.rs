@@ -61,6 +61,8 @@ impl Connections {
         let connections = self.list.iter().map(|connection| {
             let events = match connection.state {
                 State::Writing { .. } => PollFlags::OUT,
+                // A client may have closed its half, and wants the answer all the same.
+                State::Waiting(_) => PollFlags::empty(),
                 _ => PollFlags::IN,
             };
             PollFd::new(&connection.stream, events)
@@ -143,9 +145,9 @@ impl Connection {
         match &mut self.state {
             State::Reading(_) if is_ready => self.read(guard, keeper, now),
             State::Writing { .. } if is_ready => self.write(now),
-            State::Waiting(_) | State::Closing if is_ready && is_at_end(&self.stream) => {
-                self.state = State::Closed;
-            }
+            // Both halves are closed, or the connection is broken.
+            State::Waiting(_) if is_ready => self.state = State::Closed,
+            State::Closing if is_ready && is_at_end(&self.stream) => self.state = State::Closed,
             _ => {}
         }
         if let State::Waiting(wait) = &mut self.state {

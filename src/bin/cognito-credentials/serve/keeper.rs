@@ -26,10 +26,9 @@ const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 const LAST_LIFE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
-/// The longest time that the end of the process waits for the worker, which may wait for the network.
-const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 
 type Outcome = Result<Credentials, Error>;
+type Explain = Box<dyn Fn(&Error) -> Failure>;
 
 pub(super) struct Keeper {
     provider: CognitoIdentityCredentials,
@@ -39,6 +38,7 @@ pub(super) struct Keeper {
     wake: UnixStream,
     /// How many calls of `get()` have ended.
     ended: u64,
+    explain: Explain,
     /// Why the last call failed, cleaned and without secrets.
     fault: Option<String>,
 }
@@ -51,9 +51,11 @@ pub(super) struct Wait {
 }
 
 impl Keeper {
-    /// Starts the worker. The first call of `get()` does not wait for a request.
+    /// Starts the worker. The first call of `get()` does not wait for a request. `explain` says what to
+    /// do about an error.
     pub(super) fn start(
         provider: CognitoIdentityCredentials,
+        explain: Explain,
         now: Duration,
     ) -> Result<Self, Failure> {
         let failed =
@@ -68,7 +70,7 @@ impl Keeper {
             .spawn(move || work(&worker, &receiver, &sender, waker))
             .map_err(failed)?;
         let schedule = Schedule { running: false, asked: now, called: None, interval: INTERVAL };
-        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, fault: None })
+        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, explain, fault: None })
     }
 
     /// Calls `get()` if it is time to.
@@ -143,17 +145,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Waits for the worker. It may run a `cmd:`, which needs time to end after a signal.
-    pub(super) fn finish(&mut self) {
-        if self.schedule.running {
-            let _ = self.outcomes.recv_timeout(LONGEST_FINISH);
-        }
-    }
-
     /// Prints a failure once, not each minute.
     fn note(&mut self, error: Option<Error>) {
         let fault = error.map(|error| {
-            let Failure { message, advice, .. } = error.into();
+            let Failure { message, advice, .. } = (self.explain)(&error);
             match advice {
                 Some(advice) => format!("{message}; what to do: {advice}"),
                 None => message,
@@ -294,7 +289,7 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper = Keeper::start(provider, Duration::ZERO).unwrap();
+            let keeper = Keeper::start(provider, Box::new(Failure::from), Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }

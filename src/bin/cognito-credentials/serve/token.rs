@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 use crate::messages::failure::{Failure, REFUSED};
 
 const BYTES: usize = 32;
+/// The length of its text.
+pub(super) const LENGTH: usize = 2 * BYTES;
 
 /// 256 bits as hexadecimal digits. It stays the same for the life of the process.
 pub(crate) struct Token(Zeroizing<String>);
@@ -21,7 +23,7 @@ impl Token {
         random
             .fill(bytes.as_mut_slice())
             .map_err(|_| Failure::new(REFUSED, "the system gives no random numbers"))?;
-        let mut text = Zeroizing::new(String::with_capacity(2 * BYTES));
+        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         for byte in *bytes {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use rustix::fs::{
     statat, unlinkat,
 };
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
-use super::token::Token;
+use super::token::{LENGTH, Token};
 use crate::messages::failure::{Failure, REFUSED};
 
 /// Removed when it is dropped.
@@ -123,7 +124,8 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(directory)
 }
 
-/// Removes the file of a killed process. Removes nothing else, and follows no link.
+/// Removes the file of a process that was killed, perhaps before it was written. Nothing else is
+/// removed, such as a file that was named by mistake, and no link is followed.
 fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -137,6 +139,11 @@ fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let file = openat(directory, name, flags, Mode::empty())?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Err(io::Error::other("is in use by another cognito-credentials serve"));
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
+    File::from(file).take(LENGTH as u64 + 1).read_to_end(&mut text)?;
+    if text.len() > LENGTH || !text.iter().all(u8::is_ascii_hexdigit) {
+        return Err(io::Error::other("exists already and is not a token file; remove it"));
     }
     Ok(unlinkat(directory, name, AtFlags::empty())?)
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
+use super::running::{self, Running};
 use crate::login::token_text::token_in;
 use crate::signals::Signals;
 
@@ -23,13 +24,16 @@ use crate::signals::Signals;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look for stopped processes, if there is a terminal that they can want to use.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often to look at the shell. The parent may have blocked SIGCHLD, which reports its end.
+/// How often to look at the shell, because the parent process may have blocked SIGCHLD, which reports
+/// its end, and whether the process ends.
 const TICK: Duration = Duration::from_millis(100);
 
+const MUST_END: &str = "the command was ended, because cognito-credentials ends";
 const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: cannot ask questions; sign in first, and let the command print a token that it has, or give the token in a file (@FILE)";
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
     let begun = Instant::now();
+    let _running = Running::begin().ok_or(MUST_END)?;
     // Before the start, so that no signal leaves the command behind.
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
@@ -96,6 +100,9 @@ fn wait(
             Shell::Ended(_) => return Ok(output.text),
             Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
+        }
+        if running::must_end() {
+            return Err(MUST_END.into());
         }
         if has_terminal && last_look.elapsed() >= LOOK {
             if group.has_stopped_process() {
