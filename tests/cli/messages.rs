@@ -319,7 +319,7 @@ fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
         never(&["--sevre"], &["there is no option --sevre", HELP], &["did you"]),
         usage(&["process", "-V"], &["there is no option -V", HELP]),
         usage(&["process", "--timeout", "-5"], &["there is no option -5", HELP]),
-        never(&["process", "--Xy9"], &["there is no such option", HELP], &["Xy9"]),
+        never(&["process", "--Xy9"], &["there is no option of that name", HELP], &["Xy9"]),
         usage(&["process", "--fips", "yes"], &["one argument too many", "--fips=true", HELP]),
         usage(&["process", "--timeout", "5", "minutes"], &["value with spaces in quotes", HELP]),
     ]);
@@ -461,7 +461,18 @@ fn each_mistake_of_a_newcomer_is_told_the_next_step() {
             never: &["policy_arns"],
             ..usage(&["process", "--role-arn", ROLE], &["the policy is too long: shorten it"])
         },
-        Row { status: 127, ..usage(&["exec", "--", "no-such-program"], &["no-such-program: No"]) },
+        Row {
+            status: 127,
+            ..usage(
+                &["exec", "--", "no-such-program"],
+                &["no-such-program: No", "write its whole path"],
+            )
+        },
+        Row { status: 126, ..usage(&["exec", "--", "./google"], &["that this user may run it"]) },
+        Row {
+            never: &["secrets cannot"],
+            ..usage(&["process", "--login", "accounts.google.com="], &["--login: no source: write"])
+        },
     ]);
 }
 

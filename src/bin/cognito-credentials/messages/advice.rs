@@ -159,7 +159,7 @@ fn of_fault(fault: &ConfigFault) -> Option<String> {
             Some("write the whole ARN, such as arn:aws:iam::123456789012:role/NAME".to_owned())
         }
         "use_fips" | "use_dual_stack" if text.contains("endpoint_url") => Some(
-            "use only one of both; the endpoint may also come from AWS_ENDPOINT_URL or a variable whose name begins so"
+            "leave out this option or the endpoint, which may also come from a variable: AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_…"
                 .to_owned(),
         ),
         "endpoint_url" | "sts_endpoint_url" if text.contains("has no scheme") => {

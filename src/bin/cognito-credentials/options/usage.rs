@@ -123,7 +123,7 @@ fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
     let usage = if is_plain(word.trim_start_matches('-')) {
         see_help(&format!("there is no {what} {word}"))
     } else {
-        see_help(&format!("there is no such {what}"))
+        see_help(&format!("there is no {what} of that name"))
     };
     let mut suggested = strings(error, ContextKind::SuggestedArg);
     suggested.append(&mut strings(error, ContextKind::SuggestedSubcommand));
