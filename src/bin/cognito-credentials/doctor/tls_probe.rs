@@ -88,7 +88,8 @@ impl Recorder {
             }
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
-        Some(Self { authorities: roots, algorithms, presented: Mutex::default() })
+        let is_any = !roots.is_empty();
+        is_any.then(|| Self { authorities: roots, algorithms, presented: Mutex::default() })
     }
 
     fn report(&self, report: &Report, is_accepted: bool) {
