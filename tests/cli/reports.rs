@@ -194,6 +194,20 @@ fn the_doctor_shows_version_cipher_and_certificate_of_a_server_also_if_it_is_rej
     }
 }
 
+#[test]
+fn the_doctor_makes_no_handshake_without_authorities() {
+    let machine = Machine::new();
+    let certificate = Certificate::default();
+    let (url, _) = tls_server(&machine.cognito, &certificate, rustls::ALL_VERSIONS);
+    machine.file("ca.pem", "no certificate");
+    for file in ["ca.pem", "missing.pem"] {
+        let said = examine(&machine, &["--endpoint-url", &url, "--ca-file", file]);
+        assert_ne!(said.status, 0, "{}", said.out);
+        let skipped = "skipped TLS          the authorities cannot be read\n";
+        assert!(said.out.contains(skipped), "{file}: {}", said.out);
+    }
+}
+
 /// Opens each tunnel to a server on this machine.
 fn tunnel_to(url: &str) -> String {
     let server = url.rsplit_once(':').unwrap().1.to_owned();
