@@ -10,7 +10,11 @@ cd "$(dirname "$0")/.."
 . .ci/cross-tools
 . benches/footprint/service.sh
 
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/footprint"
+# Where `.ci/package` builds it too.
+target=${CARGO_TARGET_DIR:-$PWD/target}
+CARGO_TARGET_DIR=$target cargo build --quiet --locked --profile deb --features cli --bin cognito-credentials
+command=$target/deb/cognito-credentials
+export CARGO_TARGET_DIR="$target/footprint"
 idle=2
 runs=11
 
@@ -86,6 +90,7 @@ check "peak memory, enhanced flow: at most 1.02 of bare" "$(peak enhanced)" 102 
 compare "peak memory, classic flow with FileStorage" "$(peak full)" "$(peak bare)"
 at_most "threads left after a fetch, enhanced flow" "$(threads enhanced)" 0
 at_most "threads left after a fetch, classic flow" "$(threads full)" 0
+at_most "binary, the command cognito-credentials (bytes)" "$(stat -c %s "$command")" 2850000
 at_most "crates, default features" "$(crates)" 41
 at_most "crates, without ureq" "$(crates --no-default-features)" 20
 at_most "heap of an idle provider besides its credentials (bytes)" "$(count heap)" 2048

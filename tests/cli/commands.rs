@@ -528,7 +528,6 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
         "--refresh-token",
         "serve",
         "completions",
-        "man",
         "[env: AWS_COGNITO_IDENTITY_POOL_ID]",
         "[env: AWS_ENDPOINT_URL_COGNITO_IDENTITY]",
         "[env: AWS_CA_BUNDLE]",
@@ -555,7 +554,6 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
         ("forget", &["--all"]),
         ("doctor", &["--json"]),
         ("completions", &["bash", "fish", "zsh"]),
-        ("man", &["DIRECTORY"]),
     ] {
         // Also after other options, and without the values of variables.
         let mut run = machine.command(&[command, "--region", "x y", "--help"]);
@@ -569,7 +567,7 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
 }
 
 #[test]
-fn completions_and_manual_pages_name_the_commands_and_options() {
+fn completions_name_the_commands_and_options() {
     let machine = Machine::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let said = machine.finish(machine.bare(&["completions", shell]));
@@ -578,20 +576,4 @@ fn completions_and_manual_pages_name_the_commands_and_options() {
             assert!(said.out.contains(word), "{shell}: {word}");
         }
     }
-    let pages = machine.path("share/man1");
-    let pages = pages.to_str().unwrap();
-    let said = machine.finish(machine.bare(&["man", pages]));
-    assert_eq!((said.status, said.out + &said.err), (0, String::new()));
-    for (page, word) in [
-        ("cognito-credentials.1", "AWS_COGNITO_IDENTITY_POOL_ID"),
-        ("cognito-credentials-exec.1", "\\-\\-serve"),
-        ("cognito-credentials-doctor.1", "\\-\\-json"),
-    ] {
-        let text = fs::read_to_string(machine.path("share/man1").join(page)).unwrap();
-        assert!(text.contains(word), "{page}: {word}");
-    }
-    machine.file("file", "");
-    let said = machine.finish(machine.bare(&["man", machine.path("file").to_str().unwrap()]));
-    assert_eq!(said.status, 1, "{said:?}");
-    assert!(said.err.contains("man: "), "{said:?}");
 }

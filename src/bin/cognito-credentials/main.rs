@@ -8,7 +8,7 @@
 //! | `login/` | the tokens of users: where they are read from, and what they say |
 //! | `cache/` | the cache directory, and the records in it |
 //! | `settings`, `transport` | the provider and its HTTPS transport, from options and variables |
-//! | `commands/` | `process`, `env`, `exec`, `identity`, `status`, `forget`, `completions`, `man` |
+//! | `commands/` | `process`, `env`, `exec`, `identity`, `status`, `forget`, `completions` |
 //! | `serve/` | the command `serve`: the endpoint for the SDKs of other programs |
 //! | `doctor/` | the command `doctor` and its report |
 //! | `messages/` | what is shown to the user: failures, advice, steps |
@@ -102,7 +102,6 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
             doctor::run(&options, json)
         }
         Command::Completions { shell } => shell_files::completions(shell),
-        Command::Man { directory } => shell_files::man(&directory),
     }
 }
 

@@ -62,7 +62,7 @@ impl Settings {
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
-        cache: impl Fn(&Options) -> Result<Option<Cache>, Failure>,
+        cache: fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
         let texts: [(_, Apply); 9] = [

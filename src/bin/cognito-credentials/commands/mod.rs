@@ -7,7 +7,7 @@
 //! * `kept`: what the cache holds, for `status` and `doctor`
 //! * `offline`: a provider without network
 //! * `forget`: `forget`
-//! * `shell_files`: `completions` and `man`
+//! * `shell_files`: `completions`
 
 pub(crate) mod exec;
 pub(crate) mod forget;

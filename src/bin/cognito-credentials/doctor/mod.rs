@@ -2,7 +2,7 @@
 //!
 //! * `report`: the steps, as lines or as one JSON document
 //! * `login_check`: what each login token says
-//! * `probe`, `tls_probe`, `certificate`: a connection of its own, to show addresses, proxy and TLS
+//! * `probe`, `tls_probe`, `certificate`, `x509`: a connection of its own, to show addresses, proxy and TLS
 //! * `reporting_transport`: the calls of the service
 
 mod certificate;
@@ -11,6 +11,7 @@ mod probe;
 mod report;
 mod reporting_transport;
 mod tls_probe;
+mod x509;
 
 use std::env;
 use std::ffi::OsStr;

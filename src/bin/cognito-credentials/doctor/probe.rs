@@ -85,7 +85,7 @@ impl Connection {
             self.host
         );
         self.stream.write_all(request.as_bytes()).and_then(|()| self.stream.flush()).ok()?;
-        let head = read_head(&mut *self.stream).ok()?;
+        let head = read_head(&mut self.stream).ok()?;
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut answer = httparse::Response::new(&mut headers);
         answer.parse(&head).ok()?;
@@ -244,7 +244,7 @@ fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Resul
 }
 
 /// Reads byte by byte, because what follows the head belongs to the tunnel.
-fn read_head(stream: &mut (impl Read + ?Sized)) -> io::Result<Vec<u8>> {
+fn read_head(stream: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while head.len() < LONGEST_HEAD && !head.ends_with(b"\r\n\r\n") {

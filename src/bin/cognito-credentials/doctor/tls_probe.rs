@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::transport::UreqTransport;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion,
     RootCertStore, SignatureScheme, StreamOwned,
@@ -30,7 +31,8 @@ impl<T: Read + Write> Stream for T {}
 /// Keeps the certificate that a server presents, and leaves the checks to rustls.
 #[derive(Debug)]
 struct Recorder {
-    checks: Arc<WebPkiServerVerifier>,
+    authorities: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
     presented: Mutex<Option<CertificateDer<'static>>>,
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn handshake(
 ) -> Option<Box<dyn Stream>> {
     let name = ServerName::try_from(host.to_owned()).ok()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let Some(recorder) = Recorder::new(options, &provider) else {
+    let Some(recorder) = Recorder::new(options, provider.signature_verification_algorithms) else {
         report.add(Step::skipped("TLS", "the authorities cannot be read"));
         return None;
     };
@@ -76,7 +78,7 @@ pub(crate) fn handshake(
 
 impl Recorder {
     /// Trusts what the library trusts.
-    fn new(options: &Options, provider: &Arc<CryptoProvider>) -> Option<Self> {
+    fn new(options: &Options, algorithms: WebPkiSupportedAlgorithms) -> Option<Self> {
         let mut roots = RootCertStore::empty();
         match transport::ca_file(options) {
             Some((_, path)) => {
@@ -86,9 +88,7 @@ impl Recorder {
             }
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
-        let checks =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        Some(Self { checks: checks.build().ok()?, presented: Mutex::default() })
+        Some(Self { authorities: roots, algorithms, presented: Mutex::default() })
     }
 
     fn report(&self, report: &Report, is_accepted: bool) {
@@ -115,7 +115,7 @@ impl ServerCertVerifier for Recorder {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let presented = end_entity.clone().into_owned();
@@ -124,7 +124,17 @@ impl ServerCertVerifier for Recorder {
         let released = UreqTransport::release_time().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.as_secs().max(released.unwrap_or_default().as_secs());
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-        self.checks.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        // What rustls itself does without revocation lists; its verifier brings those along.
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &self.authorities,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
+        verify_server_name(&certificate, server_name)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -133,7 +143,7 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.checks.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -142,11 +152,11 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.checks.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.checks.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What to do about an error of the library, in the words of the command: with options and variables
 //! in place of the library's settings.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cognito_identity_credentials::{ConfigFault, Error, ErrorKind};
@@ -109,8 +108,12 @@ fn wrong_name(login: &ProviderLogin) -> Option<String> {
 
 /// Returns what to do about wrong settings, as far as their texts do not say it.
 fn of_faults(faults: &[ConfigFault]) -> Option<String> {
-    let advice: BTreeSet<_> = faults.iter().filter_map(of_fault).collect();
-    let advice: Vec<_> = advice.into_iter().collect();
+    let mut advice = Vec::new();
+    for text in faults.iter().filter_map(of_fault) {
+        if !advice.contains(&text) {
+            advice.push(text);
+        }
+    }
     (!advice.is_empty()).then(|| advice.join("; "))
 }
 

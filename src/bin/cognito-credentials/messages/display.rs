@@ -42,22 +42,23 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> String {
 
 /// Prints one JSON document.
 pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Failure> {
-    let json = serde_json::to_value(document).map(with_printable_texts);
-    let text = json.and_then(|json| serde_json::to_string_pretty(&json));
+    let text = serde_json::to_value(document).and_then(|mut json| {
+        make_printable(&mut json);
+        serde_json::to_string_pretty(&json)
+    });
     match text {
         Ok(text) => output::print(format!("{text}\n").as_bytes()),
         Err(_) => Err(Failure::new(REFUSED, "the report cannot be written as JSON")),
     }
 }
 
-fn with_printable_texts(value: Value) -> Value {
+/// Changes the texts in a document of ours. The names of its fields are printable.
+fn make_printable(value: &mut Value) {
     match value {
-        Value::String(text) => Value::String(printable(&text).into_owned()),
-        Value::Array(items) => items.into_iter().map(with_printable_texts).collect(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name, with_printable_texts(value))).collect()
-        }
-        other => other,
+        Value::String(text) => *text = printable(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(make_printable),
+        Value::Object(fields) => fields.values_mut().for_each(make_printable),
+        _ => {}
     }
 }
 

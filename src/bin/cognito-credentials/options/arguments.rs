@@ -16,7 +16,7 @@ use crate::login::provider_login::ProviderLogin;
 use crate::login::secret_source::SecretSource;
 use crate::options::help::{
     COMPLETIONS_EXAMPLES, DOCTOR_EXAMPLES, ENV_EXAMPLES, EXEC_EXAMPLES, EXIT_STATUSES,
-    FORGET_EXAMPLES, MAN_EXAMPLES, PROCESS_EXAMPLES, ROOT_EXAMPLES, SERVE_EXAMPLES,
+    FORGET_EXAMPLES, PROCESS_EXAMPLES, ROOT_EXAMPLES, SERVE_EXAMPLES,
 };
 use crate::options::invalid_value::InvalidValue;
 
@@ -99,9 +99,6 @@ pub(crate) enum Command {
     /// Print the completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions { shell: clap_complete::Shell },
-    /// Write the manual pages into a directory
-    #[command(after_help = MAN_EXAMPLES)]
-    Man { directory: PathBuf },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -63,7 +63,3 @@ Examples:
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
 Example:
   cognito-credentials completions bash > ~/.local/share/bash-completion/completions/cognito-credentials";
-
-pub(crate) const MAN_EXAMPLES: &str = "\
-Example:
-  cognito-credentials man ~/.local/share/man/man1 && man cognito-credentials-exec";

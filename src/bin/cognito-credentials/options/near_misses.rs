@@ -1,6 +1,5 @@
 //! [`near_misses`]: variables in the environment whose names are nearly right.
 
-use std::collections::BTreeSet;
 use std::env;
 
 use crate::options::arguments;
@@ -19,14 +18,13 @@ pub(crate) struct NearMiss {
 pub(crate) fn near_misses() -> Vec<NearMiss> {
     let command = arguments::command();
     let of_options = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
-    let read: BTreeSet<_> =
-        of_options.filter(|name| name.starts_with("AWS_")).chain(OTHERS).collect();
+    let read: Vec<_> = of_options.filter(|name| name.starts_with("AWS_")).chain(OTHERS).collect();
     let set = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     set.filter_map(|set| near_miss(&set, &read)).collect()
 }
 
-fn near_miss(set: &str, read: &BTreeSet<&str>) -> Option<NearMiss> {
-    if read.contains(set) || is_of_aws(set) || set.len() > 64 {
+fn near_miss(set: &str, read: &[&str]) -> Option<NearMiss> {
+    if read.contains(&set) || is_of_aws(set) || set.len() > 64 {
         return None;
     }
     let near = read.iter().filter(|name| is_near(set, name));
@@ -48,15 +46,12 @@ fn is_near(set: &str, read: &str) -> bool {
         let upper = name.to_ascii_uppercase().replace('_', "");
         upper.strip_prefix("AWS").map_or(upper.clone(), str::to_owned)
     };
-    let words = |name: &str| -> BTreeSet<String> {
-        name.to_ascii_uppercase()
-            .split('_')
-            .filter(|word| !word.is_empty() && *word != "AWS")
-            .map(str::to_owned)
-            .collect()
-    };
-    let words_set = words(set);
-    let leaves_out = words_set.len() >= 2 && words_set.is_subset(&words(read));
+    let (set_upper, read_upper) = (set.to_ascii_uppercase(), read.to_ascii_uppercase());
+    let mut words: Vec<_> =
+        set_upper.split('_').filter(|word| !word.is_empty() && *word != "AWS").collect();
+    words.dedup();
+    let is_in_read = |word: &&str| read_upper.split('_').any(|other| other == *word);
+    let leaves_out = words.len() >= 2 && words.iter().all(is_in_read);
     leaves_out || strsim::osa_distance(&plain(set), &plain(read)) <= 2
 }
 
@@ -72,7 +67,7 @@ mod tests {
         let read = [names[0], names[1], "AWS_COGNITO_ROLE_ARN", endpoint, "AWS_MAX_ATTEMPTS"]
             .into_iter()
             .chain(OTHERS)
-            .collect();
+            .collect::<Vec<_>>();
         let rows = [
             ("AWS_COGNITO_POOL_ID", pool),
             ("COGNITO_IDENTITY_POOL_ID", pool),

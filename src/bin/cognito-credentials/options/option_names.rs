@@ -1,6 +1,5 @@
 //! The option that sets each setting of the library.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::options::arguments;
@@ -10,11 +9,12 @@ const OTHERS: [(&str, &str); 2] = [("login_from", "--login"), ("persist_credenti
 
 /// Returns the option that sets a setting of the library, or the setting's own name.
 pub(crate) fn of_setting(setting: &str) -> &str {
-    static OPTIONS: LazyLock<BTreeMap<String, String>> = LazyLock::new(options);
-    OPTIONS.get(setting).map_or(setting, String::as_str)
+    static OPTIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(options);
+    let found = OPTIONS.iter().find(|(name, _)| name == setting);
+    found.map_or(setting, |(_, option)| option)
 }
 
-fn options() -> BTreeMap<String, String> {
+fn options() -> Vec<(String, String)> {
     let command = arguments::command();
     let options = command.get_arguments().filter_map(|argument| {
         Some((argument.get_id().to_string(), format!("--{}", argument.get_long()?)))

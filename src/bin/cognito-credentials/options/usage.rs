@@ -70,7 +70,6 @@ fn missing(error: &clap::Error) -> Failure {
             "exec: which program? cognito-credentials exec [OPTIONS] -- PROGRAM …".to_owned()
         }
         "<SHELL>" => "completions: for which shell? bash, zsh, fish, …".to_owned(),
-        "<DIRECTORY>" => "man: into which directory?".to_owned(),
         option => {
             format!("{}: not given, but needed by the other options of a user pool", name(option))
         }
