@@ -287,7 +287,8 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper = Keeper::start(provider, Box::new(Failure::from), Duration::ZERO).unwrap();
+            let explain = Box::new(|error: &Error| Failure::from(error));
+            let keeper = Keeper::start(provider, explain, Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }
