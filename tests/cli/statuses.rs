@@ -320,7 +320,7 @@ fn only_types_without_secrets_can_be_printed_for_debugging() {
         "pub(super) struct Refusal {",
         // A certificate that a server presented.
         "struct Recorder {",
-            "struct Time;",
+        "struct Time;",
     ];
     assert_eq!(printed, without_secrets, "may a secret be in the new one?");
 }

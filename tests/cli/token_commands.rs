@@ -58,7 +58,7 @@ fn group_of(machine: &Machine) -> i32 {
 }
 
 /// Returns the processes of a group, without those that have ended.
-fn left(group: i32) -> Vec<String> {
+pub(crate) fn left(group: i32) -> Vec<String> {
     let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
         let (_, after) = stat.rsplit_once(')')?;
@@ -169,6 +169,16 @@ fn is_ended(command: &str) {
         wait_for("a process is left", || left(group).is_empty());
     }
     assert_eq!(machine.calls(), 0);
+}
+
+#[test]
+fn a_shell_that_is_killed_leaves_nothing_behind() {
+    let machine = machine();
+    let login = login("sleep 300 & kill -KILL $$; wait");
+    let said = machine.run(&["process", "--no-cache", &login]);
+    assert_eq!((said.status, &*said.out), (4, ""), "{said:?}");
+    assert!(said.err.contains("SIGKILL"), "{said:?}");
+    assert_eq!(left(group_of(&machine)), [""; 0]);
 }
 
 #[test]

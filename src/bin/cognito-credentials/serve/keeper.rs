@@ -289,9 +289,8 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper =
-                Keeper::start(provider, Box::new(|error| Failure::from(error)), Duration::ZERO)
-                    .unwrap();
+            let explain = Box::new(|error: &Error| Failure::from(error));
+            let keeper = Keeper::start(provider, explain, Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }

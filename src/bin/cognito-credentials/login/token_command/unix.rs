@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdout, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,13 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
         None => Err(Interruption::Other("the command has no output".into())),
     };
     outcome.or_else(|why| match why {
-        Interruption::Failed(status) => Err(format!("the command failed with {status}").into()),
+        Interruption::Failed(status) => {
+            // The system, short of memory, may have ended the shell alone.
+            if status.signal().is_some() {
+                group.end(GRACE);
+            }
+            Err(format!("the command failed with {status}").into())
+        }
         Interruption::Enough(text) => {
             // The calls of the service need what is left of the time.
             group.end(GRACE.min(limit / 8));
@@ -63,7 +69,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     })
 }
 
-/// Why the wait ended before the shell succeeded. All but the first end the command.
+/// Why the wait ended before the shell succeeded. All but `Failed` end the command.
 enum Interruption {
     Failed(ExitStatus),
     /// There is a token, but the shell goes on.
