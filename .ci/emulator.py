@@ -1,12 +1,12 @@
 """An emulator of AWS on loopback, with a record of who called what.
 
 `emulator.py [TOKEN_SECONDS]` prints its port, and then a line for each call: the operation where the
-request names one, else method and path. A signed request of a program that has a name
-(`AWS_SDK_UA_APP_ID`) gets a second line, `NAME signed with ACCESS-KEY-ID`. Each call for the
-credentials of an identity gets another access key; the emulator by itself has one for all. With
-TOKEN_SECONDS the identity pool refuses login tokens that were issued longer ago, in the service's
-words, which the emulator by itself does not.
-It runs until it is killed.
+request names one, else method and path. If a program with a name (`AWS_SDK_UA_APP_ID`) signs a
+request, a second line follows: `NAME signed with ACCESS-KEY-ID`.
+
+It changes moto in two ways. Each call for the credentials of an identity gets another access key. With
+TOKEN_SECONDS, the identity pool refuses login tokens that were issued longer ago, with the service's
+own message. It runs until it is killed.
 """
 
 import base64
@@ -33,7 +33,7 @@ def issued(token):
 
 
 def expired(environ):
-    """Whether a call to the identity pool brings a login token that is too old."""
+    """Whether a call to the identity pool has a login token that is too old."""
     if TOKEN_SECONDS is None or "CognitoIdentityService" not in environ.get("HTTP_X_AMZ_TARGET", ""):
         return False
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -44,7 +44,7 @@ def expired(environ):
 
 
 def signer(environ):
-    """Returns the line about who signed the request, none if the program has no name."""
+    """Returns the line with the access key that signed the request, or nothing without a name."""
     name = re.search(r"\bapp/(\S+)", environ.get("HTTP_USER_AGENT", ""))
     key = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     return [f"{name[1]} signed with {key[1]}"] if name and key else []
@@ -59,7 +59,7 @@ class Recorded:
     def __call__(self, environ, start_response):
         call = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         lines = [environ.get("HTTP_X_AMZ_TARGET", call), *signer(environ)]
-        sys.stdout.write("".join(f"{line}\n" for line in lines))  # at once, for there are threads
+        sys.stdout.write("".join(f"{line}\n" for line in lines))  # in one write, because several threads print
         sys.stdout.flush()
         if not expired(environ):
             body = self.application(environ, start_response)

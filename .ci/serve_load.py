@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""`serve` under load: clients, expiries, network losses and SIGSTOP, and no error that a client sees.
+"""Runs `cognito-credentials serve` under load, with expiries, network losses and SIGSTOP. No client may
+see an error.
 
-serve_load.py PROGRAM [MINUTES]: PROGRAM is the command cognito-credentials. It starts a service that
-grants credentials of 40 to 120 seconds and is away now and then, for less than they still live.
+serve_load.py PROGRAM [MINUTES], SEED=N to repeat a run. It starts a service whose credentials live for
+40 to 120 seconds, and which is away for up to 12 seconds now and then.
 """
 
+import atexit
 import http.client
 import http.server
 import json
@@ -86,7 +88,7 @@ def fetch(port, token, timeout=30):
 
 
 def ask(port, token):
-    """Asks as the SDKs do: three more times, a second apart."""
+    """Asks as the SDKs do: after an error up to three more times, a second apart."""
     for attempt in range(4):
         try:
             status, body = fetch(port, token)
@@ -122,7 +124,7 @@ def client(port, token):
 
 
 def slow(port):
-    """Opens connections that say little or nothing."""
+    """Opens connections that send little or nothing."""
     while not stop.is_set():
         held = []
         try:
@@ -149,6 +151,8 @@ serve = subprocess.Popen(
     [program, "serve", "--no-cache", "--identity-pool-id", POOL, "--token-file", f"{work}/token",
      "--endpoint-url", f"http://127.0.0.1:{server.server_address[1]}"],
     stdout=subprocess.PIPE, env=environment, text=True)
+atexit.register(serve.kill)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 uri = serve.stdout.readline().strip().split("=", 1)[1]
 token_file = serve.stdout.readline().strip().split("=", 1)[1]
 port, path = int(uri.split(":")[2].split("/")[0]), "/" + uri.split("/", 3)[3] if uri.count("/") > 2 else "/"
@@ -170,7 +174,7 @@ while time.time() - start < minutes * 60 and serve.poll() is None and len(errors
         time.sleep(rng.uniform(1, 12))
         network = "up"
     elif rng.random() < 0.4:
-        # Longer than the credentials live, now and then.
+        # Sometimes longer than the credentials live.
         counts["stops"] += 1
         serve.send_signal(signal.SIGSTOP)
         time.sleep(rng.choice([1, 5, 20]))

@@ -98,7 +98,7 @@ type Prepare = &'static dyn Fn(&Machines);
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
-    // what there is, the option, and where the records are
+    // What exists, the option, and where the records are.
     let rows: [(&str, Prepare, &str, &str); 18] = [
         ("own", &|m| m.directory("c", OWN, 0o700), "c", "c"),
         ("own, readable", &|m| m.directory("c", OWN, 0o755), "c/", "c"),
@@ -250,7 +250,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
 }
 
 #[test]
-fn nothing_is_read_or_written_where_another_user_leads() {
+fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
     let rows: [(&str, Prepare, &str, &str); 20] = [
@@ -354,7 +354,7 @@ fn nothing_is_read_or_written_where_another_user_leads() {
     }
 }
 
-/// Records that somebody else put into the place of the directory must not be used.
+/// Another user replaces the directory during the run. The records in it must not be used.
 #[test]
 fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! What each command answers, and what is left for the next one.
+//! What each command prints, and what it stores for the next one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET};
 
-/// The set that a document or the lines for a shell hold.
+/// The credentials in the JSON document, or in the lines for a shell.
 fn key(said: &str) -> &str {
     let start = said.find("ASIA").unwrap_or_else(|| panic!("no key in {said}"));
     let rest = &said[start..];
@@ -119,7 +119,7 @@ fn forget_reports_a_cache_that_cannot_be_changed() {
         assert!(said.err.contains("not everything could be removed from "), "{said:?}");
         assert!(said.err.contains("others may write"), "{said:?}");
     }
-    // What has the name of a record and cannot be removed as one.
+    // A directory with the name of a record cannot be removed as a record.
     machine.fine(&["identity"]);
     let folder = machine.cache().join("credentials%2Fx");
     fs::create_dir(&folder).unwrap();
@@ -177,7 +177,7 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
     for (user, own) in users.into_iter().zip(&each) {
         let mut others = records(&machine);
         others.retain(|name| !own.contains(name));
-        // What a writer that died has left.
+        // The file of a writer that was killed.
         let leaving = format!("{}.0123456789abcdef", own[0]);
         fs::write(machine.cache().join(leaving), "").unwrap();
         let said = machine.fine(&[&["forget"], user].concat());
@@ -201,7 +201,7 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
 }
 
 #[test]
-fn without_the_token_that_tells_the_user_the_commands_say_what_to_do() {
+fn without_the_token_that_names_the_user_the_commands_say_what_to_do() {
     let machine = Machine::new();
     for source in ["@none", "env:NONE", "cmd:exit 7"] {
         let login = format!("--login={PROVIDER}={source}");
@@ -227,7 +227,7 @@ fn without_the_token_that_tells_the_user_the_commands_say_what_to_do() {
 }
 
 #[test]
-fn the_cache_is_for_its_owner_alone_and_where_the_convention_has_it() {
+fn only_its_owner_can_read_the_cache_which_is_in_the_users_cache_directory() {
     let machine = Machine::new();
     let cases: [(&[(&str, &Path)], &[&str], _); 3] = [
         (&[], &[], machine.cache()),
@@ -276,11 +276,23 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
     let said = machine.run(&["process", "--cache-dir", &format!("{file}/x"), &login]);
     assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
     assert!(said.err.contains("asks the service") && !said.err.contains("guest"), "{said:?}");
+    let said = machine.run(&["process", "--cache-dir", &file, &login, "--login-id=ann"]);
+    assert_eq!((said.status, said.err.lines().count()), (0, 1), "{said:?}");
 }
 
-/// Only root can give a directory away, so that there is nothing to see for others.
 #[test]
-fn no_cache_is_made_in_another_users_home() {
+fn a_login_id_without_a_cache_is_a_contradiction() {
+    for command in ["process", "status", "forget", "doctor"] {
+        let said = Machine::new().run(&[command, "--login-id=ann", "--no-cache"]);
+        assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
+        let expected = "cognito-credentials: --login-id: cannot be combined with --no-cache\n";
+        assert_eq!(said.err, expected);
+    }
+}
+
+/// Only root can give a directory away, so this test needs root.
+#[test]
+fn no_cache_is_created_in_another_users_home() {
     let machine = Machine::new();
     let home = machine.path("home");
     fs::create_dir_all(home.join("theirs")).unwrap();
@@ -301,7 +313,7 @@ fn no_cache_is_made_in_another_users_home() {
     assert_eq!(run(&["--no-cache"]).status, 0);
     assert_eq!(run(&["--cache-dir", home.join("theirs/x").to_str().unwrap()]).err, "");
 
-    // One that is there already is theirs too, and so is a link.
+    // The same with a cache that exists already, and with a link.
     let theirs = home.join(".cache/cognito-credentials");
     fs::create_dir_all(&theirs).unwrap();
     std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
@@ -339,7 +351,7 @@ impl Clock for Earlier {
     }
 }
 
-/// Keeps credentials that had a life of a minute, some time ago.
+/// Stores credentials that lived for a minute when they were requested, some time ago.
 fn cached_since(machine: &Machine, ago: Duration) -> Credentials {
     machine.cognito.set_lifetime(Duration::from_secs(60));
     machine.cognito.set_time(SystemTime::now() - ago);
@@ -412,7 +424,7 @@ fn shells_read_any_secret_as_it_is() {
 }
 
 #[test]
-fn lines_for_a_file_are_plain_words_and_what_no_variable_can_hold_is_refused() {
+fn lines_for_a_file_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
     let machine = Machine::new();
     let lines = machine.fine(&["env", "--format=dotenv"]);
     let names: Vec<_> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -438,7 +450,7 @@ fn lines_for_a_file_are_plain_words_and_what_no_variable_can_hold_is_refused() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
     let machine = Machine::new();
     for arguments in [&["process"][..], &["env"], &["--help"], &["status"], &["doctor"]] {
         let mut child = machine
@@ -543,7 +555,7 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
         ("doctor", &["--json"]),
         ("completions", &["bash", "fish", "zsh"]),
     ] {
-        // After the options of a run too, and without the values of variables.
+        // Also after other options, and without the values of variables.
         let mut run = machine.command(&[command, "--region", "x y", "--help"]);
         run.env("AWS_COGNITO_IDENTITY_ID", SECRET);
         let help = machine.finish(run);

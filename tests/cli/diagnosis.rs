@@ -324,9 +324,9 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     assert!(said.out.contains("ok      credentials"), "{}", said.out);
 }
 
-/// What is bad and passes is bad all the same.
+/// A fault that may pass by itself is bad too.
 #[test]
-fn whatever_is_bad_is_in_the_exit_status() {
+fn each_bad_step_sets_the_exit_status() {
     let (two, lost) = ("--max-attempts=2", Fault::NoAnswer(TransportErrorKind::Io));
     let rows: [(Option<Fault>, &[&str], i32, &str); 4] = [
         (None, &[], 0, "ok      credentials"),
@@ -336,7 +336,7 @@ fn whatever_is_bad_is_in_the_exit_status() {
     ];
     for (fault, arguments, status, says) in rows {
         let machine = Machine::new();
-        // Over by this machine's clock alone.
+        // Expired only by this machine's clock.
         machine.cognito.accept_login(PROVIDER, token(1), "ann");
         machine.file("token", token(1));
         if let Some(fault) = fault {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::service::Machine;
 
-/// Longer than anything takes on a busy machine.
+/// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where an endpoint is, and its token.

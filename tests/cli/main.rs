@@ -1,4 +1,4 @@
-//! The command, as a process of its own that is given nothing but what a test gives it, and a fake
+//! The command as a process. It has only the variables and files of its test, and talks to a fake
 //! service on loopback.
 
 #![cfg(unix)]

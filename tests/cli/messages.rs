@@ -1,4 +1,4 @@
-//! What each mistake is told: the right next step, in the words of whoever types it.
+//! The message for each mistake: it names the right next step, as the user types it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -117,7 +117,7 @@ fn a_missing_pool_names_the_option_the_variable_and_a_variable_with_nearly_that_
 }
 
 #[test]
-fn an_endpoint_without_a_scheme_or_with_plain_http_is_told_what_is_allowed() {
+fn the_message_for_an_endpoint_without_a_scheme_or_with_plain_http_says_what_is_allowed() {
     let scheme = ["has no scheme", "https://HOST", "on this machine, http://localhost:PORT"];
     let plain = ["is plain http", "set --danger-allow-http"];
     let mut rows = Vec::new();
@@ -149,7 +149,7 @@ fn an_endpoint_without_a_scheme_or_with_plain_http_is_told_what_is_allowed() {
 }
 
 #[test]
-fn a_region_that_is_misspelt_or_another_than_the_pools_is_named_with_the_right_one() {
+fn the_message_for_a_misspelt_region_or_another_than_the_pools_names_the_right_one() {
     let meant = "no region us-esat-1 is known here; did you mean us-east-1?";
     let (proxy, _) = refusing_proxy();
     let misspelt = format!("us-esat-1:{}", &POOL[10..]);
@@ -194,7 +194,7 @@ fn a_region_that_is_misspelt_or_another_than_the_pools_is_named_with_the_right_o
 }
 
 #[test]
-fn a_login_that_is_refused_for_its_name_is_told_the_name_it_needs() {
+fn the_message_for_a_login_with_a_wrong_name_says_the_name_that_it_needs() {
     let login = format!("--login={PROVIDER}=@token");
     let swapped = format!("--login={USER_POOL}=@google");
     let messages = [
@@ -233,7 +233,7 @@ fn a_login_that_is_refused_for_its_name_is_told_the_name_it_needs() {
 }
 
 #[test]
-fn a_refused_identity_is_told_where_it_came_from() {
+fn the_message_for_a_refused_identity_says_where_it_came_from() {
     let id = ("AWS_COGNITO_IDENTITY_ID", IDENTITY);
     let pool = ("AWS_COGNITO_IDENTITY_POOL_ID", POOL);
     let url = ("AWS_ENDPOINT_URL", "SERVICE");
@@ -283,7 +283,7 @@ fn a_refused_identity_is_told_where_it_came_from() {
 }
 
 #[test]
-fn a_wrong_command_or_option_is_told_the_right_one_or_where_to_look() {
+fn the_message_for_a_wrong_command_or_option_names_the_right_one_or_the_help() {
     check(vec![
         usage(&["proces"], &["did you mean process?"]),
         usage(&["stauts"], &["did you mean status?"]),
@@ -301,9 +301,9 @@ fn a_wrong_command_or_option_is_told_the_right_one_or_where_to_look() {
     ]);
 }
 
-/// What a newcomer does wrong, over all commands.
+/// The mistakes of a newcomer, in all commands.
 #[test]
-fn each_mistake_of_a_newcomer_is_told_the_next_step() {
+fn the_message_for_each_mistake_of_a_newcomer_names_the_next_step() {
     let login = format!("--login={PROVIDER}=token");
     let spaced = format!("--login={PROVIDER}=@none");
     let user_pool_id = ["process", "--identity-pool-id", "us-east-1_AbC"];
@@ -379,7 +379,7 @@ fn each_mistake_of_a_newcomer_is_told_the_next_step() {
 }
 
 #[test]
-fn a_service_that_is_busy_or_unavailable_has_the_status_of_try_again_later() {
+fn the_exit_status_for_a_throttling_or_unavailable_service_is_5() {
     let unavailable = || Fault::error(503, "ServiceUnavailableException", "later");
     let rows = [
         (Fault::throttled(), 5),
@@ -440,7 +440,7 @@ fn verbose_shows_the_steps_of_a_command_that_succeeds_and_no_secret() {
     assert!(second.contains("credentials from the cache, without a call"), "{second}");
     assert!(second.contains(", valid for "), "{second}");
     assert!(!second.contains("HTTP status") && !second.contains("stored in"), "{second}");
-    // Without the option there is nothing.
+    // Without `-v`, nothing is printed.
     machine.fine(&["process", &login]);
 }
 
@@ -496,7 +496,7 @@ fn a_wait_of_more_than_two_seconds_is_announced_once_and_only_on_a_terminal() {
                 assert!(!said.err.contains("waiting for"), "{arguments:?} {said:?}");
             });
         }
-        // A quick command says nothing on a terminal either.
+        // A quick command prints no such line on a terminal either.
         scope.spawn(|| assert_eq!(on_a_terminal(&Machine::new(), &["process"]), ""));
     });
 }

@@ -1,4 +1,4 @@
-//! Each option, and the variable that stands for it, reaches the wire.
+//! Each option, and its variable, changes the requests that are sent.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -69,7 +69,7 @@ fn requests_follow_the_options_and_the_variables() {
         let got = request(&machine, &[], &[option, value], operation);
         assert_eq!(field(&got), Some(value), "{option}");
         let joined = format!("{option}={value}");
-        // An option wins, also over a variable that is no good.
+        // An option takes precedence, even over an invalid variable.
         let got = request(&machine, &[(variable, "no good")], &[&joined], operation);
         assert_eq!(field(&got), Some(value), "{joined}");
         let got = request(&machine, &[(variable, value)], &[], operation);
@@ -168,13 +168,13 @@ fn each_service_has_its_endpoint() {
         let mut command = machine.command(&[&["process", "--no-cache"], &arguments[..]].concat());
         command.envs(variables.iter().copied());
         let said = machine.finish(command);
-        // The shared URL is judged by itself, for it is STS's too.
+        // The shared URL is checked by itself, because it is also the endpoint of STS.
         let expected = if [4, 7].contains(&number) { 2 } else { 0 };
         assert_eq!(said.status, expected, "{variables:?} {arguments:?} {said:?}");
     }
 }
 
-/// What a proxy is asked for shows which endpoint was chosen, and that it was asked.
+/// The requests at a proxy show which endpoint was chosen, and that the proxy was used.
 #[test]
 fn endpoints_of_aws_and_proxies_are_chosen() {
     let (proxy, asked) = refusing_proxy();
@@ -235,7 +235,7 @@ fn time_and_attempts_are_limited() {
         assert_eq!(machine.calls(), before + attempts, "{arguments:?}");
         machine.cognito.fail_next("GetId", 0, Fault::internal_error());
     }
-    // Accepts and says nothing.
+    // Accepts connections and answers nothing.
     let silent = listen(|stream| {
         std::thread::sleep(std::time::Duration::from_secs(60));
         drop(stream);
@@ -311,7 +311,7 @@ fn verbose_tells_what_is_done_and_warnings_come_always() {
     assert_eq!((said.status, &*said.err), (0, ""));
 }
 
-/// The examples of the help and of the README, with the service in AWS's place.
+/// The examples of the help and of the README, with the fake service in place of AWS.
 #[test]
 fn the_examples_work() {
     let machine = Machine::new();
@@ -319,7 +319,7 @@ fn the_examples_work() {
     machine.file("id-token", SECRET);
     let program = program();
     let program = program.display();
-    // As it would be installed; where an emulator is needed, with that before it.
+    // As if it were installed. On another processor, an emulator runs it.
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
     let folder = machine.path("bin");
     fs::create_dir(&folder).unwrap();

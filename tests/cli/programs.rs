@@ -96,7 +96,7 @@ fn the_program_takes_the_commands_place_and_its_input() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.file("token", SECRET);
-    // A command that prints the token has no part of the input.
+    // A `cmd:` reads nothing of the program's input.
     let login = "--login=accounts.google.com=cmd:cat; cat token";
     let mut child = machine
         .command(&["exec", login, "--", "sh", "-c", "cat; echo $$"])

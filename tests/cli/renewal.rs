@@ -1,4 +1,4 @@
-//! The login of a user pool, which renews itself by a refresh token.
+//! The login of a user pool, which is refreshed with a refresh token.
 
 use std::fs;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refus
 const CLIENT: [&str; 4] =
     ["--user-pool-id", FakeCognito::USER_POOL_ID, "--user-pool-client-id", FakeCognito::CLIENT_ID];
 
-/// Runs with this refresh token in a file and in a variable, which no run may tell.
+/// Runs with this refresh token in a file and in a variable. No run may print it.
 fn run(machine: &Machine, command: &str, token: &str, arguments: &[&str]) -> Said {
     machine.file("refresh-token", format!("{token}\n"));
     let mut command = machine.command(&[&[command], &CLIENT[..], arguments].concat());
@@ -91,7 +91,7 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
     let login = ["--refresh-token", "@refresh-token"];
     let mut keys = vec![key(&run(&machine, "process", &given, &login))];
     for _ in 0..2 {
-        // The login is needed again; the token that was given is dead by now.
+        // The login is needed again, and the given refresh token is no longer valid.
         lose_credentials(&machine);
         keys.push(key(&run(&machine, "process", &given, &login)));
     }
@@ -107,7 +107,7 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
     let anew = machine.cognito.sign_in("ann");
     key(&run(&machine, "process", &anew, &login));
 
-    // What is kept is enough to start from.
+    // The stored refresh token is enough.
     let named = ["--login-id", "ann", "--refresh-token", "@refresh-token"];
     let said = run(&machine, "process", &machine.cognito.sign_in("ann"), &named);
     key(&said);
@@ -124,7 +124,7 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
 }
 
 #[test]
-fn the_exit_status_tells_a_new_sign_in_from_a_user_pool_that_is_away() {
+fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() {
     let lost = Fault::NoAnswer(TransportErrorKind::Io);
     let refused = |code: &str| Fault::error(400, code, "Something.");
     let rows = [
@@ -175,7 +175,7 @@ fn an_app_client_with_a_secret_has_its_options() {
         let secret = format!("--user-pool-client-secret={source}");
         key(&run(&machine, "process", &token, &[&login[..], &[&secret]].concat()));
     }
-    // The same by another endpoint, and with the key of a remembered device.
+    // The same with another endpoint, and with the key of a remembered device.
     let url = machine.server.url();
     let more = [
         "--user-pool-client-secret=env:CLIENT_SECRET",
@@ -208,6 +208,30 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
     let settings = format!("user pool {}, by a refresh token\n", FakeCognito::USER_POOL_ID);
     assert!(report.contains(&settings), "{report}");
     assert!(report.contains("ok      call         InitiateAuth: HTTP status 200 in "), "{report}");
+}
+
+#[test]
+fn what_is_cached_is_shown_without_the_refresh_token_and_the_user_pool() {
+    let machine = Machine::new();
+    let token = machine.cognito.sign_in("ann");
+    let login = ["--refresh-token=cmd:touch asked; cat refresh-token", "--login-id=ann"];
+    key(&run(&machine, "process", &token, &login));
+    for is_lost in [false, true] {
+        fs::remove_file(machine.path("asked")).unwrap();
+        if is_lost {
+            lose_credentials(&machine);
+        }
+        let before = machine.calls();
+        let said = run(&machine, "status", &token, &login);
+        assert_eq!(said.status, 0, "{said:?}");
+        assert_eq!(said.out.contains("none cached"), is_lost, "{said:?}");
+        assert!(!machine.path("asked").exists(), "{said:?}");
+        assert_eq!(machine.calls(), before);
+        let said = run(&machine, "doctor", &token, &login);
+        let steps: Vec<_> = said.out.lines().filter_map(|line| line.get(8..21)).collect();
+        let at = |name: &str| steps.iter().position(|step| step.trim() == name).unwrap();
+        assert!(at("kept") < at("call"), "{}", said.out);
+    }
 }
 
 #[test]

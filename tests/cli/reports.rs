@@ -21,7 +21,7 @@ use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, SECRET, Said, lis
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What is particular about a server's certificate.
+/// How a server's certificate differs from a good one.
 struct Certificate {
     name: &'static str,
     subject: &'static str,
@@ -248,7 +248,7 @@ fn the_doctor_shows_the_proxy_and_the_certificate_behind_it() {
         assert!(said.out.contains("; for service.test; expires in 61 days"), "{}", said.out);
         assert!(!said.out.contains(SECRET), "{}", said.out);
     }
-    // What is an exception from the proxy is asked directly.
+    // A host in no_proxy is reached directly.
     let mut command = machine.command(&["doctor", &url, "--ca-file=ca.pem", "--timeout=5"]);
     command.env("HTTPS_PROXY", &proxy).env("NO_PROXY", ".test");
     let said = machine.finish(command);
@@ -265,7 +265,8 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
     let user_pool = "cognito-idp.us-east-1.amazonaws.com/us-east-1_abc";
     let of_user_pool = jwt(&format!(r#"{{"iss": "https://{user_pool}", "exp": 4000000000}}"#));
     let access = jwt(r#"{"typ": "Bearer", "iss": "https://sso.example.com", "exp": 4000000000}"#);
-    let rows: [(&[&str], i32, &[&str]); 7] = [
+    let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
+    let rows: [(&[&str], i32, &[&str]); 10] = [
         (
             &["--timeout=0"],
             2,
@@ -311,6 +312,23 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
             ],
         ),
         (
+            &["--login=a.example=@none", "--identity-pool-id=pool", "--duration=1s"],
+            4,
+            &[
+                "BAD     login        --login: no token for a.example: none: ",
+                "BAD     settings     --identity-pool-id: must have the form",
+            ],
+        ),
+        (
+            &pool,
+            4,
+            &[
+                "BAD     login        --refresh-token: none: ",
+                "ok      settings     region us-east-1 (of the pool's ID); ",
+                "ok      connection   127.0.0.1:",
+            ],
+        ),
+        (
             &["--login=accounts.google.com=@pool-token"],
             4,
             &[
@@ -330,7 +348,16 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
         (
             &["--cache-dir=shared"],
             1,
-            &["BAD     cache        shared: ", "ok      credentials  ASIAFAKE"],
+            &[
+                "BAD     cache        shared: ",
+                "without a cache each call creates a new guest\n",
+                "ok      credentials  ASIAFAKE",
+            ],
+        ),
+        (
+            &["--cache-dir=shared", "--login=accounts.google.com=@google"],
+            1,
+            &["BAD     cache        shared: ", "without a cache each call asks the service\n"],
         ),
     ];
     for (arguments, status, lines) in rows {
@@ -352,7 +379,7 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
     }
 }
 
-/// Begins and ends with what is visible, and controls a terminal in between.
+/// A text with visible ends and control characters between them.
 const HOSTILE: &str = "a\u{1b}[2J\r\nok\t\u{9b}31m\u{202e}\u{2066}\u{200b}z";
 
 fn assert_harmless(out: &str) {
@@ -396,7 +423,7 @@ fn no_text_from_outside_controls_the_terminal() {
         machine.file("token", jwt(&payload.to_string()));
         check(&machine, what, arguments);
     }
-    // What the service sends.
+    // From the service.
     let keys = |key: &str| {
         serde_json::json!({
             "IdentityId": "us-east-1:12345678-dead-beef-cafe-123456790ab0",
@@ -437,7 +464,7 @@ fn the_json_document_of_the_doctor_says_what_its_lines_say() {
     ];
     for (arguments, status) in rows {
         let machine = Machine::new();
-        // So that both find an identity.
+        // After this, `status` and `doctor` both find an identity.
         machine.fine(&["process"]);
         let json = machine.run(&[&["doctor", "--json"], arguments].concat());
         assert_eq!((json.status, &*json.err), (status, ""), "{}", json.out);
@@ -534,6 +561,21 @@ fn the_lines_of_status_are_aligned_and_fit() {
     }
     let said = layout::joined(&machine.fine(rows[3]));
     assert!(said.contains("cache          nothing kept: file/none cannot be used: "), "{said}");
+}
+
+#[test]
+fn status_names_a_wrong_setting_also_while_the_login_token_is_missing() {
+    let machine = Machine::new();
+    let missing = ["status", "--login=accounts.google.com=@none"];
+    let rows = ["--identity-pool-id=pool", "--region=eu-west-1", "--endpoint-url=x", "--timeout=0"];
+    for wrong in rows {
+        for more in [&["--json"][..], &[]] {
+            let said = machine.run(&[&missing, &[wrong][..], more].concat());
+            assert_eq!((said.status, &*said.out), (2, ""), "{wrong} {said:?}");
+            let option = wrong.split('=').next().unwrap();
+            assert!(said.err.contains(&format!(": {option}: ")), "{wrong} {said:?}");
+        }
+    }
 }
 
 /// Runs a command whose standard output is a terminal.

@@ -50,7 +50,7 @@ fn it_listens_on_any_loopback_address_and_its_token_is_in_the_cache_if_there_is_
 }
 
 #[test]
-fn the_token_file_is_for_its_owner_and_goes_with_the_process() {
+fn only_its_owner_can_read_the_token_file_and_the_end_removes_it() {
     let machine = Machine::new();
     let mut tokens = Vec::new();
     for name in ["TERM", "INT", "HUP"] {
@@ -128,7 +128,7 @@ fn only_a_request_of_an_sdk_with_the_token_gets_credentials() {
 }
 
 #[test]
-fn idle_and_slow_clients_hold_nobody_up_and_the_memory_is_bounded() {
+fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
     let machine = Machine::new();
     let serving = Serving::start(&machine);
     let key = serving.endpoint.get().key();
@@ -143,7 +143,7 @@ fn idle_and_slow_clients_hold_nobody_up_and_the_memory_is_bounded() {
     let mut slowest = Duration::ZERO;
     for round in 0..20 {
         for stream in &mut slow {
-            // Those that were closed for newer ones refuse it.
+            // Connections that were closed for newer ones return an error here.
             let _ = stream.write_all(if round == 0 {
                 b"GET /credentials HTTP/1.1\r\nX: "
             } else {
@@ -158,7 +158,7 @@ fn idle_and_slow_clients_hold_nobody_up_and_the_memory_is_bounded() {
     if cfg!(target_os = "linux") {
         assert!(memory() < before + 8 * 1024, "{before} KiB, then {} KiB", memory());
     }
-    // The oldest have made room.
+    // The oldest were closed for newer ones.
     let mut closed = idle.into_iter().next().unwrap();
     assert_eq!(closed.read(&mut [0]).unwrap_or(0), 0);
     assert!(serving.end().success());
@@ -234,7 +234,7 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
 
     let serving = Serving::spawn(command(&machine, &arguments));
     assert_ne!(serving.endpoint.token, killed.endpoint.token);
-    // What somebody else put there is not removed.
+    // A file that another process put there is not removed.
     fs::rename(&path, machine.path("away")).unwrap();
     machine.file("token", "another one's");
     assert!(serving.end().success());
@@ -259,7 +259,7 @@ fn it_ends_in_time_while_the_service_is_silent() {
     command.env("AWS_ENDPOINT_URL", url);
     let serving = Serving::spawn(command);
     let silent = connections.recv_timeout(PATIENCE).unwrap();
-    // A client is told before it gives up, boto3 after 2 s.
+    // The answer comes before a client gives up: boto3 does after 2 s.
     let begun = Instant::now();
     let answer = serving.endpoint.get();
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -275,7 +275,7 @@ fn it_ends_in_time_while_the_service_is_silent() {
 #[test]
 fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopped() {
     let machine = Machine::new();
-    // Less than 15 s are no good any more.
+    // Credentials with less than 15 s left are no longer good.
     machine.cognito.set_lifetime(Duration::from_secs(17));
     let serving = Serving::spawn(command(&machine, &["--no-cache"]));
     let mut key = serving.endpoint.get().key();
@@ -308,7 +308,7 @@ fn thousands_of_requests_make_no_calls_and_an_outage_is_not_seen_while_the_keys_
 }
 
 #[test]
-fn systemd_is_told_of_the_start_and_the_end() {
+fn systemd_gets_a_message_at_the_start_and_at_the_end() {
     let machine = Machine::new();
     let path = machine.path("notify");
     let mut sockets = vec![(path.to_str().unwrap().to_owned(), UnixDatagram::bind(&path).unwrap())];
@@ -360,6 +360,79 @@ fn the_log_names_the_requests_and_no_secret() {
     for secret in [secrets[0], secrets[1], &serving.endpoint.token, "\x1b"] {
         assert!(!log.contains(secret), "{secret:?} in {log}");
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let machine = Machine::new();
+    let mut command = command(&machine, &["--verbose"]);
+    command.stderr(Stdio::piped());
+    let serving = Serving::spawn(command);
+    // More lines than a pipe has room for.
+    for request in 0..2000 {
+        assert_eq!(serving.endpoint.get().status, 200, "{request}");
+    }
+    assert!(serving.end().success());
+}
+
+#[test]
+fn a_client_that_has_closed_its_half_gets_the_answer_it_waits_for() {
+    let machine = Machine::new();
+    let (connected, connections) = channel();
+    let connected = Mutex::new(connected);
+    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
+    let mut command = command(&machine, &["--no-cache"]);
+    command.env("AWS_ENDPOINT_URL", url);
+    let serving = Serving::spawn(command);
+    let silent = connections.recv_timeout(PATIENCE).unwrap();
+    let mut client = serving.endpoint.connect();
+    client.write_all(serving.endpoint.request().as_bytes()).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(Answer::parse(&text).status, 503, "{text}");
+    drop(silent);
+    assert!(serving.end().success());
+}
+
+#[test]
+fn only_a_token_file_is_replaced() {
+    let machine = Machine::new();
+    let token = "0123456789abcdef".repeat(4);
+    let rows = [
+        (token.clone(), true),
+        // A process that was killed, or a full disk.
+        (token[..10].to_owned(), true),
+        (String::new(), true),
+        (format!("{token}0"), false),
+        (format!("{}\n", &token[..63]), false),
+        ("a letter".to_owned(), false),
+    ];
+    for (text, is_replaced) in rows {
+        machine.file("token", &text);
+        let command = command(&machine, &["--token-file", "token"]);
+        if is_replaced {
+            let serving = Serving::spawn(command);
+            assert_eq!(serving.endpoint.get().status, 200, "{text:?}");
+            assert!(serving.end().success());
+        } else {
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (1, ""), "{text:?} {said:?}");
+            assert!(said.err.contains("is not a token file; remove it"), "{text:?} {said:?}");
+            assert_eq!(fs::read_to_string(machine.path("token")).unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn the_advice_in_an_answer_fits_the_options() {
+    let machine = Machine::new();
+    let identity = "us-east-1:12345678-dead-beef-cafe-000000000000";
+    let serving = Serving::spawn(command(&machine, &["--identity-id", identity]));
+    let answer = serving.endpoint.get();
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(message.contains("leave out or correct --identity-id"), "{answer:?}");
+    assert!(serving.end().success());
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 
 use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
+use signal_hook::flag;
 use tempfile::TempDir;
 
 pub(crate) const POOL: &str = FakeCognito::POOL_ID;
@@ -16,7 +18,7 @@ pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
 pub(crate) const PROVIDER: &str = "accounts.google.com";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
 
-/// What every secret of these tests has in it; none may come out where it does not belong.
+/// A part of every secret of these tests. It must not appear where no secret belongs.
 pub(crate) const SECRET: &str = "hunter2";
 
 /// The service, and a machine's home.
@@ -26,7 +28,7 @@ pub(crate) struct Machine {
     pub(crate) home: TempDir,
 }
 
-/// What a run of the command left behind.
+/// The exit status and the output of one run.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) status: i32,
@@ -36,6 +38,7 @@ pub(crate) struct Said {
 
 impl Machine {
     pub(crate) fn new() -> Self {
+        stop_ignoring_signals();
         let cognito = FakeCognito::new();
         let server = FakeServer::start(cognito.clone()).unwrap();
         Self { cognito, server, home: tempfile::tempdir().unwrap() }
@@ -45,7 +48,7 @@ impl Machine {
         self.home.path().join(name)
     }
 
-    /// Makes a file, and says where it is.
+    /// Creates a file and returns its path.
     pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
@@ -56,7 +59,7 @@ impl Machine {
         self.path(".cache/cognito-credentials")
     }
 
-    /// The command with these arguments and nothing else.
+    /// Returns the command with these arguments and no variables for the pool and the service.
     pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = runnable(&program());
         command
@@ -66,7 +69,7 @@ impl Machine {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(self.home.path())
             .stdin(Stdio::null());
-        // What the tests' own runner needs.
+        // The variables that the runner of the tests needs.
         for name in ["LLVM_PROFILE_FILE", "QEMU_LD_PREFIX"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -75,7 +78,7 @@ impl Machine {
         command
     }
 
-    /// The command with the variables that lead it to the pool and the service.
+    /// Returns the command with the variables of the pool and the service.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
         command
@@ -85,7 +88,7 @@ impl Machine {
         command
     }
 
-    /// Runs it, and checks what holds for every run: no secret on standard error.
+    /// Runs the command, and checks that no secret is on standard error.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         self.finish(self.command(arguments))
     }
@@ -104,28 +107,44 @@ impl Machine {
         said
     }
 
-    /// The keys, and all that these tests call a secret, and the identities.
+    /// The keys, the secrets of these tests, and the identities.
     fn secrets(&self) -> Vec<String> {
         let requests = self.cognito.requests();
         let ids = requests.iter().filter_map(|request| request.identity_id().map(str::to_owned));
         ids.chain(["SecretKey", "SECRET", "secret-key", SECRET].map(str::to_owned)).collect()
     }
 
-    /// Runs it, and it is fine.
+    /// Runs the command, and checks that it succeeds.
     pub(crate) fn fine(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
         assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}: {said:?}");
         said.out
     }
 
-    /// How many calls the service got.
+    /// Returns how many calls the service received.
     pub(crate) fn calls(&self) -> usize {
         self.cognito.requests().len()
     }
 }
 
-/// The command's own file. A compiler behind a script may not be told of it, for shells drop variables
-/// with a hyphen in their names; it is beside the folder that the tests are in.
+/// Makes sure that the command starts with no ignored signal. Under `nohup` it would inherit one. A
+/// handler is not inherited.
+fn stop_ignoring_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        for signal in [SIGHUP, SIGINT, SIGQUIT] {
+            if ignored.is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1) {
+                flag::register(signal, Arc::default()).unwrap();
+            }
+        }
+    });
+}
+
+/// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and the
+/// tests drops variables with a hyphen. Then the command is beside the folder of the tests.
 pub(crate) fn program() -> PathBuf {
     if let Some(program) = option_env!("CARGO_BIN_EXE_cognito-credentials") {
         return program.into();
@@ -158,7 +177,7 @@ pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Strin
     url
 }
 
-/// A proxy that notes what it is asked for, and refuses.
+/// A proxy that notes each request and refuses it.
 pub(crate) fn refusing_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = asked.clone();

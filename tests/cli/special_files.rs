@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::service::{Machine, PROVIDER, ROLE, SECRET};
 
 #[test]
-fn no_option_hangs_or_reads_without_end_for_a_file_of_another_kind() {
+fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
     let machine = Machine::new();
     assert!(Command::new("mkfifo").arg(machine.path("pipe")).status().unwrap().success());
     let _listener = UnixListener::bind(machine.path("socket")).unwrap();
@@ -58,7 +58,7 @@ fn no_option_hangs_or_reads_without_end_for_a_file_of_another_kind() {
 }
 
 #[test]
-fn a_policy_may_come_through_a_pipe_and_be_wrapped_in_blanks() {
+fn a_policy_may_be_read_from_a_pipe_and_have_white_space_around_it() {
     let machine = Machine::new();
     let policy = r#"{"Version": "2012-10-17"}"#;
     let big = format!("{}{policy}", " ".repeat(64 * 1024));
@@ -93,7 +93,7 @@ fn a_policy_may_come_through_a_pipe_and_be_wrapped_in_blanks() {
 }
 
 #[test]
-fn authorities_may_come_through_a_pipe() {
+fn authorities_may_be_read_from_a_pipe() {
     let machine = Machine::new();
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let path = machine.path("pipe");

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cognito_identity_credentials::testing::Fault;
@@ -73,7 +74,7 @@ fn the_exit_status_says_what_there_is_to_do() {
         let said = machine.run(&["process", "--no-cache", "--verbose"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
-        // Whatever of the two was not used up.
+        // The rest, if this row did not use both.
         while machine.run(&["process", "--no-cache"]).status != 0 {}
     }
     let nobody = machine.run(&["process", "--endpoint-url", "http://127.0.0.1:1"]);
@@ -82,7 +83,7 @@ fn the_exit_status_says_what_there_is_to_do() {
 }
 
 #[test]
-fn a_login_that_cannot_be_had_has_a_status_of_its_own() {
+fn a_missing_login_token_has_an_exit_status_of_its_own() {
     let machine = Machine::new();
     let rows = [
         ("@/no/such/file", "/no/such/file"),
@@ -207,7 +208,7 @@ fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
 }
 
 #[test]
-fn an_unusable_variable_is_named_and_not_dropped() {
+fn an_unusable_variable_is_an_error_that_names_it() {
     let machine = Machine::new();
     let pool: &[&str] =
         &["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@none"];
@@ -235,7 +236,7 @@ fn an_unusable_variable_is_named_and_not_dropped() {
             assert!(!said.err.contains("--role-session-name"), "{said:?}");
         }
     }
-    // An option replaces its variable, and a role of no concern has no session.
+    // An option replaces its variable. Without a role, the session name is not read.
     for (variable, arguments) in [
         ("AWS_ROLE_SESSION_NAME", &["--role-arn", ROLE, "--role-session-name=me"][..]),
         ("AWS_ROLE_SESSION_NAME", &[]),
@@ -271,10 +272,51 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
         (&["process", &typo], "there is no option --logni"),
     ];
     for (arguments, says) in rows {
-        // That the secret is not repeated is checked for every run.
+        // `Machine` checks after every run that no secret was repeated.
         let said = machine.run(arguments);
         assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
         assert!(said.err.contains(says), "{arguments:?} {said:?}");
     }
     assert_eq!(machine.calls(), 0);
+}
+
+/// Types of the command that hold secrets have no `Debug`, so nothing can print one by accident.
+#[test]
+fn only_types_without_secrets_can_be_printed_for_debugging() {
+    fn collect(folder: &Path, printed: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, printed);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::trim);
+            while let Some(line) = lines.next() {
+                let is_derived = line.starts_with("#[derive(") && line.contains("Debug");
+                if is_derived {
+                    let is_type = |line: &&str| line.contains("struct ") || line.contains("enum ");
+                    printed.extend(lines.find(is_type).map(str::to_owned));
+                } else if line.contains("Debug for ") {
+                    printed.push(line.to_owned());
+                }
+            }
+        }
+    }
+    let mut printed = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin"), &mut printed);
+    printed.sort();
+    let without_secrets = [
+        "pub(crate) enum Format {",
+        // Texts that were made to be shown.
+        "pub(crate) struct Failure {",
+        "pub(crate) struct InvalidValue {",
+        // The names of variables.
+        "pub(crate) struct NearMiss {",
+        "pub(super) struct Fault {",
+        "pub(super) struct Refusal {",
+        // A certificate that a server presented.
+        "struct Recorder {",
+    ];
+    assert_eq!(printed, without_secrets, "may a secret be in the new one?");
 }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
 
 use crate::endpoint::{Endpoint, signal, within};
-use crate::service::{Machine, SECRET};
+use crate::service::{Machine, PROVIDER, SECRET};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -152,4 +152,51 @@ fn a_program_does_not_start_without_credentials() {
     let said =
         machine.run(&["exec", "--serve", "--endpoint-url", "http://127.0.0.1:1", "--", "echo"]);
     assert_eq!((said.status, &*said.out), (3, ""), "{said:?}");
+}
+
+/// The program ends while the worker runs a `cmd:` for the next credentials.
+#[test]
+fn no_command_is_left_behind_when_the_program_ends() {
+    for (end, code, by) in [("exit 7", Some(7), None), ("kill -KILL $$", None, Some(9))] {
+        let machine = Machine::new();
+        machine.cognito.accept_login(PROVIDER, SECRET, "ann");
+        machine.cognito.set_lifetime(Duration::from_secs(20));
+        let second = "echo $$ > new; mv new id; sleep 300";
+        let token = format!("if [ -e first ]; then {second}; else echo > first; echo {SECRET}; fi");
+        let script = format!("until [ -e id ]; do sleep 0.01; done; {end}");
+        let login = format!("--login={PROVIDER}=cmd:{token}");
+        let arguments = ["exec", "--serve", "--no-cache", &login, "--", "sh", "-c", &script];
+        let mut command = machine.command(&arguments);
+        let output = command.output().unwrap();
+        assert_eq!((output.status.code(), output.status.signal()), (code, by), "{output:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "",
+            "the end of the command is no news"
+        );
+        let group = fs::read_to_string(machine.path("id")).unwrap();
+        let left = Command::new("kill").args(["-0", &format!("-{}", group.trim())]).output();
+        assert!(!left.unwrap().status.success(), "{end}: the command still runs");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_end_of_the_program_is_seen_if_the_parent_has_blocked_the_signal_that_tells_of_it() {
+    let machine = Machine::new();
+    let program = exec(&machine, "exit 42");
+    let mut env = Command::new("env");
+    env.arg("--block-signal=CHLD").arg(program.get_program()).args(program.get_args());
+    env.env_clear().current_dir(machine.home.path()).stdout(Stdio::null());
+    env.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = env.spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            None if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            status => break status,
+        }
+    };
+    let _ = child.kill();
+    assert_eq!(status.and_then(|status| status.code()), Some(42));
 }

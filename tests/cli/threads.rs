@@ -1,10 +1,10 @@
-//! The command where the system starts no thread for it.
+//! The command on a system that cannot start a thread.
 
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
 use crate::service::{Machine, PROVIDER, SECRET, Said};
 
-/// Runs the command where every new thread asks for more stack than there is memory.
+/// Runs the command so that no thread can start: each asks for more stack than there is memory.
 fn run(machine: &Machine, arguments: &[&str]) -> Said {
     let mut command = machine.command(arguments);
     command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
@@ -12,7 +12,7 @@ fn run(machine: &Machine, arguments: &[&str]) -> Said {
 }
 
 #[test]
-fn an_address_needs_no_thread() {
+fn an_endpoint_with_an_ip_address_needs_no_thread() {
     let machine = Machine::new();
     let said = run(&machine, &["process"]);
     assert_eq!((said.status, &*said.err), (0, ""), "{said:?}");
@@ -20,7 +20,7 @@ fn an_address_needs_no_thread() {
 }
 
 #[test]
-fn a_secret_of_a_command_needs_no_thread() {
+fn reading_a_secret_from_a_command_needs_no_thread() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     let login = format!("--login={PROVIDER}=cmd:echo {SECRET}");

@@ -1,4 +1,4 @@
-//! `cmd:COMMAND`: when its token counts, and that no process of it is left behind.
+//! `cmd:COMMAND`: when its token counts, and that all its processes are ended.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -78,7 +78,7 @@ fn send(signal: &str, child: &Child) {
 fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
     const LATE: &str = "the command did not end within";
     let begun = Instant::now();
-    // What the command does, its time, and what is wrong.
+    // What the command does, its time limit, and the expected error.
     let rows = [
         ("echo TOKEN", "60", ""),
         ("printf TOKEN", "60", ""),
@@ -86,16 +86,16 @@ fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
         ("sleep 0.3; echo TOKEN", "60", ""),
         ("echo TOKEN | cat", "60", ""),
         ("trap '' TERM INT HUP; echo TOKEN", "60", ""),
-        // The shell has ended, but somebody holds its output open.
+        // The shell has ended, but another process holds its output open.
         ("sleep 55 2>&- & echo $! > daemon; echo TOKEN", "60", ""),
         ("(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2", "60", ""),
-        // The shell goes on.
+        // The shell does not end.
         ("echo TOKEN; sleep 60", "4", ""),
         ("echo TOKEN & sleep 60", "4", ""),
         ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "4", ""),
         ("printf TOKEN; exec >&-; sleep 60", "4", ""),
         ("echo TOKEN; kill -STOP $$", "4", ""),
-        // This may be a part of the token, or no token.
+        // The output may be only a part of the token, or no token.
         ("printf TOKEN; sleep 60", "300ms", LATE),
         ("echo please wait; sleep 60", "300ms", LATE),
         ("echo; sleep 60", "300ms", LATE),
@@ -107,30 +107,28 @@ fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
         ("yes", "60", "more text than a token can have"),
         ("yes 2>&- & sleep 60", "60", "more text than a token can have"),
     ];
-    let rows: Vec<_> = rows.into_iter().map(|row| thread::spawn(move || counts(row))).collect();
-    for row in rows {
-        row.join().unwrap();
+    let modes = ["--no-cache", "--login-id=me", "--cache-dir=cache"];
+    let runs = rows.iter().flat_map(|row| modes.map(|mode| (*row, mode)));
+    let runs: Vec<_> = runs.map(|(row, mode)| thread::spawn(move || counts(row, mode))).collect();
+    for run in runs {
+        run.join().unwrap();
     }
     assert!(begun.elapsed() < LONG, "nobody waits for what does not end");
 }
 
-fn counts((command, time, says): (&str, &str, &str)) {
+fn counts((command, time, says): (&str, &str, &str), mode: &str) {
     let machine = machine();
-    for more in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
-        let said = machine.run(&["process", &login(command), "--timeout", time, more]);
-        let status = if says.is_empty() { 0 } else { 4 };
-        assert_eq!(said.status, status, "{command} {more} {said:?}");
-        assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
-        assert!(said.err.contains(says), "{command} {more} {said:?}");
-        let group = group_of(&machine);
-        let Ok(daemon) = fs::read_to_string(machine.path("daemon")) else {
-            assert_eq!(left(group), [""; 0], "{command} {more}");
-            continue;
-        };
-        assert_eq!(left(group).len(), 1, "it is left alone: {command}");
-        assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
-        fs::remove_file(machine.path("daemon")).unwrap();
-    }
+    let said = machine.run(&["process", &login(command), "--timeout", time, mode]);
+    let status = if says.is_empty() { 0 } else { 4 };
+    assert_eq!(said.status, status, "{command} {mode} {said:?}");
+    assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
+    assert!(said.err.contains(says), "{command} {mode} {said:?}");
+    let group = group_of(&machine);
+    let Ok(daemon) = fs::read_to_string(machine.path("daemon")) else {
+        return assert_eq!(left(group), [""; 0], "{command} {mode}");
+    };
+    assert_eq!(left(group).len(), 1, "it is left alone: {command}");
+    assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
 }
 
 #[test]
@@ -253,12 +251,6 @@ fn after_the_command_has_ended_a_signal_ends_the_process_at_once() {
 
 #[test]
 fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
-    let machine = machine();
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    assert!(terminal.as_raw_fd() > 2);
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let asks = "a cmd: cannot ask questions";
     let rows = [
         ("read answer < /dev/tty; echo TOKEN", asks),
@@ -273,20 +265,31 @@ fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
         ("echo question >&2; echo TOKEN", ""),
     ];
     let begun = Instant::now();
-    for (command, says) in rows {
-        let arguments = ["process", "--no-cache", &login(command)];
-        // The first terminal that the leader of a session opens is the one of the session.
-        let on_terminal = after(&format!("exec < {name}"), &machine.command(&arguments));
-        let mut session = Command::new("setsid");
-        session.arg(on_terminal.get_program()).args(on_terminal.get_args()).env_clear();
-        session.envs(on_terminal.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        session.current_dir(machine.home.path());
-        let said = machine.finish(session);
-        assert_eq!(said.status, if says.is_empty() { 0 } else { 4 }, "{command} {said:?}");
-        assert!(said.err.contains(says), "{command} {said:?}");
-        assert_eq!(left(group_of(&machine)), [""; 0], "{command}");
+    let runs = rows.map(|(command, says)| thread::spawn(move || run_on_terminal(command, says)));
+    for run in runs {
+        run.join().unwrap();
     }
     assert!(begun.elapsed() < LONG);
+}
+
+fn run_on_terminal(command: &str, says: &str) {
+    let machine = machine();
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    assert!(terminal.as_raw_fd() > 2);
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let arguments = ["process", "--no-cache", &login(command)];
+    // The first terminal that the leader of a session opens is the one of the session.
+    let on_terminal = after(&format!("exec < {name}"), &machine.command(&arguments));
+    let mut session = Command::new("setsid");
+    session.arg(on_terminal.get_program()).args(on_terminal.get_args()).env_clear();
+    session.envs(on_terminal.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    session.current_dir(machine.home.path());
+    let said = machine.finish(session);
+    assert_eq!(said.status, if says.is_empty() { 0 } else { 4 }, "{command} {said:?}");
+    assert!(said.err.contains(says), "{command} {said:?}");
+    assert_eq!(left(group_of(&machine)), [""; 0], "{command}");
 }
 
 #[test]

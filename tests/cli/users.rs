@@ -1,4 +1,4 @@
-//! Whose cache it is: no user gets another's credentials.
+//! The caches of several users: no user gets the credentials of another.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ impl Machine {
     }
 }
 
-/// Whose credentials come out, by their key, and how many service calls that took.
+/// Returns the access key ID that the command printed, and how many service calls it made.
 fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
     let before = machine.calls();
     let mut command =
@@ -89,7 +89,7 @@ fn another_user_never_gets_cached_credentials() {
         ("@token", jwt("ann", 1), jwt("bob", 1)),
         ("env:TOKEN", jwt("ann", 1), jwt("bob", 1)),
         ("cmd:cat token", jwt("ann", 1), jwt("bob", 1)),
-        // These do not say whose they are.
+        // These tokens do not name their user.
         ("@token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("env:TOKEN", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("cmd:cat token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
@@ -102,7 +102,7 @@ fn another_user_never_gets_cached_credentials() {
         assert_ne!(anns, bobs, "{source}");
         let last = machine.cognito.requests().pop().unwrap();
         assert_eq!(last.login(PROVIDER), Some(&*bob), "{source}");
-        // Nor does a guest, and nor does a user get a guest's.
+        // A guest does not get a user's credentials, and a user does not get a guest's.
         let (guests, calls) = run(&machine, "", &[]);
         assert_eq!(calls, 2);
         assert!(![anns, bobs].contains(&guests));
@@ -189,14 +189,15 @@ fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
             }
             assert!(machine.calls() > calls, "{source}, {what}: the service decides");
         }
-        // The forgeries have cost Ann nothing.
+        // Ann's own stored credentials still work.
         let calls = machine.calls();
         assert_eq!(machine.fine_as(&ann, &["process", &login]), keys, "{source}");
         assert_eq!(machine.calls(), calls, "{source}");
     }
 }
 
-/// A login ID can be computed from the claims, so it must not lead around the digest.
+/// Anybody can compute a derived login ID from the claims, so as an option it must not replace the
+/// digest.
 #[test]
 fn a_derived_login_id_as_an_option_gets_no_stored_credentials() {
     let machine = machine();
@@ -245,7 +246,7 @@ fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
     }
 }
 
-/// The refresh token names the user of the cache, but it does not vouch for the other login.
+/// The refresh token names the user of the cache, but says nothing about the other login.
 #[test]
 fn a_login_beside_a_user_pool_counts_too() {
     let machine = machine();
@@ -277,7 +278,7 @@ fn a_login_beside_a_user_pool_counts_too() {
 #[test]
 fn credentials_are_bound_to_the_token_that_the_service_accepted() {
     let machine = machine();
-    // The service refuses the first token, and the source has another one by then.
+    // The service refuses the first token. After that the source has another one.
     let command = "if [ -e asked ]; then cat second; else touch asked; cat first; fi";
     let (refused, accepted) = (format!("{}x", jwt("ann", 1)), jwt("ann", 2));
     machine.file("first", &refused);

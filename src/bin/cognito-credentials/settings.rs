@@ -65,7 +65,7 @@ impl Settings {
         cache: fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
-        let texts: [(_, Apply); 10] = [
+        let texts: [(_, Apply); 9] = [
             (&options.identity_pool_id, Builder::identity_pool_id),
             (&options.identity_id, Builder::identity_id),
             (&options.region, Builder::region),
@@ -75,7 +75,6 @@ impl Settings {
             (&options.role_session_name, Builder::role_session_name),
             (&options.endpoint_url, Builder::endpoint_url),
             (&options.sts_endpoint_url, Builder::sts_endpoint_url),
-            (&options.login_id, Builder::login_id),
         ];
         for (value, apply) in texts {
             if let Some(value) = value {
@@ -144,16 +143,16 @@ impl Settings {
         options: &Options,
         mut pool_login: Option<UserPoolLogin>,
     ) -> Result<Self, Failure> {
-        let is_guest = options.logins.is_empty() && pool_login.is_none();
         if let Some(cache) = self.cache.clone() {
             let mut login_id = options.login_id.clone();
             let mut bound_to = Vec::new();
-            if login_id.is_none() && !is_guest {
+            if login_id.is_none() && !options.is_guest() {
                 let derived = login_id::derive(&options.logins, pool_login.as_ref());
-                let derived = derived.map_err(Failure::login)?;
-                self.builder = self.builder.login_id(derived.as_str());
-                login_id = Some(derived);
+                login_id = Some(derived.map_err(Failure::login)?);
                 bound_to.clone_from(&options.logins);
+            }
+            if let Some(login_id) = &login_id {
+                self.builder = self.builder.login_id(login_id.as_str());
             }
             if SystemClock.boot_id().is_none() {
                 self.cache_contents = CacheContents::IdentityWithoutBootId;
@@ -188,7 +187,7 @@ fn variable(options: &Options, name: &str) -> Option<OsString> {
 }
 
 /// Returns the ID of the identity pool.
-pub(crate) fn pool(options: &Options) -> Option<String> {
+fn pool(options: &Options) -> Option<String> {
     let set = || env::var(POOL).ok();
     options.identity_pool_id.clone().or_else(set).filter(|pool| !pool.is_empty())
 }

@@ -17,11 +17,11 @@ use signal_hook::{SigId, flag};
 
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Catches SIGINT, SIGTERM and SIGHUP while it lives: they do not end the process, but make this
-/// readable. Several can live at the same time, and each receives every signal. When none lives, a
-/// signal has its default action again.
+/// Catches SIGINT, SIGTERM and SIGHUP until it is dropped: they do not end the process, but make this
+/// readable. Several can exist at the same time, and each receives every signal. After the last one is
+/// dropped, a signal has its default action again.
 ///
-/// A signal that the parent process has ignored, as `nohup` does, stays ignored; not SIGCHLD.
+/// A signal that the parent process has ignored, as `nohup` does, stays ignored. SIGCHLD does not.
 pub(crate) struct Signals {
     caught: Vec<Caught>,
     wake: UnixStream,
@@ -48,7 +48,7 @@ static CATCHERS: Mutex<BTreeMap<i32, Catchers>> = Mutex::new(BTreeMap::new());
 impl Signals {
     /// Catches the three signals and `more`.
     pub(crate) fn catch(more: &[i32]) -> io::Result<Self> {
-        let ignored = Ignored::read();
+        let ignored = ignored();
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
@@ -74,10 +74,10 @@ impl Signals {
         catchers.by_default.store(false, Ordering::SeqCst);
         drop(all);
         let arrived = Arc::new(AtomicBool::new(false));
-        // Already in the list when something fails, so that the drop undoes it.
+        // In the list before anything can fail, so that the drop undoes it.
         self.caught.push(Caught { signal, arrived: Arc::clone(&arrived), actions: Vec::new() });
         let Some(caught) = self.caught.last_mut() else { return Ok(()) };
-        // In this order, so that what has made this readable can be read.
+        // In this order, so that the signal is noted before this becomes readable.
         caught.actions.push(flag::register(signal, arrived)?);
         caught.actions.push(pipe::register(signal, waker.try_clone()?)?);
         Ok(())
@@ -143,7 +143,7 @@ impl Drop for Signals {
 /// Ends the process as the default action of the signal does.
 pub(crate) fn end_by(signal: i32) -> ! {
     let _ = emulate_default_handler(signal);
-    // What a shell would say. It is reached only for a signal that does not end a process.
+    // Reached only for a signal that does not end a process. Shells use this status.
     std::process::exit(128 + signal)
 }
 
@@ -151,19 +151,28 @@ fn catchers() -> MutexGuard<'static, BTreeMap<i32, Catchers>> {
     CATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The signals that this process ignores, as bits.
-struct Ignored(u64);
+/// Whether the parent process has blocked a signal, so that it never arrives. Only Linux tells.
+pub(crate) fn is_blocked(signal: i32) -> bool {
+    Mask::read("SigBlk:").is_some_and(|blocked| blocked.contains(signal))
+}
 
-impl Ignored {
-    fn read() -> Self {
-        // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
-        let told = fs::read_to_string("/proc/self/status").ok().and_then(|text| Self::of(&text));
-        told.unwrap_or(Self(1 << (SIGHUP - 1)))
+/// The signals that this process ignores.
+fn ignored() -> Mask {
+    // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
+    Mask::read("SigIgn:").unwrap_or(Mask(1 << (SIGHUP - 1)))
+}
+
+/// A set of signals, as bits.
+struct Mask(u64);
+
+impl Mask {
+    fn read(name: &str) -> Option<Self> {
+        Self::of(&fs::read_to_string("/proc/self/status").ok()?, name)
     }
 
-    /// Parses the line `SigIgn:` of `/proc/self/status`.
-    fn of(status: &str) -> Option<Self> {
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    /// Parses a line of `/proc/self/status`.
+    fn of(status: &str, name: &str) -> Option<Self> {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(mask.trim(), 16).ok().map(Self)
     }
 
@@ -207,12 +216,13 @@ mod tests {
 
     #[test]
     fn the_line_of_ignored_signals_is_read() {
-        let ignored = Ignored::of("Name:\tx\nSigIgn:\t0000000000011001\nSigCgt:\t0\n").unwrap();
+        let ignored =
+            Mask::of("Name:\tx\nSigIgn:\t0000000000011001\nSigCgt:\t0\n", "SigIgn:").unwrap();
         let among = [SIGHUP, SIGINT, SIGTERM, SIGCHLD].map(|signal| ignored.contains(signal));
         assert_eq!(among, [true, false, false, true]);
         assert!(!ignored.contains(0) && !ignored.contains(-1) && !ignored.contains(65));
         for text in ["", "SigIgn:", "SigIgn:\tx"] {
-            assert!(Ignored::of(text).is_none(), "{text}");
+            assert!(Mask::of(text, "SigIgn:").is_none(), "{text}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`BoundToToken`]: stored credentials serve only the login tokens that they were fetched with.
 //!
-//! The claims of a token find the record, but nobody has verified them. Whoever writes a text with
-//! the same claims must not get the credentials, so the record begins with a digest of the tokens.
+//! The record is found by the claims of a token, which nobody has verified. Somebody may write a text
+//! with the same claims, and must not get the credentials. So the record begins with a digest of the
+//! tokens.
 
 use std::fmt::Write as _;
 use std::io;

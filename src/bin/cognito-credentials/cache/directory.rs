@@ -3,7 +3,7 @@
 //! The path is walked one name at a time, from one open directory to the next. A link is followed if
 //! it belongs to root or to this user. The last directory must belong to this user, and nobody else
 //! may write to it. A missing one is created only in a directory of root or of this user, or in a
-//! sticky one. After that the open directory is used, whatever has its name by then.
+//! sticky one. After that the command uses the open directory, even if another one gets its name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ pub(super) const NAME: &str = "cognito-credentials";
 /// As many as the kernel follows.
 const MOST_LINKS: u32 = 40;
 
-/// Only Linux opens a directory that may not be read, which suffices on the way.
+/// A directory on the way need not be readable. Only Linux can open one that is not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const ON_THE_WAY: OFlags = OFlags::PATH;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -168,7 +168,7 @@ impl Walk {
         match open_directory(&self.directory, name) {
             Ok(directory) => self.directory = directory,
             Err(Errno::NOENT) => return Ok(false),
-            // What it is for a link differs between systems.
+            // Systems return different errors for a link.
             Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
                 return self.follow(name).map(|()| true);
             }
@@ -205,7 +205,7 @@ impl Walk {
         self.check_parent_of(name)?;
         let path = self.path.join(name);
         match rustix::fs::mkdirat(&self.directory, name, Mode::RWXU) {
-            // Another process was faster, and may not have synced it yet.
+            // If another process has created it, it may not be synced yet.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(at(&path, error)),
         }
@@ -246,8 +246,7 @@ impl Walk {
             return Ok(());
         }
         let fault = Fault::new("others may write to the directory".to_owned());
-        // A directory in it works if this user can create one.
-        // It needs the right to write there.
+        // A directory in it works. To create one, this user must be able to write there.
         let can_write = is_writable(&self.directory).is_ok();
         let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
         Err(fault.with_remedy(remedy).into())
@@ -284,7 +283,7 @@ fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn read_link(parent: &OwnedFd, name: &OsStr) -> Result<Option<(u32, PathBuf)>, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // Open, so that the link whose owner is checked is the link that is read.
+    // An open link cannot be replaced between the check of its owner and the read.
     let link = retry_on_intr(|| rustix::fs::openat(parent, name, flags, Mode::empty()))?;
     let stat = rustix::fs::fstat(&link)?;
     if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink() {

@@ -93,8 +93,7 @@ pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
         Err(error) => Err(error),
     };
     let Err(error) = tried else { return Ok(Some(cache)) };
-    let is_guest = options.logins.is_empty() && options.user_pool_id.is_none();
-    let so = if is_guest {
+    let so = if options.is_guest() {
         "each call creates another guest"
     } else {
         "each call asks the service, and a rotated refresh token is lost"
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_is_where_the_convention_has_it() {
+    fn the_cache_is_where_the_system_keeps_caches() {
         let rows: [(&[(&str, &str)], _); 6] = [
             (&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")], Some("/x/cognito-credentials")),
             (&[("HOME", "/h")], Some("/h/.cache/cognito-credentials")),

@@ -17,7 +17,7 @@ const NOT_EXECUTABLE: u8 = 126;
 
 /// Removed, because AWS's tools and SDKs would use other credentials or an old token.
 const REMOVED: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
-/// Removed, because whoever has the ID of a guest can get credentials for ever.
+/// Removed, because whoever has the ID of a guest can always get its credentials.
 const IDENTITY_ID: &str = "AWS_COGNITO_IDENTITY_ID";
 const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 

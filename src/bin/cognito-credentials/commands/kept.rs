@@ -51,9 +51,12 @@ impl Kept {
     /// Reads the cache. Asks neither the network nor the sources of tokens.
     pub(crate) fn read(options: &Options, settings: &Settings) -> Result<Self, Failure> {
         let mut builder = settings.builder.clone().transport(offline::no_network()).max_attempts(1);
+        let unread = || Err::<String, BoxError>("no token is read".into());
         for login in &options.logins {
-            let unread = || Err::<String, BoxError>("no token is read".into());
             builder = builder.login_from(login.provider.clone(), unread);
+        }
+        if let Some(user_pool) = &settings.user_pool {
+            builder = builder.login_from(user_pool.clone().build()?.provider(), unread);
         }
         let provider = builder.build()?;
         // Without stored credentials the provider would only ask for a login token.

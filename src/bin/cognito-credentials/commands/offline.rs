@@ -22,6 +22,16 @@ pub(crate) fn provider(
     Ok((settings, credentials))
 }
 
+/// Checks the settings without the login tokens, one of which is missing. Returns the identity pool.
+pub(crate) fn pool_without_tokens(options: &Options) -> Result<Option<String>, Failure> {
+    let mut options = options.clone();
+    // It is read already, and may be a pipe.
+    options.policy = None;
+    let settings = Settings::new(&options, no_network(), |_| Ok(None))?;
+    settings.build()?;
+    Ok(settings.pool)
+}
+
 /// Returns a transport that always fails.
 pub(crate) fn no_network() -> Arc<dyn Transport> {
     let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {

@@ -60,7 +60,7 @@ fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(longest + 512))
 }
 
-/// Quotes a value for a POSIX shell, which changes nothing between single quotes.
+/// Puts a value between single quotes, where a POSIX shell changes nothing.
 fn quote(value: &str, to: &mut Vec<u8>) {
     to.push(b'\'');
     for byte in value.bytes() {

@@ -12,7 +12,6 @@ use crate::messages::display;
 use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
 use crate::options::arguments::Options;
-use crate::settings;
 
 /// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
@@ -49,11 +48,12 @@ pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
             Status::new(options, settings.pool, None, kept)
         }
         Err(failure) if failure.status == LOGIN => {
+            let pool = offline::pool_without_tokens(options)?;
             let cache = cache::existing(options)?;
             let cache = cache.map(|cache| CacheState::new(&cache, None, None));
             let kept =
                 Kept { identity: None, credentials: None, rotated_refresh_token: false, cache };
-            Status::new(options, settings::pool(options), Some(failure.message), kept)
+            Status::new(options, pool, Some(failure.message), kept)
         }
         Err(failure) => return Err(failure),
     };

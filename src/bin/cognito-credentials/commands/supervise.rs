@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use rustix::termios::tcgetpgrp;
@@ -18,7 +19,7 @@ use crate::options::arguments::Options;
 use crate::serve::{self, Endpoint};
 use crate::signals::{self, Signals};
 
-/// Removed, because SDKs prefer them to the endpoint.
+/// The variables that are removed, because SDKs prefer them to the endpoint.
 const PREFERRED: [&str; 7] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -30,14 +31,18 @@ const PREFERRED: [&str; 7] = [
     "AWS_ROLE_SESSION_NAME",
 ];
 
+/// How often to look whether the program has ended, if no signal tells of it.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
     let provider = serve::settings(options)?.build()?;
     // The program does not start with settings that give no credentials.
-    provider.get()?;
+    provider.get().map_err(|error| Failure::of_refresh(&error, options))?;
     let signals = Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
         .map_err(|error| lost(&error))?;
-    let mut endpoint = Endpoint::start(provider, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut endpoint =
+        Endpoint::start(provider, options, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let mut command = exec::command(options, program);
     for name in PREFERRED {
         command.env_remove(name);
@@ -47,16 +52,19 @@ pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure
         .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", endpoint.token());
     let mut child = command.spawn().map_err(|error| exec::cannot_run(program, &error))?;
     let status = endpoint
-        .run(&signals, |signal| match signal {
-            SIGCHLD => {
+        .run(&signals, signals::is_blocked(SIGCHLD).then_some(LOOK), |signal| match signal {
+            None => {
                 child.try_wait().transpose().map_or(ControlFlow::Continue(()), ControlFlow::Break)
             }
-            signal => {
+            Some(SIGCHLD) => ControlFlow::Continue(()),
+            Some(signal) => {
                 forward(signal, &child);
                 ControlFlow::Continue(())
             }
         })?
         .map_err(|error| lost(&error))?;
+    // A signal that ends this process would leave a cmd: behind.
+    drop(endpoint);
     end_as(status)
 }
 

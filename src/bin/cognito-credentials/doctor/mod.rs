@@ -18,29 +18,27 @@ use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use cognito_identity_credentials::CognitoIdentityCredentials;
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
+use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials};
 use serde_json::json;
 
 use crate::cache::{self, Cache};
 use crate::commands::kept::{CacheState, Kept};
+use crate::commands::offline;
+use crate::login::secret_source::SecretSource;
 use crate::messages::display::{self, masked, rfc_3339, rounded};
 use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
 use crate::options::arguments::Options;
-
-use crate::commands::offline;
-
-use crate::login::secret_source::SecretSource;
 use crate::options::variables::endpoint_variables;
-use crate::settings::{self, CacheContents, Settings};
+use crate::settings::{CacheContents, Settings};
 use crate::transport;
 use report::{Report, Step};
 use reporting_transport::ReportingTransport;
 
-/// AWS rejects signatures whose time differs by more.
+/// The largest clock difference at which AWS accepts signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Tries every step and prints the report.
@@ -58,7 +56,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
     let is_usable = if let Some((settings, _)) = &prepared {
         kept(&report, options, settings);
-        cache_of(&report, settings.cache.as_ref(), settings.cache_contents)
+        cache_of(&report, options, settings.cache.as_ref(), settings.cache_contents)
     } else {
         cache_alone(&report, options);
         false
@@ -79,27 +77,28 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     }
     let service_time = credentials.and_then(CognitoIdentityCredentials::service_time);
     clock(&report, service_time.or_else(|| connection?.service_time()));
-    match outcome {
-        Some((credentials, Ok(keys))) => {
-            let left = credentials.status().expires_in.unwrap_or_default();
-            let identity = keys.identity_id().map(masked).unwrap_or_default();
-            let (key, rounded) = (keys.access_key_id(), rounded(left));
-            let text = format!("{key}, valid for {rounded}; identity {identity}");
-            report.add(Step::ok("credentials", text).details(json!({
-                "access_key_id": key,
-                "expiration": rfc_3339(keys.expiration()),
-                "expires_in_seconds": left.as_secs(),
-                "identity_id": identity,
-            })));
-        }
+    report.add(match outcome {
+        Some((credentials, Ok(keys))) => obtained(credentials, &keys),
         Some((_, Err(error))) => {
-            report.add(Step::failure("credentials", &Failure::of_refresh(&error, options)));
+            Step::failure("credentials", &Failure::of_refresh(&error, options))
         }
-        None => {
-            report.add(Step::skipped("credentials", "a step above is needed for them"));
-        }
-    }
+        None => Step::skipped("credentials", "a step above is needed for them"),
+    });
     report.finish()
+}
+
+/// Describes new credentials.
+fn obtained(provider: &CognitoIdentityCredentials, keys: &Credentials) -> Step {
+    let left = provider.status().expires_in.unwrap_or_default();
+    let identity = keys.identity_id().map(masked).unwrap_or_default();
+    let (key, rounded) = (keys.access_key_id(), rounded(left));
+    let text = format!("{key}, valid for {rounded}; identity {identity}");
+    Step::ok("credentials", text).details(json!({
+        "access_key_id": key,
+        "expiration": rfc_3339(keys.expiration()),
+        "expires_in_seconds": left.as_secs(),
+        "identity_id": identity,
+    }))
 }
 
 /// Reads the settings and reports them. `None` if they are wrong or a login token is missing.
@@ -130,21 +129,26 @@ fn prepare(
             report.add(Step::ok("settings", origins(options, settings.pool.as_deref())));
             Some((settings, credentials))
         }
-        // The missing token is reported.
-        Err(failure) if failure.status == LOGIN && !tokens_are_read => {
-            report.add(Step::ok("settings", origins(options, settings::pool(options).as_deref())));
+        Err(failure) if failure.status == LOGIN => {
+            // The step `login` has reported a missing token of `--login` already.
+            if tokens_are_read {
+                report.add(Step::failure("login", &failure));
+            }
+            report.add(match offline::pool_without_tokens(options) {
+                Ok(pool) => Step::ok("settings", origins(options, pool.as_deref())),
+                Err(failure) => Step::failure("settings", &failure),
+            });
             None
         }
         Err(failure) => {
-            let step = if failure.status == LOGIN { "login" } else { "settings" };
-            report.add(Step::failure(step, &failure));
+            report.add(Step::failure("settings", &failure));
             None
         }
     }
 }
 
-/// Returns the URL that the first call goes to. The library makes it, so it is asked for a call that
-/// is not sent. What does not change the URL is left out, because it may be what is wrong.
+/// Returns the URL of the first call. Only the library knows it, so this begins a call and does not
+/// send it. Settings that do not change the URL are left out, because a wrong one would be an error.
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();
@@ -155,7 +159,6 @@ fn endpoint(options: &Options) -> Option<String> {
         &mut options.role_arn,
         &mut options.role_session_name,
         &mut options.policy,
-        &mut options.login_id,
     ];
     for text in texts {
         *text = None;
@@ -197,7 +200,12 @@ fn kept(report: &Report, options: &Options, settings: &Settings) {
 }
 
 /// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
-fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> bool {
+fn cache_of(
+    report: &Report,
+    options: &Options,
+    cache: Option<&Cache>,
+    contents: CacheContents,
+) -> bool {
     let Some(cache) = cache else {
         report.add(Step::ok("cache", "no cache"));
         return true;
@@ -209,9 +217,10 @@ fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> 
     let step = match &state.problem {
         Some(problem) => {
             let text = format!("{}: {problem}", state.directory);
-            Step::bad("cache", REFUSED, text).advice(
-                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call creates a new guest",
-            )
+            let so = if options.is_guest() { "creates a new guest" } else { "asks the service" };
+            Step::bad("cache", REFUSED, text).advice(format!(
+                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call {so}"
+            ))
         }
         None if contents == CacheContents::IdentityWithoutBootId => {
             Step::ok("cache", format!("{state}, can be written")).advice(
@@ -228,7 +237,7 @@ fn cache_of(report: &Report, cache: Option<&Cache>, contents: CacheContents) -> 
 fn cache_alone(report: &Report, options: &Options) {
     match cache::directory(options) {
         Ok(cache) => {
-            cache_of(report, cache.as_ref(), CacheContents::Credentials);
+            cache_of(report, options, cache.as_ref(), CacheContents::Credentials);
         }
         Err(failure) => report.add(Step::failure("cache", &failure)),
     }

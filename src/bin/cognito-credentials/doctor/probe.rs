@@ -21,7 +21,7 @@ use crate::messages::failure::NETWORK;
 use crate::options::arguments::Options;
 use crate::transport;
 
-// The library's own file, so that the command takes the same way as the library.
+// The library's own file, so that the command decides about proxies as the library does.
 #[path = "../../../transport/ureq/no_proxy.rs"]
 mod no_proxy;
 
@@ -154,7 +154,7 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
             report.add(Step::ok("address", text).details(details));
             Some(found)
         }
-        // The library looks up the families apart, so it may get one of them.
+        // The library looks up IPv4 and IPv6 separately, so it may still get one of them.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             let text = format!("{host}: no complete answer within {} ms", took.as_millis());
             report.add(Step::skipped("address", text).details(details));

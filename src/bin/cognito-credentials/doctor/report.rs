@@ -34,7 +34,7 @@ pub(crate) struct Step {
     text: String,
     advice: Option<String>,
     details: Value,
-    /// The exit status if no step before has decided it.
+    /// The exit status, unless an earlier step has one.
     #[serde(skip)]
     status: Option<u8>,
 }

@@ -39,7 +39,7 @@ impl Transport for ReportingTransport {
                     format!("{operation}: HTTP status {} in {ms} ms{date}", response.status());
                 match response.status() {
                     200..300 => Step::ok("call", text),
-                    // What the refusal means is known with the outcome.
+                    // The step `credentials` says what the refusal means.
                     _ => Step::bad("call", None, text),
                 }
             }

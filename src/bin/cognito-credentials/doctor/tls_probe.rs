@@ -1,4 +1,4 @@
-//! A TLS handshake that shows version, cipher and certificate, also of a server that is rejected.
+//! A TLS handshake that shows version, cipher and certificate, even if the certificate is rejected.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -121,7 +121,7 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let presented = end_entity.clone().into_owned();
         *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
-        // As the library does, for machines whose clock starts in 1970.
+        // Machines without a clock start in 1970. The library does the same.
         let released = UreqTransport::release_time().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.as_secs().max(released.unwrap_or_default().as_secs());
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));

@@ -1,5 +1,5 @@
-//! [`read`]: a file of any kind, up to a bound and within a time limit. Tokens are read by the library's
-//! `FileToken`, which does the same and checks them.
+//! [`read`]: reads a file of any kind, up to a bound and within a time limit. The library's `FileToken`
+//! reads tokens in the same way, and checks them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Reads a file that is at most `longest` bytes long, a multiple of 1 KiB. A pipe, a terminal or a
-/// device may take `limit` to give everything. The buffer is wiped, for a file can be the wrong one.
+/// device may take `limit` to give everything. The buffer is wiped: the wrong file may hold a secret.
 pub(crate) fn read(path: &Path, longest: usize, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut source = open(path, limit)?;
     let mut text = Zeroizing::new(Vec::new());
@@ -49,7 +49,7 @@ mod unix {
 
     use super::{Duration, File, Path, Read, io};
 
-    /// A file of which no read waits longer than until the limit.
+    /// A file whose reads end within the limit.
     pub(super) struct TimedReader {
         file: File,
         begun: Instant,
@@ -84,7 +84,7 @@ mod unix {
                     Err(error) => return Err(error.into()),
                 }
                 match self.file.read(buffer) {
-                    // Another process has read what there was.
+                    // Another process was faster.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return read,
                 }

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_with_another_name_is_told_the_name_that_its_token_needs() {
+    fn a_login_whose_name_does_not_fit_its_token_gets_the_name_that_fits() {
         let user_pool = format!("https://{POOL}");
         let rows = [
             ("accounts.google.com", &*user_pool, POOL),

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_is_told_from_an_id_token_by_its_claims() {
+    fn an_access_token_is_recognised_by_its_claims() {
         let rows = [
             ("{}", r#"{"token_use": "access"}"#, true),
             ("{}", r#"{"token_use": "id", "scope": "openid"}"#, false),

@@ -1,4 +1,4 @@
-//! [`token_in`]: the library's own check, so that a secret of any source is checked as one in a file is.
+//! [`token_in`]: the library's own check, so that secrets from all sources follow the same rules.
 
 #[path = "../../../token_text.rs"]
 mod of_library;

@@ -3,12 +3,20 @@
 
 use std::fmt;
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
+
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::messages::printable::printable;
 
 struct Logger;
+
+#[cfg(unix)]
+static NEVER_WAITS: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn start(verbose: bool) {
     // Fails only if a logger is set already.
@@ -21,6 +29,25 @@ pub(crate) fn silence() {
     if !is_verbose() {
         log::set_max_level(LevelFilter::Off);
     }
+}
+
+/// From now on, leaves out a line if it would have to wait, such as for a parent process that does not
+/// read its pipe. The endpoint must go on.
+#[cfg(unix)]
+pub(crate) fn never_wait() {
+    NEVER_WAITS.store(true, Ordering::Relaxed);
+}
+
+#[cfg(unix)]
+fn would_wait() -> bool {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    NEVER_WAITS.load(Ordering::Relaxed) && poll(&mut ready, Some(&Timespec::default())) == Ok(0)
+}
+
+#[cfg(not(unix))]
+fn would_wait() -> bool {
+    false
 }
 
 /// Prints a warning of the command itself.
@@ -40,6 +67,9 @@ pub(crate) fn is_verbose() -> bool {
 }
 
 fn line(level: &str, text: fmt::Arguments<'_>) {
+    if would_wait() {
+        return;
+    }
     let text = text.to_string();
     // An error is ignored: standard error may be closed.
     let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", printable(&text));

@@ -1,5 +1,5 @@
-//! A transport that logs each call of another transport, for `--verbose`, and names its host to the
-//! line about a long wait.
+//! A transport that logs each call of another transport, for `--verbose`. It also sets the host that
+//! the line about a long wait names.
 
 use std::time::Instant;
 

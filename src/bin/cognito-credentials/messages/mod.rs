@@ -2,9 +2,9 @@
 //!
 //! * `failure`: why the command failed, and its exit status
 //! * `advice`: what to do about an error of the library
-//! * `regions`: the regions that have identity pools, to tell a misspelt one
+//! * `regions`: the regions that have identity pools, to find a misspelt one
 //! * `display`: logins, identity IDs and times as the commands print them
-//! * `printable`: text without what controls a terminal
+//! * `printable`: escapes what controls a terminal
 //! * `logger`: the log of the library on standard error
 //! * `logging_transport`: each call, for `--verbose`
 //! * `steps`: the other steps, for `--verbose`

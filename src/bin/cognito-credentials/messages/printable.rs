@@ -1,4 +1,4 @@
-//! [`printable`]: text of the service, of files and of the environment, for a terminal.
+//! [`printable`]: makes text from outside (service, files, environment) safe for a terminal.
 
 use std::borrow::Cow;
 

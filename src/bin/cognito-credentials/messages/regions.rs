@@ -1,4 +1,4 @@
-//! The regions that have identity pools, to tell a misspelt one.
+//! The regions that have identity pools, to find a misspelt one.
 //!
 //! They are the regions of `cognito-identity` in the endpoints that AWS publishes with its SDKs
 //! (botocore 1.43), as on <https://docs.aws.amazon.com/general/latest/gr/cognito_identity.html>.
@@ -45,10 +45,10 @@ const REGIONS: [&str; 38] = [
     "us-west-2",
 ];
 
-/// More letters than this are another name and no misspelling.
+/// A name that differs in more letters is another name, not a misspelt one.
 const MOST_CHANGES: usize = 2;
 
-/// Says of the first word of a text that is a misspelt region which region is probably meant.
+/// Finds the first misspelt region in a text, and names the region that is probably meant.
 pub(crate) fn misspelt_in(text: &str) -> Option<String> {
     let ends_word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     text.split(ends_word).find_map(|word| {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_region_is_told_from_known_and_from_other_names() {
+    fn only_a_misspelt_region_gets_a_suggestion() {
         let rows = [
             ("us-esat-1", Some("us-east-1")),
             ("us-east1", Some("us-east-1")),

@@ -1,5 +1,5 @@
 //! [`WaitNotice`]: a line on standard error about a wait of more than two seconds. It is written only
-//! if standard error is a terminal, where somebody may wonder.
+//! if standard error is a terminal, where a person may be waiting.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -44,7 +44,7 @@ impl Drop for WaitNotice {
     }
 }
 
-/// Names the host that the present wait is for.
+/// Sets the host that the line about this wait names.
 pub(crate) fn name_host(host: &str) {
     if let Some(wait) = lock().as_mut().filter(|wait| wait.what != host) {
         host.clone_into(&mut wait.what);
@@ -52,7 +52,7 @@ pub(crate) fn name_host(host: &str) {
     }
 }
 
-/// Without a thread there is no line.
+/// Starts the thread that prints the line. `None` if it cannot start: then there is no line.
 fn watch() -> Option<mpsc::Sender<()>> {
     if !io::stderr().is_terminal() {
         return None;
@@ -81,7 +81,7 @@ fn announce() {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Rounds a time limit to what a person wants to read. What is left of 3 s is shown as 3 s.
+/// Rounds a time limit up, so that 2.99 s, the rest of 3 s, is shown as 3 s.
 pub(crate) fn rounded_up(limit: Duration) -> Duration {
     let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
     let millis = limit.as_micros().div_ceil(1000 * step) * step;

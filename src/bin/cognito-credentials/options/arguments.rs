@@ -135,7 +135,7 @@ pub(crate) struct Options {
     login: Vec<Login>,
     /// Name of the user in the cache; without it, each command reads the token
     #[arg(long, value_name = "NAME", value_parser = text())]
-    #[arg(help_heading = "Login")]
+    #[arg(help_heading = "Login", conflicts_with = "no_cache")]
     pub(crate) login_id: Option<String>,
     /// User pool whose ID tokens are refreshed
     #[arg(long, value_name = "ID", value_parser = text())]
@@ -270,19 +270,8 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
         matches => matches?,
     };
     let mut parsed = Arguments::from_arg_matches(&matches)?;
+    check_places_of_logins(&parsed, arguments)?;
     let options = &mut parsed.options;
-    let of_program = match &parsed.command {
-        Command::Exec { program, .. } => program.len(),
-        _ => 0,
-    };
-    // The parser takes an option from before the command only if there is none after it.
-    let own = arguments.iter().take(arguments.len().saturating_sub(of_program));
-    let is_login = |argument: &&OsString| {
-        *argument == "--login" || argument.as_encoded_bytes().starts_with(b"--login=")
-    };
-    if own.filter(is_login).count() != options.login.len() {
-        return Err(clap::Error::new(ErrorKind::WrongNumberOfValues));
-    }
     let given = |arg: &&clap::Arg| {
         matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
     };
@@ -297,10 +286,32 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Ok(parsed)
 }
 
+/// Checks that no `--login` is lost: the parser drops those before the command if others follow it.
+fn check_places_of_logins(parsed: &Arguments, arguments: &[OsString]) -> Result<(), clap::Error> {
+    let of_program = match &parsed.command {
+        Command::Exec { program, .. } => program.len(),
+        _ => 0,
+    };
+    let own = arguments.iter().take(arguments.len().saturating_sub(of_program));
+    let is_login = |argument: &&OsString| {
+        *argument == "--login" || argument.as_encoded_bytes().starts_with(b"--login=")
+    };
+    if own.filter(is_login).count() == parsed.options.login.len() {
+        Ok(())
+    } else {
+        Err(clap::Error::new(ErrorKind::WrongNumberOfValues))
+    }
+}
+
 impl Options {
-    /// Returns how long everything may take, a command that prints a secret too.
+    /// Returns how long everything may take, including a command that prints a secret.
     pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// Whether there is no login.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.logins.is_empty() && self.user_pool_id.is_none()
     }
 
     /// Whether an option on the command line replaces this variable.

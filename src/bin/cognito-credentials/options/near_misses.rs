@@ -4,7 +4,7 @@ use std::env;
 
 use crate::options::arguments;
 
-/// Variables that no option is for.
+/// Variables that the command reads but that have no option.
 const OTHERS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
 
 /// A variable in the environment that is not read, and the one that was probably meant.
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_nearly_read_is_told_from_the_names_of_other_programs() {
+    fn a_nearly_right_name_gets_a_suggestion_and_names_of_other_programs_do_not() {
         let names = ["AWS_COGNITO_IDENTITY_POOL_ID", "AWS_COGNITO_IDENTITY_ID"];
         let [pool, identity] = names.map(Some);
         let endpoint = "AWS_ENDPOINT_URL_COGNITO_IDENTITY";

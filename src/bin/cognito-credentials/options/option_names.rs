@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::options::arguments;
 
-/// Settings that more than one option, or an option with parts, decides.
+/// Settings whose option has another name, or that several options decide.
 const OTHERS: [(&str, &str); 2] = [("login_from", "--login"), ("persist_credentials", "the cache")];
 
 /// Returns the option that sets a setting of the library, or the setting's own name.

@@ -57,7 +57,7 @@ fn failure(error: &clap::Error) -> Failure {
     }
 }
 
-/// The text does not say what is right, so the help has to.
+/// A message that does not say what is right: it points to the help.
 fn see_help(message: &str) -> Failure {
     let advice = "cognito-credentials --help lists the commands and options";
     Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }

@@ -19,8 +19,8 @@ pub(crate) fn is_on(variable: &str) -> bool {
     env::var(variable).is_ok_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// Returns those of the variables that may name an endpoint: none if the environment says so. The
-/// library reports a malformed value.
+/// Returns the variables that name endpoints; none if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true.
+/// The library reports a malformed value of it.
 pub(crate) fn endpoint_variables<'a>(names: &'a [&'a str]) -> &'a [&'a str] {
     if is_on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { &[] } else { names }
 }

@@ -55,7 +55,7 @@ impl Answer {
         Self::new(status, headers, &ErrorDocument { code, message }, 512)
     }
 
-    /// No credentials can be had now. `retry_after` says when there may be some.
+    /// There are no credentials now. `retry_after` is the time until the next attempt.
     pub(super) fn unavailable(message: &str, retry_after: Option<Duration>) -> Self {
         let seconds = retry_after.map(|wait| wait.as_secs() + 1);
         let header = seconds.map(|seconds| format!("Retry-After: {seconds}\r\n"));

@@ -1,4 +1,4 @@
-//! [`Connections`]: the connections of the clients, on one thread, none of which can hold up another.
+//! [`Connections`]: the connections of the clients, on one thread. No client can block another.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,16 +13,16 @@ use super::keeper::{Keeper, Wait};
 use super::request::{Guard, LONGEST_HEAD};
 use crate::messages::logger;
 
-/// If there are more, the oldest is closed. Bounds the memory too.
+/// The most open connections. For a new one, the oldest is closed. This bounds the memory too.
 const MOST: u64 = 256;
-/// A client has so long to send its request, and again to take the answer.
+/// The time that a client has to send its request, and again to take the answer.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
-/// A client has so long to close the connection. If it was closed with unread data, the client could
-/// lose the answer.
+/// The time that a client has to close the connection. If this side closed it while data is unread,
+/// the client could lose the answer.
 const LONGEST_CLOSE: Duration = Duration::from_secs(1);
-/// After a failure to accept, such as for want of file descriptors, none is accepted for so long.
+/// The pause after a connection cannot be accepted, for example because file descriptors ran out.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How many are accepted before the others have their turn.
+/// How many new connections are accepted before the open ones have their turn.
 const ACCEPTED_AT_ONCE: usize = 32;
 
 pub(super) struct Connections {
@@ -61,6 +61,8 @@ impl Connections {
         let connections = self.list.iter().map(|connection| {
             let events = match connection.state {
                 State::Writing { .. } => PollFlags::OUT,
+                // A client may have closed its half, and wants the answer all the same.
+                State::Waiting(_) => PollFlags::empty(),
                 _ => PollFlags::IN,
             };
             PollFd::new(&connection.stream, events)
@@ -69,7 +71,7 @@ impl Connections {
         connections.chain([PollFd::new(listener, accepts)]).collect()
     }
 
-    /// Returns when a connection has used up its time.
+    /// Returns when the first connection times out.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let deadlines = self.list.iter().map(|connection| connection.deadline);
         deadlines.chain(self.paused_until).min()
@@ -122,7 +124,7 @@ impl Connections {
         }
     }
 
-    /// Closes the oldest connection, but one that waits for credentials only if all do.
+    /// Closes the oldest connection that does not wait for credentials, or the oldest if all wait.
     fn close_oldest(&mut self) {
         let waits = |connection: &Connection| matches!(connection.state, State::Waiting(_));
         let oldest = self.list.iter().position(|connection| !waits(connection)).unwrap_or(0);
@@ -143,9 +145,9 @@ impl Connection {
         match &mut self.state {
             State::Reading(_) if is_ready => self.read(guard, keeper, now),
             State::Writing { .. } if is_ready => self.write(now),
-            State::Waiting(_) | State::Closing if is_ready && is_at_end(&self.stream) => {
-                self.state = State::Closed;
-            }
+            // Both halves are closed, or the connection is broken.
+            State::Waiting(_) if is_ready => self.state = State::Closed,
+            State::Closing if is_ready && is_at_end(&self.stream) => self.state = State::Closed,
             _ => {}
         }
         if let State::Waiting(wait) = &mut self.state {
@@ -210,7 +212,7 @@ impl Connection {
     }
 }
 
-/// Reads what nobody asked for. Returns whether the client has closed the connection.
+/// Drops what comes after the request. Returns whether the client has closed the connection.
 fn is_at_end(stream: &TcpStream) -> bool {
     let most = LONGEST_HEAD as u64;
     match io::copy(&mut stream.take(most), &mut io::sink()) {

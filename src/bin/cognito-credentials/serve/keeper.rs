@@ -1,5 +1,5 @@
-//! [`Keeper`]: keeps a good set of credentials. A worker thread calls `get()`, so that a slow network
-//! never holds up a request while the cached set is good.
+//! [`Keeper`]: keeps good credentials. A worker thread calls `get()`, so that no request waits for a
+//! slow network while the cached credentials are good.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,21 +14,21 @@ use super::answer::Answer;
 use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::logger;
 
-/// `get()` is called once in this time while clients ask, and earlier if half of a shorter life is over.
+/// The time between two calls of `get()` while clients ask. It is half of the remaining life if that
+/// is shorter.
 const INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// For so long after the last request, clients may ask again.
+/// After the last request, `get()` is called for this long.
 const ATTENTION: Duration = Duration::from_secs(60 * 60);
-/// SDKs refresh a set with a shorter life than this early.
+/// With less life left than this, SDKs refresh credentials early.
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
-/// With a shorter life, credentials are no use to a client.
+/// With less life left than this, a client cannot use credentials.
 const LAST_LIFE: Duration = Duration::from_secs(5);
-/// A request waits so long for the worker: less than boto3, which gives up after 2 s.
+/// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
-/// The end does not wait longer for the worker, which may hang in the network.
-const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 
 type Outcome = Result<Credentials, Error>;
+type Explain = Box<dyn Fn(&Error) -> Failure>;
 
 pub(super) struct Keeper {
     provider: CognitoIdentityCredentials,
@@ -38,6 +38,7 @@ pub(super) struct Keeper {
     wake: UnixStream,
     /// How many calls of `get()` have ended.
     ended: u64,
+    explain: Explain,
     /// Why the last call failed, cleaned and without secrets.
     fault: Option<String>,
 }
@@ -50,9 +51,11 @@ pub(super) struct Wait {
 }
 
 impl Keeper {
-    /// Starts the worker. The first call of `get()` does not wait for a request.
+    /// Starts the worker. The first call of `get()` does not wait for a request. `explain` says what to
+    /// do about an error.
     pub(super) fn start(
         provider: CognitoIdentityCredentials,
+        explain: Explain,
         now: Duration,
     ) -> Result<Self, Failure> {
         let failed =
@@ -67,7 +70,7 @@ impl Keeper {
             .spawn(move || work(&worker, &receiver, &sender, waker))
             .map_err(failed)?;
         let schedule = Schedule { running: false, asked: now, called: None, interval: INTERVAL };
-        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, fault: None })
+        Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, explain, fault: None })
     }
 
     /// Calls `get()` if it is time to.
@@ -90,7 +93,7 @@ impl Keeper {
             self.call(now);
             return Err(wait);
         };
-        // Nobody has asked for a while, so the worker has let the set grow old.
+        // Nobody has asked for an hour, so the worker has not refreshed the credentials.
         if self.schedule.is_due(now) && self.life() <= SHORT_LIFE {
             self.call(now);
             return Err(wait);
@@ -98,7 +101,7 @@ impl Keeper {
         Ok(Answer::credentials(&good))
     }
 
-    /// Answers a request that waits, if there is something new or its time is over.
+    /// Answers a waiting request, if the worker has finished or the time of the request is over.
     pub(super) fn waiting(&mut self, wait: &mut Wait, now: Duration) -> Option<Answer> {
         let has_ended = wait.ended != self.ended;
         if !has_ended && now < wait.until {
@@ -107,7 +110,7 @@ impl Keeper {
         if let Some(good) = self.good() {
             return Some(Answer::credentials(&good));
         }
-        // Inside the expiry window. They are better than an error.
+        // They expire within seconds, which is better than an error.
         if self.life() > LAST_LIFE {
             if let Some(last) = self.provider.cached() {
                 return Some(Answer::credentials(&last));
@@ -120,7 +123,7 @@ impl Keeper {
             let message = "the service has not answered yet; try again";
             return Some(Answer::unavailable(message, None));
         }
-        // The process was stopped, or the system suspended, and the new set is over already.
+        // The process was stopped, or the system was suspended, until the new credentials expired.
         wait.ended = self.ended;
         self.call(now);
         None
@@ -142,17 +145,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Gives a command that the worker runs for a token, and that a signal ends, the time to end.
-    pub(super) fn finish(&mut self) {
-        if self.schedule.running {
-            let _ = self.outcomes.recv_timeout(LONGEST_FINISH);
-        }
-    }
-
     /// Prints a failure once, not each minute.
     fn note(&mut self, error: Option<Error>) {
         let fault = error.map(|error| {
-            let Failure { message, advice, .. } = error.into();
+            let Failure { message, advice, .. } = (self.explain)(&error);
             match advice {
                 Some(advice) => format!("{message}; what to do: {advice}"),
                 None => message,
@@ -175,7 +171,8 @@ impl Keeper {
         }
     }
 
-    /// Returns the cached set if it is good. The order matters: what is read second is as new or newer.
+    /// Returns the cached credentials if they are good. It checks first and reads second: it returns
+    /// those that were checked, or newer ones.
     fn good(&self) -> Option<Credentials> {
         if self.provider.needs_refresh() { None } else { self.provider.cached() }
     }
@@ -292,7 +289,7 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper = Keeper::start(provider, Duration::ZERO).unwrap();
+            let keeper = Keeper::start(provider, Box::new(Failure::from), Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }
@@ -347,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_quiet_night_the_first_client_gets_a_long_life() {
+    fn after_hours_without_requests_the_first_client_gets_a_long_life() {
         let mut bench = Bench::new();
         bench.ask();
         for _ in 0..80 {
@@ -362,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_an_error_only_when_the_set_is_over_and_ends_by_itself() {
+    fn an_outage_is_an_error_only_after_the_credentials_have_expired_and_recovers_by_itself() {
         let mut bench = Bench::new();
         bench.ask();
         bench.cognito.fail_next("GetCredentialsForIdentity", 1000, Fault::internal_error());
@@ -382,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_seconds_is_not_seen_even_with_a_life_of_40_seconds() {
+    fn no_client_sees_an_outage_of_12_seconds_even_if_credentials_live_for_40() {
         for start in 0..45 {
             let mut bench = Bench::new();
             bench.cognito.set_lifetime(Duration::from_secs(40));

@@ -6,7 +6,7 @@
 //! | `request`, `answer` | one request and its answer, without sockets |
 //! | `keeper` | the credentials, and the thread that gets new ones |
 //! | `connections` | the connections of the clients |
-//! | `notify` | what systemd is told |
+//! | `notify` | the messages to systemd |
 //!
 //! One thread serves all connections and never blocks. Only the keeper's thread uses the network.
 
@@ -24,11 +24,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, SystemClock};
+use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, Error, SystemClock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cache::{self, Cache};
+use crate::login::token_command;
 use crate::messages::failure::{Failure, REFUSED};
+use crate::messages::logger;
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -42,6 +44,8 @@ use token_file::TokenFile;
 
 /// boto3 and .NET refresh below 15 minutes of life, and boto3 blocks its caller below 10.
 const ADVISORY_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// The end does not wait longer for the command of a `cmd:`.
+const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 /// The kernel's time-outs stand still while the system is suspended.
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 
@@ -54,7 +58,7 @@ pub(crate) fn serve(
     let address = listen.map_or(Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), address)?;
     let settings = settings(options)?;
     let signals = Signals::catch(&[]).map_err(|error| unusable(&error))?;
-    let mut endpoint = Endpoint::start(settings.build()?, address)?;
+    let mut endpoint = Endpoint::start(settings.build()?, options, address)?;
     let path = match token_file {
         Some(path) => path.to_owned(),
         None => token_file::default_path(
@@ -62,17 +66,19 @@ pub(crate) fn serve(
             settings.cache.as_ref().map(Cache::path),
         )?,
     };
+    // Removed first at the end.
     let file = TokenFile::create(&path, &endpoint.guard.token)?;
     announce(&endpoint.uri(), &file.path);
     notify::ready(&endpoint.uri());
-    let ended = endpoint.run(&signals, |_| ControlFlow::Break(()));
+    let ended = endpoint.run(&signals, None, |signal| match signal {
+        Some(_) => ControlFlow::Break(()),
+        None => ControlFlow::Continue(()),
+    });
     notify::stopping();
-    drop(file);
-    endpoint.keeper.finish();
     ended
 }
 
-/// Returns the settings of a provider whose credentials are handed out.
+/// Returns the settings of the provider whose credentials the endpoint serves.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     // A shorter life must not mean a call each minute.
@@ -94,13 +100,17 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn start(
         provider: CognitoIdentityCredentials,
+        options: &Options,
         address: SocketAddr,
     ) -> Result<Self, Failure> {
         let listener = TcpListener::bind(address).map_err(|error| in_use(address, &error))?;
         listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
         let address = listener.local_addr().map_err(|error| unusable(&error))?;
+        logger::never_wait();
         let guard = Guard::new(address, Token::new()?);
-        let keeper = Keeper::start(provider, SystemClock.boot())?;
+        let options = options.clone();
+        let explain = Box::new(move |error: &Error| Failure::of_refresh(error, &options));
+        let keeper = Keeper::start(provider, explain, SystemClock.boot())?;
         Ok(Self { address, listener, guard, keeper, connections: Connections::new() })
     }
 
@@ -114,19 +124,25 @@ impl Endpoint {
         self.guard.token.as_str()
     }
 
-    /// Serves until `on_signal` breaks.
+    /// Serves until `on_wake` breaks. It is called for each signal, and once without one each time that
+    /// there is something to do, at least once in `longest_poll`.
     pub(crate) fn run<T>(
         &mut self,
         signals: &Signals,
-        mut on_signal: impl FnMut(i32) -> ControlFlow<T>,
+        longest_poll: Option<Duration>,
+        mut on_wake: impl FnMut(Option<i32>) -> ControlFlow<T>,
     ) -> Result<T, Failure> {
         loop {
             let now = SystemClock.boot();
             self.keeper.tick(now);
-            let ready = self.wait(signals, now).map_err(|error| unusable(&error))?;
-            while let Some(signal) = signals.received() {
-                if let ControlFlow::Break(outcome) = on_signal(signal) {
+            let ready = self.wait(signals, longest_poll, now).map_err(|error| unusable(&error))?;
+            loop {
+                let signal = signals.received();
+                if let ControlFlow::Break(outcome) = on_wake(signal) {
                     return Ok(outcome);
+                }
+                if signal.is_none() {
+                    break;
                 }
             }
             self.keeper.receive()?;
@@ -137,9 +153,15 @@ impl Endpoint {
     }
 
     /// Waits for something to do, and returns which connections have something.
-    fn wait(&self, signals: &Signals, now: Duration) -> io::Result<Vec<bool>> {
+    fn wait(
+        &self,
+        signals: &Signals,
+        longest_poll: Option<Duration>,
+        now: Duration,
+    ) -> io::Result<Vec<bool>> {
         let deadline = self.connections.deadline().into_iter().chain(self.keeper.next_tick(now));
         let limit = deadline.min().map(|deadline| deadline.saturating_sub(now).min(LONGEST_POLL));
+        let limit = limit.into_iter().chain(longest_poll).min();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut sources = self.connections.sources(&self.listener);
         sources.push(PollFd::new(&self.keeper, PollFlags::IN));
@@ -149,6 +171,15 @@ impl Endpoint {
             Err(error) => return Err(error.into()),
         }
         Ok(sources.iter().map(|source| !source.revents().is_empty()).collect())
+    }
+}
+
+/// The worker may run the command of a `cmd:`, which must not be left behind.
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        // That a command is ended is no news then.
+        logger::silence();
+        token_command::end_all(LONGEST_FINISH);
     }
 }
 

@@ -1,4 +1,4 @@
-//! One request: [`Guard`] reads its head and refuses what is no request of an SDK.
+//! One request: [`Guard`] reads its head and refuses it unless it is the request of an SDK.
 
 use std::net::SocketAddr;
 
@@ -95,7 +95,7 @@ impl Guard {
         else {
             return Some(MALFORMED);
         };
-        // A page of a browser can reach this port by a name that its author points to 127.0.0.1.
+        // A web page can reach this port through a host name that resolves to 127.0.0.1.
         if !self.is_own_host(host) {
             return Some(WRONG_HOST);
         }
@@ -135,7 +135,7 @@ fn has_body(headers: &[Header<'_>]) -> bool {
     })
 }
 
-/// Returns a text from a client for the log: cut, and without control characters.
+/// Shortens a text from a client for the log, and escapes control characters.
 fn shown(text: &str) -> String {
     text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
 }

@@ -9,19 +9,21 @@ use zeroize::Zeroizing;
 use crate::messages::failure::{Failure, REFUSED};
 
 const BYTES: usize = 32;
+/// The length of its text.
+pub(super) const LENGTH: usize = 2 * BYTES;
 
 /// 256 bits as hexadecimal digits. It stays the same for the life of the process.
 pub(crate) struct Token(Zeroizing<String>);
 
 impl Token {
-    /// Creates a token from the system's randomness. Early after boot, it waits until there is some.
+    /// Creates a token from the system's random numbers. Early after boot, this waits for them.
     pub(crate) fn new() -> Result<Self, Failure> {
         let mut bytes = Zeroizing::new([0; BYTES]);
         let random = ring::default_provider().secure_random;
         random
             .fill(bytes.as_mut_slice())
             .map_err(|_| Failure::new(REFUSED, "the system gives no random numbers"))?;
-        let mut text = Zeroizing::new(String::with_capacity(2 * BYTES));
+        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         for byte in *bytes {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,9 @@ use rustix::fs::{
     statat, unlinkat,
 };
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
-use super::token::Token;
+use super::token::{LENGTH, Token};
 use crate::messages::failure::{Failure, REFUSED};
 
 /// Removed when it is dropped.
@@ -26,8 +27,8 @@ pub(super) struct TokenFile {
 }
 
 impl TokenFile {
-    /// Creates the file. All work is done from the checked directory, so that nobody can put another
-    /// directory into its place. A file that a killed process left behind is replaced.
+    /// Creates the file in the open directory that was checked, so that nobody can replace the
+    /// directory meanwhile. Replaces a file that a killed process left behind.
     pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
         let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
         // The path is printed on a line of its own.
@@ -97,7 +98,7 @@ fn default_directory(
         .or_else(|| cache.map(Path::to_path_buf))
 }
 
-/// Opens the directory, if nobody but this user and root can replace a file in it.
+/// Opens the directory. It is an error if other users than this one and root can replace files in it.
 fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let shown = path.display();
@@ -123,7 +124,8 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(directory)
 }
 
-/// Removes the file of a process that was killed. Nothing else is removed, and no link is followed.
+/// Removes the file of a process that was killed, perhaps before it was written. Nothing else is
+/// removed, such as a file that was named by mistake, and no link is followed.
 fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -137,6 +139,11 @@ fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let file = openat(directory, name, flags, Mode::empty())?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Err(io::Error::other("is in use by another cognito-credentials serve"));
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
+    File::from(file).take(LENGTH as u64 + 1).read_to_end(&mut text)?;
+    if text.len() > LENGTH || !text.iter().all(u8::is_ascii_hexdigit) {
+        return Err(io::Error::other("exists already and is not a token file; remove it"));
     }
     Ok(unlinkat(directory, name, AtFlags::empty())?)
 }

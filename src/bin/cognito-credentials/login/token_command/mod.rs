@@ -1,13 +1,15 @@
 //! [`token`]: runs the command of `cmd:COMMAND`, and returns the token that it prints.
 //!
-//! `unix` ends all processes that the command has started; `other` ends only the shell. `fault` says
-//! why there is no token.
+//! `unix` ends all processes that the command has started; `other` ends only the shell. `running` ends
+//! the commands of other threads. `fault` says why there is no token.
 
 mod fault;
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]
 mod process_group;
+#[cfg(unix)]
+mod running;
 #[cfg(unix)]
 mod unix;
 
@@ -24,10 +26,12 @@ use crate::messages::wait_notice::WaitNotice;
 #[cfg(not(unix))]
 use other::output;
 #[cfg(unix)]
+pub(crate) use running::end_all;
+#[cfg(unix)]
 use unix::output;
 
-/// Set for the command. It marks a `cognito-credentials` that the command runs, perhaps through `aws`
-/// and its `credential_process`.
+/// Set for the command. A `cognito-credentials` that the command runs, perhaps through `aws` and its
+/// `credential_process`, recognises by it that it runs inside a `cmd:`.
 const MARK: &str = "COGNITO_CREDENTIALS_IN_CMD";
 
 /// Returns the token that the command prints within `limit`.

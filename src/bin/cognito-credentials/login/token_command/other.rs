@@ -1,4 +1,4 @@
-//! A command where the system has no process groups: its shell is ended, but not what that has started.
+//! A command on systems without process groups: only its shell is ended, not what the shell started.
 
 use std::io::{self, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -32,7 +32,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     let begun = Instant::now();
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
-    // A grandchild can hold the pipe open for ever. Then this thread stays behind.
+    // A grandchild can hold the pipe open for ever. Then this thread never ends.
     thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
         format!("the command's output cannot be read without a thread: {error}")
     })?;

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
 use super::process_group::{ProcessGroup, Shell};
+use super::running::{self, Running};
 use crate::login::token_text::token_in;
 use crate::signals::Signals;
 
@@ -23,13 +24,16 @@ use crate::signals::Signals;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look for stopped processes, if there is a terminal that they can want to use.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often to look at the shell if the parent process has blocked SIGCHLD, which tells of its end.
+/// How often to look at the shell, because the parent process may have blocked SIGCHLD, which reports
+/// its end, and whether the process ends.
 const TICK: Duration = Duration::from_millis(100);
 
+const MUST_END: &str = "the command was ended, because cognito-credentials ends";
 const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: cannot ask questions; sign in first, and let the command print a token that it has, or give the token in a file (@FILE)";
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
     let begun = Instant::now();
+    let _running = Running::begin().ok_or(MUST_END)?;
     // Before the start, so that no signal leaves the command behind.
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
@@ -59,7 +63,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     })
 }
 
-/// Why the output is not that of a shell that has ended well. All but the first end the command.
+/// Why the wait ended before the shell succeeded. All but the first end the command.
 enum Interruption {
     Failed(ExitStatus),
     /// There is a token, but the shell goes on.
@@ -87,7 +91,7 @@ fn wait(
     let mut last_look = begun;
     loop {
         let shell = group.shell()?;
-        // After the look at the shell: what it has printed before its end is in the pipe now.
+        // Read after the check: all that an ended shell has printed is in the pipe now.
         output.read()?;
         match shell {
             Shell::Ended(Some(status)) if !status.success() => {
@@ -96,6 +100,9 @@ fn wait(
             Shell::Ended(_) => return Ok(output.text),
             Shell::WantsTerminal => return Err(WANTS_TERMINAL.into()),
             Shell::Runs => {}
+        }
+        if running::must_end() {
+            return Err(MUST_END.into());
         }
         if has_terminal && last_look.elapsed() >= LOOK {
             if group.has_stopped_process() {
@@ -161,7 +168,7 @@ impl Output {
         Ok(())
     }
 
-    /// Whether this is a token to its last character.
+    /// Whether this is a complete token.
     fn has_token(&self) -> bool {
         let is_complete = self.stdout.is_none() || self.text.ends_with(b"\n");
         is_complete && token_in(&self.text).is_ok()
