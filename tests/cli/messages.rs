@@ -301,18 +301,103 @@ fn the_message_for_a_wrong_command_or_option_names_the_right_one_or_the_help() {
     ]);
 }
 
+#[test]
+fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
+    let never = |typed, says, never| Row { never, ..usage(typed, says) };
+    check(vec![
+        usage(&["run"], &["there is no command run", "did you mean exec?"]),
+        usage(&["whoami"], &["did you mean identity?"]),
+        never(&["start"], &["did you mean serve?"], &["status?"]),
+        usage(&["serve", "--port", "9911"], &["did you mean --listen?"]),
+        usage(&["process", "--debug"], &["did you mean --verbose?"]),
+        never(&["process", "--pool", "x"], &["did you mean --identity-pool-id?"], &["--user-pool"]),
+        never(
+            &["process", "--profile", "x"],
+            &["there is no option --profile", HELP],
+            &["did you"],
+        ),
+        never(&["--sevre"], &["there is no option --sevre", HELP], &["did you"]),
+        usage(&["process", "-V"], &["there is no option -V", HELP]),
+        usage(&["process", "--timeout", "-5"], &["there is no option -5", HELP]),
+        never(&["process", "--Xy9"], &["there is no option of that name", HELP], &["Xy9"]),
+        usage(&["process", "--fips", "yes"], &["one argument too many", "--fips=true", HELP]),
+        usage(&["process", "--timeout", "5", "minutes"], &["value with spaces in quotes", HELP]),
+    ]);
+}
+
+#[test]
+fn a_token_that_cannot_be_read_is_told_what_to_do_about_its_source() {
+    let general = "the user may have to sign in again";
+    let rows = [
+        ("@none", "none: No such file", "check the path after the @"),
+        ("@.", "Is a directory", "write the path of a file after the @"),
+        ("env:NOT_SET", "NOT_SET is not set", "export it to this command"),
+        ("cmd:false", "the command failed", "run the command of cmd: by itself"),
+        ("@bearer", "begins with Bearer; give only what follows it", ""),
+        ("@json", "is JSON; give only the token in it", ""),
+    ];
+    for (source, says, advice) in rows {
+        for command in ["process", "doctor"] {
+            for more in ["--no-cache", "--verbose"] {
+                let machine = Machine::new();
+                machine.file("bearer", "Bearer a.b.c");
+                machine.file("json", r#"{"id_token": "a.b.c"}"#);
+                let login = format!("--login={PROVIDER}={source}");
+                let said = machine.run(&[command, more, &login]);
+                let text = format!("{}{}", said.out, said.err);
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert_eq!(said.status, 4, "{source}\n{text}");
+                assert!(text.contains(says) && text.contains(advice), "{source}\n{text}");
+                assert!(!text.contains(general), "{source}\n{text}");
+                assert!(!advice.is_empty() || !text.contains("what to do"), "{source}\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_command_has_an_example_and_no_line_of_help_is_broken_or_too_long() {
+    let machine = Machine::new();
+    let commands = [
+        "process",
+        "env",
+        "exec",
+        "serve",
+        "identity",
+        "status",
+        "forget",
+        "doctor",
+        "completions",
+    ];
+    for command in commands {
+        let help = machine.fine(&["help", command]);
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        let example = help.lines().skip_while(|line| !line.starts_with("Example")).nth(1);
+        assert!(example.is_some_and(|line| line.starts_with("  ")), "{help}");
+        let config =
+            "  credential_process = cognito-credentials process --identity-pool-id REGION:GUID";
+        assert!(command != "process" || help.lines().any(|line| line == config), "{help}");
+    }
+}
+
 /// The mistakes of a newcomer, in all commands.
 #[test]
 fn the_message_for_each_mistake_of_a_newcomer_names_the_next_step() {
     let login = format!("--login={PROVIDER}=token");
     let spaced = format!("--login={PROVIDER}=@none");
     let user_pool_id = ["process", "--identity-pool-id", "us-east-1_AbC"];
+    let arn = format!("arn:aws:cognito-identity:us-east-1:123456789012:identitypool/{POOL}");
+    let spaced_pool = format!("{POOL} ");
     let guest = refused("GetId", "Unauthenticated access is not supported for this identity pool.");
     let no_pool = Fault::error(400, "ResourceNotFoundException", "IdentityPool 'x' not found.");
     let expired = refused("GetId", "Invalid login token. Token expired: 1 >= 2");
     let policy = Fault::error(400, "PackedPolicyTooLarge", "The policy is too large");
     check(vec![
         usage(&user_pool_id, &["--user-pool-id", "REGION:GUID"]),
+        usage(&["process", "--identity-pool-id", &arn], &["copy the ID", "in an ARN"]),
+        usage(&["process", "--identity-pool-id", &spaced_pool], &["without spaces"]),
+        usage(&["process", "--role-arn", "admin"], &["arn:aws:iam::123456789012:role/NAME"]),
+        usage(&["process", "--fips"], &["--fips: cannot be combined", "AWS_ENDPOINT_URL"]),
         usage(&["process", &login], &["@FILE", "env:NAME", "cmd:COMMAND"]),
         usage(&["process", "--login", "token"], &["PROVIDER=@FILE"]),
         usage(&["exec"], &["exec [OPTIONS] -- PROGRAM"]),
@@ -332,6 +417,7 @@ fn the_message_for_each_mistake_of_a_newcomer_names_the_next_step() {
         Row { status: 4, ..usage(&["identity", &spaced], &["--login-id NAME"]) },
         Row { status: 4, ..usage(&["forget", &spaced], &["--login-id NAME"]) },
         Row { status: 1, ..usage(&["identity"], &["cognito-credentials process requests one"]) },
+        Row { status: 1, ..usage(&["identity", "--no-cache"], &["leave --no-cache out"]) },
         Row {
             status: 3,
             never: &["--region"],
@@ -374,7 +460,18 @@ fn the_message_for_each_mistake_of_a_newcomer_names_the_next_step() {
             never: &["policy_arns"],
             ..usage(&["process", "--role-arn", ROLE], &["the policy is too long: shorten it"])
         },
-        Row { status: 127, ..usage(&["exec", "--", "no-such-program"], &["no-such-program: No"]) },
+        Row {
+            status: 127,
+            ..usage(
+                &["exec", "--", "no-such-program"],
+                &["no-such-program: No", "write its whole path"],
+            )
+        },
+        Row { status: 126, ..usage(&["exec", "--", "./google"], &["that this user may run it"]) },
+        Row {
+            never: &["secrets cannot"],
+            ..usage(&["process", "--login", "accounts.google.com="], &["--login: no source: write"])
+        },
     ]);
 }
 

@@ -69,7 +69,9 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
     let advice = "use --cache-dir with a directory of this user, or --no-cache".to_owned();
     let refused = |why| Failure { advice: Some(advice), ..Failure::new(USAGE, why) };
     let Some(directory) = default_directory(|name| env::var_os(name)) else {
-        return Err(refused("there is no cache directory because HOME is not set".to_owned()));
+        return Err(refused(
+            "there is no cache directory because HOME is not set to an absolute path".to_owned(),
+        ));
     };
     let cache = cache(directory);
     // Root may run with another user's HOME. That user could lead root elsewhere, and could not write

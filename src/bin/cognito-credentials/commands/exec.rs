@@ -57,12 +57,15 @@ pub(crate) fn command(options: &Options, program: &[OsString]) -> Command {
 }
 
 pub(crate) fn cannot_run(program: &[OsString], error: &io::Error) -> Failure {
-    let status = match error.kind() {
-        io::ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
+    let (status, advice) = match error.kind() {
+        io::ErrorKind::NotFound => {
+            (NOT_FOUND, "check the name of the program, or write its whole path")
+        }
+        _ => (NOT_EXECUTABLE, "check that it is a program, and that this user may run it"),
     };
     let shown = program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-    Failure::new(status, format!("exec: {shown}: {error}"))
+    let failure = Failure::new(status, format!("exec: {shown}: {error}"));
+    Failure { advice: Some(advice.to_owned()), ..failure }
 }
 
 #[cfg(unix)]

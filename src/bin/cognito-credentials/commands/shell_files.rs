@@ -22,7 +22,7 @@ mod tests {
     use std::path::PathBuf;
     use std::{env, fs};
 
-    /// Writes them into the directory `MAN_DIRECTORY`, for packages.
+    /// Writes the pages into the directory of the variable `MAN_DIRECTORY`, for packages.
     #[test]
     fn manual_pages_name_the_commands_and_options() {
         let temporary = tempfile::tempdir().unwrap();

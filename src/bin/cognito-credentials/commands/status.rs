@@ -16,13 +16,16 @@ use crate::options::arguments::Options;
 /// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
-    match credentials.identity_id() {
-        Some(id) => output::print(format!("{id}\n").as_bytes()),
-        None => Err(Failure {
-            advice: Some("cognito-credentials process requests one from the service".to_owned()),
-            ..Failure::new(REFUSED, "no identity is known yet")
-        }),
+    if let Some(id) = credentials.identity_id() {
+        return output::print(format!("{id}\n").as_bytes());
     }
+    let advice = if options.no_cache {
+        "leave --no-cache out: the identity is read from the cache"
+    } else {
+        "cognito-credentials process requests one from the service"
+    };
+    let unknown = Failure::new(REFUSED, "no identity is known yet");
+    Err(Failure { advice: Some(advice.to_owned()), ..unknown })
 }
 
 /// The column at which the values begin.

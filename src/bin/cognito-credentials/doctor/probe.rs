@@ -4,12 +4,13 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 use serde_json::json;
 use ureq::Proxy;
 use ureq::http::Uri;
@@ -29,6 +30,8 @@ use no_proxy::{no_proxy_covers, normalized_host};
 
 /// How long a look-up, a connection to one address or an answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long addresses of one family wait for those of the other.
+const SECOND_ANSWER: Duration = Duration::from_millis(300);
 /// A longer head of an answer is not read.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -154,9 +157,8 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
             report.add(Step::ok("address", text).details(details));
             Some(found)
         }
-        // The library looks up IPv4 and IPv6 separately, so it may still get one of them.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            let text = format!("{host}: no complete answer within {} ms", took.as_millis());
+            let text = format!("{host}: no answer within {} ms", took.as_millis());
             report.add(Step::skipped("address", text).details(details));
             None
         }
@@ -170,16 +172,49 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
     }
 }
 
-/// Looks a name up on another thread, because the system's own limit can be a minute.
+/// Looks up IPv6 and IPv4 addresses separately, as the library does, so that a name server that never
+/// answers for one of them does not delay the other. The threads are there because the system's own
+/// limit can be a minute.
 fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+    let begun = Instant::now();
     let (sender, receiver) = mpsc::channel();
-    let host = Arc::new(host.to_owned());
-    let name = Arc::clone(&host);
-    let task = move || sender.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect));
-    if thread::Builder::new().spawn(task).is_err() {
-        return (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    let mut running = 0;
+    for family in [AddrFamily::Inet6, AddrFamily::Inet] {
+        let (sender, name) = (sender.clone(), host.to_owned());
+        let task = move || sender.send(look_up_family(&name, family));
+        match thread::Builder::new().spawn(task) {
+            Ok(_) => running += 1,
+            Err(_) => return (host, port).to_socket_addrs().map(Iterator::collect),
+        }
     }
-    receiver.recv_timeout(limit).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    drop(sender);
+    let mut found: Vec<IpAddr> = Vec::new();
+    let mut outcome = Ok(());
+    while running > 0 {
+        let longest = if found.is_empty() { limit } else { SECOND_ANSWER };
+        match receiver.recv_timeout(longest.min(limit.saturating_sub(begun.elapsed()))) {
+            Ok(Ok(addresses)) => found.extend(addresses),
+            Ok(Err(error)) => outcome = Err(error),
+            Err(_) => break,
+        }
+        running -= 1;
+    }
+    match outcome {
+        _ if !found.is_empty() => Ok(found.iter().map(|&address| (address, port).into()).collect()),
+        Err(error) if running == 0 => Err(error),
+        Ok(()) if running == 0 => Ok(Vec::new()),
+        _ => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+fn look_up_family(host: &str, family: AddrFamily) -> io::Result<Vec<IpAddr>> {
+    let hints = AddrInfoHints {
+        address: family.into(),
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    let found = getaddrinfo(Some(host), None, Some(hints)).map_err(io::Error::from)?;
+    Ok(found.flatten().map(|info| info.sockaddr.ip()).collect())
 }
 
 /// Returns what `/etc/resolv.conf` names.

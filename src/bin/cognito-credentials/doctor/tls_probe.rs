@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use cognito_identity_credentials::transport::UreqTransport;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,6 +12,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion,
     RootCertStore, SignatureScheme, StreamOwned,
@@ -27,6 +28,18 @@ use crate::transport::{self, LONGEST_CA_FILE};
 
 pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
+
+/// The time of this machine, but not before the release: machines without a clock start in 1970. The
+/// library does the same. The clock of rustls panics before 1970.
+#[derive(Debug)]
+struct Time;
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = SystemTime::now().max(UreqTransport::release_time());
+        now.duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
 
 /// Keeps the certificate that a server presents, and leaves the checks to rustls.
 #[derive(Debug)]
@@ -50,7 +63,7 @@ pub(crate) fn handshake(
         return None;
     };
     let recorder = Arc::new(recorder);
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_details(provider, Arc::new(Time))
         .with_safe_default_protocol_versions()
         .ok()?
         .dangerous()
@@ -121,10 +134,6 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let presented = end_entity.clone().into_owned();
         *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
-        // Machines without a clock start in 1970. The library does the same.
-        let released = UreqTransport::release_time().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.as_secs().max(released.unwrap_or_default().as_secs());
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         // What rustls itself does without revocation lists; its verifier brings those along.
         let certificate = ParsedCertificate::try_from(end_entity)?;
         verify_server_cert_signed_by_trust_anchor(

@@ -29,6 +29,8 @@ impl SecretSource {
             Self::Variable(name.to_owned())
         } else if let Some(command) = text.strip_prefix("cmd:") {
             Self::Command(command.to_owned())
+        } else if text.is_empty() {
+            return Err(InvalidValue::new("no source: write @FILE, env:NAME or cmd:COMMAND"));
         } else {
             // The text is likely to be the secret itself, so the message does not repeat it.
             let reason =

@@ -12,7 +12,7 @@ use crate::options::arguments::Options;
 use crate::options::near_misses::{NearMiss, near_misses};
 use crate::options::option_names;
 
-pub(crate) const NO_TOKEN: &str =
+const NO_TOKEN: &str =
     "check the source of the token (--login, --refresh-token); the user may have to sign in again";
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
@@ -20,9 +20,28 @@ const IDENTITY: &str = "AWS_COGNITO_IDENTITY_ID";
 const CHECK_NETWORK: &str = "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)";
 const CLEAR_ID: &str = "clear the cached ID";
 
+/// What is wrong with the source of a token, and what to do. The last one is for all others.
+const TOKEN_FAULTS: [(&str, &str); 6] = [
+    ("No such file", "check the path after the @, and that the program that writes the token runs"),
+    ("Permission denied", "let this user read the file of the token"),
+    ("Is a directory", "write the path of a file after the @"),
+    (" is not set", "set the variable, and export it to this command"),
+    (
+        "the command failed",
+        "run the command of cmd: by itself: it must print the token and end with status 0",
+    ),
+    ("", NO_TOKEN),
+];
+
+const COPY_POOL: &str = "copy the ID from the page of the identity pool, without spaces and without what stands before REGION in an ARN; an ID of the form REGION_NAME is that of a user pool (--user-pool-id)";
+
 /// Phrases of the library's hints, and those of the command in their place. A longer phrase stands
 /// before one that is a part of it.
-const PHRASES: [(&str, &str); 30] = [
+const PHRASES: [(&str, &str); 31] = [
+    (
+        "and that the device's name server knows the host",
+        "that the network is up, and that the device's name server knows the host",
+    ),
     (CLEAR_ID, "run cognito-credentials forget"),
     ("remove it with clear_cached_id or forget_refresh_token", "run cognito-credentials forget"),
     ("set a new one, or use login_from with", "sign in again, or give --login"),
@@ -66,7 +85,10 @@ pub(crate) fn of_error(error: &Error) -> Option<String> {
     let hint = match error.kind() {
         ErrorKind::Config => return of_faults(error.config_faults()),
         ErrorKind::Timeout | ErrorKind::Unreachable => error.hint().or(Some(CHECK_NETWORK)),
-        ErrorKind::Login => error.hint().or(Some(NO_TOKEN)),
+        ErrorKind::Login => {
+            let text = format!("{error:#}");
+            return error.hint().or(of_token(&text)).map(with_options);
+        }
         ErrorKind::NotAuthorized | ErrorKind::NotFound | ErrorKind::Refused => error
             .hint()
             .or(Some("ask the operator of the identity pool, and quote the message above")),
@@ -79,6 +101,16 @@ pub(crate) fn of_error(error: &Error) -> Option<String> {
         }
         (_, hint) => hint,
     }
+}
+
+/// Returns what to do about a text that says why there is no token. `None` if it says so itself.
+pub(crate) fn of_token(text: &str) -> Option<&'static str> {
+    let says_it = ["; give only", "; save it", "; copy the token"];
+    if says_it.iter().any(|remedy| text.contains(remedy)) {
+        return None;
+    }
+    let (_, advice) = TOKEN_FAULTS.iter().find(|(fault, _)| text.contains(fault))?;
+    Some(advice)
 }
 
 /// Returns what to do about an error of a refresh with these options.
@@ -121,8 +153,16 @@ fn of_fault(fault: &ConfigFault) -> Option<String> {
     let text = fault.to_string();
     match fault.setting() {
         "identity_pool_id" if text.contains("not set") => Some(no_pool()),
-        "identity_pool_id" if text.contains("must have the form") => Some(
-            "copy the ID from the page of the identity pool; an ID of the form REGION_NAME is that of a user pool (--user-pool-id)"
+        "identity_pool_id"
+            if text.contains("must have the form") || text.contains("it must have at most") =>
+        {
+            Some(COPY_POOL.to_owned())
+        }
+        "role_arn" | "custom_role_arn" if text.contains("characters, it must have") => {
+            Some("write the whole ARN, such as arn:aws:iam::123456789012:role/NAME".to_owned())
+        }
+        "use_fips" | "use_dual_stack" if text.contains("endpoint_url") => Some(
+            "leave out this option or the endpoint, which may also come from a variable: AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_…"
                 .to_owned(),
         ),
         "endpoint_url" | "sts_endpoint_url" if text.contains("has no scheme") => {

@@ -48,7 +48,8 @@ impl Failure {
 
     /// A login token is missing.
     pub(crate) fn login(message: impl Into<String>) -> Self {
-        Self { advice: Some(advice::NO_TOKEN.to_owned()), ..Self::new(LOGIN, message) }
+        let message = message.into();
+        Self { advice: advice::of_token(&message).map(str::to_owned), ..Self::new(LOGIN, message) }
     }
 
     /// An error of a refresh with these options.

@@ -16,7 +16,8 @@ use crate::login::provider_login::ProviderLogin;
 use crate::login::secret_source::SecretSource;
 use crate::options::help::{
     COMPLETIONS_EXAMPLES, DOCTOR_EXAMPLES, ENV_EXAMPLES, EXEC_EXAMPLES, EXIT_STATUSES,
-    FORGET_EXAMPLES, PROCESS_EXAMPLES, ROOT_EXAMPLES, SERVE_EXAMPLES,
+    FORGET_EXAMPLES, IDENTITY_EXAMPLES, PROCESS_EXAMPLES, ROOT_EXAMPLES, SERVE_EXAMPLES,
+    STATUS_EXAMPLES,
 };
 use crate::options::invalid_value::InvalidValue;
 
@@ -75,14 +76,16 @@ pub(crate) enum Command {
         token_file: Option<PathBuf>,
     },
     /// Print the identity ID (no network)
+    #[command(after_help = IDENTITY_EXAMPLES)]
     Identity,
     /// Print what is known and cached (no network)
+    #[command(after_help = STATUS_EXAMPLES)]
     Status {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Remove what is stored for this pool and user: identity, credentials, rotated refresh token
+    /// Remove the identity, credentials and refresh token stored for this pool and user
     #[command(after_help = FORGET_EXAMPLES)]
     Forget {
         /// Remove the records of all users and pools
@@ -184,7 +187,7 @@ pub(crate) struct Options {
     #[arg(help_heading = "Role", hide_short_help = true)]
     pub(crate) policy: Option<String>,
 
-    /// Endpoint of Cognito identity pools, or `AWS_ENDPOINT_URL` of all services
+    /// Endpoint of Cognito identity pools; `AWS_ENDPOINT_URL` sets it for all services
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_COGNITO_IDENTITY")]
     #[arg(help_heading = "Network", hide_short_help = true, value_parser = text())]
     pub(crate) endpoint_url: Option<String>,
@@ -218,7 +221,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL", env = "HTTPS_PROXY", value_parser = text())]
     #[arg(help_heading = "Network")]
     pub(crate) proxy: Option<String>,
-    /// Longest time for everything, such as 90, 15m or 1h; also for cmd: [default: 60]
+    /// Longest time for everything, `cmd:` too, such as 90, 15m or 1h [default: 60]
     #[arg(long, value_name = "TIME", value_parser = parse(time), help_heading = "Network")]
     pub(crate) timeout: Option<Duration>,
     /// Attempts for each call [default: 4, of doctor 1]

@@ -21,7 +21,7 @@ Exit status:
 pub(crate) const PROCESS_EXAMPLES: &str = "\
 Example, in ~/.aws/config:
   [profile device]
-  credential_process = cognito-credentials process --identity-pool-id us-east-1:12345678-dead-beef-cafe-123456790ab0
+  credential_process = cognito-credentials process --identity-pool-id REGION:GUID
 
 A user's login, read from a file:
   cognito-credentials process --login accounts.google.com=@/run/id-token";
@@ -43,10 +43,21 @@ can run for months: its AWS SDK gets new ones in time.";
 
 pub(crate) const SERVE_EXAMPLES: &str = "\
 Example:
-  cognito-credentials serve --listen 127.0.0.1:9911 --token-file /run/user/1000/cognito-token
+  cognito-credentials serve --listen 127.0.0.1:9911
 
 When it is ready it prints two variables. Programs that have them get credentials from it:
   AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
+pub(crate) const IDENTITY_EXAMPLES: &str = "\
+Example:
+  cognito-credentials identity
+
+The first process, env, exec or serve requests the identity from the service and stores it.";
+
+pub(crate) const STATUS_EXAMPLES: &str = "\
+Examples:
+  cognito-credentials status
+  cognito-credentials status --json";
 
 pub(crate) const FORGET_EXAMPLES: &str = "\
 Examples:
@@ -61,5 +72,5 @@ Examples:
   cognito-credentials doctor --json --login accounts.google.com=@/run/id-token";
 
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
-Example:
-  cognito-credentials completions bash > ~/.local/share/bash-completion/completions/cognito-credentials";
+Example, in ~/.bashrc:
+  source <(cognito-credentials completions bash)";

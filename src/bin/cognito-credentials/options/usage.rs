@@ -10,6 +10,22 @@ use crate::messages::failure::Failure;
 use crate::options::arguments;
 use crate::options::invalid_value::InvalidValue;
 
+/// What other programs call the commands and options.
+const WORDS_OF_OTHERS: [(&str, &str); 12] = [
+    ("run", "exec"),
+    ("start", "serve"),
+    ("daemon", "serve"),
+    ("export", "env"),
+    ("logout", "forget"),
+    ("clear", "forget"),
+    ("whoami", "identity"),
+    ("check", "doctor"),
+    ("--pool", "--identity-pool-id"),
+    ("--pool-id", "--identity-pool-id"),
+    ("--port", "--listen"),
+    ("--debug", "--verbose"),
+];
+
 /// Prints help or the version, or returns what is wrong.
 pub(crate) fn report(error: &clap::Error) -> Result<(), Failure> {
     match error.kind() {
@@ -36,7 +52,11 @@ fn failure(error: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidSubcommand => no_such("command", error, ContextKind::InvalidSubcommand),
         ErrorKind::UnknownArgument if option.starts_with('-') => no_such_option(option, error),
-        ErrorKind::UnknownArgument => see_help("there is one argument too many"),
+        ErrorKind::UnknownArgument => {
+            let advice = "put a value with spaces in quotes, and write --fips=true, not --fips true; cognito-credentials --help lists the commands and options";
+            let usage = Failure::usage("there is one argument too many");
+            Failure { advice: Some(advice.to_owned()), ..usage }
+        }
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict => {
             let other = text(error, ContextKind::PriorArg);
@@ -99,13 +119,29 @@ fn no_such_option(option: &str, error: &clap::Error) -> Failure {
 fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
     let word = text(error, place);
     let word = name(&word);
-    let shown = if is_plain(word.trim_start_matches('-')) { word } else { "" };
-    let usage = see_help(format!("there is no {what} {shown}").trim_end());
+    let usage = if is_plain(word.trim_start_matches('-')) {
+        see_help(&format!("there is no {what} {word}"))
+    } else {
+        see_help(&format!("there is no {what} of that name"))
+    };
     let mut suggested = strings(error, ContextKind::SuggestedArg);
     suggested.append(&mut strings(error, ContextKind::SuggestedSubcommand));
-    let meant = suggested.first().map(|meant| format!("did you mean {meant}?"));
+    let meant = meant_by(word, &suggested).map(|meant| format!("did you mean {meant}?"));
     let advice = goes_with(word).or(meant).or_else(|| usage.advice.clone());
     Failure { advice, ..usage }
+}
+
+/// Returns what a wrong word probably means: the word in this command for one of other programs, or
+/// the nearest suggestion of the parser, which also suggests words that are not near.
+fn meant_by<'a>(word: &str, suggested: &'a [String]) -> Option<&'a str> {
+    if let Some((_, meant)) = WORDS_OF_OTHERS.iter().find(|(other, _)| *other == word) {
+        return Some(meant);
+    }
+    let is_near = |meant: &&str| {
+        let part = word.len() > 4 && meant.contains(word.trim_start_matches('-'));
+        part || strsim::osa_distance(word, meant) <= 2
+    };
+    suggested.iter().map(String::as_str).find(is_near)
 }
 
 /// Names the command that has the option which another command was given.
@@ -122,7 +158,10 @@ fn goes_with(option: &str) -> Option<String> {
 
 /// Returns whether a text looks like a typed word and not like a secret.
 fn is_plain(word: &str) -> bool {
-    (1..=24).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    let is_short_option = word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_short_option
+        || (1..=24).contains(&word.len())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> String {

@@ -289,7 +289,9 @@ mod tests {
                 .max_attempts(1)
                 .build()
                 .unwrap();
-            let keeper = Keeper::start(provider, Box::new(Failure::from), Duration::ZERO).unwrap();
+            let keeper =
+                Keeper::start(provider, Box::new(|error| Failure::from(error)), Duration::ZERO)
+                    .unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
             Self { cognito, clock, keeper }
         }

@@ -133,7 +133,9 @@ fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_own(&stat) {
-        return Err(io::Error::other("exists already and is not a file of this user; remove it"));
+        return Err(io::Error::other(
+            "exists already and is not a file of this user; choose another path",
+        ));
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(directory, name, flags, Mode::empty())?;
