@@ -1,6 +1,6 @@
 //! [`Fields`]: the names and times of an X.509 certificate.
 //!
-//! Nothing is checked here. It is our own because x509-cert makes the command 300 KB larger, most
+//! Nothing is checked here. It is our own because x509-cert makes the command 270 KB larger, most
 //! of it a table of all object identifiers.
 
 use std::fmt::Write as _;
