@@ -59,7 +59,7 @@ fn a_sound_machine_gets_a_clean_report() {
             "ok      settings     identity pool {POOL}; accounts.google.com, by the file token\n"
         ),
         &format!("ok      cache        {}, can be written\n", machine.cache().display()),
-        "ok      kept         no identity; no credentials\n",
+        "ok      stored       no identity; no credentials\n",
         "ok      connection   127.0.0.1:",
         "skipped TLS          the endpoint is plain http, without TLS\n",
         "ok      call         GetId: HTTP status 200 in ",
@@ -197,7 +197,7 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
             },
             &["--cache-dir=shared"],
             1,
-            ["BAD     cache        shared: ", "directory that only this user can write to"],
+            ["BAD     cache        shared: ", "mkdir -m 700 "],
         ),
     ];
     for (prepare, arguments, status, says) in rows {
@@ -285,7 +285,7 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
         let said = run("status");
         assert!(
             said.out
-                .contains(&format!("cache          nothing kept: {directory} cannot be used: ")),
+                .contains(&format!("cache          nothing stored: {directory} cannot be used: ")),
             "{name}\n{said:?}"
         );
         assert_eq!((said.status, &*said.err), (0, ""), "{name}");

@@ -230,7 +230,7 @@ fn what_is_cached_is_shown_without_the_refresh_token_and_the_user_pool() {
         let said = run(&machine, "doctor", &token, &login);
         let steps: Vec<_> = said.out.lines().filter_map(|line| line.get(8..21)).collect();
         let at = |name: &str| steps.iter().position(|step| step.trim() == name).unwrap();
-        assert!(at("kept") < at("call"), "{}", said.out);
+        assert!(at("stored") < at("call"), "{}", said.out);
     }
 }
 

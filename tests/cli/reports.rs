@@ -273,7 +273,7 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
             &[
                 "BAD     settings     --timeout: ",
                 ".cache/cognito-credentials, can be written\n",
-                "skipped kept         ",
+                "skipped stored       ",
                 "ok      connection   127.0.0.1:",
                 "ok      clock        right\n",
                 "skipped credentials  ",
@@ -560,7 +560,7 @@ fn the_lines_of_status_are_aligned_and_fit() {
         layout::check_status(&machine.fine(arguments));
     }
     let said = layout::joined(&machine.fine(rows[3]));
-    assert!(said.contains("cache          nothing kept: file/none cannot be used: "), "{said}");
+    assert!(said.contains("cache          nothing stored: file/none cannot be used: "), "{said}");
 }
 
 #[test]

@@ -354,7 +354,9 @@ fn the_log_names_the_requests_and_no_secret() {
     assert!(serving.ended(Duration::from_secs(2)).success());
     let mut log = String::new();
     serving.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert!(log.contains("info: GET /credentials from port "), "{log}");
+    for step in ["identity pool ", "new credentials, 2 calls", "GET /credentials from port "] {
+        assert!(log.contains(&format!("info: {step}")), "{step}: {log}");
+    }
     assert!(log.contains(": 200 OK"), "{log}");
     let secrets = ["SecretAccessKey", "Token"].map(|name| answer.body[name].as_str().unwrap());
     for secret in [secrets[0], secrets[1], &serving.endpoint.token, "\x1b"] {

@@ -101,15 +101,20 @@ pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
         "each call asks the service, and a rotated refresh token is lost"
     };
     let directory = cache.path().display();
-    let (why, remedy) = match Fault::in_error(&error) {
-        Some(Fault { text, remedy: Some(remedy), .. }) => (text.clone(), Some(remedy)),
-        _ => (error.to_string(), None),
-    };
+    let (why, advice) = explain(&error);
     logger::warn(format_args!("the cache {directory} cannot be used: {why}; so {so}"));
-    if let Some(remedy) = remedy {
-        logger::advise(remedy);
-    }
+    logger::advise(&advice);
     Ok(None)
+}
+
+/// Returns why the cache cannot be used, and what to do.
+pub(crate) fn explain(error: &io::Error) -> (String, String) {
+    let general =
+        "set --cache-dir to a directory that only this user can write to, or use --no-cache";
+    match Fault::in_error(error) {
+        Some(Fault { text, remedy: Some(remedy), .. }) => (text.clone(), remedy.clone()),
+        _ => (error.to_string(), general.to_owned()),
+    }
 }
 
 impl Cache {

@@ -4,17 +4,17 @@
 //! * `exec`: `exec`
 //! * `supervise`: `exec --serve`
 //! * `status`: `identity` and `status`
-//! * `kept`: what the cache holds, for `status` and `doctor`
+//! * `stored`: what the cache holds, for `status` and `doctor`
 //! * `offline`: a provider without network
 //! * `forget`: `forget`
 //! * `shell_files`: `completions`
 
 pub(crate) mod exec;
 pub(crate) mod forget;
-pub(crate) mod kept;
 pub(crate) mod offline;
 pub(crate) mod output;
 pub(crate) mod shell_files;
 pub(crate) mod status;
+pub(crate) mod stored;
 #[cfg(unix)]
 pub(crate) mod supervise;

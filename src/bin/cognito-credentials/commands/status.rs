@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cache;
-use crate::commands::kept::{CacheState, Kept};
 use crate::commands::offline;
 use crate::commands::output;
+use crate::commands::stored::{CacheState, Stored};
 use crate::messages::display;
 use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
@@ -40,23 +40,23 @@ struct Status {
     /// Why the user is unknown, if a login token is missing.
     login_error: Option<String>,
     #[serde(flatten)]
-    kept: Kept,
+    stored: Stored,
 }
 
 pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
     let status = match offline::provider(options) {
         Ok((settings, _)) => {
             logger::silence();
-            let kept = Kept::read(options, &settings)?;
-            Status::new(options, settings.pool, None, kept)
+            let stored = Stored::read(options, &settings)?;
+            Status::new(options, settings.pool, None, stored)
         }
         Err(failure) if failure.status == LOGIN => {
             let pool = offline::pool_without_tokens(options)?;
             let cache = cache::existing(options)?;
             let cache = cache.map(|cache| CacheState::new(&cache, None, None));
-            let kept =
-                Kept { identity: None, credentials: None, rotated_refresh_token: false, cache };
-            Status::new(options, pool, Some(failure.message), kept)
+            let stored =
+                Stored { identity: None, credentials: None, rotated_refresh_token: false, cache };
+            Status::new(options, pool, Some(failure.message), stored)
         }
         Err(failure) => return Err(failure),
     };
@@ -68,14 +68,14 @@ impl Status {
         options: &Options,
         identity_pool_id: Option<String>,
         login_error: Option<String>,
-        kept: Kept,
+        stored: Stored,
     ) -> Self {
         let user = display::logins(options);
-        Self { version: 1, identity_pool_id, user, login_error, kept }
+        Self { version: 1, identity_pool_id, user, login_error, stored }
     }
 
     fn lines(&self) -> String {
-        let Kept { rotated_refresh_token, cache, .. } = &self.kept;
+        let Stored { rotated_refresh_token, cache, .. } = &self.stored;
         let mut lines = String::new();
         let mut line = |what: &str, said: &str| {
             let _ = writeln!(lines, "{what:<14} {}", display::wrapped(said, INDENT));
@@ -89,11 +89,11 @@ impl Status {
             line("identity", unknown);
             line("credentials", unknown);
         } else {
-            line("identity", &self.kept.identity());
-            line("credentials", &self.kept.credentials());
+            line("identity", &self.stored.identity());
+            line("credentials", &self.stored.credentials());
         }
         if *rotated_refresh_token {
-            line("refresh token", "a rotated one is kept");
+            line("refresh token", "a rotated one is stored");
         }
         let cache = cache.as_ref().map(ToString::to_string);
         line("cache", cache.as_deref().unwrap_or("no cache"));

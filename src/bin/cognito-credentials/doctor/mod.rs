@@ -25,8 +25,8 @@ use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials};
 use serde_json::json;
 
 use crate::cache::{self, Cache};
-use crate::commands::kept::{CacheState, Kept};
 use crate::commands::offline;
+use crate::commands::stored::{CacheState, Stored};
 use crate::login::secret_source::SecretSource;
 use crate::messages::display::{self, masked, rfc_3339, rounded};
 use crate::messages::failure::{Failure, LOGIN, REFUSED};
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
         transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
     let is_usable = if let Some((settings, _)) = &prepared {
-        kept(&report, options, settings);
+        stored(&report, options, settings);
         cache_of(&report, options, settings.cache.as_ref(), settings.cache_contents)
     } else {
         cache_alone(&report, options);
@@ -191,12 +191,12 @@ fn first_url(options: &Options) -> Option<String> {
 }
 
 /// Reports what the cache holds for this user.
-fn kept(report: &Report, options: &Options, settings: &Settings) {
+fn stored(report: &Report, options: &Options, settings: &Settings) {
     if settings.cache.is_none() {
         return;
     }
-    let Ok(kept) = Kept::read(options, settings) else { return };
-    report.add(Step::ok("kept", kept.to_string()).details(&kept));
+    let Ok(stored) = Stored::read(options, settings) else { return };
+    report.add(Step::ok("stored", stored.to_string()).details(&stored));
 }
 
 /// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
@@ -210,7 +210,8 @@ fn cache_of(
         report.add(Step::ok("cache", "no cache"));
         return true;
     };
-    let problem = cache.check_writable().err().map(|error| error.to_string());
+    let (problem, advice) =
+        cache.check_writable().err().map(|error| cache::explain(&error)).unzip();
     let (directory, limit) = (cache.path().display().to_string(), contents.limit());
     let is_usable = problem.is_none();
     let state = CacheState { directory, problem, limit };
@@ -218,13 +219,13 @@ fn cache_of(
         Some(problem) => {
             let text = format!("{}: {problem}", state.directory);
             let so = if options.is_guest() { "creates a new guest" } else { "asks the service" };
-            Step::bad("cache", REFUSED, text).advice(format!(
-                "set --cache-dir to a directory that only this user can write to, or use --no-cache; without a cache each call {so}"
-            ))
+            let advice = advice.unwrap_or_default();
+            let advice = format!("{advice}; without a cache each call {so}");
+            Step::bad("cache", REFUSED, text).advice(advice)
         }
         None if contents == CacheContents::IdentityWithoutBootId => {
             Step::ok("cache", format!("{state}, can be written")).advice(
-                "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are kept, and each call asks the service",
+                "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are stored, and each call asks the service",
             )
         }
         None => Step::ok("cache", format!("{state}, can be written")),
@@ -241,7 +242,7 @@ fn cache_alone(report: &Report, options: &Options) {
         }
         Err(failure) => report.add(Step::failure("cache", &failure)),
     }
-    report.add(Step::skipped("kept", "without right settings it is unknown whose cache it is"));
+    report.add(Step::skipped("stored", "without right settings it is unknown whose cache it is"));
 }
 
 /// Reports whether the clock of this machine agrees with the clock of the service.

@@ -37,7 +37,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
     }
 }
 
-/// Logs each refresh: what it cost, and whether its result is kept.
+/// Logs each refresh: what it cost, and whether its result is stored.
 pub(crate) fn log_refreshes(builder: Builder, is_stored: bool) -> Builder {
     if !logger::is_verbose() {
         return builder;

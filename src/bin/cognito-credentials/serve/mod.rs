@@ -30,7 +30,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::cache::{self, Cache};
 use crate::login::token_command;
 use crate::messages::failure::{Failure, REFUSED};
-use crate::messages::logger;
+use crate::messages::{logger, steps};
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -84,7 +84,10 @@ pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     // A shorter life must not mean a call each minute.
     let half = options.duration.map(|duration| duration / 2);
     let window = half.map_or(ADVISORY_WINDOW, |half| half.min(ADVISORY_WINDOW));
-    settings.builder = settings.builder.advisory_window(window);
+    let is_stored = settings.stores_credentials();
+    let builder = settings.builder.advisory_window(window);
+    settings.builder = steps::log_refreshes(builder, is_stored);
+    steps::log_settings(options, &settings);
     Ok(settings)
 }
 
@@ -103,7 +106,8 @@ impl Endpoint {
         options: &Options,
         address: SocketAddr,
     ) -> Result<Self, Failure> {
-        let listener = TcpListener::bind(address).map_err(|error| in_use(address, &error))?;
+        let listener =
+            TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
         listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
         let address = listener.local_addr().map_err(|error| unusable(&error))?;
         logger::never_wait();
@@ -202,13 +206,20 @@ fn announce(uri: &str, token_file: &Path) {
     let _ = to.write_all(&text).and_then(|()| to.flush());
 }
 
-fn in_use(address: SocketAddr, error: &io::Error) -> Failure {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        let message = format!("--listen: another program listens on {address}");
-        let advice = "choose another port, or leave --listen out for a free one".to_owned();
-        return Failure { advice: Some(advice), ..Failure::new(REFUSED, message) };
-    }
-    Failure::new(REFUSED, format!("--listen: {address}: {error}"))
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    let (why, advice) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            format!("another program listens on {address}"),
+            Some("choose another port, or leave --listen out for a free one"),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            format!("{address}: {error}"),
+            Some("choose a port above 1023, or leave --listen out for a free one"),
+        ),
+        _ => (format!("{address}: {error}"), None),
+    };
+    let failure = Failure::new(REFUSED, format!("--listen: {why}"));
+    Failure { advice: advice.map(str::to_owned), ..failure }
 }
 
 fn unusable(error: &io::Error) -> Failure {

@@ -1,4 +1,4 @@
-//! [`Kept`]: what the cache holds, for the commands `status` and `doctor`.
+//! [`Stored`]: what the cache holds, for the commands `status` and `doctor`.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::options::arguments::Options;
 use crate::settings::Settings;
 
 #[derive(Serialize)]
-pub(crate) struct Kept {
+pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
     pub(crate) credentials: Option<KeptCredentials>,
     /// Whether there is a refresh token that the user pool has rotated.
@@ -47,7 +47,7 @@ pub(crate) struct CacheState {
     pub(crate) limit: Option<&'static str>,
 }
 
-impl Kept {
+impl Stored {
     /// Reads the cache. Asks neither the network nor the sources of tokens.
     pub(crate) fn read(options: &Options, settings: &Settings) -> Result<Self, Failure> {
         let mut builder = settings.builder.clone().transport(offline::no_network()).max_attempts(1);
@@ -101,7 +101,7 @@ impl Kept {
     }
 }
 
-impl fmt::Display for Kept {
+impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.identity {
             None => f.write_str("no identity")?,
@@ -129,7 +129,9 @@ impl fmt::Display for CacheState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { directory, problem, limit } = self;
         match (problem, limit) {
-            (Some(problem), _) => write!(f, "nothing kept: {directory} cannot be used: {problem}"),
+            (Some(problem), _) => {
+                write!(f, "nothing stored: {directory} cannot be used: {problem}")
+            }
             (None, Some(limit)) => write!(f, "{directory} ({limit})"),
             (None, None) => f.write_str(directory),
         }
