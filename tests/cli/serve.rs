@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
@@ -166,7 +167,6 @@ fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
 
 #[test]
 fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there() {
-    let machine = Machine::new();
     let rows = [
         (Fault::NoAnswer(TransportErrorKind::Io), "check the network"),
         (Fault::throttled(), "TooManyRequestsException"),
@@ -175,18 +175,23 @@ fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there
             "Unauthenticated access",
         ),
     ];
-    for (fault, says) in rows {
-        machine.cognito.fail_next("GetId", 100_000, fault);
-        let serving = Serving::spawn(command(&machine, &["--no-cache"]));
-        let answer = serving.endpoint.get();
-        assert_eq!(answer.status, 503, "{answer:?}");
-        assert!(answer.body["code"].is_string(), "{answer:?}");
-        assert!(answer.body["message"].as_str().unwrap().contains(says), "{answer:?}");
-        machine.cognito.clear_faults();
-        // After a failure that the service answered, the library waits up to 5 s.
-        within(PATIENCE, || (serving.endpoint.get().status == 200).then_some(()));
-        assert!(serving.end().success());
-    }
+    // Side by side: after a failure that the service answered, the library waits up to 5 s.
+    thread::scope(|scope| {
+        for (fault, says) in rows {
+            scope.spawn(move || {
+                let machine = Machine::new();
+                machine.cognito.fail_next("GetId", 100_000, fault);
+                let serving = Serving::spawn(command(&machine, &["--no-cache"]));
+                let answer = serving.endpoint.get();
+                assert_eq!(answer.status, 503, "{answer:?}");
+                assert!(answer.body["code"].is_string(), "{answer:?}");
+                assert!(answer.body["message"].as_str().unwrap().contains(says), "{answer:?}");
+                machine.cognito.clear_faults();
+                within(PATIENCE, || (serving.endpoint.get().status == 200).then_some(()));
+                assert!(serving.end().success());
+            });
+        }
+    });
 }
 
 #[test]
@@ -276,14 +281,14 @@ fn it_ends_in_time_while_the_service_is_silent() {
 fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopped() {
     let machine = Machine::new();
     // Credentials with less than 15 s left are no longer good.
-    machine.cognito.set_lifetime(Duration::from_secs(17));
+    machine.cognito.set_lifetime(Duration::from_secs(16));
     let serving = Serving::spawn(command(&machine, &["--no-cache"]));
     let mut key = serving.endpoint.get().key();
     for is_stopped in [false, true] {
         if is_stopped {
             serving.signal("STOP");
             let begun = Instant::now();
-            within(PATIENCE, || (begun.elapsed() > Duration::from_secs(3)).then_some(()));
+            within(PATIENCE, || (begun.elapsed() > Duration::from_secs(2)).then_some(()));
             serving.signal("CONT");
             assert_ne!(serving.endpoint.get().key(), key, "an old key after the stop");
         }
