@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
@@ -254,16 +254,21 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     assert!(path.is_symlink());
 }
 
-#[test]
-fn it_ends_in_time_while_the_service_is_silent() {
-    let machine = Machine::new();
+/// Starts `serve` with a service that accepts the connection, which is returned, and says nothing.
+fn start_with_silent_service(machine: &Machine) -> (Serving, TcpStream) {
     let (connected, connections) = channel();
     let connected = Mutex::new(connected);
     let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
-    let mut command = command(&machine, &["--no-cache"]);
+    let mut command = command(machine, &["--no-cache"]);
     command.env("AWS_ENDPOINT_URL", url);
     let serving = Serving::spawn(command);
-    let silent = connections.recv_timeout(PATIENCE).unwrap();
+    (serving, connections.recv_timeout(PATIENCE).unwrap())
+}
+
+#[test]
+fn it_ends_in_time_while_the_service_is_silent() {
+    let machine = Machine::new();
+    let (serving, silent) = start_with_silent_service(&machine);
     // The answer comes before a client gives up: boto3 does after 2 s.
     let begun = Instant::now();
     let answer = serving.endpoint.get();
@@ -385,13 +390,7 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
 #[test]
 fn a_client_that_has_closed_its_half_gets_the_answer_it_waits_for() {
     let machine = Machine::new();
-    let (connected, connections) = channel();
-    let connected = Mutex::new(connected);
-    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
-    let mut command = command(&machine, &["--no-cache"]);
-    command.env("AWS_ENDPOINT_URL", url);
-    let serving = Serving::spawn(command);
-    let silent = connections.recv_timeout(PATIENCE).unwrap();
+    let (serving, silent) = start_with_silent_service(&machine);
     let mut client = serving.endpoint.connect();
     client.write_all(serving.endpoint.request().as_bytes()).unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();

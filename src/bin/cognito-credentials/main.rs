@@ -56,13 +56,12 @@ use cognito_identity_credentials::Credentials;
 
 #[cfg(unix)]
 use commands::supervise;
-use commands::{exec, forget, output, shell_files, status};
+use commands::{credentials, exec, forget, output, shell_files, status};
 use messages::failure::Failure;
+use messages::logger;
 use messages::wait_notice::WaitNotice;
-use messages::{logger, steps};
 use options::arguments::{self, Arguments, Command, Options};
 use options::usage;
-use settings::Settings;
 
 fn main() -> ExitCode {
     let done = match arguments::read() {
@@ -106,13 +105,5 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
-    let is_stored = settings.stores_credentials();
-    settings.builder = steps::log_refreshes(settings.builder, is_stored);
-    let provider = settings.build()?;
-    steps::log_settings(options, &settings);
-    let _notice = WaitNotice::start("the service", options.limit());
-    let credentials = provider.get().map_err(|error| Failure::of_refresh(&error, options))?;
-    steps::log_credentials(&provider, &credentials);
-    Ok(credentials)
+    credentials::get(&credentials::settings(options)?.build()?, options)
 }

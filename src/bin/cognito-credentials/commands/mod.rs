@@ -1,5 +1,6 @@
 //! The commands, except `serve` and `doctor`.
 //!
+//! * `credentials`: what `process`, `env`, `exec` and `serve` hand out
 //! * `output`: `process` and `env`; standard output
 //! * `exec`: `exec`
 //! * `supervise`: `exec --serve`
@@ -9,6 +10,7 @@
 //! * `forget`: `forget`
 //! * `shell_files`: `completions`
 
+pub(crate) mod credentials;
 pub(crate) mod exec;
 pub(crate) mod forget;
 pub(crate) mod offline;

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 #[derive(Serialize)]
 pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
-    pub(crate) credentials: Option<KeptCredentials>,
+    pub(crate) credentials: Option<StoredCredentials>,
     /// Whether there is a refresh token that the user pool has rotated.
     pub(crate) rotated_refresh_token: bool,
     pub(crate) cache: Option<CacheState>,
@@ -32,7 +32,7 @@ pub(crate) struct Identity {
 }
 
 #[derive(Serialize)]
-pub(crate) struct KeptCredentials {
+pub(crate) struct StoredCredentials {
     access_key_id: String,
     expiration: String,
     expires_in_seconds: u64,
@@ -71,7 +71,7 @@ impl Stored {
         let problem = status.storage_error.map(|error| format!("{error:#}"));
         Ok(Self {
             identity,
-            credentials: keys.zip(status.expires_in).map(|(keys, left)| KeptCredentials {
+            credentials: keys.zip(status.expires_in).map(|(keys, left)| StoredCredentials {
                 access_key_id: keys.access_key_id().to_owned(),
                 expiration: rfc_3339(SystemTime::now() + left),
                 expires_in_seconds: left.as_secs(),
@@ -92,7 +92,7 @@ impl Stored {
 
     pub(crate) fn credentials(&self) -> String {
         match &self.credentials {
-            Some(KeptCredentials { access_key_id, expiration, expires_in_seconds }) => {
+            Some(StoredCredentials { access_key_id, expiration, expires_in_seconds }) => {
                 let left = rounded(Duration::from_secs(*expires_in_seconds));
                 format!("{access_key_id}, valid for {left}, until {expiration}")
             }

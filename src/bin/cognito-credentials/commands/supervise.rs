@@ -13,10 +13,8 @@ use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
-use crate::commands::exec;
+use crate::commands::{credentials, exec};
 use crate::messages::failure::{Failure, REFUSED};
-use crate::messages::steps;
-use crate::messages::wait_notice::WaitNotice;
 use crate::options::arguments::Options;
 use crate::serve::{self, Endpoint};
 use crate::signals::{self, Signals};
@@ -40,10 +38,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
     let provider = serve::settings(options)?.build()?;
     // The program does not start with settings that give no credentials.
-    let notice = WaitNotice::start("the service", options.limit());
-    let credentials = provider.get().map_err(|error| Failure::of_refresh(&error, options))?;
-    drop(notice);
-    steps::log_credentials(&provider, &credentials);
+    credentials::get(&provider, options)?;
     let signals = Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
         .map_err(|error| lost(&error))?;
     let mut endpoint =

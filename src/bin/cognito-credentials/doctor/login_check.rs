@@ -34,8 +34,7 @@ pub(crate) fn report_tokens(report: &Report, options: &Options) -> bool {
             Ok(claims) => report.add(step(login, details, claims)),
             Err(error) => {
                 all_read = false;
-                let failure =
-                    Failure::login(format!("--login: no token for {}: {error}", login.provider));
+                let failure = Failure::login(login.no_token(&error));
                 report.add(Step::failure("login", &failure).details(details));
             }
         }

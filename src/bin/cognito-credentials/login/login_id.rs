@@ -27,8 +27,7 @@ pub(crate) fn derive(
     };
     for login in logins {
         add(&login.provider);
-        let no_token = |error| format!("--login: no token for {}: {error}", login.provider);
-        let claims = login.claims().map_err(no_token)?;
+        let claims = login.claims().map_err(|error| login.no_token(&error))?;
         match (claims.unwrap_or_default(), &login.source) {
             (Claims { iss: Some(iss), sub: Some(sub), .. }, _) => {
                 add("subject");

@@ -83,6 +83,11 @@ impl ProviderLogin {
         self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Says that the token cannot be read.
+    pub(crate) fn no_token(&self, error: &BoxError) -> String {
+        format!("--login: no token for {}: {error}", self.provider)
+    }
+
     /// Returns the SHA-256 digest of the last token that was read. `None` before the first one.
     pub(crate) fn token_digest(&self) -> Option<[u8; 32]> {
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner)

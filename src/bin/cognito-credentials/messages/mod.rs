@@ -4,6 +4,7 @@
 //! * `advice`: what to do about an error of the library
 //! * `regions`: the regions that have identity pools, to find a misspelt one
 //! * `display`: logins, identity IDs and times as the commands print them
+//! * `origins`: the network settings, and where each comes from
 //! * `printable`: escapes what controls a terminal
 //! * `logger`: the log of the library on standard error
 //! * `logging_transport`: each call, for `--verbose`
@@ -15,6 +16,7 @@ pub(crate) mod display;
 pub(crate) mod failure;
 pub(crate) mod logger;
 pub(crate) mod logging_transport;
+pub(crate) mod origins;
 pub(crate) mod printable;
 pub(crate) mod regions;
 pub(crate) mod steps;

@@ -2,9 +2,9 @@
 
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Credentials};
 
-use crate::doctor;
 use crate::messages::display::{self, masked, rounded};
 use crate::messages::logger::{self, step};
+use crate::messages::origins::origins;
 use crate::options::arguments::Options;
 use crate::options::near_misses::{NearMiss, near_misses};
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
         None => step(format_args!("no identity pool")),
     }
     step(format_args!("user: {}", display::logins(options)));
-    step(format_args!("{}", doctor::origins(options, pool)));
+    step(format_args!("{}", origins(options, pool)));
     if let Some(from) = options.origin("AWS_COGNITO_IDENTITY_ID", "--identity-id") {
         step(format_args!("an identity is given ({from})"));
     }

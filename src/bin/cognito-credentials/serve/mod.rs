@@ -27,14 +27,14 @@ use std::time::Duration;
 use cognito_identity_credentials::{Clock as _, CognitoIdentityCredentials, Error, SystemClock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
+use crate::commands::credentials;
 use crate::login::token_command;
 use crate::messages::failure::{Failure, REFUSED};
-use crate::messages::{logger, steps};
+use crate::messages::logger;
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::transport;
 
 use connections::Connections;
 use keeper::Keeper;
@@ -80,14 +80,11 @@ pub(crate) fn serve(
 
 /// Returns the settings of the provider whose credentials the endpoint serves.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
-    let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
+    let mut settings = credentials::settings(options)?;
     // A shorter life must not mean a call each minute.
     let half = options.duration.map(|duration| duration / 2);
     let window = half.map_or(ADVISORY_WINDOW, |half| half.min(ADVISORY_WINDOW));
-    let is_stored = settings.stores_credentials();
-    let builder = settings.builder.advisory_window(window);
-    settings.builder = steps::log_refreshes(builder, is_stored);
-    steps::log_settings(options, &settings);
+    settings.builder = settings.builder.advisory_window(window);
     Ok(settings)
 }
 
