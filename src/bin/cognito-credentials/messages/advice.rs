@@ -20,16 +20,17 @@ const IDENTITY: &str = "AWS_COGNITO_IDENTITY_ID";
 const CHECK_NETWORK: &str = "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)";
 const CLEAR_ID: &str = "clear the cached ID";
 
+const RUN_IT: &str =
+    "run the command of cmd: by itself: it must print the token and end with status 0";
+
 /// What is wrong with the source of a token, and what to do. The last one is for all others.
-const TOKEN_FAULTS: [(&str, &str); 6] = [
+const TOKEN_FAULTS: [(&str, &str); 7] = [
     ("No such file", "check the path after the @, and that the program that writes the token runs"),
     ("Permission denied", "let this user read the file of the token"),
     ("Is a directory", "write the path of a file after the @"),
     (" is not set", "set the variable, and export it to this command"),
-    (
-        "the command failed",
-        "run the command of cmd: by itself: it must print the token and end with status 0",
-    ),
+    ("the command failed", RUN_IT),
+    ("what the command printed", RUN_IT),
     ("", NO_TOKEN),
 ];
 
@@ -105,7 +106,8 @@ pub(crate) fn of_error(error: &Error) -> Option<String> {
 
 /// Returns what to do about a text that says why there is no token. `None` if it says so itself.
 pub(crate) fn of_token(text: &str) -> Option<&'static str> {
-    let says_it = ["; give only", "; save it", "; copy the token"];
+    let says_it =
+        ["; give only", "; save it", "; copy the token", "; let the inner one", "; sign in first"];
     if says_it.iter().any(|remedy| text.contains(remedy)) {
         return None;
     }
