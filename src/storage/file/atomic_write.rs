@@ -8,7 +8,7 @@ use super::disk::{FileSystem, LockMode, is_name_too_long};
 use super::names::{Names, names, temporary_name};
 use super::permissions::{check_directory, give_directory_mode, give_file_mode};
 use super::read::read;
-use super::sweep::{hold_off_sweepers, remove_temporary_files, sweep};
+use super::sweep::{LockedFile, hold_off_sweepers, remove_temporary_files, sweep};
 
 /// The number of attempts to write. Another attempt is only needed if the random name is taken, or
 /// if another process removes the record and its temporary files.
@@ -129,15 +129,16 @@ fn write_and_rename<F: FileSystem>(
     value: &[u8],
 ) -> io::Result<()> {
     let sweeper_lock = hold_off_sweepers(disk, directory);
-    let file = disk.create_new(temporary)?;
-    let ready = prepare(disk, temporary, &file);
+    let locked = LockedFile(disk.create_new(temporary)?);
+    let file = &locked.0;
+    let ready = prepare(disk, temporary, file);
     drop(sweeper_lock);
-    // `file` holds its lock until after the renaming, so that no sweeper removes it.
+    // `locked` holds its lock until after the renaming, so that no sweeper removes it.
     let header = names.header.as_deref().unwrap_or_default();
     ready
-        .and_then(|()| disk.write(temporary, &file, header.as_bytes()))
-        .and_then(|()| disk.write(temporary, &file, value))
-        .and_then(|()| disk.sync(temporary, &file))
+        .and_then(|()| disk.write(temporary, file, header.as_bytes()))
+        .and_then(|()| disk.write(temporary, file, value))
+        .and_then(|()| disk.sync(temporary, file))
         .and_then(|()| disk.rename(temporary, &directory.join(&names.record)))
         .inspect_err(|_| drop(disk.unlink(temporary)))
 }
@@ -193,6 +194,23 @@ mod tests {
         let mut left = [&names[..], &["k".to_owned()]].concat();
         left.sort();
         assert_eq!(files(root.path()), left, "what is not ours stays");
+    }
+
+    #[test]
+    fn the_lock_of_a_writer_ends_with_it_although_a_child_process_has_the_file_open() {
+        let root = temporary();
+        let storage = FileStorage::new(root.path());
+        storage.store("k", b"old").unwrap();
+        let path = root.path().join("k.0123456789abcdef");
+        let writer = LockedFile(Disk.create_new(&path).unwrap());
+        prepare(&Disk, &path, &writer.0).unwrap();
+        let in_a_child = writer.0.try_clone().unwrap();
+        storage.store("k", b"new").unwrap();
+        assert!(path.exists(), "its writer lives");
+        drop(writer);
+        storage.store("k", b"newer").unwrap();
+        assert_eq!(files(root.path()), ["k"]);
+        drop(in_a_child);
     }
 
     #[test]

@@ -17,11 +17,12 @@ use super::names::{self, FileKind, Names};
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A lock on the directory.
-pub(super) struct DirectoryLock(File);
+/// An open file or directory that is unlocked when it is dropped.
+pub(super) struct LockedFile(pub(super) File);
 
-impl Drop for DirectoryLock {
-    /// Closing the file is not enough if a child process has it open too.
+impl Drop for LockedFile {
+    /// Closing the file is not enough if a child process has it open too: then the next sweep would
+    /// spare a file that nobody writes.
     fn drop(&mut self) {
         unlock(&self.0);
     }
@@ -29,15 +30,12 @@ impl Drop for DirectoryLock {
 
 /// Keeps sweepers away until the returned lock is dropped. `None` if there are no locks: then there
 /// are no sweepers either.
-pub(super) fn hold_off_sweepers<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-) -> Option<DirectoryLock> {
+pub(super) fn hold_off_sweepers<F: FileSystem>(disk: &F, directory: &Path) -> Option<LockedFile> {
     let file = disk.open_directory(directory).ok()?;
     for _ in 0..TRIES {
         match disk.try_lock(directory, &file, LockMode::Shared) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            outcome => return outcome.ok().map(|()| DirectoryLock(file)),
+            outcome => return outcome.ok().map(|()| LockedFile(file)),
         }
     }
     None
@@ -46,7 +44,7 @@ pub(super) fn hold_off_sweepers<F: FileSystem>(
 /// Removes the temporary files of writers that died, unless there are no locks or a living writer
 /// is just creating one.
 pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<()> {
-    let lock = lock(disk, directory, disk.open_directory(directory)?).map(DirectoryLock)?;
+    let lock = lock(disk, directory, disk.open_directory(directory)?)?;
     for path in temporary_files(disk, directory, names)? {
         // The lock is held while the file is removed.
         let locked = disk.open(&path).and_then(|file| self::lock(disk, &path, file));
@@ -88,6 +86,6 @@ fn temporary_files<F: FileSystem>(
     Ok(files)
 }
 
-fn lock<F: FileSystem>(disk: &F, path: &Path, file: File) -> io::Result<File> {
-    disk.try_lock(path, &file, LockMode::Exclusive).map(|()| file)
+fn lock<F: FileSystem>(disk: &F, path: &Path, file: File) -> io::Result<LockedFile> {
+    disk.try_lock(path, &file, LockMode::Exclusive).map(|()| LockedFile(file))
 }
