@@ -143,6 +143,12 @@ mod token_text;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(all(
+    doc,
+    any(not(doctest), all(feature = "ureq", feature = "testing", feature = "user-pool"))
+))]
+pub mod guide;
+
 #[cfg(any(feature = "_bench", fuzzing))]
 #[doc(hidden)]
 pub mod internals;

@@ -10,7 +10,7 @@ mod arrows;
 use arrows::{Arrows, Sources, arrows};
 
 /// The folders and files at the top of `src/`, from the lowest layer to the highest.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "secret",
     "random",
     "redact",
@@ -32,6 +32,7 @@ const ORDER: [&str; 23] = [
     "provider",
     "testing",
     "internals",
+    "guide",
     "lib",
     "bin",
 ];
