@@ -43,6 +43,7 @@ mod stored;
 mod support;
 #[cfg(feature = "ureq")]
 mod tls;
+mod troubleshooting;
 #[cfg(unix)]
 mod under_fire;
 mod unreadable;
