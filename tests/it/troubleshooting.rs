@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use cognito_identity_credentials::UserPoolTokens;
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+
 use crate::refusals::{STS, refused};
 use crate::support::GET_CREDENTIALS;
 
@@ -61,11 +64,11 @@ fn literals(source: &str) -> Vec<Vec<String>> {
         let joined = joined.replace("{{", "{").replace("}}", "}");
         let joined =
             SETTINGS.iter().fold(joined, |text, name| text.replace(&format!("{{{name}}}"), name));
-        let pieces = joined.split('{').enumerate().flat_map(|(at, piece)| {
+        let pieces = joined.split('{').enumerate().map(|(at, piece)| {
             let piece = if at == 0 { piece } else { piece.split_once('}').map_or("", |(_, p)| p) };
-            (!piece.trim_matches(['}', ' ']).is_empty()).then(|| piece.replace('}', ""))
+            piece.replace('}', "")
         });
-        pieces.collect::<Vec<_>>()
+        pieces.filter(|piece| !piece.trim().is_empty()).collect::<Vec<_>>()
     };
     let all = code.split('"').skip(1).step_by(2).map(literal);
     all.filter(|pieces| !pieces.is_empty()).collect()
@@ -161,7 +164,7 @@ fn each_quoted_message_is_one_of_the_source_code() {
 
 #[test]
 fn each_message_of_the_source_code_has_an_entry() {
-    const FILES: [&str; 36] = [
+    const FILES: [&str; 39] = [
         "cell/mod.rs",
         "error/mod.rs",
         "provider/environment.rs",
@@ -195,8 +198,11 @@ fn each_message_of_the_source_code_has_an_entry() {
         "user_pool_tokens/mod.rs",
         "user_pool_tokens/store.rs",
         "bin/cognito-credentials/cache/mod.rs",
+        "bin/cognito-credentials/doctor/login_check.rs",
+        "bin/cognito-credentials/doctor/tls_probe.rs",
         "bin/cognito-credentials/login/secret_source.rs",
         "bin/cognito-credentials/login/token_command/fault.rs",
+        "bin/cognito-credentials/options/usage.rs",
         "bin/cognito-credentials/serve/token_file.rs",
     ];
     let page = page().replace('`', "");
@@ -217,7 +223,11 @@ fn each_message_of_the_source_code_has_an_entry() {
 
 /// Whether a text is a hint, which repeats what the page says, or is never shown.
 fn is_no_message(text: &str) -> bool {
-    const HINTS: [&str; 26] = [
+    const HINTS: [&str; 30] = [
+        "--login PROVIDER=@FILE",
+        "cognito-credentials --help",
+        "give --login the ID token",
+        "sign in again, or",
         "a firewall may drop",
         "allow ",
         "check ",
@@ -245,7 +255,7 @@ fn is_no_message(text: &str) -> bool {
         "use --cache-dir",
         "use a proxy",
     ];
-    const OTHERS: [&str; 13] = [
+    const OTHERS: [&str; 19] = [
         // Reasons of lints and panics.
         "without the feature there is none",
         "on Unix there is something to check",
@@ -254,11 +264,18 @@ fn is_no_message(text: &str) -> bool {
         "the request cannot be written as JSON",
         // Beginnings and parts of other texts.
         "the answer's AuthenticationResult",
+        "=…, or give this login a token of",
         "a field twice",
+        "it is malformed",
+        "of that name",
         "not PEM: convert it with openssl",
         "pkcs7 -inform DER -print_certs",
         "pkey -inform DER",
         "x509 -inform DER",
+        // What `doctor` shows of a good token.
+        "a token that is no JWT",
+        "a token valid for",
+        "a token without an expiry time",
         // Tests.
         "it belongs to another user",
         "others may write to it",
@@ -310,7 +327,6 @@ fn each_refusal_with_a_hint_has_an_entry() {
             .into_iter()
             .filter_map(|operation| refused(operation, code, message).hint())
             .collect();
-        #[cfg(feature = "user-pool")]
         hints.extend(refused_by_a_user_pool(code, message));
         assert!(!hints.is_empty(), "no hint for {code}: {message}");
         found.extend(hints);
@@ -318,15 +334,10 @@ fn each_refusal_with_a_hint_has_an_entry() {
     let hints = hints();
     assert!(hints.len() > 30, "only {} hints found", hints.len());
     let without: Vec<_> = hints.iter().filter(|hint| !found.contains(hint.as_str())).collect();
-    let optional = cfg!(feature = "user-pool");
-    assert!(without.is_empty() || !optional, "{without:#?}");
+    assert!(without.is_empty(), "{without:#?}");
 }
 
-#[cfg(feature = "user-pool")]
 fn refused_by_a_user_pool(code: &str, message: &str) -> Option<&'static str> {
-    use cognito_identity_credentials::UserPoolTokens;
-    use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-
     let cognito = FakeCognito::new();
     for operation in ["InitiateAuth", "GetTokensFromRefreshToken"] {
         cognito.fail_next(operation, 9, Fault::error(400, code, message));
