@@ -28,6 +28,7 @@ mod identity;
 mod javascript;
 mod layers;
 mod persisted;
+mod pictures;
 #[cfg(feature = "ureq")]
 mod proxy;
 mod public_names;
