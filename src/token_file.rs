@@ -21,6 +21,20 @@ const LONGEST_FILE: u64 = 64 * 1024;
 /// space around the token. The file can be a pipe: its writer must write the token and close the
 /// pipe.
 ///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, FileToken};
+///
+/// # #[cfg(feature = "ureq")] {
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+///     .login_from("accounts.google.com", FileToken::new("/run/app/id-token"))
+///     .build()?;
+/// # }
+/// # Ok::<(), cognito_identity_credentials::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// Returns an error that names the file:
@@ -45,6 +59,8 @@ pub struct FileToken {
 
 impl FileToken {
     /// Creates a source that reads this file. The file can be created later.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }

@@ -171,6 +171,10 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     #[doc(alias = "getPromise")]
+    #[doc(alias = "load")]
+    #[doc(alias = "loadCredentials")]
+    #[doc(alias = "getId")]
+    #[doc(alias = "getCredentialsForIdentity")]
     pub fn get(&self) -> Result<Credentials, Error> {
         self.get_within(Duration::MAX)
     }
@@ -205,6 +209,7 @@ impl CognitoIdentityCredentials {
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
+    #[doc(alias = "getPromise")]
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
         LoadCall::new(self, false).get(limit)
     }
@@ -239,6 +244,8 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     #[doc(alias = "refreshPromise")]
+    #[doc(alias = "coalesceRefresh")]
+    #[doc(alias = "refreshCallbacks")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
         LoadCall::new(self, true).refresh()
     }
@@ -344,6 +351,7 @@ impl CognitoIdentityCredentials {
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
+    #[doc(alias = "expired")]
     pub fn invalidate(&self, access_key_id: &str) {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
@@ -370,6 +378,7 @@ impl CognitoIdentityCredentials {
     #[must_use]
     #[doc(alias = "identityId")]
     #[doc(alias = "loadCachedId")]
+    #[doc(alias = "_identityId")]
     pub fn identity_id(&self) -> Option<String> {
         Some(self.identity()?.id.as_str().to_owned())
     }

@@ -33,6 +33,7 @@ impl Identity {
 }
 
 /// Tells where an identity ID came from.
+/// [`status`](crate::CognitoIdentityCredentials::status) returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityOrigin {
@@ -82,6 +83,7 @@ impl fmt::Debug for IdentityChange {
 }
 
 /// Tells why an identity ID changed.
+/// [`on_identity_change`](crate::Builder::on_identity_change) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityChangeReason {

@@ -64,6 +64,8 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 ///
 /// Clones share one token and one refresh at a time. `Debug` shows no token.
 ///
+/// # Example
+///
 /// ```
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
 /// # #[cfg(feature = "testing")] {
@@ -79,6 +81,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 ///     .refresh_token(refresh_token)
 ///     .transport(cognito.clone()) // leave this out to talk to AWS
 ///     .build()?;
+/// assert!(tokens.provider().ends_with(FakeCognito::USER_POOL_ID));
 /// let credentials = CognitoIdentityCredentials::builder()
 ///     .identity_pool_id(FakeCognito::POOL_ID)
 ///     .login_from_user_pool(&tokens)
@@ -146,6 +149,8 @@ enum StoreState {
 impl UserPoolTokens {
     /// Returns the provider name of the user pool in an identity pool:
     /// `cognito-idp.REGION.amazonaws.com/USER_POOL_ID`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.0.provider
@@ -214,6 +219,8 @@ impl UserPoolTokens {
     ///
     /// It never uses the network, but waits for the storage.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), if the text cannot be a refresh token. Nothing is
@@ -244,6 +251,27 @@ impl UserPoolTokens {
     ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process gets them.
     ///
     /// It never uses the network, but waits for the storage.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
+    /// # use cognito_identity_credentials::testing::FakeCognito;
+    /// # let cognito = FakeCognito::new();
+    /// # let tokens = UserPoolTokens::builder()
+    /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
+    /// #     .refresh_token(cognito.sign_in("ann")).transport(cognito.clone()).build()?;
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).login_from_user_pool(&tokens)
+    /// #     .transport(cognito.clone()).build()?;
+    /// credentials.get()?; // Ann's
+    ///
+    /// tokens.forget_refresh_token();
+    /// credentials.clear_cached_id();
+    /// credentials.expire();
+    /// assert!(credentials.get().unwrap_err().needs_sign_in());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn forget_refresh_token(&self) {
         self.0.start_sign_in(None);
     }

@@ -25,6 +25,7 @@ mod fakes;
 mod histories;
 mod identity;
 mod javascript;
+mod javascript_names;
 mod layers;
 mod persisted;
 #[cfg(feature = "ureq")]

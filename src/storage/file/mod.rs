@@ -61,6 +61,8 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.
 ///
+/// # Example
+///
 /// ```
 /// use cognito_identity_credentials::{FileStorage, Storage};
 ///
@@ -85,12 +87,16 @@ struct Files<F> {
 
 impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(Files { disk: Disk, directory: directory.into() })
     }
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
+    ///
+    /// See the [example](Self::remove_all).
     ///
     /// # Errors
     ///
@@ -104,6 +110,22 @@ impl FileStorage {
     /// many records it removed.
     ///
     /// The lock files stay, because another process may hold one.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{FileStorage, Storage};
+    ///
+    /// # let directory = std::env::temp_dir().join(format!("remove-all-{}", std::process::id()));
+    /// let storage = FileStorage::new(&directory);
+    /// storage.store("identity/first", b"value")?;
+    /// storage.store("identity/second", b"value")?;
+    /// assert_eq!(storage.keys("identity/")?, ["identity/first", "identity/second"]);
+    ///
+    /// // A factory reset: forgets everything.
+    /// assert_eq!(storage.remove_all("")?, 2);
+    /// storage.remove_locks("")?;
+    /// # std::fs::remove_dir(&directory)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -120,6 +142,8 @@ impl FileStorage {
     ///
     /// If the name of a lock file is cut and its record is gone, the end of the key is unknown. The
     /// lock is then removed if the known part of the key fits `prefix`.
+    ///
+    /// See the [example](Self::remove_all).
     ///
     /// # Errors
     ///
