@@ -21,6 +21,7 @@ mod aws_sdk;
 mod classic;
 mod clocks;
 mod device_transport;
+mod documentation;
 mod fakes;
 mod histories;
 mod identity;
@@ -31,7 +32,6 @@ mod persisted;
 #[cfg(feature = "ureq")]
 mod proxy;
 mod public_names;
-mod readme;
 mod refresh_reports;
 mod refusals;
 mod scenarios;

@@ -1,4 +1,4 @@
-//! What the README says about the tests is so.
+//! What the documentation and the manifests say about the code is so.
 
 use std::fs;
 use std::path::Path;
@@ -17,17 +17,26 @@ fn place<'a>(root: &Path, path: &'a str) -> (String, &'a str) {
     (if folder { format!("{file}/mod.rs") } else { format!("{file}.rs") }, name)
 }
 
+/// The rows of the only table below a heading, without its head.
+fn table<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let section = page.split("\n## ").find(|s| s.starts_with(heading));
+    let section = section.unwrap_or_else(|| panic!("no heading {heading}"));
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches(['|', ' ']).split(" | ").collect()).collect()
+}
+
 #[test]
 fn every_row_of_what_happens_when_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let section = readme.split("\n## ").find(|s| s.starts_with("What happens when")).unwrap();
-    let rows: Vec<_> = section.lines().filter(|line| line.starts_with("| … ")).collect();
-    assert!(rows.len() >= 7, "only {} rows found", rows.len());
-    for row in rows {
-        let shown_by = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
-        let tests: Vec<_> = shown_by.split('`').skip(1).step_by(2).collect();
-        assert!(!tests.is_empty(), "no test in: {row}");
+    let page = fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
+    let situations = table(&page, "What happens when");
+    let shown = table(&page, "Which tests show it");
+    assert!(situations.len() >= 7, "only {} rows found", situations.len());
+    let first = |rows: &[Vec<&str>]| rows.iter().map(|row| row[0].to_owned()).collect::<Vec<_>>();
+    assert_eq!(first(&situations), first(&shown));
+    for row in &shown {
+        let tests: Vec<_> = row[1].split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test in: {row:?}");
         for test in tests {
             let (file, name) = place(root, test);
             let text = fs::read_to_string(root.join(&file))
@@ -37,19 +46,12 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
             assert!(text.contains(&test_of_it), "{test} is no test of {file}");
         }
     }
-    let totals: Vec<_> = section
-        .split("| what | total | command |")
-        .nth(1)
-        .unwrap()
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.contains("---"))
-        .collect();
+    let totals = table(&page, "How much was tried");
     assert!(totals.len() >= 5, "only {} totals found", totals.len());
     for row in totals {
-        let cells: Vec<_> = row.trim_matches(['|', ' ']).split(" | ").collect();
-        assert_eq!(cells.len(), 3, "{row}");
-        assert!(cells[1].contains(|c: char| c.is_ascii_digit()), "no total in: {row}");
-        assert!(cells[2].contains('`') || cells[2] == "the same", "no command in: {row}");
+        assert_eq!(row.len(), 3, "{row:?}");
+        assert!(row[1].contains(|c: char| c.is_ascii_digit()), "no total in: {row:?}");
+        assert!(row[2].contains('`') || row[2] == "the same", "no command in: {row:?}");
     }
 }
 
