@@ -42,7 +42,8 @@ use crate::secret::Secret;
 /// # assert!(backend.identity().is_ok());
 /// ```
 ///
-/// [`Builder::developer_identity`](crate::Builder::developer_identity) has an example with a closure.
+/// [`Builder::developer_identity`](crate::Builder::developer_identity) has an example with a
+/// closure.
 pub trait DeveloperIdentityProvider: Send + Sync {
     /// Returns the current identity ID and its token.
     ///

@@ -25,8 +25,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! With any logger of the [`log`] crate, for example env_logger, you see failed refreshes. Install
-//! it before the first call. [`Builder::on_refresh`] shows them without a logger.
+//! Failed refreshes are logged. To see them, install any logger of the [`log`] crate before the
+//! first call, for example env_logger. [`Builder::on_refresh`] shows them without a logger.
 //!
 //! # Where to look
 //!
@@ -67,8 +67,9 @@
 //! | `UserPoolTokensBuilder::timeout`: one `id_token` | 20 s |
 //!
 //! There are two exceptions. A refresh in which a user pool rotates the refresh token is never
-//! abandoned midway; it takes up to 20 s. And if your own transport, token source or storage returns
-//! late, the caller that runs the refresh returns late. All other callers return within `timeout`.
+//! abandoned midway; it takes up to 20 s. And if your own transport, token source or storage
+//! returns late, the caller that runs the refresh returns late. All other callers return within
+//! `timeout`.
 //!
 //! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
 //! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
@@ -92,8 +93,8 @@
 //! **Identity.** A provider remembers the identity ID that the service returned. With a [`Storage`]
 //! it also keeps the ID across restarts. No network failure makes it drop the ID.
 //!
-//! * If the service rejects the identity itself, the refresh requests another one, once. A guest is
-//!   then a new guest, unless [`allow_new_guest`](Builder::allow_new_guest) is `false`.
+//! * If the service rejects the identity itself, the refresh requests another one, once. For a
+//!   guest, [`allow_new_guest`](Builder::allow_new_guest) must be `true`, which is the default.
 //! * If the service rejects a login token, the refresh calls the token sources again, once.
 //! * After any other error, the provider keeps the identity.
 //! * The library never replaces an identity ID that the program has set.
@@ -117,16 +118,16 @@
 //! [`StorageLock`] of the parent. There are four limits:
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
-//! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait for
-//!   ever. The library holds a mutex only for a short time, and never during a network call.
+//! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait
+//!   for ever. The library holds a mutex only for a short time, and never during a network call.
 //! * The library recognizes a child by its process ID. A child in another PID namespace must not
 //!   have the ID of its parent, as when process 1 of a container gets a child with ID 1.
 //! * Your own transport, storage or clock must itself allow a fork.
 //!
-//! **Memory.** Clones share one copy of the secrets. The library wipes its copies of tokens and keys
-//! when they are dropped, and never prints them. It cannot wipe the buffers of the HTTP and TLS
-//! libraries. The XML parser keeps a copy of any text with `&amp;` or the like, but keys and tokens
-//! contain none. A `get` that returns cached credentials allocates no memory.
+//! **Memory.** Clones share one copy of the secrets. The library wipes its copies of tokens and
+//! keys when they are dropped, and never prints them. It cannot wipe the buffers of the HTTP and
+//! TLS libraries. The XML parser keeps a copy of any text with `&amp;` or the like, but keys and
+//! tokens contain none. A `get` that returns cached credentials allocates no memory.
 //!
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless
 //! the program tells it to.
@@ -152,8 +153,8 @@
 //! * It does not sign users in. The program provides login tokens, or the refresh token of a user
 //!   pool.
 //! * It knows identity pools only. For long-lived keys, profiles, SSO or instance roles, use
-//!   aws-config. A device with a certificate of AWS IoT can use the credentials provider of AWS IoT,
-//!   without an identity pool.
+//!   aws-config. A device with a certificate of AWS IoT can use the credentials provider of AWS
+//!   IoT, without an identity pool.
 //! * It does not store credentials, unless [`persist_credentials`](Builder::persist_credentials) is
 //!   set. Stored credentials are never used after a restart of the system.
 //! * It has no async API. For an async program, the AWS SDK for Rust fits better; this provider

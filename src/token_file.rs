@@ -17,9 +17,9 @@ const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Reads a login token from a file, which another program keeps up to date.
 ///
-/// This [`TokenSource`] reads the file at each refresh. It ignores a UTF-8 byte order mark and white
-/// space around the token. The file can be a pipe: its writer must write the token and close the
-/// pipe.
+/// This [`TokenSource`] reads the file at each refresh. It ignores a UTF-8 byte order mark and
+/// white space around the token. The file can be a pipe: its writer must write the token and close
+/// the pipe.
 ///
 /// # Example
 ///

@@ -30,8 +30,8 @@ pub(crate) use self::config_fault::ConfigFaults;
 
 use crate::redact::Redactor;
 
-/// Holds any error. The program's own code, such as a [token source](crate::TokenSource#example), can
-/// fail with it.
+/// Holds any error. The program's own code, such as a [token source](crate::TokenSource#example),
+/// can fail with it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Tells why there are no credentials.

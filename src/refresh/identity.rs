@@ -20,8 +20,8 @@ pub(crate) struct Identity {
     /// Whether the program gave the ID, or gave one that the service has merged into it since. The
     /// library never replaces such an ID.
     pub(crate) given: bool,
-    /// Whether the stored identity could not be read when this guest was created. Each refresh looks
-    /// for the stored one again.
+    /// Whether the stored identity could not be read when this guest was created. Each refresh
+    /// looks for the stored one again.
     pub(crate) temporary: bool,
 }
 
@@ -161,8 +161,8 @@ impl StoredIdentity {
 }
 
 impl IdentityStore {
-    /// The key contains the service, the pool and the user's login ID, so each user of each pool has
-    /// a record.
+    /// The key contains the service, the pool and the user's login ID, so each user of each pool
+    /// has a record.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,

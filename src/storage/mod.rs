@@ -48,8 +48,9 @@ pub(crate) use record::{
 ///
 /// # Example
 ///
-/// A storage that keeps the credentials of [`persist_credentials`](crate::Builder::persist_credentials)
-/// in memory below `/run`, and everything else on flash:
+/// A storage that keeps the credentials of
+/// [`persist_credentials`](crate::Builder::persist_credentials) in memory below `/run`, and
+/// everything else on flash:
 ///
 /// ```
 /// use std::io;

@@ -91,8 +91,8 @@ impl ManualClock {
         self.time().pass(duration);
     }
 
-    /// Suspends the system for a time: moves the wall clock forward, and the boot clock too unless it
-    /// is [`stopping_in_suspend`](Self::stopping_in_suspend).
+    /// Suspends the system for a time: moves the wall clock forward, and the boot clock too unless
+    /// it is [`stopping_in_suspend`](Self::stopping_in_suspend).
     ///
     /// See the [example](Self#example).
     pub fn suspend(&self, duration: Duration) {
@@ -113,8 +113,8 @@ impl ManualClock {
         self.time().wall = wall;
     }
 
-    /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall clock
-    /// does not change.
+    /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall
+    /// clock does not change.
     ///
     /// The time of a [`FakeCognito`](super::FakeCognito) with this clock also goes back. Call
     /// [`set_time`](super::FakeCognito::set_time) to correct it.

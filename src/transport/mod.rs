@@ -87,16 +87,15 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 /// impl Transport for ModemTransport {
 ///     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
 ///         let mut modem = self.0.lock().unwrap();
-///         modem
-///             .post(request.url(), request.headers(), request.body(), request.timeout())
-///             .map(|answer| HttpResponse::new(answer.status, answer.body).with_header("date", answer.date))
-///             .map_err(|error| {
-///                 let kind = match error.kind() {
-///                     std::io::ErrorKind::TimedOut => TransportErrorKind::Timeout,
-///                     _ => TransportErrorKind::Io,
-///                 };
-///                 TransportError::new(kind, error)
-///             })
+///         let (url, headers, body) = (request.url(), request.headers(), request.body());
+///         let answer = modem.post(url, headers, body, request.timeout()).map_err(|error| {
+///             let kind = match error.kind() {
+///                 std::io::ErrorKind::TimedOut => TransportErrorKind::Timeout,
+///                 _ => TransportErrorKind::Io,
+///             };
+///             TransportError::new(kind, error)
+///         })?;
+///         Ok(HttpResponse::new(answer.status, answer.body).with_header("date", answer.date))
 ///     }
 /// }
 /// ```
@@ -383,11 +382,15 @@ impl Error {
     ///
     /// ```
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
-    /// use cognito_identity_credentials::transport::{HttpRequest, TransportError, TransportErrorKind};
+    /// use cognito_identity_credentials::transport::{
+    ///     HttpRequest, TransportError, TransportErrorKind,
+    /// };
     ///
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .transport(|_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Other, "no modem")))
+    ///     .transport(|_: &HttpRequest| {
+    ///         Err(TransportError::new(TransportErrorKind::Other, "no modem"))
+    ///     })
     ///     .build()?;
     /// let error = credentials.get().unwrap_err();
     /// let kind = error.transport_error().map(TransportError::kind);

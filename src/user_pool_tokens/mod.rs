@@ -180,7 +180,8 @@ impl UserPoolTokens {
     /// # Errors
     ///
     /// * [`Login`](crate::ErrorKind::Login), if no refresh token is known.
-    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be read.
+    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be
+    ///   read.
     /// * [`NotAuthorized`](crate::ErrorKind::NotAuthorized), if the user pool rejects the refresh
     ///   token, the user, or the secret of the app client.
     /// * Any other kind that a call to the identity pool can return.
@@ -449,8 +450,8 @@ impl TokenRefresher {
         store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
-    /// Returns the token that another process has stored in place of the rejected one. The error means
-    /// that this is unknown, so the user need not sign in yet.
+    /// Returns the token that another process has stored in place of the rejected one. The error
+    /// means that this is unknown, so the user need not sign in yet.
     fn newer(
         &self,
         sign_in: &SignInState,

@@ -100,8 +100,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, or if a record whose name is
-    /// cut cannot be read. A missing directory is empty.
+    /// If the directory cannot be read, if other users may write to it, or if a record whose name
+    /// is cut cannot be read. A missing directory is empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
         self.0.keys(prefix)
     }
@@ -129,8 +129,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, if a record whose name is cut
-    /// cannot be read, or if a file cannot be removed. It still removes the other files.
+    /// If the directory cannot be read, if other users may write to it, if a record whose name is
+    /// cut cannot be read, or if a file cannot be removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
     }

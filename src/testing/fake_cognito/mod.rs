@@ -4,8 +4,8 @@
 //! * `sts.rs` carries out `AssumeRoleWithWebIdentity`.
 //! * `user_pool.rs` holds the user pool; `users.rs` holds the public methods for it.
 //! * `tokens.rs` holds the login tokens and OpenID tokens that the service accepts.
-//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service returns,
-//!   `fault.rs` is a fault that a test orders.
+//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service
+//!   returns, `fault.rs` is a fault that a test orders.
 
 mod fault;
 mod request;
@@ -55,11 +55,12 @@ pub use request::ReceivedRequest;
 /// It records every request. [`fail_next`](Self::fail_next) orders faults. A fault takes no time:
 /// advance the clock if that matters.
 ///
-/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login token.
+/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login
+/// token.
 ///
-/// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one service.
-/// The service's clock starts at the wall time of the given clock and then follows its boot time,
-/// so a change of the device's wall clock does not move it.
+/// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one
+/// service. The service's clock starts at the wall time of the given clock and then follows its
+/// boot time, so a change of the device's wall clock does not move it.
 ///
 /// # Example
 ///
@@ -284,8 +285,8 @@ impl FakeCognito {
         self.lock().state.lifetime = lifetime;
     }
 
-    /// Sets the `Expiration` of credentials that are issued from now on, in place of their lifetime.
-    /// It may be in the past. Default: `None`.
+    /// Sets the `Expiration` of credentials that are issued from now on, in place of their
+    /// lifetime. It may be in the past. Default: `None`.
     ///
     /// See the [example](Self::set_lifetime).
     pub fn set_expiration(&self, expiration: Option<SystemTime>) {

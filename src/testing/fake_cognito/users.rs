@@ -17,7 +17,8 @@ impl FakeCognito {
     /// See the [example](Self::sign_in).
     pub const CLIENT_ID: &str = user_pool::CLIENT_ID;
 
-    /// Signs a user in and returns a new refresh token. Enables a [disabled](Self::disable_user) user.
+    /// Signs a user in and returns a new refresh token. Enables a [disabled](Self::disable_user)
+    /// user.
     ///
     /// ```
     /// use cognito_identity_credentials::{TokenSource, UserPoolTokens};

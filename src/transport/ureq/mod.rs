@@ -379,7 +379,8 @@ impl UreqTransportBuilder {
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
     /// use cognito_identity_credentials::transport::UreqTransport;
     ///
-    /// let transport = UreqTransport::builder().proxy("http://user:p%40ss@proxy.test:3128").build()?;
+    /// let proxy = "http://user:p%40ss@proxy.test:3128";
+    /// let transport = UreqTransport::builder().proxy(proxy).build()?;
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
     ///     .transport(transport)
