@@ -44,6 +44,8 @@ mod stored;
 mod support;
 #[cfg(feature = "ureq")]
 mod tls;
+#[cfg(feature = "user-pool")]
+mod troubleshooting;
 #[cfg(unix)]
 mod under_fire;
 mod unreadable;
