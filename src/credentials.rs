@@ -30,7 +30,7 @@ use crate::secret::Secret;
 /// assert_eq!(credentials.identity_id(), None); // `get` returns credentials with an identity
 /// ```
 ///
-/// The guide [`aws_services`](crate::guide::aws_services) signs requests with them.
+/// The guide [`aws_services`](crate::guide::aws_services) shows how to sign requests with them.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "AWS.Credentials")]
 pub struct Credentials(Arc<Inner>);

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! Failed refreshes are logged. To see them, install any logger of the [`log`] crate before the
-//! first call, for example env_logger. [`Builder::on_refresh`] shows them without a logger.
+//! first call, for example `env_logger`. [`Builder::on_refresh`] shows them without a logger.
 //!
 //! # Where to look
 //!
@@ -153,7 +153,7 @@
 //! * It does not sign users in. The program provides login tokens, or the refresh token of a user
 //!   pool.
 //! * It knows identity pools only. For long-lived keys, profiles, SSO or instance roles, use
-//!   aws-config. A device with a certificate of AWS IoT can use the credentials provider of AWS
+//!   `aws-config`. A device with a certificate of AWS IoT can use the credentials provider of AWS
 //!   IoT, without an identity pool.
 //! * It does not store credentials, unless [`persist_credentials`](Builder::persist_credentials) is
 //!   set. Stored credentials are never used after a restart of the system.

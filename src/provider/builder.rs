@@ -876,7 +876,7 @@ impl Builder {
     /// # #[cfg(feature = "ureq")] {
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .storage(FileStorage::new("/var/lib/sensor/identity")) // with an identity already
+    ///     .storage(FileStorage::new("/var/lib/sensor/identity")) // holds an identity
     ///     .allow_new_guest(false)
     ///     .build()?;
     /// # }

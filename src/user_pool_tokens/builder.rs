@@ -109,7 +109,8 @@ impl UserPoolTokensBuilder {
     ///     .refresh_token(refresh_token)
     ///     .client_secret("secret-of-the-app-client")
     ///     .username("5a7f6f0e-0d3b-4c58-9a1e-1f7f1c1f0a11") // the claim cognito:username
-    ///     .device_key("us-east-1_0a1b2c3d-dead-beef-cafe-123456790ab0") // if it remembers devices
+    ///     // Only if the user pool remembers devices:
+    ///     .device_key("us-east-1_0a1b2c3d-dead-beef-cafe-123456790ab0")
     ///     .build()?;
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())

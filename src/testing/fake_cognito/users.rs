@@ -111,7 +111,7 @@ impl FakeCognito {
     /// #     .build()?;
     /// use std::time::Duration;
     ///
-    /// cognito.set_id_token_lifetime(Duration::from_secs(5 * 60)); // the shortest of AWS
+    /// cognito.set_id_token_lifetime(Duration::from_secs(5 * 60)); // the shortest that AWS allows
     /// let first = tokens.id_token()?;
     /// clock.advance(Duration::from_secs(5 * 60));
     /// assert_ne!(tokens.id_token()?, first);
