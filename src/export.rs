@@ -27,6 +27,8 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 /// [`Credentials`] can be converted into this type and back. Both share one copy of the secrets.
 /// `Debug` shows no secret.
 ///
+/// # Example
+///
 /// ```
 /// use std::process::Command;
 /// use std::time::{Duration, SystemTime};
@@ -115,6 +117,18 @@ impl CredentialVariables {
 
     /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. An
     /// unknown expiration is left out.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use cognito_identity_credentials::{CredentialVariables, Credentials};
+    ///
+    /// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+    /// let names: Vec<&str> =
+    ///     CredentialVariables::from(&credentials).iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names[0], "AWS_ACCESS_KEY_ID");
+    /// assert_eq!(names[3], "AWS_CREDENTIAL_EXPIRATION");
+    /// ```
     #[must_use]
     pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;

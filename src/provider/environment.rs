@@ -53,9 +53,18 @@ impl Builder {
     ///
     /// An empty variable counts as not set. `AWS_REGION` and `AWS_DEFAULT_REGION` are not read: the
     /// ID of the pool or of the identity names the region, and programs need these variables for
-    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read: other
-    /// systems set it, and it would change the flow. The environment cannot allow plain `http` to hosts other than
-    /// loopback. A proxy is read only with `UreqTransportBuilder::proxy_from_env`.
+    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read:
+    /// other systems set it, and it would change the flow. The environment cannot allow plain
+    /// `http` to hosts other than loopback. A proxy is read only with
+    /// `UreqTransportBuilder::proxy_from_env`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::Builder;
+    ///
+    /// let credentials = Builder::from_env()?.timeout(Duration::from_secs(20)).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

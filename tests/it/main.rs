@@ -26,6 +26,7 @@ mod fakes;
 mod histories;
 mod identity;
 mod javascript;
+mod javascript_names;
 mod layers;
 mod persisted;
 mod pictures;

@@ -1,4 +1,5 @@
-//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has those of TLS.
+//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has
+//! those of TLS.
 
 mod tls;
 

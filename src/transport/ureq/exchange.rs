@@ -115,9 +115,9 @@ impl HttpClient {
     }
 }
 
-/// The time that a client is at work on this thread. ureq calls the program's logger under the lock of
-/// its pool: a logger that used the same client would wait for itself, and one that panics leaves a pool
-/// that can never be used again.
+/// The time that a client is at work on this thread. ureq calls the program's logger under the lock
+/// of its pool: a logger that used the same client would wait for itself, and one that panics
+/// leaves a pool that can never be used again.
 struct ReentryGuard<'a> {
     client: &'a HttpClient,
     outer: usize,
