@@ -25,8 +25,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! Failed refreshes are logged. To see them, install any logger of the [`log`] crate before the
-//! first call, for example `env_logger`. [`Builder::on_refresh`] shows them without a logger.
+//! The library logs the failures that no caller gets: of early refreshes and of the storage. To see
+//! them, install any logger of the [`log`] crate before the first call, for example `env_logger`.
+//! [`Builder::on_refresh`] shows them without a logger.
 //!
 //! # Where to look
 //!
@@ -132,9 +133,10 @@
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless
 //! the program tells it to.
 //!
-//! **Logging.** The library logs with the [`log`] crate: failed refreshes (warn), changes of the
-//! identity (info), failed attempts (debug), and calls with their URL (trace). It never logs
-//! tokens, keys, identity IDs or bodies. While `transport::UreqTransport` exchanges data, it keeps
+//! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
+//! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their URL
+//! (trace). It does not log an error that `get` returns, and never tokens, keys, identity IDs or
+//! bodies. While `transport::UreqTransport` exchanges data, it keeps
 //! ureq from logging answers (trace). A program without a logger sees failed refreshes and failures
 //! of the storage in [`Builder::on_refresh`] and [`Status`].
 //!

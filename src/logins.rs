@@ -173,8 +173,8 @@ impl TokenSource for Box<dyn TokenSource> {
 /// | Login with Amazon | `www.amazon.com` | access token |
 /// | Apple | `appleid.apple.com` | ID token |
 /// | Cognito user pool | `cognito-idp.<region>.amazonaws.com/<user pool ID>` | ID token |
-/// | another OpenID Connect provider | the host of its issuer | ID token |
-/// | SAML provider | its ARN | SAML assertion |
+/// | another OpenID Connect provider, such as Azure AD | its issuer with its path, without `https://` | ID token |
+/// | SAML provider | its ARN | SAML assertion in Base64 |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
 /// characters, tokens of 1 to 50,000 printable ASCII characters without white space. A user pool's
