@@ -378,7 +378,7 @@ fn without_a_user_the_device_is_a_guest() {
     device.wait_for_upload();
     assert_eq!(device.identities().len(), 1);
     assert_eq!(device.cognito.calls("InitiateAuth"), 0);
-    if std::env::var_os("SENSOR").is_none() {
+    if !std::env::var("SENSOR").is_ok_and(|command| command.contains("qemu")) {
         let id = device.process.as_ref().unwrap().id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
