@@ -1,4 +1,4 @@
-//! A device in the field: it reads a sensor and uploads the readings to S3, for years, without help.
+//! A device in the field: it reads a sensor and uploads the readings to S3, for years.
 //!
 //! * this file: the start, the loop, and what each failure means
 //! * `settings.rs`: the environment variables
@@ -120,8 +120,8 @@ impl Device {
         loop {
             let next = Instant::now() + self.settings.pause;
             self.round(&mut readings, systemd);
-            // The watchdog is fed here and between the steps of a round, by the thread that does the
-            // work: if that hangs, systemd restarts the program.
+            // The thread that does the work also feeds the watchdog, here and between the steps of
+            // a round. If this thread hangs, systemd restarts the program.
             loop {
                 systemd.alive();
                 let left = next.saturating_duration_since(Instant::now());
