@@ -51,7 +51,7 @@ const USAGE: &str = "usage: s3 put FILE s3://BUCKET/KEY | get s3://BUCKET/KEY FI
 fn main() {
     env_logger::Builder::from_env(Env::default().default_filter_or("warn"))
         // At trace level, ureq logs whole URLs, and a presigned URL holds the session token.
-        .filter_module("ureq", log::LevelFilter::Debug)
+        .filter_module("ureq", log::LevelFilter::Warn)
         .init();
     if let Err(error) = run() {
         eprintln!("error: {error}");
