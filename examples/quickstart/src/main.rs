@@ -30,8 +30,8 @@ fn main() {
 }
 
 fn run() -> Result<(), Error> {
-    let pool = env::var("AWS_COGNITO_IDENTITY_POOL_ID");
-    let settings = if let Ok(pool) = &pool {
+    let pool = env::var("AWS_COGNITO_IDENTITY_POOL_ID").ok().filter(|pool| !pool.is_empty());
+    let settings = if let Some(pool) = &pool {
         println!("Cognito, with the identity pool {pool}\n");
         Builder::from_env()?
     } else {
@@ -60,7 +60,7 @@ fn run() -> Result<(), Error> {
     }
 
     println!("\nNext:");
-    if pool.is_err() {
+    if pool.is_none() {
         println!("* To use AWS, set AWS_COGNITO_IDENTITY_POOL_ID to the ID of a pool that allows");
         println!("  guests, and run this program again.");
     } else {
