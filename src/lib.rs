@@ -174,6 +174,7 @@
 //!
 //! A feature never changes the behavior of another one.
 //!
+//! [`log`]: https://docs.rs/log
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
 
 #![forbid(unsafe_code)]

@@ -49,7 +49,7 @@ impl Builder {
     /// | `AWS_USE_FIPS_ENDPOINT` | [`use_fips`](Self::use_fips): `true` or `false` |
     /// | `AWS_USE_DUALSTACK_ENDPOINT` | [`use_dual_stack`](Self::use_dual_stack): `true` or `false` |
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
-    /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
+    /// | `AWS_CA_BUNDLE` | the authorities that the default `UreqTransport` trusts: a PEM file, read at once (feature `ureq`); a [`transport`](Self::transport) that you set does not get it |
     ///
     /// An empty variable counts as not set. `AWS_REGION` and `AWS_DEFAULT_REGION` are not read: the
     /// ID of the pool or of the identity names the region, and programs need these variables for

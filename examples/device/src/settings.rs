@@ -1,4 +1,4 @@
-//! The settings, from environment variables. `README.md` explains them.
+//! The settings, from environment variables. `sensor.env` explains most of them.
 
 use std::env;
 use std::path::PathBuf;
