@@ -464,7 +464,7 @@ impl Builder {
     ///
     /// # Storage
     ///
-    /// Each refresh writes one record, about once per hour. Flash memory wears out with each write.
+    /// Each refresh writes one record, about every 45 minutes. Flash memory wears out with each write.
     /// A restart of the system makes the record useless, so it can be kept in memory. A [`Storage`]
     /// of your own can put keys that begin with `credentials/` below `/run`. It must keep the other
     /// keys, which hold the identity, in a permanent place.
