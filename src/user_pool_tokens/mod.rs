@@ -283,6 +283,16 @@ impl UserPoolTokens {
     ///
     /// If the newest refresh token could not be stored, the user must sign in again after a restart
     /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::UserPoolTokens;
+    ///
+    /// fn warn(tokens: &UserPoolTokens) {
+    ///     if let Some(error) = tokens.storage_error() {
+    ///         eprintln!("a restart may need a new sign-in: {error:#}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn storage_error(&self) -> Option<Error> {
         self.0.store.as_ref()?.storage_error()
