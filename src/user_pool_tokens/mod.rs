@@ -322,8 +322,8 @@ impl TokenSource for UserPoolTokens {
 impl TokenRefresher {
     fn refresh(&self, input: &RefreshInput<SignInState>) -> Result<Refreshed<Secret>, Error> {
         let sign_in = &input.settings;
-        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So it
-        // always gets the full time, even if the cached token is good or the caller has a limit.
+        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So
+        // it always gets the full time, even if the cached token is good or the caller has a limit.
         let deadline = self.clock.boot().saturating_add(self.timeout);
         let rotation = Budget::full(deadline, self.attempts);
         if self.rotates || sign_in.rotates {
