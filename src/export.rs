@@ -53,6 +53,13 @@ pub struct CredentialVariables {
 impl CredentialVariables {
     /// Reads the variables from the environment of this process, once.
     ///
+    /// ```no_run
+    /// use cognito_identity_credentials::{CredentialVariables, Credentials};
+    ///
+    /// let credentials = Credentials::from(CredentialVariables::from_env()?);
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The errors of [`from_variables`](Self::from_variables).
@@ -120,12 +127,15 @@ impl CredentialVariables {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use cognito_identity_credentials::{CredentialVariables, Credentials};
+    /// use cognito_identity_credentials::{
+    ///     CredentialVariables, CredentialVariablesIter, Credentials,
+    /// };
     ///
     /// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
-    /// let names: Vec<&str> =
-    ///     CredentialVariables::from(&credentials).iter().map(|(name, _)| name).collect();
+    /// let variables = CredentialVariables::from(&credentials);
+    /// let pairs: CredentialVariablesIter<'_> = variables.iter();
+    /// let names: Vec<&str> = pairs.map(|(name, _)| name).collect();
     /// assert_eq!(names[0], "AWS_ACCESS_KEY_ID");
     /// assert_eq!(names[3], "AWS_CREDENTIAL_EXPIRATION");
     /// ```
@@ -166,6 +176,7 @@ impl<'a> IntoIterator for &'a CredentialVariables {
 }
 
 /// Iterates over the names and values of [`CredentialVariables`].
+/// [`iter`](CredentialVariables::iter) returns it.
 pub struct CredentialVariablesIter<'a>(Flatten<IntoIter<Option<(&'static str, &'a str)>, 4>>);
 
 impl<'a> Iterator for CredentialVariablesIter<'a> {

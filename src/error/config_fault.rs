@@ -13,11 +13,12 @@ use std::fmt;
 ///
 /// ```
 /// # #[cfg(feature = "ureq")] {
-/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, ConfigFault};
 ///
 /// let error = CognitoIdentityCredentials::builder().build().unwrap_err();
-/// let fault = &error.config_faults()[0];
+/// let fault: &ConfigFault = &error.config_faults()[0];
 /// assert_eq!(fault.setting(), "identity_pool_id");
+/// assert_eq!(fault.variable(), None); // no environment variable set it
 /// assert_eq!(fault.to_string(), "identity_pool_id: not set; set it, or identity_id");
 ///
 /// let option = |setting| match setting {

@@ -52,12 +52,12 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// ```
 /// use cognito_identity_credentials::{Error, ErrorKind};
 ///
-/// fn advice(error: &Error) -> &'static str {
+/// fn advice(error: &Error) -> &str {
 ///     match error.kind() {
 ///         _ if error.needs_sign_in() => "sign in again",
 ///         ErrorKind::Config => "correct the settings",
 ///         _ if error.is_retryable() => "try again later",
-///         _ => error.hint().unwrap_or("ask the administrator of the identity pool"),
+///         _ => error.hint().unwrap_or(error.message()),
 ///     }
 /// }
 ///

@@ -39,10 +39,11 @@ use crate::user_pool_tokens::UserPoolTokens;
 /// # Example
 ///
 /// ```
-/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::{Builder, CognitoIdentityCredentials};
 ///
 /// # #[cfg(feature = "ureq")] {
-/// let credentials = CognitoIdentityCredentials::builder()
+/// let builder: Builder = CognitoIdentityCredentials::builder();
+/// let credentials = builder
 ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
 ///     .account_id("123456789012") // most programs leave this out
 ///     .region("us-east-1") // the pool names it
@@ -260,7 +261,11 @@ impl Builder {
     /// STS only needs it for OAuth 2.0 access tokens. Cognito issues OpenID tokens, so most
     /// programs never set it.
     ///
-    /// See the [example](Self::role_arn).
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// let builder = CognitoIdentityCredentials::builder().provider_id("www.amazon.com");
+    /// ```
     #[doc(alias = "ProviderId")]
     pub fn provider_id(mut self, id: impl Into<String>) -> Self {
         self.settings.provider_id = Some(id.into());
@@ -283,6 +288,21 @@ impl Builder {
     /// for the provider names.
     ///
     /// Default: no logins. Without a login the user is a guest.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// # let id_token = "token-of-a-sign-in";
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .login("accounts.google.com", id_token)
+    ///     .login_id("ann") // one of several users of this device
+    ///     .storage(FileStorage::new("/var/lib/app/identity"))
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
     #[doc(alias = "Logins")]
     pub fn login(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
         self.settings.logins.insert(provider, token);
@@ -321,6 +341,8 @@ impl Builder {
     /// A `get()` that needs a new ID token also waits for the user pool. If the app client rotates
     /// refresh tokens, a refresh is never abandoned midway. The caller that leads it then waits up
     /// to the `timeout` of `tokens` (20 s by default), even if its own limit is shorter.
+    ///
+    /// See the [example](UserPoolTokens#example).
     #[cfg(feature = "user-pool")]
     #[doc(alias = "Logins")]
     pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
@@ -328,6 +350,14 @@ impl Builder {
     }
 
     /// Replaces all logins, including those of [`login_from`](Self::login_from). Default: none.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, Logins};
+    ///
+    /// # let id_token = "token-of-a-sign-in";
+    /// let logins = Logins::new().with("accounts.google.com", id_token);
+    /// let builder = CognitoIdentityCredentials::builder().logins(logins);
+    /// ```
     #[doc(alias = "Logins")]
     pub fn logins(mut self, logins: Logins) -> Self {
         self.settings.logins = logins;
@@ -372,6 +402,8 @@ impl Builder {
     ///
     /// The identity and the [credentials](Self::persist_credentials) are stored under the pool and
     /// this name. Default: none. The storage then holds one identity for the pool.
+    ///
+    /// See the [example](Self::login).
     #[doc(alias = "LoginId")]
     #[doc(alias = "userIdentifier")]
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
@@ -506,12 +538,21 @@ impl Builder {
     /// lock is held. Reading a stored identity again is not a change.
     ///
     /// ```
-    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::{
+    ///     CognitoIdentityCredentials, IdentityChange, IdentityChangeReason,
+    /// };
+    ///
+    /// fn log(change: &IdentityChange) {
+    ///     match change.reason {
+    ///         IdentityChangeReason::Minted => println!("this is a new identity"),
+    ///         reason => println!("the identity changed: {reason:?}"),
+    ///     }
+    /// }
     ///
     /// # #[cfg(feature = "ureq")] {
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .on_identity_change(|change| println!("the identity changed: {:?}", change.reason))
+    ///     .on_identity_change(log)
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }
@@ -550,6 +591,7 @@ impl Builder {
     /// # #[cfg(feature = "testing")] {
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use cognito_identity_credentials::RefreshReport;
     /// # use cognito_identity_credentials::{CognitoIdentityCredentials, testing::FakeCognito};
     ///
     /// #[derive(Default)]
@@ -563,7 +605,7 @@ impl Builder {
     /// let credentials = CognitoIdentityCredentials::builder()
     /// #   .transport(FakeCognito::new())
     ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .on_refresh(move |report| {
+    ///     .on_refresh(move |report: &RefreshReport| {
     ///         counted.refreshes.fetch_add(1, Ordering::Relaxed);
     ///         if let Err(error) = &report.result {
     ///             counted.failures.fetch_add(1, Ordering::Relaxed);

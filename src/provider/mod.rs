@@ -573,9 +573,13 @@ impl CognitoIdentityCredentials {
     /// # let cognito = FakeCognito::new();
     /// # let credentials = CognitoIdentityCredentials::builder()
     /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use cognito_identity_credentials::ResponseData;
+    ///
     /// assert!(credentials.data().is_none());
     /// credentials.get()?;
-    /// assert!(credentials.data().is_some());
+    /// let data: ResponseData = credentials.data().unwrap();
+    /// assert_eq!(Some(data.identity_id), credentials.identity_id());
+    /// assert_eq!(data.assumed_role_arn, None); // only the classic flow has one
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
@@ -597,9 +601,11 @@ impl CognitoIdentityCredentials {
     /// # let credentials = CognitoIdentityCredentials::builder()
     /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
     /// use std::time::Duration;
+    /// use cognito_identity_credentials::{IdentityOrigin, Status};
     ///
     /// credentials.get()?;
-    /// let status = credentials.status();
+    /// let status: Status = credentials.status();
+    /// assert_eq!(status.identity_origin, Some(IdentityOrigin::Minted));
     /// assert!(status.expires_in > Some(Duration::from_secs(3500)));
     /// assert!(status.last_error.is_none());
     /// # }

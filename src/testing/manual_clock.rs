@@ -26,9 +26,15 @@ use crate::clock::Clock;
 /// assert_eq!(clock.wall(), wall + Duration::from_secs(3));
 /// clock.set_wall(wall); // a user sets the clock back
 /// assert_eq!(clock.boot(), boot + Duration::from_secs(3));
+/// assert_eq!(clock.wall_reads(), 2);
 ///
 /// clock.sleep(Duration::from_secs(1)); // the library waits between two attempts
 /// assert_eq!(clock.sleeps(), [Duration::from_secs(1)]);
+///
+/// let before = clock.boot_id();
+/// clock.reboot();
+/// assert_ne!(clock.boot_id(), before);
+/// assert_eq!(clock.boot(), Duration::from_secs(1));
 ///
 /// let laptop = ManualClock::at(wall).stopping_in_suspend();
 /// laptop.suspend(Duration::from_secs(60));
@@ -118,6 +124,8 @@ impl ManualClock {
     ///
     /// The time of a [`FakeCognito`](super::FakeCognito) with this clock also goes back. Call
     /// [`set_time`](super::FakeCognito::set_time) to correct it.
+    ///
+    /// See the [example](Self#example).
     pub fn reboot(&self) {
         let mut time = self.time();
         time.boot = Duration::from_secs(1);

@@ -26,14 +26,16 @@ use crate::transport::Transport;
 /// # Example
 ///
 /// ```
-/// use cognito_identity_credentials::{FileStorage, UserPoolTokens};
+/// use cognito_identity_credentials::{FileStorage, UserPoolTokens, UserPoolTokensBuilder};
 ///
 /// # #[cfg(feature = "ureq")] {
 /// # let refresh_token = "token-of-a-sign-in";
-/// let tokens = UserPoolTokens::builder()
+/// let builder: UserPoolTokensBuilder = UserPoolTokens::builder();
+/// let tokens = builder
 ///     .user_pool_id("us-east-1_aBcDeFgHi")
 ///     .client_id("1234567890abcdefghij")
 ///     .refresh_token(refresh_token)
+///     .login_id("ann") // one of several users of this device
 ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
 ///     .build();
 /// # assert!(tokens.is_ok());

@@ -283,6 +283,16 @@ impl UserPoolTokens {
     ///
     /// If the newest refresh token could not be stored, the user must sign in again after a restart
     /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::UserPoolTokens;
+    ///
+    /// fn warn(tokens: &UserPoolTokens) {
+    ///     if let Some(error) = tokens.storage_error() {
+    ///         eprintln!("a restart may need a new sign-in: {error:#}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn storage_error(&self) -> Option<Error> {
         self.0.store.as_ref()?.storage_error()
@@ -312,8 +322,8 @@ impl TokenSource for UserPoolTokens {
 impl TokenRefresher {
     fn refresh(&self, input: &RefreshInput<SignInState>) -> Result<Refreshed<Secret>, Error> {
         let sign_in = &input.settings;
-        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So it
-        // always gets the full time, even if the cached token is good or the caller has a limit.
+        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So
+        // it always gets the full time, even if the cached token is good or the caller has a limit.
         let deadline = self.clock.boot().saturating_add(self.timeout);
         let rotation = Budget::full(deadline, self.attempts);
         if self.rotates || sign_in.rotates {

@@ -1,4 +1,5 @@
-//! `docs/troubleshooting.md` quotes messages as they are, and has an entry for each one.
+//! `docs/troubleshooting.md` quotes messages as they are, and has an entry for each one. The other
+//! guides quote them as they are too.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,7 @@ fn page() -> String {
     read("docs/troubleshooting.md")
 }
 
-/// Returns the quotes in the first cells of the tables whose first heading begins with `message`.
+/// Returns the quotes in the first column of the tables of messages.
 fn quoted_messages(page: &str) -> Vec<String> {
     let mut quotes = Vec::new();
     let mut is_message = false;
@@ -26,7 +27,7 @@ fn quoted_messages(page: &str) -> Vec<String> {
     for line in page.lines() {
         let is_row = line.starts_with("| ");
         if is_row && !previous.starts_with('|') {
-            is_message = line.starts_with("| message");
+            is_message = ["| message", "| what you see"].iter().any(|head| line.starts_with(head));
         } else if is_row && is_message {
             let cell = line.split(" | ").next().unwrap();
             quotes.extend(code_spans(cell));
@@ -36,8 +37,18 @@ fn quoted_messages(page: &str) -> Vec<String> {
     quotes
 }
 
-fn code_spans(text: &str) -> impl Iterator<Item = String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned)
+/// Returns the texts in code font, without backticks of their own.
+fn code_spans(text: &str) -> Vec<String> {
+    let text = text.replace("`` ", "``").replace(" ``", "``");
+    let spans = text.split("``").enumerate().flat_map(|(at, part)| {
+        let parts = part.split('`');
+        if at % 2 == 1 {
+            vec![parts.collect()]
+        } else {
+            parts.skip(1).step_by(2).map(str::to_owned).collect()
+        }
+    });
+    spans.collect()
 }
 
 /// A message of a service begins with its code.
@@ -49,10 +60,24 @@ fn code_and_message(quote: &str) -> Option<(&str, &str)> {
     is_code.then_some((code, message))
 }
 
+/// Returns the code before the module of its tests, which is the last one in it.
+fn without_tests(source: &str) -> &str {
+    let starts = ["\n#[cfg(test)]\n", "\n#[cfg(all(test, "].map(|cfg| source.match_indices(cfg));
+    let starts = starts.into_iter().flatten().map(|(start, _)| start);
+    let mut tests = starts.filter(|start| {
+        let mut lines = source[*start + 1..].lines().skip_while(|line| line.starts_with("#["));
+        lines.next().is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+    });
+    tests.next().map_or(source, |start| &source[..start])
+}
+
 /// Returns the literals of the code without its tests, each as the pieces between its `{…}`.
 fn literals(source: &str) -> Vec<Vec<String>> {
-    let source = source.split("#[cfg(test)]\nmod ").next().unwrap();
-    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let source = without_tests(source);
+    // Attributes and their reasons have no messages.
+    let no_code = ["//", "#[", "#![", "reason = "];
+    let is_code = |line: &&str| !no_code.iter().any(|start| line.trim_start().starts_with(start));
+    let code = source.lines().filter(is_code);
     let code = code.collect::<Vec<_>>().join("\n");
     let code = code.replace("'\"'", "").replace("\\\"", "").replace('`', "");
     let literal = |text: &str| {
@@ -86,13 +111,15 @@ const SETTINGS: [&str; 8] = [
     "username",
 ];
 
-fn source_files(folder: &Path, to: &mut Vec<String>) {
+/// Collects the paths of all source files below `folder`.
+fn source_files(folder: &Path, below: &str, to: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
         if path.is_dir() {
-            source_files(&path, to);
+            source_files(&path, &format!("{name}/"), to);
         } else if path.extension().is_some_and(|end| end == "rs") {
-            to.push(fs::read_to_string(path).unwrap());
+            to.push(name);
         }
     }
 }
@@ -137,11 +164,27 @@ fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
     literals.iter().any(fits)
 }
 
+/// The literals of all source files, by the path below `src`.
+fn all_literals() -> Vec<(String, Vec<Vec<String>>)> {
+    let mut files = Vec::new();
+    source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
+    files.iter().map(|file| (file.clone(), literals(&read(&format!("src/{file}"))))).collect()
+}
+
+/// The parts of a quote that the source code must have.
+fn parts(quote: &str) -> Vec<&str> {
+    // `role_arn: ` or `--role-arn: ` is no part of the text in the source code.
+    let is_setting = |name: &str| {
+        name.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c)) && name.len() > 7
+    };
+    let text = quote.split_once(": ").filter(|(name, _)| is_setting(name));
+    let text = text.map_or(quote, |(_, text)| text);
+    text.split('…').flat_map(fixed_parts).collect()
+}
+
 #[test]
 fn each_quoted_message_is_one_of_the_source_code() {
-    let mut sources = Vec::new();
-    source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
-    let literals: Vec<_> = sources.iter().flat_map(|source| literals(source)).collect();
+    let literals: Vec<_> = all_literals().into_iter().flat_map(|(_, literals)| literals).collect();
     let quotes = quoted_messages(&page());
     assert!(quotes.len() > 200, "only {} messages found", quotes.len());
     let mut unknown = Vec::new();
@@ -150,65 +193,90 @@ fn each_quoted_message_is_one_of_the_source_code() {
         if code_and_message(quote).is_some() || quote.contains("(os error ") {
             continue;
         }
-        // `role_arn: ` or `--role-arn: ` is no part of the text in the source code.
-        let is_setting = |name: &str| {
-            name.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c)) && name.len() > 7
-        };
-        let text = quote.split_once(": ").filter(|(name, _)| is_setting(name));
-        let parts = fixed_parts(text.map_or(quote.as_str(), |(_, text)| text));
+        let parts = parts(quote);
         assert!(!parts.is_empty(), "{quote}");
         unknown.extend(parts.into_iter().filter(|part| !is_in_source(part, &literals)));
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
+/// The messages of the services stand in `docs/troubleshooting.md`, where they are compared.
+#[test]
+fn each_message_quoted_in_another_guide_is_one_of_the_source_code_or_of_a_service() {
+    // The compiler, the linker and the system wrote these.
+    const OTHERS: [&str; 8] = [
+        "linking with cc failed",
+        "file in wrong format",
+        "failed to find tool \"arm-linux-gnueabihf-gcc\"",
+        "can't find crate for std",
+        "version GLIBC_2.34' not found",
+        "type annotations needed",
+        "is not general enough",
+        "permission denied",
+    ];
+    let literals: Vec<_> = all_literals().into_iter().flat_map(|(_, literals)| literals).collect();
+    let known = quoted_messages(&page());
+    let mut unknown = Vec::new();
+    let mut found = 0;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_guide = path.extension().is_some_and(|end| end == "md");
+        if !is_guide || path.ends_with("troubleshooting.md") {
+            continue;
+        }
+        let quotes = quoted_messages(&fs::read_to_string(&path).unwrap());
+        // The name of an item, an operation's name, a code or a status has no space.
+        let parts = quotes.iter().flat_map(|quote| parts(quote));
+        let parts = parts.flat_map(|part| part.split(": ")).map(str::trim);
+        for part in parts.filter(|part| part.contains(' ')) {
+            found += 1;
+            let is_known = OTHERS.contains(&part) || known.iter().any(|quote| quote.contains(part));
+            let is_piece = |pieces: &Vec<String>| pieces.iter().any(|piece| piece.contains(part));
+            if !is_known && !literals.iter().any(is_piece) {
+                unknown.push(format!("{}: {part}", path.display()));
+            }
+        }
+    }
+    assert!(found > 60, "only {found} texts found");
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
 #[test]
 fn each_message_of_the_source_code_has_an_entry() {
-    const FILES: [&str; 39] = [
-        "cell/mod.rs",
-        "error/mod.rs",
-        "provider/environment.rs",
-        "provider/mod.rs",
-        "provider/validate.rs",
-        "refresh/identity.rs",
-        "refresh/mod.rs",
-        "refresh/stored_credentials.rs",
-        "service/call_settings.rs",
-        "service/client.rs",
-        "service/cognito_identity.rs",
-        "service/cognito_idp.rs",
-        "service/endpoint.rs",
-        "service/protocol/aws_json.rs",
-        "service/protocol/aws_query.rs",
-        "service/protocol/mod.rs",
-        "service/sts.rs",
-        "logins.rs",
-        "loopback.rs",
-        "token_file.rs",
-        "token_text.rs",
-        "storage/record.rs",
-        "storage/file/permissions.rs",
-        "transport/ureq/certificates.rs",
-        "transport/ureq/error.rs",
-        "transport/ureq/error/tls.rs",
-        "transport/ureq/exchange.rs",
-        "transport/ureq/pem.rs",
-        "transport/ureq/proxy.rs",
-        "user_pool_tokens/builder.rs",
-        "user_pool_tokens/mod.rs",
-        "user_pool_tokens/store.rs",
-        "bin/cognito-credentials/cache/mod.rs",
-        "bin/cognito-credentials/doctor/login_check.rs",
-        "bin/cognito-credentials/doctor/tls_probe.rs",
-        "bin/cognito-credentials/login/secret_source.rs",
-        "bin/cognito-credentials/login/token_command/fault.rs",
-        "bin/cognito-credentials/options/usage.rs",
-        "bin/cognito-credentials/serve/token_file.rs",
+    const WITHOUT_ENTRIES: [&str; 16] = [
+        // Tests.
+        "cell/interleavings.rs",
+        "cell/tests.rs",
+        "provider/storage_faults.rs",
+        "transport/ureq/error/tests.rs",
+        // Panics of fakes, which name the mistake in the test.
+        "testing/",
+        // Beginnings of the services' messages, and hints: `each_refusal_with_a_hint_has_an_entry`.
+        "error/refusals.rs",
+        // The help.
+        "bin/cognito-credentials/options/help.rs",
+        // Hints, steps and reports of the command.
+        "bin/cognito-credentials/commands/forget.rs",
+        "bin/cognito-credentials/commands/offline.rs",
+        "bin/cognito-credentials/commands/status.rs",
+        "bin/cognito-credentials/commands/stored.rs",
+        "bin/cognito-credentials/doctor/certificate.rs",
+        "bin/cognito-credentials/doctor/mod.rs",
+        "bin/cognito-credentials/doctor/probe.rs",
+        "bin/cognito-credentials/doctor/reporting_transport.rs",
+        "bin/cognito-credentials/messages/",
     ];
     let page = page().replace('`', "");
+    let files = all_literals();
+    for path in WITHOUT_ENTRIES {
+        assert!(files.iter().any(|(file, _)| file.starts_with(path)), "{path} is gone");
+    }
     let mut missing = Vec::new();
-    for file in FILES {
-        for pieces in literals(&read(&format!("src/{file}"))) {
+    for (file, literals) in files {
+        if WITHOUT_ENTRIES.iter().any(|path| file.starts_with(path)) {
+            continue;
+        }
+        for pieces in literals {
             let longest = pieces.iter().max_by_key(|piece| piece.len()).unwrap();
             let longest = longest.trim_matches([' ', ':', ';', ',', '(']);
             let start: String = longest.chars().take(30).collect();
@@ -223,14 +291,16 @@ fn each_message_of_the_source_code_has_an_entry() {
 
 /// Whether a text is a hint, which repeats what the page says, or is never shown.
 fn is_no_message(text: &str) -> bool {
-    const HINTS: [&str; 30] = [
+    const HINTS: [&str; 32] = [
         "--login PROVIDER=@FILE",
+        "and use --cache-dir",
         "cognito-credentials --help",
         "give --login the ID token",
         "sign in again, or",
         "a firewall may drop",
         "allow ",
         "check ",
+        "choose ",
         "correct ",
         "create ",
         "each call asks the service",
@@ -255,36 +325,45 @@ fn is_no_message(text: &str) -> bool {
         "use --cache-dir",
         "use a proxy",
     ];
-    const OTHERS: [&str; 19] = [
-        // Reasons of lints and panics.
-        "without the feature there is none",
-        "on Unix there is something to check",
-        "on Unix there is something to do",
+    const OTHERS: [&str; 23] = [
+        // What never happens.
         "a key cannot be used for HMAC",
+        "no login token was read yet",
+        "the command has no output",
+        "the credentials cannot be written as JSON",
+        "the key is empty",
+        "the look-up panicked",
         "the request cannot be written as JSON",
         // Beginnings and parts of other texts.
+        "CONNECT  HTTP/1.1\\r\\n\\r\\n",
+        "failed to lookup address information",
         "the answer's AuthenticationResult",
         "=…, or give this login a token of",
         "a field twice",
+        "is set), which could go on without end; let the inner one read its token from a file \
+         (@FILE) or a variable (env:NAME), or, if the command runs aws, give that another profile \
+         than the one of cognito-credentials",
         "it is malformed",
         "of that name",
         "not PEM: convert it with openssl",
         "pkcs7 -inform DER -print_certs",
         "pkey -inform DER",
         "x509 -inform DER",
-        // What `doctor` shows of a good token.
+        // What `doctor` shows.
         "a token that is no JWT",
         "a token valid for",
         "a token without an expiry time",
-        // Tests.
-        "it belongs to another user",
-        "others may write to it",
+        "only the identity: this system has no boot ID",
     ];
+    let is_status = text.starts_with(|c: char| c.is_ascii_digit()); // of HTTP
     // The level debug is for those who read the code.
     let is_debug = text.starts_with("the rotated refresh token is still not stored")
         || text.starts_with("the rotated refresh token is stored after all")
         || text.starts_with("the app client may rotate refresh tokens");
-    is_debug || HINTS.iter().any(|begin| text.starts_with(begin)) || OTHERS.contains(&text)
+    is_debug
+        || is_status
+        || HINTS.iter().any(|begin| text.starts_with(begin))
+        || OTHERS.contains(&text)
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::transport::TransportErrorKind;
 ///
 /// let cognito = FakeCognito::new();
 /// cognito.fail_next("GetId", 2, Fault::throttled());
+/// cognito.fail_next("GetId", 1, Fault::internal_error());
 /// cognito.fail_next("GetId", 1, Fault::error(503, "ServiceUnavailable", "Try again later"));
 /// cognito.fail_next("GetId", 1, Fault::not_authorized("Token is not from a supported provider"));
 /// cognito.fail_next("GetId", 1, Fault::raw(200, "<html>Welcome to our hotel</html>"));

@@ -241,8 +241,11 @@ impl FakeCognito {
     ///     .build()?;
     /// let old = credentials.get()?.identity_id().map(str::to_owned).unwrap();
     ///
-    /// cognito.disable_identity(&old); // or delete_identity
-    /// assert_ne!(credentials.refresh()?.identity_id(), Some(&*old)); // a new guest
+    /// cognito.disable_identity(&old);
+    /// let new = credentials.refresh()?.identity_id().map(str::to_owned).unwrap();
+    /// assert_ne!(new, old); // a new guest
+    /// cognito.delete_identity(&new);
+    /// assert_ne!(credentials.refresh()?.identity_id(), Some(&*new)); // the next one
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     ///
@@ -265,20 +268,24 @@ impl FakeCognito {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
     /// use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
     ///
     /// let clock = ManualClock::new();
     /// let cognito = FakeCognito::with_clock(clock.clone());
-    /// cognito.set_lifetime(Duration::from_secs(15 * 60)); // or set_expiration with a time
+    /// cognito.set_lifetime(Duration::from_secs(15 * 60));
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .transport(cognito)
+    ///     .transport(cognito.clone())
     ///     .clock(clock.clone())
     ///     .build()?;
     /// credentials.get()?;
     /// clock.advance(Duration::from_secs(15 * 60));
     /// assert!(credentials.needs_refresh());
+    ///
+    /// let end = clock.wall() + Duration::from_secs(20 * 60);
+    /// cognito.set_expiration(Some(end));
+    /// assert_eq!(credentials.get()?.expiration(), end);
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn set_lifetime(&self, lifetime: Duration) {
@@ -392,6 +399,25 @@ impl FakeCognito {
     ///
     /// Use it in a server of your own, such as one with TLS. [`FakeServer`](super::FakeServer) has
     /// no TLS.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::{TcpListener, TcpStream};
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let server = std::thread::spawn(move || FakeCognito::new().serve(listener.accept()?.0));
+    ///
+    /// let mut client = TcpStream::connect(address)?;
+    /// client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 404 ")); // each operation is a POST
+    /// server.join().unwrap()
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

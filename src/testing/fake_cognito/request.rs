@@ -18,7 +18,7 @@ pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 ///
 /// ```
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
-/// use cognito_identity_credentials::testing::FakeCognito;
+/// use cognito_identity_credentials::testing::{FakeCognito, ReceivedRequest};
 ///
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
 /// let cognito = FakeCognito::new();
@@ -28,7 +28,7 @@ pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 ///     .build()?
 ///     .get()?;
 ///
-/// let requests = cognito.requests();
+/// let requests: Vec<ReceivedRequest> = cognito.requests();
 /// assert_eq!(requests[0].operation(), "GetId");
 /// assert_eq!(requests[0].identity_pool_id(), Some(FakeCognito::POOL_ID));
 /// assert_eq!(requests[0].account_id(), None);

@@ -66,9 +66,14 @@ impl FakeCognito {
     /// tokens.id_token()?;
     ///
     /// let signed_out = cognito.sign_in("bob");
-    /// cognito.sign_out("bob"); // or disable_user
+    /// cognito.sign_out("bob");
     /// tokens.set_refresh_token(signed_out)?;
     /// assert!(tokens.id_token().unwrap_err().needs_sign_in());
+    ///
+    /// let disabled = cognito.sign_in("cid");
+    /// cognito.disable_user("cid");
+    /// tokens.set_refresh_token(disabled)?;
+    /// assert_eq!(tokens.id_token().unwrap_err().message(), "User is disabled.");
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn sign_out(&self, user: &str) {
@@ -123,7 +128,22 @@ impl FakeCognito {
 
     /// Sets the lifetime of refresh tokens that are issued from now on. Default: 30 days.
     ///
-    /// See the example of [`set_id_token_lifetime`](Self::set_id_token_lifetime).
+    /// ```
+    /// # use cognito_identity_credentials::{UserPoolTokens, testing::{FakeCognito, ManualClock}};
+    /// # let clock = ManualClock::new();
+    /// # let cognito = FakeCognito::with_clock(clock.clone());
+    /// # let builder = UserPoolTokens::builder()
+    /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
+    /// #     .transport(cognito.clone()).clock(clock.clone());
+    /// use std::time::Duration;
+    ///
+    /// cognito.set_refresh_token_lifetime(Duration::from_secs(24 * 3600));
+    /// let tokens = builder.refresh_token(cognito.sign_in("ann")).build()?;
+    /// tokens.id_token()?;
+    /// clock.advance(Duration::from_secs(25 * 3600));
+    /// assert!(tokens.id_token().unwrap_err().needs_sign_in());
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn set_refresh_token_lifetime(&self, lifetime: Duration) {
         self.lock().state.user_pool.refresh_lifetime = lifetime;
     }

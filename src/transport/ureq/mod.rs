@@ -157,9 +157,10 @@ impl fmt::Debug for UreqTransport {
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use cognito_identity_credentials::transport::{IpFamily, UreqTransport};
+/// use cognito_identity_credentials::transport::{IpFamily, UreqTransport, UreqTransportBuilder};
 ///
-/// let transport = UreqTransport::builder()
+/// let builder: UreqTransportBuilder = UreqTransport::builder();
+/// let transport = builder
 ///     .ca_file("/etc/ssl/our-ca.pem")
 ///     .bundled_roots(true) // besides our own
 ///     .connect_timeout(Duration::from_secs(5))
@@ -490,6 +491,8 @@ impl UreqTransportBuilder {
 }
 
 /// Selects the addresses of a host that [`UreqTransport`] looks up and tries.
+///
+/// See the [example](UreqTransportBuilder#example).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IpFamily {
