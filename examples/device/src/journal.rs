@@ -5,13 +5,20 @@ use std::io::{self, Write};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::settings::WrongSetting;
+
 struct Journal;
 
 /// `LOG_LEVEL=debug` also shows each failed attempt of a call.
-pub fn start() {
-    let level = env::var("LOG_LEVEL").ok().and_then(|level| level.parse().ok());
-    log::set_max_level(level.unwrap_or(LevelFilter::Info).min(LevelFilter::Debug));
+pub fn start() -> Result<(), WrongSetting> {
     let _ = log::set_logger(&Journal);
+    log::set_max_level(LevelFilter::Info);
+    if let Some(level) = env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty()) {
+        let wrong = |_| WrongSetting("LOG_LEVEL is not error, warn, info or debug".to_owned());
+        let level: LevelFilter = level.parse().map_err(wrong)?;
+        log::set_max_level(level.min(LevelFilter::Debug));
+    }
+    Ok(())
 }
 
 impl Log for Journal {

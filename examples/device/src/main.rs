@@ -2,13 +2,13 @@
 //!
 //! * this file: the start, the loop, and what each failure means
 //! * `settings.rs`: the environment variables
-//! * `readings.rs`: what the sensor says, kept until it is uploaded
+//! * `readings.rs`: what the sensor says, kept in memory until it is uploaded
 //! * `upload.rs`: one signed request to S3
 //! * `storage.rs`: what is kept on flash, and what in memory
-//! * `known_time.rs`: the latest time that is surely past, for a clock that starts in 1970
+//! * `known_time.rs`: a time that has passed, for a clock that starts in 1970
 //! * `metrics.rs`: one line of numbers for each round
 //! * `journal.rs`: the log, for systemd's journal
-//! * `systemd.rs`: start, watchdog and end, as systemd wants to hear of them
+//! * `systemd.rs`: messages to systemd about the start, the watchdog and the end
 
 mod journal;
 mod known_time;
@@ -20,22 +20,23 @@ mod systemd;
 mod upload;
 
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
-use std::{fmt, fs, io, thread};
+use std::{fmt, io, thread};
 
 use cognito_identity_credentials::transport::UreqTransport;
 use cognito_identity_credentials::{
-    Builder, CognitoIdentityCredentials, Credentials, UserPoolTokens,
+    Builder, CognitoIdentityCredentials, Credentials, ErrorKind, UserPoolTokens,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::metrics::Metrics;
 use crate::readings::Readings;
-use crate::settings::{Settings, User};
+use crate::settings::{Settings, User, WrongSetting};
 use crate::storage::DeviceStorage;
 use crate::systemd::Systemd;
 use crate::upload::{Bucket, UploadError};
@@ -48,25 +49,37 @@ const GRACE: Duration = Duration::from_secs(1);
 const WRONG_SETTINGS: u8 = 2;
 
 fn main() -> ExitCode {
-    journal::start();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error:#}");
-            ExitCode::from(WRONG_SETTINGS)
+            if is_wrong_setting(&*error) {
+                ExitCode::from(WRONG_SETTINGS)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
+/// Returns whether a restart cannot help. Any other failure may pass: for example, a file that does
+/// not exist yet, or a system that has no memory for another thread.
+fn is_wrong_setting(error: &(dyn Error + 'static)) -> bool {
+    let library = error.downcast_ref::<cognito_identity_credentials::Error>();
+    error.is::<WrongSetting>() || library.is_some_and(|error| error.kind() == ErrorKind::Config)
+}
+
 fn run() -> Result<(), Box<dyn Error>> {
-    let systemd = Arc::new(Systemd::from_env()?);
+    journal::start()?;
+    let systemd = Systemd::from_env().map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
+    let systemd = Arc::new(systemd);
     let stop = stop_signal(Arc::clone(&systemd))?;
     let settings = Settings::from_env()?;
     let longest = settings.longest_step();
     if systemd.watchdog().is_some_and(|limit| limit <= longest) {
         let seconds = longest.as_secs();
         let message = format!("WatchdogSec= must be more than {seconds} s, the longest step");
-        return Err(message.into());
+        return Err(WrongSetting(message).into());
     }
     let device = Device::new(settings)?;
 
@@ -82,15 +95,20 @@ struct Device {
     settings: Settings,
     credentials: CognitoIdentityCredentials,
     tokens: Option<UserPoolTokens>,
+    storage: Arc<DeviceStorage>,
     bucket: Bucket,
     metrics: Arc<Metrics>,
 }
 
 impl Device {
     fn new(settings: Settings) -> Result<Self, Box<dyn Error>> {
+        let authorities = settings.ca_file.as_ref();
+        let authorities = authorities.map(|file| settings::read_file("AWS_CA_BUNDLE", file));
+        let authorities = authorities.transpose()?;
         let provider = Builder::from_env()?;
-        let transport = Arc::new(transport(&settings)?);
         let storage = Arc::new(DeviceStorage::new(&settings.state, settings.runtime.as_deref()));
+        let time = known_time::latest(&storage);
+        let transport = Arc::new(transport(&settings, authorities.as_deref(), time)?);
         let tokens = settings.user.as_ref();
         let tokens = tokens.map(|user| sign_in(user, &settings, &transport, &storage));
         let tokens = tokens.transpose()?;
@@ -99,7 +117,7 @@ impl Device {
         let counted = Arc::clone(&metrics);
         let mut provider = provider
             .transport(transport)
-            .storage(storage)
+            .storage(Arc::clone(&storage))
             .persist_credentials(settings.runtime.is_some())
             .timeout(settings.call_time)
             .on_refresh(move |report| counted.count(report))
@@ -111,12 +129,13 @@ impl Device {
             provider = provider.login_from_user_pool(tokens).login_id(&user.login_id);
         }
         let credentials = provider.build()?;
-        let bucket = Bucket::new(&settings)?;
-        Ok(Self { settings, credentials, tokens, bucket, metrics })
+        let bucket = Bucket::new(&settings, authorities.as_deref())?;
+        Ok(Self { settings, credentials, tokens, storage, bucket, metrics })
     }
 
     fn run(&self, systemd: &Systemd, stop: &Receiver<()>) {
-        let mut readings = Readings::new(&self.settings.sensor_file);
+        let Settings { sensor_file, runtime, .. } = &self.settings;
+        let mut readings = Readings::new(sensor_file, runtime.as_deref());
         loop {
             let next = Instant::now() + self.settings.pause;
             self.round(&mut readings, systemd);
@@ -130,6 +149,10 @@ impl Device {
                 }
                 let wait = systemd.watchdog().map_or(left, |limit| left.min(limit / 4));
                 if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                    if !readings.is_empty() {
+                        let count = readings.len();
+                        log::warn!("{count} readings wait: a restart keeps them, a stop does not");
+                    }
                     return;
                 }
             }
@@ -153,7 +176,7 @@ impl Device {
         }
         systemd.alive();
         if let Some(time) = self.credentials.service_time() {
-            if let Err(error) = known_time::keep(&self.settings.state, time) {
+            if let Err(error) = known_time::keep(&self.storage, time) {
                 log::warn!("cannot keep the time: {error}");
             }
         }
@@ -195,20 +218,28 @@ impl Device {
         // `${cognito-identity.amazonaws.com:sub}` in its policy.
         let identity = keys.identity_id().unwrap_or("unknown");
         let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let object = format!("readings/{identity}/{seconds}.csv");
+        // The hasher is a source of random numbers. Without one, a second upload within a second,
+        // for example after a restart, would replace the first.
+        let random = RandomState::new().build_hasher().finish();
+        let object = format!("readings/{identity}/{seconds}-{random:016x}.csv");
         self.bucket.put(keys, time, &object, &body).map_err(Failure::Upload)?;
         Ok(body.len())
     }
 }
 
-/// One transport for both services, so that they share proxy, authorities and TLS sessions.
-fn transport(settings: &Settings) -> Result<UreqTransport, cognito_identity_credentials::Error> {
-    let mut transport = UreqTransport::builder()
-        .earliest_time(known_time::latest(&settings.state))
-        .connect_timeout(Duration::from_secs(5))
-        .proxy_from_env(true);
-    if let Some(authorities) = &settings.ca_file {
-        transport = transport.ca_file(authorities);
+/// One transport for the identity pool and the user pool, so that they share connections.
+fn transport(
+    settings: &Settings,
+    authorities: Option<&[u8]>,
+    known_time: SystemTime,
+) -> Result<UreqTransport, cognito_identity_credentials::Error> {
+    let mut transport =
+        UreqTransport::builder().earliest_time(known_time).connect_timeout(Duration::from_secs(5));
+    if let Some(proxy) = &settings.proxy {
+        transport = transport.proxy(proxy);
+    }
+    if let Some(authorities) = authorities {
+        transport = transport.ca_pem(authorities);
     }
     transport.build()
 }
@@ -219,9 +250,8 @@ fn sign_in(
     transport: &Arc<UreqTransport>,
     storage: &Arc<DeviceStorage>,
 ) -> Result<UserPoolTokens, Box<dyn Error>> {
-    let file = &user.refresh_token_file;
-    let token = fs::read_to_string(file);
-    let token = token.map_err(|error| format!("REFRESH_TOKEN_FILE {}: {error}", file.display()))?;
+    let token = settings::read_file("REFRESH_TOKEN_FILE", &user.refresh_token_file)?;
+    let token = String::from_utf8_lossy(&token);
     let mut tokens = UserPoolTokens::builder()
         .user_pool_id(&user.pool_id)
         .client_id(&user.client_id)

@@ -91,7 +91,8 @@ mod tests {
             .on_refresh(move |report| counted.count(report))
             .build()
             .unwrap();
-        let line = || metrics.line(&credentials.status(), false, &Readings::new(Path::new("/")));
+        let line =
+            || metrics.line(&credentials.status(), false, &Readings::new(Path::new("/"), None));
         assert!(line().contains("refreshes=0 failed_refreshes=0 service_calls=0"));
         assert!(line().contains("identity=none valid_s=0 last_error=none storage=ok"));
 

@@ -1,19 +1,38 @@
 //! The settings, from environment variables. `sensor.env` explains most of them.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, error, fmt, fs};
+
+/// A setting whose value is wrong. The program can only work with another one.
+#[derive(Debug)]
+pub struct WrongSetting(pub String);
+
+impl fmt::Display for WrongSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for WrongSetting {}
+
+/// Reads the file that a variable names. A failure is no [`WrongSetting`]: the file may come later.
+pub fn read_file(variable: &str, file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|error| format!("{variable} {}: {error}", file.display()))
+}
 
 pub struct Settings {
     /// What must survive a loss of power.
     pub state: PathBuf,
-    /// What may be lost with the power. It should be in memory.
+    /// What may be lost with the power. It must be in memory: each round writes there.
     pub runtime: Option<PathBuf>,
     /// Without a user, the device is a guest of the identity pool.
     pub user: Option<User>,
     pub bucket: String,
     pub region: String,
     pub s3_url: Option<String>,
+    /// For all calls. The usual variables are not read: ureq and the library read different ones.
+    pub proxy: Option<String>,
     pub ca_file: Option<PathBuf>,
     pub sensor_file: PathBuf,
     pub pause: Duration,
@@ -32,8 +51,8 @@ pub struct User {
 
 impl Settings {
     /// The library reads the variables of `Builder::from_env` by itself.
-    pub fn from_env() -> Result<Self, String> {
-        Self::read(|name| env::var(name).ok())
+    pub fn from_env() -> Result<Self, WrongSetting> {
+        Self::read(|name| env::var(name).ok()).map_err(WrongSetting)
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
@@ -49,7 +68,10 @@ impl Settings {
         let pool = needed("AWS_COGNITO_IDENTITY_POOL_ID")?;
         let pool_region = pool.split(':').next().unwrap_or_default().to_owned();
         let user = match get("USER_POOL_ID") {
-            None => None,
+            None => match ["CLIENT_ID", "LOGIN_ID"].into_iter().find(|name| get(name).is_some()) {
+                Some(name) => return Err(format!("{name} is set, but USER_POOL_ID is not")),
+                None => None,
+            },
             Some(pool_id) => Some(User {
                 pool_id,
                 client_id: needed("CLIENT_ID")?,
@@ -58,13 +80,19 @@ impl Settings {
                 endpoint_url: url("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"),
             }),
         };
+        let bucket = needed("BUCKET")?;
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(allowed) {
+            return Err("BUCKET is not the name of a bucket".to_owned());
+        }
         Ok(Self {
             state: needed("STATE_DIRECTORY")?.into(),
             runtime: get("RUNTIME_DIRECTORY").map(PathBuf::from),
             user,
-            bucket: needed("BUCKET")?,
+            bucket,
             region: get("BUCKET_REGION").unwrap_or(pool_region),
             s3_url: url("AWS_ENDPOINT_URL_S3"),
+            proxy: get("PROXY"),
             ca_file: get("AWS_CA_BUNDLE").map(PathBuf::from),
             sensor_file: get("SENSOR_FILE")
                 .map_or_else(|| "/sys/class/thermal/thermal_zone0/temp".into(), PathBuf::from),
@@ -125,6 +153,18 @@ mod tests {
         for (name, _) in &user[1..] {
             let error = read(&[&[(*name, "")], &user[..]].concat()).err().unwrap();
             assert_eq!(error, format!("{name} is not set"));
+        }
+        for name in ["CLIENT_ID", "LOGIN_ID"] {
+            let error = read(&[(name, "value")]).err().unwrap();
+            assert_eq!(error, format!("{name} is set, but USER_POOL_ID is not"));
+        }
+    }
+
+    #[test]
+    fn a_bucket_has_a_form() {
+        assert!(read(&[("BUCKET", "my-readings.2")]).is_ok());
+        for wrong in ["ab", "../readings", "a?x=1", "Readings", "readings/a"] {
+            assert!(read(&[("BUCKET", wrong)]).is_err(), "{wrong}");
         }
     }
 

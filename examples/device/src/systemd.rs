@@ -15,7 +15,8 @@ impl Systemd {
     pub fn from_env() -> io::Result<Self> {
         let socket = env::var("NOTIFY_SOCKET").ok().map(|name| connect(&name)).transpose()?;
         let watchdog = env::var("WATCHDOG_USEC").ok().and_then(|time| time.parse().ok());
-        Ok(Self { socket, watchdog: watchdog.map(Duration::from_micros) })
+        let watchdog = watchdog.filter(|time| *time > 0).map(Duration::from_micros);
+        Ok(Self { socket, watchdog })
     }
 
     /// How long systemd waits for the next sign of life.

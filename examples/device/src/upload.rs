@@ -1,17 +1,16 @@
 //! One signed request to S3.
 
-use std::fs;
+use std::fmt;
 use std::time::{Duration, SystemTime};
-use std::{error, fmt};
 
 use cognito_identity_credentials::Credentials;
 use jiff::Timestamp;
 use rusty_s3::actions::PutObject;
 use rusty_s3::{S3Action, UrlStyle};
-use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, WrongSetting};
 
 /// How long the signature is valid.
 const VALID: Duration = Duration::from_secs(300);
@@ -19,28 +18,35 @@ const VALID: Duration = Duration::from_secs(300);
 /// Errors of S3 are shorter than this.
 const LONGEST_ERROR: u64 = 64 * 1024;
 
+/// What the log shows of them.
+const LONGEST_TEXT: usize = 200;
+
 pub struct Bucket {
     bucket: rusty_s3::Bucket,
     agent: Agent,
 }
 
 impl Bucket {
-    pub fn new(settings: &Settings) -> Result<Self, Box<dyn error::Error>> {
+    pub fn new(settings: &Settings, authorities: Option<&[u8]>) -> Result<Self, WrongSetting> {
         let region = &settings.region;
         let (url, style) = match &settings.s3_url {
             Some(url) => (url.clone(), UrlStyle::Path),
             None => (format!("https://s3.{region}.amazonaws.com"), UrlStyle::VirtualHost),
         };
-        let url = url.parse().map_err(|error| format!("the URL of S3: {error}"))?;
-        let bucket = rusty_s3::Bucket::new(url, style, settings.bucket.clone(), region.clone())?;
+        let url = url.parse().map_err(|error| wrong("the URL of S3", error))?;
+        let bucket = rusty_s3::Bucket::new(url, style, settings.bucket.clone(), region.clone());
+        let bucket = bucket.map_err(|error| wrong("BUCKET", error))?;
+        let proxy = settings.proxy.as_deref().map(Proxy::new).transpose();
+        let proxy = proxy.map_err(|error| wrong("PROXY", error))?;
         let mut agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0) // the signature is for one host
+            .proxy(proxy) // without this, ureq would read one from the environment
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(settings.call_time));
-        if let Some(file) = &settings.ca_file {
-            let pem = fs::read(file).map_err(|error| format!("AWS_CA_BUNDLE: {error}"))?;
-            agent = agent.tls_config(TlsConfig::builder().root_certs(authorities(&pem)?).build());
+        if let Some(pem) = authorities {
+            let roots = root_certs(pem).map_err(|error| wrong("AWS_CA_BUNDLE", error))?;
+            agent = agent.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
         Ok(Self { bucket, agent: agent.build().into() })
     }
@@ -69,7 +75,11 @@ impl Bucket {
     }
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCerts, ureq::Error> {
+fn wrong(name: &str, error: impl fmt::Display) -> WrongSetting {
+    WrongSetting(format!("{name}: {error}"))
+}
+
+fn root_certs(pem: &[u8]) -> Result<RootCerts, ureq::Error> {
     let mut certificates = Vec::new();
     for item in parse_pem(pem) {
         if let PemItem::Certificate(certificate) = item? {
@@ -95,11 +105,13 @@ impl UploadError {
         Self { code: None, text: error.to_string() }
     }
 
-    /// Takes only code and message from the answer: S3 repeats the session token in some.
+    /// Takes only code and message from the answer, because S3 repeats the session token in some.
+    /// Both are one short line of the log, whoever answers.
     fn answer(status: u16, document: &str) -> Self {
         let element = |name: &str| {
             let (_, rest) = document.split_once(&format!("<{name}>"))?;
-            Some(rest.split_once("</")?.0.to_owned())
+            let text = rest.split_once("</")?.0.chars();
+            Some(text.filter(|c| matches!(c, ' '..='~')).take(LONGEST_TEXT).collect::<String>())
         };
         let code = element("Code");
         let message = element("Message").unwrap_or_default();
@@ -126,6 +138,10 @@ mod tests {
         let error = UploadError::answer(400, document);
         assert!(error.is("ExpiredToken"));
         assert_eq!(error.to_string(), "S3: 400 ExpiredToken: The provided token has expired.");
+
+        let long = format!("<Code>A\u{202e}\n</Code><Message>{}</Message>", "x".repeat(60_000));
+        let long = UploadError::answer(500, &long).to_string();
+        assert_eq!(long, format!("S3: 500 A: {}", "x".repeat(200)));
 
         let page = UploadError::answer(503, "<html>");
         assert!(!page.is("ExpiredToken"));

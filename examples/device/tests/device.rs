@@ -7,7 +7,7 @@
 mod network;
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -15,9 +15,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cognito_identity_credentials::testing::FakeCognito;
+use cognito_identity_credentials::{FileStorage, Storage};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
 use crate::network::{Bucket, Mode, Server};
@@ -27,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Credentials with this lifetime are never fresh, so each round refreshes them.
 const SHORT: Duration = Duration::from_secs(16);
+
+/// How wrong the clock of the device is in some tests.
+const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// A device with its directories, its services, and what it says.
 struct Device {
@@ -125,6 +132,14 @@ impl Device {
         let status = process.wait().unwrap();
         assert!(status.success(), "{status}");
         asked.elapsed()
+    }
+
+    /// Starts it, and checks how it ends by itself.
+    fn ends_with(&self, status: i32, text: &str) {
+        let output = self.command().stderr(Stdio::piped()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{text}: {log}");
+        assert!(log.contains(text), "{text}: {log}");
     }
 
     fn log(&self) -> String {
@@ -370,7 +385,8 @@ fn a_program_that_hangs_gives_no_sign_of_life_and_still_ends_at_sigterm() {
 #[test]
 fn without_a_user_the_device_is_a_guest() {
     let mut device = Device::new();
-    device.more = vec![("USER_POOL_ID", String::new())];
+    device.more =
+        ["USER_POOL_ID", "CLIENT_ID", "LOGIN_ID"].map(|name| (name, String::new())).into();
     device.start();
     device.wait_for_upload();
     device.kill();
@@ -387,20 +403,146 @@ fn without_a_user_the_device_is_a_guest() {
 }
 
 #[test]
+fn it_signs_with_the_time_of_the_service_and_keeps_it() {
+    let mut device = Device::new();
+    device.cognito.set_time(SystemTime::now() + THREE_DAYS);
+    device.start();
+    device.wait_for_log(0, "metrics ", 1);
+    device.stop();
+    let close = |time: Timestamp| {
+        let time = SystemTime::from(time);
+        let right = SystemTime::now() + THREE_DAYS;
+        (right - PATIENCE..right + PATIENCE).contains(&time)
+    };
+    let object = &device.bucket.objects()[0];
+    let signed = DateTime::strptime("%Y%m%dT%H%M%SZ", &object.time).unwrap();
+    assert!(close(TimeZone::UTC.to_timestamp(signed).unwrap()), "{}", object.time);
+    let (taken, _) = object.body.split_once(',').unwrap();
+    assert!(close(taken.parse().unwrap()), "{taken}");
+    let kept = FileStorage::new(device.path("flash")).load("time").unwrap().unwrap();
+    let kept = String::from_utf8(kept).unwrap().parse().unwrap();
+    assert!(close(Timestamp::from_second(kept).unwrap()), "{kept}");
+}
+
+#[test]
+fn every_step_of_a_round_begins_with_a_sign_of_life() {
+    let mut device = Device::new();
+    device.more = vec![("UPLOAD_SECONDS", "3600".into())];
+    device.bucket.refuse(400, "ExpiredToken", 1);
+    device.start();
+    device.wait_for_log(0, "metrics ", 1);
+    device.stop();
+    // Before each of two `get()` and two uploads, at the end of the round, and before the pause.
+    let alive = || device.signs().iter().filter(|(_, sign)| sign == "WATCHDOG=1").count();
+    device.wait_until("six signs of life", || alive() == 6);
+}
+
+#[test]
+fn flash_that_cannot_be_written_stops_no_upload_and_is_named_in_the_log() {
+    let mut device = Device::new();
+    device.cognito.set_lifetime(SHORT);
+    device.cognito.set_id_token_lifetime(Duration::from_secs(30));
+    device.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
+    device.cognito.set_time(SystemTime::now() + THREE_DAYS); // a time to keep
+    device.more = vec![("STATE_DIRECTORY", "/sys/sensor".into())]; // not even root can make it
+    device.start();
+    device.wait_for_log(0, "storage=fails token_storage=fails waiting=0 lost=0", 3);
+    assert!(device.bucket.objects().len() >= 3);
+    for warning in [
+        "<4>cannot keep the time: ",
+        "<4>the identity could not be stored: ",
+        "<4>the refresh token could not be stored: ",
+    ] {
+        assert!(device.log().contains(warning), "{warning}: {}", device.log());
+    }
+    assert_eq!(device.identities().len(), 1);
+    device.stop();
+}
+
+#[test]
+fn readings_that_wait_survive_a_restart() {
+    let mut device = Device::new();
+    device.s3.set(Mode::Refuses);
+    device.start();
+    device.wait_for_log(0, "waiting=2 ", 1);
+    device.kill();
+    device.s3.set(Mode::Works);
+    device.start();
+    device.wait_for_upload();
+    assert!(device.bucket.objects()[0].body.lines().count() >= 3);
+}
+
+#[test]
+fn cognito_and_s3_use_the_same_proxy() {
+    let mut device = Device::new();
+    let heard = Arc::<Mutex<Vec<String>>>::default();
+    let asked = Arc::clone(&heard);
+    let proxy = Server::start(move |stream| {
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let request: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        asked.lock().unwrap().push(request.join("\n").to_ascii_lowercase());
+        let _ = (&mut &*stream).write_all(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+    });
+    let url = proxy.url().replace("://", "://ann:hunter2@");
+    let cognito = device.network.url();
+    let only_s3 = [
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", cognito.clone()),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", cognito),
+        ("AWS_ENDPOINT_URL_S3", String::new()),
+    ];
+    for (direct, host) in [
+        (&[][..], "cognito-idp.us-east-1.amazonaws.com:443"),
+        (&only_s3[..], "readings.s3.us-east-1.amazonaws.com:443"),
+    ] {
+        device.more = vec![("PROXY", url.clone()), ("AWS_ENDPOINT_URL", String::new())];
+        device.more.extend_from_slice(direct);
+        // ureq would read some of these by itself, and the library others.
+        for name in ["http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            device.more.push((name, "http://127.0.0.1:9".into()));
+        }
+        for name in ["no_proxy", "NO_PROXY"] {
+            device.more.push((name, "*".into()));
+        }
+        device.start();
+        device.wait_until(host, || !heard.lock().unwrap().is_empty());
+        device.kill();
+        for request in heard.lock().unwrap().drain(..) {
+            assert!(request.starts_with(&format!("connect {host} http/1.1\n")), "{request}");
+            assert!(request.contains("\nproxy-authorization: basic yw5uomh1bnrlcji="), "{request}");
+        }
+    }
+    assert!(!device.log().contains("hunter2"), "{}", device.log());
+}
+
+#[test]
+fn a_failure_at_the_start_that_may_pass_ends_it_with_status_1() {
+    let mut device = Device::new();
+    for (name, text) in [
+        ("REFRESH_TOKEN_FILE", "<3>REFRESH_TOKEN_FILE /nowhere: No such file"),
+        ("AWS_CA_BUNDLE", "<3>AWS_CA_BUNDLE /nowhere: No such file"),
+        ("NOTIFY_SOCKET", "<3>NOTIFY_SOCKET: No such file"),
+    ] {
+        device.more = vec![(name, "/nowhere".to_owned())];
+        device.ends_with(1, text);
+    }
+}
+
+#[test]
 fn wrong_settings_end_it_with_status_2() {
     let mut device = Device::new();
     for (name, value, text) in [
         ("BUCKET", "", "<3>BUCKET is not set\n"),
+        ("BUCKET", "../other", "<3>BUCKET is not the name of a bucket\n"),
         ("LOGIN_ID", "", "<3>LOGIN_ID is not set\n"),
-        ("REFRESH_TOKEN_FILE", "/nowhere", "<3>REFRESH_TOKEN_FILE /nowhere: No such file"),
-        ("AWS_CA_BUNDLE", "/nowhere", "AWS_CA_BUNDLE"),
-        ("https_proxy", "socks5://proxy", "https_proxy"),
+        ("USER_POOL_ID", "", "<3>CLIENT_ID is set, but USER_POOL_ID is not\n"),
+        ("AWS_COGNITO_IDENTITY_POOL_ID", "pool", "<3>"),
+        ("AWS_ENDPOINT_URL_S3", "s3", "<3>the URL of S3: "),
+        ("AWS_CA_BUNDLE", "/dev/null", "<3>AWS_CA_BUNDLE, ca_file: /dev/null: is empty"),
+        ("PROXY", "socks5://proxy", "proxy: is a SOCKS proxy"),
+        ("LOG_LEVEL", "verbose", "<3>LOG_LEVEL is not "),
         ("WATCHDOG_USEC", "50000000", "<3>WatchdogSec= must be more than 50 s"),
     ] {
         device.more = vec![(name, value.to_owned())];
-        let output = device.command().stderr(Stdio::piped()).output().unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name}: {log}");
-        assert!(log.contains(text), "{name}: {log}");
+        device.ends_with(2, text);
     }
 }

@@ -87,6 +87,8 @@ struct State {
 #[derive(Clone)]
 pub struct Object {
     pub path: String,
+    /// When it was signed.
+    pub time: String,
     pub body: String,
 }
 
@@ -122,7 +124,10 @@ impl Bucket {
         if let Some((status, code)) = state.refusals.pop() {
             return (status, error(code));
         }
-        state.objects.push(Object { path: path.to_owned(), body });
+        let time = query.split('&').find_map(|part| part.strip_prefix("X-Amz-Date="));
+        let (path, time) = (path.to_owned(), time.unwrap_or_default().to_owned());
+        state.objects.retain(|object| object.path != path); // S3 replaces it
+        state.objects.push(Object { path, time, body });
         (200, String::new())
     }
 }
