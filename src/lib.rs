@@ -58,7 +58,8 @@
 //!
 //! **Blocking.** Only `get`, `get_within`, `refresh` and a `UserPoolTokens` use the network. They
 //! work on the calling thread. All other methods return at once. With a [`Storage`], `identity_id`,
-//! `status` and `clear_cached_id` may wait for the disk.
+//! `status` and `clear_cached_id` may wait for the disk, and so may `set_refresh_token` and
+//! `forget_refresh_token` of a `UserPoolTokens`.
 //!
 //! | limit | default |
 //! |---|---|
@@ -168,7 +169,7 @@
 //! |---|---|---|
 //! | `ureq` | yes | `transport::UreqTransport`: HTTPS with ureq 3, rustls, ring and Mozilla's roots. Without it the crate has no HTTP and no TLS. |
 //! | `aws-sdk` | no | For the AWS SDK for Rust: `ProvideCredentials` for [`CognitoIdentityCredentials`], and a conversion of [`Credentials`] into the SDK's type. |
-//! | `cli` | no | The command `cognito-credentials`, for shells and as a `credential_process`. It turns on `ureq` and `user-pool`. |
+//! | `cli` | no | The command `cognito-credentials`: for shells, as a `credential_process`, and as an endpoint for other programs. It turns on `ureq` and `user-pool`. |
 //! | `testing` | no | `testing::FakeCognito`, `FakeServer`, `FaultyStorage` and `ManualClock`, for tests. |
 //! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool, refreshed with a refresh token. |
 //!
