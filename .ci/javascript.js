@@ -73,7 +73,7 @@ async function check() {
   const operations = requests.map((request) => request.operation);
   assert.deepStrictEqual(operations, ["GetId", "GetOpenIdToken", "AssumeRoleWithWebIdentity"]);
 
-  // The private members that the README's table names.
+  // The private members that docs/from-javascript.md names.
   for (const name of [
     ..."_identityId _clientConfig cognito sts storage webIdentityCredentials localStorageKey".split(" "),
     ..."cacheId loadCachedId getStorage setStorage clearIdOnNotAuthorized createClients load".split(" "),

@@ -3,10 +3,15 @@
 //! AWS's SDKs in standard mode make of a power-up of the whole fleet, and of a day with an outage.
 //!
 //! ```sh
-//! cargo bench --bench fleet --features testing
-//! cargo bench --bench fleet --features testing -- --devices 50000 --quota 100 --get-id-quota 10 \
-//!     --burst 2 --seed 7 --all --svg benches/fleet.svg
+//! cargo bench --bench fleet --features _bench
+//! cargo bench --bench fleet --features _bench -- --devices 50000 --quota 100 --get-id-quota 10 \
+//!     --burst 2 --seed 7 --all
+//! cargo bench --bench fleet --features _bench -- --svg docs/fleet.svg
+//! PICTURES=write cargo test --features testing --test it pictures
 //! ```
+//!
+//! `--svg` writes the picture of the guide and no tables. The test then copies it into the API
+//! documentation.
 //!
 //! `--devices` is one fleet instead of the two by default, whose quotas are the given ones and ten times
 //! those; `--all` adds what takes minutes and shows little: the eager program without stored identities.
@@ -31,9 +36,9 @@
 //! * A service may send `Retry-After` with each throttled answer: seconds, or a date that is the same
 //!   for all. The library spreads the wait until a date. Without that, the date brings all devices back
 //!   in the same second, and the fleet takes up to ten times the quota's time.
-//! * *Ours*: the library's own functions for delays, cooldowns, pauses and windows. Before anything is
-//!   simulated, a provider on a manual clock and a device of the simulation are given the same answers
-//!   and the same random numbers, and must call at the same nanoseconds.
+//! * *This library*: its own functions for delays, cooldowns, pauses and windows. Before the tables,
+//!   a provider on a manual clock and a device of the simulation get the same answers and the same
+//!   random numbers, and must make their calls at the same nanoseconds.
 //!
 //! A fleet twice as large with quotas twice as large does roughly the same where nothing spreads its
 //! calls. With the random delay it is throttled less: the burst grows with the quota, and chance crowds
@@ -87,16 +92,16 @@ const fn outage(number: u64) -> (u64, u64) {
     (from, from + ten_minutes)
 }
 
-/// The policies to compare. The third is the library as it was before it was simulated.
+/// The policies to compare.
 const POLICIES: [(&str, Policy); 4] = [
-    ("JavaScript", Policy::JavaScript),
-    ("Standard", Policy::Standard),
-    ("ours, before", BEFORE),
-    ("**ours**", LIBRARY),
+    ("AWS SDK for JavaScript v2", Policy::JavaScript),
+    ("AWS SDKs, standard mode", Policy::Standard),
+    ("this library, with a fixed cooldown", FIXED_COOLDOWN),
+    ("**this library**", LIBRARY),
 ];
 
 /// The cooldown does not grow while the service throttles.
-const BEFORE: Policy = throttling(0, None);
+const FIXED_COOLDOWN: Policy = throttling(0, None);
 
 struct Options {
     devices: Option<u32>,
@@ -254,7 +259,7 @@ fn report(options: &Options, devices: u32, large: bool) {
                         Again::AsTold => large || policy != LIBRARY,
                         Again::After(_) => false,
                     };
-                    if left_out || (large && policy == BEFORE) {
+                    if left_out || (large && policy == FIXED_COOLDOWN) {
                         continue;
                     }
                     let mut scenario = power_up(options, devices, policy);
@@ -299,8 +304,8 @@ fn report(options: &Options, devices: u32, large: bool) {
     );
     let mut policies = POLICIES.to_vec();
     policies.extend([
-        ("ours, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
-        ("ours, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
+        ("this library, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
+        ("this library, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
     ]);
     let scenarios: Vec<_> = policies
         .iter()
@@ -416,6 +421,11 @@ fn assert_targets(options: &Options, devices: u32) {
 fn main() {
     let started = Instant::now();
     let Some(options) = Options::parse() else { return };
+    if let Some(path) = &options.svg {
+        let devices = options.devices.unwrap_or(100_000);
+        std::fs::write(path, draw(&options, devices)).unwrap();
+        return;
+    }
     let test = std::env::args().any(|argument| argument == "--test")
         || !std::env::args().any(|argument| argument == "--bench");
     let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
@@ -436,7 +446,7 @@ fn main() {
     assert_targets(&small, 10_000);
     if test {
         let curves = draw(&small, 2_000);
-        assert!(curves.len() < 60_000 && curves.ends_with("</svg>\n"));
+        assert!(curves.len() < 12_000 && curves.ends_with("</svg>\n"));
         return;
     }
 
@@ -454,15 +464,11 @@ fn main() {
         alternatives(&times(0.1), 10_000);
         report(&times(10.0), 1_000_000, true);
     }
-    if let Some(path) = &options.svg {
-        let devices = options.devices.unwrap_or(100_000);
-        std::fs::write(path, draw(&options, devices)).unwrap();
-    }
     println!("\n{:.0} s", started.elapsed().as_secs_f64());
 }
 
 fn draw(options: &Options, devices: u32) -> String {
-    let runs = POLICIES.map(|(_, policy)| {
+    let runs = [Policy::JavaScript, Policy::Standard, LIBRARY].map(|policy| {
         let scenario = power_up(options, devices, policy);
         let scenarios = OUTAGES.map(|outage| Scenario {
             day: outage.1 + 3600 * SECOND,

@@ -35,12 +35,12 @@ struct Answers {
 
 impl Answers {
     fn new() -> Self {
-        let end = jiff::Timestamp::try_from(answers::in_an_hour()).unwrap();
+        let end = humantime::format_rfc3339_seconds(answers::in_an_hour()).to_string();
         Self {
             get_id: answers::get_id(),
             credentials: answers::credentials_for_an_hour(),
             open_id_token: answers::open_id_token(),
-            assumed_role: answers::assumed_role(&end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            assumed_role: answers::assumed_role(&end),
         }
     }
 

@@ -13,8 +13,41 @@ use std::time::{Duration, SystemTime};
 /// provider, it returns an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
 ///
 /// The default is [`SystemClock`]. Tests use `testing::ManualClock`. An `Arc<T>` is a clock too.
+///
+/// # Example
+///
+/// A device whose time comes from a GPS receiver:
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use cognito_identity_credentials::{Clock, SystemClock};
+/// # fn gps_time() -> Option<SystemTime> { None }
+///
+/// struct GpsClock;
+///
+/// impl Clock for GpsClock {
+///     fn wall(&self) -> SystemTime {
+///         gps_time().unwrap_or_else(|| SystemClock.wall())
+///     }
+///     fn boot(&self) -> Duration {
+///         SystemClock.boot()
+///     }
+///     fn sleep(&self, duration: Duration) {
+///         SystemClock.sleep(duration);
+///     }
+///     fn boot_counts_suspend(&self) -> bool {
+///         SystemClock.boot_counts_suspend()
+///     }
+///     fn boot_id(&self) -> Option<String> {
+///         SystemClock.boot_id()
+///     }
+/// }
+/// # assert!(GpsClock.boot() > Duration::ZERO);
+/// ```
 pub trait Clock: Send + Sync {
     /// Returns the wall clock. It may be wrong, and it may jump in both directions.
+    ///
+    /// See the [example](Self#example).
     fn wall(&self) -> SystemTime;
 
     /// Returns the time since a fixed moment, usually the start of the system.
@@ -22,13 +55,19 @@ pub trait Clock: Send + Sync {
     /// Never let it go backwards or follow changes of the wall clock. Let it count the time that
     /// the system is suspended, or return `false` from
     /// [`boot_counts_suspend`](Self::boot_counts_suspend).
+    ///
+    /// See the [example](Self#example).
     fn boot(&self) -> Duration;
 
     /// Blocks the calling thread for `duration`.
+    ///
+    /// See the [example](Self#example).
     fn sleep(&self, duration: Duration);
 
     /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not,
     /// credentials can also expire by the wall clock. Default: `true`.
+    ///
+    /// See the [example](Self#example).
     fn boot_counts_suspend(&self) -> bool {
         true
     }
@@ -39,6 +78,8 @@ pub trait Clock: Send + Sync {
     /// [`persist_credentials`](crate::Builder::persist_credentials) needs the ID to tell whether
     /// stored credentials are from the same boot. Default: `None` (unknown). No credentials are
     /// stored then.
+    ///
+    /// See the [example](Self#example).
     fn boot_id(&self) -> Option<String> {
         None
     }
@@ -75,6 +116,13 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 /// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the
 /// time namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be
 /// read, there is no boot ID.
+///
+/// ```
+/// use std::time::Duration;
+/// use cognito_identity_credentials::{Clock, SystemClock};
+///
+/// assert!(SystemClock.boot() > Duration::ZERO); // the time since the start of the system
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

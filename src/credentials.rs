@@ -12,15 +12,25 @@ use crate::secret::Secret;
 /// Clones share one copy of the secrets, which is wiped when the last clone is dropped. `Debug`
 /// shows the access key ID and the expiration, and no secret.
 ///
+/// # Example
+///
 /// ```
 /// use std::time::{Duration, SystemTime};
 /// use cognito_identity_credentials::Credentials;
 ///
 /// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+///
+/// // What a library that signs requests needs:
 /// assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
+/// assert_eq!(credentials.secret_access_key(), "secret");
+/// assert_eq!(credentials.session_token(), "token");
+///
 /// assert_eq!(credentials.expiration(), end);
+/// assert_eq!(credentials.identity_id(), None); // `get` returns credentials with an identity
 /// ```
+///
+/// The guide [`aws_services`](crate::guide::aws_services) shows how to sign requests with them.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "AWS.Credentials")]
 pub struct Credentials(Arc<Inner>);
@@ -36,6 +46,8 @@ struct Inner {
 
 impl Credentials {
     /// Creates credentials from values, for tests and for code that takes this type.
+    ///
+    /// See the [example](Self#example).
     pub fn new(
         access_key_id: impl Into<String>,
         secret_access_key: impl Into<String>,
@@ -69,6 +81,8 @@ impl Credentials {
     }
 
     /// Returns the access key ID, `ASIA…`. It is not a secret.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     #[doc(alias = "accessKeyId")]
     pub fn access_key_id(&self) -> &str {
@@ -76,6 +90,8 @@ impl Credentials {
     }
 
     /// Returns the secret key that signs requests. Do not log it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     #[doc(alias = "secretAccessKey")]
     pub fn secret_access_key(&self) -> &str {
@@ -83,6 +99,8 @@ impl Credentials {
     }
 
     /// Returns the token that each request carries. Do not log it. AWS documents no maximum length.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     #[doc(alias = "sessionToken")]
     pub fn session_token(&self) -> &str {
@@ -91,6 +109,8 @@ impl Credentials {
 
     /// Returns when the credentials expire, on the service's clock. Compare it with the device's
     /// wall clock only if that clock is right. The provider itself uses the boot clock.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     #[doc(alias = "expireTime")]
     pub fn expiration(&self) -> SystemTime {
@@ -101,6 +121,8 @@ impl Credentials {
     /// with [`new`](Self::new).
     ///
     /// Do not publish a guest's identity ID: anyone who knows it can get credentials of that guest.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     #[doc(alias = "identityId")]
     pub fn identity_id(&self) -> Option<&str> {
@@ -133,7 +155,7 @@ pub(crate) fn clamp_to_rfc3339(time: SystemTime) -> SystemTime {
 }
 
 /// Holds the fields of the last answer other than the credentials. In the enhanced flow, all but
-/// the identity ID are `None`.
+/// the identity ID are `None`. [`data`](crate::CognitoIdentityCredentials::data) returns it.
 ///
 /// `Debug` masks the identity ID.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -17,8 +17,37 @@ use crate::secret::Secret;
 /// threads and errors are those of a [`TokenSource`](crate::TokenSource).
 ///
 /// [1]: https://docs.aws.amazon.com/cognito/latest/developerguide/developer-authenticated-identities.html
+///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::{BoxError, DeveloperIdentity, DeveloperIdentityProvider};
+/// # type Session = String;
+/// # fn post(url: &str, session: &str) -> std::io::Result<(String, String)> {
+/// #     Ok(("us-east-1:12345678-dead-beef-cafe-123456790ab0".into(), "token".into()))
+/// # }
+///
+/// struct Backend {
+///     url: String,
+///     session: Session,
+/// }
+///
+/// impl DeveloperIdentityProvider for Backend {
+///     fn identity(&self) -> Result<DeveloperIdentity, BoxError> {
+///         let (identity_id, token) = post(&self.url, &self.session)?;
+///         Ok(DeveloperIdentity::new(identity_id, token))
+///     }
+/// }
+/// # let backend = Backend { url: String::new(), session: String::new() };
+/// # assert!(backend.identity().is_ok());
+/// ```
+///
+/// [`Builder::developer_identity`](crate::Builder::developer_identity) has an example with a
+/// closure.
 pub trait DeveloperIdentityProvider: Send + Sync {
     /// Returns the current identity ID and its token.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -48,6 +77,8 @@ impl DeveloperIdentityProvider for Box<dyn DeveloperIdentityProvider> {
 }
 
 /// Holds an identity ID and the OpenID token that proves it. `Debug` shows neither.
+///
+/// See the [example](DeveloperIdentityProvider#example).
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeveloperIdentity {
     identity_id: String,
@@ -57,6 +88,8 @@ pub struct DeveloperIdentity {
 impl DeveloperIdentity {
     /// Creates one from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned. The
     /// classic flow needs a token of 4 to 20,000 characters.
+    ///
+    /// See the [example](DeveloperIdentityProvider#example).
     pub fn new(identity_id: impl Into<String>, token: impl Into<String>) -> Self {
         Self { identity_id: identity_id.into(), token: Secret::new(token) }
     }

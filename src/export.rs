@@ -27,6 +27,8 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 /// [`Credentials`] can be converted into this type and back. Both share one copy of the secrets.
 /// `Debug` shows no secret.
 ///
+/// # Example
+///
 /// ```
 /// use std::process::Command;
 /// use std::time::{Duration, SystemTime};
@@ -50,6 +52,13 @@ pub struct CredentialVariables {
 
 impl CredentialVariables {
     /// Reads the variables from the environment of this process, once.
+    ///
+    /// ```no_run
+    /// use cognito_identity_credentials::{CredentialVariables, Credentials};
+    ///
+    /// let credentials = Credentials::from(CredentialVariables::from_env()?);
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -115,6 +124,21 @@ impl CredentialVariables {
 
     /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. An
     /// unknown expiration is left out.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use cognito_identity_credentials::{
+    ///     CredentialVariables, CredentialVariablesIter, Credentials,
+    /// };
+    ///
+    /// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
+    /// let variables = CredentialVariables::from(&credentials);
+    /// let pairs: CredentialVariablesIter<'_> = variables.iter();
+    /// let names: Vec<&str> = pairs.map(|(name, _)| name).collect();
+    /// assert_eq!(names[0], "AWS_ACCESS_KEY_ID");
+    /// assert_eq!(names[3], "AWS_CREDENTIAL_EXPIRATION");
+    /// ```
     #[must_use]
     pub fn iter(&self) -> CredentialVariablesIter<'_> {
         let Self { credentials, expiration } = self;
@@ -152,6 +176,7 @@ impl<'a> IntoIterator for &'a CredentialVariables {
 }
 
 /// Iterates over the names and values of [`CredentialVariables`].
+/// [`iter`](CredentialVariables::iter) returns it.
 pub struct CredentialVariablesIter<'a>(Flatten<IntoIter<Option<(&'static str, &'a str)>, 4>>);
 
 impl<'a> Iterator for CredentialVariablesIter<'a> {

@@ -25,44 +25,93 @@
 //! # fn main() {}
 //! ```
 //!
+//! The library logs the failures that no caller gets: of early refreshes and of the storage. To see
+//! them, install any logger of the [`log`] crate before the first call, for example `env_logger`.
+//! [`Builder::on_refresh`] shows them without a logger.
+//!
 //! # Where to look
 //!
-//! | You want to … | See |
-//! |---|---|
-//! | get credentials | [`CognitoIdentityCredentials`] |
-//! | change a setting, or see its default | [`Builder`] |
-//! | know what went wrong and what to do | [`Error`], [`ErrorKind`] |
-//! | use a signed-in user instead of a guest | [`Logins`], [`TokenSource`], [`FileToken`] |
-//! | sign in with a Cognito user pool | `UserPoolTokens` (feature `user-pool`) |
-//! | sign in with your own backend | [`DeveloperIdentityProvider`] |
-//! | keep the identity across restarts | [`Storage`], [`FileStorage`] |
-//! | see failures without a logger, count refreshes | [`Builder::on_refresh`], [`Status`] |
-//! | give credentials to other programs | [`CredentialVariables`], [`CredentialProcessDocument`] |
-//! | use another HTTP stack, a proxy or your own certificates | [`transport`] |
-//! | write unit tests | `testing` (feature `testing`), [`Clock`] |
+//! | You want to … | Items | Guide |
+//! |---|---|---|
+//! | get credentials | [`CognitoIdentityCredentials`] | [`guide::simple_program`] |
+//! | change a setting, or see its default | [`Builder`] | |
+//! | know what went wrong and what to do | [`Error`], [`ErrorKind`] | [`guide::troubleshooting`] |
+//! | know what happens if something fails | | [`guide::guarantees`] |
+//! | use a signed-in user instead of a guest | [`Logins`], [`TokenSource`], [`FileToken`] | [`guide::signed_in_users`] |
+//! | sign in with a Cognito user pool | `UserPoolTokens` (feature `user-pool`) | [`guide::signed_in_users`] |
+//! | sign in with your own backend | [`DeveloperIdentityProvider`] | [`guide::signed_in_users`] |
+//! | keep the identity across restarts | [`Storage`], [`FileStorage`] | [`guide::simple_program`] |
+//! | see failures without a logger, count refreshes | [`Builder::on_refresh`], [`Status`] | [`guide::simple_program`] |
+//! | sign requests to S3 and other services | [`Credentials`] | [`guide::aws_services`] |
+//! | give credentials to other programs | [`CredentialVariables`], [`CredentialProcessDocument`] | [`guide::command`], [`guide::serve`] |
+//! | build for a device | [`SystemClock`] | [`guide::device`] |
+//! | use another HTTP stack, a proxy or your own certificates | [`transport`] | [`guide::device`] |
+//! | run thousands of devices | [`Builder::failure_cooldown`] | [`guide::fleet`] |
+//! | write unit tests | `testing` (feature `testing`), [`Clock`] | [`guide::unit_tests`] |
+//! | port a program from JavaScript | | [`guide::from_javascript`] |
+//! | compare speed, memory and size | | [`guide::performance`] |
+//!
+//! The search of this documentation also finds items by their JavaScript names, such as
+//! `clearCachedId`.
 //!
 //! # Contract
 //!
 //! **Blocking.** Only `get`, `get_within`, `refresh` and a `UserPoolTokens` use the network. They
-//! work on the calling thread and return within `timeout` (default: 60 s). One exception: a refresh
-//! in which a user pool rotates the refresh token is never abandoned midway; it takes up to 20 s.
-//! All other methods return at once. With a [`Storage`], `identity_id`, `status` and
-//! `clear_cached_id` may wait for the disk.
+//! work on the calling thread. All other methods return at once. With a [`Storage`], `identity_id`,
+//! `status` and `clear_cached_id` may wait for the disk.
+//!
+//! | limit | default |
+//! |---|---|
+//! | [`timeout`](Builder::timeout): one `get` or `refresh` | 60 s |
+//! | [`attempt_timeout`](Builder::attempt_timeout): one attempt at a service call | 10 s |
+//! | [`max_attempts`](Builder::max_attempts): attempts at a service call | 4 |
+//! | `UserPoolTokensBuilder::timeout`: one `id_token` | 20 s |
+//!
+//! There are two exceptions. A refresh in which a user pool rotates the refresh token is never
+//! abandoned midway; it takes up to 20 s. And if your own transport, token source or storage
+//! returns late, the caller that runs the refresh returns late. All other callers return within
+//! `timeout`.
 //!
 //! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
 //! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
-//! while it waits for the network or calls the program's own code. It starts no background threads,
-//! with two exceptions: name look-ups of `transport::UreqTransport`, and refreshes for the AWS SDK
-//! (feature `aws-sdk`).
+//! while it waits for the network or calls the program's own code. If that code calls `get` of the
+//! same provider, it gets an error of kind [`Reentrant`](ErrorKind::Reentrant) and no deadlock. The
+//! library starts no background threads, with two exceptions: name look-ups of
+//! `transport::UreqTransport` (at most two threads for each host name), and refreshes for the AWS
+//! SDK (feature `aws-sdk`).
 //!
-//! **Freshness.** Credentials that `get` returns are valid for at least `expiry_window` (default:
-//! 15 s), measured on the boot clock, with an error of about one second. While the cached
-//! credentials are valid for longer than that, `get` does not fail.
+//! **Freshness.** Credentials that `get` returns are valid for at least
+//! [`expiry_window`](Builder::expiry_window) (default: 15 s), measured on the boot clock, with an
+//! error of about one second. While the cached credentials are valid for longer than that, `get`
+//! does not fail. Inside the [`advisory_window`](Builder::advisory_window) (the last 15 minutes of
+//! one hour), one caller tries to refresh them early, and the other callers get them at once.
+//!
+//! **Failures.** After the service has answered with an error, `get` without usable credentials
+//! sends no request for 1 to 5 s. While the service throttles, this time doubles with each failure
+//! in a row, up to 16 to 80 s. A longer `Retry-After` counts instead, up to 5 minutes. `refresh`
+//! ends the wait. See [`failure_cooldown`](Builder::failure_cooldown).
+//!
+//! **Identity.** A provider remembers the identity ID that the service returned. With a [`Storage`]
+//! it also keeps the ID across restarts. No network failure makes it drop the ID.
+//!
+//! * If the service rejects the identity itself, the refresh requests another one, once. For a
+//!   guest, [`allow_new_guest`](Builder::allow_new_guest) must be `true`, which is the default.
+//! * If the service rejects a login token, the refresh calls the token sources again, once.
+//! * After any other error, the provider keeps the identity.
+//! * The library never replaces an identity ID that the program has set.
+//! * If the program changes a login or the identity ID during a refresh, the result of that refresh
+//!   goes to the callers that wait for it, and is not cached.
 //!
 //! **Clocks.** The device's wall clock may be wrong. The library takes the time from the service's
 //! answers, and measures lifetimes on the boot clock, which never jumps. Only TLS needs a roughly
 //! right wall clock, to check certificates. If the wall clock is earlier than the release date of
 //! this crate, `transport::UreqTransport` uses that date instead.
+//!
+//! **Trust.** The library sends requests over `https` only, and over plain `http` only to loopback,
+//! unless the program calls [`danger_allow_http`](Builder::danger_allow_http). It rejects answers
+//! with a body of more than 256 KiB. `transport::UreqTransport` always checks certificates, follows
+//! no redirects, and rejects answers with 16 KiB of headers or more. Before the program sees a text
+//! of the service, the library removes control characters and masks login tokens and identity IDs.
 //!
 //! **Fork.** A child process has the settings and the cached credentials of its parent. It starts
 //! its own refreshes and does not wait for a refresh of the parent. It uses no connection, no
@@ -70,30 +119,44 @@
 //! [`StorageLock`] of the parent. There are four limits:
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
-//! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait for
-//!   ever. The library holds a mutex only for a short time, and never during a network call.
+//! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait
+//!   for ever. The library holds a mutex only for a short time, and never during a network call.
 //! * The library recognizes a child by its process ID. A child in another PID namespace must not
 //!   have the ID of its parent, as when process 1 of a container gets a child with ID 1.
 //! * Your own transport, storage or clock must itself allow a fork.
 //!
-//! **Memory.** The library wipes its copies of tokens and keys when they are dropped, and never
-//! prints them. It cannot wipe the buffers of the HTTP and TLS libraries. The XML parser keeps a
-//! copy of any text with `&amp;` or the like, but keys and tokens contain none. A `get` that
-//! returns cached credentials allocates no memory.
+//! **Memory.** Clones share one copy of the secrets. The library wipes its copies of tokens and
+//! keys when they are dropped, and never prints them. It cannot wipe the buffers of the HTTP and
+//! TLS libraries. The XML parser keeps a copy of any text with `&amp;` or the like, but keys and
+//! tokens contain none. A `get` that returns cached credentials allocates no memory.
 //!
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless
 //! the program tells it to.
 //!
-//! **Logging.** The library logs with the [`log`] crate: failed refreshes (warn), changes of the
-//! identity (info), failed attempts (debug), and calls with their URL (trace). It never logs
-//! tokens, keys, identity IDs or bodies. A program without a logger sees failed refreshes and
-//! failures of the storage in [`Builder::on_refresh`] and [`Status`].
+//! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
+//! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their
+//! URL (trace). It does not log an error that `get` returns, and never tokens, keys, identity IDs or
+//! bodies. While `transport::UreqTransport` exchanges data, it keeps
+//! ureq from logging answers (trace). A program without a logger sees failed refreshes and failures
+//! of the storage in [`Builder::on_refresh`] and [`Status`].
+//!
+//! **Versions.** The crate needs Rust 1.85 or later. Only a minor release may raise this version.
+//! The feature `ureq` needs ureq 3.5, because it uses traits that ureq may change in a minor
+//! version. A program with another minor version of ureq turns off the default features and sets a
+//! [`transport`] of its own.
+//!
+//! **Systems.** The crate is made for Linux and Android, which have the boot clock. Other systems
+//! work too. Because their clock may stop while the system is suspended, credentials also expire by
+//! the wall clock there.
 //!
 //! # What it does not do
 //!
 //! * It does not sign requests and does not list identities.
 //! * It does not sign users in. The program provides login tokens, or the refresh token of a user
 //!   pool.
+//! * It knows identity pools only. For long-lived keys, profiles, SSO or instance roles, use
+//!   `aws-config`. A device with a certificate of AWS IoT can use the credentials provider of AWS
+//!   IoT, without an identity pool.
 //! * It does not store credentials, unless [`persist_credentials`](Builder::persist_credentials) is
 //!   set. Stored credentials are never used after a restart of the system.
 //! * It has no async API. For an async program, the AWS SDK for Rust fits better; this provider
@@ -111,6 +174,7 @@
 //!
 //! A feature never changes the behavior of another one.
 //!
+//! [`log`]: https://docs.rs/log
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html
 
 #![forbid(unsafe_code)]

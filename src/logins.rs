@@ -26,8 +26,61 @@ const LONGEST_TOKEN: usize = 50_000;
 /// the source fails with an [`Error`] of this library that is not about the login, such as a
 /// network failure, `get()` returns an error of the same kind. It is then
 /// [retryable](Error::is_retryable) if the source's error is.
+///
+/// # Example
+///
+/// A source that caches a token for 10 minutes. [`Builder::login_from`](crate::Builder::login_from)
+/// has an example with a closure.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::time::{Duration, Instant};
+/// use cognito_identity_credentials::{BoxError, TokenSource};
+/// # fn fetch(url: &str, limit: Duration) -> std::io::Result<String> { Ok(url.to_owned()) }
+///
+/// struct Issuer {
+///     url: String,
+///     cached: Mutex<Option<(String, Instant)>>,
+/// }
+///
+/// impl Issuer {
+///     fn new_token(&self, limit: Duration) -> Result<String, BoxError> {
+///         let token = fetch(&self.url, limit)?;
+///         *self.cached.lock().unwrap() = Some((token.clone(), Instant::now()));
+///         Ok(token)
+///     }
+/// }
+///
+/// impl TokenSource for Issuer {
+///     fn token(&self) -> Result<String, BoxError> {
+///         self.token_within(Duration::from_secs(10))
+///     }
+///
+///     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
+///         let cached = self.cached.lock().unwrap().clone();
+///         match cached {
+///             Some((token, at)) if at.elapsed() < Duration::from_secs(600) => Ok(token),
+///             _ => self.new_token(limit),
+///         }
+///     }
+///
+///     fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
+///         let cached = self.cached.lock().unwrap().clone();
+///         match cached {
+///             // Another thread has got a new one already.
+///             Some((token, _)) if token != refused => Ok(token),
+///             _ => self.new_token(limit),
+///         }
+///     }
+/// }
+/// # let issuer = Issuer { url: "token".to_owned(), cached: Mutex::default() };
+/// # assert_eq!(issuer.token().unwrap(), "token");
+/// # assert!(issuer.token_after_refusal("old", Duration::MAX).is_ok());
+/// ```
 pub trait TokenSource: Send + Sync {
     /// Returns the current token.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -40,6 +93,8 @@ pub trait TokenSource: Send + Sync {
     ///
     /// Override this if the source uses a network. By default it calls [`token`](Self::token) and
     /// ignores the limit.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -58,6 +113,8 @@ pub trait TokenSource: Send + Sync {
     ///
     /// Override this if the source caches tokens: get a new token if the cached one is `refused`.
     /// By default it calls [`token_within`](Self::token_within).
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -116,20 +173,28 @@ impl TokenSource for Box<dyn TokenSource> {
 /// | Login with Amazon | `www.amazon.com` | access token |
 /// | Apple | `appleid.apple.com` | ID token |
 /// | Cognito user pool | `cognito-idp.<region>.amazonaws.com/<user pool ID>` | ID token |
-/// | another OpenID Connect provider | the host of its issuer | ID token |
-/// | SAML provider | its ARN | SAML assertion |
+/// | another OpenID Connect provider, such as Azure AD | its issuer with its path, without `https://` | ID token |
+/// | SAML provider | its ARN | SAML assertion in Base64 |
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
 /// characters, tokens of 1 to 50,000 printable ASCII characters without white space. A user pool's
 /// access token is an error of kind [`Login`](crate::ErrorKind::Login): the identity pool needs the
 /// ID token. Clones share the tokens. `Debug` shows only the names.
 ///
+/// # Example
+///
 /// ```
 /// use cognito_identity_credentials::Logins;
 ///
-/// let logins = Logins::new().with("accounts.google.com", "eyJ…");
+/// let mut logins = Logins::new().with("accounts.google.com", "eyJ…");
 /// assert_eq!(format!("{logins:?}"), r#"Logins {"accounts.google.com"}"#);
+///
+/// logins.insert("graph.facebook.com", "EAA…");
+/// logins.remove("accounts.google.com");
+/// assert_eq!(logins.providers().collect::<Vec<_>>(), ["graph.facebook.com"]);
 /// ```
+///
+/// The guide [`signed_in_users`](crate::guide::signed_in_users) shows where to get the tokens.
 #[derive(Clone, Default)]
 pub struct Logins(BTreeMap<Arc<str>, LoginToken>);
 
@@ -141,12 +206,16 @@ enum LoginToken {
 
 impl Logins {
     /// Creates an empty set of logins: a guest.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a login, or replaces the login of the same provider.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn with(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
         self.insert(provider, token);
@@ -154,6 +223,8 @@ impl Logins {
     }
 
     /// Adds a login, or replaces the login of the same provider.
+    ///
+    /// See the [example](Self#example).
     pub fn insert(&mut self, provider: impl Into<String>, token: impl Into<String>) {
         self.0.insert(provider.into().into(), LoginToken::Fixed(Secret::new(token)));
     }
@@ -163,11 +234,15 @@ impl Logins {
     }
 
     /// Removes the login of this provider, if there is one.
+    ///
+    /// See the [example](Self#example).
     pub fn remove(&mut self, provider: &str) {
         self.0.remove(provider);
     }
 
     /// Returns the names of the login providers, in alphabetical order.
+    ///
+    /// See the [example](Self#example).
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|provider| &**provider)
     }

@@ -17,9 +17,23 @@ const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Reads a login token from a file, which another program keeps up to date.
 ///
-/// This [`TokenSource`] reads the file at each refresh. It ignores a UTF-8 byte order mark and white
-/// space around the token. The file can be a pipe: its writer must write the token and close the
-/// pipe.
+/// This [`TokenSource`] reads the file at each refresh. It ignores a UTF-8 byte order mark and
+/// white space around the token. The file can be a pipe: its writer must write the token and close
+/// the pipe.
+///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, FileToken};
+///
+/// # #[cfg(feature = "ureq")] {
+/// let credentials = CognitoIdentityCredentials::builder()
+///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+///     .login_from("accounts.google.com", FileToken::new("/run/app/id-token"))
+///     .build()?;
+/// # }
+/// # Ok::<(), cognito_identity_credentials::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -45,6 +59,8 @@ pub struct FileToken {
 
 impl FileToken {
     /// Creates a source that reads this file. The file can be created later.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }

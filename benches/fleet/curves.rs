@@ -4,28 +4,34 @@ use std::fmt::Write;
 
 use crate::sim::Outcome;
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 70.0;
-const TOP: f64 = 70.0;
+/// The size of a chart's area.
+const WIDTH: f64 = 700.0;
+const HEIGHT: f64 = 130.0;
+const LEFT: f64 = 76.0;
+const TOP: f64 = 78.0;
 /// From the top of one chart to the top of the next.
-const PITCH: f64 = 350.0;
+const PITCH: f64 = 220.0;
 
-/// What a policy is called, and the class of its line.
-const LINES: [(&str, &str); 4] = [
-    ("JavaScript (v2)", "a"),
-    ("AWS SDKs, standard mode", "b"),
-    ("ours, before", "c"),
-    ("ours", "d"),
+/// What a policy is called, the class of its line, and the width of its name.
+const LINES: [(&str, &str, f64); 3] = [
+    ("AWS SDK for JavaScript v2", "a", 200.0),
+    ("AWS SDKs, standard mode", "b", 204.0),
+    ("this library", "c", 86.0),
 ];
 
+/// How far a line may be from the points that it leaves out, in pixels.
+const TOLERANCE: f64 = 0.8;
+
+// The picture has a background of its own, because the page behind an `<img>` may be light while the
+// picture is dark.
 const STYLE: &str = "\
-text{font:12px system-ui,sans-serif;fill:#333}.t{font-size:15px;font-weight:600}\
-.bg{fill:#fff}.g{stroke:#8884;fill:none}.q{stroke:#888;stroke-dasharray:5 4;fill:none}\
-.l{fill:none;stroke-width:1.6}.a{stroke:#c2410c}.b{stroke:#7c3aed}.c{stroke:#0891b2}\
-.d{stroke:#15803d;stroke-width:3}\
-@media(prefers-color-scheme:dark){text{fill:#ddd}.bg{fill:#0d1117}.a{stroke:#fb923c}\
-.b{stroke:#c4b5fd}.c{stroke:#67e8f9}.d{stroke:#4ade80}}";
+text{font:15px system-ui,sans-serif;fill:#333}.t{font-size:16px;font-weight:600}\
+.bg{fill:#fff;stroke:#d0d7de}.g{stroke:#d8dee4;fill:none}.o{fill:#eaeef2}\
+.q{stroke:#6e7781;stroke-width:1.5;stroke-dasharray:5 4;fill:none}\
+.l{fill:none;stroke-width:1.8;stroke-linejoin:round}.a{stroke:#c2410c}.b{stroke:#7c3aed}\
+.c{stroke:#15803d;stroke-width:4}\
+@media(prefers-color-scheme:dark){text{fill:#ddd}.bg{fill:#0d1117;stroke:#30363d}.g{stroke:#30363d}\
+.o{fill:#21262d}.q{stroke:#9198a1}.a{stroke:#fb923c}.b{stroke:#c4b5fd}.c{stroke:#4ade80}}";
 
 /// One axis: from where to where, the marks on it, and whether it is logarithmic.
 struct Axis {
@@ -69,24 +75,22 @@ struct Chart {
 }
 
 impl Chart {
-    fn new(number: u8, title: &str, x: Axis, y: Axis, x_label: &str, y_label: &str) -> Self {
+    fn new(number: u8, title: &str, x: Axis, y: Axis, x_label: &str) -> Self {
         let top = TOP + f64::from(number) * PITCH;
         let mut chart = Self { svg: String::new(), top, x, y };
         let (right, bottom, middle) = (LEFT + WIDTH, top + HEIGHT, LEFT + WIDTH / 2.0);
-        chart.text(LEFT, top - 14.0, "start", " class=\"t\"", title);
-        chart.text(middle, bottom + 36.0, "middle", "", x_label);
-        let turned = format!(" transform=\"rotate(-90 16 {})\"", top + HEIGHT / 2.0);
-        chart.text(16.0, top + HEIGHT / 2.0, "middle", &turned, y_label);
+        chart.text(20.0, top - 16.0, "start", " class=\"t\"", title);
+        chart.text(middle, bottom + 41.0, "middle", "", x_label);
         let mut grid = String::new();
         for (value, label) in std::mem::take(&mut chart.x.marks) {
             let at = chart.left(value);
             write!(grid, "M{at:.0} {top}V{bottom}").unwrap();
-            chart.text(at, bottom + 17.0, "middle", "", &label);
+            chart.text(at, bottom + 20.0, "middle", "", &label);
         }
         for (value, label) in std::mem::take(&mut chart.y.marks) {
             let at = chart.height(value);
             write!(grid, "M{LEFT} {at:.0}H{right}").unwrap();
-            chart.text(LEFT - 8.0, at + 4.0, "end", "", &label);
+            chart.text(LEFT - 8.0, at + 5.0, "end", "", &label);
         }
         chart.path("g", &grid);
         chart
@@ -110,34 +114,40 @@ impl Chart {
     }
 
     fn line(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>) {
+        let points: Vec<_> = points.map(|(x, y)| (self.left(x), self.height(y))).collect();
         let mut path = String::new();
-        let mut last = (0.0, f64::NAN);
-        let mut skipped = false;
-        for (x, y) in points {
-            let point = (self.left(x), self.height(y));
-            // A flat piece needs its ends alone.
-            let flat = (point.1 - last.1).abs() < 0.05;
-            if !flat && skipped {
-                write!(path, "L{:.0} {:.1}", last.0, last.1).unwrap();
-            }
-            if !flat {
-                let command = if path.is_empty() { 'M' } else { 'L' };
-                write!(path, "{command}{:.0} {:.1}", point.0, point.1).unwrap();
-            }
-            skipped = flat;
-            last = (point.0, if flat { last.1 } else { point.1 });
-        }
-        if skipped {
-            write!(path, "L{:.0} {:.1}", last.0, last.1).unwrap();
+        for (x, y) in simplified(&points) {
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            write!(path, "{command}{x:.0} {y:.0}").unwrap();
         }
         self.path(class, &path);
     }
 
-    /// The policies' lines, of which each may end early.
-    fn lines(&mut self, lines: impl Iterator<Item = Vec<(f64, f64)>>) {
-        for ((_, class), points) in LINES.iter().zip(lines) {
+    /// The policies' lines, of which each may end early. The last one is the widest and lies below
+    /// the others.
+    fn lines(&mut self, lines: impl DoubleEndedIterator<Item = Vec<(f64, f64)>>) {
+        for ((_, class, _), points) in LINES.iter().rev().zip(lines.rev()) {
             self.line(&format!("l {class}"), points.into_iter());
         }
+    }
+}
+
+/// The points of a line that keep its shape (Douglas and Peucker).
+fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Vec::new() };
+    let (across, down) = (last.0 - first.0, last.1 - first.1);
+    let distance = |point: &(f64, f64)| {
+        (across * (first.1 - point.1) - (first.0 - point.0) * down).abs() / across.hypot(down)
+    };
+    let farthest = points.iter().map(distance).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+    match farthest {
+        Some((middle, distance)) if distance > TOLERANCE => {
+            let mut kept = simplified(&points[..=middle]);
+            kept.pop();
+            kept.extend(simplified(&points[middle..]));
+            kept
+        }
+        _ => vec![first, last],
     }
 }
 
@@ -181,7 +191,7 @@ fn running<T>(seconds: &[T], figure: impl Fn(&T) -> f64) -> Vec<f64> {
 
 /// Three charts of the same fleet: a power-up with stored identities, the calls that it makes, and
 /// an outage, of which each policy has several runs, with the second in which it begins.
-pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) -> String {
+pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 3], devices: u32, quota: f64) -> String {
     let outcomes = runs.each_ref().map(|runs| &runs[0].1);
     let devices = f64::from(devices);
     let ideal = devices / quota;
@@ -192,9 +202,9 @@ pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) 
     let percent = |value: f64| format!("{value:.0} %");
 
     let title =
-        format!("{} devices power up in one minute: who holds credentials", number(devices));
-    let y = Axis::linear(0.0, 100.0, 5, percent);
-    let mut held = Chart::new(0, &title, time(), y, "seconds since the power-up", "devices");
+        format!("{} devices power up within a minute: share with credentials", number(devices));
+    let y = Axis::linear(0.0, 100.0, 2, percent);
+    let mut held = Chart::new(0, &title, time(), y, "seconds since the power-up");
     held.lines(outcomes.iter().map(|outcome| {
         let served = running(&outcome.seconds, |second| f64::from(second.served));
         buckets(&served, 0, end, 4, |served| 100.0 * served / devices)
@@ -204,9 +214,8 @@ pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) 
     let most = outcomes.iter().flat_map(|outcome| outcome.seconds.iter().take(end));
     let most = f64::from(most.map(|second| second.calls).max().unwrap_or(1));
     let y = Axis::logarithmic(quota / 10.0, most);
-    let title = "The calls that it makes";
-    let mut calls =
-        Chart::new(1, title, time(), y, "seconds since the power-up", "calls per second");
+    let title = "Calls per second of all these devices (logarithmic scale)";
+    let mut calls = Chart::new(1, title, time(), y, "seconds since the power-up");
     calls.lines(
         outcomes
             .iter()
@@ -232,31 +241,35 @@ pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 4], devices: u32, quota: f64) 
         })
         .collect();
     let most = without.iter().flatten().map(|point| point.1).fold(1.0, f64::max);
-    let top = (most / 5.0).ceil() * 5.0;
+    let top = (most / 10.0).ceil() * 10.0;
     let minutes = |value: f64| format!("{:.0}", value / 60.0);
     let x = Axis::linear(-300.0, 1500.0, 6, minutes);
-    let y = Axis::linear(0.0, top, (top / 5.0) as u32, percent);
-    let title = "Ten minutes' outage: who wants credentials and has none (mean of six such days)";
-    let label = "minutes since the outage began";
-    let mut outage = Chart::new(2, title, x, y, label, "devices");
+    let y = Axis::linear(0.0, top, (top / 10.0) as u32, percent);
+    let title = "An outage of ten minutes: share that needs credentials and has none";
+    let label = "minutes since the outage began (mean of six outages)";
+    let mut outage = Chart::new(2, title, x, y, label);
+    let (begin, end) = (outage.left(0.0), outage.left(600.0));
+    let area = format!("M{begin:.0} {}H{end:.0}V{}H{begin:.0}Z", outage.top, outage.top + HEIGHT);
+    outage.svg.insert_str(0, &format!("<path class=\"o\" d=\"{area}\"/>\n"));
+    outage.text(begin + 8.0, outage.top + 20.0, "start", "", "outage");
     outage.lines(without.into_iter());
-    outage.line("q", [(0.0, 0.0), (0.0, top)].into_iter());
-    outage.line("q", [(600.0, 0.0), (600.0, top)].into_iter());
 
-    let (width, height) = (LEFT + WIDTH + 30.0, TOP + 3.0 * PITCH - 20.0);
+    let (width, height) = (LEFT + WIDTH + 24.0, TOP + 2.0 * PITCH + HEIGHT + 56.0);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
-         <title>A fleet of devices against Cognito's quotas</title>\n<style>{STYLE}</style>\n\
-         <rect class=\"bg\" width=\"{width}\" height=\"{height}\"/>\n"
+         <title>Simulated devices and the quotas of Cognito</title>\n<style>{STYLE}</style>\n\
+         <rect class=\"bg\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"6\"/>\n",
+        width - 1.0,
+        height - 1.0
     );
-    let mut x = LEFT;
-    for (name, class) in LINES {
-        writeln!(svg, "<path class=\"l {class}\" d=\"M{x} 20h24\"/>").unwrap();
-        writeln!(svg, "<text x=\"{}\" y=\"24\">{name}</text>", x + 30.0).unwrap();
-        x += 52.0 + 6.6 * name.len() as f64;
+    let mut x = 20.0;
+    for (name, class, name_width) in LINES {
+        writeln!(svg, "<path class=\"l {class}\" d=\"M{x} 25h24\"/>").unwrap();
+        writeln!(svg, "<text x=\"{}\" y=\"30\">{name}</text>", x + 30.0).unwrap();
+        x += 52.0 + name_width;
     }
-    writeln!(svg, "<path class=\"q\" d=\"M{x} 20h24\"/>").unwrap();
-    writeln!(svg, "<text x=\"{}\" y=\"24\">quota</text>", x + 30.0).unwrap();
+    writeln!(svg, "<path class=\"q\" d=\"M{x} 25h24\"/>").unwrap();
+    writeln!(svg, "<text x=\"{}\" y=\"30\">quota</text>", x + 30.0).unwrap();
     for chart in [held, calls, outage] {
         svg.push_str(&chart.svg);
     }

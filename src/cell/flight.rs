@@ -80,8 +80,8 @@ impl<T: Clone> Flight<T> {
         self.leader == sync::current().id()
     }
 
-    /// Whether a caller who began to wait at `now` shares a failure: not that of an advisory attempt,
-    /// nor of a refresh that had less than half of this caller's time.
+    /// Whether a caller who began to wait at `now` shares a failure: not that of an advisory
+    /// attempt, nor of a refresh that had less than half of this caller's time.
     pub(super) fn shares_failure(&self, now: Duration, deadline: Duration) -> bool {
         let left = self.budget.deadline.saturating_sub(now);
         !self.budget.is_advisory() && left >= deadline.saturating_sub(now) / 2

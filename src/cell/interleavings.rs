@@ -1,8 +1,8 @@
-//! Loom runs three threads through every order in which they can meet in the cell, with at most three
-//! forced switches between them.
+//! Loom runs three threads through every order in which they can meet in the cell, with at most
+//! three forced switches between them.
 //!
-//! A lost wake-up shows as a deadlock. The value of each refresh is its own number, so that a value can
-//! be followed to the refresh that returned it.
+//! A lost wake-up shows as a deadlock. The value of each refresh is its own number, so that a value
+//! can be followed to the refresh that returned it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -286,8 +286,8 @@ const SCRIPTS: [&[Call]; 5] = [
     &[Call::SetLogin, Call::Refresh],
 ];
 
-/// Three threads, with every combination of what they may do, of what the refreshes do, and of what the
-/// cell holds at the start.
+/// Three threads, with every combination of what they may do, of what the refreshes do, and of what
+/// the cell holds at the start.
 #[test]
 fn three_threads_meet_in_every_order() {
     let mut threads = Vec::new();

@@ -73,8 +73,8 @@ impl Windows {
         }
     }
 
-    /// Returns the advisory window for a lifetime. Unless set: 5 minutes up to 20 minutes, 15 minutes
-    /// below 90, 60 minutes above, but at most half of the lifetime.
+    /// Returns the advisory window for a lifetime. Unless set: 5 minutes up to 20 minutes, 15
+    /// minutes below 90, 60 minutes above, but at most half of the lifetime.
     pub(crate) fn advisory_for(&self, lifetime: Duration) -> Duration {
         const MINUTE: Duration = Duration::from_secs(60);
         self.advisory.unwrap_or_else(|| {

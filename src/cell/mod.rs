@@ -11,8 +11,8 @@
 //! [`RefreshCell::refresh`] always refreshes, or joins the running refresh.
 //!
 //! The mutex guards plain data. It is never held while code from outside runs: the refresh, the
-//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves the
-//! state whole, so a poisoned mutex is ignored.
+//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves
+//! the state whole, so a poisoned mutex is ignored.
 //!
 //! | file | holds |
 //! |---|---|
@@ -218,8 +218,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         (state.epoch.settings == epoch.settings).then(|| update(&mut state.settings))
     }
 
-    /// Writes into the settings, unless they have changed since `epoch`, or a refresh that began with
-    /// older ones is still under way.
+    /// Writes into the settings, unless they have changed since `epoch`, or a refresh that began
+    /// with older ones is still under way.
     pub(crate) fn update_if_no_older_flight(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();
         let same = |other: Epoch| other.settings == epoch.settings;
@@ -393,8 +393,9 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         result.map(|refreshed| refreshed.value)
     }
 
-    /// Waits for the refresh that another thread leads. Returns its value and whether that comes from
-    /// storage, or its failure; `None` if this caller has no share in the outcome and must look again.
+    /// Waits for the refresh that another thread leads. Returns its value and whether that comes
+    /// from storage, or its failure; `None` if this caller has no share in the outcome and must
+    /// look again.
     fn join(
         &self,
         state: MutexGuard<'_, RefreshState<T, S>>,
@@ -428,8 +429,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
     }
 
-    /// Returns what is left of a value's life. The wall clock counts only where the boot clock misses
-    /// the time spent suspended.
+    /// Returns what is left of a value's life. The wall clock counts only where the boot clock
+    /// misses the time spent suspended.
     fn left(&self, cached: &Cached<T>, now: Duration) -> Duration {
         let left = cached.lease.left(now);
         match cached.wall {
@@ -469,8 +470,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         (state, now)
     }
 
-    /// Like [`lock_with_time`](Self::lock_with_time), for callers that may refresh. Returns an error
-    /// inside the code of a refresh, of a listener or of the clock.
+    /// Like [`lock_with_time`](Self::lock_with_time), for callers that may refresh. Returns an
+    /// error inside the code of a refresh, of a listener or of the clock.
     fn lock_to_refresh(&self) -> Result<(MutexGuard<'_, RefreshState<T, S>>, Duration), Error> {
         let guard = self.guard_clock()?;
         let (mut state, now) = self.lock_with_time();

@@ -146,8 +146,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         (now < *until).then(|| error.clone())
     }
 
-    /// Begins a flight of the number that it returns, and notes after which boot time a stored value
-    /// must have been requested to be used in it.
+    /// Begins a flight of the number that it returns, and notes after which boot time a stored
+    /// value must have been requested to be used in it.
     pub(super) fn begin_flight(&mut self, now: Duration) -> (u64, Option<Duration>) {
         self.flights += 1;
         if mem::take(&mut self.expired_since_flight) {
@@ -157,9 +157,9 @@ impl<T: Clone, S> RefreshState<T, S> {
         (self.flights, cached.max(self.stored_after))
     }
 
-    /// Takes over the result of a flight, unless it is of an older epoch. Returns the errors that it
-    /// replaces, to be dropped outside the lock. The `rolls`, from 0 up to 1, pick the length of the
-    /// advisory pause and of the cooldown after a failure.
+    /// Takes over the result of a flight, unless it is of an older epoch. Returns the errors that
+    /// it replaces, to be dropped outside the lock. The `rolls`, from 0 up to 1, pick the length of
+    /// the advisory pause and of the cooldown after a failure.
     #[must_use]
     pub(super) fn record(
         &mut self,
@@ -200,8 +200,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         }
     }
 
-    /// Forgets failures, so that the next caller tries at once. Returns the error of the cooldown, to
-    /// be dropped outside the lock.
+    /// Forgets failures, so that the next caller tries at once. Returns the error of the cooldown,
+    /// to be dropped outside the lock.
     #[must_use]
     pub(super) fn end_backoff(&mut self) -> Option<(Duration, Error)> {
         self.pause_until = None;
@@ -248,8 +248,8 @@ impl<T: Clone, S> RefreshState<T, S> {
 }
 
 impl<T> Cached<T> {
-    /// The window that an advisory pause is a portion of. A window of zero has an advisory state too,
-    /// when the wall clock says that the lease is over.
+    /// The window that an advisory pause is a portion of. A window of zero has an advisory state
+    /// too, when the wall clock says that the lease is over.
     fn pause_window(&self, limits: &Limits) -> Duration {
         if self.advisory_window.is_zero() {
             let by_lifetime = Windows { advisory: None, ..limits.windows };

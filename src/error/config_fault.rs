@@ -9,13 +9,16 @@ use std::fmt;
 /// login token, a password or a secret. [`describe`](Self::describe) lets a program use its own
 /// names for the settings, such as the options of a command.
 ///
+/// # Example
+///
 /// ```
 /// # #[cfg(feature = "ureq")] {
-/// use cognito_identity_credentials::CognitoIdentityCredentials;
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, ConfigFault};
 ///
 /// let error = CognitoIdentityCredentials::builder().build().unwrap_err();
-/// let fault = &error.config_faults()[0];
+/// let fault: &ConfigFault = &error.config_faults()[0];
 /// assert_eq!(fault.setting(), "identity_pool_id");
+/// assert_eq!(fault.variable(), None); // no environment variable set it
 /// assert_eq!(fault.to_string(), "identity_pool_id: not set; set it, or identity_id");
 ///
 /// let option = |setting| match setting {
@@ -40,12 +43,16 @@ impl ConfigFault {
     /// Returns the name of the setting: the method of the builder. If an environment variable
     /// cannot be read, it is the name of the variable. It is empty if the fault belongs to no
     /// setting.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn setting(&self) -> &str {
         self.setting
     }
 
     /// Returns the environment variable that the value came from, if there is one.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.variable
@@ -53,6 +60,8 @@ impl ConfigFault {
 
     /// Returns the text of the fault. `name` gets each setting that the text names, and returns the
     /// name to show for it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn describe<'a>(&'a self, name: &dyn Fn(&'a str) -> &'a str) -> String {
         let mut text = String::new();

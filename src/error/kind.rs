@@ -1,6 +1,6 @@
 //! What kind of failure an error is, and how the failed attempt may be retried.
 
-/// The kinds of failure. Each one says what to do.
+/// The kinds of failure. Each one says what to do. See the [example](crate::Error#example).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

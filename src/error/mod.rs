@@ -30,7 +30,8 @@ pub(crate) use self::config_fault::ConfigFaults;
 
 use crate::redact::Redactor;
 
-/// Holds any error. The program's own code, such as a token source, can fail with it.
+/// Holds any error. The program's own code, such as a [token source](crate::TokenSource#example),
+/// can fail with it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Tells why there are no credentials.
@@ -46,15 +47,28 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// The text holds no secret: login tokens, keys and identity IDs in the service's message are
 /// masked. Errors of the program's own token source or transport are printed unchanged.
 ///
+/// # Example
+///
 /// ```
 /// use cognito_identity_credentials::{Error, ErrorKind};
 ///
-/// fn advice(error: &Error) -> &'static str {
+/// fn advice(error: &Error) -> &str {
 ///     match error.kind() {
 ///         _ if error.needs_sign_in() => "sign in again",
 ///         ErrorKind::Config => "correct the settings",
 ///         _ if error.is_retryable() => "try again later",
-///         _ => error.hint().unwrap_or("ask the administrator of the identity pool"),
+///         _ => error.hint().unwrap_or(error.message()),
+///     }
+/// }
+///
+/// fn log(error: &Error) {
+///     eprintln!("{error:#}"); // the message with its causes
+///     if let Some(operation) = error.operation() {
+///         let (status, code) = (error.status(), error.code());
+///         eprintln!("{operation}: status {status:?}, code {code:?}, {:?}", error.request_id());
+///     }
+///     for fault in error.config_faults() {
+///         eprintln!("wrong setting: {fault}");
 ///     }
 /// }
 /// ```
@@ -87,6 +101,8 @@ pub(crate) struct ResponseMetadata {
 
 impl Error {
     /// Returns the kind of the failure. The documentation of each kind says what to do.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -94,30 +110,40 @@ impl Error {
 
     /// Returns one sentence. If the service sent a message, it is that message: at most 256
     /// characters, without control characters, with login tokens and identity IDs masked.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns the service's error code, such as `NotAuthorizedException`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.response.as_ref()?.code.as_deref()
     }
 
     /// Returns the HTTP status of the answer, if there was an answer.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.0.response.as_ref().map(|response| response.status)
     }
 
     /// Returns the request ID, which AWS support asks for.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.response.as_ref()?.request_id.as_deref()
     }
 
     /// Returns the service call that failed, such as `GetId`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
@@ -125,6 +151,8 @@ impl Error {
 
     /// Returns whether the same call may succeed later without any change. The library has already
     /// retried it as often as its settings allow.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.retry != Retry::Never
@@ -175,6 +203,8 @@ impl Error {
     }
 
     /// Returns what to check first, if the cause is known.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         let inner = || self.source()?.downcast_ref::<Self>()?.hint();
@@ -183,6 +213,8 @@ impl Error {
 
     /// Returns the settings that are wrong, if [`kind`](Self::kind) is
     /// [`Config`](ErrorKind::Config). [`message`](Self::message) joins their texts.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn config_faults(&self) -> &[ConfigFault] {
         &self.0.config_faults

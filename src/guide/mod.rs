@@ -18,8 +18,11 @@
 
 // `links.md` comes first: its definitions of links lead to these modules. On the pages themselves,
 // definitions at the end lead to the files, and Markdown uses the first definition that it meets.
+// `pictures.md` does the same for pictures. It holds them as data, because rustdoc copies no files.
+// The test `pictures` compares it with `docs/*.svg`.
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("pictures.md")]
 #[doc = include_str!("../../docs/simple-program.md")]
 pub mod simple_program {}
 
@@ -54,6 +57,7 @@ pub mod serve {}
 pub mod command_json {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("pictures.md")]
 #[doc = include_str!("../../docs/fleet.md")]
 pub mod fleet {}
 

@@ -1,5 +1,5 @@
-//! Internals for the benches and fuzz targets of this crate. This is not public API: everything here
-//! may change in any version.
+//! Internals for the benches and fuzz targets of this crate. This is not public API: everything
+//! here may change in any version.
 //!
 //! * `retry_policy.rs` has the default settings and delays (feature `_bench`).
 //! * `wire_format.rs` encodes requests and decodes responses (feature `_bench`).

@@ -51,8 +51,8 @@ pub fn advisory_window(lifetime: Duration) -> Duration {
     CognitoIdentityCredentials::builder().limits().windows.advisory_for(lifetime)
 }
 
-/// Returns the delay after attempt `attempt` of `attempts`, counted from 1, if the service asked for
-/// the wait `asked`; `None` if there is no retry.
+/// Returns the delay after attempt `attempt` of `attempts`, counted from 1, if the service asked
+/// for the wait `asked`; `None` if there is no retry.
 #[must_use]
 pub fn delay(
     failure: RetryableFailure,

@@ -36,6 +36,29 @@ use crate::user_pool_tokens::UserPoolTokens;
 /// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
 /// that reports every fault. `Debug` shows no login token and no identity ID.
 ///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::{Builder, CognitoIdentityCredentials};
+///
+/// # #[cfg(feature = "ureq")] {
+/// let builder: Builder = CognitoIdentityCredentials::builder();
+/// let credentials = builder
+///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+///     .account_id("123456789012") // most programs leave this out
+///     .region("us-east-1") // the pool names it
+///     .on_refresh(|report| {
+///         if let Err(error) = &report.result {
+///             eprintln!("refresh failed: {error:#}");
+///         }
+///     })
+///     .build()?;
+/// # }
+/// # Ok::<(), cognito_identity_credentials::Error>(())
+/// ```
+///
+/// Wrong settings:
+///
 /// ```
 /// # #[cfg(feature = "testing")] {
 /// use std::time::Duration;
@@ -59,6 +82,9 @@ use crate::user_pool_tokens::UserPoolTokens;
 #[derive(Clone)]
 #[doc(alias = "params")]
 #[doc(alias = "clientConfig")]
+#[doc(alias = "_clientConfig")]
+#[doc(alias = "client")]
+#[doc(alias = "parentClientConfig")]
 pub struct Builder {
     settings: Settings,
     /// The settings that came from environment variables, and which variables these are.
@@ -66,7 +92,9 @@ pub struct Builder {
 }
 
 impl CognitoIdentityCredentials {
-    /// Returns a builder with the default settings.
+    /// Returns a [builder](Builder) with the default settings.
+    #[doc(alias = "AWS.CognitoIdentityCredentials")]
+    #[doc(alias = "fromCognitoIdentityPool")]
     pub fn builder() -> Builder {
         Builder { settings: Settings::default(), variables: Vec::new() }
     }
@@ -77,6 +105,8 @@ impl Builder {
     ///
     /// The ID has the form `REGION:GUID` and at most 55 characters. The region may have letters,
     /// digits, `_` and `-`; the GUID `0-9`, `a-f` and `-`.
+    ///
+    /// See the [example](Self#example).
     #[doc(alias = "IdentityPoolId")]
     pub fn identity_pool_id(mut self, id: impl Into<String>) -> Self {
         self.set_by_program("identity_pool_id");
@@ -88,7 +118,19 @@ impl Builder {
     /// never calls `GetId`.
     ///
     /// Default: none. The first refresh calls `GetId`, and the provider remembers the answer.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "IdentityId")]
+    #[doc(alias = "fromCognitoIdentity")]
     pub fn identity_id(mut self, id: impl Into<String>) -> Self {
         self.set_by_program("identity_id");
         self.settings.identity_id = Some(id.into());
@@ -99,6 +141,8 @@ impl Builder {
     /// [`identity_pool_id`](Self::identity_pool_id), because only `GetId` sends it.
     ///
     /// Default: none. The service does not need it.
+    ///
+    /// See the [example](Self#example).
     #[doc(alias = "AccountId")]
     pub fn account_id(mut self, id: impl Into<String>) -> Self {
         self.set_by_program("account_id");
@@ -111,6 +155,8 @@ impl Builder {
     ///
     /// Default: the region in the ID of the pool. Without a pool it is the region in the ID of the
     /// identity.
+    ///
+    /// See the [example](Self#example).
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.set_by_program("region");
         self.settings.region = Some(region.into());
@@ -122,6 +168,19 @@ impl Builder {
     ///
     /// The enhanced flow sends it with `GetCredentialsForIdentity`. It cannot be combined with
     /// [`role_arn`](Self::role_arn). Default: none.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .login("accounts.google.com", "token")
+    ///     .custom_role_arn("arn:aws:iam::123456789012:role/operator")
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "CustomRoleArn")]
     pub fn custom_role_arn(mut self, arn: impl Into<String>) -> Self {
         self.set_by_program("custom_role_arn");
@@ -134,7 +193,30 @@ impl Builder {
     ///
     /// The pool must allow the classic flow, and the role must trust the pool. Default: none. The
     /// enhanced flow is used then, with the roles that the pool names.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// const READ_ONLY: &str = r#"{"Version": "2012-10-17", "Statement": [
+    ///     {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    /// ]}"#;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .role_arn("arn:aws:iam::123456789012:role/uploader")
+    ///     .role_session_name("sensor-7")
+    ///     .duration(Duration::from_secs(15 * 60))
+    ///     .policy_arns(["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"])
+    ///     .policy(READ_ONLY)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "RoleArn")]
+    #[doc(alias = "webIdentityCredentials")]
+    #[doc(alias = "getCredentialsFromSTS")]
     pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
         self.set_by_program("role_arn");
         self.settings.role_arn = Some(arn.into());
@@ -145,6 +227,8 @@ impl Builder {
     /// Sets the session name for [`role_arn`](Self::role_arn). AWS shows it in its logs.
     ///
     /// It has 2 to 64 characters of `A-Z a-z 0-9 _ + = , . @ -`. Default: `web-identity`.
+    ///
+    /// See the [example](Self::role_arn).
     #[doc(alias = "RoleSessionName")]
     pub fn role_session_name(mut self, name: impl Into<String>) -> Self {
         self.set_by_program("role_session_name");
@@ -154,6 +238,8 @@ impl Builder {
 
     /// Sets a session policy (JSON) that restricts [`role_arn`](Self::role_arn): 1 to 2048
     /// characters. Default: none.
+    ///
+    /// See the [example](Self::role_arn).
     #[doc(alias = "Policy")]
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
         self.settings.policy = Some(policy.into());
@@ -162,6 +248,8 @@ impl Builder {
 
     /// Sets managed policies that restrict [`role_arn`](Self::role_arn): at most 10 ARNs, each with
     /// 20 to 2048 characters. They replace the policies of an earlier call. Default: none.
+    ///
+    /// See the [example](Self::role_arn).
     #[doc(alias = "PolicyArns")]
     pub fn policy_arns<A: Into<String>>(mut self, arns: impl IntoIterator<Item = A>) -> Self {
         self.settings.policy_arns = arns.into_iter().map(Into::into).collect();
@@ -172,6 +260,12 @@ impl Builder {
     ///
     /// STS only needs it for OAuth 2.0 access tokens. Cognito issues OpenID tokens, so most
     /// programs never set it.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// let builder = CognitoIdentityCredentials::builder().provider_id("www.amazon.com");
+    /// ```
     #[doc(alias = "ProviderId")]
     pub fn provider_id(mut self, id: impl Into<String>) -> Self {
         self.settings.provider_id = Some(id.into());
@@ -182,6 +276,8 @@ impl Builder {
     ///
     /// It is 15 minutes to 12 hours, in whole seconds, and at most what the role allows. Default:
     /// none. STS then grants one hour. In the enhanced flow the lifetime is always one hour.
+    ///
+    /// See the [example](Self::role_arn).
     #[doc(alias = "DurationSeconds")]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.settings.duration = Some(duration);
@@ -192,6 +288,21 @@ impl Builder {
     /// for the provider names.
     ///
     /// Default: no logins. Without a login the user is a guest.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// # let id_token = "token-of-a-sign-in";
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .login("accounts.google.com", id_token)
+    ///     .login_id("ann") // one of several users of this device
+    ///     .storage(FileStorage::new("/var/lib/app/identity"))
+    ///     .build();
+    /// # assert!(credentials.is_ok());
+    /// # }
+    /// ```
     #[doc(alias = "Logins")]
     pub fn login(mut self, provider: impl Into<String>, token: impl Into<String>) -> Self {
         self.settings.logins.insert(provider, token);
@@ -230,12 +341,23 @@ impl Builder {
     /// A `get()` that needs a new ID token also waits for the user pool. If the app client rotates
     /// refresh tokens, a refresh is never abandoned midway. The caller that leads it then waits up
     /// to the `timeout` of `tokens` (20 s by default), even if its own limit is shorter.
+    ///
+    /// See the [example](UserPoolTokens#example).
     #[cfg(feature = "user-pool")]
+    #[doc(alias = "Logins")]
     pub fn login_from_user_pool(self, tokens: &UserPoolTokens) -> Self {
         self.login_from(tokens.provider(), tokens.clone())
     }
 
     /// Replaces all logins, including those of [`login_from`](Self::login_from). Default: none.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, Logins};
+    ///
+    /// # let id_token = "token-of-a-sign-in";
+    /// let logins = Logins::new().with("accounts.google.com", id_token);
+    /// let builder = CognitoIdentityCredentials::builder().logins(logins);
+    /// ```
     #[doc(alias = "Logins")]
     pub fn logins(mut self, logins: Logins) -> Self {
         self.settings.logins = logins;
@@ -265,6 +387,8 @@ impl Builder {
     /// # }
     /// ```
     #[doc(alias = "WebIdentityToken")]
+    #[doc(alias = "IdentityId")]
+    #[doc(alias = "Logins")]
     pub fn developer_identity(
         mut self,
         provider: impl DeveloperIdentityProvider + 'static,
@@ -278,7 +402,10 @@ impl Builder {
     ///
     /// The identity and the [credentials](Self::persist_credentials) are stored under the pool and
     /// this name. Default: none. The storage then holds one identity for the pool.
+    ///
+    /// See the [example](Self::login).
     #[doc(alias = "LoginId")]
+    #[doc(alias = "userIdentifier")]
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
         self.settings.login_id = Some(id.into());
         self
@@ -324,6 +451,7 @@ impl Builder {
     #[doc(alias = "cacheId")]
     #[doc(alias = "getStorage")]
     #[doc(alias = "setStorage")]
+    #[doc(alias = "cache")]
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         let storage = Arc::new(storage);
         self.settings.storage = Some(ConfiguredStorage { storage, identities: stored_identities });
@@ -368,7 +496,7 @@ impl Builder {
     ///
     /// # Storage
     ///
-    /// Each refresh writes one record, about once per hour. Flash memory wears out with each write.
+    /// Each refresh writes one record, about every 45 minutes. Flash memory wears out with each write.
     /// A restart of the system makes the record useless, so it can be kept in memory. A [`Storage`]
     /// of your own can put keys that begin with `credentials/` below `/run`. It must keep the other
     /// keys, which hold the identity, in a permanent place.
@@ -410,12 +538,21 @@ impl Builder {
     /// lock is held. Reading a stored identity again is not a change.
     ///
     /// ```
-    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::{
+    ///     CognitoIdentityCredentials, IdentityChange, IdentityChangeReason,
+    /// };
+    ///
+    /// fn log(change: &IdentityChange) {
+    ///     match change.reason {
+    ///         IdentityChangeReason::Minted => println!("this is a new identity"),
+    ///         reason => println!("the identity changed: {reason:?}"),
+    ///     }
+    /// }
     ///
     /// # #[cfg(feature = "ureq")] {
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .on_identity_change(|change| println!("the identity changed: {:?}", change.reason))
+    ///     .on_identity_change(log)
     ///     .build();
     /// # assert!(credentials.is_ok());
     /// # }
@@ -454,6 +591,7 @@ impl Builder {
     /// # #[cfg(feature = "testing")] {
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use cognito_identity_credentials::RefreshReport;
     /// # use cognito_identity_credentials::{CognitoIdentityCredentials, testing::FakeCognito};
     ///
     /// #[derive(Default)]
@@ -467,7 +605,7 @@ impl Builder {
     /// let credentials = CognitoIdentityCredentials::builder()
     /// #   .transport(FakeCognito::new())
     ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .on_refresh(move |report| {
+    ///     .on_refresh(move |report: &RefreshReport| {
     ///         counted.refreshes.fetch_add(1, Ordering::Relaxed);
     ///         if let Err(error) = &report.result {
     ///             counted.failures.fetch_add(1, Ordering::Relaxed);
@@ -485,6 +623,7 @@ impl Builder {
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
+    #[doc(alias = "logger")]
     pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
         self.settings.on_refresh = Some(Arc::new(listener));
         self
@@ -495,6 +634,19 @@ impl Builder {
     ///
     /// It must begin with `https`. Plain `http` is allowed to loopback only: `127.0.0.0/8`, `[::1]`
     /// and `localhost`. See also [`danger_allow_http`](Self::danger_allow_http).
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .endpoint_url("http://127.0.0.1:4566") // an emulator
+    ///     .sts_endpoint_url("http://127.0.0.1:4566") // only for the classic flow
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "endpoint")]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.set_by_program("endpoint_url");
@@ -504,6 +656,8 @@ impl Builder {
 
     /// Sets another URL for STS. The rules are those of [`endpoint_url`](Self::endpoint_url).
     /// Default: AWS's endpoint in the region.
+    ///
+    /// See the [example](Self::endpoint_url).
     #[doc(alias = "endpoint")]
     pub fn sts_endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.set_by_program("sts_endpoint_url");
@@ -512,6 +666,19 @@ impl Builder {
     }
 
     /// Sets whether to use endpoints with FIPS 140 validated cryptography. Default: `false`.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .use_fips(true)
+    ///     .use_dual_stack(true)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "useFipsEndpoint")]
     pub fn use_fips(mut self, fips: bool) -> Self {
         self.set_by_program("use_fips");
@@ -520,6 +687,8 @@ impl Builder {
     }
 
     /// Sets whether to use endpoints with both IPv4 and IPv6. Default: `false`.
+    ///
+    /// See the [example](Self::use_fips).
     #[doc(alias = "useDualstackEndpoint")]
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
         self.set_by_program("use_dual_stack");
@@ -532,6 +701,19 @@ impl Builder {
     /// emulators on a private network. Default: `false`.
     ///
     /// Anyone who can read that network can read the login tokens and the credentials.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .endpoint_url("http://emulator.test:4566")
+    ///     .danger_allow_http(true)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
         self.settings.calls.danger_allow_http = allow;
         self
@@ -540,7 +722,30 @@ impl Builder {
     /// Sets the transport that sends the requests. Default: a new `UreqTransport` (feature `ureq`).
     ///
     /// To share one transport and its connections among several providers, pass an `Arc`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "ureq")] {
+    /// use std::sync::Arc;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let transport = Arc::new(UreqTransport::new());
+    /// let provider = |pool| {
+    ///     CognitoIdentityCredentials::builder()
+    ///         .identity_pool_id(pool)
+    ///         .transport(Arc::clone(&transport))
+    ///         .build()
+    /// };
+    /// let first = provider("us-east-1:12345678-dead-beef-cafe-123456790ab0")?;
+    /// let second = provider("us-east-1:12345678-dead-beef-cafe-123456790ab1")?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "httpOptions")]
+    #[doc(alias = "agent")]
+    #[doc(alias = "cognito")]
+    #[doc(alias = "sts")]
+    #[doc(alias = "createClients")]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.settings.calls.transport = Some(Arc::new(transport));
         self
@@ -550,6 +755,25 @@ impl Builder {
     /// [`SystemClock`](crate::SystemClock).
     ///
     /// Threads that wait for the refresh of another thread always use the clock of the system.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(FakeCognito::with_clock(clock.clone()))
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// credentials.get()?;
+    /// clock.advance(Duration::from_secs(60 * 60));
+    /// assert!(credentials.needs_refresh());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.settings.calls.clock = Arc::new(clock);
         self
@@ -559,6 +783,8 @@ impl Builder {
     /// new request. Default: 15 seconds.
     ///
     /// If the window is as long as the lifetime, every `get()` contacts the service.
+    ///
+    /// See the [example](Self::advisory_window).
     #[doc(alias = "expiryWindow")]
     pub fn expiry_window(mut self, window: Duration) -> Self {
         self.settings.windows.expiry = window;
@@ -579,6 +805,20 @@ impl Builder {
     /// | longer | 60 minutes |
     ///
     /// If the window is as long as the lifetime, every `get()` contacts the service.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .expiry_window(Duration::from_secs(60)) // an upload takes up to a minute
+    ///     .advisory_window(Duration::from_secs(20 * 60))
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn advisory_window(mut self, window: Duration) -> Self {
         self.settings.windows.advisory = Some(window);
         self
@@ -606,6 +846,19 @@ impl Builder {
     ///
     /// `refresh()` and every change of a login or of the identity ID end the cooldown and reset the
     /// doubling. A failed connection causes no cooldown and does not affect the doubling.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .failure_cooldown(Duration::from_secs(30)) // 6 to 30 s after a failure
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
         self.settings.failure_cooldown = cooldown;
         self
@@ -613,6 +866,8 @@ impl Builder {
 
     /// Sets the time limit of one attempt at one service call, from the look-up of the host name to
     /// the last byte of the answer. Default: 10 seconds. Zero is an error.
+    ///
+    /// See the [example](Self::timeout).
     #[doc(alias = "httpOptions")]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.settings.calls.attempt_timeout = timeout;
@@ -621,6 +876,21 @@ impl Builder {
 
     /// Sets the time limit of one `get()` or `refresh()`, with all calls, retries and delays.
     /// Default: 60 seconds. Zero is an error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .timeout(Duration::from_secs(8)) // a person waits for the result
+    ///     .attempt_timeout(Duration::from_secs(3))
+    ///     .max_attempts(2)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[doc(alias = "httpOptions")]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.calls.timeout = timeout;
@@ -629,6 +899,8 @@ impl Builder {
 
     /// Sets how many times a service call is attempted before its last error is returned. Default:
     /// 4. With 1 there are no retries. Zero is an error.
+    ///
+    /// See the [example](Self::timeout).
     #[doc(alias = "maxRetries")]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.calls.max_attempts = attempts;
@@ -639,6 +911,20 @@ impl Builder {
     ///
     /// With `false`, `get()` returns an error if the identity is lost or the service rejects it. So
     /// the device never changes to another identity unnoticed.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .storage(FileStorage::new("/var/lib/sensor/identity")) // holds an identity
+    ///     .allow_new_guest(false)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    #[doc(alias = "clearIdOnNotAuthorized")]
     pub fn allow_new_guest(mut self, allow: bool) -> Self {
         self.settings.allow_new_guest = allow;
         self
@@ -646,6 +932,8 @@ impl Builder {
 
     /// Checks the settings and returns the provider. It never blocks: the first `get()` makes the
     /// first call.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///

@@ -49,13 +49,22 @@ impl Builder {
     /// | `AWS_USE_FIPS_ENDPOINT` | [`use_fips`](Self::use_fips): `true` or `false` |
     /// | `AWS_USE_DUALSTACK_ENDPOINT` | [`use_dual_stack`](Self::use_dual_stack): `true` or `false` |
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
-    /// | `AWS_CA_BUNDLE` | the authorities that `UreqTransport` trusts: a PEM file, read at once (feature `ureq`) |
+    /// | `AWS_CA_BUNDLE` | the authorities that the default `UreqTransport` trusts: a PEM file, read at once (feature `ureq`); a [`transport`](Self::transport) that you set does not get it |
     ///
     /// An empty variable counts as not set. `AWS_REGION` and `AWS_DEFAULT_REGION` are not read: the
     /// ID of the pool or of the identity names the region, and programs need these variables for
-    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read: other
-    /// systems set it, and it would change the flow. The environment cannot allow plain `http` to hosts other than
-    /// loopback. A proxy is read only with `UreqTransportBuilder::proxy_from_env`.
+    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read:
+    /// other systems set it, and it would change the flow. The environment cannot allow plain
+    /// `http` to hosts other than loopback. A proxy is read only with
+    /// `UreqTransportBuilder::proxy_from_env`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::Builder;
+    ///
+    /// let credentials = Builder::from_env()?.timeout(Duration::from_secs(20)).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

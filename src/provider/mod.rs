@@ -136,8 +136,8 @@ impl CognitoIdentityCredentials {
     /// The lifetime is `Expiration` minus the `Date` of the answer, so a wrong local clock does not
     /// matter. If the answer has no readable `Date`, or one that is not before `Expiration`, the
     /// local wall clock is used. The lifetime starts before the request is sent. It is never longer
-    /// than what was requested: one hour, or in the classic flow [`duration`](Builder::duration). If
-    /// the service issues a lifetime shorter than `expiry_window`, the caller that requested the
+    /// than what was requested: one hour, or in the classic flow [`duration`](Builder::duration).
+    /// If the service issues a lifetime shorter than `expiry_window`, the caller that requested the
     /// credentials still gets them.
     ///
     /// # Blocking
@@ -171,6 +171,10 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     #[doc(alias = "getPromise")]
+    #[doc(alias = "load")]
+    #[doc(alias = "loadCredentials")]
+    #[doc(alias = "getId")]
+    #[doc(alias = "getCredentialsForIdentity")]
     pub fn get(&self) -> Result<Credentials, Error> {
         self.get_within(Duration::MAX)
     }
@@ -205,6 +209,7 @@ impl CognitoIdentityCredentials {
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
+    #[doc(alias = "getPromise")]
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
         LoadCall::new(self, false).get(limit)
     }
@@ -239,6 +244,8 @@ impl CognitoIdentityCredentials {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     #[doc(alias = "refreshPromise")]
+    #[doc(alias = "coalesceRefresh")]
+    #[doc(alias = "refreshCallbacks")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
         LoadCall::new(self, true).refresh()
     }
@@ -344,6 +351,7 @@ impl CognitoIdentityCredentials {
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
+    #[doc(alias = "expired")]
     pub fn invalidate(&self, access_key_id: &str) {
         self.0.cell.invalidate(|cached| cached.access_key_id() == access_key_id);
     }
@@ -370,6 +378,7 @@ impl CognitoIdentityCredentials {
     #[must_use]
     #[doc(alias = "identityId")]
     #[doc(alias = "loadCachedId")]
+    #[doc(alias = "_identityId")]
     pub fn identity_id(&self) -> Option<String> {
         Some(self.identity()?.id.as_str().to_owned())
     }
@@ -491,7 +500,9 @@ impl CognitoIdentityCredentials {
     /// credentials.set_login("accounts.google.com", "token-of-ann");
     /// credentials.expire();
     /// credentials.get()?; // Ann's
-    /// assert_eq!(cognito.requests().last().unwrap().login("accounts.google.com"), Some("token-of-ann"));
+    /// let requests = cognito.requests();
+    /// let login = requests.last().and_then(|request| request.login("accounts.google.com"));
+    /// assert_eq!(login, Some("token-of-ann"));
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
@@ -562,9 +573,13 @@ impl CognitoIdentityCredentials {
     /// # let cognito = FakeCognito::new();
     /// # let credentials = CognitoIdentityCredentials::builder()
     /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// use cognito_identity_credentials::ResponseData;
+    ///
     /// assert!(credentials.data().is_none());
     /// credentials.get()?;
-    /// assert!(credentials.data().is_some());
+    /// let data: ResponseData = credentials.data().unwrap();
+    /// assert_eq!(Some(data.identity_id), credentials.identity_id());
+    /// assert_eq!(data.assumed_role_arn, None); // only the classic flow has one
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
@@ -586,9 +601,11 @@ impl CognitoIdentityCredentials {
     /// # let credentials = CognitoIdentityCredentials::builder()
     /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
     /// use std::time::Duration;
+    /// use cognito_identity_credentials::{IdentityOrigin, Status};
     ///
     /// credentials.get()?;
-    /// let status = credentials.status();
+    /// let status: Status = credentials.status();
+    /// assert_eq!(status.identity_origin, Some(IdentityOrigin::Minted));
     /// assert!(status.expires_in > Some(Duration::from_secs(3500)));
     /// assert!(status.last_error.is_none());
     /// # }
@@ -613,9 +630,10 @@ impl CognitoIdentityCredentials {
     /// Never blocks.
     ///
     /// It is the `Date` of the last answer plus the time since then. With [stored
-    /// credentials](Builder::persist_credentials), that can be an answer to another process. A wrong
-    /// `Date` makes this time wrong until the next answer. It returns `None` again after a `Date`
-    /// that cannot be right, because new credentials end before it or more than 12 hours after it.
+    /// credentials](Builder::persist_credentials), that can be an answer to another process. A
+    /// wrong `Date` makes this time wrong until the next answer. It returns `None` again after a
+    /// `Date` that cannot be right, because new credentials end before it or more than 12 hours
+    /// after it.
     ///
     /// Use it to sign requests on a device whose clock is wrong. AWS services usually reject a
     /// signature whose time is wrong by more than five minutes. The error of this time is about one

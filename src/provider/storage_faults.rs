@@ -14,8 +14,8 @@ use crate::testing::{FakeCognito, ManualClock};
 /// The first of each kind; `SOAK` tries all.
 const KINDS: usize = 8;
 
-/// Not among them: ENOENT and ENAMETOOLONG, which say that there is no record, and EAGAIN, which says
-/// that another process holds the lock.
+/// Not among them: ENOENT and ENAMETOOLONG, which say that there is no record, and EAGAIN, which
+/// says that another process holds the lock.
 const ERRORS: [Errno; 23] = [
     Errno::INTR,
     Errno::IO,

@@ -123,8 +123,8 @@ impl CredentialRecord {
     }
 
     /// Parses a record. `None` if it is damaged or of another version. Its content is `None` if it
-    /// is impossible at boot time `now` or lives longer than `longest`, and `Some(None)` if it is of
-    /// another scope.
+    /// is impossible at boot time `now` or lives longer than `longest`, and `Some(None)` if it is
+    /// of another scope.
     fn parse<'a>(
         record: &'a [u8],
         scope: &str,
@@ -223,7 +223,8 @@ pub(crate) struct CredentialStore(RecordStore);
 
 impl CredentialStore {
     /// The key contains the service, the pool, the user's login ID and the role, so that programs
-    /// that differ in these do not overwrite each other's record. The scope is compared all the same.
+    /// that differ in these do not overwrite each other's record. The scope is compared all the
+    /// same.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,
@@ -236,8 +237,8 @@ impl CredentialStore {
         Self(RecordStore::new(storage, key, "credentials"))
     }
 
-    /// Loads the record if it is of this scope, possible at boot time `now`, and does not live longer
-    /// than `longest`.
+    /// Loads the record if it is of this scope, possible at boot time `now`, and does not live
+    /// longer than `longest`.
     pub(crate) fn load(
         &self,
         scope: &str,

@@ -20,8 +20,8 @@ pub(crate) struct Identity {
     /// Whether the program gave the ID, or gave one that the service has merged into it since. The
     /// library never replaces such an ID.
     pub(crate) given: bool,
-    /// Whether the stored identity could not be read when this guest was created. Each refresh looks
-    /// for the stored one again.
+    /// Whether the stored identity could not be read when this guest was created. Each refresh
+    /// looks for the stored one again.
     pub(crate) temporary: bool,
 }
 
@@ -33,6 +33,7 @@ impl Identity {
 }
 
 /// Tells where an identity ID came from.
+/// [`status`](crate::CognitoIdentityCredentials::status) returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityOrigin {
@@ -82,6 +83,7 @@ impl fmt::Debug for IdentityChange {
 }
 
 /// Tells why an identity ID changed.
+/// [`on_identity_change`](crate::Builder::on_identity_change) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityChangeReason {
@@ -159,8 +161,8 @@ impl StoredIdentity {
 }
 
 impl IdentityStore {
-    /// The key contains the service, the pool and the user's login ID, so each user of each pool has
-    /// a record.
+    /// The key contains the service, the pool and the user's login ID, so each user of each pool
+    /// has a record.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,

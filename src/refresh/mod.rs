@@ -1,7 +1,7 @@
 //! One refresh: login tokens, then the identity, then credentials.
 //!
-//! If the service rejects the identity or a login, the refresh recovers at most once: the table is in
-//! `recovery`.
+//! If the service rejects the identity or a login, the refresh recovers at most once: the table is
+//! in `recovery`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -64,8 +64,8 @@ pub(crate) enum CredentialsFlow {
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
 }
 
-/// The classic flow as a value. Only `Builder::role_arn` makes one, so a program that never calls it
-/// is linked without STS and its XML.
+/// The classic flow as a value. Only `Builder::role_arn` makes one, so a program that never calls
+/// it is linked without STS and its XML.
 #[derive(Clone, Copy)]
 pub(crate) struct ClassicFlow(
     fn(&Refresher, &mut Refresh<'_>, &str, &RoleRequest) -> Result<CredentialSet, Error>,
@@ -163,7 +163,8 @@ impl Refresh<'_> {
 }
 
 impl Refresher {
-    /// Gets credentials for `principal` from the service. Tries again once if a [`Recovery`] may help.
+    /// Gets credentials for `principal` from the service. Tries again once if a [`Recovery`] may
+    /// help.
     pub(crate) fn refresh(
         &self,
         principal: &Principal,
@@ -294,8 +295,8 @@ impl Refresher {
         }
     }
 
-    /// Gets login tokens other than the `refused` ones, from the token sources or from the developer
-    /// identity provider.
+    /// Gets login tokens other than the `refused` ones, from the token sources or from the
+    /// developer identity provider.
     fn fetch_tokens(&self, refresh: &mut Refresh<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
             let left = || self.client.left(refresh.budget);
@@ -457,8 +458,8 @@ impl Refresher {
         Ok(Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime)))
     }
 
-    /// Asks the service for an identity. A guest is only a temporary one if the stored identity could
-    /// not be read.
+    /// Asks the service for an identity. A guest is only a temporary one if the stored identity
+    /// could not be read.
     fn get_id(&self, refresh: &mut Refresh<'_>, is_unreadable: bool) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
@@ -532,8 +533,8 @@ impl Refresher {
         self.region.as_deref().is_none_or(|region| id.region() == region)
     }
 
-    /// Makes an identity the known one, and stores it if `store` says so. Notifies the program last: a
-    /// listener that panics must not cost the identity.
+    /// Makes an identity the known one, and stores it if `store` says so. Notifies the program
+    /// last: a listener that panics must not cost the identity.
     fn adopt_identity(
         &self,
         refresh: &mut Refresh<'_>,
@@ -554,9 +555,10 @@ impl Refresher {
         }
     }
 
-    /// Stores the identity, unless the settings have changed meanwhile. One from the developer identity
-    /// provider is not stored, because the provider is asked each time. A temporary guest is not
-    /// stored either. If the record cannot be read, a new guest (`is_new`) becomes a temporary one.
+    /// Stores the identity, unless the settings have changed meanwhile. One from the developer
+    /// identity provider is not stored, because the provider is asked each time. A temporary guest
+    /// is not stored either. If the record cannot be read, a new guest (`is_new`) becomes a
+    /// temporary one.
     fn store_identity(&self, refresh: &mut Refresh<'_>, is_new: bool) {
         let (Some(store), Some(identity), None) =
             (&self.store, &mut refresh.identity, &self.developer)

@@ -11,7 +11,8 @@
 //! | the developer identity provider | any of these but a mismatch | – | [`NewTokens`] |
 //! | anywhere | anything else | error | error |
 //!
-//! Where the table says "error", the identity is kept. One that the program gave is never discarded.
+//! Where the table says "error", the identity is kept. One that the program gave is never
+//! discarded.
 //!
 //! [`ForgetIdentity`]: Recovery::ForgetIdentity
 //! [`NewTokensAndIdentity`]: Recovery::NewTokensAndIdentity

@@ -119,8 +119,8 @@ impl StoredCredentials {
         scope.text()
     }
 
-    /// Loads the stored credentials if they may be used. The error means that the record must not be
-    /// overwritten.
+    /// Loads the stored credentials if they may be used. The error means that the record must not
+    /// be overwritten.
     fn load(
         &self,
         refresher: &Refresher,

@@ -53,24 +53,25 @@ pub(crate) fn cooldown(
     portion(bound, (1.0 + 4.0 * roll) / 5.0).max(server_wait(asked, roll))
 }
 
-/// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window, or
-/// of 15 minutes if the window is longer. The wait that the service asks for is the pause, if it is
-/// longer.
+/// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window,
+/// or of 15 minutes if the window is longer. The wait that the service asks for is the pause, if it
+/// is longer.
 pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
     let pause = portion(window.min(LONGEST_PAUSED_WINDOW), (1.0 + roll) / 3.0);
     pause.max(server_wait(asked, roll))
 }
 
-/// Returns how long to wait because the service asks for it. A wait above 5 minutes becomes a random
-/// 2.5 to 5 minutes: one wrong header must not silence a device for long, and a fleet must not come
-/// back in the same second.
+/// Returns how long to wait because the service asks for it. A wait above 5 minutes becomes a
+/// random 2.5 to 5 minutes: one wrong header must not silence a device for long, and a fleet must
+/// not come back in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
     if asked > LONGEST_WAIT { portion(LONGEST_WAIT, f64::midpoint(1.0, roll)) } else { asked }
 }
 
-/// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5 minutes.
-/// The date is the same for a whole fleet, which would otherwise come back in the same second.
+/// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5
+/// minutes. The date is the same for a whole fleet, which would otherwise come back in the same
+/// second.
 pub(crate) fn spread_until(wait: Duration, roll: f64) -> Duration {
     wait + portion(wait.min(LONGEST_WAIT.saturating_sub(wait)), roll)
 }

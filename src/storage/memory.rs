@@ -13,11 +13,37 @@ use super::Storage;
 ///
 /// It wipes values when they are replaced or dropped, and has no locks. `Debug` shows only the
 /// keys.
+///
+/// # Example
+///
+/// Two providers share one identity:
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use std::sync::Arc;
+/// use cognito_identity_credentials::testing::FakeCognito;
+/// use cognito_identity_credentials::{CognitoIdentityCredentials, MemoryStorage};
+///
+/// let (cognito, storage) = (FakeCognito::new(), Arc::new(MemoryStorage::new()));
+/// let provider = || {
+///     CognitoIdentityCredentials::builder()
+///         .identity_pool_id(FakeCognito::POOL_ID)
+///         .storage(Arc::clone(&storage))
+///         .transport(cognito.clone())
+///         .build()
+/// };
+/// let id = provider()?.get()?.identity_id().map(str::to_owned);
+/// assert_eq!(provider()?.identity_id(), id);
+/// # }
+/// # Ok::<(), cognito_identity_credentials::Error>(())
+/// ```
 #[derive(Default)]
 pub struct MemoryStorage(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
 
 impl MemoryStorage {
     /// Creates an empty storage.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -46,6 +46,49 @@ pub(crate) use record::{
 /// A failure of a provider's own storage never makes a refresh fail. It is logged, and
 /// [`Status::storage_error`](crate::Status::storage_error) returns it.
 ///
+/// # Example
+///
+/// A storage that keeps the credentials of
+/// [`persist_credentials`](crate::Builder::persist_credentials) in memory below `/run`, and
+/// everything else on flash:
+///
+/// ```
+/// use std::io;
+/// use std::time::Duration;
+/// use cognito_identity_credentials::{FileStorage, Storage, StorageLock};
+///
+/// struct SpareFlash {
+///     flash: FileStorage,
+///     run: FileStorage,
+/// }
+///
+/// impl SpareFlash {
+///     fn of(&self, key: &str) -> &FileStorage {
+///         if key.starts_with("credentials/") { &self.run } else { &self.flash }
+///     }
+/// }
+///
+/// impl Storage for SpareFlash {
+///     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+///         self.of(key).load(key)
+///     }
+///     fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+///         self.of(key).store(key, value)
+///     }
+///     fn remove(&self, key: &str) -> io::Result<()> {
+///         self.of(key).remove(key)
+///     }
+///     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+///         self.of(key).lock(key, wait)
+///     }
+/// }
+///
+/// let storage = SpareFlash {
+///     flash: FileStorage::new("/var/lib/sensor/identity"),
+///     run: FileStorage::new("/run/sensor"),
+/// };
+/// ```
+///
 /// # Rules for implementors
 ///
 /// * Keep the values secret: credentials and refresh tokens are among them.
@@ -56,6 +99,8 @@ pub trait Storage: Send + Sync {
     /// Returns the value of `key`. Return `Ok(None)` if there is none, or if the stored data is
     /// unusable.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// Return an error if it is unknown whether there is a value. A refresh then leaves a stored
@@ -64,12 +109,16 @@ pub trait Storage: Send + Sync {
 
     /// Sets the value of `key`. Return only when the value is durable.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// Return an error if a loss of power may undo the change.
     fn store(&self, key: &str, value: &[u8]) -> io::Result<()>;
 
     /// Removes the value of `key`. Return `Ok(())` if there is none.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -90,6 +139,8 @@ pub trait Storage: Send + Sync {
     /// lock also keeps two processes from sending the same refresh token if the user pool rotates
     /// them.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// Return an error if locking failed. The library logs it and continues without a lock.
@@ -99,7 +150,8 @@ pub trait Storage: Send + Sync {
     }
 }
 
-/// Holds a lock that [`Storage::lock`] granted. Dropping it releases the lock.
+/// Holds a lock that [`Storage::lock`] granted. Dropping it releases the lock. See the
+/// [example](Self::new).
 ///
 /// The lock belongs to the process that took it. A child process does not inherit it: if the child
 /// drops its copy, the lock of a [`FileStorage`] stays with the parent.
@@ -110,6 +162,21 @@ pub struct StorageLock {
 
 impl StorageLock {
     /// Creates a lock that drops `guard` to release itself.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::StorageLock;
+    ///
+    /// struct Guard;
+    ///
+    /// impl Drop for Guard {
+    ///     fn drop(&mut self) {
+    ///         println!("released");
+    ///     }
+    /// }
+    ///
+    /// let lock = StorageLock::new(Guard);
+    /// drop(lock); // drops the guard
+    /// ```
     pub fn new(guard: impl Send + 'static) -> Self {
         Self { _guard: Box::new(guard) }
     }

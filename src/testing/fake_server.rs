@@ -29,6 +29,8 @@ use super::fake_cognito::FakeCognito;
 /// | `TooLarge` | sends 300 KiB |
 /// | any other | closes the connection without an answer |
 ///
+/// # Example
+///
 /// ```
 /// # #[cfg(feature = "ureq")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -74,6 +76,8 @@ struct Connection {
 impl FakeServer {
     /// Starts a server on its own thread. The server accepts connections when this returns.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// If it cannot open a port or start a thread.
@@ -93,6 +97,8 @@ impl FakeServer {
     }
 
     /// Returns the URL of all services, such as `http://127.0.0.1:34567`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

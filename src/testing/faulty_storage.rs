@@ -14,6 +14,8 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 ///
 /// Clones share records, faults and counts.
 ///
+/// # Example
+///
 /// A record that cannot be read is left as it is, so its identity is not lost:
 ///
 /// ```
@@ -53,7 +55,8 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 ///     .transport(FakeCognito::new())
 ///     .storage(storage.clone())
 ///     .build()?;
-/// storage.fail_next("store", usize::MAX, std::io::Error::from_raw_os_error(28)); // ENOSPC
+/// let full = std::io::Error::from_raw_os_error(28); // ENOSPC
+/// storage.fail_next_for("store", "identity/", usize::MAX, full);
 /// credentials.get()?;
 /// assert!(storage.calls("store") > 0);
 /// assert_eq!(storage.load(&format!("identity/{}", FakeCognito::POOL_ID)).unwrap(), None);
@@ -83,12 +86,22 @@ struct Failure {
 
 impl FaultyStorage {
     /// Creates an empty storage in memory, without faults.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new() -> Self {
         Self::around(MemoryStorage::new())
     }
 
     /// Creates a storage that passes its calls on to `storage`, if no fault is ordered.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::FileStorage;
+    /// use cognito_identity_credentials::testing::FaultyStorage;
+    ///
+    /// let storage = FaultyStorage::around(FileStorage::new("/tmp/records-of-this-test"));
+    /// assert_eq!(storage.calls("load"), 0);
+    /// ```
     #[must_use]
     pub fn around(storage: impl Storage + 'static) -> Self {
         let shared = Shared { faults: FaultQueue::new(), calls: [0; OPERATIONS.len()] };
@@ -102,6 +115,8 @@ impl FaultyStorage {
     /// text of an `io::Error` is not used. With `usize::MAX`, calls fail until
     /// [`clear_faults`](Self::clear_faults).
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Panics
     ///
     /// If there is no such operation.
@@ -111,6 +126,8 @@ impl FaultyStorage {
 
     /// Like [`fail_next`](Self::fail_next), but only for keys that begin with `prefix`, such as
     /// `identity/`. Calls for other keys work and are not counted as one of `times`.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Panics
     ///
@@ -128,11 +145,15 @@ impl FaultyStorage {
     }
 
     /// Removes all faults that have not happened yet.
+    ///
+    /// See the [example](Self#example).
     pub fn clear_faults(&self) {
         self.shared().faults.clear();
     }
 
     /// Returns the number of calls of `operation` so far, including failed ones.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Panics
     ///

@@ -32,8 +32,8 @@ impl From<io::Error> for Failure {
 
 /// Answers one request after the other until the client closes the connection, or a fault ends it.
 ///
-/// An error of `answer` looks like itself to the client: as silence, as a broken or too large answer,
-/// or as a closed connection.
+/// An error of `answer` looks like itself to the client: as silence, as a broken or too large
+/// answer, or as a closed connection.
 pub(super) fn serve(
     connection: impl Read + Write,
     answer: impl Fn(Request) -> Result<HttpResponse, TransportErrorKind>,

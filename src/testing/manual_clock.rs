@@ -13,6 +13,8 @@ use crate::clock::Clock;
 /// [`sleeps`](Self::sleeps). Clones share one time. A thread that waits for the refresh of another
 /// thread waits in real time.
 ///
+/// # Example
+///
 /// ```
 /// use std::time::Duration;
 /// use cognito_identity_credentials::Clock;
@@ -24,6 +26,19 @@ use crate::clock::Clock;
 /// assert_eq!(clock.wall(), wall + Duration::from_secs(3));
 /// clock.set_wall(wall); // a user sets the clock back
 /// assert_eq!(clock.boot(), boot + Duration::from_secs(3));
+/// assert_eq!(clock.wall_reads(), 2);
+///
+/// clock.sleep(Duration::from_secs(1)); // the library waits between two attempts
+/// assert_eq!(clock.sleeps(), [Duration::from_secs(1)]);
+///
+/// let before = clock.boot_id();
+/// clock.reboot();
+/// assert_ne!(clock.boot_id(), before);
+/// assert_eq!(clock.boot(), Duration::from_secs(1));
+///
+/// let laptop = ManualClock::at(wall).stopping_in_suspend();
+/// laptop.suspend(Duration::from_secs(60));
+/// assert_eq!((laptop.wall(), laptop.boot()), (wall + Duration::from_secs(60), boot));
 /// ```
 #[derive(Clone, Debug)]
 pub struct ManualClock {
@@ -45,12 +60,16 @@ static BOOTS: AtomicU64 = AtomicU64::new(0);
 
 impl ManualClock {
     /// Creates a clock at 1 January 2026, 00:00 UTC, one minute after boot.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new() -> Self {
         Self::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600))
     }
 
     /// Creates a clock with this wall time, one minute after boot.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn at(wall: SystemTime) -> Self {
         let time = Time {
@@ -64,18 +83,24 @@ impl ManualClock {
     }
 
     /// Makes the boot clock stop while the system is suspended; see [`Clock::boot_counts_suspend`].
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn stopping_in_suspend(self) -> Self {
         Self { counts_suspend: false, ..self }
     }
 
     /// Moves both clocks forward.
+    ///
+    /// See the [example](Self#example).
     pub fn advance(&self, duration: Duration) {
         self.time().pass(duration);
     }
 
-    /// Suspends the system for a time: moves the wall clock forward, and the boot clock too unless it
-    /// is [`stopping_in_suspend`](Self::stopping_in_suspend).
+    /// Suspends the system for a time: moves the wall clock forward, and the boot clock too unless
+    /// it is [`stopping_in_suspend`](Self::stopping_in_suspend).
+    ///
+    /// See the [example](Self#example).
     pub fn suspend(&self, duration: Duration) {
         let mut time = self.time();
         if self.counts_suspend {
@@ -88,15 +113,19 @@ impl ManualClock {
     /// Sets the wall clock, forward or back, as NTP or a user does. The boot clock does not move.
     ///
     /// A virtual machine that is resumed from a snapshot sees the same.
+    ///
+    /// See the [example](Self#example).
     pub fn set_wall(&self, wall: SystemTime) {
         self.time().wall = wall;
     }
 
-    /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall clock
-    /// does not change.
+    /// Restarts the system: it gets a new boot ID, and its boot clock shows one second. The wall
+    /// clock does not change.
     ///
     /// The time of a [`FakeCognito`](super::FakeCognito) with this clock also goes back. Call
     /// [`set_time`](super::FakeCognito::set_time) to correct it.
+    ///
+    /// See the [example](Self#example).
     pub fn reboot(&self) {
         let mut time = self.time();
         time.boot = Duration::from_secs(1);
@@ -104,12 +133,16 @@ impl ManualClock {
     }
 
     /// Returns the duration of every `sleep` so far, in order.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn sleeps(&self) -> Vec<Duration> {
         self.time().sleeps.clone()
     }
 
     /// Returns how often the wall clock was read.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn wall_reads(&self) -> usize {
         self.time().wall_reads

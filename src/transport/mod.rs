@@ -65,8 +65,44 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 /// library holds no lock during the call. If `send` panics, only the caller of `get()` sees the
 /// panic. If `send` calls `get()` of the same provider, it returns an error of kind
 /// [`Reentrant`](crate::ErrorKind::Reentrant).
+///
+/// # Example
+///
+/// ```
+/// use std::sync::Mutex;
+/// use cognito_identity_credentials::transport::{
+///     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+/// };
+/// # struct Modem;
+/// # struct Answer { status: u16, date: String, body: Vec<u8> }
+/// # impl Modem {
+/// #     fn post(&mut self, url: &str, headers: &[(String, String)], body: &[u8],
+/// #         limit: std::time::Duration) -> std::io::Result<Answer> {
+/// #         Err(std::io::ErrorKind::TimedOut.into())
+/// #     }
+/// # }
+///
+/// struct ModemTransport(Mutex<Modem>);
+///
+/// impl Transport for ModemTransport {
+///     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+///         let mut modem = self.0.lock().unwrap();
+///         let (url, headers, body) = (request.url(), request.headers(), request.body());
+///         let answer = modem.post(url, headers, body, request.timeout()).map_err(|error| {
+///             let kind = match error.kind() {
+///                 std::io::ErrorKind::TimedOut => TransportErrorKind::Timeout,
+///                 _ => TransportErrorKind::Io,
+///             };
+///             TransportError::new(kind, error)
+///         })?;
+///         Ok(HttpResponse::new(answer.status, answer.body).with_header("date", answer.date))
+///     }
+/// }
+/// ```
 pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the complete answer.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -99,6 +135,8 @@ impl Transport for Box<dyn Transport> {
 ///
 /// The body may hold login tokens. It is wiped from memory when the request is dropped. `Debug`
 /// shows only its length.
+///
+/// See the [example](Transport#example).
 pub struct HttpRequest {
     url: String,
     headers: Vec<(String, String)>,
@@ -116,6 +154,8 @@ impl HttpRequest {
     }
 
     /// Returns the absolute URL of the request.
+    ///
+    /// See the [example](Transport#example).
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -123,18 +163,24 @@ impl HttpRequest {
 
     /// Returns the headers to send, in order. Names are in lower case; names and values are
     /// printable ASCII.
+    ///
+    /// See the [example](Transport#example).
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
     /// Returns the body to send.
+    ///
+    /// See the [example](Transport#example).
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
     /// Returns how long the whole exchange may take.
+    ///
+    /// See the [example](Transport#example).
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -157,6 +203,16 @@ impl fmt::Debug for HttpRequest {
 /// The body may hold credentials, and a header may repeat a token. Both are wiped from memory when
 /// the response is dropped. `Debug` shows only the status, the names of the headers and the length
 /// of the body.
+///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::transport::HttpResponse;
+///
+/// let answer = HttpResponse::new(200, "{}").with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT");
+/// assert_eq!((answer.status(), answer.body()), (200, &b"{}"[..]));
+/// assert_eq!(answer.header("date"), Some("Thu, 01 Jan 2026 00:00:00 GMT"));
+/// ```
 #[derive(Clone)]
 pub struct HttpResponse {
     status: u16,
@@ -166,6 +222,8 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     /// Creates an answer without headers. A `Vec<u8>` or `String` is moved, other types are copied.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: Zeroizing::new(body.into()) }
@@ -173,6 +231,8 @@ impl HttpResponse {
 
     /// Adds a header. The library reads `date`, `x-amzn-errortype`, `x-amzn-errormessage`,
     /// `x-amzn-requestid`, `x-amz-request-id`, `retry-after` and `x-amz-retry-after`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), Zeroizing::new(value.into())));
@@ -180,12 +240,16 @@ impl HttpResponse {
     }
 
     /// Returns the HTTP status code.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// Returns the value of the first header of this name, in upper or lower case.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.header_values(name).next()
@@ -211,6 +275,8 @@ impl HttpResponse {
     }
 
     /// Returns the body.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -229,6 +295,8 @@ impl fmt::Debug for HttpResponse {
 }
 
 /// Tells why a [`Transport`] has no complete answer.
+///
+/// See the [example](Transport#example).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
@@ -254,6 +322,15 @@ pub enum TransportErrorKind {
 /// Holds the failure of a [`Transport`]: its kind, and its cause.
 ///
 /// [`Error::transport_error`] returns it to the caller of `get()`.
+///
+/// # Example
+///
+/// ```
+/// use cognito_identity_credentials::transport::{TransportError, TransportErrorKind};
+///
+/// let error = TransportError::new(TransportErrorKind::Connect, "the modem has no signal");
+/// assert_eq!(error.kind(), TransportErrorKind::Connect);
+/// ```
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
@@ -265,6 +342,8 @@ pub struct TransportError {
 
 impl TransportError {
     /// Creates a failure with its cause. The cause is printed, so its text must hold no secret.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(
         kind: TransportErrorKind,
@@ -284,6 +363,8 @@ impl TransportError {
     }
 
     /// Returns the kind of the failure.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
@@ -301,11 +382,15 @@ impl Error {
     ///
     /// ```
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
-    /// use cognito_identity_credentials::transport::{HttpRequest, TransportError, TransportErrorKind};
+    /// use cognito_identity_credentials::transport::{
+    ///     HttpRequest, TransportError, TransportErrorKind,
+    /// };
     ///
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .transport(|_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Other, "no modem")))
+    ///     .transport(|_: &HttpRequest| {
+    ///         Err(TransportError::new(TransportErrorKind::Other, "no modem"))
+    ///     })
     ///     .build()?;
     /// let error = credentials.get().unwrap_err();
     /// let kind = error.transport_error().map(TransportError::kind);

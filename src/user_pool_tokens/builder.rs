@@ -23,15 +23,19 @@ use crate::transport::Transport;
 /// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
 /// that reports every fault. `Debug` shows only the ID of the user pool.
 ///
+/// # Example
+///
 /// ```
-/// use cognito_identity_credentials::{FileStorage, UserPoolTokens};
+/// use cognito_identity_credentials::{FileStorage, UserPoolTokens, UserPoolTokensBuilder};
 ///
 /// # #[cfg(feature = "ureq")] {
 /// # let refresh_token = "token-of-a-sign-in";
-/// let tokens = UserPoolTokens::builder()
+/// let builder: UserPoolTokensBuilder = UserPoolTokens::builder();
+/// let tokens = builder
 ///     .user_pool_id("us-east-1_aBcDeFgHi")
 ///     .client_id("1234567890abcdefghij")
 ///     .refresh_token(refresh_token)
+///     .login_id("ann") // one of several users of this device
 ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
 ///     .build();
 /// # assert!(tokens.is_ok());
@@ -53,7 +57,7 @@ pub struct UserPoolTokensBuilder {
 }
 
 impl UserPoolTokens {
-    /// Returns a builder with the default settings.
+    /// Returns a [builder](UserPoolTokensBuilder) with the default settings.
     pub fn builder() -> UserPoolTokensBuilder {
         UserPoolTokensBuilder {
             user_pool_id: None,
@@ -73,6 +77,8 @@ impl UserPoolTokens {
 impl UserPoolTokensBuilder {
     /// Sets the user pool: `REGION_NAME`, such as `us-east-1_aBcDeFgHi`, at most 55 characters. The
     /// calls go to this region. Required.
+    ///
+    /// See the [example](Self#example).
     pub fn user_pool_id(mut self, id: impl Into<String>) -> Self {
         self.user_pool_id = Some(id.into());
         self
@@ -80,6 +86,8 @@ impl UserPoolTokensBuilder {
 
     /// Sets the app client that the user signed in with: 1 to 128 characters of `A-Z a-z 0-9 _ +`.
     /// Required.
+    ///
+    /// See the [example](Self#example).
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self
@@ -91,6 +99,24 @@ impl UserPoolTokensBuilder {
     /// It needs [`username`](Self::username), unless
     /// [`refresh_token_rotation`](Self::refresh_token_rotation) is set. A program on the devices of
     /// other people cannot keep a secret. Use an app client without a secret for such a program.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::UserPoolTokens;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// # let refresh_token = "token-of-a-sign-in";
+    /// let tokens = UserPoolTokens::builder()
+    ///     .user_pool_id("us-east-1_aBcDeFgHi")
+    ///     .client_id("1234567890abcdefghij")
+    ///     .refresh_token(refresh_token)
+    ///     .client_secret("secret-of-the-app-client")
+    ///     .username("5a7f6f0e-0d3b-4c58-9a1e-1f7f1c1f0a11") // the claim cognito:username
+    ///     // Only if the user pool remembers devices:
+    ///     .device_key("us-east-1_0a1b2c3d-dead-beef-cafe-123456790ab0")
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.client_secret = Some(Secret::new(secret));
         self
@@ -102,6 +128,8 @@ impl UserPoolTokensBuilder {
     /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
     /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
     /// of another identity provider, it is the provider's name and the user's name there.
+    ///
+    /// See the [example](Self::client_secret).
     pub fn username(mut self, name: impl Into<String>) -> Self {
         self.username = Some(Secret::new(name));
         self
@@ -115,6 +143,8 @@ impl UserPoolTokensBuilder {
     ///
     /// If the storage holds a token that replaced this one by rotation, the stored token is used. A
     /// stored token of another sign-in is not used.
+    ///
+    /// See the [example](Self#example).
     pub fn refresh_token(mut self, token: impl Into<String>) -> Self {
         self.refresh_token = Some(Secret::new(token));
         self
@@ -124,6 +154,8 @@ impl UserPoolTokensBuilder {
     ///
     /// With `true`, each refresh only calls `GetTokensFromRefreshToken`. With `false`, the first
     /// refresh tries `InitiateAuth`. If the app client rejects that, it is treated as rotating.
+    ///
+    /// See the [example](Self::timeout).
     pub fn refresh_token_rotation(mut self, rotates: bool) -> Self {
         self.rotates = rotates;
         self
@@ -133,6 +165,8 @@ impl UserPoolTokensBuilder {
     /// sign-in: 1 to 55 characters. Default: none.
     ///
     /// Without the key, such a user pool rejects the refresh token as invalid.
+    ///
+    /// See the [example](Self::client_secret).
     pub fn device_key(mut self, key: impl Into<String>) -> Self {
         self.device_key = Some(key.into());
         self
@@ -143,6 +177,8 @@ impl UserPoolTokensBuilder {
     ///
     /// The refresh token is stored under the user pool, the app client and this name. Default:
     /// none. The storage then holds the token of one user.
+    ///
+    /// See the [example](Self#example).
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
         self.login_id = Some(id.into());
         self
@@ -176,18 +212,24 @@ impl UserPoolTokensBuilder {
     /// Sets another URL for the user pool, such as the URL of an emulator. The rules are those of
     /// [`Builder::endpoint_url`](crate::Builder::endpoint_url). Default: AWS's endpoint in the
     /// region.
+    ///
+    /// See the [example](Self#example).
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.calls.endpoint_url = Some(url.into());
         self
     }
 
     /// Sets whether to use the endpoint with FIPS 140 validated cryptography. Default: `false`.
+    ///
+    /// See the example of [`Builder::use_fips`](crate::Builder::use_fips).
     pub fn use_fips(mut self, fips: bool) -> Self {
         self.calls.use_fips = fips;
         self
     }
 
     /// Sets whether to use the endpoint with both IPv4 and IPv6. Default: `false`.
+    ///
+    /// See the example of [`Builder::use_dual_stack`](crate::Builder::use_fips).
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
         self.calls.use_dual_stack = dual_stack;
         self
@@ -197,6 +239,8 @@ impl UserPoolTokensBuilder {
     /// for emulators on a private network. Default: `false`.
     ///
     /// Anyone who can read that network can read the refresh token.
+    ///
+    /// See the example of [`Builder::danger_allow_http`](crate::Builder::danger_allow_http).
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
         self.calls.danger_allow_http = allow;
         self
@@ -205,6 +249,27 @@ impl UserPoolTokensBuilder {
     /// Sets the transport that sends the requests. Default: a new `UreqTransport` (feature `ureq`).
     ///
     /// To share one transport with a provider, pass an `Arc`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "ureq")] {
+    /// use std::sync::Arc;
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    /// use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
+    ///
+    /// let transport = Arc::new(UreqTransport::new());
+    /// let tokens = UserPoolTokens::builder()
+    ///     .user_pool_id("us-east-1_aBcDeFgHi")
+    ///     .client_id("1234567890abcdefghij")
+    ///     .transport(Arc::clone(&transport))
+    ///     .build()?;
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .login_from_user_pool(&tokens)
+    ///     .transport(transport)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.calls.transport = Some(Arc::new(transport));
         self
@@ -212,12 +277,16 @@ impl UserPoolTokensBuilder {
 
     /// Sets the clock that measures expiry, time limits and delays. Default:
     /// [`SystemClock`](crate::SystemClock).
+    ///
+    /// See the example of [`Builder::clock`](crate::Builder::clock).
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.calls.clock = Arc::new(clock);
         self
     }
 
     /// Sets the time limit of one attempt at one call. Default: 10 seconds. Zero is an error.
+    ///
+    /// See the [example](Self::timeout).
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.calls.attempt_timeout = timeout;
         self
@@ -228,6 +297,25 @@ impl UserPoolTokensBuilder {
     ///
     /// A token that a provider's `get()` requests must also arrive within the time of that `get()`.
     /// The exception is an app client that rotates refresh tokens.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::UserPoolTokens;
+    ///
+    /// # #[cfg(feature = "ureq")] {
+    /// # let refresh_token = "token-of-a-sign-in";
+    /// let tokens = UserPoolTokens::builder()
+    ///     .user_pool_id("us-east-1_aBcDeFgHi")
+    ///     .client_id("1234567890abcdefghij")
+    ///     .refresh_token(refresh_token)
+    ///     .timeout(Duration::from_secs(15))
+    ///     .attempt_timeout(Duration::from_secs(5))
+    ///     .max_attempts(3)
+    ///     .refresh_token_rotation(true)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.calls.timeout = timeout;
         self
@@ -235,6 +323,8 @@ impl UserPoolTokensBuilder {
 
     /// Sets how many times a call is attempted before its last error is returned. Default: 4. With
     /// 1 there are no retries. Zero is an error.
+    ///
+    /// See the [example](Self::timeout).
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.calls.max_attempts = attempts;
         self
@@ -242,6 +332,8 @@ impl UserPoolTokensBuilder {
 
     /// Checks the settings and returns the token source. It never blocks: the first request for a
     /// token makes the first call.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///

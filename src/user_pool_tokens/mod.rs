@@ -64,6 +64,8 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 ///
 /// Clones share one token and one refresh at a time. `Debug` shows no token.
 ///
+/// # Example
+///
 /// ```
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
 /// # #[cfg(feature = "testing")] {
@@ -79,6 +81,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 ///     .refresh_token(refresh_token)
 ///     .transport(cognito.clone()) // leave this out to talk to AWS
 ///     .build()?;
+/// assert!(tokens.provider().ends_with(FakeCognito::USER_POOL_ID));
 /// let credentials = CognitoIdentityCredentials::builder()
 ///     .identity_pool_id(FakeCognito::POOL_ID)
 ///     .login_from_user_pool(&tokens)
@@ -146,6 +149,8 @@ enum StoreState {
 impl UserPoolTokens {
     /// Returns the provider name of the user pool in an identity pool:
     /// `cognito-idp.REGION.amazonaws.com/USER_POOL_ID`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.0.provider
@@ -175,7 +180,8 @@ impl UserPoolTokens {
     /// # Errors
     ///
     /// * [`Login`](crate::ErrorKind::Login), if no refresh token is known.
-    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be read.
+    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be
+    ///   read.
     /// * [`NotAuthorized`](crate::ErrorKind::NotAuthorized), if the user pool rejects the refresh
     ///   token, the user, or the secret of the app client.
     /// * Any other kind that a call to the identity pool can return.
@@ -214,6 +220,8 @@ impl UserPoolTokens {
     ///
     /// It never uses the network, but waits for the storage.
     ///
+    /// See the [example](Self#example).
+    ///
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), if the text cannot be a refresh token. Nothing is
@@ -244,6 +252,27 @@ impl UserPoolTokens {
     ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process gets them.
     ///
     /// It never uses the network, but waits for the storage.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
+    /// # use cognito_identity_credentials::testing::FakeCognito;
+    /// # let cognito = FakeCognito::new();
+    /// # let tokens = UserPoolTokens::builder()
+    /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
+    /// #     .refresh_token(cognito.sign_in("ann")).transport(cognito.clone()).build()?;
+    /// # let credentials = CognitoIdentityCredentials::builder()
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).login_from_user_pool(&tokens)
+    /// #     .transport(cognito.clone()).build()?;
+    /// credentials.get()?; // Ann's
+    ///
+    /// tokens.forget_refresh_token();
+    /// credentials.clear_cached_id();
+    /// credentials.expire();
+    /// assert!(credentials.get().unwrap_err().needs_sign_in());
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn forget_refresh_token(&self) {
         self.0.start_sign_in(None);
     }
@@ -254,6 +283,16 @@ impl UserPoolTokens {
     ///
     /// If the newest refresh token could not be stored, the user must sign in again after a restart
     /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::UserPoolTokens;
+    ///
+    /// fn warn(tokens: &UserPoolTokens) {
+    ///     if let Some(error) = tokens.storage_error() {
+    ///         eprintln!("a restart may need a new sign-in: {error:#}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn storage_error(&self) -> Option<Error> {
         self.0.store.as_ref()?.storage_error()
@@ -283,8 +322,8 @@ impl TokenSource for UserPoolTokens {
 impl TokenRefresher {
     fn refresh(&self, input: &RefreshInput<SignInState>) -> Result<Refreshed<Secret>, Error> {
         let sign_in = &input.settings;
-        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So it
-        // always gets the full time, even if the cached token is good or the caller has a limit.
+        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So
+        // it always gets the full time, even if the cached token is good or the caller has a limit.
         let deadline = self.clock.boot().saturating_add(self.timeout);
         let rotation = Budget::full(deadline, self.attempts);
         if self.rotates || sign_in.rotates {
@@ -421,8 +460,8 @@ impl TokenRefresher {
         store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
-    /// Returns the token that another process has stored in place of the rejected one. The error means
-    /// that this is unknown, so the user need not sign in yet.
+    /// Returns the token that another process has stored in place of the rejected one. The error
+    /// means that this is unknown, so the user need not sign in yet.
     fn newer(
         &self,
         sign_in: &SignInState,

@@ -48,9 +48,9 @@ impl TokenStore {
         Ok(stored.filter(|(stored, _)| is_own(&stored.sign_in_digest)))
     }
 
-    /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored token
-    /// of another sign-in is then newer, and stays. So does a record that cannot be read, because it
-    /// may be newer too.
+    /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored
+    /// token of another sign-in is then newer, and stays. So does a record that cannot be read,
+    /// because it may be newer too.
     pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
         let stored = self.read()?;
         if was_stored

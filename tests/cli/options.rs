@@ -311,7 +311,7 @@ fn verbose_tells_what_is_done_and_warnings_come_always() {
     assert_eq!((said.status, &*said.err), (0, ""));
 }
 
-/// The examples of the help and of the README, with the fake service in place of AWS.
+/// The examples of the help and of `docs/command.md`, with the fake service in place of AWS.
 #[test]
 fn the_examples_work() {
     let machine = Machine::new();

@@ -16,13 +16,13 @@
 //! | the ID and the providers are stored after a handshake; a second refresh asks no `GetId` | `after_a_handshake_the_identity_and_the_providers_are_stored` |
 //! | `identityId` is known from the storage without a call | `stored::a_guest_keeps_its_identity_over_a_restart_and_is_known_offline` |
 //!
-//! Not the same, for the reasons in the README's table: `NotAuthorizedException` clears the storage
+//! Not the same, for the reasons in `docs/from-javascript.md`: `NotAuthorizedException` clears the storage
 //! whatever its cause (here by cause: `identity::refused_identities_and_logins_row_by_row`); a guest's
 //! new ID is not stored until the next call has succeeded (here at once:
 //! `stored::a_minted_guest_is_stored_before_anything_else_can_fail`).
 //!
-//! Differences of the README's table that have a test here; `.ci/javascript` tests JavaScript's side on
-//! the real class under Node:
+//! Differences in `docs/from-javascript.md` that have a test here; `.ci/javascript` tests JavaScript's
+//! side on the real class under Node:
 //!
 //! | JavaScript | here |
 //! |---|---|

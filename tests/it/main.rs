@@ -21,16 +21,18 @@ mod aws_sdk;
 mod classic;
 mod clocks;
 mod device_transport;
+mod documentation;
 mod fakes;
 mod histories;
 mod identity;
 mod javascript;
+mod javascript_names;
 mod layers;
 mod persisted;
+mod pictures;
 #[cfg(feature = "ureq")]
 mod proxy;
 mod public_names;
-mod readme;
 mod refresh_reports;
 mod refusals;
 mod scenarios;
@@ -43,6 +45,8 @@ mod stored;
 mod support;
 #[cfg(feature = "ureq")]
 mod tls;
+#[cfg(feature = "user-pool")]
+mod troubleshooting;
 #[cfg(unix)]
 mod under_fire;
 mod unreadable;

@@ -20,7 +20,7 @@ const INVALID: &str = "InvalidParameterException";
 const MISMATCH: &str = "Logins don't match. Please include at least one valid login for this identity or identity pool.";
 
 /// Returns the error of a `get()` in which `operation` is refused each time.
-fn refused(operation: &str, code: &str, message: &str) -> Error {
+pub(crate) fn refused(operation: &str, code: &str, message: &str) -> Error {
     let stage = Stage::with(|builder| {
         let builder = builder.login(PROVIDER, "token").max_attempts(1);
         if matches!(operation, OPEN_ID | STS) { builder.role_arn(ROLE) } else { builder }

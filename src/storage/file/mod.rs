@@ -61,6 +61,8 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.
 ///
+/// # Example
+///
 /// ```
 /// use cognito_identity_credentials::{FileStorage, Storage};
 ///
@@ -85,6 +87,8 @@ struct Files<F> {
 
 impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(Files { disk: Disk, directory: directory.into() })
@@ -92,10 +96,12 @@ impl FileStorage {
 
     /// Returns the keys of all records that begin with `prefix`, sorted.
     ///
+    /// See the [example](Self::remove_all).
+    ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, or if a record whose name is
-    /// cut cannot be read. A missing directory is empty.
+    /// If the directory cannot be read, if other users may write to it, or if a record whose name
+    /// is cut cannot be read. A missing directory is empty.
     pub fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
         self.0.keys(prefix)
     }
@@ -105,10 +111,26 @@ impl FileStorage {
     ///
     /// The lock files stay, because another process may hold one.
     ///
+    /// ```
+    /// use cognito_identity_credentials::{FileStorage, Storage};
+    ///
+    /// # let directory = std::env::temp_dir().join(format!("remove-all-{}", std::process::id()));
+    /// let storage = FileStorage::new(&directory);
+    /// storage.store("identity/first", b"value")?;
+    /// storage.store("identity/second", b"value")?;
+    /// assert_eq!(storage.keys("identity/")?, ["identity/first", "identity/second"]);
+    ///
+    /// // A factory reset: forgets everything.
+    /// assert_eq!(storage.remove_all("")?, 2);
+    /// storage.remove_locks("")?;
+    /// # std::fs::remove_dir(&directory)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, if a record whose name is cut
-    /// cannot be read, or if a file cannot be removed. It still removes the other files.
+    /// If the directory cannot be read, if other users may write to it, if a record whose name is
+    /// cut cannot be read, or if a file cannot be removed. It still removes the other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
     }
@@ -120,6 +142,8 @@ impl FileStorage {
     ///
     /// If the name of a lock file is cut and its record is gone, the end of the key is unknown. The
     /// lock is then removed if the known part of the key fits `prefix`.
+    ///
+    /// See the [example](Self::remove_all).
     ///
     /// # Errors
     ///

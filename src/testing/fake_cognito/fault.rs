@@ -8,12 +8,18 @@ use crate::transport::TransportErrorKind;
 ///
 /// Order one with [`FakeCognito::fail_next`](super::FakeCognito::fail_next).
 ///
+/// # Example
+///
 /// ```
 /// use cognito_identity_credentials::testing::{FakeCognito, Fault};
 ///
 /// let cognito = FakeCognito::new();
 /// cognito.fail_next("GetId", 2, Fault::throttled());
+/// cognito.fail_next("GetId", 1, Fault::internal_error());
 /// cognito.fail_next("GetId", 1, Fault::error(503, "ServiceUnavailable", "Try again later"));
+/// cognito.fail_next("GetId", 1, Fault::not_authorized("Token is not from a supported provider"));
+/// cognito.fail_next("GetId", 1, Fault::raw(200, "<html>Welcome to our hotel</html>"));
+/// cognito.fail_next("GetId", 1, Fault::timeout());
 ///
 /// // Headers can be added, so a `Date` can be any text, or come twice.
 /// cognito.fail_next("GetId", 1, Fault::throttled().with_header("retry-after", "30"));
@@ -64,42 +70,56 @@ pub enum Fault {
 
 impl Fault {
     /// Returns the service's `TooManyRequestsException`, with status 429.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn throttled() -> Self {
         Self::error(429, "TooManyRequestsException", "Rate exceeded")
     }
 
     /// Returns the service's `InternalErrorException`, with status 500.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn internal_error() -> Self {
         Self::error(500, "InternalErrorException", "Internal failure")
     }
 
     /// Returns the service's `NotAuthorizedException` with this message, with status 400.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn not_authorized(message: impl Into<String>) -> Self {
         Self::error(400, "NotAuthorizedException", message)
     }
 
     /// Returns an error of the service.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn error(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Error { status, code: code.into(), message: message.into() }
     }
 
     /// Returns an answer with any status and body, such as the page of a captive portal.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn raw(status: u16, body: impl Into<String>) -> Self {
         Self::Raw { status, body: body.into() }
     }
 
     /// Returns a time-out: the transport gets no answer in time.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn timeout() -> Self {
         Self::NoAnswer(TransportErrorKind::Timeout)
     }
 
     /// Adds a header to the answer, such as `retry-after`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         Self::WithHeader { fault: Box::new(self), name: name.into(), value: value.into() }

@@ -4,8 +4,8 @@
 //! * `sts.rs` carries out `AssumeRoleWithWebIdentity`.
 //! * `user_pool.rs` holds the user pool; `users.rs` holds the public methods for it.
 //! * `tokens.rs` holds the login tokens and OpenID tokens that the service accepts.
-//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service returns,
-//!   `fault.rs` is a fault that a test orders.
+//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service
+//!   returns, `fault.rs` is a fault that a test orders.
 
 mod fault;
 mod request;
@@ -55,11 +55,14 @@ pub use request::ReceivedRequest;
 /// It records every request. [`fail_next`](Self::fail_next) orders faults. A fault takes no time:
 /// advance the clock if that matters.
 ///
-/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login token.
+/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login
+/// token.
 ///
-/// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one service.
-/// The service's clock starts at the wall time of the given clock and then follows its boot time,
-/// so a change of the device's wall clock does not move it.
+/// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one
+/// service. The service's clock starts at the wall time of the given clock and then follows its
+/// boot time, so a change of the device's wall clock does not move it.
+///
+/// # Example
 ///
 /// ```
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -107,15 +110,21 @@ const OPERATIONS: [&str; 4] =
 
 impl FakeCognito {
     /// The ID of the pool that exists from the start.
+    ///
+    /// See the [example](Self#example).
     pub const POOL_ID: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
 
     /// Creates a service that uses the clock of the system.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(SystemClock)
     }
 
     /// Creates a service that uses this clock, usually a [`ManualClock`](super::ManualClock).
+    ///
+    /// See the [example](crate::testing).
     #[must_use]
     pub fn with_clock(clock: impl Clock + 'static) -> Self {
         let shared = Shared {
@@ -131,11 +140,29 @@ impl FakeCognito {
     }
 
     /// Adds a pool that allows guests. The ID must begin with the region and a colon.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// let pool = "eu-west-1:00000000-0000-4000-8000-0000000000bb";
+    /// let cognito = FakeCognito::new();
+    /// cognito.add_pool(pool);
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(pool)
+    ///     .transport(cognito.clone())
+    ///     .build()?;
+    /// credentials.get()?;
+    /// assert_eq!((cognito.calls("GetId"), cognito.identities()), (1, 1));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn add_pool(&self, pool_id: impl Into<String>) {
         self.lock().state.set_pool(pool_id.into(), true);
     }
 
     /// Turns guest access of a pool on or off.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Panics
     ///
@@ -147,6 +174,8 @@ impl FakeCognito {
     }
 
     /// Accepts `token` as a token of `provider` for `user`. A user may have several tokens.
+    ///
+    /// See the [example](Self#example).
     pub fn accept_login(
         &self,
         provider: impl Into<String>,
@@ -157,6 +186,8 @@ impl FakeCognito {
     }
 
     /// Makes a login token expire now.
+    ///
+    /// See the example of [`needs_sign_in`](crate::Error::needs_sign_in).
     ///
     /// # Panics
     ///
@@ -169,6 +200,21 @@ impl FakeCognito {
     /// Returns an identity ID and a token, as a developer's backend gets them from
     /// `GetOpenIdTokenForDeveloperIdentity`. A user always has the same identity. The token lives
     /// for ten minutes.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// let cognito = FakeCognito::new();
+    /// let backend = cognito.clone();
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .developer_identity(move || Ok(backend.developer_identity(FakeCognito::POOL_ID, "ann")))
+    ///     .transport(cognito)
+    ///     .build()?;
+    /// credentials.get()?; // Ann's
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -184,6 +230,25 @@ impl FakeCognito {
 
     /// Disables an identity, as a merge does. Its ID is forbidden from now on.
     ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// let cognito = FakeCognito::new();
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(cognito.clone())
+    ///     .build()?;
+    /// let old = credentials.get()?.identity_id().map(str::to_owned).unwrap();
+    ///
+    /// cognito.disable_identity(&old);
+    /// let new = credentials.refresh()?.identity_id().map(str::to_owned).unwrap();
+    /// assert_ne!(new, old); // a new guest
+    /// cognito.delete_identity(&new);
+    /// assert_ne!(credentials.refresh()?.identity_id(), Some(&*new)); // the next one
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is no such identity.
@@ -193,17 +258,44 @@ impl FakeCognito {
     }
 
     /// Deletes an identity. Its ID is unknown from now on.
+    ///
+    /// See the [example](Self::disable_identity).
     pub fn delete_identity(&self, identity_id: &str) {
         self.lock().state.delete(identity_id);
     }
 
     /// Sets the lifetime of credentials that are issued from now on. Default: one hour.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cognito_identity_credentials::{Clock, CognitoIdentityCredentials};
+    /// use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let cognito = FakeCognito::with_clock(clock.clone());
+    /// cognito.set_lifetime(Duration::from_secs(15 * 60));
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(cognito.clone())
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// credentials.get()?;
+    /// clock.advance(Duration::from_secs(15 * 60));
+    /// assert!(credentials.needs_refresh());
+    ///
+    /// let end = clock.wall() + Duration::from_secs(20 * 60);
+    /// cognito.set_expiration(Some(end));
+    /// assert_eq!(credentials.get()?.expiration(), end);
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn set_lifetime(&self, lifetime: Duration) {
         self.lock().state.lifetime = lifetime;
     }
 
-    /// Sets the `Expiration` of credentials that are issued from now on, in place of their lifetime.
-    /// It may be in the past. Default: `None`.
+    /// Sets the `Expiration` of credentials that are issued from now on, in place of their
+    /// lifetime. It may be in the past. Default: `None`.
+    ///
+    /// See the [example](Self::set_lifetime).
     pub fn set_expiration(&self, expiration: Option<SystemTime>) {
         self.lock().state.expiration = expiration;
     }
@@ -234,6 +326,26 @@ impl FakeCognito {
     }
 
     /// Sets the service's own clock.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
+    ///
+    /// // The clock of the device starts in 1970. The service knows the time.
+    /// let clock = ManualClock::at(SystemTime::UNIX_EPOCH);
+    /// let cognito = FakeCognito::with_clock(clock.clone());
+    /// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// cognito.set_time(now);
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .transport(cognito)
+    ///     .clock(clock)
+    ///     .build()?;
+    /// credentials.get()?;
+    /// assert_eq!(credentials.service_time(), Some(now));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn set_time(&self, time: SystemTime) {
         let boot = self.clock.boot();
         self.lock().epoch = time - boot;
@@ -275,6 +387,8 @@ impl FakeCognito {
     }
 
     /// Removes all faults that have not happened yet.
+    ///
+    /// See the [example](Self::fail_next).
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }
@@ -285,6 +399,25 @@ impl FakeCognito {
     ///
     /// Use it in a server of your own, such as one with TLS. [`FakeServer`](super::FakeServer) has
     /// no TLS.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::{TcpListener, TcpStream};
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let server = std::thread::spawn(move || FakeCognito::new().serve(listener.accept()?.0));
+    ///
+    /// let mut client = TcpStream::connect(address)?;
+    /// client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 404 ")); // each operation is a POST
+    /// server.join().unwrap()
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -303,18 +436,24 @@ impl FakeCognito {
     }
 
     /// Returns every request so far, in order, including failed ones.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.clone()
     }
 
     /// Returns the number of requests for `operation` so far.
+    ///
+    /// See the [example](Self::add_pool).
     #[must_use]
     pub fn calls(&self, operation: &str) -> usize {
         self.lock().requests.iter().filter(|request| request.operation == operation).count()
     }
 
     /// Returns the number of identities, including disabled ones.
+    ///
+    /// See the [example](Self::add_pool).
     #[must_use]
     pub fn identities(&self) -> usize {
         self.lock().state.identities()

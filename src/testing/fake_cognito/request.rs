@@ -12,11 +12,13 @@ pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 
 /// Holds a request to the fake service. `Debug` shows no token and no identity ID.
 ///
-/// [`FakeCognito::requests`](super::FakeCognito::requests) returns all of them:
+/// [`FakeCognito::requests`](super::FakeCognito::requests) returns all of them.
+///
+/// # Example
 ///
 /// ```
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
-/// use cognito_identity_credentials::testing::FakeCognito;
+/// use cognito_identity_credentials::testing::{FakeCognito, ReceivedRequest};
 ///
 /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
 /// let cognito = FakeCognito::new();
@@ -26,10 +28,15 @@ pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 ///     .build()?
 ///     .get()?;
 ///
-/// let requests = cognito.requests();
+/// let requests: Vec<ReceivedRequest> = cognito.requests();
 /// assert_eq!(requests[0].operation(), "GetId");
 /// assert_eq!(requests[0].identity_pool_id(), Some(FakeCognito::POOL_ID));
+/// assert_eq!(requests[0].account_id(), None);
 /// assert_eq!(requests[0].providers().count(), 0);
+/// assert_eq!(requests[1].operation(), "GetCredentialsForIdentity");
+/// assert!(requests[1].identity_id().is_some());
+/// assert_eq!(requests[1].login("accounts.google.com"), None);
+/// assert_eq!(requests[1].custom_role_arn(), None);
 /// # Ok(())
 /// # }
 /// ```
@@ -85,58 +92,113 @@ impl ReceivedRequest {
     }
 
     /// Returns the name of the operation, such as `GetId`.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn operation(&self) -> &str {
         &self.operation
     }
 
     /// Returns the field `IdentityPoolId`, if the request has it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn identity_pool_id(&self) -> Option<&str> {
         self.body.as_ref()?.identity_pool_id.as_deref()
     }
 
     /// Returns the field `IdentityId`, if the request has it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn identity_id(&self) -> Option<&str> {
         self.body.as_ref()?.identity_id.as_deref()
     }
 
     /// Returns the field `AccountId`, if the request has it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn account_id(&self) -> Option<&str> {
         self.body.as_ref()?.account_id.as_deref()
     }
 
     /// Returns the field `CustomRoleArn`, if the request has it.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn custom_role_arn(&self) -> Option<&str> {
         self.body.as_ref()?.custom_role_arn.as_deref()
     }
 
     /// Returns a field of a request to STS, such as `RoleSessionName` or `PolicyArns.member.1.arn`.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// let cognito = FakeCognito::new();
+    /// CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id(FakeCognito::POOL_ID)
+    ///     .role_arn("arn:aws:iam::123456789012:role/uploader")
+    ///     .transport(cognito.clone())
+    ///     .build()?
+    ///     .get()?;
+    ///
+    /// let requests = cognito.requests();
+    /// let assume_role = requests.last().unwrap();
+    /// assert_eq!(assume_role.form_field("RoleSessionName"), Some("web-identity"));
+    /// assert_eq!(assume_role.form_fields().next(), Some("Action"));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[must_use]
     pub fn form_field(&self, name: &str) -> Option<&str> {
         self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns the names of the fields of a request to STS, in order.
+    ///
+    /// See the [example](Self::form_field).
     pub fn form_fields(&self) -> impl Iterator<Item = &str> {
         self.form.iter().map(|(key, _)| key.as_str())
     }
 
     /// Returns the names of the login providers in the field `Logins`.
+    ///
+    /// See the [example](Self#example).
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.body.iter().flat_map(|body| body.logins.keys().map(String::as_str))
     }
 
     /// Returns the login token of a provider, if the request has one.
+    ///
+    /// See the [example](Self#example).
     #[must_use]
     pub fn login(&self, provider: &str) -> Option<&str> {
         self.body.as_ref()?.logins.get(provider).map(String::as_str)
     }
 
     /// Returns the refresh token of a request to the user pool (feature `user-pool`).
+    ///
+    /// ```
+    /// use cognito_identity_credentials::UserPoolTokens;
+    /// use cognito_identity_credentials::testing::FakeCognito;
+    ///
+    /// let cognito = FakeCognito::new();
+    /// let refresh_token = cognito.sign_in("ann");
+    /// UserPoolTokens::builder()
+    ///     .user_pool_id(FakeCognito::USER_POOL_ID)
+    ///     .client_id(FakeCognito::CLIENT_ID)
+    ///     .refresh_token(&refresh_token)
+    ///     .transport(cognito.clone())
+    ///     .build()?
+    ///     .id_token()?;
+    ///
+    /// let requests = cognito.requests();
+    /// assert_eq!(requests[0].refresh_token(), Some(&*refresh_token));
+    /// assert_eq!(requests[0].auth_parameter("REFRESH_TOKEN"), Some(&*refresh_token));
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     #[cfg(feature = "user-pool")]
     #[must_use]
     pub fn refresh_token(&self) -> Option<&str> {
@@ -144,6 +206,8 @@ impl ReceivedRequest {
     }
 
     /// Returns a parameter of `InitiateAuth`, such as `SECRET_HASH` (feature `user-pool`).
+    ///
+    /// See the [example](Self::refresh_token).
     #[cfg(feature = "user-pool")]
     #[must_use]
     pub fn auth_parameter(&self, name: &str) -> Option<&str> {

@@ -205,7 +205,8 @@ impl ServiceState {
         self.pools.get(id).ok_or_else(|| not_found(format!("IdentityPool '{id}' not found.")))
     }
 
-    /// Returns provider and user of each login. An OpenID token stands for the owners of its identity.
+    /// Returns provider and user of each login. An OpenID token stands for the owners of its
+    /// identity.
     fn owners(
         &self,
         logins: &BTreeMap<String, String>,
@@ -243,8 +244,8 @@ impl ServiceState {
         id
     }
 
-    /// Merges the identity in an answer into `parent`, which may be new, and returns the answer with
-    /// that one.
+    /// Merges the identity in an answer into `parent`, which may be new, and returns the answer
+    /// with that one.
     pub(super) fn with_identity(&mut self, answer: String, parent: &str) -> String {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(&answer) else { return answer };
         let new = Value::from(parent);

@@ -56,8 +56,8 @@ impl Certificates {
     }
 }
 
-/// A key or a revocation list among authorities is an error too: the key was meant for another place,
-/// and the list would have no effect.
+/// A key or a revocation list among authorities is an error too: the key was meant for another
+/// place, and the list would have no effect.
 pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let blocks = pem::blocks(pem)?;
     let read = |block: &Block<'_>| match block.label {
@@ -170,8 +170,9 @@ impl Certificate {
     }
 }
 
-/// Returns whether OpenSSL's trust settings allow TLS servers, by OpenSSL's rules: rejected uses win,
-/// and a list of trusted uses is complete. Distributions keep distrusted authorities in this form.
+/// Returns whether OpenSSL's trust settings allow TLS servers, by OpenSSL's rules: rejected uses
+/// win, and a list of trusted uses is complete. Distributions keep distrusted authorities in this
+/// form.
 fn trusts_servers(settings: &[u8]) -> Option<bool> {
     // serverAuth and anyExtendedKeyUsage.
     const USES: [&[u8]; 2] = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1], &[6, 4, 0x55, 0x1d, 0x25, 0]];

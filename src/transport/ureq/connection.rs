@@ -11,12 +11,12 @@ use super::deadline::Deadline;
 use super::log_guard;
 use super::stream::MaybeTlsStream;
 
-/// How long a connection may be idle and then be used again. Many gateways forget one after less than
-/// a minute, and a request sent into it is then answered by nobody.
+/// How long a connection may be idle and then be used again. Many gateways forget one after less
+/// than a minute, and a request sent into it is then answered by nobody.
 const LONGEST_IDLE: Duration = Duration::from_secs(15);
 
-/// The boot time at which the last exchange of a transport began. Connections compare with it, because
-/// the clock is the program's code and must not run under the lock of ureq's pool.
+/// The boot time at which the last exchange of a transport began. Connections compare with it,
+/// because the clock is the program's code and must not run under the lock of ureq's pool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastExchange(Arc<Mutex<Duration>>);
 

@@ -18,7 +18,8 @@ impl Deadline {
         Self(start + limit.min(LONGEST_TIMEOUT))
     }
 
-    /// What is left, or an error of kind `TimedOut`. Never zero: a socket takes zero for "no limit".
+    /// What is left, or an error of kind `TimedOut`. Never zero: a socket takes zero for "no
+    /// limit".
     pub(super) fn left(self) -> io::Result<Duration> {
         let left = self.0.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

@@ -45,9 +45,9 @@ pub(super) enum DnsError {
 /// Addresses without a port. An IPv6 address may have a scope, which belongs to it.
 type Answer = Result<Vec<SocketAddr>, DnsError>;
 
-/// Queries that are under way: at most one for each host and family, on a thread of its own that ends
-/// with it. A query that outlives its attempt serves the next attempt, also with an answer that came in
-/// between.
+/// Queries that are under way: at most one for each host and family, on a thread of its own that
+/// ends with it. A query that outlives its attempt serves the next attempt, also with an answer
+/// that came in between.
 pub(super) struct Resolver {
     query: fn(&str, Family) -> Answer,
     queries: Mutex<Vec<Arc<Query>>>,

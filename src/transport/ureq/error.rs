@@ -1,4 +1,5 @@
-//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has those of TLS.
+//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has
+//! those of TLS.
 
 mod tls;
 
@@ -85,7 +86,7 @@ impl NetworkError {
             E::Io(error) => match (error.kind(), stage) {
                 (io::ErrorKind::TimedOut, _) => Self::TimedOut,
                 (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
-                // With TLS 1.3 a server tells after the handshake that it wants another certificate.
+                // With TLS 1.3 a server may refuse the client certificate after the handshake.
                 _ if rustls_error(&error).is_some_and(is_refusal) => Self::Handshake(error),
                 _ => Self::Broken(error),
             },

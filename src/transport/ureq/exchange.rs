@@ -78,8 +78,8 @@ impl HttpClient {
             return agent.clone();
         }
         let agent = self.make_agent(process);
-        // The agent of another process is dropped, which closes this process's copies of its sockets.
-        // No byte is sent: rustls says goodbye only when it is told to.
+        // The agent of another process is dropped, which closes this process's copies of its
+        // sockets. No byte is sent: rustls says goodbye only when it is told to.
         let other = current.replace(agent.clone());
         drop(current);
         drop(other);
@@ -105,8 +105,8 @@ impl HttpClient {
             .accept("")
             .timeout_connect(self.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
             .input_buffer_size(BUFFER)
-            // A head that fills the buffer leaves no room to read into, which would be taken for the
-            // end of the connection, and the call be repeated.
+            // A head that fills the buffer leaves no room to read into, which would be taken for
+            // the end of the connection, and the call be repeated.
             .max_response_header_size(BUFFER - 1)
             .output_buffer_size(BUFFER)
             .build();
@@ -115,9 +115,9 @@ impl HttpClient {
     }
 }
 
-/// The time that a client is at work on this thread. ureq calls the program's logger under the lock of
-/// its pool: a logger that used the same client would wait for itself, and one that panics leaves a pool
-/// that can never be used again.
+/// The time that a client is at work on this thread. ureq calls the program's logger under the lock
+/// of its pool: a logger that used the same client would wait for itself, and one that panics
+/// leaves a pool that can never be used again.
 struct ReentryGuard<'a> {
     client: &'a HttpClient,
     outer: usize,
@@ -169,7 +169,8 @@ fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq:
 }
 
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    // The program's logger had a line of ureq about the head meanwhile, which takes as long as it likes.
+    // The program's logger had a line of ureq about the head meanwhile, which takes as long as it
+    // likes.
     log_guard::lower();
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > LARGEST_BODY {

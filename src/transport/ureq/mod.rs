@@ -81,6 +81,8 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// change in a minor version. A program with another minor version of ureq turns off the default
 /// features of this crate and sets a [`Transport`] of its own.
 ///
+/// # Example
+///
 /// ```no_run
 /// use cognito_identity_credentials::CognitoIdentityCredentials;
 /// use cognito_identity_credentials::transport::UreqTransport;
@@ -94,24 +96,29 @@ const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PK
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "httpOptions")]
 pub struct UreqTransport {
     client: HttpClient,
 }
 
 impl UreqTransport {
     /// Creates a transport with the defaults of [`builder`](Self::builder).
+    ///
+    /// See the example of [`Builder::transport`](crate::Builder::transport).
     #[must_use]
     pub fn new() -> Self {
         Self::with(UreqTransportBuilder::default(), Certificates::default(), Route::default())
     }
 
-    /// Returns a builder with the default settings.
+    /// Returns a [builder](UreqTransportBuilder) with the default settings.
     pub fn builder() -> UreqTransportBuilder {
         UreqTransportBuilder::default()
     }
 
     /// Returns the release date of this crate, the default of
     /// [`earliest_time`](UreqTransportBuilder::earliest_time).
+    ///
+    /// See the [example](UreqTransportBuilder::earliest_time).
     #[must_use]
     pub fn release_time() -> SystemTime {
         tls::released()
@@ -145,6 +152,23 @@ impl fmt::Debug for UreqTransport {
 }
 
 /// Holds the settings of a [`UreqTransport`].
+///
+/// # Example
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use cognito_identity_credentials::transport::{IpFamily, UreqTransport, UreqTransportBuilder};
+///
+/// let builder: UreqTransportBuilder = UreqTransport::builder();
+/// let transport = builder
+///     .ca_file("/etc/ssl/our-ca.pem")
+///     .bundled_roots(true) // besides our own
+///     .connect_timeout(Duration::from_secs(5))
+///     .ip_family(IpFamily::Ipv4Only)
+///     .user_agent("sensor/1.0")
+///     .build()?;
+/// # Ok::<(), cognito_identity_credentials::Error>(())
+/// ```
 #[must_use]
 #[derive(Clone)]
 pub struct UreqTransportBuilder {
@@ -204,6 +228,8 @@ impl UreqTransportBuilder {
     /// are allowed. [`build`](Self::build) returns an error if a block is damaged, is no
     /// certificate (such as a private key), or is a `TRUSTED CERTIFICATE` that is not trusted for
     /// TLS servers.
+    ///
+    /// See the [example](Self#example).
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_files.push(path.into());
         self
@@ -211,6 +237,14 @@ impl UreqTransportBuilder {
 
     /// Trusts the certificate authorities in this PEM text. The rules are those of
     /// [`ca_file`](Self::ca_file), and both can be used together. Default: Mozilla's roots.
+    ///
+    /// ```no_run
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let authority = std::fs::read("/etc/ssl/our-ca.pem").expect("our authority is readable");
+    /// let transport = UreqTransport::builder().ca_pem(authority).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_pems.push(pem.into());
         self
@@ -221,6 +255,8 @@ impl UreqTransportBuilder {
     ///
     /// With `true`, both are trusted. `false` without a `ca_file` or `ca_pem` is an error of
     /// [`build`](Self::build), because nothing would be trusted.
+    ///
+    /// See the [example](Self#example).
     pub fn bundled_roots(mut self, trusted: bool) -> Self {
         self.bundled_roots = Some(trusted);
         self
@@ -234,12 +270,22 @@ impl UreqTransportBuilder {
     /// P-384) or Ed25519. Cognito asks for no certificate, but a gateway or an `https`
     /// [`proxy`](Self::proxy) may. `Debug` and errors never show the text. This crate wipes its
     /// copies of the key; the TLS library does not.
+    ///
+    /// ```no_run
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let pem = std::fs::read_to_string("/etc/ssl/device.pem").expect("certificate and key");
+    /// let transport = UreqTransport::builder().client_cert_pem(pem).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn client_cert_pem(mut self, pem: impl Into<String>) -> Self {
         self.client_cert = Some(Secret::new(pem));
         self
     }
 
     /// Sets which addresses of a host are looked up and tried. Default: [`Any`](IpFamily::Any).
+    ///
+    /// See the [example](Self#example).
     pub fn ip_family(mut self, family: IpFamily) -> Self {
         self.ip_family = family;
         self
@@ -254,6 +300,16 @@ impl UreqTransportBuilder {
     /// after this time is not valid yet. So set the latest time that is surely past. For example,
     /// keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in a file,
     /// and set it if it is later than the default.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    /// # fn time_of_the_last_run() -> Option<std::time::SystemTime> { None }
+    ///
+    /// let floor = UreqTransport::release_time();
+    /// let floor = time_of_the_last_run().map_or(floor, |time| time.max(floor));
+    /// let transport = UreqTransport::builder().earliest_time(floor).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn earliest_time(mut self, time: SystemTime) -> Self {
         self.time.earliest = time;
         self
@@ -266,6 +322,16 @@ impl UreqTransportBuilder {
     /// advances [`earliest_time`](Self::earliest_time) and measures the age of connections. The
     /// transport reads the clock before each exchange and in each TLS handshake, so it must answer
     /// at once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use cognito_identity_credentials::testing::ManualClock;
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let transport = UreqTransport::builder().clock(ManualClock::new()).build()?;
+    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.time.clock = Arc::new(clock);
         self
@@ -273,13 +339,18 @@ impl UreqTransportBuilder {
 
     /// Sets the time limit for a new connection: name look-up, TCP, tunnel through a proxy, and TLS
     /// handshake. Default: the time limit of the request.
+    ///
+    /// See the [example](Self#example).
     #[doc(alias = "connectTimeout")]
+    #[doc(alias = "httpOptions")]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
     /// Sets the `User-Agent` header. Default: `cognito-identity-credentials/` and the version.
+    ///
+    /// See the [example](Self#example).
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
@@ -304,6 +375,19 @@ impl UreqTransportBuilder {
     /// Any status from 200 to 299 opens the tunnel (RFC 9110, section 9.3.6). A proxy that cannot
     /// be reached, or that answers with status 408, 429 or from 500 on, is retried. Another status
     /// is not.
+    ///
+    /// ```
+    /// use cognito_identity_credentials::CognitoIdentityCredentials;
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let proxy = "http://user:p%40ss@proxy.test:3128";
+    /// let transport = UreqTransport::builder().proxy(proxy).build()?;
+    /// let credentials = CognitoIdentityCredentials::builder()
+    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
+    ///     .transport(transport)
+    ///     .build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(Secret::new(url));
         self
@@ -321,6 +405,13 @@ impl UreqTransportBuilder {
     /// `*` for every host. `example.com`, `.example.com` and `*.example.com` all mean the domain
     /// and everything below it. An entry can end with `:port`; an IPv6 address is then in brackets.
     /// An entry of another form has no effect.
+    ///
+    /// ```no_run
+    /// use cognito_identity_credentials::transport::UreqTransport;
+    ///
+    /// let transport = UreqTransport::builder().proxy_from_env(true).build()?;
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
+    /// ```
     pub fn proxy_from_env(mut self, read: bool) -> Self {
         self.proxy_from_env = read;
         self
@@ -329,6 +420,8 @@ impl UreqTransportBuilder {
     /// Checks the settings and returns the transport. It reads the files of
     /// [`ca_file`](Self::ca_file), and the environment if [`proxy_from_env`](Self::proxy_from_env)
     /// is set. It makes no connection.
+    ///
+    /// See the [example](Self#example).
     ///
     /// # Errors
     ///
@@ -398,6 +491,8 @@ impl UreqTransportBuilder {
 }
 
 /// Selects the addresses of a host that [`UreqTransport`] looks up and tries.
+///
+/// See the [example](UreqTransportBuilder#example).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IpFamily {

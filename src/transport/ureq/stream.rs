@@ -1,4 +1,5 @@
-//! A byte stream to a peer: TCP, or TLS over another stream. Every read and write keeps to the deadline.
+//! A byte stream to a peer: TCP, or TLS over another stream. Every read and write keeps to the
+//! deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};

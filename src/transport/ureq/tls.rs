@@ -46,8 +46,9 @@ impl fmt::Debug for Time {
     }
 }
 
-/// The wall clock, but no earlier than a floor. The floor rises with the boot clock, so that a device
-/// which runs for months without the time follows the certificates that are issued meanwhile.
+/// The wall clock, but no earlier than a floor. The floor rises with the boot clock, so that a
+/// device which runs for months without the time follows the certificates that are issued
+/// meanwhile.
 #[derive(Debug)]
 pub(super) struct FlooredTime {
     time: Time,

@@ -74,8 +74,8 @@ fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<()
     }
 }
 
-/// The status of the next answer. It is read byte by byte, because what follows the head belongs to the
-/// tunnel, and parsed line by line, because what is not HTTP may never end.
+/// The status of the next answer. It is read byte by byte, because what follows the head belongs to
+/// the tunnel, and parsed line by line, because what is not HTTP may never end.
 fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u16, TunnelError> {
     let mut head = Vec::new();
     let mut byte = [0];
