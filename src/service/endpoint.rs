@@ -437,7 +437,7 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig {
             failure_persistence: None,
-            cases: 2_000,
+            cases: 500,
             ..proptest::prelude::ProptestConfig::default()
         })]
 
