@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(feature = "user-pool")]
+use cognito_identity_credentials::UserPoolTokens;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::{
     BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, Error, ErrorKind,
@@ -18,6 +20,18 @@ const DENIED: &str = "NotAuthorizedException";
 const MISSING: &str = "ResourceNotFoundException";
 const INVALID: &str = "InvalidParameterException";
 const MISMATCH: &str = "Logins don't match. Please include at least one valid login for this identity or identity pool.";
+
+#[cfg(feature = "user-pool")]
+pub(crate) fn tokens_of(cognito: &FakeCognito) -> UserPoolTokens {
+    UserPoolTokens::builder()
+        .user_pool_id(FakeCognito::USER_POOL_ID)
+        .client_id(FakeCognito::CLIENT_ID)
+        .refresh_token(cognito.sign_in("ann"))
+        .transport(cognito.clone())
+        .clock(ManualClock::new())
+        .build()
+        .unwrap()
+}
 
 /// Returns the error of a `get()` in which `operation` is refused each time.
 pub(crate) fn refused(operation: &str, code: &str, message: &str) -> Error {
@@ -302,7 +316,6 @@ fn an_unknown_refusal_has_no_hint() {
 #[cfg(feature = "user-pool")]
 #[test]
 fn every_refusal_of_a_user_pool_has_a_hint_that_fits() {
-    use cognito_identity_credentials::UserPoolTokens;
     let rows = [
         // code, message, needs sign-in, a word of the hint
         (DENIED, "Refresh Token has expired", true, "sign in again"),
@@ -352,15 +365,7 @@ fn every_refusal_of_a_user_pool_has_a_hint_that_fits() {
             if operation == "InitiateAuth" {
                 cognito.fail_next("GetTokensFromRefreshToken", 9, fault);
             }
-            let tokens = UserPoolTokens::builder()
-                .user_pool_id(FakeCognito::USER_POOL_ID)
-                .client_id(FakeCognito::CLIENT_ID)
-                .refresh_token(cognito.sign_in("ann"))
-                .transport(cognito.clone())
-                .clock(ManualClock::new())
-                .build()
-                .unwrap();
-            let error = tokens.id_token().unwrap_err();
+            let error = tokens_of(&cognito).id_token().unwrap_err();
             let hint = error.hint().unwrap_or_else(|| panic!("no hint for {error}"));
             assert!(hint.contains(word), "{error}: {hint}");
             assert_eq!(error.needs_sign_in(), sign_in, "{error}");

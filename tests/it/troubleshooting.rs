@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cognito_identity_credentials::UserPoolTokens;
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault};
 
-use crate::refusals::{STS, refused};
+use crate::refusals::{STS, refused, tokens_of};
 use crate::support::GET_CREDENTIALS;
 
 fn read(path: &str) -> String {
@@ -421,13 +420,5 @@ fn refused_by_a_user_pool(code: &str, message: &str) -> Option<&'static str> {
     for operation in ["InitiateAuth", "GetTokensFromRefreshToken"] {
         cognito.fail_next(operation, 9, Fault::error(400, code, message));
     }
-    let tokens = UserPoolTokens::builder()
-        .user_pool_id(FakeCognito::USER_POOL_ID)
-        .client_id(FakeCognito::CLIENT_ID)
-        .refresh_token(cognito.sign_in("ann"))
-        .transport(cognito.clone())
-        .clock(ManualClock::new())
-        .build()
-        .unwrap();
-    tokens.id_token().unwrap_err().hint()
+    tokens_of(&cognito).id_token().unwrap_err().hint()
 }
