@@ -12,7 +12,7 @@ use crate::storage::{FaultyDisk, FileStorage, Lasts, Storage};
 use crate::testing::{FakeCognito, ManualClock};
 
 /// The first of each kind; `SOAK` tries all.
-const KINDS: usize = 5;
+const KINDS: usize = 8;
 
 /// Not among them: ENOENT and ENAMETOOLONG, which say that there is no record, and EAGAIN, which
 /// says that another process holds the lock.

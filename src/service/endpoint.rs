@@ -437,7 +437,7 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig {
             failure_persistence: None,
-            cases: 500,
+            cases: 2_000,
             ..proptest::prelude::ProptestConfig::default()
         })]
 

@@ -328,7 +328,7 @@ impl History {
 
 #[test]
 fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good() {
-    let cases = if std::env::var_os("SOAK").is_some() { 5_000 } else { 300 };
+    let cases = if std::env::var_os("SOAK").is_some() { 5_000 } else { 500 };
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let after = prop_oneof![Just(0), 0_u64..13];
     let histories = (

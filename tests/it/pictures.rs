@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 const PICTURES: [&str; 2] = ["credentials-life.svg", "fleet.svg"];
 
 #[test]
@@ -13,7 +16,7 @@ fn the_pictures_of_the_api_documentation_are_those_of_the_guides() {
         .iter()
         .map(|name| {
             let picture = fs::read(root.join("docs").join(name)).unwrap();
-            format!("[{name}]: data:image/svg+xml;base64,{}\n", base64(&picture))
+            format!("[{name}]: data:image/svg+xml;base64,{}\n", STANDARD.encode(picture))
         })
         .collect();
     // A page begins after the empty line.
@@ -25,22 +28,7 @@ fn the_pictures_of_the_api_documentation_are_those_of_the_guides() {
     }
     assert!(
         fs::read_to_string(&file).unwrap() == wanted,
-        "a picture in docs/ has changed; to renew src/guide/pictures.md, run \
+        "a picture in docs/ has changed; to update src/guide/pictures.md, run \
          PICTURES=write cargo test --features testing --test it pictures"
     );
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let byte = |index| u32::from(three.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let value = bits >> (18 - 6 * digit) & 63;
-            let digit = if digit <= three.len() { DIGITS[value as usize] } else { b'=' };
-            text.push(char::from(digit));
-        }
-    }
-    text
 }

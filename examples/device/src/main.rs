@@ -41,8 +41,8 @@ use crate::storage::DeviceStorage;
 use crate::systemd::Systemd;
 use crate::upload::{Bucket, UploadError};
 
-/// How long a round that is under way may go on after a signal to end. What is stored takes no harm
-/// if the program ends in the middle of it.
+/// How long a running round may continue after a signal to end. The program may end in the middle
+/// of it: each stored record is then the old one or the new one.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The exit status for wrong settings. The unit does not restart the program after it.
