@@ -1,4 +1,4 @@
-//! A program whose user signed in once. The refresh token gets login tokens, and they get credentials.
+//! A user signed in once. The refresh token gets login tokens, and these get credentials.
 //!
 //! Without settings it runs on the embedded `FakeCognito`:
 //!
