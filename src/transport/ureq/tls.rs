@@ -16,8 +16,8 @@ use super::error::NetworkError;
 use super::stream::MaybeTlsStream;
 use crate::clock::{Clock, SystemClock};
 
-/// 24 November 2026, 00:00 UTC. Each release sets this to its own date.
-const RELEASED: Duration = Duration::from_secs(1_795_478_400);
+/// 28 November 2026, 00:00 UTC. Each release sets this to its own date.
+const RELEASED: Duration = Duration::from_secs(1_795_824_000);
 
 /// rustls keeps up to eight tickets for a server, and counts in tickets. Four servers are those of
 /// Cognito and STS, a proxy, and one to spare.
