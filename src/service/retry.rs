@@ -8,17 +8,17 @@ use crate::transport::HttpResponse;
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
-/// A cooldown is doubled at most this often.
+/// The most doublings of a cooldown.
 const DOUBLINGS: u32 = 4;
-/// An advisory pause is a portion of at most this much of the window.
+/// [`advisory_pause`] treats a longer advisory window as this one.
 const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// The longest wait because the service asks for it.
+/// The longest wait that the service can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.
 ///
-/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. The
-/// wait that the service asks for is the delay, if it is longer.
+/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. If
+/// the service asks for a longer wait, returns that wait.
 pub(crate) fn delay(
     retry: Retry,
     attempt: u32,
@@ -40,9 +40,11 @@ pub(crate) fn delay(
 }
 
 /// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1
-/// of `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times;
-/// `throttled` counts them. Without this, more devices than the quota allows would use it up with
-/// failed calls. The wait that the service asks for is the cooldown, if it is longer.
+/// of `limit`. If the service asks for a longer wait, returns that wait.
+///
+/// `throttled` counts the throttled refreshes in a row. Each one after the first doubles the
+/// cooldown, up to 16 times `limit`. Otherwise, a fleet that exceeds the quota would use it up with
+/// failed calls.
 pub(crate) fn cooldown(
     limit: Duration,
     throttled: u32,
@@ -54,37 +56,37 @@ pub(crate) fn cooldown(
 }
 
 /// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window,
-/// or of 15 minutes if the window is longer. The wait that the service asks for is the pause, if it
-/// is longer.
+/// or of 15 minutes if the window is longer. If the service asks for a longer wait, returns that
+/// wait.
 pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
     let pause = portion(window.min(LONGEST_PAUSED_WINDOW), (1.0 + roll) / 3.0);
     pause.max(server_wait(asked, roll))
 }
 
-/// Returns how long to wait because the service asks for it. A wait above 5 minutes becomes a
-/// random 2.5 to 5 minutes: one wrong header must not silence a device for long, and a fleet must
-/// not come back in the same second.
+/// Returns the wait that the service asks for. A wait above 5 minutes becomes a random 2.5 to 5
+/// minutes: one wrong header must not stop a device for long, and the devices of a fleet must not
+/// retry in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
     if asked > LONGEST_WAIT { portion(LONGEST_WAIT, f64::midpoint(1.0, roll)) } else { asked }
 }
 
-/// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5
-/// minutes. The date is the same for a whole fleet, which would otherwise come back in the same
-/// second.
+/// Returns how long to wait for a date that is `wait` ahead. A wait below 5 minutes becomes a
+/// random 1 to 2 times as long, at most 5 minutes. The whole fleet gets the same date, and its
+/// devices must not retry in the same second.
 pub(crate) fn spread_until(wait: Duration, roll: f64) -> Duration {
     wait + portion(wait.min(LONGEST_WAIT.saturating_sub(wait)), roll)
 }
 
-/// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
-/// arithmetic.
+/// Returns the `share`, from 0 to 1, of a duration. If the float arithmetic overflows, returns the
+/// whole duration.
 pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
 /// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed
-/// value is ignored. So is a date in an answer that has no `Date`, because the local clock may be
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest value counts. A malformed
+/// value is ignored. A date is ignored if the answer has no `Date`, because the local clock may be
 /// wrong. The wait until a date is [spread](spread_until) by `roll`.
 pub(crate) fn retry_after(
     response: &HttpResponse,
