@@ -3,9 +3,9 @@
 //! * this file: [`UreqTransport`] and its settings
 //! * `exchange`: one exchange, with the agent of this process
 //! * `connector`: makes a connection, by `dns`, `dial`, `tunnel` and `tls`
-//! * `connection`: a connection as ureq uses it, over a `stream` that keeps to its `deadline`
-//! * `proxy`, `no_proxy`: which requests go through a proxy, and the list of those that do not
-//! * `certificates`, `pem`: authorities and the client certificate, and the files that hold them
+//! * `connection`: a connection as ureq uses it, over a `stream` with a `deadline`
+//! * `proxy`, `no_proxy`: which requests use a proxy, and the list of hosts that do not
+//! * `certificates`, `pem`: the authorities, the client certificate, and their files
 //! * `error`: the kind, the text and the hint of each network error
 //! * `log_guard`: keeps ureq from logging answers
 
@@ -295,11 +295,11 @@ impl UreqTransportBuilder {
     /// starts in 1970 can connect. Default: the date of this crate's release
     /// ([`UreqTransport::release_time`]).
     ///
-    /// After [`build`](Self::build), it advances with the boot clock. A certificate that had
-    /// expired by then is never accepted. If the clock is behind, a certificate that was issued
-    /// after this time is not valid yet. So set the latest time that is surely past. For example,
-    /// keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in a file,
-    /// and set it if it is later than the default.
+    /// After [`build`](Self::build), it advances with the boot clock. A certificate that expired
+    /// before this time is never accepted. If the clock is behind, a certificate that was issued
+    /// after this time is not valid yet. So set the latest time that has certainly passed. For
+    /// example, keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in
+    /// a file, and set it if it is later than the default.
     ///
     /// ```
     /// use cognito_identity_credentials::transport::UreqTransport;
@@ -526,16 +526,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_of_ones_own_is_trusted_alone_unless_both_kinds_are_asked_for() {
+    fn given_authorities_replace_mozillas_roots_unless_bundled_roots_is_set() {
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
-        let none = UreqTransport::builder;
+        let builder = UreqTransport::builder;
         let rows = [
-            (none(), true),
-            (none().bundled_roots(true), true),
-            (none().ca_pem(&*pem), false),
-            (none().ca_pem(&*pem).bundled_roots(false), false),
-            (none().ca_pem(&*pem).bundled_roots(true), true),
+            (builder(), true),
+            (builder().bundled_roots(true), true),
+            (builder().ca_pem(&*pem), false),
+            (builder().ca_pem(&*pem).bundled_roots(false), false),
+            (builder().ca_pem(&*pem).bundled_roots(true), true),
         ];
         for (builder, bundled) in rows {
             let certificates = builder.certificates(&mut ConfigFaults::default());
