@@ -1,4 +1,4 @@
-//! Encoding of requests and decoding of responses without a transport, for `benches/codecs.rs`.
+//! Encodes requests and decodes answers without a transport, for `benches/codecs.rs`.
 
 use std::time::{Duration, SystemTime};
 
