@@ -124,14 +124,12 @@ impl ConfigFaults {
         self.0.push(ConfigFault { setting, variable: None, rule, value });
     }
 
-    /// Adds faults whose values came from an environment variable.
     #[cfg(feature = "ureq")]
     pub(crate) fn add_from_variable(&mut self, faults: &[ConfigFault], variable: &'static str) {
         let variable = Some(variable);
         self.0.extend(faults.iter().map(|fault| ConfigFault { variable, ..fault.clone() }));
     }
 
-    /// Adds a fault if `text` is shorter or longer than the service allows.
     pub(crate) fn check_length(
         &mut self,
         setting: &'static str,
@@ -170,7 +168,6 @@ impl ConfigFaults {
         self.0.is_empty()
     }
 
-    /// Returns the text of all faults, and the faults.
     pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
         let mut text = String::new();
         for fault in &self.0 {

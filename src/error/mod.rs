@@ -241,13 +241,11 @@ impl Error {
         Self(Arc::new(Inner { retry, cause: source.map(Arc::from), ..Inner::local(kind, message) }))
     }
 
-    /// Creates the error for a login token that the identity pool never accepts.
     pub(crate) fn unsuitable_token(message: String) -> Self {
         let hint = Some(refusals::UNSUITABLE_TOKEN);
         Self(Arc::new(Inner { hint, ..Inner::local(ErrorKind::Login, message) }))
     }
 
-    /// Creates an error that asks for a new sign-in.
     #[cfg(feature = "user-pool")]
     pub(crate) fn sign_in(message: &str) -> Self {
         let inner = Inner::local(ErrorKind::Login, message.to_owned());
@@ -255,7 +253,6 @@ impl Error {
         Self(Arc::new(Inner { refusal: Refusal::SignIn, hint, ..inner }))
     }
 
-    /// Creates the error for a user pool that sends the user a challenge.
     #[cfg(feature = "user-pool")]
     pub(crate) fn challenge(
         operation: &'static str,
@@ -500,6 +497,13 @@ mod tests {
     #[test]
     fn a_failed_token_source_passes_on_a_kind_that_is_not_about_the_login() {
         use ErrorKind as K;
+
+        struct Row {
+            source: Error,
+            kind: K,
+            retryable: bool,
+            needs_sign_in: bool,
+        }
         let service = |code: &str, message: &str| {
             let response = ResponseMetadata { status: 400, ..ResponseMetadata::default() };
             Error::service(
@@ -515,12 +519,6 @@ mod tests {
             Error::no_response("GetId", kind, retry, None, Arc::new(io::Error::other("x")))
         };
         let expired = "Invalid login token. Token expired: 1 >= 0";
-        struct Row {
-            source: Error,
-            kind: K,
-            retryable: bool,
-            needs_sign_in: bool,
-        }
         let row = |source, kind| Row { source, kind, retryable: false, needs_sign_in: false };
         let rows = [
             Row { retryable: true, ..row(lost(K::Unreachable, Retry::AtOnce), K::Unreachable) },

@@ -26,7 +26,6 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Returns whether a new sign-in of the user helps.
     pub(super) fn needs_sign_in(self) -> bool {
         match self {
             #[cfg(feature = "user-pool")]
@@ -44,7 +43,6 @@ impl Refusal {
 /// The first row that fits counts.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
-/// Returns the meaning of a refusal and the hint, from the tables of one operation.
 pub(super) fn find(
     tables: &[&[KnownRefusal]],
     code: &str,
@@ -198,7 +196,6 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
 const CHECK_TRUST: &str = "check role_arn, and that the role's trust policy names the identity pool (audience) and this kind of user (amr)";
 const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check that the role's account trusts the identity provider; if your program supplies the token, supply a fresh one and check the device's clock";
 
-/// `AssumeRoleWithWebIdentity`.
 pub(crate) const STS: &[KnownRefusal] = &[
     ("ExpiredToken|InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("AccessDenied|IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),

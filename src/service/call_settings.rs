@@ -90,7 +90,6 @@ impl CallSettings {
         faults.check(setting, url).unwrap_or_default()
     }
 
-    /// Returns the client, or adds a fault if there is no transport.
     pub(crate) fn client(&self, faults: &mut ConfigFaults) -> Option<Client> {
         let transport = self.transport.clone().or_else(default_transport);
         if transport.is_none() {

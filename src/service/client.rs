@@ -1,5 +1,4 @@
-//! One service call: encode, send, retry, decode. No other file calls `Transport::send` or
-//! `Clock::sleep`.
+//! One service call. No other file calls `Transport::send` or `Clock::sleep`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,6 @@ use crate::transport::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
 
-/// Calls the services, with one transport and one clock.
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
@@ -32,7 +30,6 @@ pub(crate) struct ServiceTime {
     pub(crate) boot: Duration,
 }
 
-/// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClockReading {
     pub(crate) wall: SystemTime,
@@ -46,7 +43,6 @@ pub(crate) struct ServiceResponse<T> {
     pub(crate) metadata: ResponseMetadata,
 }
 
-/// When a request was sent, and the `Date` of its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseTimes {
     /// Read just before the successful attempt.

@@ -220,8 +220,7 @@ fn is_user_pool(provider: &str) -> bool {
         || provider.rsplit_once('/').is_some_and(|(_, pool)| pool.contains('_'))
 }
 
-/// Checks the ID of an identity pool, an identity or a user pool. `parts` are its region and its
-/// name.
+/// Checks the length of an ID of Cognito, and its `parts`: the region and the name.
 pub(crate) fn check_id(
     text: &str,
     form: &str,

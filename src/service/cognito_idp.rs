@@ -252,8 +252,7 @@ fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
     }))
 }
 
-/// Returns the new refresh token. Only an empty one is an error, because the service decides the
-/// form.
+/// Only an empty refresh token is an error, because the service decides the form.
 fn refresh_token(json: &str) -> Result<Secret, DecodeError> {
     let token = aws_json::text(json, "AuthenticationResult.RefreshToken")?;
     if token.is_empty() {

@@ -115,8 +115,7 @@ pub(crate) fn custom_service(url: &str, region: &str) -> Option<String> {
 
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
 ///
-/// The error is the rule of a `ConfigFault`. It never repeats the URL, because the URL may hold a
-/// password.
+/// The error is the rule of a `ConfigFault`. It never repeats the URL, which may hold a password.
 pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains('\\') {
         return Err("has a space or a character that no URL has".to_owned());

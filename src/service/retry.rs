@@ -8,7 +8,6 @@ use crate::transport::HttpResponse;
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
-/// The most doublings of a cooldown.
 const DOUBLINGS: u32 = 4;
 /// [`advisory_pause`] treats a longer advisory window as this one.
 const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);

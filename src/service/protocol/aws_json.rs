@@ -28,7 +28,6 @@ pub(crate) trait JsonOperation {
     const SERVICE: &'static str;
     const REFUSALS: &'static [&'static [KnownRefusal]];
 
-    /// The members of the request.
     fn input(&self) -> impl Serialize;
 
     fn output(&self, response: &HttpResponse) -> Result<Self::Output, DecodeError>;
@@ -93,7 +92,6 @@ impl io::Write for Length {
     }
 }
 
-/// Returns the members of these names in an answer, each as its JSON text.
 pub(crate) fn decode<'a, const N: usize>(
     response: &'a HttpResponse,
     names: [&str; N],
@@ -212,7 +210,6 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// Finds the position of a member's name in the list of wanted names.
 struct Position<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Position<'_> {

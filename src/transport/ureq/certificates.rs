@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::pem::{self, Block, Label};
 use crate::secret::Secret;
 
-/// The tag of a DER SEQUENCE.
 const SEQUENCE: u8 = 0x30;
 
 #[derive(Clone)]

@@ -8,7 +8,6 @@ use super::deadline::Deadline;
 use super::dns::LookUp;
 use super::error::{DialError, NetworkError};
 
-/// Connects to the first address of a host that answers.
 pub(super) fn dial(
     look_up: LookUp,
     port: u16,
@@ -196,7 +195,6 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// An address of this machine.
     fn local(last: u8) -> IpAddr {
         IpAddr::from([127, 0, 0, last])
     }

@@ -19,7 +19,6 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// How long an answer that arrived between two attempts can serve the next attempt.
 const UNUSED_ANSWER: Duration = Duration::from_secs(10);
 
-/// The look-ups of the whole process.
 pub(super) static SYSTEM: Resolver = Resolver::new(system);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,6 @@ pub(super) enum Family {
     V4,
 }
 
-/// Why a host has no addresses.
 #[derive(Clone, Debug)]
 pub(super) enum DnsError {
     /// The name does not exist, or has no address of this family.
@@ -37,7 +35,6 @@ pub(super) enum DnsError {
     Failed(String),
     /// The system has no memory or file descriptor for the look-up.
     System(String),
-    /// The system could not start a thread for the look-up.
     NoThread(String),
     TimedOut,
 }
@@ -149,7 +146,6 @@ impl LookUp {
         std::mem::take(&mut self.found)
     }
 
-    /// Returns whether no more addresses will arrive.
     pub(super) fn is_over(&self) -> bool {
         self.pending.is_empty()
     }
@@ -267,7 +263,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 impl LookUp {
-    /// A look-up that has found these addresses.
     pub(super) fn found(addresses: &[SocketAddr]) -> Self {
         let failure = addresses.is_empty().then_some(DnsError::NotFound);
         Self { resolver: &SYSTEM, pending: Vec::new(), found: addresses.to_vec(), failure }

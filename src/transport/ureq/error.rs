@@ -1,5 +1,4 @@
-//! The errors of the network: the kind, the text and the hint of each cause. `tls` has those of
-//! TLS.
+//! The errors of the network: kind, text and hint of each cause. `tls` has those of TLS.
 
 mod tls;
 
@@ -21,7 +20,6 @@ use crate::error::NOT_THE_SERVICE;
 use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
-/// The most addresses that an error lists.
 const MOST_LISTED: usize = 3;
 
 /// Why there is no complete answer.
@@ -34,25 +32,22 @@ pub(super) enum NetworkError {
     Socket(io::Error),
     /// No certificate can contain this host name.
     InvalidName,
-    /// The TLS settings cannot be used.
     TlsSettings(rustls::Error),
     Handshake(io::Error),
-    /// The connection to the proxy could not be made.
+    /// The connection to the proxy failed.
     ToProxy(Box<NetworkError>),
     Tunnel(TunnelError),
     /// The connection was made, but no complete answer arrived in time.
     TimedOut,
     /// The connection ended before the answer began.
     Closed,
-    /// The connection broke.
     Broken(io::Error),
     NotHttp,
     TooLarge,
-    /// ureq refused the request or the answer.
+    /// Any other error of ureq.
     Other(String),
 }
 
-/// Why the connection to one address failed.
 #[derive(Debug)]
 pub(super) enum DialError {
     TimedOut,
@@ -100,7 +95,6 @@ impl NetworkError {
         Self::Other(redact::clean(&error.to_string()))
     }
 
-    /// Returns the error that the program sees.
     pub(super) fn report(&self, stage: Stage, to: &Destination<'_>) -> TransportError {
         let text = self.text(stage, to);
         // Only integers: code that prints floats would make the program larger.

@@ -60,8 +60,7 @@ impl HttpClient {
             .parse()
             .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
         let _log_guard = LogGuard::begin();
-        // The clock is the program's code, so it is read here. ureq checks the age of connections
-        // under a lock.
+        // The clock is the program's code. Read it before ureq takes the lock of its pool.
         let boot = self.time.boot();
         let agent = self.agent();
         agent.last_exchange.set(boot);
@@ -170,8 +169,7 @@ fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq:
 }
 
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    // ureq has logged a line about the head. While the logger ran, the program may have raised the
-    // level.
+    // The program may have raised the level while its logger handled ureq's line about the head.
     log_guard::lower();
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > LARGEST_BODY {

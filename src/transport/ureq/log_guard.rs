@@ -1,10 +1,7 @@
 //! Keeps the HTTP library from logging answers.
 //!
 //! At level trace, ureq-proto logs every byte that it receives, including session tokens. No
-//! setting turns that off. If the program's logger accepts these lines, this file lowers the log
-//! level of the process to debug during each exchange. If the program raises the level meanwhile,
-//! this file lowers it again before ureq-proto reads more of the answer. A raise in the
-//! microseconds between that and the log line is not noticed.
+//! setting turns that off. `UreqTransport` documents how this file lowers the log level instead.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};

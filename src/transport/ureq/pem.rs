@@ -55,7 +55,6 @@ pub(super) struct Block<'a> {
     pub(super) label: Label,
     name: &'static str,
     number: usize,
-    /// The text before the block.
     before: &'a [u8],
     body: &'a [u8],
 }
@@ -405,7 +404,6 @@ mod tests {
     ];
     const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", " \t\n\t", "", "\\n"];
 
-    /// Blocks and the text that holds them.
     fn files() -> impl Strategy<Value = (Vec<(Label, Vec<u8>)>, String)> {
         let der = prop::collection::vec(any::<u8>(), 0..150);
         let part = (0..LABELS.len(), der, 0..BETWEEN.len(), 0..LINE_BREAKS.len(), 1_usize..80);

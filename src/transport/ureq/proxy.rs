@@ -14,7 +14,6 @@ use crate::loopback;
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// The proxy, and the hosts that are reached without it.
 #[derive(Default)]
 pub(super) struct Route {
     proxy: Option<Proxy>,

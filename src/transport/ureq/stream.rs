@@ -1,5 +1,4 @@
-//! A byte stream to a peer: TCP, or TLS over another stream. Every read and write ends at the
-//! deadline.
+//! A byte stream to a peer: TCP, or TLS over another stream. It keeps its deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};

@@ -14,12 +14,10 @@ use crate::redact;
 const LONGEST_ANSWER: usize = 16 * 1024;
 const MOST_HEADERS: usize = 128;
 
-/// Why a proxy opened no tunnel.
 #[derive(Debug)]
 pub(super) enum TunnelError {
     /// The proxy answered with this status.
     Refused(u16),
-    /// The proxy asks for a user name and password.
     Unauthorized {
         credentials_sent: bool,
         /// The authentication schemes that the proxy offers, if Basic is not one of them.

@@ -8,7 +8,6 @@ use rustls::AlertDescription;
 
 use crate::redact;
 
-/// The most names of a certificate that an error lists.
 const MOST_NAMES: usize = 3;
 
 pub(super) fn tls_text(error: &io::Error) -> String {
