@@ -58,8 +58,8 @@ impl ConfigFault {
         self.variable
     }
 
-    /// Returns the text of the fault. `name` gets each setting that the text names, and returns the
-    /// name to show for it.
+    /// Returns the text of the fault. For each setting in the text, it calls `name` and shows the
+    /// name that `name` returns.
     ///
     /// See the [example](Self#example).
     #[must_use]

@@ -106,8 +106,9 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns one sentence. If the service sent a message, it is that message: at most 256
-    /// characters, without control characters, with login tokens and identity IDs masked.
+    /// Returns one sentence: the service's message, or another text if it sent none. The
+    /// service's message has at most 256 characters and no control characters. Login tokens and
+    /// identity IDs in it are masked.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -317,8 +318,8 @@ impl Error {
         }))
     }
 
-    /// Creates the error for an answer that reports an error. The original text decides its
-    /// meaning. The error keeps only the redacted text.
+    /// Creates the error for an answer that reports an error. Its meaning comes from the original
+    /// text, but it keeps only the redacted text.
     pub(crate) fn service(
         operation: &'static str,
         known: &[&[KnownRefusal]],
@@ -495,7 +496,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_token_source_passes_on_a_kind_that_is_not_about_the_login() {
+    fn the_error_of_a_token_source_keeps_a_kind_that_is_not_about_the_login() {
         use ErrorKind as K;
 
         struct Row {

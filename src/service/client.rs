@@ -18,7 +18,7 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
-    /// The number of calls. A retry is not a call.
+    /// The number of calls, without retries.
     calls: AtomicU32,
     service_clock: Mutex<Option<ServiceTime>>,
 }

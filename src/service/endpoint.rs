@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_are_host_labels() {
+    fn a_region_must_be_a_label_of_a_host_name() {
         for region in ["us-east-1", "x", "LOCAL"] {
             assert!(is_region(region), "{region}");
         }

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_until_a_date_is_spread() {
+    fn the_wait_until_a_date_is_random() {
         let rows = [
             // wait, shortest, longest, all in milliseconds
             (0, 0, 0),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_duration_can_be_divided() {
+    fn a_share_of_any_duration_is_computed_without_overflow() {
         assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
         assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));
         assert_eq!(portion(Duration::ZERO, 1.0), Duration::ZERO);

@@ -296,50 +296,37 @@ mod tests {
             message: Option<&'static str>,
         }
         let body = |body| Row { body, ..Row::default() };
+        let not_found = |text| Row { code: Some("NotFound"), ..body(text) };
         let rows = [
+            Row { message: Some("m"), ..not_found(r#"{"__type":"NotFound","message":"m"}"#) },
             Row {
-                code: Some("NotFound"),
                 message: Some("m"),
-                ..body(r#"{"__type":"NotFound","message":"m"}"#)
+                ..not_found(r#"{"__type":"com.amazonaws#a#NotFound","Message":"m"}"#)
             },
-            Row {
-                code: Some("NotFound"),
-                message: Some("m"),
-                ..body(r#"{"__type":"com.amazonaws#a#NotFound","Message":"m"}"#)
-            },
-            Row { code: Some("NotFound"), ..body(r#"{"code":"NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"Code":"NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"Code":"a.b#NotFound:http://x/y/"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"Code":"Other","code":"NotFound"}"#) },
+            not_found(r#"{"code":"NotFound"}"#),
+            not_found(r#"{"Code":"NotFound"}"#),
+            not_found(r#"{"Code":"a.b#NotFound:http://x/y/"}"#),
+            not_found(r#"{"Code":"Other","code":"NotFound"}"#),
             body(r#"{"CODE":"NotFound"}"#),
-            Row { code: Some("NotFound"), ..body(r#"{"code":404,"Code":"NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"__type":"http://x/y#NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"__type":"NotFound:http://x/y/"}"#) },
-            Row { header: Some("a.b#NotFound:http://x/y#z"), code: Some("NotFound"), ..body("") },
-            Row {
-                header: Some("NotFound:http://x/y#z"),
-                code: Some("NotFound"),
-                ..body(r#"{"__type":"Other"}"#)
-            },
-            Row { header: Some("ns#NotFound"), code: Some("NotFound"), ..body("") },
-            Row { code: Some("NotFound"), ..body(r#"{"__type":"NotFound","message":{"a":1}}"#) },
+            not_found(r#"{"code":404,"Code":"NotFound"}"#),
+            not_found(r#"{"__type":"http://x/y#NotFound"}"#),
+            not_found(r#"{"__type":"NotFound:http://x/y/"}"#),
+            Row { header: Some("a.b#NotFound:http://x/y#z"), ..not_found("") },
+            Row { header: Some("NotFound:http://x/y#z"), ..not_found(r#"{"__type":"Other"}"#) },
+            Row { header: Some("ns#NotFound"), ..not_found("") },
+            not_found(r#"{"__type":"NotFound","message":{"a":1}}"#),
             Row { message: Some("m"), ..body(r#"{"__type":7,"message":"m"}"#) },
             body(r#"{"__type":""}"#),
             body(r#"{"__type":"\u007f"}"#),
             body(r#"{"__type":"a#\u200b \u0000:b"}"#),
-            Row { code: Some("NotFound"), ..body(r#"{"__type":"\u007f","code":"NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body(r#"{"__type":"\ufeff NotFound\u0000"}"#) },
+            not_found(r#"{"__type":"\u007f","code":"NotFound"}"#),
+            not_found(r#"{"__type":"\ufeff NotFound\u0000"}"#),
+            Row { header: Some("\u{202e}"), ..not_found(r#"{"__type":"NotFound"}"#) },
+            Row { header: Some(""), ..not_found(r#"{"__type":"NotFound"}"#) },
+            not_found("\u{feff}{\"__type\":\"NotFound\"}"),
             Row {
-                header: Some("\u{202e}"),
-                code: Some("NotFound"),
-                ..body(r#"{"__type":"NotFound"}"#)
-            },
-            Row { header: Some(""), code: Some("NotFound"), ..body(r#"{"__type":"NotFound"}"#) },
-            Row { code: Some("NotFound"), ..body("\u{feff}{\"__type\":\"NotFound\"}") },
-            Row {
-                code: Some("NotFound"),
                 message: Some("b"),
-                ..body(r#"{"__type":"NotFound","message":"a","message":"b"}"#)
+                ..not_found(r#"{"__type":"NotFound","message":"a","message":"b"}"#)
             },
             body("<html>"),
             body("[]"),

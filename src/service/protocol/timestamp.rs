@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_text_is_an_error() {
+    fn every_other_form_of_a_timestamp_is_an_error() {
         for json in [
             "1659377625000",
             "1.659377625E12",

@@ -367,7 +367,7 @@ mod tests {
         const SERVERS: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
         // `openssl x509 -trustout` wrote these settings with -addtrust, -addreject and -setalias.
         let rows = [
-            Row { name: "none", settings: b"", trusted: true },
+            Row { name: "no settings", settings: b"", trusted: true },
             Row {
                 name: "trusted for servers, and a name",
                 settings: b"\x30\x11\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x0c\x03foo",
@@ -395,7 +395,7 @@ mod tests {
                 trusted: false,
             },
             Row { name: "rejected for all", settings: b"\x30\x08\xa0\x06\x06\x04\x55\x1d\x25\x00", trusted: false },
-            Row { name: "no settings", settings: SERVERS, trusted: false },
+            Row { name: "malformed", settings: SERVERS, trusted: false },
             Row { name: "cut off", settings: b"\x30\x0c\x30\x0a", trusted: false },
             Row { name: "trust cut off", settings: b"\x30\x02\x30\x0a", trusted: false },
             Row { name: "rejection cut off", settings: b"\x30\x02\xa0\x0a", trusted: false },

@@ -337,7 +337,7 @@ mod tests {
         let (six, four) = host.split_once('-').unwrap();
         let (how, address) = if family == Family::V6 { (six, V6) } else { (four, V4) };
         match how {
-            // If the test asks for an `unasked` family, it sees the address and fails.
+            // `unasked` has an address too, so that the test fails if it asks for this family.
             "found" | "unasked" => Ok(vec![address]),
             "none" => Err(DnsError::NotFound),
             "failed" => Err(DnsError::Failed("planned by the test".to_owned())),

@@ -81,7 +81,7 @@ impl NetworkError {
             E::Io(error) => match (error.kind(), stage) {
                 (io::ErrorKind::TimedOut, _) => Self::TimedOut,
                 (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
-                // With TLS 1.3 a server may refuse the client certificate after the handshake.
+                // With TLS 1.3, a server may reject the client certificate after the handshake.
                 _ if rustls_error(&error).is_some_and(is_refusal) => Self::Handshake(error),
                 _ => Self::Broken(error),
             },

@@ -1,4 +1,4 @@
-//! A byte stream to a peer: TCP, or TLS over another stream. It keeps its deadline.
+//! A byte stream to a peer: TCP, or TLS over another stream. Transfers end at the deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};
