@@ -182,13 +182,23 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
     }
 }
 
+/// Returns a socket that answers no more connections while the caller keeps the pair.
+#[cfg(test)]
+pub(super) fn full(address: SocketAddr) -> (socket2::Socket, TcpStream) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let first = TcpStream::connect(socket.local_addr().unwrap().as_socket().unwrap()).unwrap();
+    (socket, first)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv6Addr, TcpListener};
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use socket2::{Domain, Socket, Type};
+    use socket2::Socket;
 
     use super::*;
     use crate::transport::ureq::dns::{Family, Resolver};
@@ -216,7 +226,8 @@ mod tests {
         fn new() -> Self {
             let listener = TcpListener::bind((local(GOOD), 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
-            Self { listener, _silent: full(local(SILENT), port), late: full(local(LATE), port) }
+            let full = |last| full(SocketAddr::new(local(last), port));
+            Self { listener, _silent: full(SILENT), late: full(LATE) }
         }
 
         fn port(&self) -> u16 {
@@ -228,16 +239,6 @@ mod tests {
                 addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect();
             dial(LookUp::found(&addresses), self.port(), Deadline::after(limit))
         }
-    }
-
-    /// Returns a socket that answers no more connections while the caller keeps the pair.
-    fn full(address: IpAddr, port: u16) -> (Socket, TcpStream) {
-        let address = SocketAddr::new(address, port);
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&address.into()).unwrap();
-        socket.listen(0).unwrap();
-        let first = TcpStream::connect(address).unwrap();
-        (socket, first)
     }
 
     fn failed(outcome: Result<TcpStream, NetworkError>) -> Vec<(IpAddr, &'static str)> {

@@ -8,9 +8,10 @@ use std::thread;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use zeroize::Zeroizing;
 
+use super::super::dial::full;
 use super::super::dns::Resolver;
 use super::*;
 use crate::transport::ureq::{UreqTransport, UreqTransportBuilder};
@@ -77,15 +78,6 @@ fn hold(mut stream: TcpStream) {
 fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
-}
-
-/// Returns a port that answers no connections while the caller keeps the sockets.
-fn full() -> (u16, Socket, TcpStream) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (address.port(), socket, TcpStream::connect(address).unwrap())
 }
 
 /// Starts a TLS server for `name` whose certificate is valid in these years. Returns its port and
@@ -364,8 +356,10 @@ fn proxies() -> Vec<Row> {
 
 #[test]
 fn each_cause_has_its_kind_its_text_and_its_hint() {
-    let (silent, _socket, _first) = full();
-    let rows = [look_ups(), connections(silent), handshakes(), proxies()].into_iter().flatten();
+    let (silent, _first) = full(([127, 0, 0, 1], 0).into());
+    let silent_port = silent.local_addr().unwrap().as_socket().unwrap().port();
+    let rows =
+        [look_ups(), connections(silent_port), handshakes(), proxies()].into_iter().flatten();
     for row in rows {
         let what = row.what;
         let mut transport = row.transport.build().unwrap();
