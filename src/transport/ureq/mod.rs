@@ -363,8 +363,8 @@ impl UreqTransportBuilder {
     /// service. SOCKS is not supported.
     ///
     /// User name and password are optional and sent as Basic authentication. Write them
-    /// percent-encoded (`p%40ss` for `p@ss`). Anyone on the network before an `http` proxy can read
-    /// them. `Debug` and errors never show them.
+    /// percent-encoded (`p%40ss` for `p@ss`). Anyone between the device and an `http` proxy can
+    /// read them. `Debug` and errors never show them.
     ///
     /// Every request uses a tunnel (`CONNECT`), and the proxy looks up the host name. TLS goes
     /// through the tunnel to the service, whose certificate is always checked. Plain `http` to
