@@ -1,4 +1,4 @@
-//! Encoding of requests and decoding of responses without a transport, for `benches/codecs.rs`.
+//! Encodes requests and decodes answers without a transport, for `benches/codecs.rs`.
 
 use std::time::{Duration, SystemTime};
 
@@ -45,9 +45,7 @@ pub struct WireFormat {
 }
 
 impl WireFormat {
-    /// # Errors
-    ///
-    /// If an ID or a login breaks the service's limits.
+    /// Returns an error if an ID or a login breaks the service's limits.
     pub fn new(
         pool: &str,
         identity: &str,
@@ -69,30 +67,22 @@ impl WireFormat {
         })
     }
 
-    /// # Errors
-    ///
-    /// None in practice.
+    /// Encodes a request to `GetId`.
     pub fn encode_get_id(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.get_id().body()
     }
 
-    /// # Errors
-    ///
-    /// None in practice.
+    /// Encodes a request to `GetCredentialsForIdentity`.
     pub fn encode_get_credentials(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.get_credentials().body()
     }
 
-    /// # Errors
-    ///
-    /// None in practice.
+    /// Encodes a request to `GetOpenIdToken`.
     pub fn encode_get_open_id_token(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.get_open_id_token().body()
     }
 
-    /// # Errors
-    ///
-    /// None in practice.
+    /// Encodes a request to `AssumeRoleWithWebIdentity`.
     pub fn encode_assume_role(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.assume_role().body()
     }
