@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, ErrorKind};
 
 use crate::secrets::{logged, record_log};
-use crate::support::{IDENTITY, POOL, PROVIDER, Stage, seconds};
+use crate::sharing::with_transport;
+use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 const OPEN_ID: &str = "GetOpenIdToken";
@@ -88,16 +89,13 @@ fn unset_settings_are_not_sent_and_a_refresh_makes_two_calls() {
 fn requests_go_to_the_regional_host_of_sts_or_to_the_configured_endpoint() {
     let hosts = |settings: fn(Builder) -> Builder| {
         let urls = Arc::new(Mutex::new(Vec::new()));
-        let (seen, cognito) = (urls.clone(), FakeCognito::new());
-        let transport = move |request: &HttpRequest| {
+        let seen = urls.clone();
+        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
             seen.lock().unwrap().push(request.url().to_owned());
             cognito.send(request)
         };
-        let builder = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .role_arn(ROLE)
-            .transport(transport);
-        settings(builder).build().unwrap().get().unwrap();
+        let stage = with_transport(transport, |builder| settings(builder.role_arn(ROLE)));
+        stage.credentials.get().unwrap();
         let urls = urls.lock().unwrap();
         (urls[1].clone(), urls[2].clone())
     };
@@ -116,7 +114,7 @@ fn requests_go_to_the_regional_host_of_sts_or_to_the_configured_endpoint() {
     );
 }
 
-/// Cognito never gets an OpenID token, so it cannot reject one.
+/// In the classic flow only STS gets an OpenID token, so only STS can reject one.
 #[test]
 fn an_sts_error_code_from_cognito_causes_no_retry() {
     for operation in ["GetId", "GetOpenIdToken"] {
@@ -191,20 +189,14 @@ fn malformed_answers_of_sts_are_errors() {
         ),
     ];
     for (body, message) in rows {
-        let stage = Stage::with(|builder| builder.role_arn(ROLE).identity_id(IDENTITY));
-        let cognito = stage.cognito.clone();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .role_arn(ROLE)
-            .transport(move |request: &HttpRequest| {
-                if request.url().contains("//sts.") {
-                    return Ok(HttpResponse::new(200, body));
-                }
-                cognito.send(request)
-            })
-            .build()
-            .unwrap();
-        let error = credentials.get().unwrap_err();
+        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+            if request.url().contains("//sts.") {
+                return Ok(HttpResponse::new(200, body));
+            }
+            cognito.send(request)
+        };
+        let stage = with_transport(transport, |builder| builder.role_arn(ROLE));
+        let error = stage.credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(ASSUME)));
         assert_eq!(error.message(), message);
     }

@@ -11,6 +11,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::classic::ROLE;
+use crate::sharing::with_transport;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, operation, seconds};
 
 const YEARS_56: Duration = Duration::from_secs(56 * 365 * 86_400);
@@ -293,19 +294,12 @@ fn without_a_date_the_local_wall_clock_counts_and_no_lifetime_is_longer_than_req
 /// The lifetime counts from before the request, so that a slow network does not make it longer.
 #[test]
 fn the_duration_of_the_exchange_is_subtracted_from_the_lifetime() {
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let (slow, service) = (clock.clone(), cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            let answer = service.send(request);
-            slow.advance(seconds(8));
-            answer
-        })
-        .clock(clock)
-        .build()
-        .unwrap();
+    let slow = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        let answer = cognito.send(request);
+        clock.advance(seconds(8));
+        answer
+    };
+    let Stage { credentials, .. } = with_transport(slow, |builder| builder);
     credentials.get().unwrap();
     assert_eq!(credentials.status().expires_in, Some(seconds(3592)));
 }

@@ -34,8 +34,8 @@ fn after_a_refusal_get_makes_no_call_for_a_fifth_to_all_of_the_cooldown() {
     assert!((9_600..=10_000).contains(&longest.as_millis()), "{longest:?}");
 }
 
-/// Its refreshes make one attempt and have a cooldown of 10 seconds. This many of them were
-/// throttled already.
+/// A stage with one attempt for each refresh and a cooldown of 10 seconds. The service has already
+/// throttled this many refreshes.
 fn throttled_stage(times: u32) -> Stage {
     let stage = Stage::with(|builder| builder.max_attempts(1).failure_cooldown(seconds(10)));
     for _ in 0..times {

@@ -116,11 +116,11 @@ struct Service {
     clock: ManualClock,
     /// The time that passed while the boot clock stopped.
     missed: Duration,
-    /// With the seconds that each takes.
+    /// The answers, and how many seconds each takes.
     answers: Vec<(Answer, u64)>,
     requests: usize,
     credential_requests: usize,
-    /// By access key.
+    /// The issued credentials, by access key.
     issued: HashMap<String, Issued>,
 }
 
@@ -321,7 +321,7 @@ impl History {
         }
     }
 
-    /// Checks that the status is true.
+    /// Checks the status against the cached credentials.
     fn check_status(&self) {
         let status = self.credentials.status();
         let (usable, left) = match self.cached() {

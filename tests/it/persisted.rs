@@ -327,7 +327,7 @@ fn persist_credentials_without_what_it_needs_is_a_build_error() {
     }
 }
 
-/// The time that this process has seen later counts, not the stored one.
+/// The stored time is older than the time that this process has seen itself.
 #[test]
 fn service_time_is_the_one_seen_last() {
     let device = Device::new();

@@ -16,7 +16,7 @@ use cognito_identity_credentials::{
 
 use crate::classic::ROLE;
 use crate::persisted::NoBootId;
-use crate::sharing::{gated, get_while};
+use crate::sharing::{gated, get_while, with_transport};
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage, seconds};
 
 type Reports = Arc<Mutex<Vec<RefreshReport>>>;
@@ -306,18 +306,13 @@ fn without_a_boot_id_every_report_says_that_no_credentials_are_stored() {
 #[test]
 fn a_refresh_that_panics_is_not_reported() {
     let reports = Reports::default();
-    let cognito = FakeCognito::new();
-    let service = cognito.clone();
     let panics = AtomicBool::new(true);
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            assert!(!panics.swap(false, Ordering::SeqCst), "the modem driver has a fault");
-            service.send(request)
-        })
-        .on_refresh(collect(&reports))
-        .build()
-        .unwrap();
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        assert!(!panics.swap(false, Ordering::SeqCst), "the modem driver has a fault");
+        cognito.send(request)
+    };
+    let Stage { credentials, .. } =
+        with_transport(transport, |builder| builder.on_refresh(collect(&reports)));
     let panic = catch_unwind(AssertUnwindSafe(|| credentials.get())).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"the modem driver has a fault"));
     assert!(take(&reports).is_empty());
@@ -382,19 +377,12 @@ fn the_duration_is_the_boot_time_from_start_to_end() {
     }
     // A wall clock that jumps does not count.
     let reports = Reports::default();
-    let clock = ManualClock::new();
-    let (cognito, jumping) = (FakeCognito::with_clock(clock.clone()), clock.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &_| {
-            jumping.set_wall(jumping.wall() + seconds(86_400));
-            cognito.send(request)
-        })
-        .clock(clock)
-        .on_refresh(collect(&reports))
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+    let jumps = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        clock.set_wall(clock.wall() + seconds(86_400));
+        cognito.send(request)
+    };
+    let stage = with_transport(jumps, |builder| builder.on_refresh(collect(&reports)));
+    stage.credentials.get().unwrap();
     assert_eq!(take(&reports)[0].duration, Duration::ZERO);
 }
 

@@ -22,7 +22,7 @@ const STATES: [(&str, Option<u64>); 5] = [
 struct Failure {
     fault: Fault,
     kind: ErrorKind,
-    /// The attempts of a refresh if no valid credentials are cached.
+    /// The number of attempts in a refresh without valid cached credentials.
     attempts: usize,
     begins_cooldown: bool,
 }
@@ -44,21 +44,19 @@ fn answers() -> [(&'static str, Option<Failure>); 6] {
 
 type Call = fn(&CognitoIdentityCredentials);
 
-/// What the program calls before `get`, and whether this ends the cached credentials.
-const CALLS: [(&str, Call, bool); 9] = [
-    ("nothing", |_| {}, false),
-    ("expire", CognitoIdentityCredentials::expire, true),
-    ("invalidate", |c| c.cached().iter().for_each(|set| c.invalidate(set.access_key_id())), true),
-    ("invalidate another", |c| c.invalidate("ASIAOTHER"), false),
-    ("set_login", |c| c.set_login(PROVIDER, "t"), false),
-    ("set_logins", |c| c.set_logins(Logins::new()), false),
-    ("remove_login", |c| c.remove_login(PROVIDER), false),
-    (
-        "set_identity_id",
-        |c| c.identity_id().into_iter().for_each(|id| c.set_identity_id(id).unwrap()),
-        false,
-    ),
-    ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id, false),
+/// What the program calls before `get`. The first two end the cached credentials.
+const CALLS: [(&str, Call); 9] = [
+    ("expire", CognitoIdentityCredentials::expire),
+    ("invalidate", |c| c.cached().iter().for_each(|set| c.invalidate(set.access_key_id()))),
+    ("nothing", |_| {}),
+    ("invalidate another", |c| c.invalidate("ASIAOTHER")),
+    ("set_login", |c| c.set_login(PROVIDER, "t")),
+    ("set_logins", |c| c.set_logins(Logins::new())),
+    ("remove_login", |c| c.remove_login(PROVIDER)),
+    ("set_identity_id", |c| {
+        c.identity_id().into_iter().for_each(|id| c.set_identity_id(id).unwrap());
+    }),
+    ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
 ];
 
 #[test]
@@ -66,7 +64,8 @@ fn every_state_with_every_answer_after_every_call() {
     let mut cells = 0;
     for (state, age) in STATES {
         for (answer, failure) in answers() {
-            for (name, call, ends) in CALLS {
+            for (name, call) in CALLS {
+                let ends = ["expire", "invalidate"].contains(&name);
                 let case = format!("{state}, {answer}, after {name}");
                 let stage = Stage::new();
                 stage.cognito.accept_login(PROVIDER, "t", "ann");

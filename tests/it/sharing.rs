@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
-    HttpRequest, Transport, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Credentials, Error, ErrorKind, Logins, SystemClock,
@@ -65,17 +65,12 @@ fn sixty_four_threads_share_one_failure() {
 
 #[test]
 fn a_panicking_transport_blocks_no_thread() {
-    let cognito = FakeCognito::new();
     let calls = AtomicUsize::new(0);
-    let service = cognito.clone();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            assert!(calls.fetch_add(1, Ordering::Relaxed) != 1, "the modem driver has a fault");
-            service.send(request)
-        })
-        .build()
-        .unwrap();
+    let fails_once = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        assert!(calls.fetch_add(1, Ordering::Relaxed) != 1, "the modem driver has a fault");
+        cognito.send(request)
+    };
+    let Stage { cognito, credentials, .. } = with_transport(fails_once, |builder| builder);
     let panics = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..16 {
@@ -205,17 +200,13 @@ fn a_clock_that_calls_get_receives_an_error() {
 
 #[test]
 fn another_provider_works_inside_a_refresh() {
-    let (outer, inner) = (FakeCognito::new(), Stage::new());
-    let helper = inner.credentials.clone();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            helper.get().unwrap();
-            outer.send(request)
-        })
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+    let inner = Stage::new();
+    let other = inner.credentials.clone();
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        other.get().unwrap();
+        cognito.send(request)
+    };
+    with_transport(transport, |builder| builder).credentials.get().unwrap();
     assert_eq!(inner.contacts(), 1);
 }
 
@@ -227,6 +218,22 @@ pub(crate) fn gated(settings: impl FnOnce(Builder) -> Builder) -> (Stage, Gateke
     let (gate, keeper) = Gate::before(cognito.clone());
     let stage = Stage::on(clock, |builder| settings(builder.transport(gate)));
     (Stage { cognito, ..stage }, keeper)
+}
+
+/// A stage with a transport of the test, which may call the service and advance the clock.
+pub(crate) fn with_transport(
+    send: impl Fn(&FakeCognito, &ManualClock, &HttpRequest) -> Result<HttpResponse, TransportError>
+    + Send
+    + Sync
+    + 'static,
+    settings: impl FnOnce(Builder) -> Builder,
+) -> Stage {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    let (service, time) = (cognito.clone(), clock.clone());
+    let transport = move |request: &HttpRequest| send(&service, &time, request);
+    let stage = Stage::on(clock, |builder| settings(builder.transport(transport)));
+    Stage { cognito, ..stage }
 }
 
 /// Calls `get` in another thread, runs `during` while its request waits, and returns the result.

@@ -89,9 +89,8 @@ fn call(credentials: &CognitoIdentityCredentials, service: &Service, totals: &To
     };
     let key = set.access_key_id();
     let end = service.issued.lock().unwrap()[key] + seconds(LIFETIME);
-    // `get` returns cached credentials only if they are valid for at least the expiry window. This
-    // was true during the call, so it was true at its start, even if this thread was stopped since
-    // then.
+    // Cached credentials were valid for at least the expiry window when `get` checked them, and so
+    // also when the call began (`boot`).
     let old = before.is_some_and(|before| before == set);
     let least = if old { EXPIRY_WINDOW } else { Duration::ZERO };
     assert!(end >= boot + least, "credentials with {:?} left", end.saturating_sub(boot));

@@ -129,7 +129,7 @@ fn sharing(directory: &Path) -> Builder {
     let calls = directory.with_extension("calls");
     let answer = move |request: &HttpRequest| {
         let call = fs::OpenOptions::new().create(true).append(true).open(&calls);
-        // One write of the system, so that the lines of two processes do not mix.
+        // One system call, so that the lines of two processes do not mix.
         call.unwrap().write_all(format!("{}\n", operation(request)).as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         Ok(issued(&fastrand::u64(..).to_string()))
@@ -160,6 +160,11 @@ fn share(directory: &Path) {
 
 fn private() -> TempDir {
     tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
+/// The file of the identity of this directory's storage.
+fn record_of(directory: &Path) -> PathBuf {
+    directory.join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A"))
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -267,7 +272,7 @@ fn processes_that_start_together_refresh_once() {
     );
 }
 
-/// If the holder hangs, others wait for half of their time limit. If it dies, they do not wait.
+/// If the holder hangs, others wait for half of their time limit. If it dies, they stop waiting.
 #[test]
 fn a_lock_holder_that_hangs_or_dies_fails_no_refresh() {
     if has_no_boot_id() {
@@ -430,10 +435,7 @@ fn whatever_happened_to_the_disk_a_refresh_works_with_the_right_identity() {
         let root = private();
         let disk = Disk {
             directory: root.path().join("d"),
-            record: root
-                .path()
-                .join("d")
-                .join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A")),
+            record: record_of(&root.path().join("d")),
             foreign: root.path().join("open/foreign"),
         };
         fs::create_dir(root.path().join("open")).unwrap();
@@ -476,22 +478,21 @@ fn a_truncated_record_counts_as_no_record() {
     }
 }
 
-/// Root writes wherever it likes, so the run is another user's if this one is root's.
+/// Root can write to a read-only directory. If the test runs as root, the child is another user.
 #[test]
 fn a_read_only_directory_keeps_the_identity_and_fails_no_refresh() {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = root.path().join("program");
-    // By another process: a file that is open for writing here, and so in each process that another
-    // test starts just then, cannot be run.
+    // `cp` is another process. If this one wrote the file, a child of another test could inherit the
+    // open file, and a program that is open for writing cannot be run.
     let mut copy = Command::new("cp");
     assert!(copy.arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     for stored in [true, false] {
         let directory = root.path().join(format!("stored {stored}"));
         fs::create_dir(&directory).unwrap();
         if stored {
-            let record =
-                directory.join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A"));
+            let record = record_of(&directory);
             let text = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
             fs::write(&record, text).unwrap();
             fs::set_permissions(&record, fs::Permissions::from_mode(0o444)).unwrap();

@@ -148,7 +148,7 @@ fn a_token_is_refreshed_early_and_never_returned_with_less_than_a_minute() {
     ];
     for row in rows {
         let pool = Pool::new();
-        // The wall clock of the device is wrong from before the token was issued.
+        // The wall clock is wrong, and was already wrong when the token was issued.
         pool.clock.set_wall(SystemTime::UNIX_EPOCH + seconds(77));
         let tokens = pool.tokens();
         let first = tokens.id_token().unwrap();

@@ -10,9 +10,9 @@ use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transpo
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::classic::ROLE;
-use crate::sharing::gated;
+use crate::sharing::{gated, with_transport};
 use crate::support::{
-    EXPIRED, GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, answering, issued, seconds,
+    EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, Stage, answering, issued, seconds,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -261,20 +261,14 @@ fn a_window_opens_on_time_however_recent_the_last_get_was() {
 /// It makes two calls here, with one attempt each. Both together have the time of one attempt.
 #[test]
 fn an_early_refresh_takes_at_most_one_attempt_timeout() {
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
     let timeouts = Arc::new(Mutex::new(Vec::new()));
-    let (seen, time, service) = (timeouts.clone(), clock.clone(), cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            seen.lock().unwrap().push(request.timeout());
-            time.advance(seconds(6));
-            service.send(request)
-        })
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let seen = timeouts.clone();
+    let slow = move |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        seen.lock().unwrap().push(request.timeout());
+        clock.advance(seconds(6));
+        cognito.send(request)
+    };
+    let Stage { clock, credentials, .. } = with_transport(slow, |builder| builder);
     credentials.get().unwrap();
     credentials.clear_cached_id();
     clock.advance(seconds(3000));
@@ -286,22 +280,18 @@ fn an_early_refresh_takes_at_most_one_attempt_timeout() {
 /// The settings change during the attempt, so its failure begins no pause.
 #[test]
 fn one_get_makes_one_early_refresh() {
-    let stage = Stage::new();
     let slot = Arc::new(OnceLock::<CognitoIdentityCredentials>::new());
-    let (inner, service) = (slot.clone(), stage.cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            let answer = service.send(request);
-            if answer.as_ref().is_ok_and(|answer| answer.status() != 200) {
-                let credentials = inner.get().unwrap();
-                credentials.set_identity_id(credentials.identity_id().unwrap()).unwrap();
-            }
-            answer
-        })
-        .clock(stage.clock.clone())
-        .build()
-        .unwrap();
+    let inner = slot.clone();
+    let changes = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        let answer = cognito.send(request);
+        if answer.as_ref().is_ok_and(|answer| answer.status() != 200) {
+            let credentials = inner.get().unwrap();
+            credentials.set_identity_id(credentials.identity_id().unwrap()).unwrap();
+        }
+        answer
+    };
+    let stage = with_transport(changes, |builder| builder);
+    let credentials = &stage.credentials;
     slot.set(credentials.clone()).unwrap();
     let first = credentials.get().unwrap();
     stage.clock.advance(seconds(3000));

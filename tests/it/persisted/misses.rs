@@ -178,7 +178,7 @@ fn expired_or_invalidated_credentials_are_not_loaded_again() {
     let (third, called) = device.get(&first);
     assert!(called && third != second);
     device.clock.advance(seconds(1));
-    // After `expire`, stored credentials from before it are not used, even if they are newer.
+    // After `expire`, the process uses no credentials that were stored before, even newer ones.
     other.expire();
     let (fourth, called) = device.get(&other);
     assert!(called && fourth != third);

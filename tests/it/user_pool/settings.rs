@@ -9,7 +9,7 @@ use cognito_identity_credentials::{
     CognitoIdentityCredentials, ErrorKind, UserPoolTokens, UserPoolTokensBuilder,
 };
 
-use super::{CLIENT, Pool, USER_POOL, jwt};
+use super::{Pool, USER_POOL};
 use crate::secrets::{assert_clean, logged, record_log};
 use crate::support::{POOL, seconds};
 
@@ -233,7 +233,7 @@ fn errors_and_logs_show_no_secret_that_was_sent_or_received() {
 #[test]
 fn the_request_goes_over_a_socket_as_documented() {
     let mut server = mockito::Server::new();
-    let id_token = jwt("1767229200");
+    let id_token = super::jwt("1767229200");
     let mock = server
         .mock("POST", "/")
         .match_header("content-type", "application/x-amz-json-1.1")
@@ -246,7 +246,7 @@ fn the_request_goes_over_a_socket_as_documented() {
         .create();
     let tokens = UserPoolTokens::builder()
         .user_pool_id(USER_POOL)
-        .client_id(CLIENT)
+        .client_id(super::CLIENT)
         .refresh_token("given")
         .device_key("us-east-1_0-9")
         .endpoint_url(server.url())

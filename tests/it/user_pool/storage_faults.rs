@@ -1,4 +1,4 @@
-//! Refresh tokens whose record cannot be read or stored, or is that of another key.
+//! Refresh tokens whose record cannot be read or stored, or belongs to another key.
 
 use std::io;
 use std::sync::Arc;
