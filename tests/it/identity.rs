@@ -296,8 +296,8 @@ fn a_login_mismatch_right_after_get_id_does_not_repeat_get_id() {
 
 #[test]
 fn a_refused_identity_makes_the_token_sources_run_again() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
+    let source_calls = Arc::new(AtomicUsize::new(0));
+    let counter = source_calls.clone();
     let stage = Stage::with(|builder| {
         builder.login_from(PROVIDER, move || {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -307,7 +307,7 @@ fn a_refused_identity_makes_the_token_sources_run_again() {
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     stage.cognito.fail_next(GET_CREDENTIALS, 1, forbidden());
     stage.credentials.get().unwrap();
-    assert_eq!((asked.load(Ordering::Relaxed), stage.cognito.calls("GetId")), (2, 2));
+    assert_eq!((source_calls.load(Ordering::Relaxed), stage.cognito.calls("GetId")), (2, 2));
 }
 
 /// The service merges the given identity into another one. A refusal does not replace that one.
@@ -364,21 +364,21 @@ fn without_allow_new_guest_no_guest_is_created() {
 
 #[test]
 fn after_an_expired_token_the_source_is_called_again_and_a_new_token_is_tried_once() {
-    for renewed in [true, false] {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = asked.clone();
+    for has_new_token in [true, false] {
+        let source_calls = Arc::new(AtomicUsize::new(0));
+        let counter = source_calls.clone();
         let stage = Stage::with(|builder| {
             builder.login_from(PROVIDER, move || {
                 let count = counter.fetch_add(1, Ordering::Relaxed);
-                Ok(if renewed && count > 0 { "new" } else { "old" }.to_owned())
+                Ok(if has_new_token && count > 0 { "new" } else { "old" }.to_owned())
             })
         });
         stage.cognito.accept_login(PROVIDER, "old", "ann");
         stage.cognito.accept_login(PROVIDER, "new", "ann");
         stage.cognito.expire_login(PROVIDER, "old");
         let outcome = stage.credentials.get();
-        assert_eq!(outcome.is_ok(), renewed);
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(outcome.is_ok(), has_new_token);
+        assert_eq!(source_calls.load(Ordering::Relaxed), 2);
         if let Err(error) = outcome {
             assert_eq!(error.kind(), ErrorKind::NotAuthorized);
             assert!(error.hint().unwrap().contains("login token has expired"));
@@ -389,8 +389,8 @@ fn after_an_expired_token_the_source_is_called_again_and_a_new_token_is_tried_on
 
 #[test]
 fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
+    let source_calls = Arc::new(AtomicUsize::new(0));
+    let counter = source_calls.clone();
     let stage = Stage::with(|builder| {
         builder.login_from(PROVIDER, move || match counter.fetch_add(1, Ordering::Relaxed) {
             3 => Err(std::io::Error::other("no such file").into()),
@@ -404,7 +404,7 @@ fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
     stage.credentials.get().unwrap();
     stage.credentials.refresh().unwrap();
     stage.credentials.refresh().unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert_eq!(source_calls.load(Ordering::Relaxed), 3);
     let calls = stage.cognito.requests().len();
     let error = stage.credentials.refresh().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Login);

@@ -127,12 +127,12 @@ fn the_next_process_uses_stored_credentials_without_a_call_or_a_login_token() {
 
         // The next process refreshes the credentials when they expire, for the same identity.
         device.clock.advance(seconds(3490));
-        let (renewed, called) = device.get(&next);
-        assert!(called && renewed != set, "{what}");
-        assert_eq!(renewed.identity_id(), set.identity_id(), "{what}");
+        let (refreshed, called) = device.get(&next);
+        assert!(called && refreshed != set, "{what}");
+        assert_eq!(refreshed.identity_id(), set.identity_id(), "{what}");
         assert_eq!(changes.load(Ordering::Relaxed), 0, "{what}");
         assert!(next.data().is_some(), "{what}");
-        assert_eq!(device.get(&process()), (renewed, false), "{what}");
+        assert_eq!(device.get(&process()), (refreshed, false), "{what}");
     }
 }
 
@@ -155,10 +155,10 @@ fn without_the_setting_nothing_is_stored_or_loaded() {
     let plain = |persist| device.process(|builder| builder.persist_credentials(persist));
     let (set, _) = device.get(&plain(false));
     assert_eq!(format!("{:?}", device.storage), format!("MemoryStorage {{\"identity/{POOL}\"}}"));
-    let (kept, called) = device.get(&plain(true));
-    assert!(called && kept != set);
+    let (stored, called) = device.get(&plain(true));
+    assert!(called && stored != set);
     assert!(device.get(&plain(false)).1);
-    assert_eq!(device.get(&plain(true)), (kept, false));
+    assert_eq!(device.get(&plain(true)), (stored, false));
 
     let device = Device::new();
     let default = CognitoIdentityCredentials::builder()

@@ -81,18 +81,18 @@ fn a_panicking_transport_blocks_no_thread() {
         }
     });
     assert_eq!(panics.into_inner(), 1, "only the caller that led the refresh gets the panic");
-    assert_eq!(cognito.identities(), 1, "the identity from before the panic is kept");
+    assert_eq!(cognito.identities(), 1, "the identity from before the panic stays");
 }
 
 #[test]
 fn a_panicking_token_source_blocks_no_thread() {
-    let asked = AtomicUsize::new(0);
+    let calls = AtomicUsize::new(0);
     let cognito = FakeCognito::new();
     cognito.accept_login(PROVIDER, "token", "ann");
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .login_from(PROVIDER, move || {
-            assert!(asked.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
+            assert!(calls.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
             Ok("token".to_owned())
         })
         .transport(cognito)
@@ -183,19 +183,19 @@ impl Clock for CuriousClock {
 #[test]
 fn a_clock_that_calls_get_receives_an_error() {
     let slot = Arc::new(OnceLock::new());
-    let asked = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     let cognito = FakeCognito::new();
     cognito.fail_next("GetId", 1, Fault::throttled());
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .transport(cognito)
-        .clock(CuriousClock(slot.clone(), asked.clone()))
+        .clock(CuriousClock(slot.clone(), calls.clone()))
         .build()
         .unwrap();
     slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
     let first = credentials.get().unwrap();
     assert_eq!(credentials.get().unwrap(), first);
-    assert!(asked.load(Ordering::Relaxed) > 5);
+    assert!(calls.load(Ordering::Relaxed) > 5);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_panic_releases_the_lock() {
     assert!(storage.take_calls().contains(&"lock".to_owned()));
 }
 
-/// The library holds no lock of its own while the code of a storage runs.
+/// The library holds no internal lock while the code of a storage runs.
 #[test]
 fn a_storage_that_calls_get_receives_an_error() {
     let (device, storage) = (Device::new(), Arc::new(Hooked::<FaultyStorage>::default()));
