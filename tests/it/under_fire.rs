@@ -484,8 +484,8 @@ fn a_read_only_directory_keeps_the_identity_and_fails_no_refresh() {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = root.path().join("program");
-    // `cp` is another process. If this one wrote the file, a child of another test could inherit the
-    // open file, and a program that is open for writing cannot be run.
+    // `cp` is another process. If this one wrote the file, a child of another test could inherit
+    // the open file, and a program that is open for writing cannot be run.
     let mut copy = Command::new("cp");
     assert!(copy.arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     for stored in [true, false] {
