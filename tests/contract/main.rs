@@ -23,7 +23,7 @@ use matrix::{COLUMNS, Cannot, Cell, Column, table};
 use scenarios::SCENARIOS;
 use services::{Failure, Service};
 
-/// Runs every scenario, and panics with all that is not as the service's cells state.
+/// Runs every scenario, and panics with all results that differ from the table.
 fn check(column: &'static Column, service: &Service) {
     let chosen = std::env::var(format!("{}_SCENARIOS", column.prefix)).ok();
     for name in chosen.iter().flat_map(|names| names.split(',')) {
@@ -50,7 +50,7 @@ fn check(column: &'static Column, service: &Service) {
     assert!(problems.is_empty(), "{}:\n{}", column.service, problems.join("\n"));
 }
 
-/// Returns in what an outcome is not as the cell says.
+/// Returns how an outcome differs from its cell.
 fn contradiction(cell: &Cell, outcome: &Result<(), Failure>) -> Option<&'static str> {
     match (cell, outcome) {
         (Cell::Works | Cell::Untried, Ok(())) | (Cell::Untried, Err(Failure::NotSet(_))) => None,
@@ -106,7 +106,7 @@ fn a_wrong_cell_fails_the_suite() {
     let cannot = Cell::Cannot(NO_POOLS);
     let not_set = || Err(Failure::NotSet("LIVE_AWS_ROLE_ARN".to_owned()));
     let failed = |text: &str| Err(Failure::Failed(text.to_owned()));
-    // Cell, outcome, whether the suite fails.
+    // The cell, the outcome, and whether the suite fails.
     let rows = [
         (&Cell::Works, Ok(()), false),
         (&Cell::Works, not_set(), true),

@@ -7,9 +7,10 @@ pub(crate) struct Column {
     pub(crate) service: &'static str,
     /// The beginning of the names of its variables; empty for a service in this process.
     pub(crate) prefix: &'static str,
-    /// The variable without which it is not tested, after the prefix.
+    /// The variable that starts its tests, without the prefix.
     pub(crate) needs: &'static str,
-    /// The operation that ends a sign-in. Only emulators let a test call the administrator's.
+    /// The operation that ends a sign-in. Only an emulator lets a test call
+    /// `AdminUserGlobalSignOut`.
     pub(crate) ends_sign_in: EndsSignIn,
     /// Nobody has run the scenarios on it yet.
     pub(crate) untried: bool,
@@ -26,7 +27,7 @@ pub(crate) enum EndsSignIn {
 pub(crate) struct Cannot {
     pub(crate) scenarios: &'static [&'static str],
     pub(crate) why: &'static str,
-    /// What the failure of the scenario says, so that it fails for this reason and no other.
+    /// A part of the text of the failure, so that the scenario fails only for this reason.
     pub(crate) shows: &'static str,
 }
 
@@ -160,7 +161,7 @@ impl Column {
     }
 }
 
-/// Returns the table for `docs/contract.md`, and below it why a service cannot do a scenario.
+/// Returns the table for `docs/contract.md`, with the reasons why a service cannot do a scenario.
 pub(crate) fn table() -> String {
     let services: Vec<_> = COLUMNS.iter().map(|column| column.service).collect();
     let mut lines = vec![

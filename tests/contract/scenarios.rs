@@ -1,4 +1,4 @@
-//! The scenarios: what the library does, told by its public behaviour and by the calls it makes.
+//! The scenarios. They check the public behaviour of the library and the calls that it makes.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ fn expect<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Outcome {
     Err(Failure::Failed(format!("{what}: {found:?}, expected {expected:?}")))
 }
 
-/// Compares the calls since the last time.
+/// Checks the calls since the last check.
 fn expect_calls(service: &Service, expected: &[&str]) -> Outcome {
     let found: Vec<String> = service.take_requests().into_iter().map(|r| r.operation).collect();
     expect("calls", found, expected.iter().map(|name| (*name).to_owned()).collect())
@@ -72,7 +72,7 @@ fn identity_of(credentials: &Credentials) -> Result<String, Failure> {
     id.ok_or(Failure::Failed("credentials without an identity".to_owned()))
 }
 
-/// Gets credentials, which must be for an identity, of this origin, and not about to expire.
+/// Gets credentials, and checks that they have an identity of this origin and need no refresh.
 fn expect_credentials(
     credentials: &CognitoIdentityCredentials,
     origin: IdentityOrigin,
@@ -160,7 +160,7 @@ fn classic(service: &Service) -> Outcome {
     expect_calls(service, &[GET_ID, "GetOpenIdToken", "AssumeRoleWithWebIdentity"])
 }
 
-/// The user pool answers before the identity pool is called, so any pool's ID will do.
+/// The user pool refuses before the identity pool is called, so the identity pool need not exist.
 fn revoked(service: &Service) -> Outcome {
     let sign_in = service.controls.sign_in(false)?;
     service.controls.end_sign_in(&sign_in)?;
@@ -181,7 +181,8 @@ fn revoked(service: &Service) -> Outcome {
     expect_calls(service, &[INITIATE_AUTH])
 }
 
-/// A restarted program has the refresh token of the sign-in, but sends its replacement.
+/// After a restart the program still has the refresh token of the sign-in, but sends the stored
+/// one.
 fn rotated(service: &Service) -> Outcome {
     let sign_in = service.controls.sign_in(true)?;
     let storage = Arc::new(MemoryStorage::new());
@@ -255,7 +256,7 @@ fn throttled(service: &Service) -> Outcome {
         service,
         &[GET_ID, GET_CREDENTIALS, GET_CREDENTIALS, GET_CREDENTIALS, GET_CREDENTIALS],
     )?;
-    // The error stands for a while, in which the service is left alone.
+    // During the cooldown the same error is returned without a call.
     expect_error(credentials.get(), ErrorKind::Throttled, code, "", false)?;
     expect_calls(service, &[])?;
     service.controls.throttle(GET_CREDENTIALS, 2)?;

@@ -41,18 +41,18 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a sign-in of a user yields.
+/// The result of a sign-in.
 pub(crate) struct SignIn {
     pub(crate) user_pool_id: String,
     pub(crate) client_id: String,
     pub(crate) refresh_token: String,
 }
 
-/// What a test needs from a service and does to it, beside the library.
+/// What a test reads and changes in a service without the library.
 pub(crate) trait Controls {
     fn identity_pool_id(&self) -> Result<String, Failure>;
     fn role_arn(&self) -> Result<String, Failure>;
-    /// Signs the user in, to the app client that rotates or to the other one.
+    /// Signs the user in. If `rotating`, with the app client that rotates refresh tokens.
     fn sign_in(&self, rotating: bool) -> Result<SignIn, Failure>;
     fn end_sign_in(&self, sign_in: &SignIn) -> Result<(), Failure>;
     fn developer_identity(&self) -> Result<DeveloperIdentity, Failure>;
@@ -64,7 +64,7 @@ pub(crate) trait Controls {
 pub(crate) struct Service {
     transport: Arc<dyn Transport>,
     requests: Arc<Mutex<Vec<Request>>>,
-    /// The time of a service in this process.
+    /// The clock of a service in this process.
     clock: Option<ManualClock>,
     url: Option<String>,
     pub(crate) controls: Box<dyn Controls>,
@@ -93,7 +93,7 @@ impl Service {
         Self::new(UreqTransport::new(), Some(clock), Some(url), fake)
     }
 
-    /// Returns a service that the variables describe; `None` if they do not.
+    /// Returns the service that the environment variables describe, or `None` without them.
     pub(crate) fn deployed(column: &Column) -> Option<Self> {
         let deployed = Deployed { prefix: column.prefix, ends_sign_in: column.ends_sign_in };
         deployed.setting(column.needs).ok()?;
@@ -156,7 +156,7 @@ impl Service {
         builder
     }
 
-    /// Returns the requests since the last call of this.
+    /// Returns the requests since the last call of this function.
     pub(crate) fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
@@ -181,7 +181,7 @@ impl Request {
 /// The fake service, in memory or behind a server.
 struct Fake {
     cognito: FakeCognito,
-    /// Serves for as long as the tests run.
+    /// It serves until this value is dropped.
     _server: Option<FakeServer>,
 }
 
@@ -231,8 +231,8 @@ impl Deployed {
         value.ok_or(Failure::NotSet(variable))
     }
 
-    /// Calls an operation of the user pool. Those of AWS need no signature here; an emulator finds
-    /// the region in it, and does not check it.
+    /// Calls an operation of the user pool. The operations of AWS that a test calls need no
+    /// signature. An emulator reads the region from the signature, and does not check it.
     fn call(&self, operation: &str, body: &Value) -> Result<Value, Failure> {
         let user_pool = self.setting("USER_POOL_ID")?;
         let region = user_pool.split('_').next().unwrap_or_default();

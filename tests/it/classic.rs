@@ -1,11 +1,13 @@
 //! The classic flow: `GetOpenIdToken`, then STS.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use cognito_identity_credentials::testing::Fault;
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
-use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, ErrorKind};
 
+use crate::secrets::{logged, record_log};
+use crate::sharing::with_transport;
 use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/r";
@@ -17,7 +19,7 @@ fn calls(stage: &Stage) -> Vec<String> {
 }
 
 #[test]
-fn a_role_chooses_the_classic_flow_and_every_field_has_its_place() {
+fn a_role_selects_the_classic_flow_and_each_setting_is_sent() {
     let stage = Stage::with(|builder| {
         builder
             .role_arn(ROLE)
@@ -25,7 +27,7 @@ fn a_role_chooses_the_classic_flow_and_every_field_has_its_place() {
             .policy("{}")
             .policy_arns(["arn:aws:iam::1:policy/a", "arn:aws:iam::1:policy/b"])
             .provider_id("www.example.com")
-            .duration(Duration::from_secs(900))
+            .duration(seconds(900))
             .account_id("123")
             .login(PROVIDER, "token")
     });
@@ -72,7 +74,7 @@ fn a_role_chooses_the_classic_flow_and_every_field_has_its_place() {
 }
 
 #[test]
-fn nothing_is_sent_that_was_not_set_and_a_refresh_makes_two_calls() {
+fn unset_settings_are_not_sent_and_a_refresh_makes_two_calls() {
     let stage = Stage::with(|builder| builder.role_arn(ROLE));
     stage.credentials.get().unwrap();
     stage.credentials.refresh().unwrap();
@@ -84,25 +86,18 @@ fn nothing_is_sent_that_was_not_set_and_a_refresh_makes_two_calls() {
 }
 
 #[test]
-fn requests_go_to_the_regional_host_of_sts_or_where_the_settings_say() {
-    let hosts = |settings: fn(
-        cognito_identity_credentials::Builder,
-    ) -> cognito_identity_credentials::Builder| {
-        let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (tell, fake) =
-            (seen.clone(), cognito_identity_credentials::testing::FakeCognito::new());
-        let transport = move |request: &HttpRequest| {
-            use cognito_identity_credentials::transport::Transport;
-            tell.lock().unwrap().push(request.url().to_owned());
-            fake.send(request)
+fn requests_go_to_the_regional_host_of_sts_or_to_the_configured_endpoint() {
+    let hosts = |settings: fn(Builder) -> Builder| {
+        let urls = Arc::new(Mutex::new(Vec::new()));
+        let seen = urls.clone();
+        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+            seen.lock().unwrap().push(request.url().to_owned());
+            cognito.send(request)
         };
-        let builder = CognitoIdentityCredentials::builder()
-            .identity_pool_id(crate::support::POOL)
-            .role_arn(ROLE)
-            .transport(transport);
-        settings(builder).build().unwrap().get().unwrap();
-        let seen = seen.lock().unwrap();
-        (seen[1].clone(), seen[2].clone())
+        let stage = with_transport(transport, |builder| settings(builder.role_arn(ROLE)));
+        stage.credentials.get().unwrap();
+        let urls = urls.lock().unwrap();
+        (urls[1].clone(), urls[2].clone())
     };
     let cognito = "https://cognito-identity.us-east-1.amazonaws.com/".to_owned();
     assert_eq!(hosts(|b| b), (cognito.clone(), "https://sts.us-east-1.amazonaws.com/".into()));
@@ -119,9 +114,9 @@ fn requests_go_to_the_regional_host_of_sts_or_where_the_settings_say() {
     );
 }
 
-/// Only STS is given a token of Cognito's making.
+/// In the classic flow only STS gets an OpenID token, so only STS can reject one.
 #[test]
-fn a_code_of_stss_from_cognito_repeats_nothing() {
+fn an_sts_error_code_from_cognito_causes_no_retry() {
     for operation in ["GetId", "GetOpenIdToken"] {
         let stage = Stage::with(|builder| builder.role_arn(ROLE));
         stage.cognito.fail_next(operation, 1, Fault::error(400, "InvalidIdentityToken", ""));
@@ -130,23 +125,26 @@ fn a_code_of_stss_from_cognito_repeats_nothing() {
     }
 }
 
-/// Each error of STS, as its XML has it: kind, whether it is repeated, whether another OpenID token
-/// is fetched.
 #[test]
 fn errors_of_sts_row_by_row() {
     use ErrorKind::{NotAuthorized, Refused, Throttled, Unavailable};
     let rows = [
-        ("ExpiredTokenException", 400, NotAuthorized, 1, true),
-        ("InvalidIdentityToken", 400, NotAuthorized, 1, true),
-        ("IDPCommunicationError", 400, Unavailable, 4, false),
-        ("IDPRejectedClaim", 403, NotAuthorized, 1, false),
-        ("AccessDenied", 403, NotAuthorized, 1, false),
-        ("MalformedPolicyDocument", 400, Refused, 1, false),
-        ("PackedPolicyTooLarge", 400, Refused, 1, false),
-        ("RegionDisabledException", 403, Refused, 1, false),
-        ("Throttling", 400, Throttled, 4, false),
+        // The refresh gets another OpenID token and tries once more.
+        ("ExpiredTokenException", 400, NotAuthorized),
+        ("InvalidIdentityToken", 400, NotAuthorized),
+        // These calls are retried.
+        ("IDPCommunicationError", 400, Unavailable),
+        ("Throttling", 400, Throttled),
+        // These errors are final.
+        ("IDPRejectedClaim", 403, NotAuthorized),
+        ("AccessDenied", 403, NotAuthorized),
+        ("MalformedPolicyDocument", 400, Refused),
+        ("PackedPolicyTooLarge", 400, Refused),
+        ("RegionDisabledException", 403, Refused),
     ];
-    for (code, status, kind, attempts, fresh_token) in rows {
+    for (code, status, kind) in rows {
+        let new_token = ["ExpiredTokenException", "InvalidIdentityToken"].contains(&code);
+        let attempts = if matches!(kind, Unavailable | Throttled) { 4 } else { 1 };
         let stage = Stage::with(|builder| builder.role_arn(ROLE));
         let fault = Fault::error(status, code, "it <says> & means");
         stage.cognito.fail_next(ASSUME, 99, fault);
@@ -154,10 +152,10 @@ fn errors_of_sts_row_by_row() {
         assert_eq!((error.kind(), error.code()), (kind, Some(code)));
         assert_eq!(error.message(), "it <says> & means");
         assert_eq!((error.operation(), error.status()), (Some(ASSUME), Some(status)));
-        let rounds = if fresh_token { 2 } else { 1 };
+        let rounds = if new_token { 2 } else { 1 };
         assert_eq!(stage.cognito.calls(OPEN_ID), rounds, "{code}");
         assert_eq!(stage.cognito.calls(ASSUME), rounds * attempts, "{code}");
-        assert_eq!(stage.cognito.calls("GetId"), 1, "{code}: STS has no say about the identity");
+        assert_eq!(stage.cognito.calls("GetId"), 1, "{code}: the identity is not replaced");
         assert!(stage.credentials.identity_id().is_some(), "{code}");
     }
     let stage = Stage::with(|builder| builder.role_arn(ROLE));
@@ -180,7 +178,7 @@ fn a_refused_identity_is_replaced_in_the_classic_flow_too() {
 }
 
 #[test]
-fn answers_that_are_not_those_of_sts_are_errors() {
+fn malformed_answers_of_sts_are_errors() {
     let rows = [
         ("", "the answer is empty"),
         ("<html><body>Accept the terms</html>", "the answer is not XML (line 1, column 29)"),
@@ -191,21 +189,14 @@ fn answers_that_are_not_those_of_sts_are_errors() {
         ),
     ];
     for (body, message) in rows {
-        let stage = Stage::with(|builder| builder.role_arn(ROLE).identity_id(IDENTITY));
-        let cognito = stage.cognito.clone();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(crate::support::POOL)
-            .role_arn(ROLE)
-            .transport(move |request: &HttpRequest| {
-                use cognito_identity_credentials::transport::Transport;
-                if request.url().contains("//sts.") {
-                    return Ok(HttpResponse::new(200, body));
-                }
-                cognito.send(request)
-            })
-            .build()
-            .unwrap();
-        let error = credentials.get().unwrap_err();
+        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+            if request.url().contains("//sts.") {
+                return Ok(HttpResponse::new(200, body));
+            }
+            cognito.send(request)
+        };
+        let stage = with_transport(transport, |builder| builder.role_arn(ROLE));
+        let error = stage.credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(ASSUME)));
         assert_eq!(error.message(), message);
     }
@@ -213,7 +204,7 @@ fn answers_that_are_not_those_of_sts_are_errors() {
 
 #[test]
 fn no_secret_of_the_classic_flow_is_printed() {
-    crate::secrets::record_log();
+    record_log();
     let stage = Stage::with(|builder| builder.role_arn(ROLE));
     let mut tokens = Vec::new();
     for _ in 0..2 {
@@ -242,7 +233,7 @@ fn no_secret_of_the_classic_flow_is_printed() {
         .unwrap();
     let error = echo.get().unwrap_err();
     assert_eq!(error.message(), "[redacted]");
-    let text = format!("{error:?}{error:#}{:?}{}", stage.credentials, crate::secrets::logged());
+    let text = format!("{error:?}{error:#}{:?}{}", stage.credentials, logged());
     for token in tokens {
         assert!(!text.contains(&token));
     }

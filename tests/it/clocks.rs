@@ -1,16 +1,17 @@
-//! Clocks that are wrong, jump, or stand still.
+//! Clocks that are wrong, jump, or stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{
     Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage,
 };
 
 use crate::classic::ROLE;
+use crate::sharing::with_transport;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, operation, seconds};
 
 const YEARS_56: Duration = Duration::from_secs(56 * 365 * 86_400);
@@ -23,11 +24,11 @@ fn a_wall_clock_that_jumps_back_changes_nothing() {
     stage.clock.advance(seconds(2600));
     assert_eq!(stage.credentials.get().unwrap(), first);
     stage.clock.advance(seconds(1000));
-    assert_ne!(stage.credentials.get().unwrap(), first, "the boot clock ends it on time");
+    assert_ne!(stage.credentials.get().unwrap(), first, "by the boot clock they expire on time");
 }
 
 #[test]
-fn a_wall_clock_that_jumps_ahead_costs_one_attempt_and_no_failure() {
+fn a_wall_clock_that_jumps_ahead_causes_one_attempt_and_no_failure() {
     for broken in [false, true] {
         let stage = Stage::new();
         let first = stage.credentials.get().unwrap();
@@ -45,8 +46,7 @@ fn a_wall_clock_that_jumps_ahead_costs_one_attempt_and_no_failure() {
     }
 }
 
-/// The device starts in 1970, the service lives in 2026, and NTP corrects the device while it holds
-/// credentials.
+/// The service is in 2026. NTP corrects the clock of the device while it has credentials.
 #[test]
 fn a_device_that_starts_in_1970_gets_and_keeps_credentials() {
     let device = ManualClock::at(SystemTime::UNIX_EPOCH + seconds(30));
@@ -71,14 +71,14 @@ fn a_device_that_starts_in_1970_gets_and_keeps_credentials() {
 }
 
 #[test]
-fn suspend_over_the_end_is_noticed() {
+fn credentials_that_expire_during_suspend_are_refreshed() {
     let stage = Stage::new();
     let first = stage.credentials.get().unwrap();
     stage.clock.suspend(seconds(7200));
     assert!(stage.credentials.needs_refresh());
     assert_ne!(stage.credentials.get().unwrap(), first);
 
-    // Where the boot clock stops in suspend, the wall clock ends the set.
+    // If the boot clock stops in suspend, the wall clock shows that they have expired.
     let clock = ManualClock::new().stopping_in_suspend();
     let stage = Stage::on(clock, |builder| builder);
     let first = stage.credentials.get().unwrap();
@@ -105,14 +105,14 @@ fn lifetimes_of_90_seconds_are_refreshed_in_their_second_half() {
     }
 }
 
-/// When the service issues, in seconds since 1970: Thu, 01 Jan 2026 00:00:00 GMT.
+/// When the service issues credentials, in seconds since 1970: Thu, 01 Jan 2026 00:00:00 GMT.
 const ISSUED: u64 = 1_767_225_600;
 
 fn at(time: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + seconds(time)
 }
 
-/// A flow, and how long the credentials live that it requests.
+/// A flow, and the lifetime that it requests.
 #[derive(Clone, Copy, Debug)]
 enum Flow {
     Enhanced,
@@ -129,16 +129,17 @@ impl Flow {
     }
 }
 
-/// A device and its storage. The service issues what is requested, at `ISSUED`.
+/// A device, and a service that issues the requested credentials at `ISSUED`.
 struct Device {
     clock: ManualClock,
     storage: Arc<MemoryStorage>,
+    /// The `Date` headers of each answer.
     dates: Vec<String>,
     contacts: Arc<AtomicUsize>,
 }
 
 impl Device {
-    /// A process of this device.
+    /// A new process of this device.
     fn start(&self, flow: Flow) -> CognitoIdentityCredentials {
         let end = ISSUED + flow.requested();
         let (dates, contacts) = (self.dates.clone(), self.contacts.clone());
@@ -188,8 +189,8 @@ fn no_date_and_no_clock_make_credentials_live_longer_than_requested() {
     let imf = |time| httpdate::fmt_http_date(at(time));
     let right = || imf(ISSUED);
     let text = |date: &str| vec![date.to_owned()];
+    // The `Date` headers, and the time that the library reads.
     let dates = [
-        // the headers, the time that is read
         (vec![right()], Some(ISSUED)),
         (vec![imf(ISSUED - 2 * HOUR)], Some(ISSUED - 2 * HOUR)),
         (vec![imf(ISSUED + 2 * HOUR)], Some(ISSUED + 2 * HOUR)),
@@ -262,7 +263,7 @@ fn no_date_and_no_clock_make_credentials_live_longer_than_requested() {
     assert!(errors > 50 && sets > 250, "{errors} errors, {sets} sets");
 }
 
-/// With a right clock, a wrong `Date` costs nothing.
+/// The wall clock of the device is right here.
 #[test]
 fn a_wrong_date_does_not_make_fresh_credentials_expired() {
     for ahead in [seconds(3600), seconds(3601), seconds(7200), seconds(86_400 * 365 * 20)] {
@@ -279,7 +280,7 @@ fn a_wrong_date_does_not_make_fresh_credentials_expired() {
 }
 
 #[test]
-fn without_a_date_the_local_wall_clock_counts_and_no_life_is_longer_than_requested() {
+fn without_a_date_the_local_wall_clock_counts_and_no_lifetime_is_longer_than_requested() {
     let stage = Stage::new();
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(None));
     stage.credentials.get().unwrap();
@@ -290,29 +291,21 @@ fn without_a_date_the_local_wall_clock_counts_and_no_life_is_longer_than_request
     assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)));
 }
 
-/// A slow network must not lengthen a life: it counts from before the request.
+/// The lifetime counts from before the request, so that a slow network does not make it longer.
 #[test]
-fn the_time_of_the_exchange_is_taken_off_the_life() {
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let (slow, service) = (clock.clone(), cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &cognito_identity_credentials::transport::HttpRequest| {
-            use cognito_identity_credentials::transport::Transport;
-            let answer = service.send(request);
-            slow.advance(seconds(8));
-            answer
-        })
-        .clock(clock)
-        .build()
-        .unwrap();
+fn the_duration_of_the_exchange_is_subtracted_from_the_lifetime() {
+    let slow = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        let answer = cognito.send(request);
+        clock.advance(seconds(8));
+        answer
+    };
+    let Stage { credentials, .. } = with_transport(slow, |builder| builder);
     credentials.get().unwrap();
     assert_eq!(credentials.status().expires_in, Some(seconds(3592)));
 }
 
 #[test]
-fn the_wall_clock_is_looked_at_once_a_second_at_most() {
+fn the_wall_clock_is_read_at_most_once_a_second() {
     let stage = Stage::new();
     stage.credentials.get().unwrap();
     let before = stage.clock.wall_reads();
@@ -330,7 +323,7 @@ fn the_wall_clock_is_looked_at_once_a_second_at_most() {
 }
 
 #[test]
-fn service_time_comes_with_every_answer_also_a_refusal() {
+fn every_answer_updates_service_time_even_a_refusal() {
     let stage = Stage::new();
     assert_eq!(stage.credentials.service_time(), None);
     stage.cognito.set_guests(POOL, false);

@@ -1,5 +1,5 @@
-//! Random histories of time, answers, settings and calls, against the promises that hold in all of
-//! them: nothing dead is served, and `get()` cannot fail while the set is good.
+//! Random histories of time, answers, settings and calls. In all of them `get()` returns no expired
+//! credentials, and cannot fail while the cached ones are valid.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,14 +16,14 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
 
-/// What the enhanced flow issues, whatever the answer says.
+/// The longest life of credentials in the enhanced flow, whatever the answer says.
 const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
     Suspend(u64),
-    /// The wall clock jumps by so many seconds.
+    /// The wall clock jumps by this many seconds.
     Wall(i64),
     Get,
     GetWithin(u64),
@@ -38,8 +38,8 @@ enum Step {
 
 #[derive(Clone, Debug)]
 enum Answer {
-    /// Credentials that live for so many seconds by the answer's `Date`. If these are none or less,
-    /// the wall clock counts.
+    /// Credentials that expire this many seconds after the `Date` of the answer. If this is not
+    /// positive, their life is measured on the wall clock.
     Issued(i64),
     Error(u16, &'static str),
     None(TransportErrorKind),
@@ -51,8 +51,8 @@ struct Settings {
     advisory: Option<u64>,
     cooldown: u64,
     attempts: u32,
-    /// The boot clock stops while the device is suspended. The wall clock decides then, so it has
-    /// to be right.
+    /// The boot clock stops while the device is suspended. The wall clock must be right then,
+    /// because it decides.
     stops_in_suspend: bool,
 }
 
@@ -106,48 +106,55 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// A service that gives the next of the answers, each after a while.
+struct Issued {
+    requested_at: Duration,
+    life: Duration,
+}
+
+/// A service that gives these answers in turn, each after some time.
 struct Service {
     clock: ManualClock,
-    /// Time that passed while the boot clock stood.
+    /// The time that passed while the boot clock stopped.
     missed: Duration,
+    /// The answers, and how many seconds each takes.
     answers: Vec<(Answer, u64)>,
-    asked: usize,
-    contacts: usize,
-    /// When the set with this key was asked for, and how long it lives.
-    issued: HashMap<String, (Duration, Duration)>,
+    requests: usize,
+    credential_requests: usize,
+    /// The issued credentials, by access key.
+    issued: HashMap<String, Issued>,
 }
 
 impl Service {
-    /// True time since the start of the system.
+    /// The true time since the start of the system.
     fn now(&self) -> Duration {
         self.clock.boot() + self.missed
     }
 
     fn answer(&mut self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let (sent, wall) = (self.now(), self.clock.wall());
-        let (answer, after) = self.answers[self.asked % self.answers.len()].clone();
-        self.asked += 1;
+        let (answer, after) = self.answers[self.requests % self.answers.len()].clone();
+        self.requests += 1;
         self.clock.advance(seconds(after).min(request.timeout()));
         if seconds(after) > request.timeout() {
             return Err(TransportError::new(TransportErrorKind::Timeout, "too slow"));
         }
         let date = SystemTime::UNIX_EPOCH + seconds(1_800_000_000) + self.now();
         let at = i64::try_from(date.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
-        let loads_credentials = operation(request) == GET_CREDENTIALS;
-        self.contacts += usize::from(loads_credentials);
+        let for_credentials = operation(request) == GET_CREDENTIALS;
+        self.credential_requests += usize::from(for_credentials);
         let (status, body) = match answer {
             Answer::None(kind) => return Err(TransportError::new(kind, "nothing came")),
             Answer::Error(status, code) => (status, format!(r#"{{"__type": "{code}"}}"#)),
-            Answer::Issued(lifetime) if loads_credentials => {
-                let key = format!("ASIA{}", self.asked);
+            Answer::Issued(lifetime) if for_credentials => {
+                let key = format!("ASIA{}", self.requests);
                 let end = at.unwrap() + lifetime;
                 let life = u64::try_from(lifetime).ok().filter(|life| *life > 0).map(seconds);
                 let life = life.unwrap_or_else(|| {
                     let end = SystemTime::UNIX_EPOCH + seconds(end.try_into().unwrap());
                     end.duration_since(wall).unwrap_or_default()
                 });
-                self.issued.insert(key.clone(), (sent, life.min(LONGEST_LIFE)));
+                let issued = Issued { requested_at: sent, life: life.min(LONGEST_LIFE) };
+                self.issued.insert(key.clone(), issued);
                 (
                     200,
                     format!(
@@ -167,12 +174,12 @@ struct History {
     clock: ManualClock,
     service: Arc<Mutex<Service>>,
     credentials: CognitoIdentityCredentials,
-    /// The key that `expire` or `invalidate` has ended.
-    spent: Option<String>,
+    /// The access key of the credentials that `expire` or `invalidate` has ended.
+    ended: Option<String>,
     wall_jumped: bool,
 }
 
-/// The default advisory window, put another way than in the library.
+/// The default advisory window, computed in another way than in the library.
 fn advisory_window(settings: &Settings, life: Duration) -> Duration {
     let by_lifetime = match life.as_secs() {
         0..=1_200 => 300,
@@ -192,8 +199,8 @@ impl History {
             clock: clock.clone(),
             missed: Duration::ZERO,
             answers,
-            asked: 0,
-            contacts: 0,
+            requests: 0,
+            credential_requests: 0,
             issued: HashMap::new(),
         }));
         let transport = Arc::clone(&service);
@@ -208,11 +215,11 @@ impl History {
             builder = builder.advisory_window(seconds(window));
         }
         let credentials = builder.build().unwrap();
-        Self { settings, clock, service, credentials, spent: None, wall_jumped: false }
+        Self { settings, clock, service, credentials, ended: None, wall_jumped: false }
     }
 
-    /// The cached set's key, what is left of its life, and its whole life.
-    fn held(&self) -> Option<(String, Duration, Duration)> {
+    /// The access key of the cached credentials, the rest of their life, and their whole life.
+    fn cached(&self) -> Option<(String, Duration, Duration)> {
         let key = self.credentials.cached()?.access_key_id().to_owned();
         let (left, life) = self.life(&key);
         Some((key, left, life))
@@ -220,8 +227,8 @@ impl History {
 
     fn life(&self, key: &str) -> (Duration, Duration) {
         let service = self.service.lock().unwrap();
-        let (sent, life) = service.issued[key];
-        ((sent + life).saturating_sub(service.now()), life)
+        let Issued { requested_at, life } = service.issued[key];
+        ((requested_at + life).saturating_sub(service.now()), life)
     }
 
     fn step(&mut self, step: &Step) {
@@ -250,18 +257,18 @@ impl History {
                     assert!(self.service.lock().unwrap().issued.len() > before);
                     assert!(
                         !self.life(set.access_key_id()).0.is_zero(),
-                        "refresh() served the dead"
+                        "refresh() returned expired credentials"
                     );
                 }
             }
             Step::Expire => {
                 self.credentials.expire();
-                self.spent = self.held().map(|(key, ..)| key);
+                self.ended = self.cached().map(|(key, ..)| key);
             }
             Step::Invalidate => {
-                if let Some((key, ..)) = self.held() {
+                if let Some((key, ..)) = self.cached() {
                     self.credentials.invalidate(&key);
-                    self.spent = Some(key);
+                    self.ended = Some(key);
                 }
             }
             Step::SetLogin => self.credentials.set_login(PROVIDER, "token"),
@@ -274,8 +281,8 @@ impl History {
 
     fn get(&self, within: Option<Duration>) {
         let expiry = seconds(self.settings.expiry);
-        let contacts = || self.service.lock().unwrap().contacts;
-        let (held, before) = (self.held(), contacts());
+        let requests = || self.service.lock().unwrap().credential_requests;
+        let (cached, before) = (self.cached(), requests());
         let started = self.clock.boot();
         let limit = within.unwrap_or(seconds(60));
         let outcome = match within {
@@ -286,39 +293,42 @@ impl History {
         match outcome {
             Ok(set) => {
                 let (left, _) = self.life(set.access_key_id());
-                assert!(!left.is_zero(), "a set past its end");
-                let old = held.as_ref().is_some_and(|(key, ..)| key == set.access_key_id());
+                assert!(!left.is_zero(), "expired credentials");
+                let old = cached.as_ref().is_some_and(|(key, ..)| key == set.access_key_id());
                 if old {
-                    assert!(left >= expiry, "a set inside its expiry window");
-                    assert_ne!(self.spent.as_deref(), Some(set.access_key_id()), "a spent set");
+                    assert!(left >= expiry, "credentials in their expiry window");
+                    assert_ne!(
+                        self.ended.as_deref(),
+                        Some(set.access_key_id()),
+                        "ended credentials"
+                    );
                 }
             }
             Err(error) => {
-                if let Some((key, left, _)) = self.held() {
-                    let good = left > expiry && self.spent != Some(key);
-                    assert!(!good, "{left:?} were left, and get() failed: {error:#}");
+                if let Some((key, left, _)) = self.cached() {
+                    let valid = left > expiry && self.ended != Some(key);
+                    assert!(!valid, "{left:?} were left, and get() failed: {error:#}");
                 }
             }
         }
-        if let Some((key, left, life)) = held {
-            // What was left has shrunk by the time of the call; a fresh set takes none.
+        if let Some((key, left, life)) = cached {
             let fresh = left >= expiry.max(advisory_window(&self.settings, life))
                 && !left.is_zero()
-                && self.spent != Some(key);
+                && self.ended != Some(key);
             if fresh && !self.wall_jumped {
-                assert_eq!(contacts(), before, "a fresh set, and the service was asked");
+                assert_eq!(requests(), before, "a call of the service with fresh credentials");
             }
         }
     }
 
-    /// What the provider says of itself is what is so.
+    /// Checks the status against the cached credentials.
     fn check_status(&self) {
         let status = self.credentials.status();
-        let (usable, left) = match self.held() {
+        let (usable, left) = match self.cached() {
             None => (false, None),
             Some((key, left, _)) => {
-                let dying = left.is_zero() || left < seconds(self.settings.expiry);
-                (!dying && self.spent != Some(key), Some(left))
+                let ends = left.is_zero() || left < seconds(self.settings.expiry);
+                (!ends && self.ended != Some(key), Some(left))
             }
         };
         assert_eq!(self.credentials.needs_refresh(), !usable);
@@ -327,7 +337,7 @@ impl History {
 }
 
 #[test]
-fn nothing_dead_is_served_and_get_cannot_fail_while_the_set_is_good() {
+fn no_expired_credentials_are_returned_and_get_cannot_fail_while_they_are_valid() {
     let cases = if std::env::var_os("SOAK").is_some() { 5_000 } else { 500 };
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let after = prop_oneof![Just(0), 0_u64..13];

@@ -1,16 +1,22 @@
-//! Which identity a refresh is for, and what becomes of one that the service refuses.
+//! Which identity a refresh uses, and what happens if the service refuses it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault};
 use cognito_identity_credentials::transport::TransportErrorKind;
-use cognito_identity_credentials::{ErrorKind, IdentityOrigin, Logins};
+use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, IdentityOrigin, Logins};
 
+use crate::classic::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, seconds};
 
+fn forbidden() -> Fault {
+    Fault::not_authorized("Access to Identity 'x' is forbidden.")
+}
+
 #[test]
-fn a_known_identity_is_never_asked_for_again_until_it_is_cleared() {
+fn get_id_is_not_called_again_until_the_identity_is_cleared() {
     let stage = Stage::new();
     let first = stage.credentials.get().unwrap();
     for _ in 0..3 {
@@ -23,15 +29,15 @@ fn a_known_identity_is_never_asked_for_again_until_it_is_cleared() {
 
     stage.credentials.clear_cached_id();
     assert_eq!(stage.credentials.identity_id(), None);
-    assert_eq!(stage.credentials.get().unwrap(), last, "the cached keys stay");
+    assert_eq!(stage.credentials.get().unwrap(), last, "the cached credentials stay");
     let other = stage.credentials.refresh().unwrap();
     assert_ne!(other.identity_id(), first.identity_id());
     assert_eq!(stage.cognito.calls("GetId"), 2);
 }
 
 #[test]
-fn an_identity_outlives_the_failure_of_the_call_after_it_and_of_the_network() {
-    let stage = Stage::with(|builder| builder.failure_cooldown(std::time::Duration::ZERO));
+fn an_identity_survives_the_failure_of_the_call_after_get_id() {
+    let stage = Stage::with(|builder| builder.failure_cooldown(Duration::ZERO));
     stage.cognito.fail_next(GET_CREDENTIALS, 8, Fault::timeout());
     stage.credentials.get().unwrap_err();
     let minted = stage.credentials.identity_id().unwrap();
@@ -41,10 +47,10 @@ fn an_identity_outlives_the_failure_of_the_call_after_it_and_of_the_network() {
 }
 
 #[test]
-fn a_given_identity_spares_get_id_and_works_without_a_pool() {
+fn a_given_identity_needs_no_get_id_and_no_pool() {
     let stage = Stage::new();
     let minted = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
-    let given = cognito_identity_credentials::CognitoIdentityCredentials::builder()
+    let given = CognitoIdentityCredentials::builder()
         .identity_id(&minted)
         .transport(stage.cognito.clone())
         .clock(stage.clock.clone())
@@ -63,7 +69,7 @@ fn a_given_identity_spares_get_id_and_works_without_a_pool() {
 }
 
 #[test]
-fn set_identity_id_checks_what_it_is_given() {
+fn set_identity_id_rejects_malformed_ids_and_other_regions() {
     let stage = Stage::new();
     for id in ["", "nonsense", "eu-west-1:12345678-dead-beef-cafe-123456790ab0"] {
         let error = stage.credentials.set_identity_id(id).unwrap_err();
@@ -88,9 +94,8 @@ fn logins_go_to_both_calls_and_lead_to_the_same_identity() {
 }
 
 #[test]
-fn optional_fields_go_to_the_calls_that_know_them() {
-    let role = "arn:aws:iam::123456789012:role/r";
-    let stage = Stage::with(|builder| builder.account_id("123456789012").custom_role_arn(role));
+fn optional_fields_go_to_the_calls_that_accept_them() {
+    let stage = Stage::with(|builder| builder.account_id("123456789012").custom_role_arn(ROLE));
     stage.credentials.get().unwrap();
     let requests = stage.cognito.requests();
     assert_eq!(requests[0].account_id(), Some("123456789012"));
@@ -98,11 +103,11 @@ fn optional_fields_go_to_the_calls_that_know_them() {
     assert_eq!(requests[0].identity_pool_id(), Some(POOL));
     assert_eq!(requests[1].account_id(), None);
     assert_eq!(requests[1].identity_pool_id(), None);
-    assert_eq!(requests[1].custom_role_arn(), Some(role));
+    assert_eq!(requests[1].custom_role_arn(), Some(ROLE));
 }
 
 #[test]
-fn the_identity_in_the_answer_wins() {
+fn the_identity_in_the_answer_replaces_the_requested_one() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     let ann = {
@@ -122,7 +127,7 @@ fn the_identity_in_the_answer_wins() {
 }
 
 #[test]
-fn who_signs_in_after_another_gets_an_identity_of_their_own() {
+fn each_signed_in_user_gets_their_own_identity() {
     let stage = Stage::with(|builder| builder.login(PROVIDER, "token-of-ann"));
     stage.cognito.accept_login(PROVIDER, "token-of-ann", "ann");
     stage.cognito.accept_login(PROVIDER, "token-of-bob", "bob");
@@ -134,9 +139,9 @@ fn who_signs_in_after_another_gets_an_identity_of_their_own() {
     assert_eq!(stage.credentials.refresh().unwrap().identity_id(), ann.identity_id());
 }
 
-/// Emulators hand out identities of a region that is not the pool's.
+/// Emulators return identities of another region than that of the pool.
 #[test]
-fn with_an_endpoint_of_ones_own_the_identitys_region_is_not_checked() {
+fn with_a_custom_endpoint_the_region_of_an_identity_is_not_checked() {
     let stage = Stage::with(|builder| {
         builder.endpoint_url("http://localhost:5000").identity_id("eu-west-1:0")
     });
@@ -144,20 +149,19 @@ fn with_an_endpoint_of_ones_own_the_identitys_region_is_not_checked() {
 }
 
 #[test]
-fn a_login_that_nobody_owns_is_linked_to_the_guest() {
+fn a_login_without_an_identity_is_linked_to_the_guest() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     let guest = stage.credentials.get().unwrap();
     stage.credentials.set_login(PROVIDER, "token");
     assert_eq!(stage.credentials.refresh().unwrap().identity_id(), guest.identity_id());
     stage.credentials.set_logins(Logins::new());
-    let error = stage.credentials.refresh();
-    assert!(error.is_ok(), "recovered by a new guest, for the old one is signed up now");
+    stage.credentials.refresh().expect("a new guest, because the old one now belongs to a user");
     assert_eq!(stage.cognito.identities(), 2);
 }
 
-/// Who is refused what, and whether one recovery is made: `Refused` errs, `Replaced` goes on with
-/// another identity, `SameIdentity` asks `GetId` and gets the same one again.
+/// Who gets which refusal, and whether the refresh recovers with one more call of `GetId`. A guest
+/// gets another identity then, a user gets the same one.
 #[test]
 fn refused_identities_and_logins_row_by_row() {
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,83 +173,46 @@ fn refused_identities_and_logins_row_by_row() {
         GivenUser,
     }
     use Who::{GivenGuest, GivenUser, Guest, OnlyThisGuest, User};
-    let forbidden = || Fault::not_authorized("Access to Identity 'x' is forbidden.");
-    let missing = || Fault::error(400, "ResourceNotFoundException", "Identity 'x' not found.");
+    let code = |code, text| Fault::error(400, code, text);
+    let missing = || code("ResourceNotFoundException", "Identity 'x' not found.");
     let mismatch =
         || Fault::not_authorized("Logins don't match. Please include at least one valid login.");
     let other = |text| Fault::not_authorized(text);
     let rows = [
-        // who, what the service says, calls of GetId in that refresh, does it succeed, is the ID known after
-        (Guest, forbidden(), 1, true, true),
-        (Guest, missing(), 1, true, true),
-        (GivenGuest, forbidden(), 0, false, true),
-        (GivenGuest, missing(), 0, false, true),
-        (OnlyThisGuest, forbidden(), 0, false, true),
-        (OnlyThisGuest, missing(), 0, false, true),
-        (User, forbidden(), 1, true, true),
-        (User, missing(), 1, true, true),
-        (User, mismatch(), 1, true, true),
-        (GivenUser, forbidden(), 0, false, true),
-        (GivenUser, missing(), 0, false, true),
-        (GivenUser, mismatch(), 0, false, true),
-        (Guest, mismatch(), 0, false, true),
-        (Guest, other("Invalid login token. Token expired: 1 >= 0"), 0, false, true),
-        (User, other("Invalid login token. Token expired: 1 >= 0"), 0, false, true),
-        (User, other("Invalid login token. Issuer doesn't match providerName"), 0, false, true),
-        (
-            Guest,
-            other("Unauthenticated access is not supported for this identity pool."),
-            0,
-            false,
-            true,
-        ),
-        (User, other("Invalid login token. Incorrect token audience"), 0, false, true),
-        (User, other("Invalid login token. Missing a required claim: aud"), 0, false, true),
-        (User, other("Not a valid OpenId Connect identity token."), 0, false, true),
-        (
-            User,
-            other("Token is not from a supported provider of this identity pool."),
-            0,
-            false,
-            true,
-        ),
-        (User, other("Access to Role 'r' is forbidden."), 0, false, true),
-        (User, other("The ambiguous role mapping rules denied this request."), 0, false, true),
-        (User, Fault::error(400, "ResourceConflictException", "taken"), 0, false, true),
-        (Guest, Fault::error(400, "ForbiddenException", "blocked"), 0, false, true),
-        (Guest, other("Something new."), 0, false, true),
-        (User, other("Something new."), 0, false, true),
-        (
-            Guest,
-            Fault::error(400, "InvalidIdentityPoolConfigurationException", "no role"),
-            0,
-            false,
-            true,
-        ),
-        (
-            Guest,
-            Fault::error(400, "ResourceNotFoundException", "IdentityPool 'x' not found."),
-            0,
-            false,
-            true,
-        ),
-        (Guest, Fault::error(400, "ResourceNotFoundException", "What?"), 0, false, true),
-        (
-            Guest,
-            Fault::error(400, "ResourceNotFoundException", "Identity pool x not found."),
-            0,
-            false,
-            true,
-        ),
-        (
-            Guest,
-            Fault::error(400, "AccessDenied", "Access to Identity 'x' is forbidden."),
-            0,
-            false,
-            true,
-        ),
+        (Guest, forbidden(), true),
+        (Guest, missing(), true),
+        (GivenGuest, forbidden(), false),
+        (GivenGuest, missing(), false),
+        (OnlyThisGuest, forbidden(), false),
+        (OnlyThisGuest, missing(), false),
+        (User, forbidden(), true),
+        (User, missing(), true),
+        (User, mismatch(), true),
+        (GivenUser, forbidden(), false),
+        (GivenUser, missing(), false),
+        (GivenUser, mismatch(), false),
+        (Guest, mismatch(), false),
+        (Guest, other("Invalid login token. Token expired: 1 >= 0"), false),
+        (User, other("Invalid login token. Token expired: 1 >= 0"), false),
+        (User, other("Invalid login token. Issuer doesn't match providerName"), false),
+        (Guest, other("Unauthenticated access is not supported for this identity pool."), false),
+        (User, other("Invalid login token. Incorrect token audience"), false),
+        (User, other("Invalid login token. Missing a required claim: aud"), false),
+        (User, other("Not a valid OpenId Connect identity token."), false),
+        (User, other("Token is not from a supported provider of this identity pool."), false),
+        (User, other("Access to Role 'r' is forbidden."), false),
+        (User, other("The ambiguous role mapping rules denied this request."), false),
+        (User, code("ResourceConflictException", "taken"), false),
+        (Guest, code("ForbiddenException", "blocked"), false),
+        (Guest, other("Something new."), false),
+        (User, other("Something new."), false),
+        (Guest, code("InvalidIdentityPoolConfigurationException", "no role"), false),
+        (Guest, code("ResourceNotFoundException", "IdentityPool 'x' not found."), false),
+        (Guest, code("ResourceNotFoundException", "What?"), false),
+        (Guest, code("ResourceNotFoundException", "Identity pool x not found."), false),
+        (Guest, code("AccessDenied", "Access to Identity 'x' is forbidden."), false),
     ];
-    for (who, fault, get_ids, succeeds, known) in rows {
+    for (who, fault, recovers) in rows {
         let what = format!("{who:?}: {fault:?}");
         let stage = Stage::with(|builder| builder.allow_new_guest(who != OnlyThisGuest));
         stage.cognito.accept_login(PROVIDER, "token", "ann");
@@ -261,14 +228,14 @@ fn refused_identities_and_logins_row_by_row() {
         if matches!(who, GivenGuest | GivenUser | OnlyThisGuest) {
             stage.credentials.set_identity_id(before.identity_id().unwrap()).unwrap();
         }
-        let calls = (stage.cognito.calls("GetId"), stage.contacts());
+        let (get_ids, contacts) = (stage.cognito.calls("GetId"), stage.contacts());
         stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
         let outcome = stage.credentials.refresh();
-        assert_eq!(outcome.is_ok(), succeeds, "{what}: {outcome:?}");
-        assert_eq!(stage.cognito.calls("GetId") - calls.0, get_ids, "{what}");
-        assert_eq!(stage.contacts() - calls.1, 1 + usize::from(succeeds), "{what}");
-        assert_eq!(stage.credentials.identity_id().is_some(), known, "{what}");
-        if !succeeds {
+        assert_eq!(outcome.is_ok(), recovers, "{what}: {outcome:?}");
+        assert_eq!(stage.cognito.calls("GetId") - get_ids, usize::from(recovers), "{what}");
+        assert_eq!(stage.contacts() - contacts, 1 + usize::from(recovers), "{what}");
+        assert!(stage.credentials.identity_id().is_some(), "{what}");
+        if !recovers {
             assert_eq!(stage.credentials.identity_id().as_deref(), before.identity_id(), "{what}");
         } else if who == Guest {
             assert_ne!(outcome.unwrap().identity_id(), before.identity_id(), "{what}");
@@ -280,8 +247,7 @@ fn refused_identities_and_logins_row_by_row() {
 fn there_is_one_recovery_in_a_refresh() {
     let stage = Stage::new();
     stage.credentials.get().unwrap();
-    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
-    stage.cognito.fail_next(GET_CREDENTIALS, 2, fault);
+    stage.cognito.fail_next(GET_CREDENTIALS, 2, forbidden());
     let error = stage.credentials.refresh().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAuthorized);
     assert!(error.hint().is_some());
@@ -308,11 +274,10 @@ fn a_guest_disabled_or_deleted_on_the_service_is_replaced_once() {
 }
 
 #[test]
-fn a_refused_guest_is_forgotten_even_if_no_other_can_be_had() {
+fn a_refused_guest_is_cleared_even_if_get_id_fails() {
     let stage = Stage::new();
     stage.credentials.get().unwrap();
-    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
-    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, forbidden());
     stage.cognito.fail_next("GetId", 4, Fault::timeout());
     assert_eq!(stage.credentials.refresh().unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(stage.credentials.identity_id(), None);
@@ -320,7 +285,7 @@ fn a_refused_guest_is_forgotten_even_if_no_other_can_be_had() {
 }
 
 #[test]
-fn a_mismatch_right_after_get_id_is_no_reason_to_ask_again() {
+fn a_login_mismatch_right_after_get_id_does_not_repeat_get_id() {
     let stage = Stage::with(|builder| builder.login(PROVIDER, "token"));
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     let fault = Fault::not_authorized("Logins don't match. Please include at least one.");
@@ -330,9 +295,9 @@ fn a_mismatch_right_after_get_id_is_no_reason_to_ask_again() {
 }
 
 #[test]
-fn a_refused_identity_with_logins_has_the_sources_asked_again() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
+fn a_refused_identity_makes_the_token_sources_run_again() {
+    let source_calls = Arc::new(AtomicUsize::new(0));
+    let counter = source_calls.clone();
     let stage = Stage::with(|builder| {
         builder.login_from(PROVIDER, move || {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -340,13 +305,12 @@ fn a_refused_identity_with_logins_has_the_sources_asked_again() {
         })
     });
     stage.cognito.accept_login(PROVIDER, "token", "ann");
-    let fault = Fault::not_authorized("Access to Identity 'x' is forbidden.");
-    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, forbidden());
     stage.credentials.get().unwrap();
-    assert_eq!((asked.load(Ordering::Relaxed), stage.cognito.calls("GetId")), (2, 2));
+    assert_eq!((source_calls.load(Ordering::Relaxed), stage.cognito.calls("GetId")), (2, 2));
 }
 
-/// The service merges a given identity into another: that one is not ours to give up either.
+/// The service merges the given identity into another one. A refusal does not replace that one.
 #[test]
 fn a_given_identity_stays_given_when_it_is_merged() {
     let stage = Stage::new();
@@ -368,7 +332,7 @@ fn a_given_identity_stays_given_when_it_is_merged() {
 }
 
 #[test]
-fn an_identity_of_another_region_is_not_taken_from_the_service() {
+fn an_answer_with_an_identity_of_another_region_is_an_error() {
     for (operation, body) in [
         ("GetId", r#"{"IdentityId": "eu-west-1:0"}"#),
         (
@@ -386,7 +350,7 @@ fn an_identity_of_another_region_is_not_taken_from_the_service() {
 }
 
 #[test]
-fn never_minting_means_never() {
+fn without_allow_new_guest_no_guest_is_created() {
     let stage = Stage::with(|builder| builder.allow_new_guest(false));
     let error = stage.credentials.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IdentityUnknown);
@@ -395,26 +359,26 @@ fn never_minting_means_never() {
 
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     stage.credentials.set_login(PROVIDER, "token");
-    stage.credentials.get().expect("a user is no guest");
+    stage.credentials.get().expect("a user needs no new guest");
 }
 
 #[test]
-fn an_expired_token_is_asked_for_again_and_a_changed_one_tried_once() {
-    for renewed in [true, false] {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = asked.clone();
+fn after_an_expired_token_the_source_is_called_again_and_a_new_token_is_tried_once() {
+    for has_new_token in [true, false] {
+        let source_calls = Arc::new(AtomicUsize::new(0));
+        let counter = source_calls.clone();
         let stage = Stage::with(|builder| {
             builder.login_from(PROVIDER, move || {
                 let count = counter.fetch_add(1, Ordering::Relaxed);
-                Ok(if renewed && count > 0 { "new" } else { "old" }.to_owned())
+                Ok(if has_new_token && count > 0 { "new" } else { "old" }.to_owned())
             })
         });
         stage.cognito.accept_login(PROVIDER, "old", "ann");
         stage.cognito.accept_login(PROVIDER, "new", "ann");
         stage.cognito.expire_login(PROVIDER, "old");
         let outcome = stage.credentials.get();
-        assert_eq!(outcome.is_ok(), renewed);
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(outcome.is_ok(), has_new_token);
+        assert_eq!(source_calls.load(Ordering::Relaxed), 2);
         if let Err(error) = outcome {
             assert_eq!(error.kind(), ErrorKind::NotAuthorized);
             assert!(error.hint().unwrap().contains("login token has expired"));
@@ -425,8 +389,8 @@ fn an_expired_token_is_asked_for_again_and_a_changed_one_tried_once() {
 
 #[test]
 fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
+    let source_calls = Arc::new(AtomicUsize::new(0));
+    let counter = source_calls.clone();
     let stage = Stage::with(|builder| {
         builder.login_from(PROVIDER, move || match counter.fetch_add(1, Ordering::Relaxed) {
             3 => Err(std::io::Error::other("no such file").into()),
@@ -440,7 +404,7 @@ fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
     stage.credentials.get().unwrap();
     stage.credentials.refresh().unwrap();
     stage.credentials.refresh().unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert_eq!(source_calls.load(Ordering::Relaxed), 3);
     let calls = stage.cognito.requests().len();
     let error = stage.credentials.refresh().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Login);
@@ -450,12 +414,16 @@ fn a_token_source_is_called_at_every_refresh_and_its_error_is_the_cause() {
     );
     assert!(std::error::Error::source(&error).unwrap().is::<std::io::Error>());
     assert_eq!(stage.cognito.requests().len(), calls);
-    assert_eq!(stage.credentials.status().next_attempt_in, None, "it is not the service's answer");
+    assert_eq!(
+        stage.credentials.status().next_attempt_in,
+        None,
+        "a failure of a token source begins no cooldown"
+    );
 }
 
-/// There is no idempotency token in `GetId`: an answer that is lost on the way costs an identity.
+/// `GetId` has no idempotency token, so a lost answer leaves an unused identity behind.
 #[test]
-fn a_lost_answer_is_repeated() {
+fn a_lost_answer_of_get_id_is_retried() {
     let stage = Stage::new();
     stage.cognito.fail_next("GetId", 1, Fault::AnswerLost(TransportErrorKind::Io));
     stage.credentials.get().unwrap();
@@ -471,15 +439,15 @@ fn data_holds_the_last_answer_and_nothing_after_a_failure() {
     stage.clock.advance(seconds(3000));
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
     stage.credentials.get().unwrap();
-    assert!(stage.credentials.data().is_some(), "the set is still good");
+    assert!(stage.credentials.data().is_some(), "the credentials are still valid");
     stage.cognito.fail_next(GET_CREDENTIALS, 4, Fault::timeout());
     stage.credentials.refresh().unwrap_err();
     assert_eq!(stage.credentials.data(), None);
-    assert_eq!(stage.credentials.cached(), Some(set), "the keys stay readable");
+    assert_eq!(stage.credentials.cached(), Some(set), "the credentials stay readable");
 }
 
 #[test]
-fn pools_are_kept_apart_by_the_service() {
+fn an_unknown_pool_is_a_not_found_error() {
     let stage = Stage::new();
     stage.cognito.add_pool("eu-west-1:00000000-0000-4000-8000-0000000000bb");
     let error = {

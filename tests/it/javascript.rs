@@ -1,40 +1,48 @@
-//! The behaviours that the JavaScript class's own tests pin down (`test/credentials.spec.js` of
-//! aws-sdk 2.x, its part about `CognitoIdentityCredentials`), and sequences of providers that share
-//! one storage, as a browser's `localStorage` is shared.
+//! The behaviour that the tests of the JavaScript class check (the part of
+//! `test/credentials.spec.js` of aws-sdk 2.x about `CognitoIdentityCredentials`), and several
+//! providers that share one storage, as pages share the `localStorage` of a browser.
 //!
-//! | what the JavaScript tests show | here |
-//! |---|---|
-//! | a stored ID is loaded if none is given; a given one wins | `stored_identities_are_used_as_in_javascript` |
-//! | a stored ID is used if a provider fits, and for the same `LoginId` alone | the same |
-//! | `clearCachedId` clears the storage and the object, a given ID too | `clearing_forgets_what_was_given_and_what_was_stored` |
-//! | clients are made lazily | `settings::nothing_is_called_until_credentials_are_asked_for` |
-//! | `GetId`, `GetCredentialsForIdentity` without a role; the answer's ID wins | `the_enhanced_flow_as_in_javascript` |
-//! | `GetId`, `GetOpenIdToken`, STS with a role; the answer's ID wins | `the_classic_flow_as_in_javascript` |
-//! | no `GetId` with a given ID | both |
-//! | a failure of each call is the failure of the refresh, and a second refresh tries again | `a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again` |
-//! | another failure than `NotAuthorizedException` leaves the storage alone | the same |
-//! | the ID and the providers are stored after a handshake; a second refresh asks no `GetId` | `after_a_handshake_the_identity_and_the_providers_are_stored` |
-//! | `identityId` is known from the storage without a call | `stored::a_guest_keeps_its_identity_over_a_restart_and_is_known_offline` |
+//! * a stored ID is loaded if no ID is given: `stored_identities_are_used_as_in_javascript`
+//! * a stored ID needs a matching provider and the same `LoginId`: the same test
+//! * `clearCachedId` clears the storage and the object, a given ID too:
+//!   `clear_cached_id_removes_given_and_stored_identities`
+//! * clients are created when they are needed:
+//!   `settings::no_call_is_made_before_get_or_refresh`
+//! * `GetId`, `GetCredentialsForIdentity` without a role; the ID of the answer counts:
+//!   `the_enhanced_flow_as_in_javascript`
+//! * `GetId`, `GetOpenIdToken`, STS with a role; the ID of the answer counts:
+//!   `the_classic_flow_as_in_javascript`
+//! * no `GetId` with a given ID: the last two tests
+//! * a failed call makes the refresh fail, and a second refresh tries again:
+//!   `a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again`
+//! * a failure other than `NotAuthorizedException` does not change the storage: the same test
+//! * the ID and the providers are stored; a second refresh makes no call of `GetId`:
+//!   `after_a_handshake_the_identity_and_the_providers_are_stored`
+//! * `identityId` is known from the storage without a call:
+//!   `stored::a_guest_keeps_its_identity_after_a_restart_even_offline`
 //!
-//! Not the same, for the reasons in `docs/from-javascript.md`: `NotAuthorizedException` clears the storage
-//! whatever its cause (here by cause: `identity::refused_identities_and_logins_row_by_row`); a guest's
-//! new ID is not stored until the next call has succeeded (here at once:
-//! `stored::a_minted_guest_is_stored_before_anything_else_can_fail`).
+//! Two differences; `docs/from-javascript.md` has the reasons. In JavaScript every
+//! `NotAuthorizedException` clears the storage. Here it depends on the cause
+//! (`identity::refused_identities_and_logins_row_by_row`). In JavaScript the new ID of a guest is
+//! stored after the next call. Here it is stored immediately
+//! (`stored::a_new_guest_is_stored_before_the_next_call_can_fail`).
 //!
-//! Differences in `docs/from-javascript.md` that have a test here; `.ci/javascript` tests JavaScript's
-//! side on the real class under Node:
+//! More differences from `docs/from-javascript.md` with their tests here. `.ci/javascript` tests
+//! the JavaScript class itself in Node:
 //!
-//! | JavaScript | here |
-//! |---|---|
-//! | keys without `Expiration` never expire | `an_answer_without_expiration_is_an_error` |
-//! | `clientConfig.endpoint` is the endpoint of both services | `each_service_has_an_endpoint_of_its_own` |
-//! | `LoginId` is ignored without a storage; without a pool, `undefined` is the pool | `a_storage_or_a_login_id_without_what_it_needs_is_an_error` |
-//! | assigning `identityId` changes nothing in the next request | `a_set_identity_is_what_the_next_refresh_asks_for` |
-//! | `ExpiredToken` expires whatever keys the object has | `a_rejected_key_is_not_served_when_the_refresh_fails` |
+//! * credentials without `Expiration` never expire: `an_answer_without_expiration_is_an_error`
+//! * `clientConfig.endpoint` is the endpoint of both services:
+//!   `each_service_has_its_own_endpoint`
+//! * `LoginId` is ignored without a storage; without a pool ID, the pool is `undefined`:
+//!   `a_storage_or_a_login_id_without_what_it_needs_is_an_error`
+//! * an assignment to `identityId` does not change the next request:
+//!   `a_set_identity_is_what_the_next_refresh_asks_for`
+//! * `ExpiredToken` expires the current credentials, also newer ones:
+//!   `a_rejected_key_is_not_served_when_the_refresh_fails`
 //!
-//! Cannot apply: that clients already made are kept, that they take the global or the given client
-//! configuration (there are no client objects and no global configuration), that a failing
-//! `localStorage` falls back to an object (here: `stored::a_storage_that_fails_fails_no_refresh`).
+//! Some tests cannot apply. There are no client objects and no global configuration here, and a
+//! failing `localStorage` is not replaced by an object
+//! (here: `stored::a_failing_storage_fails_no_refresh`).
 
 use std::sync::{Arc, Mutex};
 
@@ -59,7 +67,7 @@ fn put(storage: &MemoryStorage, suffix: &str, id: &str, providers: &[&str]) {
     storage.store(&format!("identity/{POOL}{suffix}"), value.to_string().as_bytes()).unwrap();
 }
 
-/// What a new provider on this storage takes for its identity, without a call.
+/// The identity that a new provider with this storage knows without a call.
 fn known(
     storage: &Arc<MemoryStorage>,
     settings: impl FnOnce(Builder) -> Builder,
@@ -88,7 +96,7 @@ fn stored_identities_are_used_as_in_javascript() {
 }
 
 #[test]
-fn clearing_forgets_what_was_given_and_what_was_stored() {
+fn clear_cached_id_removes_given_and_stored_identities() {
     let storage = Arc::new(MemoryStorage::new());
     put(&storage, "", OTHER, &["p1"]);
     let stage = Stage::with(|builder| builder.storage(storage.clone()).identity_id(IDENTITY));
@@ -101,7 +109,7 @@ fn operations(stage: &Stage) -> Vec<String> {
     stage.cognito.requests().iter().map(|request| request.operation().to_owned()).collect()
 }
 
-/// The fake answers with another ID than was asked for when the login belongs to somebody.
+/// A stage, and the identity of a user. A guest that signs in as this user is merged into it.
 fn with_a_merge(settings: impl FnOnce(Builder) -> Builder) -> (Stage, String) {
     let stage = Stage::with(settings);
     stage.cognito.accept_login("p1", "token", "ann");
@@ -178,7 +186,7 @@ fn a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again() {
         );
         let error = stage.credentials.refresh().unwrap_err();
         assert_eq!((error.code(), error.message()), (Some("InvalidService"), "INVALID SERVICE"));
-        // In JavaScript too, the classic flow stores the ID before it goes to STS.
+        // As in JavaScript, the classic flow stores the ID before the call of STS.
         if operation != "AssumeRoleWithWebIdentity" {
             assert_eq!(record(&storage, ""), before, "{operation}");
         }
@@ -210,26 +218,27 @@ fn after_a_handshake_the_identity_and_the_providers_are_stored() {
     }
 }
 
-/// One storage, one provider after the other, each with a refresh: which calls are made, and whether
-/// the identity is the one before.
+/// Each provider makes one refresh.
 #[test]
 fn several_providers_in_a_row_share_one_storage() {
     type Settings = fn(Builder) -> Builder;
-    let rows: [(&str, Settings, bool, bool); 8] = [
-        // who, their settings, is GetId called, is the identity that of the row before
-        ("a guest", |b| b, true, false),
-        ("the guest again", |b| b, false, true),
-        ("the guest signs in: no provider fits", |b| b.login("p1", "ann"), true, false),
-        ("the user again", |b| b.login("p1", "ann"), false, true),
-        ("with another login beside", |b| b.login("p1", "ann").login("p2", "ann"), false, true),
-        ("by the other login alone", |b| b.login("p2", "ann"), false, true),
-        ("another user of a provider that fits", |b| b.login("p2", "bob"), true, false),
-        (
-            "a user with a record of their own",
-            |b| b.login("p1", "ann").login_id("ann"),
-            true,
-            false,
-        ),
+    struct Row {
+        who: &'static str,
+        settings: Settings,
+        /// Whether this row has another identity than the row before, and so calls `GetId`.
+        is_new: bool,
+    }
+    let new = |who, settings: Settings| Row { who, settings, is_new: true };
+    let same = |who, settings: Settings| Row { who, settings, is_new: false };
+    let rows = [
+        new("a guest", |b| b),
+        same("the guest again", |b| b),
+        new("the guest signs in: no provider matches", |b| b.login("p1", "ann")),
+        same("the user again", |b| b.login("p1", "ann")),
+        same("with a second login", |b| b.login("p1", "ann").login("p2", "ann")),
+        same("with only the second login", |b| b.login("p2", "ann")),
+        new("another user of the same login provider", |b| b.login("p2", "bob")),
+        new("a user with an own record", |b| b.login("p1", "ann").login_id("ann")),
     ];
     let storage = Arc::new(MemoryStorage::new());
     let service = Stage::new();
@@ -237,15 +246,15 @@ fn several_providers_in_a_row_share_one_storage() {
         service.cognito.accept_login(provider, user, user);
     }
     let mut last: Option<CognitoIdentityCredentials> = None;
-    for (who, settings, asks, same) in rows {
+    for Row { who, settings, is_new } in rows {
         let before = service.cognito.calls("GetId");
         let stage = Stage::with(|builder| {
             settings(builder.transport(service.cognito.clone()).storage(storage.clone()))
         });
         stage.credentials.refresh().unwrap();
-        assert_eq!(service.cognito.calls("GetId") > before, asks, "{who}");
+        assert_eq!(service.cognito.calls("GetId") > before, is_new, "{who}");
         if let Some(last) = &last {
-            assert_eq!(last.identity_id() == stage.credentials.identity_id(), same, "{who}");
+            assert_eq!(last.identity_id() != stage.credentials.identity_id(), is_new, "{who}");
         }
         last = Some(stage.credentials);
     }
@@ -256,12 +265,8 @@ fn an_answer_without_expiration_is_an_error() {
     let json = r#"{"IdentityId": "us-east-1:0-0", "Credentials": {"AccessKeyId": "K", "SecretKey": "s", "SessionToken": "t"}}"#;
     let null = json.replace("}}", r#", "Expiration": null}}"#);
     let xml = "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>K</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken></Credentials></AssumeRoleWithWebIdentityResult></R>";
-    let rows = [
-        // operation, its answer
-        (GET_CREDENTIALS, json),
-        (GET_CREDENTIALS, &*null),
-        ("AssumeRoleWithWebIdentity", xml),
-    ];
+    let rows =
+        [(GET_CREDENTIALS, json), (GET_CREDENTIALS, &*null), ("AssumeRoleWithWebIdentity", xml)];
     for (operation, answer) in rows {
         let stage = Stage::with(|builder| {
             if operation == GET_CREDENTIALS { builder } else { builder.role_arn(ROLE) }
@@ -276,20 +281,20 @@ fn an_answer_without_expiration_is_an_error() {
 }
 
 #[test]
-fn each_service_has_an_endpoint_of_its_own() {
+fn each_service_has_its_own_endpoint() {
     let aws = [
         "https://cognito-identity.us-east-1.amazonaws.com/",
         "https://sts.us-east-1.amazonaws.com/",
     ];
     let (cognito, sts) = ("https://cognito.example/", "https://sts.example/");
+    // `endpoint_url`, `sts_endpoint_url`, and the URLs of the two services.
     let rows = [
-        // endpoint_url, sts_endpoint_url, the URL of GetId and GetOpenIdToken, the URL of STS
         (None, None, aws),
         (Some(cognito), None, [cognito, aws[1]]),
         (None, Some(sts), [aws[0], sts]),
         (Some(cognito), Some(sts), [cognito, sts]),
     ];
-    for (cognito, sts, expected) in rows {
+    for (cognito, sts, [cognito_url, sts_url]) in rows {
         let (service, urls) = (FakeCognito::new(), Arc::new(Mutex::new(Vec::new())));
         let seen = urls.clone();
         let stage = Stage::with(|builder| {
@@ -306,7 +311,7 @@ fn each_service_has_an_endpoint_of_its_own() {
             builder
         });
         stage.credentials.get().unwrap();
-        assert_eq!(*urls.lock().unwrap(), [expected[0], expected[0], expected[1]]);
+        assert_eq!(*urls.lock().unwrap(), [cognito_url, cognito_url, sts_url]);
     }
 }
 
@@ -314,7 +319,6 @@ fn each_service_has_an_endpoint_of_its_own() {
 fn a_storage_or_a_login_id_without_what_it_needs_is_an_error() {
     let identity = || CognitoIdentityCredentials::builder().identity_id(IDENTITY);
     let rows = [
-        // settings, the setting that the error names
         (identity().storage(MemoryStorage::new()), "storage: "),
         (identity().storage(MemoryStorage::new()).login_id("ann"), "storage: "),
         (identity().login_id("ann"), "login_id: "),

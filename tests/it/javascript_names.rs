@@ -36,13 +36,17 @@ fn read_items(folder: &Path, items: &mut Items) {
                 found_by.push(searched(name));
                 found_by.append(&mut aliases);
             } else if !line.starts_with("#[") {
-                assert!(aliases.is_empty(), "{}: an alias of no public item", path.display());
+                assert!(
+                    aliases.is_empty(),
+                    "{}: an alias of an item that is not public",
+                    path.display()
+                );
             }
         }
     }
 }
 
-/// What stands between backticks.
+/// The parts of a table cell between backticks.
 fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -83,14 +87,14 @@ fn every_item_with_a_javascript_name_is_found_by_it() {
                 wrong.push(format!("{name} finds none of {rust}"));
             }
         }
-        // A cell with words between the names explains; it is no list.
+        // A cell with words between the names is an explanation, not a list of names.
         let list = rust.split('`').step_by(2).all(|between| ["", ", "].contains(&between));
         for path in code(rust).filter(|_| list) {
             let mut parts = path.split('(').next().unwrap().split("::");
             let known = parts.clone().all(|item| items.contains_key(item));
             let found = |item: &str| items[item].iter().any(|name| javascript.contains(name));
             if !known {
-                wrong.push(format!("{path} is no public item"));
+                wrong.push(format!("{path} is not a public item"));
             } else if !parts.any(found) {
                 wrong.push(format!("{path} is not found by any of {javascript:?}"));
             }

@@ -20,6 +20,8 @@ mod answers;
 mod aws_sdk;
 mod classic;
 mod clocks;
+mod cooldowns;
+mod developer;
 mod device_transport;
 mod documentation;
 mod fakes;
@@ -33,6 +35,7 @@ mod pictures;
 #[cfg(feature = "ureq")]
 mod proxy;
 mod public_names;
+mod recovery;
 mod refresh_reports;
 mod refusals;
 mod scenarios;
@@ -41,6 +44,7 @@ mod settings;
 mod sharing;
 mod soak;
 mod stale_identities;
+mod storages;
 mod stored;
 mod support;
 #[cfg(feature = "ureq")]

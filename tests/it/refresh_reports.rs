@@ -1,22 +1,23 @@
 //! `on_refresh`: one report for each refresh, from the thread that led it.
 
+mod listeners;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
 use cognito_identity_credentials::transport::{HttpRequest, Transport as _, TransportErrorKind};
 use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage, RefreshReport,
-    Storage,
 };
 
 use crate::classic::ROLE;
-use crate::support::{GET_CREDENTIALS, Gate, POOL, PROVIDER, Stage, seconds};
+use crate::persisted::NoBootId;
+use crate::sharing::{gated, get_while, with_transport};
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage, seconds};
 
 type Reports = Arc<Mutex<Vec<RefreshReport>>>;
 
@@ -36,23 +37,47 @@ fn take(reports: &Reports) -> Vec<RefreshReport> {
     std::mem::take(&mut reports.lock().unwrap())
 }
 
-/// The outcome as an error kind, the number of calls, and whether it was early.
-type Summary = (Option<ErrorKind>, u32, bool);
-
-fn summary(report: &RefreshReport) -> Summary {
-    let error = report.result.as_ref().err().map(Error::kind);
-    (error, report.service_calls, report.early)
+/// What the tests compare of a report.
+#[derive(Clone, Debug, PartialEq)]
+struct Summary {
+    error: Option<ErrorKind>,
+    service_calls: u32,
+    early: bool,
 }
 
-/// What the program does; `get` and `refresh` make the reports.
+impl Summary {
+    fn ok(service_calls: u32) -> Self {
+        Self { error: None, service_calls, early: false }
+    }
+
+    fn failed(error: ErrorKind, service_calls: u32) -> Self {
+        Self { error: Some(error), ..Self::ok(service_calls) }
+    }
+
+    fn early(self) -> Self {
+        Self { early: true, ..self }
+    }
+}
+
+fn summaries(reports: &[RefreshReport]) -> Vec<Summary> {
+    let summary = |report: &RefreshReport| Summary {
+        error: report.result.as_ref().err().map(Error::kind),
+        service_calls: report.service_calls,
+        early: report.early,
+    };
+    reports.iter().map(summary).collect()
+}
+
+/// A step of a test. `Get` and `Refresh` make the reports.
 enum Act {
     Get,
     Refresh,
     Expire,
     ClearIdentity,
     SetLogin,
+    /// Advances the clock by this many seconds.
     Pass(u64),
-    /// The next so many requests of an operation fail.
+    /// Makes the next requests of an operation fail: the operation, how many, and the fault.
     Fail(&'static str, usize, Fault),
 }
 
@@ -60,7 +85,14 @@ enum Act {
 fn each_refresh_is_reported_once_with_its_result_and_its_service_calls() {
     use Act::{ClearIdentity, Expire, Fail, Get, Pass, Refresh, SetLogin};
 
-    const FORBIDDEN: &str = "Access to Identity 'x' is forbidden.";
+    struct Row<'a> {
+        name: &'static str,
+        settings: &'a dyn Fn(Builder) -> Builder,
+        acts: Vec<Act>,
+        reports: Vec<Summary>,
+    }
+
+    let forbidden = || Fault::not_authorized("Access to Identity 'x' is forbidden.");
     let plain = |builder: Builder| builder;
     let classic = |builder: Builder| builder.role_arn(ROLE);
     let classic_user =
@@ -68,95 +100,100 @@ fn each_refresh_is_reported_once_with_its_result_and_its_service_calls() {
     let no_new_guest = |builder: Builder| builder.allow_new_guest(false);
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let refused = || Fault::not_authorized("No.");
-    let ok = |calls| (None, calls, false);
-    let throttled = Some(ErrorKind::Throttled);
-    let not_authorized = Some(ErrorKind::NotAuthorized);
-    // The name, the settings, what is done, and the reports.
-    let rows: Vec<(&str, &dyn Fn(Builder) -> Builder, Vec<Act>, Vec<Summary>)> = vec![
-        ("nothing is done", &plain, vec![], vec![]),
-        ("the first get of a guest", &plain, vec![Get], vec![ok(2)]),
-        ("a cached get", &plain, vec![Get, Get, Get], vec![ok(2)]),
-        ("a refresh with a known identity", &plain, vec![Get, Refresh], vec![ok(2), ok(1)]),
-        ("after expire", &plain, vec![Get, Expire, Get], vec![ok(2), ok(1)]),
-        (
+    let ok = Summary::ok;
+    let throttled = |calls| Summary::failed(ErrorKind::Throttled, calls);
+    let not_authorized = |calls| Summary::failed(ErrorKind::NotAuthorized, calls);
+    let row = |name, settings, acts, reports| Row { name, settings, acts, reports };
+    let rows = [
+        row("no call", &plain, vec![], vec![]),
+        row("the first get of a guest", &plain, vec![Get], vec![ok(2)]),
+        row("a cached get", &plain, vec![Get, Get, Get], vec![ok(2)]),
+        row("a refresh with a known identity", &plain, vec![Get, Refresh], vec![ok(2), ok(1)]),
+        row("after expire", &plain, vec![Get, Expire, Get], vec![ok(2), ok(1)]),
+        row(
             "after the credentials have expired",
             &plain,
             vec![Get, Pass(3600), Get],
             vec![ok(2), ok(1)],
         ),
-        ("the classic flow", &classic, vec![Get, Refresh], vec![ok(3), ok(2)]),
-        ("the classic flow of a user", &classic_user, vec![Get, Refresh], vec![ok(3), ok(2)]),
-        ("a login is set", &plain, vec![Get, SetLogin, Expire, Get], vec![ok(2), ok(1)]),
-        ("the identity is cleared", &plain, vec![Get, ClearIdentity, Refresh], vec![ok(2), ok(2)]),
-        (
-            "retries belong to their call",
+        row("the classic flow", &classic, vec![Get, Refresh], vec![ok(3), ok(2)]),
+        row("the classic flow of a user", &classic_user, vec![Get, Refresh], vec![ok(3), ok(2)]),
+        row("a login is set", &plain, vec![Get, SetLogin, Expire, Get], vec![ok(2), ok(1)]),
+        row(
+            "the identity is cleared",
+            &plain,
+            vec![Get, ClearIdentity, Refresh],
+            vec![ok(2), ok(2)],
+        ),
+        row(
+            "a call counts once, with all its retries",
             &plain,
             vec![Fail("GetId", 2, lost()), Fail(GET_CREDENTIALS, 3, Fault::internal_error()), Get],
             vec![ok(2)],
         ),
-        (
+        row(
             "a failed first call",
             &plain,
             vec![Fail("GetId", 4, Fault::throttled()), Get],
-            vec![(throttled, 1, false)],
+            vec![throttled(1)],
         ),
-        (
+        row(
             "a failed second call",
             &plain,
             vec![Fail(GET_CREDENTIALS, 1, refused()), Get],
-            vec![(not_authorized, 2, false)],
+            vec![not_authorized(2)],
         ),
-        (
+        row(
             "gets during a cooldown",
             &plain,
             vec![Fail(GET_CREDENTIALS, 2, refused()), Get, Get, Get, Pass(5), Get],
-            vec![(not_authorized, 2, false), (not_authorized, 1, false)],
+            vec![not_authorized(2), not_authorized(1)],
         ),
-        (
+        row(
             "no network, without a cooldown",
             &plain,
             vec![Fail("GetId", 8, lost()), Get, Get],
-            vec![(Some(ErrorKind::Unreachable), 1, false); 2],
+            vec![Summary::failed(ErrorKind::Unreachable, 1); 2],
         ),
-        ("an early refresh", &plain, vec![Get, Pass(3000), Get, Get], vec![ok(2), (None, 1, true)]),
-        (
+        row(
+            "an early refresh",
+            &plain,
+            vec![Get, Pass(3000), Get, Get],
+            vec![ok(2), ok(1).early()],
+        ),
+        row(
             "an early refresh that fails, and the pause after it",
             &plain,
             vec![Get, Pass(3000), Fail(GET_CREDENTIALS, 1, Fault::throttled()), Get, Get],
-            vec![ok(2), (throttled, 1, true)],
+            vec![ok(2), throttled(1).early()],
         ),
-        (
+        row(
             "refresh() in the advisory window is not early",
             &plain,
             vec![Get, Pass(3000), Refresh],
             vec![ok(2), ok(1)],
         ),
-        (
+        row(
             "a recovery with another guest",
             &plain,
-            vec![Get, Fail(GET_CREDENTIALS, 1, Fault::not_authorized(FORBIDDEN)), Refresh],
+            vec![Get, Fail(GET_CREDENTIALS, 1, forbidden()), Refresh],
             // GetCredentialsForIdentity, GetId, GetCredentialsForIdentity
             vec![ok(2), ok(3)],
         ),
-        (
+        row(
             "a recovery that fails",
             &plain,
-            vec![
-                Get,
-                Fail(GET_CREDENTIALS, 1, Fault::not_authorized(FORBIDDEN)),
-                Fail("GetId", 1, refused()),
-                Refresh,
-            ],
-            vec![ok(2), (not_authorized, 2, false)],
+            vec![Get, Fail(GET_CREDENTIALS, 1, forbidden()), Fail("GetId", 1, refused()), Refresh],
+            vec![ok(2), not_authorized(2)],
         ),
-        (
+        row(
             "an error before the first call",
             &no_new_guest,
             vec![Get],
-            vec![(Some(ErrorKind::IdentityUnknown), 0, false)],
+            vec![Summary::failed(ErrorKind::IdentityUnknown, 0)],
         ),
     ];
-    for (name, settings, acts, expected) in rows {
+    for Row { name, settings, acts, reports: expected } in rows {
         let (stage, reports) = reporting(settings);
         stage.cognito.accept_login(PROVIDER, "token", "ann");
         let credentials = &stage.credentials;
@@ -172,22 +209,26 @@ fn each_refresh_is_reported_once_with_its_result_and_its_service_calls() {
             }
         }
         let reports = take(&reports);
-        assert_eq!(reports.iter().map(summary).collect::<Vec<_>>(), expected, "{name}");
+        assert_eq!(summaries(&reports), expected, "{name}");
         assert!(reports.iter().all(|report| report.storage_error.is_none()), "{name}");
     }
 }
 
 #[test]
 fn credentials_from_the_storage_are_reported_with_no_service_call() {
-    // How old the stored credentials are, how many requests fail, and the report.
-    let rows: [(u64, usize, Summary); 4] = [
-        (60, 0, (None, 0, false)),
-        (3000, 0, (None, 1, false)),
+    struct Row {
+        age: u64,
+        faults: usize,
+        report: Summary,
+    }
+    let rows = [
+        Row { age: 60, faults: 0, report: Summary::ok(0) },
+        Row { age: 3000, faults: 0, report: Summary::ok(1) },
         // The stored credentials are still valid, and the caller gets them.
-        (3000, 1, (Some(ErrorKind::Throttled), 1, true)),
-        (3600, 0, (None, 1, false)),
+        Row { age: 3000, faults: 1, report: Summary::failed(ErrorKind::Throttled, 1).early() },
+        Row { age: 3600, faults: 0, report: Summary::ok(1) },
     ];
-    for (age, faults, expected) in rows {
+    for Row { age, faults, report } in rows {
         let storage = Arc::new(MemoryStorage::new());
         let stored = |builder: Builder| builder.storage(storage.clone()).persist_credentials(true);
         let first = Stage::with(stored);
@@ -203,95 +244,52 @@ fn credentials_from_the_storage_are_reported_with_no_service_call() {
             .build()
             .unwrap();
         next.get().unwrap();
-        let got = take(&reports);
-        assert_eq!(got.iter().map(summary).collect::<Vec<_>>(), [expected], "{age} {faults}");
+        assert_eq!(summaries(&take(&reports)), [report], "{age} {faults}");
         next.get().unwrap();
         assert!(take(&reports).is_empty(), "{age} {faults}: the next get is cached");
     }
 }
 
-/// A storage whose reads or writes fail while the test says so.
-#[derive(Default)]
-struct Disk {
-    records: MemoryStorage,
-    reads_fail: AtomicBool,
-    writes_fail: AtomicBool,
-}
-
-impl Disk {
-    fn unless(fails: &AtomicBool) -> io::Result<()> {
-        if fails.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-}
-
-impl Storage for Disk {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        Self::unless(&self.reads_fail)?;
-        self.records.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        Self::unless(&self.writes_fail)?;
-        self.records.store(key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.records.remove(key)
-    }
-}
-
 #[test]
 fn a_report_shows_the_failure_of_the_storage_until_it_works_again() {
-    // What fails at the first refresh, whether credentials are kept, and which of three refreshes
-    // report an error of the storage.
-    let rows: [(bool, bool, bool, [bool; 3]); 5] = [
-        (false, false, false, [false, false, false]),
-        (false, true, false, [true, false, false]),
-        (true, false, false, [true, false, false]),
-        (false, true, true, [true, false, false]),
-        (true, false, true, [true, false, false]),
+    struct Row {
+        /// The operation of the storage that fails during the first of three refreshes.
+        fails: Option<&'static str>,
+        persist: bool,
+    }
+    let rows = [
+        Row { fails: None, persist: false },
+        Row { fails: Some("store"), persist: false },
+        Row { fails: Some("load"), persist: false },
+        Row { fails: Some("store"), persist: true },
+        Row { fails: Some("load"), persist: true },
     ];
-    for (reads_fail, writes_fail, persist, expected) in rows {
-        let disk = Arc::new(Disk::default());
+    for Row { fails, persist } in rows {
+        let disk = FaultyStorage::new();
         let (stage, reports) =
-            reporting(|builder| builder.storage(Arc::clone(&disk)).persist_credentials(persist));
-        disk.reads_fail.store(reads_fail, Ordering::SeqCst);
-        disk.writes_fail.store(writes_fail, Ordering::SeqCst);
-        for expected in expected {
+            reporting(|builder| builder.storage(disk.clone()).persist_credentials(persist));
+        if let Some(operation) = fails {
+            disk.fail_next(operation, usize::MAX, io::ErrorKind::StorageFull);
+        }
+        for expected in [fails.is_some(), false, false] {
             stage.credentials.refresh().unwrap();
             let [report] = &take(&reports)[..] else { panic!("one report") };
             let kind = report.storage_error.as_ref().map(Error::kind);
-            let row = (reads_fail, writes_fail, persist);
-            assert_eq!(kind, expected.then_some(ErrorKind::Storage), "{row:?}");
+            let case = format!("{fails:?} fails, persist: {persist}");
+            assert_eq!(kind, expected.then_some(ErrorKind::Storage), "{case}");
             assert!(report.result.is_ok(), "a failure of the storage never makes a refresh fail");
             let status = stage.credentials.status().storage_error;
             assert_eq!(
                 status.map(|error| error.to_string()),
                 kind.map(|_| { report.storage_error.as_ref().unwrap().to_string() })
             );
-            disk.reads_fail.store(false, Ordering::SeqCst);
-            disk.writes_fail.store(false, Ordering::SeqCst);
+            disk.clear_faults();
         }
     }
 }
 
 #[test]
-fn credentials_that_cannot_be_kept_without_a_boot_id_are_in_every_report() {
-    struct NoBootId(ManualClock);
-    impl Clock for NoBootId {
-        fn wall(&self) -> SystemTime {
-            self.0.wall()
-        }
-
-        fn boot(&self) -> Duration {
-            self.0.boot()
-        }
-
-        fn sleep(&self, duration: Duration) {
-            self.0.sleep(duration);
-        }
-    }
-
+fn without_a_boot_id_every_report_says_that_no_credentials_are_stored() {
     let (stage, reports) = reporting(|builder| {
         let storage = Arc::new(MemoryStorage::new());
         builder.clock(NoBootId(ManualClock::new())).storage(storage).persist_credentials(true)
@@ -306,223 +304,24 @@ fn credentials_that_cannot_be_kept_without_a_boot_id_are_in_every_report() {
 }
 
 #[test]
-fn eight_waiters_and_their_leader_cause_one_report_on_the_leaders_thread() {
-    for fails in [false, true] {
-        let clock = ManualClock::new();
-        let cognito = FakeCognito::with_clock(clock.clone());
-        if fails {
-            cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
-        }
-        let (gate, keeper) = Gate::before(cognito);
-        let threads = Arc::new(Mutex::new(Vec::new()));
-        let reporters = Arc::clone(&threads);
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(gate)
-            .clock(clock)
-            .on_refresh(move |report| {
-                let reporter = (thread::current().id(), report.result.is_err());
-                reporters.lock().unwrap().push(reporter);
-            })
-            .build()
-            .unwrap();
-        let start = Barrier::new(8);
-        thread::scope(|scope| {
-            let leader = scope.spawn(|| credentials.get().is_err());
-            let leader_id = leader.thread().id();
-            keeper.await_request();
-            let waiters: Vec<_> = (0..8)
-                .map(|_| {
-                    scope.spawn(|| {
-                        start.wait();
-                        credentials.get().is_err()
-                    })
-                })
-                .collect();
-            keeper.let_pass();
-            assert_eq!(leader.join().unwrap(), fails);
-            assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap() == fails));
-            assert_eq!(*threads.lock().unwrap(), [(leader_id, fails)]);
-        });
-    }
-}
-
-/// A listener that waits for the test.
-fn blocking() -> (impl Fn(&RefreshReport) + Send + Sync + 'static, Receiver<()>, impl Fn()) {
-    let (entered, entries) = channel();
-    let (release, released) = channel::<()>();
-    let released = Mutex::new(released);
-    let listener = move |_: &RefreshReport| {
-        entered.send(()).unwrap();
-        released.lock().unwrap().recv().unwrap();
-    };
-    (listener, entries, move || release.send(()).unwrap())
-}
-
-#[test]
-fn the_waiters_have_the_result_while_the_listener_still_runs() {
-    for fails in [false, true] {
-        let clock = ManualClock::new();
-        let cognito = FakeCognito::with_clock(clock.clone());
-        if fails {
-            cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
-        }
-        let (gate, keeper) = Gate::before(cognito.clone());
-        let (listener, entries, release) = blocking();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(gate)
-            .clock(clock)
-            .on_refresh(listener)
-            .build()
-            .unwrap();
-        thread::scope(|scope| {
-            let leader = scope.spawn(|| credentials.get());
-            keeper.await_request();
-            let waiter = scope.spawn(|| credentials.get());
-            keeper.let_pass();
-            entries.recv_timeout(seconds(30)).unwrap();
-            let shared = waiter.join().unwrap();
-            assert_eq!(shared.is_err(), fails);
-            assert_eq!(credentials.get().is_err(), fails, "another caller gets it too");
-            assert_eq!(credentials.status().last_error.is_some(), fails);
-            assert!(!leader.is_finished(), "the leader is in the listener");
-            release();
-            assert_eq!(leader.join().unwrap().ok(), shared.ok());
-        });
-        assert_eq!(cognito.calls(GET_CREDENTIALS), 1);
-    }
-}
-
-#[test]
-fn a_listener_that_panics_reaches_the_leader_only() {
-    for fails in [false, true] {
-        let clock = ManualClock::new();
-        let cognito = FakeCognito::with_clock(clock.clone());
-        if fails {
-            cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
-        }
-        let (gate, keeper) = Gate::before(cognito.clone());
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(gate)
-            .clock(clock.clone())
-            .on_refresh(|_| panic!("the listener has a fault"))
-            .build()
-            .unwrap();
-        let call = || catch_unwind(AssertUnwindSafe(|| credentials.get()));
-        thread::scope(|scope| {
-            let leader = scope.spawn(call);
-            keeper.await_request();
-            let waiter = scope.spawn(call);
-            keeper.let_pass();
-            let panic = leader.join().unwrap().unwrap_err();
-            assert_eq!(panic.downcast_ref(), Some(&"the listener has a fault"));
-            assert_eq!(waiter.join().unwrap().unwrap().is_err(), fails);
-        });
-        assert_eq!(call().unwrap().is_err(), fails, "the cached set, or the cooldown's error");
-        assert_eq!(credentials.status().last_error.is_some(), fails);
-        assert_eq!(cognito.calls(GET_CREDENTIALS), 1);
-        // The next refresh works as ever, and so does its report.
-        clock.advance(seconds(3600));
-        keeper.let_pass();
-        call().unwrap_err();
-        assert!(credentials.get().is_ok());
-        assert_eq!(cognito.calls(GET_CREDENTIALS), 2);
-    }
-}
-
-#[test]
 fn a_refresh_that_panics_is_not_reported() {
     let reports = Reports::default();
-    let cognito = FakeCognito::new();
-    let service = cognito.clone();
     let panics = AtomicBool::new(true);
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            assert!(!panics.swap(false, Ordering::SeqCst), "the modem driver has a fault");
-            service.send(request)
-        })
-        .on_refresh(collect(&reports))
-        .build()
-        .unwrap();
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        assert!(!panics.swap(false, Ordering::SeqCst), "the modem driver has a fault");
+        cognito.send(request)
+    };
+    let Stage { credentials, .. } =
+        with_transport(transport, |builder| builder.on_refresh(collect(&reports)));
     let panic = catch_unwind(AssertUnwindSafe(|| credentials.get())).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"the modem driver has a fault"));
     assert!(take(&reports).is_empty());
     credentials.get().unwrap();
-    let reports: Vec<_> = take(&reports).iter().map(summary).collect();
-    assert_eq!(reports, [(None, 2, false)]);
-}
-
-#[test]
-fn a_listener_may_use_the_provider_but_not_refresh() {
-    // Whether the refresh fails, and whether it is early.
-    for (fails, early) in [(false, false), (true, false), (false, true), (true, true)] {
-        let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
-        let other = Stage::new();
-        let others = other.credentials.clone();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (inside, record) = (Arc::clone(&provider), Arc::clone(&seen));
-        let stage = Stage::with(|builder| {
-            builder.on_refresh(move |_| {
-                let Some(credentials) = inside.get() else { return };
-                let kinds = [
-                    credentials.get(),
-                    credentials.get_within(Duration::ZERO),
-                    credentials.refresh(),
-                ]
-                .map(|result| result.map_err(|error| error.kind()));
-                assert!(others.get().is_ok(), "another provider works");
-                credentials.set_login(PROVIDER, "token");
-                credentials.remove_login(PROVIDER);
-                let cached = credentials.cached();
-                let state = (credentials.identity_id(), credentials.status().last_error.is_some());
-                record.lock().unwrap().push((kinds, cached, state));
-            })
-        });
-        if early {
-            stage.credentials.get().unwrap();
-            stage.clock.advance(seconds(3000));
-        }
-        provider.set(stage.credentials.clone()).unwrap();
-        if fails {
-            stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
-        }
-        let result = stage.credentials.get();
-        assert_eq!(result.is_err(), fails && !early);
-        let seen = seen.lock().unwrap();
-        let [(kinds, cached, (id, failed))] = &seen[..] else { panic!("{} calls", seen.len()) };
-        assert!(kinds.iter().all(|kind| *kind == Err(ErrorKind::Reentrant)), "{kinds:?}");
-        assert_eq!(*cached, result.ok());
-        assert_eq!((id, *failed), (&stage.credentials.identity_id(), fails));
-    }
-}
-
-#[test]
-fn two_listeners_that_call_each_others_provider_come_to_an_end() {
-    let providers: Arc<OnceLock<[CognitoIdentityCredentials; 2]>> = Arc::default();
-    let depth = Arc::new(Mutex::new(0));
-    let make = |other: usize| {
-        let (providers, depth) = (Arc::clone(&providers), Arc::clone(&depth));
-        let stage = Stage::with(|builder| {
-            builder.failure_cooldown(Duration::ZERO).on_refresh(move |_| {
-                *depth.lock().unwrap() += 1;
-                drop(providers.get().unwrap()[other].get());
-            })
-        });
-        stage.cognito.set_guests(POOL, false);
-        stage.credentials
-    };
-    let both = [make(1), make(0)];
-    providers.set(both.clone()).unwrap();
-    assert_eq!(both[0].get().unwrap_err().kind(), ErrorKind::NotAuthorized);
-    assert_eq!(*depth.lock().unwrap(), 2);
+    assert_eq!(summaries(&take(&reports)), [Summary::ok(2)]);
 }
 
 #[test]
 fn an_outdated_refresh_reports_its_own_result() {
-    // What happens during the first refresh, and how many refreshes there are.
     type Change = fn(&CognitoIdentityCredentials);
     let rows: [(&str, Change); 3] = [
         ("expire", |credentials| credentials.expire()),
@@ -530,31 +329,15 @@ fn an_outdated_refresh_reports_its_own_result() {
         ("clear_cached_id", |credentials| credentials.clear_cached_id()),
     ];
     for (name, change) in rows {
-        let clock = ManualClock::new();
-        let cognito = FakeCognito::with_clock(clock.clone());
-        let (gate, keeper) = Gate::before(cognito);
         let reports = Reports::default();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(gate)
-            .clock(clock)
-            .on_refresh(collect(&reports))
-            .build()
-            .unwrap();
-        thread::scope(|scope| {
-            let leader = scope.spawn(|| credentials.get());
-            keeper.await_request();
-            change(&credentials);
-            keeper.let_pass();
-            leader.join().unwrap().unwrap();
-        });
+        let (Stage { credentials, .. }, keeper) =
+            gated(|builder| builder.on_refresh(collect(&reports)));
+        get_while(&credentials, &keeper, || change(&credentials)).unwrap();
         assert_eq!(credentials.cached(), None, "{name}");
-        let got = take(&reports);
-        assert_eq!(got.iter().map(summary).collect::<Vec<_>>(), [(None, 2, false)], "{name}");
+        assert_eq!(summaries(&take(&reports)), [Summary::ok(2)], "{name}");
     }
 }
 
-/// They have a client of their own.
 #[cfg(feature = "user-pool")]
 #[test]
 fn the_calls_of_a_user_pool_are_not_counted() {
@@ -578,12 +361,11 @@ fn the_calls_of_a_user_pool_are_not_counted() {
         .unwrap();
     credentials.get().unwrap();
     assert_eq!(cognito.requests().len(), 3);
-    assert_eq!(take(&reports).iter().map(summary).collect::<Vec<_>>(), [(None, 2, false)]);
+    assert_eq!(summaries(&take(&reports)), [Summary::ok(2)]);
 }
 
 #[test]
 fn the_duration_is_the_boot_time_from_start_to_end() {
-    // How many requests fail before the one that succeeds.
     for faults in [0, 1, 3] {
         let (stage, reports) = reporting(|builder| builder);
         stage.cognito.fail_next("GetId", faults, Fault::throttled());
@@ -595,20 +377,12 @@ fn the_duration_is_the_boot_time_from_start_to_end() {
     }
     // A wall clock that jumps does not count.
     let reports = Reports::default();
-    let clock = ManualClock::new();
-    let (cognito, jumping) = (FakeCognito::with_clock(clock.clone()), clock.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &_| {
-            use cognito_identity_credentials::transport::Transport;
-            jumping.set_wall(jumping.wall() + seconds(86_400));
-            cognito.send(request)
-        })
-        .clock(clock)
-        .on_refresh(collect(&reports))
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+    let jumps = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        clock.set_wall(clock.wall() + seconds(86_400));
+        cognito.send(request)
+    };
+    let stage = with_transport(jumps, |builder| builder.on_refresh(collect(&reports)));
+    stage.credentials.get().unwrap();
     assert_eq!(take(&reports)[0].duration, Duration::ZERO);
 }
 

@@ -1,5 +1,5 @@
-//! Every state of the cached set, with every answer of the service, after every call that touches
-//! either: what `get()` gives, how often it contacts the service, and what the next `get()` does.
+//! Every state of the cached credentials, with every answer of the service, after every call of the
+//! program: what `get()` returns, how often it calls the service, and what the next `get()` does.
 
 use std::time::Duration;
 
@@ -9,55 +9,64 @@ use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins
 use crate::classic::ROLE;
 use crate::support::{EXPIRED, GET_CREDENTIALS, PROVIDER, Stage, seconds};
 
-/// What the cell holds: a set of one hour, so many seconds old, or nothing.
+/// The age of the cached credentials in seconds, if there are any. They live for one hour.
 const STATES: [(&str, Option<u64>); 5] = [
-    ("nothing loaded", None),
+    ("nothing cached", None),
     ("fresh", Some(1_000)),
     ("advisory", Some(3_000)),
     ("mandatory", Some(3_590)),
     ("expired", Some(4_000)),
 ];
 
-/// What the service does: its fault, the error's kind, how often it is asked by a caller that has no
-/// usable set, and whether the failure is remembered.
-fn answers() -> [(&'static str, Option<Fault>, ErrorKind, usize, bool); 6] {
+/// A failure of the service.
+struct Failure {
+    fault: Fault,
+    kind: ErrorKind,
+    /// The number of attempts in a refresh without valid cached credentials.
+    attempts: usize,
+    begins_cooldown: bool,
+}
+
+fn answers() -> [(&'static str, Option<Failure>); 6] {
+    let failure = |fault, kind, attempts| {
+        Some(Failure { fault, kind, attempts, begins_cooldown: kind != ErrorKind::Timeout })
+    };
     let denied = Fault::not_authorized("Something new.");
     [
-        ("success", None, ErrorKind::Config, 1, false),
-        ("no answer", Some(Fault::timeout()), ErrorKind::Timeout, 4, false),
-        ("throttled", Some(Fault::throttled()), ErrorKind::Throttled, 4, true),
-        ("unavailable", Some(Fault::internal_error()), ErrorKind::Unavailable, 4, true),
-        ("refused", Some(denied), ErrorKind::NotAuthorized, 1, true),
-        ("expired already", Some(Fault::raw(200, EXPIRED)), ErrorKind::Response, 1, true),
+        ("success", None),
+        ("no answer", failure(Fault::timeout(), ErrorKind::Timeout, 4)),
+        ("throttled", failure(Fault::throttled(), ErrorKind::Throttled, 4)),
+        ("unavailable", failure(Fault::internal_error(), ErrorKind::Unavailable, 4)),
+        ("refused", failure(denied, ErrorKind::NotAuthorized, 1)),
+        ("expired already", failure(Fault::raw(200, EXPIRED), ErrorKind::Response, 1)),
     ]
 }
 
 type Call = fn(&CognitoIdentityCredentials);
 
-/// What is called before, and whether it ends the set.
-const CALLS: [(&str, Call, bool); 9] = [
-    ("nothing", |_| {}, false),
-    ("expire", CognitoIdentityCredentials::expire, true),
-    ("invalidate", |c| c.cached().iter().for_each(|set| c.invalidate(set.access_key_id())), true),
-    ("invalidate another", |c| c.invalidate("ASIAOTHER"), false),
-    ("set_login", |c| c.set_login(PROVIDER, "t"), false),
-    ("set_logins", |c| c.set_logins(Logins::new()), false),
-    ("remove_login", |c| c.remove_login(PROVIDER), false),
-    (
-        "set_identity_id",
-        |c| c.identity_id().into_iter().for_each(|id| c.set_identity_id(id).unwrap()),
-        false,
-    ),
-    ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id, false),
+/// What the program calls before `get`. The first two end the cached credentials.
+const CALLS: [(&str, Call); 9] = [
+    ("expire", CognitoIdentityCredentials::expire),
+    ("invalidate", |c| c.cached().iter().for_each(|set| c.invalidate(set.access_key_id()))),
+    ("nothing", |_| {}),
+    ("invalidate another", |c| c.invalidate("ASIAOTHER")),
+    ("set_login", |c| c.set_login(PROVIDER, "t")),
+    ("set_logins", |c| c.set_logins(Logins::new())),
+    ("remove_login", |c| c.remove_login(PROVIDER)),
+    ("set_identity_id", |c| {
+        c.identity_id().into_iter().for_each(|id| c.set_identity_id(id).unwrap());
+    }),
+    ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
 ];
 
 #[test]
-fn every_state_meets_every_answer_after_every_call() {
+fn every_state_with_every_answer_after_every_call() {
     let mut cells = 0;
     for (state, age) in STATES {
-        for (answer, fault, kind, attempts, remembered) in answers() {
-            for (call, do_it, ends) in CALLS {
-                let case = format!("{state}, {answer}, after {call}");
+        for (answer, failure) in answers() {
+            for (name, call) in CALLS {
+                let ends = ["expire", "invalidate"].contains(&name);
+                let case = format!("{state}, {answer}, after {name}");
                 let stage = Stage::new();
                 stage.cognito.accept_login(PROVIDER, "t", "ann");
                 let first = age.map(|age| {
@@ -65,48 +74,48 @@ fn every_state_meets_every_answer_after_every_call() {
                     stage.clock.advance(seconds(age));
                     first
                 });
-                do_it(&stage.credentials);
-                if let Some(fault) = &fault {
-                    stage.cognito.fail_next(GET_CREDENTIALS, 99, fault.clone());
+                call(&stage.credentials);
+                if let Some(failure) = &failure {
+                    stage.cognito.fail_next(GET_CREDENTIALS, 99, failure.fault.clone());
                 }
-                let ask = || {
+                let get = || {
                     let before = stage.contacts();
                     (stage.credentials.get(), stage.contacts() - before)
                 };
-                let (outcome, contacts) = ask();
+                let (outcome, contacts) = get();
 
-                match (state, ends) {
-                    ("fresh", false) => {
+                match (&failure, state, ends) {
+                    (_, "fresh", false) => {
                         assert_eq!(outcome.unwrap(), first.unwrap(), "{case}");
                         assert_eq!(contacts, 0, "{case}");
                     }
-                    _ if fault.is_none() => {
+                    (None, ..) => {
                         let set = outcome.unwrap();
                         assert_ne!(Some(&set), first.as_ref(), "{case}");
                         assert_eq!(contacts, 1, "{case}");
-                        let (next, contacts) = ask();
+                        let (next, contacts) = get();
                         assert_eq!((next.unwrap(), contacts), (set, 0), "{case}");
                     }
-                    ("advisory", false) => {
+                    (Some(Failure { kind, .. }), "advisory", false) => {
                         let first = first.unwrap();
                         assert_eq!((outcome.unwrap(), contacts), (first.clone(), 1), "{case}");
                         let status = stage.credentials.status();
-                        assert_eq!(status.last_error.map(|error| error.kind()), Some(kind));
+                        assert_eq!(status.last_error.map(|error| error.kind()), Some(*kind));
                         let pause = status.next_attempt_in.unwrap();
                         assert!((300..=600).contains(&pause.as_secs()), "{case}: {pause:?}");
-                        let (next, contacts) = ask();
+                        let (next, contacts) = get();
                         assert_eq!((next.unwrap(), contacts), (first, 0), "{case}: the pause");
                     }
-                    _ => {
-                        assert_eq!(outcome.unwrap_err().kind(), kind, "{case}");
-                        assert_eq!(contacts, attempts, "{case}");
+                    (Some(Failure { kind, attempts, begins_cooldown, .. }), ..) => {
+                        assert_eq!(outcome.unwrap_err().kind(), *kind, "{case}");
+                        assert_eq!(contacts, *attempts, "{case}");
                         assert_eq!(stage.credentials.cached(), first, "{case}: stays readable");
-                        let pause = stage.credentials.status().next_attempt_in;
-                        assert_eq!(pause.is_some(), remembered, "{case}");
-                        let again = if remembered { 0 } else { attempts };
-                        let (outcome, contacts) = ask();
-                        assert_eq!(outcome.unwrap_err().kind(), kind, "{case}");
-                        assert_eq!(contacts, again, "{case}: the cooldown");
+                        let wait = stage.credentials.status().next_attempt_in;
+                        assert_eq!(wait.is_some(), *begins_cooldown, "{case}");
+                        let (outcome, contacts) = get();
+                        assert_eq!(outcome.unwrap_err().kind(), *kind, "{case}");
+                        let expected = if *begins_cooldown { 0 } else { *attempts };
+                        assert_eq!(contacts, expected, "{case}: the cooldown");
                     }
                 }
                 cells += 1;
@@ -117,9 +126,8 @@ fn every_state_meets_every_answer_after_every_call() {
     assert_eq!(cells, 5 * 6 * 9);
 }
 
-/// The window that opens by default, seen from outside, and that a set keeps the one it came with.
 #[test]
-fn the_default_window_goes_by_the_lifetime_and_is_fixed_per_set() {
+fn the_default_window_depends_on_the_lifetime_and_does_not_change_later() {
     let minutes = |minutes: u64| seconds(60 * minutes);
     let rows = [
         (seconds(90), seconds(45)),
@@ -131,15 +139,15 @@ fn the_default_window_goes_by_the_lifetime_and_is_fixed_per_set() {
         (minutes(360), minutes(60)),
     ];
     for (lifetime, window) in rows {
-        for by_hand in [None, Some(seconds(40))] {
+        for configured in [None, Some(seconds(40))] {
             let stage = Stage::with(|builder| {
-                // The enhanced flow issues no longer ones.
+                // In the enhanced flow no credentials live longer than an hour.
                 let builder = if lifetime > minutes(60) {
                     builder.role_arn(ROLE).duration(lifetime)
                 } else {
                     builder
                 };
-                match by_hand {
+                match configured {
                     Some(window) => builder.advisory_window(window),
                     None => builder,
                 }
@@ -147,17 +155,17 @@ fn the_default_window_goes_by_the_lifetime_and_is_fixed_per_set() {
             stage.cognito.set_lifetime(lifetime);
             let first = stage.credentials.get().unwrap();
             stage.cognito.set_lifetime(minutes(600));
-            stage.clock.advance(lifetime - by_hand.unwrap_or(window));
-            assert_eq!(stage.credentials.get().unwrap(), first, "{lifetime:?} {by_hand:?}");
+            stage.clock.advance(lifetime - configured.unwrap_or(window));
+            assert_eq!(stage.credentials.get().unwrap(), first, "{lifetime:?} {configured:?}");
             stage.clock.advance(Duration::from_millis(1));
-            assert_ne!(stage.credentials.get().unwrap(), first, "{lifetime:?} {by_hand:?}");
+            assert_ne!(stage.credentials.get().unwrap(), first, "{lifetime:?} {configured:?}");
         }
     }
 }
 
-/// Three kinds of delay come from one generator, so that a test can repeat what it saw.
+/// One generator makes the delays of retries, cooldowns and pauses, so a test can repeat them.
 #[test]
-fn a_seed_pins_every_delay() {
+fn a_seed_fixes_every_delay() {
     let run = |seed| {
         seed_delays(seed);
         let stage = Stage::new();

@@ -1,9 +1,9 @@
-//! Nothing secret is printed, whatever happens.
+//! No error, log line or `Debug` text shows a secret.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::SystemTime;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
@@ -12,9 +12,10 @@ use cognito_identity_credentials::transport::{
 };
 use cognito_identity_credentials::{
     BoxError, Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error,
-    FileToken, Logins, MemoryStorage, Storage,
+    FileStorage, FileToken, Logins, MemoryStorage, Storage,
 };
 
+use crate::classic::ROLE;
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
 
 const TOKEN: &str = "SENTINEL-TOKEN";
@@ -23,15 +24,15 @@ const SESSION: &str = "SENTINEL-SESSION";
 const IDENTITY: &str = "us-east-1:5e471e10-5e47-5e47-5e47-5e471e105e47";
 
 thread_local! {
-    /// Everything that this test logs, at level trace.
+    /// All log lines of this thread.
     static LOG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 struct Recorder;
 
 impl log::Log for Recorder {
-    /// Filters the lines for which `UreqTransport` would lower the level of the whole process, and with
-    /// it that of the tests beside.
+    /// `UreqTransport` lowers the log level of the process if these lines are enabled. Other tests
+    /// in this process need the level.
     fn enabled(&self, line: &log::Metadata<'_>) -> bool {
         !(line.level() == log::Level::Trace && line.target().starts_with("ureq_proto"))
     }
@@ -47,6 +48,7 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
+/// Starts the log, for all tests of this process. Each test sees the lines of its own thread.
 pub(crate) fn record_log() {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -59,6 +61,7 @@ pub(crate) fn logged() -> String {
     LOG.with_borrow(Clone::clone)
 }
 
+/// Checks that no secret is in the text. All secrets of these tests have one of these parts.
 pub(crate) fn assert_clean(text: &str) {
     for secret in ["SENTINEL", "5e471e10"] {
         if let Some(at) = text.find(secret) {
@@ -83,7 +86,7 @@ fn error_prints(error: &Error) -> String {
     text
 }
 
-/// A service that answers with the given status and body, and repeats secrets in its headers.
+/// A provider whose service answers with this status and body, and repeats secrets in its headers.
 fn echo(status: u16, body: String) -> CognitoIdentityCredentials {
     let transport = move |_: &HttpRequest| {
         Ok(HttpResponse::new(status, body.clone())
@@ -102,7 +105,7 @@ fn echo(status: u16, body: String) -> CognitoIdentityCredentials {
 }
 
 #[test]
-fn no_error_repeats_what_the_service_repeats() {
+fn no_error_shows_a_secret_that_the_service_repeats() {
     record_log();
     let split = format!("{}\u{1b}[31m{}", &TOKEN[..4], &TOKEN[4..]);
     let error_document = |message: &str| {
@@ -128,7 +131,7 @@ fn no_error_repeats_what_the_service_repeats() {
         format!("{TOKEN} {SECRET}"),
         format!(r#""{SECRET}"#),
     ];
-    // Our own ID in a form that no pattern knows, and a token that another one begins with.
+    // An identity ID of an unusual form, and a token that is the beginning of another token.
     let credentials = {
         let transport = move |_: &HttpRequest| {
             let text = format!("{TOKEN}-LINE and {TOKEN} and us-east-1:5e471e10 are odd");
@@ -162,7 +165,7 @@ fn no_value_of_the_public_api_prints_a_secret() {
     let logins = Logins::new().with(PROVIDER, TOKEN);
     let cognito = FakeCognito::new();
     cognito.accept_login(PROVIDER, TOKEN, "ann");
-    let seen = std::sync::Arc::new(Mutex::new(String::new()));
+    let seen = Arc::new(Mutex::new(String::new()));
     let (service, print) = (cognito.clone(), seen.clone());
     let builder = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
@@ -192,9 +195,9 @@ fn no_value_of_the_public_api_prints_a_secret() {
         assert!(!logged().contains(secret));
     }
     let with_identity = CognitoIdentityCredentials::builder().identity_id(IDENTITY);
-    let backend = cognito_identity_credentials::DeveloperIdentity::new(IDENTITY, TOKEN);
-    let storage = cognito_identity_credentials::MemoryStorage::new();
-    let file = cognito_identity_credentials::FileStorage::new("/tmp/x");
+    let backend = DeveloperIdentity::new(IDENTITY, TOKEN);
+    let storage = MemoryStorage::new();
+    let file = FileStorage::new("/tmp/x");
     assert_clean(&prints(&[&backend, &storage, &file]));
     assert_clean(&prints(&[&with_identity, &with_identity.clone().transport(cognito).build()]));
 }
@@ -221,11 +224,11 @@ fn failures_and_recoveries_log_no_secret() {
         stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::timeout());
         stage.credentials.refresh().unwrap();
     }
-    assert!(logged().contains("attempt 1 of 4 failed"), "the log is being recorded");
+    assert!(logged().contains("attempt 1 of 4 failed"), "the log is recorded");
     assert_clean(&logged());
 }
 
-/// What the program's own code says in its errors is passed on: it is the program's to keep clean.
+/// The library shows errors of the program's own code. The program must keep secrets out of them.
 #[test]
 fn a_transports_own_cause_is_kept_as_the_source() {
     let credentials = crate::support::answering(|_| {
@@ -239,15 +242,15 @@ fn a_transports_own_cause_is_kept_as_the_source() {
     );
 }
 
-/// What the other tests here do not print: each with a secret in it, if it can hold one.
+/// All types that the other tests of this file do not print. Each holds a secret, if it can.
 #[test]
 fn no_other_public_type_prints_a_secret() {
     record_log();
-    let changes = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let changes = Arc::new(Mutex::new(Vec::new()));
     let seen = changes.clone();
     let stage = Stage::with(|builder| {
         builder
-            .role_arn(crate::classic::ROLE)
+            .role_arn(ROLE)
             .login(PROVIDER, TOKEN)
             .on_identity_change(move |change| seen.lock().unwrap().push(change.clone()))
     });
@@ -258,7 +261,7 @@ fn no_other_public_type_prints_a_secret() {
     let message = format!("no {IDENTITY}");
     stage.cognito.fail_next("GetOpenIdToken", 1, Fault::not_authorized(message));
     let error = stage.credentials.refresh().unwrap_err();
-    let storage = std::sync::Arc::new(MemoryStorage::new());
+    let storage = Arc::new(MemoryStorage::new());
     storage.store("key", SECRET.as_bytes()).unwrap();
     let requests = stage.cognito.requests();
     assert_eq!(changes.lock().unwrap().len(), 2);
@@ -294,20 +297,20 @@ fn no_other_public_type_prints_a_secret() {
     }
 }
 
-/// Whatever a terminal would obey, and whatever hides or reorders text.
+/// Characters that control a terminal, or that hide or reorder text.
 const ODD: &str = "\u{1b}[31m\u{7}\0\r\n\u{85}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{61c}\u{ad}\u{200b}\u{feff}\u{7f}\u{34f}\u{115f}\u{180b}\u{3164}\u{fe0f}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0100}";
 
 fn is_odd(c: char) -> bool {
     c.is_control() || ODD.chars().any(|odd| odd == c && !odd.is_ascii())
 }
 
-/// Every call of both flows, refused in every form, with what it was sent in every place of the
-/// answer. STS is sent the open ID token, which is the same here.
+/// Each call of both flows gets a refusal, in each form, that repeats its request in each part of
+/// the answer. STS receives the OpenID token, which is equal to the login token here.
 #[test]
-fn no_place_of_a_refusal_lets_through_what_was_sent() {
+fn no_part_of_a_refusal_reveals_what_was_sent() {
     record_log();
     let split = format!("{}\u{1b}{}", &TOKEN[..5], &TOKEN[5..]);
-    // A token that nobody sent is known by its length alone.
+    // A token that was not sent is recognised only by its length.
     let session = format!("{SESSION}{}", "x".repeat(80));
     let guid = IDENTITY.rsplit(':').next().unwrap();
     let texts = [
@@ -352,15 +355,15 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
                 ),
             )
         }),
-        ("what is no document", |text| HttpResponse::new(503, text)),
-        ("what is no text", |text| {
+        ("a body without JSON or XML", |text| HttpResponse::new(503, text)),
+        ("a body that is not UTF-8", |text| {
             HttpResponse::new(200, [text.as_bytes(), b"\xff", text.as_bytes()].concat())
         }),
     ];
     for refused in ["GetId", GET_CREDENTIALS, "GetOpenIdToken", "AssumeRole"] {
         for (place, answer) in places {
             for text in &texts {
-                // No identity was sent by then, so a bare GUID is a request's.
+                // `GetId` sends no identity, so the GUID may be that of the request.
                 if refused == "GetId" && text.eq_ignore_ascii_case(guid) {
                     continue;
                 }
@@ -382,7 +385,7 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
                     .clock(ManualClock::new())
                     .transport(transport);
                 if matches!(refused, "GetOpenIdToken" | "AssumeRole") {
-                    builder = builder.role_arn(crate::classic::ROLE);
+                    builder = builder.role_arn(ROLE);
                 }
                 let credentials = builder.build().unwrap();
                 let error = credentials.get().unwrap_err();
@@ -403,9 +406,9 @@ fn no_place_of_a_refusal_lets_through_what_was_sent() {
     assert_eq!(odd, None);
 }
 
-/// An identity that a good answer brings, and one that was refused before the call that fails.
+/// The identity of an earlier successful answer, and one that was refused before.
 #[test]
-fn no_request_id_is_the_identity_of_another_call() {
+fn a_request_id_never_reveals_the_identity_of_another_call() {
     let guid = IDENTITY.rsplit(':').next().unwrap();
     let forbidden = format!("Access to Identity '{IDENTITY}' is forbidden.");
     let forbidden =
@@ -443,9 +446,9 @@ fn no_request_id_is_the_identity_of_another_call() {
     }
 }
 
-/// What is plugged in fails: its own words are passed on as the cause, and nothing else of it.
+/// The error of the program's own code is the cause. Nothing else of it is shown.
 #[test]
-fn failures_of_what_is_plugged_in_show_no_token() {
+fn failures_of_transports_sources_and_storages_show_no_token() {
     use TransportErrorKind as Kind;
     record_log();
     let kinds = [
@@ -464,29 +467,29 @@ fn failures_of_what_is_plugged_in_show_no_token() {
     };
     let mut rows: Vec<(String, CognitoIdentityCredentials)> = vec![
         (
-            "a source".into(),
+            "a token source".into(),
             stage(|builder| builder.login_from(PROVIDER, || Err("no disk".into()))),
         ),
         (
-            "a source of what is no token".into(),
+            "a token source with a malformed token".into(),
             stage(|builder| builder.login_from(PROVIDER, || Ok(TOKEN.repeat(5_000)))),
         ),
         (
-            "a file".into(),
+            "a token file".into(),
             stage(|builder| builder.login_from(PROVIDER, FileToken::new("/no/file"))),
         ),
         (
-            "a backend".into(),
+            "a developer identity provider".into(),
             stage(|builder| builder.developer_identity(|| Err("no backend".into()))),
         ),
         (
-            "a backend of what is no identity".into(),
+            "a malformed developer identity".into(),
             stage(|builder| {
                 builder.developer_identity(|| Ok(DeveloperIdentity::new(TOKEN, TOKEN)))
             }),
         ),
         (
-            "a backend of another region".into(),
+            "a developer identity of another region".into(),
             stage(|builder| {
                 let identity = IDENTITY.replace("us-east-1", "eu-west-1");
                 builder
@@ -494,7 +497,7 @@ fn failures_of_what_is_plugged_in_show_no_token() {
             }),
         ),
         (
-            "a backend of what is no token".into(),
+            "a developer identity with a malformed token".into(),
             stage(|builder| {
                 builder.developer_identity(|| {
                     Ok(DeveloperIdentity::new(IDENTITY, TOKEN.repeat(5_000)))

@@ -1,4 +1,4 @@
-//! What `build()` accepts, and how it says what is wrong.
+//! What `build()` accepts, and its errors.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -177,7 +177,7 @@ fn each_fault_names_its_setting() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_and_none_holds_a_token() {
+fn all_faults_are_reported_together_and_none_shows_a_token() {
     let error = builder()
         .identity_pool_id("nonsense")
         .account_id("x")
@@ -276,7 +276,7 @@ fn the_limits_themselves_are_accepted() {
 }
 
 #[test]
-fn requests_go_where_the_settings_say() {
+fn requests_go_to_the_endpoint_of_the_settings() {
     let rows: [(fn(Builder) -> Builder, &str); 6] = [
         (|b| b, "https://cognito-identity.us-east-1.amazonaws.com/"),
         (|b| b.use_fips(true), "https://cognito-identity-fips.us-east-1.amazonaws.com/"),
@@ -313,6 +313,7 @@ fn urls_called(settings: Builder) -> Vec<String> {
     urls_called_of(&FakeCognito::new(), settings)
 }
 
+/// Returns the URLs of the requests for the first credentials.
 fn urls_called_of(cognito: &FakeCognito, settings: Builder) -> Vec<String> {
     let urls = Arc::new(Mutex::new(Vec::new()));
     let (seen, cognito) = (Arc::clone(&urls), cognito.clone());
@@ -329,9 +330,9 @@ fn guest_of(cognito: &FakeCognito) -> String {
     guest.get().unwrap().identity_id().unwrap().to_owned()
 }
 
-/// Programs need these variables for other services.
+/// A program may need the region variables for other services.
 #[test]
-fn the_region_is_that_of_the_pool_or_the_identity_whatever_the_region_variables_say() {
+fn the_region_comes_from_the_pool_or_identity_and_never_from_region_variables() {
     let cognito = FakeCognito::new();
     let guest = guest_of(&cognito);
     for id in [("AWS_COGNITO_IDENTITY_POOL_ID", POOL), ("AWS_COGNITO_IDENTITY_ID", &*guest)] {
@@ -376,7 +377,7 @@ fn endpoint_variables_are_ignored_if_another_variable_says_so() {
         from_variables(&[&urls[..], &others].concat())
     };
     for ignore in ["true", "True", "TRUE", "tRuE"] {
-        // A malformed value is not read either.
+        // A malformed URL is ignored too.
         for url in [URL, "nonsense"] {
             for called in urls_called(all(ignore, url).unwrap()) {
                 assert!(called.ends_with(".us-east-1.amazonaws.com/"), "{ignore}: {called}");
@@ -404,7 +405,7 @@ fn endpoint_variables_are_ignored_if_another_variable_says_so() {
 }
 
 #[test]
-fn everything_that_should_be_a_transport_is_one() {
+fn closures_boxes_and_arcs_are_transports() {
     fn provider(transport: impl Transport + 'static) -> CognitoIdentityCredentials {
         CognitoIdentityCredentials::builder()
             .identity_pool_id(POOL)
@@ -448,7 +449,7 @@ fn a_login_set_later_is_checked_before_any_call() {
     let credentials = builder().identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
     credentials.set_login("p", "");
     let limit = credentials.get_within(Duration::ZERO).unwrap_err();
-    assert_eq!(limit.kind(), ErrorKind::Timeout, "a limit of zero asks nobody");
+    assert_eq!(limit.kind(), ErrorKind::Timeout, "with a limit of zero there is no call");
     let error = credentials.get().unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),
@@ -458,7 +459,7 @@ fn a_login_set_later_is_checked_before_any_call() {
 }
 
 #[test]
-fn a_character_that_the_service_does_not_take_is_a_fault_of_its_setting() {
+fn a_character_that_the_service_does_not_accept_is_a_fault_of_its_setting() {
     let values: [(&str, fn(String) -> Builder); 6] = [
         ("custom_role_arn", |text| builder().custom_role_arn(text)),
         ("role_arn", |text| builder().role_arn(text)),
@@ -468,31 +469,33 @@ fn a_character_that_the_service_does_not_take_is_a_fault_of_its_setting() {
         ("policy", |text| builder().role_arn(ROLE).policy(text)),
     ];
     let characters = [
-        // character, in an ARN or a provider ID, in a session name, in a policy
-        ('-', true, true, true),
-        ('é', true, false, true),
-        ('\u{ff}', true, false, true),
-        ('\u{100}', true, false, false),
-        ('\u{1f980}', true, false, false),
-        ('\u{ffff}', false, false, false),
-        (' ', true, false, true),
-        ('\t', false, false, true),
-        ('\n', false, false, true),
-        ('\r', false, false, true),
-        ('\0', false, false, false),
-        ('\u{7}', false, false, false),
-        ('\u{b}', false, false, false),
-        ('\u{1b}', false, false, false),
-        ('\u{1f}', false, false, false),
-        ('\u{7f}', false, false, true),
-        ('\u{9b}', false, false, true),
+        '-',
+        'é',
+        '\u{ff}',
+        '\u{100}',
+        '\u{1f980}',
+        '\u{ffff}',
+        ' ',
+        '\t',
+        '\n',
+        '\r',
+        '\0',
+        '\u{7}',
+        '\u{b}',
+        '\u{1b}',
+        '\u{1f}',
+        '\u{7f}',
+        '\u{9b}',
     ];
+    let in_names = ['-'];
+    let in_policies = ['-', 'é', '\u{ff}', ' ', '\t', '\n', '\r', '\u{7f}', '\u{9b}'];
+    let in_arns_and_ids = ['-', 'é', '\u{ff}', '\u{100}', '\u{1f980}', ' '];
     for (setting, with) in values {
-        for (character, in_arn, in_name, in_policy) in characters {
+        for character in characters {
             let accepted = match setting {
-                "policy" => in_policy,
-                "role_session_name" => in_name,
-                _ => in_arn,
+                "policy" => in_policies.contains(&character),
+                "role_session_name" => in_names.contains(&character),
+                _ => in_arns_and_ids.contains(&character),
             };
             let built =
                 with(format!("aaaaaaaaaaaaaaaaaaaa{character}")).identity_pool_id(POOL).build();
@@ -507,9 +510,9 @@ fn a_character_that_the_service_does_not_take_is_a_fault_of_its_setting() {
     }
 }
 
-/// `build()` makes no call, and neither does anything but `get` and `refresh`.
+/// Neither `build` nor any other call than `get` and `refresh` calls the service.
 #[test]
-fn nothing_is_called_until_credentials_are_asked_for() {
+fn no_call_is_made_before_get_or_refresh() {
     let cognito = FakeCognito::new();
     let credentials = builder().identity_pool_id(POOL).transport(cognito.clone()).build().unwrap();
     let _ = credentials.needs_refresh();

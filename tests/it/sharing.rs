@@ -1,5 +1,5 @@
-//! Many threads, one refresh: shared outcomes, panics, re-entry, and settings that change while a
-//! refresh is under way.
+//! Many threads and one refresh: shared results, panics, calls from inside a refresh, and settings
+//! that change during a refresh.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,19 +9,21 @@ use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
-    HttpRequest, Transport, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
-use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, SystemClock};
+use cognito_identity_credentials::{
+    Builder, Clock, CognitoIdentityCredentials, Credentials, Error, ErrorKind, Logins, SystemClock,
+};
 
 use crate::support::{GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, seconds};
 
 #[test]
-fn providers_and_credentials_go_between_threads() {
+fn providers_and_credentials_are_send_and_sync() {
     fn shareable<T: Clone + Send + Sync + 'static>() {}
     shareable::<CognitoIdentityCredentials>();
-    shareable::<cognito_identity_credentials::Credentials>();
-    shareable::<cognito_identity_credentials::Error>();
-    shareable::<cognito_identity_credentials::Builder>();
+    shareable::<Credentials>();
+    shareable::<Error>();
+    shareable::<Builder>();
 }
 
 #[test]
@@ -62,18 +64,13 @@ fn sixty_four_threads_share_one_failure() {
 }
 
 #[test]
-fn a_panicking_transport_wedges_nobody() {
-    let cognito = FakeCognito::new();
+fn a_panicking_transport_blocks_no_thread() {
     let calls = AtomicUsize::new(0);
-    let service = cognito.clone();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            assert!(calls.fetch_add(1, Ordering::Relaxed) != 1, "the modem driver has a fault");
-            service.send(request)
-        })
-        .build()
-        .unwrap();
+    let fails_once = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        assert!(calls.fetch_add(1, Ordering::Relaxed) != 1, "the modem driver has a fault");
+        cognito.send(request)
+    };
+    let Stage { cognito, credentials, .. } = with_transport(fails_once, |builder| builder);
     let panics = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..16 {
@@ -83,19 +80,19 @@ fn a_panicking_transport_wedges_nobody() {
             });
         }
     });
-    assert_eq!(panics.into_inner(), 1, "the panic reaches the caller that led, and nobody else");
-    assert_eq!(cognito.identities(), 1, "the identity from before the panic is kept");
+    assert_eq!(panics.into_inner(), 1, "only the caller that led the refresh gets the panic");
+    assert_eq!(cognito.identities(), 1, "the identity from before the panic stays");
 }
 
 #[test]
-fn a_panicking_token_source_wedges_nobody() {
-    let asked = AtomicUsize::new(0);
+fn a_panicking_token_source_blocks_no_thread() {
+    let calls = AtomicUsize::new(0);
     let cognito = FakeCognito::new();
     cognito.accept_login(PROVIDER, "token", "ann");
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .login_from(PROVIDER, move || {
-            assert!(asked.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
+            assert!(calls.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
             Ok("token".to_owned())
         })
         .transport(cognito)
@@ -106,12 +103,12 @@ fn a_panicking_token_source_wedges_nobody() {
 }
 
 #[test]
-fn asking_from_inside_is_an_error() {
+fn get_from_inside_a_refresh_is_an_error() {
     type Slot = Arc<OnceLock<CognitoIdentityCredentials>>;
     fn ask(slot: &Slot) -> ErrorKind {
         let credentials = slot.get().unwrap();
-        let loaded = credentials.cached().is_some();
-        assert_eq!(credentials.needs_refresh(), !loaded, "what needs no refresh still answers");
+        let is_cached = credentials.cached().is_some();
+        assert_eq!(credentials.needs_refresh(), !is_cached, "calls without a refresh still work");
         assert_eq!(credentials.refresh().unwrap_err().kind(), ErrorKind::Reentrant);
         assert_eq!(credentials.get_within(seconds(1)).unwrap_err().kind(), ErrorKind::Reentrant);
         credentials.clone().get().unwrap_err().kind()
@@ -152,10 +149,10 @@ fn asking_from_inside_is_an_error() {
     let credentials = slot.get().unwrap();
     credentials.get().unwrap();
     credentials.get().unwrap();
-    credentials.refresh().unwrap(); // with a fresh set there
+    credentials.refresh().unwrap();
 }
 
-/// A clock that asks for credentials whenever it is looked at.
+/// A clock that calls `get` whenever it is read.
 struct CuriousClock(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
 
 impl CuriousClock {
@@ -184,56 +181,78 @@ impl Clock for CuriousClock {
 }
 
 #[test]
-fn a_clock_that_asks_for_credentials_is_reentrant() {
+fn a_clock_that_calls_get_receives_an_error() {
     let slot = Arc::new(OnceLock::new());
-    let asked = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     let cognito = FakeCognito::new();
     cognito.fail_next("GetId", 1, Fault::throttled());
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .transport(cognito)
-        .clock(CuriousClock(slot.clone(), asked.clone()))
+        .clock(CuriousClock(slot.clone(), calls.clone()))
         .build()
         .unwrap();
     slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
     let first = credentials.get().unwrap();
     assert_eq!(credentials.get().unwrap(), first);
-    assert!(asked.load(Ordering::Relaxed) > 5);
+    assert!(calls.load(Ordering::Relaxed) > 5);
 }
 
 #[test]
-fn another_provider_may_be_asked_from_inside() {
-    let (outer, inner) = (FakeCognito::new(), Stage::new());
-    let helper = inner.credentials.clone();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            helper.get().unwrap();
-            outer.send(request)
-        })
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+fn another_provider_works_inside_a_refresh() {
+    let inner = Stage::new();
+    let other = inner.credentials.clone();
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        other.get().unwrap();
+        cognito.send(request)
+    };
+    with_transport(transport, |builder| builder).credentials.get().unwrap();
     assert_eq!(inner.contacts(), 1);
 }
 
-/// A provider whose requests for credentials wait for the test.
-fn gated() -> (CognitoIdentityCredentials, FakeCognito, ManualClock, Gatekeeper) {
+/// A stage whose requests for credentials wait for the test.
+pub(crate) fn gated(settings: impl FnOnce(Builder) -> Builder) -> (Stage, Gatekeeper) {
     let clock = ManualClock::new();
     let cognito = FakeCognito::with_clock(clock.clone());
     cognito.accept_login(PROVIDER, "token", "ann");
     let (gate, keeper) = Gate::before(cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(gate)
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    (credentials, cognito, clock, keeper)
+    let stage = Stage::on(clock, |builder| settings(builder.transport(gate)));
+    (Stage { cognito, ..stage }, keeper)
+}
+
+/// A stage with a transport of the test, which may call the service and advance the clock.
+pub(crate) fn with_transport(
+    send: impl Fn(&FakeCognito, &ManualClock, &HttpRequest) -> Result<HttpResponse, TransportError>
+    + Send
+    + Sync
+    + 'static,
+    settings: impl FnOnce(Builder) -> Builder,
+) -> Stage {
+    let clock = ManualClock::new();
+    let cognito = FakeCognito::with_clock(clock.clone());
+    let (service, time) = (cognito.clone(), clock.clone());
+    let transport = move |request: &HttpRequest| send(&service, &time, request);
+    let stage = Stage::on(clock, |builder| settings(builder.transport(transport)));
+    Stage { cognito, ..stage }
+}
+
+/// Calls `get` in another thread, runs `during` while its request waits, and returns the result.
+pub(crate) fn get_while(
+    credentials: &CognitoIdentityCredentials,
+    keeper: &Gatekeeper,
+    during: impl FnOnce(),
+) -> Result<Credentials, Error> {
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| credentials.get());
+        keeper.await_request();
+        during();
+        keeper.let_pass();
+        leader.join().unwrap()
+    })
 }
 
 #[test]
-fn what_changes_during_a_refresh_wins() {
+fn a_change_during_a_refresh_outdates_its_result() {
     type Change = fn(&CognitoIdentityCredentials);
     let changes: [(&str, Change); 5] = [
         ("expire", CognitoIdentityCredentials::expire),
@@ -243,16 +262,10 @@ fn what_changes_during_a_refresh_wins() {
         ("clear_cached_id", CognitoIdentityCredentials::clear_cached_id),
     ];
     for (name, change) in changes {
-        let (credentials, cognito, _, keeper) = gated();
-        let answered = thread::scope(|scope| {
-            let leader = scope.spawn(|| credentials.get());
-            keeper.await_request();
-            change(&credentials);
-            keeper.let_pass();
-            leader.join().unwrap().unwrap()
-        });
-        assert!(answered.identity_id().is_some(), "{name}: who waited is answered");
-        assert_eq!(credentials.cached(), None, "{name}: the outdated answer is not kept");
+        let (Stage { credentials, cognito, .. }, keeper) = gated(|builder| builder);
+        let answered = get_while(&credentials, &keeper, || change(&credentials)).unwrap();
+        assert!(answered.identity_id().is_some(), "{name}: the caller gets the answer");
+        assert_eq!(credentials.cached(), None, "{name}: the outdated answer is not cached");
         assert_eq!(credentials.data(), None, "{name}");
         let expected = match name {
             "set_identity_id" => Some(IDENTITY),
@@ -263,7 +276,7 @@ fn what_changes_during_a_refresh_wins() {
         if name == "expire" {
             keeper.let_pass();
             let next = credentials.get().unwrap();
-            assert_eq!(next.identity_id(), answered.identity_id(), "no second guest is minted");
+            assert_eq!(next.identity_id(), answered.identity_id(), "no second guest is created");
         }
         if name == "set_login" {
             keeper.let_pass();
@@ -273,39 +286,29 @@ fn what_changes_during_a_refresh_wins() {
     }
 }
 
-/// A call that changes nothing does not outdate a refresh, nor cost a guest its new identity.
 #[test]
-fn what_does_not_change_during_a_refresh_leaves_it_in_force() {
-    let (credentials, cognito, _, keeper) = gated();
-    let answered = thread::scope(|scope| {
-        let leader = scope.spawn(|| credentials.get());
-        keeper.await_request();
-        credentials.remove_login("nobody");
-        credentials.set_logins(cognito_identity_credentials::Logins::new());
-        keeper.let_pass();
-        leader.join().unwrap().unwrap()
+fn a_call_that_changes_nothing_does_not_outdate_a_refresh() {
+    let (Stage { credentials, cognito, .. }, keeper) = gated(|builder| builder);
+    let answered = get_while(&credentials, &keeper, || {
+        credentials.remove_login("not.set.example.com");
+        credentials.set_logins(Logins::new());
     });
-    assert_eq!(credentials.cached(), Some(answered));
-    assert_eq!(cognito.identities(), 1);
+    assert_eq!(credentials.cached(), Some(answered.unwrap()));
+    assert_eq!(cognito.identities(), 1, "the guest keeps its new identity");
 }
 
 #[test]
-fn a_failure_of_outdated_settings_is_forgotten() {
-    let (credentials, cognito, _, keeper) = gated();
+fn a_failure_with_outdated_settings_is_not_kept() {
+    let (Stage { credentials, cognito, .. }, keeper) = gated(|builder| builder);
     cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("Something new."));
-    thread::scope(|scope| {
-        let leader = scope.spawn(|| credentials.get());
-        keeper.await_request();
-        credentials.set_login(PROVIDER, "token");
-        keeper.let_pass();
-        assert!(leader.join().unwrap().is_err());
-    });
+    let result = get_while(&credentials, &keeper, || credentials.set_login(PROVIDER, "token"));
+    assert!(result.is_err());
     let status = credentials.status();
     assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
 }
 
 #[test]
-fn changing_a_login_leaves_the_cached_keys_alone() {
+fn changing_a_login_does_not_expire_the_cached_credentials() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     let first = stage.credentials.get().unwrap();
@@ -317,9 +320,9 @@ fn changing_a_login_leaves_the_cached_keys_alone() {
     assert_eq!(stage.cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
 }
 
-/// Destructors of the program's own run without a lock held: they may ask the provider anything.
+/// A destructor of the program may call the provider.
 #[test]
-fn what_is_replaced_is_dropped_outside_the_lock() {
+fn replaced_values_are_dropped_without_a_lock() {
     struct Curious(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
     impl Drop for Curious {
         fn drop(&mut self) {
@@ -365,7 +368,7 @@ fn what_is_replaced_is_dropped_outside_the_lock() {
             drop(credentials.get().unwrap_err());
         }
         credentials.set_login(PROVIDER, "other");
-        credentials.set_logins(cognito_identity_credentials::Logins::new());
+        credentials.set_logins(Logins::new());
         credentials.get().unwrap_err();
     });
     let limit = std::time::Instant::now() + seconds(20);
@@ -377,9 +380,8 @@ fn what_is_replaced_is_dropped_outside_the_lock() {
     assert!(dropped.load(Ordering::SeqCst) >= 3);
 }
 
-/// The leader hangs in a token source of the program's own; the others come back.
 #[test]
-fn who_waits_for_a_leader_that_hangs_comes_back_after_the_timeout() {
+fn waiters_of_a_hanging_refresh_return_after_the_timeout() {
     let (hang, wake) = std::sync::mpsc::channel::<()>();
     let (entered, inside) = std::sync::mpsc::channel();
     let wake = std::sync::Mutex::new(wake);
@@ -401,7 +403,7 @@ fn who_waits_for_a_leader_that_hangs_comes_back_after_the_timeout() {
         assert_eq!(credentials.refresh().unwrap_err().kind(), ErrorKind::Timeout);
         let limit = Duration::from_millis(10);
         assert_eq!(credentials.get_within(limit).unwrap_err().kind(), ErrorKind::Timeout);
-        assert!(credentials.status().needs_refresh, "what does not load still answers");
+        assert!(credentials.status().needs_refresh, "calls without a refresh still work");
         drop(hang);
         assert_eq!(leader.join().unwrap().kind(), ErrorKind::Login);
     });

@@ -1,4 +1,4 @@
-//! Many threads for a while, on the system's clocks: a second, or twenty with `SOAK` set.
+//! Many threads on the clocks of the system, for one second, or for 20 seconds with `SOAK` set.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ const THREADS: usize = 32;
 const LIFETIME: u64 = 2;
 const EXPIRY_WINDOW: Duration = Duration::from_millis(500);
 
-/// A service whose credentials live for two seconds, and three of ten calls to which fail.
+/// A service that fails three calls of ten. Its credentials live for two seconds.
 #[derive(Default)]
 struct Service {
     calls: AtomicUsize,
     busy: AtomicBool,
     overlaps: AtomicUsize,
-    /// When the set with this key was asked for, on the boot clock.
+    /// When the credentials with this access key were requested, on the boot clock.
     issued: Mutex<HashMap<String, Duration>>,
 }
 
@@ -58,12 +58,11 @@ impl Service {
 struct Totals {
     gets: AtomicUsize,
     failures: AtomicUsize,
-    /// Calls in a hurry whose time was over before they could ask the service.
+    /// Calls of `get_within` whose time limit ended before the request.
     too_late: AtomicUsize,
     longest: Mutex<Duration>,
 }
 
-/// One call of a thread.
 fn call(credentials: &CognitoIdentityCredentials, service: &Service, totals: &Totals) {
     let (begin, boot) = (Instant::now(), SystemClock.boot());
     let before = credentials.cached();
@@ -90,15 +89,15 @@ fn call(credentials: &CognitoIdentityCredentials, service: &Service, totals: &To
     };
     let key = set.access_key_id();
     let end = service.issued.lock().unwrap()[key] + seconds(LIFETIME);
-    // What was cached before the call was good for that long when the call looked at it, and so when
-    // it began, however late this thread came to be run again.
+    // Cached credentials were valid for at least the expiry window when `get` checked them, and so
+    // also when the call began (`boot`).
     let old = before.is_some_and(|before| before == set);
     let least = if old { EXPIRY_WINDOW } else { Duration::ZERO };
-    assert!(end >= boot + least, "a set with {:?} left", end.saturating_sub(boot));
+    assert!(end >= boot + least, "credentials with {:?} left", end.saturating_sub(boot));
 }
 
 #[test]
-fn a_crowd_on_a_poor_service_gets_nothing_dead_and_asks_once_per_refresh() {
+fn many_threads_with_a_failing_service_get_no_expired_credentials_and_one_call_per_refresh() {
     let soak = std::env::var_os("SOAK").is_some();
     let run_for = if soak { seconds(20) } else { seconds(1) };
     let service = Arc::new(Service::default());
@@ -107,7 +106,7 @@ fn a_crowd_on_a_poor_service_gets_nothing_dead_and_asks_once_per_refresh() {
     let (answering, counted) = (Arc::clone(&service), Arc::clone(&refreshes));
     let credentials = CognitoIdentityCredentials::builder()
         .identity_id(IDENTITY)
-        // It is asked once in each refresh.
+        // Each refresh calls it once.
         .login_from("login.example.com", move || {
             counted.fetch_add(1, Ordering::SeqCst);
             Ok("token".to_owned())
@@ -135,7 +134,7 @@ fn a_crowd_on_a_poor_service_gets_nothing_dead_and_asks_once_per_refresh() {
     }
     drop(done);
     for _ in 0..THREADS {
-        finished.recv_timeout(run_for + seconds(60)).expect("a thread failed, or is stuck");
+        finished.recv_timeout(run_for + seconds(60)).expect("a thread failed or is blocked");
     }
 
     let [calls, refreshes, gets, failures, too_late] =
@@ -146,8 +145,8 @@ fn a_crowd_on_a_poor_service_gets_nothing_dead_and_asks_once_per_refresh() {
          refreshes, {calls} service calls, longest call {:?}",
         totals.longest.lock().unwrap()
     );
-    assert!(calls <= refreshes, "a refresh asked twice");
-    assert!(refreshes - calls <= too_late, "a refresh with time did not ask");
-    assert_eq!(service.overlaps.load(Ordering::SeqCst), 0, "two refreshes at once");
-    assert!(gets > 1_000 && failures > 0 && refreshes > 1, "the soak does nothing");
+    assert!(calls <= refreshes, "a refresh made two calls");
+    assert!(refreshes - calls <= too_late, "a refresh with enough time made no call");
+    assert_eq!(service.overlaps.load(Ordering::SeqCst), 0, "two refreshes ran at the same time");
+    assert!(gets > 1_000 && failures > 0 && refreshes > 1, "the test did too little");
 }

@@ -1,7 +1,7 @@
 //! An identity that was cleared, rejected, merged or replaced does not come back from the storage.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -10,6 +10,7 @@ use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, Credentials, IdentityChangeReason, MemoryStorage, Storage,
 };
 
+use crate::storages::{Hooked, fail_writes};
 use crate::support::{POOL, PROVIDER};
 
 fn builder(cognito: &FakeCognito, storage: impl Storage + 'static) -> Builder {
@@ -28,7 +29,7 @@ fn stored(storage: &impl Storage) -> Option<String> {
     Some(String::from_utf8(value).unwrap())
 }
 
-/// As if the guest's record could have been read in time.
+/// The result is the same as if the record of the guest could have been read before.
 #[test]
 fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
     use IdentityChangeReason::{Merged, Minted, Replaced};
@@ -54,7 +55,7 @@ fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
         storage.clear_faults();
 
         let now = id(&provider.refresh().unwrap());
-        // The service merges the guest into the identity that ann has already.
+        // The service merges the stored guest into the identity that Ann already has.
         let (expected, reasons) = if linked_before {
             (&temporary, vec![Minted, Replaced, Merged])
         } else {
@@ -66,47 +67,20 @@ fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
     }
 }
 
-/// Stops in each `store`, before and after the write.
-struct Gate {
-    inner: Arc<MemoryStorage>,
-    reached: Sender<()>,
-    go_on: Mutex<Receiver<()>>,
-}
-
-impl Gate {
-    fn wait(&self) {
-        // Both fail once the test lets everything pass.
-        if self.reached.send(()).is_ok() {
-            let _ = self.go_on.lock().unwrap().recv();
-        }
-    }
-}
-
-impl Storage for Gate {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.inner.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.wait();
-        self.inner.store(key, value)?;
-        self.wait();
-        Ok(())
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.inner.remove(key)
-    }
-}
-
 #[test]
 fn an_identity_that_is_cleared_while_it_is_stored_does_not_come_back() {
     let cognito = FakeCognito::new();
     let storage = Arc::new(MemoryStorage::new());
-    let ((reached, gate), (pass, go_on)) = (channel(), channel());
-    let inner = Arc::clone(&storage);
-    let provider =
-        builder(&cognito, Gate { inner, reached, go_on: Mutex::new(go_on) }).build().unwrap();
+    let ((reached, gate), (pass, passed)) = (channel(), channel());
+    let passed = Mutex::new(passed);
+    let gated = Hooked::around(Arc::clone(&storage));
+    gated.run(move |operation, _| {
+        // The channels fail once the test lets everything pass.
+        if ["store", "stored"].contains(&operation) && reached.send(()).is_ok() {
+            let _ = passed.lock().unwrap().recv();
+        }
+    });
+    let provider = builder(&cognito, gated).build().unwrap();
     let leader = {
         let provider = provider.clone();
         thread::spawn(move || id(&provider.get().unwrap()))
@@ -115,7 +89,7 @@ fn an_identity_that_is_cleared_while_it_is_stored_does_not_come_back() {
     provider.clear_cached_id();
     pass.send(()).unwrap();
     gate.recv().unwrap();
-    // The record is there again, and everybody may look at it.
+    // The record exists again for a moment. The provider does not use it.
     assert!(stored(&*storage).is_some());
     assert_eq!(provider.identity_id(), None);
     assert_eq!(provider.status().identity_id, None);
@@ -132,9 +106,7 @@ fn no_rejected_or_merged_identity_is_read_from_a_storage_that_cannot_be_written(
     let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
     let provider = builder(&cognito, storage.clone()).build().unwrap();
     let mut last = id(&provider.get().unwrap());
-    for operation in ["store", "remove"] {
-        storage.fail_next(operation, usize::MAX, io::ErrorKind::StorageFull);
-    }
+    fail_writes(&storage, io::ErrorKind::StorageFull);
     for round in 0..6 {
         cognito.disable_identity(&last);
         let next = id(&provider.refresh().unwrap_or_else(|error| panic!("{round}: {error:#}")));
@@ -142,7 +114,8 @@ fn no_rejected_or_merged_identity_is_read_from_a_storage_that_cannot_be_written(
         last = next;
     }
 
-    // A user's identity is disabled, and the guest who follows must not get it from the storage.
+    // A user's identity is disabled or merged. The guest after the sign-out must not get it from
+    // the storage.
     for merged in [false, true] {
         let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
         cognito.accept_login(PROVIDER, "token-of-ann", "ann");

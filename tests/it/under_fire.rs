@@ -1,43 +1,45 @@
-//! `FileStorage` with processes that die, processes that compete, and disks that somebody has been
-//! at: never another's identity, never a failed refresh, never a link followed.
+//! `FileStorage` with processes that are killed, processes that compete, and directories that
+//! somebody has changed. No refresh fails, no identity of another user is used, and no link is
+//! followed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::transport::HttpRequest;
 use cognito_identity_credentials::{
-    Builder, Clock, CognitoIdentityCredentials, FileStorage, Storage, StorageLock, SystemClock,
+    Builder, Clock, CognitoIdentityCredentials, FileStorage, Storage, SystemClock,
 };
 use tempfile::TempDir;
 
+use crate::storages::Hooked;
 use crate::support::{IDENTITY, POOL, issued, operation, runnable, seconds};
 
-/// What a child process is to do, and in which directory.
+/// The variables of a child process: its task, and the directory of its storage.
 const TASK: &str = "STORAGE_CHILD_TASK";
 const DIRECTORY: &str = "STORAGE_CHILD_DIRECTORY";
 
-/// What a child says when it has begun to write.
+/// What a child prints when its work has begun.
 const AT_WORK: &str = "at work";
 
 const RECORDS: [&str; 2] = ["the one record", "the other record, which is longer"];
 
-/// Somebody's file, which is not to change.
-const THEIRS: &str = "somebody else's";
+/// The text of a file of another user, which must not change.
+const FOREIGN: &str = "of another user";
 
 fn soak() -> bool {
     std::env::var_os("SOAK").is_some()
 }
 
-/// This test in a process of its own, or `program` if that is it.
+/// A child process of `program`, which is this test program or a copy. It does one task.
 fn child(program: PathBuf, task: &str, directory: &Path) -> Command {
     let mut command = runnable(&program);
     command
@@ -49,17 +51,17 @@ fn child(program: PathBuf, task: &str, directory: &Path) -> Command {
     command
 }
 
-/// A process that is killed when the test is over, however that ends.
+/// A child process, which is killed when this value is dropped.
 struct Writer(Child);
 
 impl Writer {
-    /// Waits until it has written once.
+    /// Waits until the child has begun its work.
     fn start(task: &str, directory: &Path) -> Self {
         let mut command = child(std::env::current_exe().unwrap(), task, directory);
         let mut writer = Self(command.stdout(Stdio::piped()).spawn().unwrap());
         let said = BufReader::new(writer.0.stdout.take().unwrap());
         let at_work = said.lines().any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
-        assert!(at_work, "the writer ended before it wrote");
+        assert!(at_work, "the child ended before its work began");
         writer
     }
 }
@@ -71,7 +73,7 @@ impl Drop for Writer {
     }
 }
 
-/// The other side of the tests below: in a child process what its parent wants, until it is killed.
+/// Does the task of a child process of the tests below. In the test run itself it does nothing.
 #[test]
 fn a_child_does_its_task() {
     let (Some(task), Some(directory)) = (std::env::var_os(TASK), std::env::var_os(DIRECTORY))
@@ -83,7 +85,7 @@ fn a_child_does_its_task() {
         let begin = Instant::now();
         storage.store("k", records[0].as_bytes()).unwrap();
         println!("{AT_WORK}");
-        // Whoever is to kill it may be gone.
+        // A limit, because the parent that kills this process may have ended.
         while begin.elapsed() < seconds(120) {
             for record in records {
                 storage.store("k", record.as_bytes()).unwrap();
@@ -105,7 +107,7 @@ fn a_child_does_its_task() {
     }
 }
 
-/// One run of a program, which ends well if it has got credentials.
+/// One run of a program, which succeeds if it gets credentials.
 fn refresh_and_tell(directory: OsString) {
     let credentials = provider(&FakeCognito::new(), Path::new(&directory));
     let known = credentials.identity_id();
@@ -122,12 +124,12 @@ fn provider(cognito: &FakeCognito, directory: &Path) -> CognitoIdentityCredentia
         .unwrap()
 }
 
-/// A service of the machine's own, which takes its time and notes each call in a file.
+/// Settings with a slow service, which writes each call to a file.
 fn sharing(directory: &Path) -> Builder {
     let calls = directory.with_extension("calls");
     let answer = move |request: &HttpRequest| {
         let call = fs::OpenOptions::new().create(true).append(true).open(&calls);
-        // One write, which the kernel keeps in one piece.
+        // One system call, so that the lines of two processes do not mix.
         call.unwrap().write_all(format!("{}\n", operation(request)).as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         Ok(issued(&fastrand::u64(..).to_string()))
@@ -144,7 +146,8 @@ fn calls(directory: &Path) -> Vec<String> {
     calls.lines().map(str::to_owned).collect()
 }
 
-/// One run of a program that shares credentials with others. It begins when its parent says so.
+/// One run of a program that shares credentials with others. It begins when its parent creates a
+/// file.
 fn share(directory: &Path) {
     println!("{AT_WORK}");
     let limit = Instant::now() + seconds(60);
@@ -157,6 +160,11 @@ fn share(directory: &Path) {
 
 fn private() -> TempDir {
     tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
+/// The file of the identity of this directory's storage.
+fn record_of(directory: &Path) -> PathBuf {
+    directory.join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A"))
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -183,17 +191,17 @@ fn a_process_killed_at_any_moment_leaves_the_old_or_the_new_record() {
         drop(writer);
         let record = storage.load("k").unwrap().expect("a record is always there");
         let which = RECORDS.iter().position(|known| known.as_bytes() == record);
-        seen[which.expect("it is one of the two")] += 1;
-        // A writer sweeps before it writes, so what is there is of the one that was killed.
+        seen[which.expect("one of the two records")] += 1;
+        // A writer first removes old temporary files, so this one is of the writer just killed.
         half_written += usize::from(names(&directory).len() > 1);
     }
     println!(
-        "storage: {kills} kills survived, {seen:?} times the one and the other record, {half_written} \
-         times in the middle of a write"
+        "storage: {kills} kills, {seen:?} times the one and the other record, {half_written} times in \
+         the middle of a write"
     );
-    assert!(seen[1] > 0 && half_written > 0, "the writer was not killed at its work");
+    assert!(seen[1] > 0 && half_written > 0, "no writer was killed during a write");
     storage.store("k", b"at last").unwrap();
-    assert_eq!(names(&directory), ["k"], "what the dead left is swept");
+    assert_eq!(names(&directory), ["k"], "the temporary files are removed");
 }
 
 #[test]
@@ -208,29 +216,29 @@ fn two_writing_processes_and_a_reader_never_see_half_a_record() {
     while begin.elapsed() < run_for || (reads.contains(&0) && begin.elapsed() < seconds(30)) {
         let record = storage.load("k").unwrap().expect("a record is always there");
         let which = RECORDS.iter().position(|known| known.as_bytes() == record);
-        reads[which.expect("it is one of the two")] += 1;
+        reads[which.expect("one of the two records")] += 1;
     }
     for writer in &mut writers {
         assert!(writer.0.try_wait().unwrap().is_none(), "a write failed");
     }
     drop(writers);
     println!("storage: two writers for {run_for:?}, {reads:?} reads of the one and the other");
-    assert!(!reads.contains(&0), "the two did not compete");
+    assert!(!reads.contains(&0), "only one of the writers has written");
     let mode = fs::metadata(directory.join("k")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
 }
 
-fn no_boot_id() -> bool {
-    let none = SystemClock.boot_id().is_none();
-    if none {
-        println!("skipped: this system has no boot ID, so nothing is shared");
+fn has_no_boot_id() -> bool {
+    let is_none = SystemClock.boot_id().is_none();
+    if is_none {
+        println!("skipped: without a boot ID of the system, no credentials are shared");
     }
-    none
+    is_none
 }
 
 #[test]
-fn processes_that_start_together_fetch_once() {
-    if no_boot_id() {
+fn processes_that_start_together_refresh_once() {
+    if has_no_boot_id() {
         return;
     }
     let (rounds, processes) = if soak() { (40, 8) } else { (1, 5) };
@@ -241,55 +249,33 @@ fn processes_that_start_together_fetch_once() {
             .map(|_| {
                 let mut command = child(std::env::current_exe().unwrap(), "share", &directory);
                 let mut child = Writer(command.stdout(Stdio::piped()).spawn().unwrap());
-                let mut said = BufReader::new(child.0.stdout.take().unwrap()).lines();
-                let ready = said.any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
-                assert!(ready, "a process ended before it began");
-                (child, said)
+                let mut output = BufReader::new(child.0.stdout.take().unwrap()).lines();
+                let ready = output.any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
+                assert!(ready, "a child ended before its work began");
+                (child, output)
             })
             .collect();
         fs::write(directory.with_extension("go"), "").unwrap();
         let keys: BTreeSet<_> = children
             .iter_mut()
-            .map(|(child, said)| {
-                let key = said.map_while(Result::ok).find(|line| line.contains("key: "));
+            .map(|(child, output)| {
+                let key = output.map_while(Result::ok).find(|line| line.contains("key: "));
                 assert!(child.0.wait().unwrap().success());
-                key.expect("it has credentials")
+                key.expect("the child has credentials")
             })
             .collect();
-        assert_eq!(keys.len(), 1, "round {round}: all have the same set");
+        assert_eq!(keys.len(), 1, "round {round}: all have the same credentials");
         assert_eq!(calls(&directory), ["GetId", "GetCredentialsForIdentity"], "round {round}");
     }
     println!(
-        "storage: {rounds} times {processes} processes that start together, one fetch each time"
+        "storage: {rounds} times {processes} processes that start together, one refresh each time"
     );
 }
 
-/// Tells when somebody comes for a lock.
-struct Telling(FileStorage, Sender<()>);
-
-impl Storage for Telling {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.0.load(key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.0.store(key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.0.remove(key)
-    }
-
-    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        self.1.send(()).unwrap();
-        self.0.lock(key, wait)
-    }
-}
-
-/// One that hangs holds up others for half of the time that they have, and one that dies for none.
+/// If the holder hangs, others wait for half of their time limit. If it dies, they stop waiting.
 #[test]
-fn a_holder_that_hangs_or_dies_fails_no_refresh() {
-    if no_boot_id() {
+fn a_lock_holder_that_hangs_or_dies_fails_no_refresh() {
+    if has_no_boot_id() {
         return;
     }
     let root = private();
@@ -301,15 +287,24 @@ fn a_holder_that_hangs_or_dies_fails_no_refresh() {
     assert!(begin.elapsed() >= seconds(1), "half of two seconds, not {:?}", begin.elapsed());
     build().get().unwrap();
     build().refresh().unwrap();
-    assert!(begin.elapsed() < seconds(25), "the last two wait for nobody: {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < seconds(25),
+        "the last two do not wait for the lock: {:?}",
+        begin.elapsed()
+    );
     assert_eq!(calls(&directory).len(), 3);
 
-    let (tell, told) = channel();
-    let storage = Telling(FileStorage::new(&directory), tell);
+    let (locks, lock_calls) = channel();
+    let storage = Hooked::around(FileStorage::new(&directory));
+    storage.run(move |operation, _| {
+        if operation == "lock" {
+            locks.send(()).unwrap();
+        }
+    });
     let next = sharing(&directory).storage(storage).build().unwrap();
     next.expire();
     let waiting = std::thread::spawn(move || next.get());
-    told.recv_timeout(seconds(60)).unwrap();
+    lock_calls.recv_timeout(seconds(60)).unwrap();
     let begin = Instant::now();
     drop(holder); // by SIGKILL
     waiting.join().unwrap().unwrap();
@@ -317,26 +312,27 @@ fn a_holder_that_hangs_or_dies_fails_no_refresh() {
     assert_eq!(calls(&directory).len(), 4);
 }
 
-/// What becomes of the identity when somebody has been at the disk.
+/// The identity of the device after a change of the directory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
-    /// The device is who it was.
+    /// The device keeps its identity.
     Same,
-    /// Nothing usable is there: the device is somebody new, for good.
+    /// The record is unusable, so the device gets and stores a new identity.
     New,
-    /// It cannot be told what is there: the device is somebody new until it can.
-    NewForNow,
+    /// The record cannot be read, so the device gets a new identity in each run until it can.
+    NewInEachRun,
 }
 
 struct Disk {
     directory: PathBuf,
     record: PathBuf,
-    theirs: PathBuf,
+    /// A file of another user.
+    foreign: PathBuf,
 }
 
 type Mishap = (&'static str, fn(&Disk), Then);
 
-/// A whole record, made of what the device itself has written.
+/// Changes the text of the stored record.
 fn edited(disk: &Disk, edit: impl FnOnce(String) -> String) {
     let record = fs::read_to_string(&disk.record).unwrap();
     let edited = edit(record.clone());
@@ -345,26 +341,26 @@ fn edited(disk: &Disk, edit: impl FnOnce(String) -> String) {
 }
 
 const MISHAPS: [Mishap; 22] = [
-    ("nothing", |_| {}, Then::Same),
+    ("no change", |_| {}, Then::Same),
     ("the directory is gone", |d| fs::remove_dir_all(&d.directory).unwrap(), Then::New),
     ("the record is gone", |d| fs::remove_file(&d.record).unwrap(), Then::New),
     (
         "a file in place of the directory",
         |d| {
             fs::remove_dir_all(&d.directory).unwrap();
-            fs::write(&d.directory, THEIRS).unwrap();
+            fs::write(&d.directory, FOREIGN).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
-        "a link in place of the directory, to one that others may write",
+        "a link in place of the directory, to a directory that others may write",
         |d| {
             fs::remove_dir_all(&d.directory).unwrap();
-            let open = d.theirs.parent().unwrap();
+            let open = d.foreign.parent().unwrap();
             fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
             symlink(open, &d.directory).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
         "a dangling link in place of the directory",
@@ -372,25 +368,25 @@ const MISHAPS: [Mishap; 22] = [
             fs::remove_dir_all(&d.directory).unwrap();
             symlink("/no/such/place", &d.directory).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
         "a directory that others may write",
         |d| fs::set_permissions(&d.directory, fs::Permissions::from_mode(0o777)).unwrap(),
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
         "a record that others may write",
         |d| fs::set_permissions(&d.record, fs::Permissions::from_mode(0o666)).unwrap(),
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
-        "a link in place of the record, to somebody's file",
+        "a link in place of the record, to a file of another user",
         |d| {
             fs::remove_file(&d.record).unwrap();
-            symlink(&d.theirs, &d.record).unwrap();
+            symlink(&d.foreign, &d.record).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
         "a link in place of the record, to the record",
@@ -398,7 +394,7 @@ const MISHAPS: [Mishap; 22] = [
             fs::rename(&d.record, d.record.with_extension("old")).unwrap();
             symlink(d.record.with_extension("old"), &d.record).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     (
         "a directory in place of the record",
@@ -406,7 +402,7 @@ const MISHAPS: [Mishap; 22] = [
             fs::remove_file(&d.record).unwrap();
             fs::create_dir(&d.record).unwrap();
         },
-        Then::NewForNow,
+        Then::NewInEachRun,
     ),
     ("an empty record", |d| fs::write(&d.record, "").unwrap(), Then::New),
     ("a binary record", |d| fs::write(&d.record, [0, 159, 146, 150, 255]).unwrap(), Then::New),
@@ -434,19 +430,16 @@ const MISHAPS: [Mishap; 22] = [
 ];
 
 #[test]
-fn whatever_became_of_the_disk_a_refresh_works_and_the_identity_is_right() {
+fn whatever_happened_to_the_disk_a_refresh_works_with_the_right_identity() {
     for (name, mishap, then) in MISHAPS {
         let root = private();
         let disk = Disk {
             directory: root.path().join("d"),
-            record: root
-                .path()
-                .join("d")
-                .join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A")),
-            theirs: root.path().join("open/theirs"),
+            record: record_of(&root.path().join("d")),
+            foreign: root.path().join("open/foreign"),
         };
         fs::create_dir(root.path().join("open")).unwrap();
-        fs::write(&disk.theirs, THEIRS).unwrap();
+        fs::write(&disk.foreign, FOREIGN).unwrap();
         let cognito = FakeCognito::new();
         let run = || {
             let credentials = provider(&cognito, &disk.directory);
@@ -460,9 +453,9 @@ fn whatever_became_of_the_disk_a_refresh_works_and_the_identity_is_right() {
         let second = run();
         let third = run();
         assert_eq!(first == second, then == Then::Same, "{name}");
-        assert_eq!(second == third, then != Then::NewForNow, "{name}");
-        assert_eq!(fs::read(&disk.theirs).unwrap(), THEIRS.as_bytes(), "{name}");
-        assert_eq!(names(disk.theirs.parent().unwrap()), ["theirs"], "{name}");
+        assert_eq!(second == third, then != Then::NewInEachRun, "{name}");
+        assert_eq!(fs::read(&disk.foreign).unwrap(), FOREIGN.as_bytes(), "{name}");
+        assert_eq!(names(disk.foreign.parent().unwrap()), ["foreign"], "{name}");
         if then == Then::New {
             let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode();
             assert_eq!(mode(&disk.record), 0o100_600, "{name}");
@@ -472,7 +465,7 @@ fn whatever_became_of_the_disk_a_refresh_works_and_the_identity_is_right() {
 }
 
 #[test]
-fn a_record_truncated_at_any_length_is_the_whole_one_or_none() {
+fn a_truncated_record_counts_as_no_record() {
     let root = private();
     let cognito = FakeCognito::new();
     let first = provider(&cognito, root.path()).get().unwrap().identity_id().unwrap().to_owned();
@@ -485,22 +478,21 @@ fn a_record_truncated_at_any_length_is_the_whole_one_or_none() {
     }
 }
 
-/// Root writes wherever it likes, so the run is another user's if this one is root's.
+/// Root can write to a read-only directory. If the test runs as root, the child is another user.
 #[test]
 fn a_read_only_directory_keeps_the_identity_and_fails_no_refresh() {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = root.path().join("program");
-    // By another process: a file that is open for writing here, and so in each process that another
-    // test starts just then, cannot be run.
+    // `cp` is another process. If this one wrote the file, a child of another test could inherit
+    // the open file, and a program that is open for writing cannot be run.
     let mut copy = Command::new("cp");
     assert!(copy.arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     for stored in [true, false] {
         let directory = root.path().join(format!("stored {stored}"));
         fs::create_dir(&directory).unwrap();
         if stored {
-            let record =
-                directory.join(format!("identity/{POOL}").replace('/', "%2F").replace(':', "%3A"));
+            let record = record_of(&directory);
             let text = format!(r#"{{"version":1,"identity_id":"{IDENTITY}","providers":[]}}"#);
             fs::write(&record, text).unwrap();
             fs::set_permissions(&record, fs::Permissions::from_mode(0o444)).unwrap();

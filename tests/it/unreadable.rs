@@ -1,4 +1,4 @@
-//! Records that could not be read: nothing good is lost to a failed read.
+//! Records that cannot be read: a failed read never loses the stored record.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,12 @@ use cognito_identity_credentials::{
 };
 
 use crate::classic::ROLE;
+use crate::storages::{Colliding, fail_writes};
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
 
 const FOR_GOOD: usize = usize::MAX;
 
-/// One process's view of a storage. Its loads of keys with this beginning fail.
+/// A storage with these records. It cannot load keys that begin with `prefix`.
 fn failing(inner: &Arc<MemoryStorage>, prefix: &str) -> FaultyStorage {
     let storage = FaultyStorage::around(inner.clone());
     storage.fail_next_for("load", prefix, FOR_GOOD, io::ErrorKind::PermissionDenied);
@@ -75,30 +76,30 @@ fn id(credentials: &Credentials) -> Option<String> {
     credentials.identity_id().map(str::to_owned)
 }
 
-type Renew = fn(&Device, &CognitoIdentityCredentials) -> Result<Credentials, Error>;
+type Refresh = fn(&Device, &CognitoIdentityCredentials) -> Result<Credentials, Error>;
 
-/// Every way to a refresh.
-const REFRESHES: [(&str, Renew); 3] = [
+/// Every kind of refresh.
+const REFRESHES: [(&str, Refresh); 3] = [
     ("refresh", |_, provider| provider.refresh()),
-    ("the mandatory row", |_, provider| {
+    ("expired credentials", |_, provider| {
         provider.expire();
         provider.get()
     }),
-    ("the advisory row", |device, provider| {
+    ("an early refresh", |device, provider| {
         device.clock.advance(seconds(2_900));
         provider.get()
     }),
 ];
 
 #[test]
-fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refresh() {
+fn a_stored_identity_survives_failed_reads_and_the_next_refresh_uses_it() {
     let flows: [(&str, fn(Builder) -> Builder); 3] = [
         ("enhanced", |builder| builder),
         ("classic", |builder| builder.role_arn(ROLE)),
         ("persisted", |builder| builder.persist_credentials(true)),
     ];
     for (flow, settings) in flows {
-        for (how, renew) in REFRESHES {
+        for (how, refresh) in REFRESHES {
             let what = format!("{flow}, {how}");
             let device = Device::new();
             let good = id(&device.healthy().get().unwrap());
@@ -109,7 +110,7 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
             let guest = id(&provider.get().unwrap());
             assert_ne!(guest, good, "{what}");
             for _ in 0..3 {
-                assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{what}");
+                assert_eq!(id(&refresh(&device, &provider).unwrap()), guest, "{what}");
                 let error = provider.status().storage_error.expect(&what);
                 assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Storage, false));
                 assert!(
@@ -117,11 +118,11 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
                 );
                 assert_eq!(device.record("identity"), record, "{what}");
             }
-            assert_eq!(device.calls(), 2, "{what}: one guest while the trouble lasts");
+            assert_eq!(device.calls(), 2, "{what}: one guest while the reads fail");
             assert_eq!(device.changes(), [(None, guest.clone(), IdentityChangeReason::Minted)]);
 
             failing.clear_faults();
-            assert_eq!(id(&renew(&device, &provider).unwrap()), good, "{what}");
+            assert_eq!(id(&refresh(&device, &provider).unwrap()), good, "{what}");
             assert_eq!(device.changes(), [(guest, good, IdentityChangeReason::Replaced)]);
             let status = provider.status();
             assert_eq!(status.identity_origin, Some(IdentityOrigin::Stored), "{what}");
@@ -131,9 +132,9 @@ fn a_good_identity_outlives_reads_that_fail_and_is_taken_over_by_the_next_refres
     }
 }
 
-/// The n-th read fails and all others work, so the failure meets each read of a refresh once.
+/// One read fails and all others work: each read of a refresh once.
 #[test]
-fn one_failed_read_never_costs_the_stored_identity() {
+fn one_failed_read_never_loses_the_stored_identity() {
     for persist in [false, true] {
         for position in 0..6 {
             let device = Device::new();
@@ -157,14 +158,14 @@ fn one_failed_read_never_costs_the_stored_identity() {
 
 #[test]
 fn a_temporary_guest_is_stored_once_the_storage_is_known_to_be_empty() {
-    for (how, renew) in REFRESHES {
+    for (how, refresh) in REFRESHES {
         let device = Device::new();
         let failing = failing(&device.storage, "");
         let provider = device.process(failing.clone(), |builder| builder);
         let guest = id(&provider.get().unwrap());
         assert_eq!(device.record("identity"), None, "{how}");
         failing.clear_faults();
-        assert_eq!(id(&renew(&device, &provider).unwrap()), guest, "{how}");
+        assert_eq!(id(&refresh(&device, &provider).unwrap()), guest, "{how}");
         assert_eq!(device.healthy().identity_id(), guest, "{how}");
         assert!(provider.status().storage_error.is_none(), "{how}");
         assert_eq!(device.calls(), 1, "{how}");
@@ -189,14 +190,13 @@ fn a_new_guest_whose_record_turns_unreadable_before_it_is_stored_is_temporary() 
     let guest = id(&provider.get().unwrap());
     let other = id(&device.healthy().get().unwrap());
     assert_ne!(guest, other);
-    assert_eq!(id(&provider.refresh().unwrap()), other, "another process has stored it meanwhile");
+    assert_eq!(id(&provider.refresh().unwrap()), other, "another process has stored it");
     assert_eq!(device.healthy().identity_id(), other);
 }
 
 #[test]
 fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor_used_again() {
-    // Whether another process stores a different identity before the storage works again.
-    for other_stored in [false, true] {
+    for other_process_stores in [false, true] {
         let device = Device::new();
         let failing = FaultyStorage::around(device.storage.clone());
         let provider = device.process(failing.clone(), |builder| builder);
@@ -206,25 +206,30 @@ fn a_guest_that_is_refused_while_its_record_is_unreadable_is_neither_removed_nor
         device.cognito.disable_identity(refused.as_deref().unwrap());
         let guest = id(&provider.refresh().unwrap());
         assert_ne!(guest, refused);
-        assert_eq!(device.record("identity"), record, "it stays");
+        assert_eq!(device.record("identity"), record, "the record stays");
         // The temporary guest is refused too.
         device.cognito.disable_identity(guest.as_deref().unwrap());
         let second = id(&provider.refresh().unwrap());
         assert!(second != guest && second != refused);
         assert_eq!((device.record("identity"), device.calls()), (record, 3));
 
-        let expected = if other_stored { id(&device.healthy().get().unwrap()) } else { second };
+        let expected =
+            if other_process_stores { id(&device.healthy().get().unwrap()) } else { second };
         failing.clear_faults();
         let requests = device.cognito.requests().len();
-        assert_eq!(id(&provider.refresh().unwrap()), expected, "{other_stored}");
-        assert_eq!(device.cognito.requests().len(), requests + 1, "the refused one is not tried");
-        assert_eq!(device.healthy().identity_id(), expected, "{other_stored}");
+        assert_eq!(id(&provider.refresh().unwrap()), expected, "{other_process_stores}");
+        assert_eq!(
+            device.cognito.requests().len(),
+            requests + 1,
+            "no call for the refused identity"
+        );
+        assert_eq!(device.healthy().identity_id(), expected, "{other_process_stores}");
     }
 }
 
 #[test]
 fn a_credentials_record_that_cannot_be_read_is_not_overwritten() {
-    for (how, renew) in REFRESHES {
+    for (how, refresh) in REFRESHES {
         let device = Device::new();
         let persisted = |storage: FaultyStorage| {
             device.process(storage, |builder| builder.persist_credentials(true))
@@ -235,7 +240,7 @@ fn a_credentials_record_that_cannot_be_read_is_not_overwritten() {
         let record = device.record("credentials");
         assert!(record.is_some());
         failing.fail_next_for("load", "credentials/", FOR_GOOD, io::ErrorKind::PermissionDenied);
-        renew(&device, &provider).unwrap();
+        refresh(&device, &provider).unwrap();
         assert_eq!(device.record("credentials"), record, "{how}");
         let error = provider.status().storage_error.expect(how);
         assert!(error.message().contains("credentials could not be read"), "{error}");
@@ -267,7 +272,7 @@ fn the_credentials_of_a_temporary_guest_are_not_stored() {
 }
 
 #[test]
-fn the_program_may_remove_what_cannot_be_read() {
+fn clear_cached_id_removes_an_unreadable_record() {
     let device = Device::new();
     device.healthy().get().unwrap();
     let failing = failing(&device.storage, "");
@@ -282,7 +287,7 @@ fn the_program_may_remove_what_cannot_be_read() {
 }
 
 #[test]
-fn a_signed_in_user_whose_record_cannot_be_read_is_stored_when_it_can() {
+fn a_signed_in_user_with_an_unreadable_record_is_stored_once_it_can_be_read() {
     let device = Device::new();
     let ann = |builder: Builder| builder.login_id("ann").login(PROVIDER, "token");
     let key = format!("identity/{POOL}/ann");
@@ -298,12 +303,10 @@ fn a_signed_in_user_whose_record_cannot_be_read_is_stored_when_it_can() {
 }
 
 #[test]
-fn a_write_that_fails_shows_until_a_write_works() {
+fn a_failed_write_is_in_the_status_until_a_write_works() {
     let device = Device::new();
     let failing = FaultyStorage::around(device.storage.clone());
-    for operation in ["store", "remove"] {
-        failing.fail_next(operation, FOR_GOOD, io::ErrorKind::ReadOnlyFilesystem);
-    }
+    fail_writes(&failing, io::ErrorKind::ReadOnlyFilesystem);
     let provider = device.process(failing.clone(), |builder| builder);
     let guest = id(&provider.get().unwrap());
     for _ in 0..2 {
@@ -320,7 +323,7 @@ fn a_write_that_fails_shows_until_a_write_works() {
 }
 
 #[test]
-fn why_no_credentials_are_stored_shows_in_the_status() {
+fn the_status_says_why_no_credentials_are_stored() {
     let device = Device::new();
     let provider =
         device.process(device.storage.clone(), |builder| builder.persist_credentials(true));
@@ -336,35 +339,13 @@ fn why_no_credentials_are_stored_shows_in_the_status() {
     assert!(provider.status().storage_error.is_none());
 }
 
-/// A storage with cut names: it has one place for all keys of a kind.
-struct Colliding(Arc<MemoryStorage>);
-
-impl Colliding {
-    fn place(key: &str) -> &str {
-        key.split('/').next().unwrap()
-    }
-}
-
-impl Storage for Colliding {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        self.0.load(Self::place(key))
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        self.0.store(Self::place(key), value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        self.0.remove(Self::place(key))
-    }
-}
-
 #[test]
 fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
     let device = Device::new();
     device.cognito.accept_login(PROVIDER, "of-bob", "bob");
     let user = |name: &str, token: &str| {
-        device.process(Colliding(device.storage.clone()), |builder| {
+        let kinds = &["identity", "credentials"];
+        device.process(Colliding { records: device.storage.clone(), kinds }, |builder| {
             builder.login_id(name).login(PROVIDER, token).persist_credentials(true)
         })
     };
@@ -376,7 +357,7 @@ fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
     let bob = bobs.get().unwrap();
     assert_ne!(id(&bob), id(&ann));
     bobs.refresh().unwrap();
-    assert_eq!(records(), before, "ann's stay");
+    assert_eq!(records(), before, "Ann's records stay");
     let error = bobs.status().storage_error.unwrap();
     assert!(error.message().contains("another key"), "{error}");
     assert!(error.hint().unwrap().contains("login_id"), "{error}");
@@ -386,18 +367,20 @@ fn users_whose_keys_collide_never_get_each_others_identity_or_credentials() {
 #[test]
 fn an_emulator_and_aws_share_no_record_but_the_endpoints_of_aws_do() {
     let aws = "";
-    let rows = [
-        // the endpoint of the first run, that of the second, whether they share records
-        (aws, "http://127.0.0.1:4566", false),
-        ("http://127.0.0.1:4566", aws, false),
-        ("http://127.0.0.1:4566", "http://127.0.0.1:4567", false),
-        ("http://localhost:80", "http://LOCALHOST/path", true),
-        ("https://moto.example.com", "https://moto.example.com.:443", true),
-        (aws, "https://cognito-identity-fips.us-east-1.amazonaws.com", true),
-        (aws, "https://vpce-0.cognito-identity.us-east-1.vpce.amazonaws.com", true),
-        ("https://cognito-identity.us-east-1.api.aws", aws, true),
+    let apart = [
+        (aws, "http://127.0.0.1:4566"),
+        ("http://127.0.0.1:4566", aws),
+        ("http://127.0.0.1:4566", "http://127.0.0.1:4567"),
     ];
-    for (first, second, shared) in rows {
+    let together = [
+        ("http://localhost:80", "http://LOCALHOST/path"),
+        ("https://moto.example.com", "https://moto.example.com.:443"),
+        (aws, "https://cognito-identity-fips.us-east-1.amazonaws.com"),
+        (aws, "https://vpce-0.cognito-identity.us-east-1.vpce.amazonaws.com"),
+        ("https://cognito-identity.us-east-1.api.aws", aws),
+    ];
+    let rows = apart.map(|row| (row, false)).into_iter().chain(together.map(|row| (row, true)));
+    for ((first, second), shared) in rows {
         let device = Device::new();
         let at = |url: &str| {
             device.process(device.storage.clone(), |builder| {
@@ -415,7 +398,7 @@ fn an_emulator_and_aws_share_no_record_but_the_endpoints_of_aws_do() {
 }
 
 #[test]
-fn the_identity_of_the_last_answer_of_a_handshake_is_the_stored_one() {
+fn the_identity_of_the_last_answer_is_stored() {
     for fails in [false, true] {
         let device = Device::new();
         let good = id(&device.healthy().get().unwrap());
