@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{FakeCognito, user_pool};
 
-/// The user pool (feature `user-pool`). There is one, with one app client. Every identity pool
-/// accepts its ID tokens as logins. It does not check `DeviceKey`.
+/// There is one user pool with one app client (feature `user-pool`). Every identity pool accepts
+/// its ID tokens as logins. `DeviceKey` is not checked.
 impl FakeCognito {
     /// The ID of the user pool.
     ///
@@ -96,8 +96,8 @@ impl FakeCognito {
         self.lock().state.user_pool.client_secret = secret.map(str::to_owned);
     }
 
-    /// Turns the rotation of refresh tokens on or off. A replaced token is still accepted for
-    /// `grace`. Default: off.
+    /// Turns the rotation of refresh tokens on or off. After a rotation, the old token is still
+    /// accepted for `grace`. Default: off.
     ///
     /// See the [example](Self::sign_out).
     pub fn set_refresh_token_rotation(&self, grace: Option<Duration>) {
