@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# What the library costs a device: size, memory, threads, crates, instructions, heap, writes,
-# connections. Builds the programs of `footprint/`, runs them against a fake service over TLS on
-# loopback, prints what was measured beside its budget, and fails if a budget is exceeded.
+# Measures what the library costs a device: size, memory, threads, crates, instructions, heap,
+# writes and connections. It builds the programs of `footprint/` and runs them against a fake
+# service over TLS on loopback. It prints each figure with its budget, and fails if a budget is
+# exceeded.
 #
-# The armv7 binary is measured if .ci/cross has set up its tools. Instructions, heap and system calls
-# are counted if valgrind and strace are installed; callgrind's profiles stay in the target folder.
+# It measures the armv7 binary if .ci/cross has installed its tools. It counts instructions, heap
+# and system calls if valgrind and strace are installed. The profiles of callgrind stay in the
+# target folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
 . benches/footprint/service.sh
 
-# Where `.ci/package` builds it too.
+# `.ci/package` uses the same folder.
 target=${CARGO_TARGET_DIR:-$PWD/target}
 CARGO_TARGET_DIR=$target cargo build --quiet --locked --profile deb --features cli --bin cognito-credentials
 command=$target/deb/cognito-credentials
@@ -54,7 +56,7 @@ size() { stat -c %s "$programs/$1"; }
 value() { awk -v name="$1" '$1 == name { $1 = ""; print substr($0, 2) }' "$2"; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
-# The peak and the threads of one program: `run NAME ARGUMENT…`.
+# `run NAME ARGUMENT…` measures the peak memory and the threads of one program.
 run() {
   local name=$1
   shift
@@ -74,7 +76,7 @@ threads() { sort -n "$work/$1.threads" | tail -n1; }
 "$CARGO_TARGET_DIR/debug/counts" "$url" "$work/ca.pem" "$told" $idle >"$work/counts"
 count() { value "$1" "$work/counts" | cut -d' ' -f"${2:-1}"; }
 
-# The crates of a program that names this one alone.
+# The number of crates in a program that depends only on this library.
 crates() {
   cargo tree --locked -e normal --prefix none "$@" | sed 's/ (\*)$//' | sort -u |
     grep -vc '^cognito-identity-credentials '

@@ -1,4 +1,4 @@
-//! One process of a program: what it says, when, and how it ends.
+//! Runs one process and measures it.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,14 +12,14 @@ use crate::Fallible;
 
 pub struct Ended {
     pub status: ExitStatus,
-    /// Milliseconds from its start to the end of its first line.
+    /// Milliseconds from the start of the process to the end of its first line.
     pub wall: f64,
     pub said: String,
     pub complaint: String,
 }
 
-/// Runs it to its end, or ends it when it has taken longer than `limit`: that is `None`. What it
-/// complains of goes to a file, which takes all there may be.
+/// Runs a process to its end. Kills it after `limit`, and then returns `None`. The file
+/// `complaints` receives its stderr, which can have any length.
 pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallible<Option<Ended>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
     let start = Instant::now();
@@ -40,7 +40,7 @@ pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallibl
     Ok(Some(Ended { status, wall, said, complaint }))
 }
 
-/// What it does after its first line is not the job. More than 64 KiB is not heard.
+/// Only the first line is part of the measured time. Reads at most 64 KiB.
 fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
     let mut output = BufReader::new(output.take(64 * 1024));
     let mut said = String::new();
@@ -50,7 +50,7 @@ fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
     Ok((wall, said))
 }
 
-/// One that has closed its output is about to end.
+/// Waits for a process that has closed its output.
 fn end(process: &mut Child, left: impl Fn() -> Duration) -> io::Result<Option<ExitStatus>> {
     loop {
         let status = process.try_wait()?;

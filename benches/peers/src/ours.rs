@@ -1,4 +1,4 @@
-//! The job with this library: `ours URL CA_FILE [THREADS | steps]`.
+//! Gets the credentials with this library: `ours URL CA_FILE [THREADS | steps]`.
 
 use std::error::Error;
 

@@ -1,15 +1,19 @@
-//! Runs the programs by turns against the fake service, checks that each did the job, counts round
-//! trips, and prints the tables.
+//! Runs the programs in turn against the fake service, checks their results, counts round trips,
+//! and prints the tables.
 //!
-//! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
-//! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
-//! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
-//! (`1,2`, or `-`), whether its round trips are counted (`steps`, or `-`), its path, and its first
-//! arguments. To these are added URL, `CA_FILE`, and for the cached get a number of threads, or
-//! `steps`.
+//! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has one line for each program, with fields
+//! that are separated by tabs:
 //!
-//! A program that does not do its job, or takes too long for it, ends the race with status 1.
-//! Status 2 means that all ran, and that a target was missed that does not depend on time.
+//! * its name, and the name of the program that it is compared with
+//! * its size in bytes, and the number of its crates
+//! * the number of rounds in which it gets credentials
+//! * `1,2` or `-`: the numbers of threads for the cached get, which is measured in RUNS rounds
+//! * `steps` or `-`: whether its round trips are counted
+//! * its path and its first arguments; `race` adds URL and `CA_FILE`, and then the number of
+//!   threads or `steps`
+//!
+//! If a program fails or takes too long, the status is 1. If all programs ran, but a target that
+//! does not depend on time is missed, the status is 2.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -30,7 +34,7 @@ mod trips;
 use relay::Relay;
 use trips::Trips;
 
-/// Far more than a fetch takes on a busy machine, and a fetch with the cached gets after it.
+/// Much more than a fetch takes on a busy machine. `CACHED` is for a fetch with the cached gets.
 const FETCH: Duration = Duration::from_secs(30);
 const CACHED: Duration = Duration::from_mins(1);
 
@@ -47,12 +51,12 @@ pub struct Program {
     command: Vec<String>,
 }
 
-/// One process.
+/// The figures of one process.
 #[derive(Clone, Copy, Default)]
 pub struct Run {
-    /// Milliseconds from its start to the line with the key.
+    /// Milliseconds from the start to the line with the key.
     pub wall: f64,
-    /// Milliseconds until its end.
+    /// Milliseconds of CPU time until the end.
     pub cpu: f64,
     /// Kibibytes.
     pub peak: f64,
@@ -63,7 +67,7 @@ pub struct Run {
     pub received: f64,
 }
 
-/// All runs of one program, a round for each.
+/// The figures of all rounds of one program.
 #[derive(Default)]
 pub struct Runs {
     pub fetches: Vec<Run>,
@@ -76,7 +80,7 @@ struct Service {
     url: String,
     ca_file: String,
     port: u16,
-    /// A file for what a program complains of.
+    /// The file for the stderr of a program.
     complaints: PathBuf,
 }
 
@@ -91,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every target is met that does not depend on time.
+/// Returns whether all targets that do not depend on time are met.
 fn race() -> Fallible<bool> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
@@ -104,7 +108,7 @@ fn race() -> Fallible<bool> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut runs: Vec<Runs> = programs.iter().map(|_| Runs::default()).collect();
 
-    // The first round fills the caches of the machine, and is not kept.
+    // The first round only fills the caches of the machine.
     for round in 0..=programs.iter().map(|program| program.rounds).max().unwrap_or(0) {
         let all = programs.iter().zip(&mut runs);
         let mut order: Vec<_> = all.filter(|(program, _)| round <= program.rounds).collect();
@@ -156,7 +160,7 @@ fn parse(line: &str) -> Fallible<Program> {
 }
 
 impl Service {
-    /// What the service has seen so far, once every connection is closed.
+    /// Returns the counts of the service. Waits until all connections are closed.
     fn counts(&self) -> Fallible<HashMap<String, f64>> {
         for _ in 0..500 {
             let mut text = String::new();
@@ -176,7 +180,7 @@ impl Service {
         Err("a connection stays open".into())
     }
 
-    /// Nothing of the environment reaches a program but what the JavaScript ones need.
+    /// A program gets no environment variables except those that Node needs.
     fn command(&self, program: &Program, url: &str) -> Fallible<Command> {
         let (path, first) = program.command.split_first().ok_or("a program without a path")?;
         let mut command = Command::new(path);
@@ -244,7 +248,7 @@ impl Service {
     }
 }
 
-/// Milliseconds of user and system time of all processes that were waited for.
+/// Returns the user and system time of all ended child processes, in milliseconds.
 fn cpu_of_children() -> Fallible<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let time = usage.user_time() + usage.system_time();

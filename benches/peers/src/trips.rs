@@ -1,4 +1,4 @@
-//! The round trips of one program, counted by a relay in four steps.
+//! Counts the round trips of one program with a relay, in four steps.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -12,21 +12,22 @@ use crate::Fallible;
 use crate::relay::{Counts, Relay};
 
 const STEP: Duration = Duration::from_secs(30);
-/// For what a program still sends after a fetch, as one does that closes the connection.
+/// The time for what a program still sends after a fetch, for example when it closes the
+/// connection.
 const AFTERMATH: Duration = Duration::from_millis(50);
 
 pub struct Trips {
-    /// A guest's first fetch.
+    /// The first fetch of a guest.
     pub first: Counts,
-    /// A refresh on a connection that is open.
+    /// A refresh on an open connection.
     pub kept: Counts,
     /// A refresh after the service has closed the connection.
     pub closed: Counts,
-    /// A fetch by one that remembers nothing but its identity.
+    /// A fetch after a restart, with nothing but the identity.
     pub restarted: Counts,
 }
 
-/// Runs a program, which makes a fetch for each line of its input.
+/// Runs a program that makes a fetch for each line of its input.
 pub fn count(command: &mut Command, complaints: &Path, relay: &Relay) -> Fallible<Trips> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
     let mut process = command.spawn()?;
@@ -56,7 +57,7 @@ fn all_steps(process: &mut Child, relay: &Relay) -> Fallible<Trips> {
     Ok(Trips { first, kept, closed, restarted })
 }
 
-/// Each must bring another key.
+/// Makes one fetch. Its key must be new.
 fn one_step(
     process: &Child,
     line: &str,
