@@ -12,8 +12,8 @@
 //!   twice, wipes nothing, and its errors quote secrets.
 //! * `floor_roxmltree` parses the document and reads nothing from it.
 //!
-//! The last line shows the ratio for the request. It is the median of alternating rounds, so it does
-//! not depend on the machine or its load.
+//! The last line shows the ratio for the request. It is the median of alternating rounds, so it
+//! does not depend on the machine or its load.
 
 #![allow(
     clippy::unwrap_used,

@@ -16,7 +16,7 @@
 #                 programs are quick, so they run for ten times as many fetches
 # SCRIPTS=0       omits Node and Python; they are also omitted if they are not installed
 # PEERS="ours"    only these Rust programs, of: ours bare aws-ring aws-lc reqsign-ring reqsign-lc
-# PROFILES=fast   only the builds for speed (fast) or for size (release); default: both. `dev` builds
+# PROFILES=fast   only builds for speed (fast) or for size (release); default: both. `dev` builds
 #                 quickly, to count round trips
 #
 # The builds for size contain only the job. The others also time the cached get (not with `dev`) and
@@ -133,7 +133,7 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     say "the AWS SDKs for JavaScript are left out: there is no Node"
   elif ! read -r node_version node_program < \
-    <(timeout -k 5 30 node -p "process.version + ' ' + process.execPath"); then # the program behind a shim
+    <(timeout -k 5 30 node -p "process.version + ' ' + process.execPath"); then # behind a shim
     say "the AWS SDKs for JavaScript are left out: Node does not run"
   else
     for peer in js_v2 js_v3; do
