@@ -36,7 +36,7 @@ pub(crate) use record::{
 /// |---|---|---|
 /// | `identity/` | the identity ID and the names of the login providers, never a token | always |
 /// | `credentials/` | the current credentials | with [`persist_credentials`] |
-/// | `refresh-token/` | the newest refresh token of `UserPoolTokens` | if they rotate |
+/// | `refresh-token/` | the newest refresh token of `UserPoolTokens` | if refresh tokens rotate |
 ///
 /// The rest of the key names the pool, and whatever distinguishes users, roles and app clients. If
 /// the service is not AWS, the key also names the service, such as `http://127.0.0.1:4566`. Each

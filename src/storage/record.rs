@@ -59,12 +59,10 @@ impl RecordKey {
 pub(crate) struct RecordStore {
     storage: Arc<dyn Storage>,
     key: RecordKey,
-    /// The name of the record in the log.
     name: &'static str,
     failures: Mutex<[Option<Error>; 4]>,
 }
 
-/// A kind of failure that a [`RecordStore`] remembers.
 #[derive(Clone, Copy)]
 pub(crate) enum StorageFailure {
     Read,
@@ -149,7 +147,6 @@ impl RecordStore {
         failures.get(StorageFailure::Write as usize).is_some_and(Option::is_some)
     }
 
-    /// Returns a failure that lasts, if any.
     pub(crate) fn storage_error(&self) -> Option<Error> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().flatten().next().cloned()

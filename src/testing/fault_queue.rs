@@ -9,13 +9,7 @@ impl<F: Clone> FaultQueue<F> {
         Self(Vec::new())
     }
 
-    pub(super) fn schedule(
-        &mut self,
-        operations: &[&str],
-        operation: &str,
-        times: usize,
-        fault: F,
-    ) {
+    pub(super) fn push(&mut self, operations: &[&str], operation: &str, times: usize, fault: F) {
         assert!(operations.contains(&operation), "{operation} is none of {operations:?}");
         self.0.push((operation.to_owned(), times, fault));
     }

@@ -16,9 +16,6 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 ///
 /// # Example
 ///
-/// If a record cannot be read, the library does not overwrite it, so the stored identity is not
-/// lost:
-///
 /// ```
 /// use std::io;
 /// use cognito_identity_credentials::{CognitoIdentityCredentials, Error};
@@ -35,32 +32,20 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 /// };
 /// let guest = start()?.get()?;
 ///
+/// // A record that cannot be read is not overwritten, so the identity is not lost.
 /// storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
 /// assert_ne!(start()?.get()?.identity_id(), guest.identity_id()); // a temporary guest
 /// storage.clear_faults();
 /// assert_eq!(start()?.get()?.identity_id(), guest.identity_id());
-/// # Ok(())
-/// # }
-/// ```
 ///
-/// A write that fails never makes a refresh fail:
-///
-/// ```
-/// use cognito_identity_credentials::{CognitoIdentityCredentials, Error, Storage};
-/// use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
-///
-/// # fn main() -> Result<(), Error> {
-/// let storage = FaultyStorage::new();
-/// let credentials = CognitoIdentityCredentials::builder()
-///     .identity_pool_id(FakeCognito::POOL_ID)
-///     .transport(FakeCognito::new())
-///     .storage(storage.clone())
-///     .build()?;
-/// let full = std::io::Error::from_raw_os_error(28); // ENOSPC
+/// // A write that fails never makes a refresh fail.
+/// let full = io::Error::from_raw_os_error(28); // ENOSPC
 /// storage.fail_next_for("store", "identity/", usize::MAX, full);
-/// credentials.get()?;
-/// assert!(storage.calls("store") > 0);
-/// assert_eq!(storage.load(&format!("identity/{}", FakeCognito::POOL_ID)).unwrap(), None);
+/// let credentials = start()?;
+/// credentials.clear_cached_id();
+/// assert_ne!(credentials.get()?.identity_id(), guest.identity_id());
+/// assert!(storage.calls("store") > 1);
+/// assert!(credentials.status().storage_error.is_some());
 /// # Ok(())
 /// # }
 /// ```
@@ -142,7 +127,7 @@ impl FaultyStorage {
     ) {
         let (prefix, error) = (prefix.to_owned(), error.into());
         let failure = Failure { prefix, errno: error.raw_os_error(), kind: error.kind() };
-        self.shared().faults.schedule(&OPERATIONS, operation, times, failure);
+        self.shared().faults.push(&OPERATIONS, operation, times, failure);
     }
 
     /// Removes all faults that have not happened yet.

@@ -7,7 +7,6 @@ use crate::transport::{HttpResponse, TransportErrorKind};
 const LARGEST_HEAD: u64 = 64 * 1024;
 const LARGEST_BODY: usize = 1024 * 1024;
 
-/// A request with its body.
 pub(super) struct Request {
     pub(super) method: String,
     /// The part of the URL after the host.
@@ -124,7 +123,6 @@ fn read_request(
     Ok(Some((Request { method, target, headers, body }, persistent)))
 }
 
-/// Returns the headers up to the empty line after them.
 fn read_headers(
     stream: &mut impl BufRead,
     left: &mut u64,

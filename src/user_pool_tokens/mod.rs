@@ -119,12 +119,10 @@ struct TokenRefresher {
     attempts: u32,
 }
 
-/// The refresh tokens of one sign-in of the user.
 #[derive(Clone, Default)]
 struct SignInState {
     /// The refresh token that the program gave.
     given: Option<RefreshToken>,
-    /// The refresh token of the last rotation.
     current: Option<RefreshToken>,
     /// The process that received `current`. A child process that is forked later does not store it,
     /// because the parent may have stored a newer one.
@@ -413,7 +411,7 @@ impl TokenRefresher {
             Ok(token) => token,
             Err(DecodeError(fault)) => return Err(Error::response(operation, metadata, fault)),
         };
-        // On the clock of the service, from the time when the request was sent.
+        // Counted on the clock of the service, from the time when the request was sent.
         let lifetime = match cognito_idp::expiration(id_token.expose()) {
             Some(end) => Some(times.life_until(end).unwrap_or_default()),
             None => issued.expires_in,

@@ -14,7 +14,6 @@ use super::sweep::{LockedFile, hold_off_sweepers, remove_temporary_files, sweep}
 /// record and its temporary files.
 const ATTEMPTS: u32 = 20;
 
-/// Writes the record, unless it already has this value.
 pub(super) fn store<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -32,7 +31,7 @@ pub(super) fn store<F: FileSystem>(
         let _ = sweep(disk, directory, &names);
         write(disk, directory, &names, value)?;
     }
-    // An unchanged record too: the process that wrote it may have died before it synced.
+    // Also for an unchanged record: the process that wrote it may have died before it synced.
     disk.sync_directory(directory)?;
     if remove_earlier(disk, directory, &names)? {
         disk.sync_directory(directory)?;
@@ -51,7 +50,7 @@ pub(super) fn remove<F: FileSystem>(disk: &F, directory: &Path, key: &str) -> io
     let earlier = remove_earlier(disk, directory, &names);
     let record = disk.unlink(&directory.join(&names.record));
     remove_temporary_files(disk, directory, &names).and(earlier).and(record)?;
-    // A missing record too: the process that removed it may have died before it synced.
+    // Also for a missing record: the process that removed it may have died before it synced.
     disk.sync_directory(directory)
 }
 
@@ -64,7 +63,6 @@ fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> i
     }
 }
 
-/// Creates the directory if it is missing, and checks it.
 pub(super) fn ensure_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
     if check_directory(disk, directory)? { Ok(()) } else { make_directory(disk, directory) }
 }
@@ -143,7 +141,6 @@ fn write_and_rename<F: FileSystem>(
         .inspect_err(|_| drop(disk.unlink(temporary)))
 }
 
-/// Gives a new temporary file its mode, and locks it.
 fn prepare<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
     give_file_mode(disk, path, file)?;
     match disk.try_lock(path, file, LockMode::Exclusive) {
@@ -234,7 +231,7 @@ mod tests {
         assert_eq!(
             files(root.path()),
             ["k.other", "other.0123456789abcdef"],
-            "the temporary files are removed with the record"
+            "removed with the record"
         );
     }
 
@@ -404,10 +401,6 @@ mod tests {
         let recorder = Recorder::default();
         store(&recorder, root.path(), "k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
-        assert_eq!(
-            recorder.0.into_inner(),
-            [synced],
-            "the process that wrote it may not have synced"
-        );
+        assert_eq!(recorder.0.into_inner(), [synced], "the writer may not have synced");
     }
 }

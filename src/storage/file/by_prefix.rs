@@ -8,7 +8,6 @@ use super::names::{self, FileKind};
 use super::permissions::check_directory;
 use super::read::read_key;
 
-/// Returns the keys of all records that begin with the prefix, sorted.
 pub(super) fn keys<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -74,8 +73,7 @@ fn key<F: FileSystem>(
     Ok(names::key(record, record))
 }
 
-/// Returns the names and kinds of the files of all keys that begin with the prefix. Returns `None`
-/// if there is no directory.
+/// Returns `None` if there is no directory.
 fn files<F: FileSystem>(
     disk: &F,
     directory: &Path,

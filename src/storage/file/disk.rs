@@ -13,7 +13,6 @@ use crate::secret::read_to_end;
 /// There is a limit because a broken file system may interrupt every call.
 const MOST_INTERRUPTIONS: u32 = 1000;
 
-/// A call that reaches the disk, with its file.
 #[derive(Clone, Copy, Debug)]
 #[expect(dead_code, reason = "only tests read the paths, mostly as text")]
 pub(super) enum Call<'a> {
@@ -46,7 +45,6 @@ pub(super) trait FileSystem {
     /// Tests record the call or make it fail.
     fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
 
-    /// Repeats the call whenever a signal interrupts it.
     fn repeat<T>(
         &self,
         call: Call<'_>,
@@ -80,7 +78,6 @@ pub(super) trait FileSystem {
         self.repeat(Call::Open(path), || open(path, false))
     }
 
-    /// Like [`open`](Self::open), but for reading and writing.
     #[cfg(unix)]
     fn open_to_write(&self, path: &Path) -> io::Result<File> {
         self.repeat(Call::Open(path), || open(path, true))
@@ -160,7 +157,7 @@ pub(super) trait FileSystem {
         self.repeat(Call::Rename(from, to), || fs::rename(from, to))
     }
 
-    /// Removes a file. Returns `false` if there is none.
+    /// Returns `false` if there is no such file.
     fn unlink(&self, path: &Path) -> io::Result<bool> {
         match self.repeat(Call::Unlink(path), || fs::remove_file(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -190,7 +187,6 @@ pub(super) trait FileSystem {
     }
 }
 
-/// The real disk.
 #[derive(Clone)]
 pub(super) struct Disk;
 

@@ -9,7 +9,6 @@ use super::super::Storage;
 use super::Files;
 use super::disk::{Call, Disk, FileSystem};
 
-/// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lasts {
     Once,
@@ -22,10 +21,8 @@ pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of calls since the fault was set.
     calls: usize,
     fault: Option<(usize, i32, Lasts)>,
-    /// The first call that failed.
     failed: Option<String>,
 }
 
@@ -44,7 +41,6 @@ impl FaultyDisk {
         std::mem::take(&mut *self.state()).failed
     }
 
-    /// Returns the storage in a directory of this disk.
     #[cfg(feature = "testing")]
     pub(crate) fn storage(&self, directory: &Path) -> Arc<dyn Storage> {
         Arc::new(self.files(directory))
@@ -72,7 +68,6 @@ impl FileSystem for FaultyDisk {
     }
 }
 
-/// The state of a record after any call failed with any error.
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -126,7 +121,6 @@ mod tests {
     const OLD: &[u8] = b"old";
     const NEW: &[u8] = b"new";
 
-    /// What is in the directory before the call.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Before {
         NoDirectory,
@@ -203,8 +197,7 @@ mod tests {
             FileStorage::new(&self.storage.directory).load(self.key).unwrap()
         }
 
-        /// Whether the error means that a file does not exist. The storage cannot doubt such an
-        /// error.
+        /// Whether the error means that a file does not exist. The storage has to believe it.
         fn means_absent(&self) -> bool {
             [Errno::NOENT, Errno::NAMETOOLONG].contains(&self.errno)
         }
@@ -240,7 +233,6 @@ mod tests {
         builder.permissions(private).tempdir_in("/dev/shm").unwrap_or_else(|_| temporary())
     }
 
-    /// Runs the operation on a record with a fault at the first call of this kind.
     fn with_fault_at<T: Debug>(
         call: &str,
         errno: Errno,

@@ -15,12 +15,10 @@ use super::disk::{Errno, FileSystem, LockMode, has_errno, is_unsupported, unlock
 use super::names::lock_name;
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
-/// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Lock {
     file: File,
-    /// The process that holds the lock.
     process: u32,
 }
 
@@ -121,10 +119,7 @@ mod tests {
         assert!(now(&other, "another").is_some());
         let start = Instant::now();
         assert!(other.lock("../k", Duration::from_millis(50)).unwrap().is_none());
-        assert!(
-            (50..20_000).contains(&start.elapsed().as_millis()),
-            "`lock` waits for about 50 ms"
-        );
+        assert!((50..20_000).contains(&start.elapsed().as_millis()), "it waits for about 50 ms");
         one.store("../k", b"1").unwrap();
         one.remove("../k").unwrap();
         assert!(now(&other, "../k").is_none(), "the record does not affect the lock");

@@ -130,8 +130,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, if a record whose name is
-    /// cut cannot be read, or if a file cannot be removed. It still removes the other files.
+    /// The errors of [`keys`](Self::keys), or if a file cannot be removed. It still removes the other
+    /// files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
     }
@@ -339,11 +339,7 @@ mod tests {
         assert_eq!(storage.remove_all("a/y").unwrap(), 0);
         assert_eq!(storage.keys(&long("")).unwrap(), [one, two]);
         assert_eq!(storage.remove_all(&long("3")).unwrap(), 0);
-        assert_eq!(
-            storage.remove_all(&long("1")).unwrap(),
-            1,
-            "only one of two names with the same beginning"
-        );
+        assert_eq!(storage.remove_all(&long("1")).unwrap(), 1, "only one of two similar names");
         assert_eq!(storage.remove_all("a/").unwrap(), 3);
         let left = ["a", "a%2F%42%2Ec.lock", "a%2F.0123", "a%2F.lock.0123456789abcdef", "a%2F.old"];
         assert_eq!(files(&directory), [&left[..], &["b"]].concat());
@@ -449,11 +445,7 @@ mod tests {
 
         storage.store(key, b"new").unwrap();
         put(&earlier, b"old");
-        assert_eq!(
-            storage.load(key).unwrap().as_deref(),
-            Some(&b"new"[..]),
-            "the record with the new name counts"
-        );
+        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new name counts");
         storage.store(key, b"new").unwrap();
         assert_eq!(files(root.path()), [&*names.record], "an unchanged record moves too");
 

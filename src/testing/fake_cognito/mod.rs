@@ -61,8 +61,8 @@ pub use request::ReceivedRequest;
 /// token.
 ///
 /// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one
-/// service. The service's clock starts at the wall time of the given clock and then follows its
-/// boot time, so a change of the device's wall clock does not move it.
+/// service. The service's time starts at the wall time of the given clock, and then follows its
+/// boot time. A change of the device's wall clock does not move it.
 ///
 /// # Example
 ///
@@ -304,24 +304,7 @@ impl FakeCognito {
     /// Sets how many seconds every `Date` header is ahead of the service's time. A negative number
     /// sets it back. `Expiration` does not change. Default: 0.
     ///
-    /// The library uses the `Date` of the answer to calculate how long credentials are valid:
-    ///
-    /// ```
-    /// use cognito_identity_credentials::CognitoIdentityCredentials;
-    /// use cognito_identity_credentials::testing::FakeCognito;
-    ///
-    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
-    /// let cognito = FakeCognito::new();
-    /// cognito.set_date_offset(30 * 60);
-    /// let credentials = CognitoIdentityCredentials::builder()
-    ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .transport(cognito.clone())
-    ///     .build()?;
-    /// credentials.get()?;
-    /// assert!(credentials.status().expires_in.unwrap().as_secs() <= 30 * 60);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// See the [example](Self::set_time).
     pub fn set_date_offset(&self, seconds: i64) {
         self.lock().date_offset = seconds;
     }
@@ -340,11 +323,15 @@ impl FakeCognito {
     /// cognito.set_time(now);
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .transport(cognito)
+    ///     .transport(cognito.clone())
     ///     .clock(clock)
     ///     .build()?;
     /// credentials.get()?;
     /// assert_eq!(credentials.service_time(), Some(now));
+    ///
+    /// cognito.set_date_offset(30 * 60); // the library trusts the `Date` of the answers
+    /// credentials.refresh()?;
+    /// assert_eq!(credentials.service_time(), Some(now + Duration::from_secs(30 * 60)));
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn set_time(&self, time: SystemTime) {
@@ -384,7 +371,7 @@ impl FakeCognito {
         let operations = [OPERATIONS.as_slice(), user_pool::OPERATIONS].concat();
         #[cfg(not(feature = "user-pool"))]
         let operations = OPERATIONS;
-        self.lock().faults.schedule(&operations, operation, times, fault);
+        self.lock().faults.push(&operations, operation, times, fault);
     }
 
     /// Removes all faults that have not happened yet.

@@ -49,7 +49,6 @@ pub struct ReceivedRequest {
     pub(super) form: Vec<(String, String)>,
 }
 
-/// The JSON body of a request to Cognito.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RequestBody {

@@ -13,7 +13,6 @@ use super::tokens::{LoginTokens, OpenIdTokens};
 use super::user_pool::{self, UserPool};
 use crate::service::cognito_identity::Id;
 
-/// The state of the service, and its answer to each operation.
 pub(super) struct ServiceState {
     pub(super) lifetime: Duration,
     /// If set, new credentials end at this time, and `lifetime` has no effect.

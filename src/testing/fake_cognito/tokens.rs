@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use super::service_error::{ServiceError, not_authorized};
 
-/// The key is the provider and the token.
 #[derive(Default)]
 pub(super) struct LoginTokens(BTreeMap<(String, String), LoginToken>);
 
@@ -58,7 +57,6 @@ impl LoginTokens {
     }
 }
 
-/// The OpenID tokens that the service has issued.
 #[derive(Default)]
 pub(super) struct OpenIdTokens(BTreeMap<String, OpenIdToken>);
 
