@@ -61,9 +61,9 @@ run() {
   local name=$1
   shift
   for _ in $(seq $runs); do
-    env -i "$programs/$name" "$url" "$work/ca.pem" "$@" >"$work/said"
-    value peak "$work/said" >>"$work/$name.peak"
-    value threads "$work/said" >>"$work/$name.threads"
+    env -i "$programs/$name" "$url" "$work/ca.pem" "$@" >"$work/output"
+    value peak "$work/output" >>"$work/$name.peak"
+    value threads "$work/output" >>"$work/$name.threads"
   done
 }
 run bare
@@ -73,7 +73,7 @@ run full "$work/records" arn:aws:iam::123456789012:role/device
 peak() { median <"$work/$1.peak"; }
 threads() { sort -n "$work/$1.threads" | tail -n1; }
 
-"$CARGO_TARGET_DIR/debug/counts" "$url" "$work/ca.pem" "$told" $idle >"$work/counts"
+"$CARGO_TARGET_DIR/debug/counts" "$url" "$work/ca.pem" "$counts_port" $idle >"$work/counts"
 count() { value "$1" "$work/counts" | cut -d' ' -f"${2:-1}"; }
 
 # The number of crates in a program that depends only on this library.
@@ -113,7 +113,7 @@ if [ -e "$work/enhanced-with-symbols" ]; then
     local program=$1
     shift
     env -i PATH="$PATH" "$@" "$work/$program-with-symbols" "$url" "$work/ca.pem" \
-      >"$work/said" 2>"$work/log" && grep -q '^key ' "$work/said" || { cat "$work/log" >&2; exit 1; }
+      >"$work/output" 2>"$work/log" && grep -q '^key ' "$work/output" || { cat "$work/log" >&2; exit 1; }
   }
   for program in bare enhanced; do
     for _ in $(seq 5); do

@@ -91,13 +91,13 @@ try() {
   timeout -k 5 30 env -i NODE_EXTRA_CA_CERTS="$work/ca.pem" NODE_NO_WARNINGS=1 \
     AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1 "$@" "https://localhost:$port" \
     "$work/ca.pem" ${threads:+"${threads%%,*}"} \
-    >"$work/said" 2>"$work/complaints" </dev/null || status=$?
-  if [ $status = 0 ] && grep -q '^key ASIA' "$work/said"; then
+    >"$work/output" 2>"$work/stderr" </dev/null || status=$?
+  if [ $status = 0 ] && grep -q '^key ASIA' "$work/output"; then
     return
   fi
   # The name of the error. Node prints the stack and its version after it.
-  why=$(grep -E '^[A-Za-z_.]*(Error|Exception)' "$work/complaints" | tail -n 1)
-  [ -n "$why" ] || why=$(grep . "$work/complaints" | tail -n 1)
+  why=$(grep -E '^[A-Za-z_.]*(Error|Exception)' "$work/stderr" | tail -n 1)
+  [ -n "$why" ] || why=$(grep . "$work/stderr" | tail -n 1)
   case $status in
     0) why="it printed no key" ;;
     124 | 137) why="it took longer than 30 s${why:+: $why}" ;;
@@ -123,7 +123,7 @@ script() {
   esac
 }
 
-also=
+other_port=
 start_service "$serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
 
 # The versions of the scripts that run, and of their languages.
@@ -160,7 +160,7 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
   for peer in boto3 awscrt; do
     if [ -z "$interpreter" ]; then
       say "$peer is left out: there is no Python that runs"
-    elif [ $peer = awscrt ] && [ -z "$also" ]; then
+    elif [ $peer = awscrt ] && [ -z "$other_port" ]; then
       say "awscrt is left out: it cannot set a port, and port 443 is not free"
     elif timeout -k 5 300 "$interpreter" -m pip install --quiet --disable-pip-version-check \
       --no-deps --root-user-action ignore --target "$work/$peer" \
@@ -183,7 +183,7 @@ fi
 say "running"
 begun=$SECONDS status=0
 "$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" \
-  "$told" "$runs" "${SEED:-1}" || status=$?
+  "$counts_port" "$runs" "${SEED:-1}" || status=$?
 [ $status = 0 ] || [ $status = 2 ] || exit 1
 versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 2 \
   --features "$peers" |

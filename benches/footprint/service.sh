@@ -10,7 +10,7 @@ finish() {
 trap finish EXIT
 
 # `start_service PROGRAM CA_FILE PORTS_FILE IDLE_SECONDS [ADDRESS]` starts the service. It sets
-# `service` (the process), `port`, `told` (the port of its counts), and `also` (the port at ADDRESS,
+# `service` (the process), `port`, `counts_port`, and `other_port` (the port at ADDRESS,
 # if the service could listen there).
 start_service() {
   "$1" "$2" "$4" ${5:+"$5"} >"$3" &
@@ -19,5 +19,5 @@ start_service() {
     [ ! -s "$3" ] || break
     sleep 0.1
   done
-  read -r port told also <"$3" || { echo "the fake service did not start within 10 s" >&2; return 1; }
+  read -r port counts_port other_port <"$3" || { echo "the fake service did not start within 10 s" >&2; return 1; }
 }

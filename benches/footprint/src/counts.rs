@@ -79,7 +79,7 @@ fn seen(port: u16) -> Fallible<[usize; 3]> {
     TcpStream::connect(("127.0.0.1", port))?.read_to_string(&mut text)?;
     let count = |name: &str| -> Fallible<usize> {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.ok_or("the service does not tell that")?.parse()?)
+        Ok(value.ok_or("the service has no such count")?.parse()?)
     };
     Ok([count("connections")?, count("full")?, count("resumed")?])
 }
@@ -127,7 +127,7 @@ fn heap(builder: impl Fn() -> Builder) -> Fallible<()> {
         providers.push(provider);
     }
     if report::threads_left()? > 0 {
-        return Err("a thread is still there, and its memory would count".into());
+        return Err("a thread is still running, and its memory would be counted".into());
     }
     let change = region.change();
     let kept = change.bytes_allocated - change.bytes_deallocated;

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next();
     let url = next().ok_or("which URL?")?;
     let transport = UreqTransport::builder()
-        .ca_file(next().ok_or("which authority?")?)
+        .ca_file(next().ok_or("which CA_FILE?")?)
         .proxy_from_env(true)
         .build()?;
     let mut builder = CognitoIdentityCredentials::builder()

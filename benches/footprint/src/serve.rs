@@ -81,8 +81,8 @@ impl Write for Counted {
 
 fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
-    let ca_file = arguments.next().ok_or("which file is the authority's?")?;
-    let idle = Duration::from_secs(arguments.next().ok_or("how long may it idle?")?.parse()?);
+    let ca_file = arguments.next().ok_or("which CA_FILE?")?;
+    let idle = Duration::from_secs(arguments.next().ok_or("which IDLE_SECONDS?")?.parse()?);
 
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -100,30 +100,30 @@ fn main() -> Fallible<()> {
     let config = Arc::new(config);
 
     let counts = Arc::new(Counts::default());
-    let teller = TcpListener::bind("127.0.0.1:0")?;
+    let counts_listener = TcpListener::bind("127.0.0.1:0")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let other = arguments.next().and_then(|address| TcpListener::bind(address).ok());
-    let ports = [Some(&listener), Some(&teller), other.as_ref()]
+    let ports = [Some(&listener), Some(&counts_listener), other.as_ref()]
         .into_iter()
         .flatten()
         .map(|listener| Ok(listener.local_addr()?.port().to_string()))
         .collect::<io::Result<Vec<_>>>()?;
     println!("{}", ports.join(" "));
-    let told = counts.clone();
+    let printed = counts.clone();
     thread::spawn(move || {
-        for mut stream in teller.incoming().flatten() {
+        for mut stream in counts_listener.incoming().flatten() {
             let count = |what: &AtomicUsize| what.load(Ordering::SeqCst);
             let _ = writeln!(
                 stream,
                 "connections {}\nfull {}\nresumed {}\nrequests {}\nissued {}\nreceived {}\nsent {}\nopen {}",
-                count(&told.connections),
-                count(&told.full),
-                count(&told.resumed),
-                count(&told.requests),
-                count(&told.issued),
-                count(&told.received),
-                count(&told.sent),
-                count(&told.open)
+                count(&printed.connections),
+                count(&printed.full),
+                count(&printed.resumed),
+                count(&printed.requests),
+                count(&printed.issued),
+                count(&printed.received),
+                count(&printed.sent),
+                count(&printed.open)
             );
         }
     });

@@ -14,40 +14,40 @@ pub struct Ended {
     pub status: ExitStatus,
     /// Milliseconds from the start of the process to the end of its first line.
     pub wall: f64,
-    pub said: String,
-    pub complaint: String,
+    pub output: String,
+    pub stderr: String,
 }
 
 /// Runs a process to its end. Kills it after `limit`, and then returns `None`. The file
-/// `complaints` receives its stderr, which can have any length.
-pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallible<Option<Ended>> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
+/// `stderr_file` receives its stderr, which can have any length.
+pub fn run(command: &mut Command, stderr_file: &Path, limit: Duration) -> Fallible<Option<Ended>> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(stderr_file)?);
     let start = Instant::now();
     let mut process = command.spawn()?;
     let output = process.stdout.take().ok_or("a process without output")?;
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(hear(output, start)));
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(read(output, start)));
     let left = || limit.saturating_sub(start.elapsed());
-    let heard = told.recv_timeout(limit);
-    let ended = heard.as_ref().map_or(Ok(None), |_| end(&mut process, left));
+    let output = receiver.recv_timeout(limit);
+    let ended = output.as_ref().map_or(Ok(None), |_| end(&mut process, left));
     if !matches!(ended, Ok(Some(_))) {
         process.kill()?;
         process.wait()?;
     }
-    let (Ok(heard), Some(status)) = (heard, ended?) else { return Ok(None) };
-    let (wall, said) = heard?;
-    let complaint = String::from_utf8_lossy(&fs::read(complaints)?).into_owned();
-    Ok(Some(Ended { status, wall, said, complaint }))
+    let (Ok(output), Some(status)) = (output, ended?) else { return Ok(None) };
+    let (wall, output) = output?;
+    let stderr = String::from_utf8_lossy(&fs::read(stderr_file)?).into_owned();
+    Ok(Some(Ended { status, wall, output, stderr }))
 }
 
 /// Only the first line is part of the measured time. Reads at most 64 KiB.
-fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
+fn read(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
     let mut output = BufReader::new(output.take(64 * 1024));
-    let mut said = String::new();
-    output.read_line(&mut said)?;
+    let mut text = String::new();
+    output.read_line(&mut text)?;
     let wall = start.elapsed().as_secs_f64() * 1e3;
-    output.read_to_string(&mut said)?;
-    Ok((wall, said))
+    output.read_to_string(&mut text)?;
+    Ok((wall, text))
 }
 
 /// Waits for a process that has closed its output.

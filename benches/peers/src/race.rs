@@ -81,7 +81,7 @@ struct Service {
     ca_file: String,
     port: u16,
     /// The file for the stderr of a program.
-    complaints: PathBuf,
+    stderr_file: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -100,9 +100,9 @@ fn race() -> Fallible<bool> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
     let list = PathBuf::from(next()?);
-    let complaints = list.with_extension("complaints");
+    let stderr_file = list.with_extension("stderr");
     let list = std::fs::read_to_string(list)?;
-    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()?, complaints };
+    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()?, stderr_file };
     let (rounds, seed): (usize, u64) = (next()?.parse()?, next()?.parse()?);
     let programs = list.lines().map(parse).collect::<Fallible<Vec<_>>>()?;
     let mut random = fastrand::Rng::with_seed(seed);
@@ -126,7 +126,7 @@ fn race() -> Fallible<bool> {
         for (program, runs) in order {
             for &threads in &program.threads {
                 let (_, get) = service.run(program, Some(threads))?;
-                let get = get.ok_or_else(|| format!("{} told no time", program.name))?;
+                let get = get.ok_or_else(|| format!("{} printed no time", program.name))?;
                 runs.gets.entry(threads).or_default().push(get);
             }
         }
@@ -136,7 +136,7 @@ fn race() -> Fallible<bool> {
     let url = format!("https://localhost:{}", relay.port);
     for (program, runs) in programs.iter().zip(&mut runs).filter(|(program, _)| program.steps) {
         let mut command = service.command(program, &url)?;
-        let counted = trips::count(command.arg("steps"), &service.complaints, &relay);
+        let counted = trips::count(command.arg("steps"), &service.stderr_file, &relay);
         runs.trips = Some(counted.map_err(|error| format!("{}: {error}", program.name))?);
     }
     table::print(&programs, &runs);
@@ -164,9 +164,9 @@ impl Service {
     fn counts(&self) -> Fallible<HashMap<String, f64>> {
         for _ in 0..500 {
             let mut text = String::new();
-            let mut teller = TcpStream::connect(("127.0.0.1", self.port))?;
-            teller.set_read_timeout(Some(Duration::from_secs(5)))?;
-            teller.read_to_string(&mut text)?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.read_to_string(&mut text)?;
             let counts: HashMap<_, f64> = text
                 .lines()
                 .filter_map(|line| line.split_once(' '))
@@ -200,8 +200,8 @@ impl Service {
         command.args(threads.map(|count| count.to_string()));
         let limit = if threads.is_some() { CACHED } else { FETCH };
         let spent = cpu_of_children()?;
-        let ended = child::run(&mut command, &self.complaints, limit)?.ok_or_else(|| {
-            format!("{} took longer than {} s, and was ended", program.name, limit.as_secs())
+        let ended = child::run(&mut command, &self.stderr_file, limit)?.ok_or_else(|| {
+            format!("{} took longer than {} s, and was killed", program.name, limit.as_secs())
         })?;
         let cpu = cpu_of_children()? - spent;
 
@@ -210,16 +210,16 @@ impl Service {
             let value = |counts: &HashMap<String, f64>| counts.get(name).copied();
             Some(value(&after)? - value(&before)?)
         };
-        let tells = |name: &str| {
+        let printed = |name: &str| {
             ended
-                .said
+                .output
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim))
         };
-        let number = |name: &str| tells(name).and_then(|value| value.parse::<f64>().ok());
+        let number = |name: &str| printed(name).and_then(|value| value.parse::<f64>().ok());
         let issued = format!("ASIA{:0>16}", after.get("issued").copied().unwrap_or_default());
         let did_the_job = ended.status.success()
-            && tells("key") == Some(&*issued)
+            && printed("key") == Some(&*issued)
             && count("issued") == Some(1.0)
             && count("requests") == Some(2.0);
         if !did_the_job {
@@ -228,16 +228,17 @@ impl Service {
                 program.name,
                 ended.status,
                 count("requests").unwrap_or_default(),
-                ended.said,
-                ended.complaint
+                ended.output,
+                ended.stderr
             )
             .into());
         }
-        let seen = |name: &str| count(name).ok_or_else(|| format!("the service tells no {name}"));
+        let seen =
+            |name: &str| count(name).ok_or_else(|| format!("the service has no count {name}"));
         let run = Run {
             wall: ended.wall,
             cpu,
-            peak: number("peak").ok_or_else(|| format!("{} told no peak", program.name))?,
+            peak: number("peak").ok_or_else(|| format!("{} printed no peak", program.name))?,
             connections: seen("connections")?,
             full: seen("full")?,
             resumed: seen("resumed")?,

@@ -25,10 +25,10 @@ pub fn get(count: usize, get: impl Fn() + Sync) {
         let others: Vec<_> = (1..count).map(|_| scope.spawn(caller)).collect();
         others.into_iter().fold(caller(), |sum, other| sum + other.join().unwrap_or(0))
     });
-    tell(start, gets);
+    print(start, gets);
 }
 
 /// Prints the wall time for each get, over all threads.
-fn tell(start: Instant, gets: u32) {
+fn print(start: Instant, gets: u32) {
     println!("ns {:.1}", start.elapsed().as_secs_f64() * 1e9 / f64::from(gets));
 }

@@ -79,7 +79,7 @@ impl Cognito {
 fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let authority = std::fs::read(arguments.next().ok_or("whose authority?")?)?;
+    let authority = std::fs::read(arguments.next().ok_or("which CA_FILE?")?)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let cognito = Cognito::new(&url, &authority)?;
     #[cfg(feature = "extra")]

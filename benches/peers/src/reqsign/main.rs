@@ -56,7 +56,7 @@ fn main() -> Fallible<()> {
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "another provider")?;
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let authority = std::fs::read(arguments.next().ok_or("whose authority?")?)?;
+    let authority = std::fs::read(arguments.next().ok_or("which CA_FILE?")?)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let context = context(&url, &authority)?;
     let provider = CognitoIdentityCredentialProvider::new()
