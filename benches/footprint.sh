@@ -125,23 +125,15 @@ if [ -e "$work/enhanced-with-symbols" ]; then
       >"$work/$program.counts"
     under $program strace -f -c -o "$work/calls"
     awk '$NF == "total" { print "calls " $4 }' "$work/calls" >>"$work/$program.counts"
-    nm -C -S -t d "$work/$program-with-symbols" | awk 'NF > 3 && $3 ~ /[tTrRdD]/ {
-      size = $2 + 0; $1 = $2 = $3 = ""; print size, substr($0, 4) }' >"$work/$program.symbols"
   done
   instructions() { median <"$work/$1.instructions"; }
   row "instructions, bare (median of 5)" "$(instructions bare)" - -
   check "instructions, enhanced flow: at most 1.015 of bare" "$(instructions enhanced)" 1015 1000 \
     "$(instructions bare)"
-  also() { compare "$1, enhanced flow" "$(value "$2" "$work/enhanced.counts")" "$(value "$2" "$work/bare.counts")"; }
-  also "heap allocations" allocations
-  also "heap allocations (bytes)" allocated
-  also "system calls" calls
-  row "code and tables of this library (bytes)" \
-    "$(awk '/cognito_identity_credentials/ { size += $1 } END { print size }' "$work/enhanced.symbols")" - -
-  echo "items above 4 KB that bare does not have:"
-  awk 'NR == FNR { size = $1; $1 = ""; bare[$0] = size; next }
-    { size = $1; $1 = ""; if (size > bare[$0] + 4096) print "  " size " " $0 }' \
-    "$work"/{bare,enhanced}.symbols | sort -rn
+  counted() { compare "$1, enhanced flow" "$(value "$2" "$work/enhanced.counts")" "$(value "$2" "$work/bare.counts")"; }
+  counted "heap allocations" allocations
+  counted "heap allocations (bytes)" allocated
+  counted "system calls" calls
 else
   echo "instructions, heap and system calls are not counted: valgrind and strace are not installed"
 fi

@@ -38,7 +38,7 @@ impl Storage for Shelf {
 
 fuzz_target!(init: watch_log(), |data: &[u8]| {
     let Some((&choice, record)) = data.split_first() else { return };
-    let (login, asked_first) = (choice & 1 == 1, choice & 2 == 2);
+    let (login, reads_id_first) = (choice & 1 == 1, choice & 2 == 2);
     let shelf = Shelf(Arc::new(Mutex::new(Some(record.to_vec()))));
     let (clock, notes) = (ManualClock::new(), Notes::default());
     let seen = notes.clone();
@@ -58,7 +58,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     }
     let place = place(whole.as_ref());
     let usable = usable(whole.as_ref(), login).filter(|_| place == Place::Own);
-    if asked_first {
+    if reads_id_first {
         assert_eq!(provider.identity_id(), usable);
         let origin = provider.status().identity_origin;
         assert_eq!(origin, usable.as_ref().map(|_| IdentityOrigin::Stored));

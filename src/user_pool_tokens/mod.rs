@@ -36,7 +36,7 @@ use crate::storage::RecordKey;
 /// service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
-/// The longest lifetime that a user pool grants. A longer one in a token is cut to it.
+/// The longest lifetime that a user pool grants. A longer lifetime is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 const COOLDOWN: Duration = Duration::from_secs(5);

@@ -130,7 +130,7 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// The errors of [`keys`](Self::keys), or if a file cannot be removed. It still removes the other
+    /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the other
     /// files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
@@ -148,7 +148,7 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// The errors of [`remove_all`](Self::remove_all).
+    /// The same as [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_locks(prefix)
     }
