@@ -61,10 +61,7 @@ fuzz_target!(|data: &[u8]| {
             let kept = (least..=most.max(OWN)).contains(&sleeps[0]);
             assert!(kept, "slept {:?}, asked for {asked:?}", sleeps[0]);
         }
-        _ => assert!(
-            sleeps.iter().all(|sleep| *sleep <= OWN),
-            "the service did not ask for {sleeps:?}"
-        ),
+        _ => assert!(sleeps.iter().all(|sleep| *sleep <= OWN), "not asked for: {sleeps:?}"),
     }
     assert_ne!(error.kind(), ErrorKind::Response);
     let pause = provider.status().next_attempt_in;

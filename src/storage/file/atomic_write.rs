@@ -228,11 +228,7 @@ mod tests {
             ["k", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"]
         );
         storage.remove("k").unwrap();
-        assert_eq!(
-            files(root.path()),
-            ["k.other", "other.0123456789abcdef"],
-            "removed with the record"
-        );
+        assert_eq!(files(root.path()), ["k.other", "other.0123456789abcdef"], "only these stay");
     }
 
     #[derive(Clone, Debug, PartialEq)]

@@ -130,8 +130,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the other
-    /// files.
+    /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the
+    /// other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
     }
