@@ -5,8 +5,8 @@ use super::kind::{ErrorKind, Retry};
 /// Returns the kind of a failed call. The code decides; the status counts only if the code is
 /// unknown.
 ///
-/// The throttling codes are AWS's standard list without `LimitExceededException`, which Cognito
-/// uses for limits that waiting does not lift.
+/// The throttling codes are AWS's standard list without `LimitExceededException`. Cognito uses that
+/// code for limits that do not end with time.
 pub(super) fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Retry) {
     match code.unwrap_or_default() {
         "Throttling"
@@ -45,7 +45,7 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> (ErrorKind, Retry) {
         | "ValidationException" => (ErrorKind::Refused, Retry::Never),
         code => match status {
             429 => (ErrorKind::Throttled, Retry::AfterThrottling),
-            // From 520 on are those of content delivery networks whose origin did not answer.
+            // 520 to 529: a content delivery network got no answer from its origin.
             408 | 500 | 502 | 503 | 504 | 520..=529 => {
                 (ErrorKind::Unavailable, Retry::AfterFailure)
             }

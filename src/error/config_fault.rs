@@ -1,4 +1,4 @@
-//! One setting that is wrong, and the list of them that becomes an error of kind `Config`.
+//! Faults of settings, and the list of them that becomes an error of kind `Config`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct ConfigFault {
     variable: Option<&'static str>,
     /// What is wrong. `{}` stands for the value, `{name}` for the name of another setting.
     rule: Cow<'static, str>,
-    /// Text that may hold braces of its own.
+    /// Replaces `{}`. Braces inside the value have no meaning.
     value: String,
 }
 
@@ -58,8 +58,8 @@ impl ConfigFault {
         self.variable
     }
 
-    /// Returns the text of the fault. `name` gets each setting that the text names, and returns the
-    /// name to show for it.
+    /// Returns the text of the fault. For each setting in the text, it calls `name` and shows the
+    /// name that `name` returns.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -115,7 +115,7 @@ impl ConfigFaults {
         self.push(setting, Cow::Owned(rule), value);
     }
 
-    /// Adds a text that is shown as it is: braces in it stand for nothing.
+    /// Adds a text that is shown unchanged, even if it has braces.
     pub(crate) fn add_text(&mut self, setting: &'static str, text: String) {
         self.push(setting, Cow::Borrowed("{}"), text);
     }
@@ -124,14 +124,12 @@ impl ConfigFaults {
         self.0.push(ConfigFault { setting, variable: None, rule, value });
     }
 
-    /// Adds faults whose values came from an environment variable.
     #[cfg(feature = "ureq")]
     pub(crate) fn add_from_variable(&mut self, faults: &[ConfigFault], variable: &'static str) {
         let variable = Some(variable);
         self.0.extend(faults.iter().map(|fault| ConfigFault { variable, ..fault.clone() }));
     }
 
-    /// Adds a fault if `text` is shorter or longer than the service allows.
     pub(crate) fn check_length(
         &mut self,
         setting: &'static str,
@@ -148,7 +146,7 @@ impl ConfigFaults {
         }
     }
 
-    /// Adds the error of a parser, or returns the value.
+    /// Returns the parsed value, or adds the parser's error as a fault.
     pub(crate) fn check<T>(
         &mut self,
         setting: &'static str,
@@ -157,7 +155,7 @@ impl ConfigFaults {
         parsed.map_err(|rule| self.add_rule(setting, rule)).ok()
     }
 
-    /// Says which faults came from environment variables; pairs of setting and variable.
+    /// Sets the variable of each fault. `variables` has pairs of a setting and its variable.
     pub(crate) fn name_variables(&mut self, variables: &[(&str, &'static str)]) {
         for fault in &mut self.0 {
             if let Some((_, variable)) = variables.iter().find(|(name, _)| *name == fault.setting) {
@@ -170,7 +168,6 @@ impl ConfigFaults {
         self.0.is_empty()
     }
 
-    /// The text of all faults, and the faults.
     pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
         let mut text = String::new();
         for fault in &self.0 {
@@ -188,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_with_braces_is_shown_as_it_is() {
+    fn a_value_with_braces_is_shown_unchanged() {
         let mut faults = ConfigFaults::default();
         faults.add_with_value("a", "{} is not {b}".to_owned(), "{b}{".to_owned());
         faults.name_variables(&[("a", "A")]);

@@ -56,7 +56,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns what to do about a failure of this kind, if the kind says enough.
+    /// Returns what to do, if that is the same for every failure of this kind.
     pub(super) fn hint(self) -> Option<&'static str> {
         match self {
             Self::Tls => Some(
@@ -76,7 +76,7 @@ impl ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
     Never,
-    /// The peer had closed the connection: the service has processed nothing.
+    /// The peer had closed the connection, so the service has not processed the request.
     AtOnce,
     AfterFailure,
     AfterThrottling,

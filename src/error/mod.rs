@@ -1,15 +1,15 @@
 //! The error type of the library.
 //!
 //! * this file: [`Error`]
+//! * `config_fault`: [`ConfigFault`], one wrong setting
 //! * `kind`: [`ErrorKind`], and whether a failed attempt may be retried
-//! * `codes`: the kinds of the services' error codes
-//! * `refusals`: what the services' codes and messages mean, and what to do about each
+//! * `codes`: the kind of each error code of the services
+//! * `refusals`: the meaning of the services' codes and messages, and the hints
 
 mod codes;
+mod config_fault;
 mod kind;
 mod refusals;
-
-mod config_fault;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,6 +17,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use config_fault::ConfigFault;
+pub(crate) use config_fault::ConfigFaults;
 pub use kind::ErrorKind;
 pub(crate) use kind::Retry;
 #[cfg(feature = "user-pool")]
@@ -24,9 +26,6 @@ pub(crate) use refusals::USER_POOL;
 pub(crate) use refusals::{
     GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, NOT_THE_SERVICE, OPEN_ID_TOKEN, Refusal, STS,
 };
-
-pub use self::config_fault::ConfigFault;
-pub(crate) use self::config_fault::ConfigFaults;
 
 use crate::redact::Redactor;
 
@@ -83,14 +82,13 @@ struct Inner {
     response: Option<ResponseMetadata>,
     refusal: Refusal,
     hint: Option<&'static str>,
-    /// The error that this one was made from.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     /// `message` is the text of `cause`, so `source()` skips `cause` and returns its source.
     repeats_cause: bool,
     config_faults: Vec<ConfigFault>,
 }
 
-/// What an error keeps of the service's response. The texts are redacted.
+/// The part of the service's response that an error keeps. The texts are redacted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResponseMetadata {
     pub(crate) status: u16,
@@ -108,8 +106,9 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns one sentence. If the service sent a message, it is that message: at most 256
-    /// characters, without control characters, with login tokens and identity IDs masked.
+    /// Returns one sentence: the service's message, or another text if it sent none. The
+    /// service's message has at most 256 characters and no control characters. Login tokens and
+    /// identity IDs in it are masked.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -162,18 +161,17 @@ impl Error {
     ///
     /// It returns `true` in three cases:
     ///
-    /// * `UserPoolTokens` knows no refresh token.
-    /// * The user pool rejected the refresh token, or it asks the user for more than this token.
+    /// * `UserPoolTokens` has no refresh token.
+    /// * The user pool rejected the refresh token, or the user must answer a challenge.
     /// * The identity pool rejected a login token as expired or invalid, and the token source
     ///   returned no other token.
     ///
-    /// The method also searches the
-    /// [`source`](StdError::source)s of this error, because `get()` wraps the error of a token
-    /// source.
+    /// The method also searches the [`source`](StdError::source)s of this error, because `get()`
+    /// wraps the error of a token source.
     ///
     /// It returns `false` for a failure that may pass without the user, such as a user pool that
-    /// cannot be reached. See [`is_retryable`](Self::is_retryable). It also returns `false` where a
-    /// new sign-in would change nothing: an access token, another app client, a disabled user.
+    /// cannot be reached (see [`is_retryable`](Self::is_retryable)). It also returns `false` if a
+    /// new sign-in would not help: an access token, another app client, a disabled user.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -220,15 +218,15 @@ impl Error {
         &self.0.config_faults
     }
 
-    /// One fault. `setting` is empty if it belongs to no setting.
+    /// Creates an error with one fault. `setting` is empty if the fault belongs to no setting.
     pub(crate) fn config(setting: &'static str, text: impl Into<String>) -> Self {
         let mut faults = ConfigFaults::default();
         faults.add_text(setting, text.into());
         faults.into()
     }
 
-    /// A token source failed. If it failed with an error of this library that has nothing to
-    /// do with the login, the new error has the same kind and the same `retry`.
+    /// Creates the error of a failed token source. If `source` is an error of this library and is
+    /// not about the login, the new error has the same kind and the same `retry`.
     pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
         use ErrorKind as Kind;
         let ours = source.as_ref().and_then(|source| source.downcast_ref::<Self>());
@@ -244,13 +242,11 @@ impl Error {
         Self(Arc::new(Inner { retry, cause: source.map(Arc::from), ..Inner::local(kind, message) }))
     }
 
-    /// A login token that the identity pool never accepts.
     pub(crate) fn unsuitable_token(message: String) -> Self {
         let hint = Some(refusals::UNSUITABLE_TOKEN);
         Self(Arc::new(Inner { hint, ..Inner::local(ErrorKind::Login, message) }))
     }
 
-    /// The user has to sign in again.
     #[cfg(feature = "user-pool")]
     pub(crate) fn sign_in(message: &str) -> Self {
         let inner = Inner::local(ErrorKind::Login, message.to_owned());
@@ -258,7 +254,6 @@ impl Error {
         Self(Arc::new(Inner { refusal: Refusal::SignIn, hint, ..inner }))
     }
 
-    /// A user pool asks the user for more than the refresh token.
     #[cfg(feature = "user-pool")]
     pub(crate) fn challenge(
         operation: &'static str,
@@ -275,13 +270,12 @@ impl Error {
         }))
     }
 
-    /// The storage failed with `cause`.
     pub(crate) fn storage(message: String, cause: io::Error) -> Self {
         let cause: Option<Arc<dyn StdError + Send + Sync>> = Some(Arc::new(cause));
         Self(Arc::new(Inner { cause, ..Inner::local(ErrorKind::Storage, message) }))
     }
 
-    /// The storage works but may not be used. `hint` says what to do.
+    /// Creates the error for a storage that works, but that the library must not use.
     pub(crate) fn storage_unused(message: String, hint: &'static str) -> Self {
         Self(Arc::new(Inner { hint: Some(hint), ..Inner::local(ErrorKind::Storage, message) }))
     }
@@ -295,7 +289,8 @@ impl Error {
         Self::local(ErrorKind::Reentrant, message.to_owned())
     }
 
-    /// The time limit passed before the first attempt, or while another thread was trying.
+    /// Creates the error for a time limit that passed before the first attempt, or while another
+    /// thread refreshed.
     pub(crate) fn timeout(message: &str) -> Self {
         Self(Arc::new(Inner {
             retry: Retry::AfterFailure,
@@ -303,7 +298,8 @@ impl Error {
         }))
     }
 
-    /// There is no complete answer. `cause` says why, and its text becomes the message.
+    /// Creates the error for a call without a complete answer. The text of `cause` becomes the
+    /// message.
     pub(crate) fn no_response(
         operation: &'static str,
         kind: ErrorKind,
@@ -322,8 +318,8 @@ impl Error {
         }))
     }
 
-    /// The service, or something in its place, answered with an error. Its meaning is read from
-    /// the original text; the error keeps the redacted one.
+    /// Creates the error for an answer that reports an error. Its meaning comes from the original
+    /// text, but it keeps only the redacted text.
     pub(crate) fn service(
         operation: &'static str,
         known: &[&[KnownRefusal]],
@@ -359,7 +355,7 @@ impl Error {
         }))
     }
 
-    /// The status is a success, but the answer does not come from the service.
+    /// Creates the error for an answer that does not seem to come from the service.
     pub(crate) fn response(
         operation: &'static str,
         response: ResponseMetadata,
@@ -368,7 +364,7 @@ impl Error {
         Self::unusable(operation, response, message.into(), Some(NOT_THE_SERVICE))
     }
 
-    /// The service's answer is a success, but its credentials have already expired.
+    /// Creates the error for credentials that had already expired when they arrived.
     pub(crate) fn expired(
         operation: &'static str,
         response: ResponseMetadata,
@@ -389,13 +385,13 @@ impl Error {
         self.0.response.as_ref()?.retry_after
     }
 
-    /// How long the service asks callers to stay away. A captive portal may not ask for that.
+    /// Returns the wait that the service asks for. The answer of a captive portal does not count.
     pub(crate) fn cooldown_asked(&self) -> Option<Duration> {
         self.retry_after().filter(|_| self.kind() != ErrorKind::Response)
     }
 
-    /// Whether there was an answer, as opposed to a failure of the network or of local code. A
-    /// transport may have cut a long one off. The error of a login is no answer to this call.
+    /// Returns whether an answer arrived, even if it was too large. A failure of the network or of
+    /// local code, such as a token source, is not an answer.
     pub(crate) fn was_answered(&self) -> bool {
         self.0.response.is_some()
             || (self.0.operation.is_some() && self.kind() == ErrorKind::Response)
@@ -499,10 +495,16 @@ impl StdError for Error {
 mod tests {
     use super::*;
 
-    /// A token source may fail with an error of this library.
     #[test]
-    fn a_failed_token_source_passes_on_a_kind_that_is_not_about_the_login() {
+    fn the_error_of_a_token_source_keeps_a_kind_that_is_not_about_the_login() {
         use ErrorKind as K;
+
+        struct Row {
+            source: Error,
+            kind: K,
+            retryable: bool,
+            needs_sign_in: bool,
+        }
         let service = |code: &str, message: &str| {
             let response = ResponseMetadata { status: 400, ..ResponseMetadata::default() };
             Error::service(
@@ -518,29 +520,33 @@ mod tests {
             Error::no_response("GetId", kind, retry, None, Arc::new(io::Error::other("x")))
         };
         let expired = "Invalid login token. Token expired: 1 >= 0";
+        let row = |source, kind| Row { source, kind, retryable: false, needs_sign_in: false };
         let rows = [
-            (lost(K::Unreachable, Retry::AtOnce), K::Unreachable, true, false),
-            (lost(K::Timeout, Retry::AfterFailure), K::Timeout, true, false),
-            (lost(K::Tls, Retry::Never), K::Tls, false, false),
-            (service("TooManyRequestsException", ""), K::Throttled, true, false),
-            (service("InternalErrorException", ""), K::Unavailable, true, false),
-            (service("NotAuthorizedException", "No."), K::Login, false, false),
-            (service("NotAuthorizedException", expired), K::Login, false, true),
-            (service("ResourceNotFoundException", ""), K::Login, false, false),
-            (service("InvalidParameterException", ""), K::Login, false, false),
-            (Error::config("", "x"), K::Login, false, false),
-            (Error::identity_unknown("x"), K::Login, false, false),
-            (Error::reentrant(), K::Reentrant, false, false),
-            (Error::timeout("x"), K::Timeout, true, false),
+            Row { retryable: true, ..row(lost(K::Unreachable, Retry::AtOnce), K::Unreachable) },
+            Row { retryable: true, ..row(lost(K::Timeout, Retry::AfterFailure), K::Timeout) },
+            row(lost(K::Tls, Retry::Never), K::Tls),
+            Row { retryable: true, ..row(service("TooManyRequestsException", ""), K::Throttled) },
+            Row { retryable: true, ..row(service("InternalErrorException", ""), K::Unavailable) },
+            row(service("NotAuthorizedException", "No."), K::Login),
+            Row {
+                needs_sign_in: true,
+                ..row(service("NotAuthorizedException", expired), K::Login)
+            },
+            row(service("ResourceNotFoundException", ""), K::Login),
+            row(service("InvalidParameterException", ""), K::Login),
+            row(Error::config("", "x"), K::Login),
+            row(Error::identity_unknown("x"), K::Login),
+            row(Error::reentrant(), K::Reentrant),
+            Row { retryable: true, ..row(Error::timeout("x"), K::Timeout) },
         ];
-        for (source, kind, retryable, sign_in) in rows {
+        for Row { source, kind, retryable, needs_sign_in } in rows {
             let hint = source.hint();
             let text = format!("it failed: {source}");
             let error = Error::login("it failed".to_owned(), Some(source.into()));
             assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{text}");
-            assert_eq!((error.needs_sign_in(), error.hint()), (sign_in, hint), "{text}");
+            assert_eq!((error.needs_sign_in(), error.hint()), (needs_sign_in, hint), "{text}");
             assert!(format!("{error:#}").starts_with(&text), "{error:#}");
-            assert!(!error.was_answered(), "nobody who asked for credentials was answered");
+            assert!(!error.was_answered(), "a failed token source is not an answer");
         }
         let error = Error::login("it failed".to_owned(), Some("disk on fire".into()));
         assert_eq!((error.kind(), error.is_retryable()), (K::Login, false));

@@ -1,10 +1,10 @@
-//! The refusals that the services are known to send: what each one means, and what to do about it.
+//! Known refusals of the services: what each one means, and its hint.
 //!
-//! A table belongs to the operations that name it. A program that does not use an operation is
-//! linked without its table.
+//! Each operation names its tables, so the linker drops the tables of operations that a program
+//! does not use.
 
-/// What a refresh decides by. The code `NotAuthorizedException` has many meanings, which only the
-/// message tells apart.
+/// The meaning of a refusal. It decides what a refresh does next. The code `NotAuthorizedException`
+/// has many meanings, and only the message tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     IdentityForbidden,
@@ -21,12 +21,11 @@ pub(crate) enum Refusal {
     /// The app client does not allow this operation, or not in this form.
     #[cfg(feature = "user-pool")]
     AuthFlowDisabled,
-    /// Anything else. A refresh forgets nothing and tries nothing else.
+    /// Any other meaning. The refresh keeps its identity and fails without recovery.
     Other,
 }
 
 impl Refusal {
-    /// Whether a new sign-in of the user helps.
     pub(super) fn needs_sign_in(self) -> bool {
         match self {
             #[cfg(feature = "user-pool")]
@@ -37,14 +36,13 @@ impl Refusal {
     }
 }
 
-/// One row: error codes, parts of the message, meaning, hint. `|` stands between alternatives.
+/// One row: error codes, parts of the message, meaning, hint. `|` separates alternatives.
 ///
-/// The codes are without the ending `Exception`, because STS leaves it out at times. The letter
-/// case of the message does not count. `^` stands for the beginning of the message, and an empty
-/// text fits any message. The first row that fits counts.
+/// A code has no ending `Exception`, because STS sometimes omits it. Upper and lower case in the
+/// message are the same. `^` marks the beginning of the message. An empty part fits every message.
+/// The first row that fits counts.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
-/// Returns the meaning of a refusal and the hint, from the tables of one operation.
 pub(super) fn find(
     tables: &[&[KnownRefusal]],
     code: &str,
@@ -59,7 +57,7 @@ pub(super) fn find(
     Some((*refusal, hint))
 }
 
-/// Compares without a copy of the message, which may hold a token.
+/// Compares without copying the message, because it may hold a token.
 fn says(message: &str, text: &str) -> bool {
     let (text, anchored) = text.strip_prefix('^').map_or((text, false), |text| (text, true));
     let starts = |at: usize| {
@@ -84,7 +82,7 @@ const CHECK_VALUES: &str = "check the settings: the service rejects a value";
 const QUOTA: &str = "a quota is reached, and waiting does not help: ask its owner to raise it";
 const BEHIND_FIREWALL: &str = "a web application firewall refused the request: ask its owner";
 
-/// `GetId`, which names no identity.
+/// `GetId`. Its request has no identity ID.
 pub(crate) const GET_ID: &[KnownRefusal] = &[
     (DENIED, "logins don't match", Refusal::Other, NO_PROVIDER),
     (MISSING, "", Refusal::Other, CHECK_POOL),
@@ -198,7 +196,6 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
 const CHECK_TRUST: &str = "check role_arn, and that the role's trust policy names the identity pool (audience) and this kind of user (amr)";
 const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check that the role's account trusts the identity provider; if your program supplies the token, supply a fresh one and check the device's clock";
 
-/// `AssumeRoleWithWebIdentity`.
 pub(crate) const STS: &[KnownRefusal] = &[
     ("ExpiredToken|InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("AccessDenied|IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
@@ -248,8 +245,8 @@ mod user_pool {
     pub(crate) const SIGN_IN_AGAIN: &str = "have the user sign in again and set the new refresh token; if that does not help, check client_id and device_key";
     const CHECK_FLOW: &str = "check that the app client allows ALLOW_REFRESH_TOKEN_AUTH or rotates refresh tokens, and check the values of the settings";
 
-    /// `InitiateAuth` and `GetTokensFromRefreshToken`. They only exchange a refresh token, so a
-    /// `NotAuthorizedException` with an unknown message is about that token.
+    /// `InitiateAuth` and `GetTokensFromRefreshToken`. They only exchange a refresh token. So a
+    /// `NotAuthorizedException` with an unknown message concerns that token.
     pub(crate) const USER_POOL: &[KnownRefusal] = &[
         (
             DENIED,

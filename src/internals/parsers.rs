@@ -1,4 +1,5 @@
-//! Parsers of proxy and certificate settings, for the fuzz targets.
+//! Parsers of proxy and certificate settings, for the fuzz targets. An error is the text of the
+//! fault, without the name of the setting.
 
 use crate::secret::Secret;
 use crate::transport;
@@ -10,19 +11,11 @@ pub fn no_proxy_covers(list: &str, host: &str, port: u16) -> bool {
 }
 
 /// Returns the number of certificate authorities in a PEM text.
-///
-/// # Errors
-///
-/// The text of the error, without the name of the setting.
 pub fn authorities(pem: &[u8]) -> Result<usize, String> {
     transport::authorities(pem).map(|authorities| authorities.len())
 }
 
 /// Parses a PEM text as a client certificate.
-///
-/// # Errors
-///
-/// The text of the error, without the name of the setting.
 pub fn client_certificate(pem: &str) -> Result<(), String> {
     transport::ClientCertificate::from_pem(&Secret::new(pem)).map(|_| ())
 }

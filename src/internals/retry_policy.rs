@@ -51,8 +51,8 @@ pub fn advisory_window(lifetime: Duration) -> Duration {
     CognitoIdentityCredentials::builder().limits().windows.advisory_for(lifetime)
 }
 
-/// Returns the delay after attempt `attempt` of `attempts`, counted from 1, if the service asked
-/// for the wait `asked`; `None` if there is no retry.
+/// Returns the delay after attempt `attempt` (from 1) of `attempts`, or `None` if there is no
+/// retry. `asked` is the wait that the service asks for.
 #[must_use]
 pub fn delay(
     failure: RetryableFailure,
@@ -74,7 +74,8 @@ pub fn spread_until(wait: Duration, roll: f64) -> Duration {
     retry::spread_until(wait, roll)
 }
 
-/// Returns the cooldown after a failed refresh, the last of `throttled` throttled ones in a row.
+/// Returns the cooldown after a failed refresh. `throttled` counts the throttled refreshes in a
+/// row.
 #[must_use]
 pub fn cooldown(limit: Duration, throttled: u32, asked: Option<Duration>, roll: f64) -> Duration {
     retry::cooldown(limit, throttled, asked, roll)

@@ -1,4 +1,4 @@
-//! Encoding of requests and decoding of responses without a transport, for `benches/codecs.rs`.
+//! Encodes requests and decodes answers without a transport, for `benches/codecs.rs`.
 
 use std::time::Duration;
 
@@ -24,9 +24,7 @@ pub struct WireFormat {
 }
 
 impl WireFormat {
-    /// # Errors
-    ///
-    /// If an ID or a login breaks the service's limits.
+    /// Returns an error if an ID or a login breaks the service's limits.
     pub fn new(
         pool: &str,
         identity: &str,
@@ -48,9 +46,7 @@ impl WireFormat {
         })
     }
 
-    /// # Errors
-    ///
-    /// None in practice.
+    /// Encodes a request to `GetId`.
     pub fn encode_get_id(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let (identity_pool_id, logins) = (&self.pool, &self.tokens);
         GetId { identity_pool_id, account_id: None, logins, refused: None }.body()

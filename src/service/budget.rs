@@ -2,38 +2,30 @@
 
 use std::time::Duration;
 
-/// What one refresh may spend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    /// On the boot clock: nothing starts after it, and no attempt may last beyond it.
+    /// No attempt starts or ends after this boot time.
     pub(crate) deadline: Duration,
-    /// Attempts for each service call.
+    /// The most attempts of one service call.
     pub(crate) attempts: u32,
-    attempt: Attempt,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// Ahead of time: if it fails, there still is a valid value.
-    Advisory,
-    Full,
+    is_advisory: bool,
 }
 
 impl Budget {
-    /// One attempt, and no recovery.
+    /// Allows one attempt and no recovery. If it fails, the cached value is still valid.
     pub(crate) fn advisory(deadline: Duration) -> Self {
-        Self { deadline, attempts: 1, attempt: Attempt::Advisory }
+        Self { deadline, attempts: 1, is_advisory: true }
     }
 
     pub(crate) fn full(deadline: Duration, attempts: u32) -> Self {
-        Self { deadline, attempts, attempt: Attempt::Full }
+        Self { deadline, attempts, is_advisory: false }
     }
 
     pub(crate) fn is_advisory(&self) -> bool {
-        self.attempt == Attempt::Advisory
+        self.is_advisory
     }
 
-    /// Whether a refused identity or login may be replaced.
+    /// Returns whether the refresh may replace a refused identity or login.
     pub(crate) fn allows_recovery(&self) -> bool {
         !self.is_advisory()
     }

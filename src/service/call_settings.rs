@@ -1,4 +1,4 @@
-//! The settings that every client of a service has, with their defaults and their checks.
+//! The settings that the provider and `UserPoolTokens` share, with their defaults and checks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,23 +22,23 @@ pub(crate) struct CallSettings {
     pub(crate) max_attempts: u32,
 }
 
-/// What decides the URL of one service.
+/// The values from which [`CallSettings::url`] makes the URL of one service.
 pub(crate) struct Endpoint<'a> {
-    /// The setting for a URL of the user's own, and its value.
+    /// The name of the setting that holds `custom_url`.
     pub(crate) setting: &'static str,
     pub(crate) custom_url: Option<&'a str>,
-    /// AWS's URL by region, FIPS and dual-stack.
+    /// Returns AWS's URL. Parameters: region, FIPS, dual-stack.
     pub(crate) aws_url: fn(&str, bool, bool) -> String,
-    /// Empty if the ID that names it is malformed.
+    /// Empty if the ID that contains the region is malformed.
     pub(crate) region: &'a str,
-    /// The setting that names the region, and how its faults begin.
+    /// The setting that contains the region, and the first words of its fault.
     pub(crate) region_setting: (&'static str, &'static str),
     /// Whether the service is called with these settings.
     pub(crate) is_called: bool,
 }
 
 impl CallSettings {
-    /// The defaults. Only that of `timeout` differs between the clients.
+    /// Returns the defaults. Only `timeout` differs between the provider and `UserPoolTokens`.
     pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             endpoint_url: None,
@@ -66,7 +66,7 @@ impl CallSettings {
         }
     }
 
-    /// Returns the URL to call, or adds what is wrong with it.
+    /// Returns the URL to call. Adds a fault for each wrong setting.
     pub(crate) fn url(&self, service: &Endpoint<'_>, faults: &mut ConfigFaults) -> String {
         let Endpoint { setting, is_called, region, .. } = *service;
         let Some(custom_url) = service.custom_url else {
@@ -90,7 +90,6 @@ impl CallSettings {
         faults.check(setting, url).unwrap_or_default()
     }
 
-    /// Returns the client for the calls, or adds the fault that there is no transport.
     pub(crate) fn client(&self, faults: &mut ConfigFaults) -> Option<Client> {
         let transport = self.transport.clone().or_else(default_transport);
         if transport.is_none() {
@@ -101,7 +100,7 @@ impl CallSettings {
 }
 
 #[cfg(feature = "ureq")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature there is none")]
+#[expect(clippy::unnecessary_wraps, reason = "a build without this feature has no transport")]
 fn default_transport() -> Option<Arc<dyn Transport>> {
     Some(Arc::new(crate::transport::UreqTransport::new()))
 }

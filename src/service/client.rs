@@ -1,5 +1,4 @@
-//! One service call: encode, send, retry, decode. Nothing else calls `Transport::send` or
-//! `Clock::sleep`.
+//! One service call. No other file calls `Transport::send` or `Clock::sleep`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,24 +14,22 @@ use crate::transport::{
     HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
 };
 
-/// Calls the services, with the transport and the clock of one provider.
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
-    /// Counts the calls. A retry belongs to its call.
+    /// The number of calls, without retries.
     calls: AtomicU32,
     service_clock: Mutex<Option<ServiceTime>>,
 }
 
-/// The service's clock as the last answer showed it.
+/// The `Date` of an answer, and the boot time at which the answer arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceTime {
     pub(crate) date: SystemTime,
     pub(crate) boot: Duration,
 }
 
-/// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClockReading {
     pub(crate) wall: SystemTime,
@@ -46,18 +43,17 @@ pub(crate) struct ServiceResponse<T> {
     pub(crate) metadata: ResponseMetadata,
 }
 
-/// When an answer was requested and given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseTimes {
-    /// Read just before the successful attempt was sent.
+    /// Read just before the successful attempt.
     pub(crate) sent: ClockReading,
-    /// The answer's `Date`, if it is readable.
+    /// `None` if the answer has no readable `Date`.
     pub(crate) date: Option<SystemTime>,
 }
 
 impl ResponseTimes {
-    /// Returns how long something that ends at `end` lives: by the answer's `Date`, or by the local
-    /// wall clock if there is no `Date` before `end`. `None` if neither is before `end`.
+    /// Returns the time from the answer's `Date` to `end`. If there is no `Date` before `end`,
+    /// returns the time from the local wall clock to `end`. `None` if neither is before `end`.
     pub(crate) fn life_until(&self, end: SystemTime) -> Option<Duration> {
         let life = |now| end.duration_since(now).ok().filter(|life| !life.is_zero());
         self.date.and_then(life).or_else(|| life(self.sent.wall))
@@ -74,7 +70,8 @@ impl Client {
         Self { transport, clock, attempt_timeout, calls: AtomicU32::new(0), service_clock }
     }
 
-    /// Calls `operation` at `url` and retries it within `budget`. Returns the last error.
+    /// Calls `operation` at `url`, and retries it within `budget`. If every attempt fails, returns
+    /// the error of the last one.
     pub(crate) fn call<O: Operation>(
         &self,
         url: &str,
@@ -88,7 +85,7 @@ impl Client {
             let sent = ClockReading { wall: self.clock.wall(), boot: self.clock.boot() };
             let left = budget.deadline.saturating_sub(sent.boot);
             if left.is_zero() {
-                // The delay took longer than it should.
+                // The first attempt has no time, or the delay before this one took too long.
                 let timeout = || Error::timeout("no time is left to ask the service");
                 return Err(last.unwrap_or_else(timeout));
             }
@@ -121,24 +118,23 @@ impl Client {
         }
     }
 
-    /// How many calls have been sent since the client was made. It wraps around.
+    /// Returns the number of calls since the client was made. The number wraps around.
     pub(crate) fn calls(&self) -> u32 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// The time left in a budget.
     pub(crate) fn left(&self, budget: &Budget) -> Duration {
         budget.deadline.saturating_sub(self.clock.boot())
     }
 
-    /// The time on the service's clock: the `Date` of the last answer, plus the time since.
+    /// Returns the time of the service: the `Date` of the last answer plus the time since then.
     pub(crate) fn service_time(&self) -> Option<SystemTime> {
         let boot = self.clock.boot();
         let last = (*self.service_clock())?;
         last.date.checked_add(boot.saturating_sub(last.boot))
     }
 
-    /// Forgets the last `Date`, because it is wrong.
+    /// Forgets the last `Date`, which has turned out to be wrong.
     pub(crate) fn forget_service_time(&self) {
         *self.service_clock() = None;
     }
@@ -147,7 +143,7 @@ impl Client {
         *self.service_clock()
     }
 
-    /// Takes over the time that another process saw, if its answer is the later one.
+    /// Sets the time of the service from an answer to another process, if that answer is newer.
     pub(crate) fn set_service_time(&self, seen: ServiceTime) {
         let mut last = self.service_clock();
         if last.is_none_or(|last| last.boot < seen.boot) {
@@ -179,7 +175,6 @@ impl Client {
     }
 }
 
-/// A [`TransportError`] as the error of `operation`.
 fn transport_error(operation: &'static str, error: TransportError) -> Error {
     use TransportErrorKind as Kind;
     let (kind, retry) = match error.kind() {
@@ -237,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_transports_error_appears_once() {
+    fn the_text_of_a_transport_error_appears_once() {
         let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
         let error = TransportError::new(TransportErrorKind::Connect, io);
         let error = transport_error("GetId", error);

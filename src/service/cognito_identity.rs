@@ -1,4 +1,4 @@
-//! Amazon Cognito Identity: its IDs, and the operations of the enhanced flow.
+//! Amazon Cognito Identity: its IDs and its operations.
 
 use std::fmt;
 use std::mem;
@@ -27,23 +27,10 @@ pub(crate) struct Id(Arc<str>);
 
 impl Id {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let well_formed = text.split_once(':').is_some_and(|(region, guid)| {
-            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-            let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
-            !region.is_empty()
-                && region.bytes().all(word)
-                && !guid.is_empty()
-                && guid.bytes().all(hex)
-        });
-        if text.is_empty() {
-            Err("is empty".to_owned())
-        } else if text.len() > LONGEST_ID {
-            Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
-        } else if !well_formed {
-            Err("must have the form REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0".to_owned())
-        } else {
-            Ok(Self(text.into()))
-        }
+        const FORM: &str = "REGION:GUID, such as us-east-1:12345678-dead-beef-cafe-123456790ab0";
+        let in_guid = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+        check_id(text, FORM, text.split_once(':'), in_guid)?;
+        Ok(Self(text.into()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -72,7 +59,7 @@ pub(crate) struct GetId<'a> {
     pub(crate) account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Tokens::is_empty", serialize_with = "logins")]
     pub(crate) logins: &'a Tokens,
-    /// The identity that the new one replaces. It is not sent.
+    /// The identity that the service refused. It is not sent, only masked in error texts.
     #[serde(skip)]
     pub(crate) refused: Option<&'a Id>,
 }
@@ -112,8 +99,8 @@ pub(crate) struct GetCredentialsForIdentity<'a> {
     pub(crate) custom_role_arn: Option<&'a str>,
 }
 
-/// The output of [`GetCredentialsForIdentity`]. AWS marks no field of it as required; without an
-/// identity ID it belongs to the identity of the request.
+/// The output of [`GetCredentialsForIdentity`]. AWS marks no field as required. If the identity ID
+/// is missing, the credentials belong to the identity of the request.
 #[derive(Debug)]
 pub(crate) struct IssuedCredentials {
     pub(crate) identity_id: Option<Id>,
@@ -207,8 +194,8 @@ fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError>
     if is_key(&key) { Ok(key) } else { Err(DecodeError::not_printable(name)) }
 }
 
-/// Refuses a user pool's access token, which the service would call invalid. Any token that cannot
-/// be read goes to the service.
+/// Returns an error for an access token of a user pool, because the service would only say that the
+/// token is invalid. A token that cannot be read is sent to the service.
 pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     let is_access_token = |token: &Secret| {
         let json = jwt::payload(token.expose())?;
@@ -226,11 +213,36 @@ pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether a login looks like one of a user pool: its name begins with `cognito-idp`, or
-/// its last part has a `_`, as a user pool ID (`REGION_NAME`) has.
+/// Returns whether a login seems to belong to a user pool: its name begins with `cognito-idp`, or
+/// its last part has a `_`, like a user pool ID (`REGION_NAME`).
 fn is_user_pool(provider: &str) -> bool {
     provider.starts_with("cognito-idp")
         || provider.rsplit_once('/').is_some_and(|(_, pool)| pool.contains('_'))
+}
+
+/// Checks the length of an ID of Cognito, and its `parts`: the region and the name.
+pub(crate) fn check_id(
+    text: &str,
+    form: &str,
+    parts: Option<(&str, &str)>,
+    in_name: fn(u8) -> bool,
+) -> Result<(), String> {
+    let in_region = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let well_formed = parts.is_some_and(|(region, name)| {
+        !region.is_empty()
+            && region.bytes().all(in_region)
+            && !name.is_empty()
+            && name.bytes().all(in_name)
+    });
+    if text.is_empty() {
+        Err("is empty".to_owned())
+    } else if text.len() > LONGEST_ID {
+        Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
+    } else if !well_formed {
+        Err(format!("must have the form {form}"))
+    } else {
+        Ok(())
+    }
 }
 
 fn identity_id(json: Option<&str>) -> Result<Option<Id>, DecodeError> {
@@ -243,7 +255,7 @@ fn id<S: Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(id.as_str())
 }
 
-/// Only this function writes login tokens.
+/// No other function writes login tokens into a request.
 fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(logins.iter().map(|(provider, token)| (provider, token.expose())))
 }
@@ -271,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_the_services_form() {
+    fn ids_must_have_the_documented_form() {
         assert!(Id::parse(POOL).is_err(), "the GUID of AWS's example has letters beyond f");
         for id in [IDENTITY, "a:0", "cn_north-1:-", &format!("x:{}", "f".repeat(53))] {
             assert!(Id::parse(id).is_ok(), "{id}");
@@ -285,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn get_id_is_written_as_documented() {
+    fn the_request_of_get_id_is_written_as_documented() {
         let pool = Id::parse("us-east-1:88859bc9-0149-4183-bf10-39e36a0123ef").unwrap();
         let none = Tokens::default();
         let mut operation =
@@ -313,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn get_id_is_read_as_documented() {
+    fn the_answer_of_get_id_is_read_as_documented() {
         let pool = Id::parse("x:0").unwrap();
         let none = Tokens::default();
         let operation =
@@ -400,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_field_names_it() {
+    fn the_error_for_an_incomplete_answer_names_the_missing_field() {
         let identity = Id::parse(IDENTITY).unwrap();
         let none = Tokens::default();
         let operation = GetCredentialsForIdentity {

@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 use crate::error::{Error, KnownRefusal, USER_POOL};
 use crate::redact::Redactor;
 use crate::secret::Secret;
+use crate::service::cognito_identity::check_id;
 use crate::service::endpoint;
 use crate::service::protocol::aws_json::{self, JsonOperation};
 use crate::service::protocol::{DecodeError, jwt, timestamp};
 use crate::transport::HttpResponse;
 
 const SERVICE: &str = "AWSCognitoIdentityProviderService";
-const LONGEST_ID: usize = 55;
 
 /// The service documents no limit. Its tokens have about 2,000 characters.
 const LONGEST_TOKEN: usize = 16_384;
@@ -30,22 +30,9 @@ pub(crate) struct UserPoolId(String);
 
 impl UserPoolId {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let well_formed = text.rsplit_once('_').is_some_and(|(region, name)| {
-            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-            !region.is_empty()
-                && region.bytes().all(word)
-                && !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric())
-        });
-        if text.is_empty() {
-            Err("is empty".to_owned())
-        } else if text.len() > LONGEST_ID {
-            Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
-        } else if !well_formed {
-            Err("must have the form REGION_NAME, such as us-east-1_aBcDeFgHi".to_owned())
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        const FORM: &str = "REGION_NAME, such as us-east-1_aBcDeFgHi";
+        check_id(text, FORM, text.rsplit_once('_'), |b| b.is_ascii_alphanumeric())?;
+        Ok(Self(text.to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -62,7 +49,7 @@ impl UserPoolId {
     }
 }
 
-/// Returns what is wrong with a refresh token. The text quotes nothing of it.
+/// Returns what is wrong with a refresh token. The text does not quote the token.
 pub(crate) fn refresh_token_fault(token: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_=.".contains(&b);
     match token.len() {
@@ -89,7 +76,7 @@ pub(crate) struct ClientSecret {
     secret: Secret,
     /// The user's name in the user pool.
     username: Option<Secret>,
-    /// The secret hash that `InitiateAuth` requires. It is computed from the user's name.
+    /// The secret hash that `InitiateAuth` requires. It is `None` without a user name.
     hash: Option<Secret>,
 }
 
@@ -118,7 +105,7 @@ pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
 }
 
 /// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token
-/// comes from its issuer.
+/// comes directly from its issuer.
 pub(crate) fn expiration(token: &str) -> Option<SystemTime> {
     let json = jwt::payload(token)?;
     let json = std::str::from_utf8(&json).ok()?;
@@ -171,7 +158,7 @@ struct GetTokensInput<'a> {
 #[derive(Debug)]
 pub(crate) enum AuthOutput {
     Tokens(IssuedTokens),
-    /// The user pool asks the user for more: the name of the challenge.
+    /// The name of a challenge that the user must answer.
     Challenge(String),
 }
 
@@ -241,7 +228,7 @@ impl JsonOperation for GetTokensFromRefreshToken<'_> {
     }
 }
 
-/// Reads the output. The access token is not needed and not copied.
+/// Does not copy the access token, because nothing needs it.
 fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
     let [result, challenge] =
         aws_json::decode(response, ["AuthenticationResult", "ChallengeName"])?;
@@ -265,7 +252,7 @@ fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
     }))
 }
 
-/// Returns the new refresh token unchecked, because the service decides its form.
+/// Only an empty refresh token is an error, because the service decides the form.
 fn refresh_token(json: &str) -> Result<Secret, DecodeError> {
     let token = aws_json::text(json, "AuthenticationResult.RefreshToken")?;
     if token.is_empty() {
@@ -304,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn user_pool_ids_have_the_services_form() {
+    fn user_pool_ids_must_have_the_documented_form() {
         let long = format!("us-east-1_{}", "a".repeat(45));
         for (id, region) in [("us-east-1_aB9", "us-east-1"), ("x_y_z", "x_y"), (&long, "us-east-1")]
         {
@@ -319,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn refresh_tokens_have_the_services_form() {
+    fn refresh_tokens_must_have_the_documented_form() {
         for token in ["a", "eyJ-_=.9", &"a".repeat(16_384)] {
             assert_eq!(refresh_token_fault(token), None);
         }
@@ -333,9 +320,9 @@ mod tests {
         }
     }
 
-    /// Computed with the `hmac` module of another language's standard library.
+    /// Python's module `hmac` computed the expected values.
     #[test]
-    fn the_secret_hash_is_the_one_that_others_compute() {
+    fn the_secret_hash_equals_that_of_another_implementation() {
         let hash = client(Some("ann"), None).secret.unwrap().hash.unwrap();
         assert_eq!(hash.expose(), "79/h1Uvxj6z/H4X7/stzTaCh8RAGJy0y5nQ7yZcbLLM=");
         let long = hmac(&"k".repeat(100), &["é"]).unwrap();
@@ -343,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn initiate_auth_is_written_as_documented() {
+    fn the_request_of_initiate_auth_is_written_as_documented() {
         let token = Secret::new("eyJjd-refresh");
         let (plain, whole) = (client(None, None), client(Some("ann"), Some("us-east-1_abc-9")));
         let operation = InitiateAuth { client: &plain, refresh_token: &token };
@@ -373,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn get_tokens_is_written_as_documented() {
+    fn the_request_of_get_tokens_from_refresh_token_is_written_as_documented() {
         let token = Secret::new("eyJjd-refresh");
         let (plain, whole) = (client(None, None), client(Some("ann"), Some("us-east-1_abc-9")));
         let operation = GetTokensFromRefreshToken { client: &plain, refresh_token: &token };
@@ -399,10 +386,10 @@ mod tests {
         let (client, token) = (client(None, None), Secret::new("x"));
         let response = HttpResponse::new(200, body);
         let operation = GetTokensFromRefreshToken { client: &client, refresh_token: &token };
-        let rotated = operation.decode(&response).map(|renewal| format!("{renewal:?}"));
-        let renewal = InitiateAuth { client: &client, refresh_token: &token }.decode(&response);
-        assert_eq!(renewal.as_ref().map(|r| format!("{r:?}")).ok(), rotated.ok());
-        renewal
+        let of_get_tokens = operation.decode(&response).map(|output| format!("{output:?}"));
+        let output = InitiateAuth { client: &client, refresh_token: &token }.decode(&response);
+        assert_eq!(output.as_ref().map(|output| format!("{output:?}")).ok(), of_get_tokens.ok());
+        output
     }
 
     /// The form of the sample responses in the API reference.
@@ -427,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_answer_is_named_and_not_quoted() {
+    fn the_error_for_an_unusable_answer_says_why_and_does_not_quote_it() {
         for (name, shown) in [("SMS_MFA", "SMS_MFA"), ("x y", "unknown")] {
             match read(&format!(r#"{{"ChallengeName":"{name}","Session":"SENTINEL"}}"#)).unwrap() {
                 AuthOutput::Challenge(name) => assert_eq!(name, shown),
@@ -467,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn the_expiration_of_a_token_is_read_from_it() {
+    fn the_expiration_of_a_token_is_its_claim_exp() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let token = |payload: &str| format!("eyJ.{}.sig", URL_SAFE_NO_PAD.encode(payload));
         let rows = [

@@ -31,7 +31,6 @@ const fn partition(
     Partition { prefix, suffix, dual_stack_suffix }
 }
 
-/// Returns whether a region can be part of a host name.
 pub(crate) fn is_region(region: &str) -> bool {
     (1..=63).contains(&region.len())
         && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -41,8 +40,8 @@ pub(crate) fn is_region(region: &str) -> bool {
 
 /// Returns the URL of Cognito Identity in a region.
 ///
-/// Two quirks of AWS's rules: in the `aws` partition the ordinary host serves both address
-/// families, and FIPS with dual-stack maps to the ordinary FIPS host in four regions.
+/// AWS's rules have two exceptions. In the `aws` partition, the ordinary host serves IPv4 and IPv6.
+/// In four regions, FIPS with dual-stack uses the ordinary FIPS host.
 pub(crate) fn cognito_identity(region: &str, fips: bool, dual_stack: bool) -> String {
     let service = if fips { "cognito-identity-fips" } else { "cognito-identity" };
     regional(region, service, fips, dual_stack)
@@ -59,7 +58,7 @@ fn regional(region: &str, service: &str, fips: bool, dual_stack: bool) -> String
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// Returns the URL of Cognito user pools in a region, with the same quirks as [`cognito_identity`].
+/// Returns the URL of Cognito user pools in a region, with the exceptions of [`cognito_identity`].
 #[cfg(feature = "user-pool")]
 pub(crate) fn user_pools(region: &str, fips: bool, dual_stack: bool) -> String {
     regional(region, if fips { "cognito-idp-fips" } else { "cognito-idp" }, fips, dual_stack)
@@ -71,8 +70,8 @@ pub(crate) fn user_pool_login(region: &str, pool_id: &str) -> String {
     format!("cognito-idp.{region}.{}/{pool_id}", partition_of(region).suffix)
 }
 
-/// Returns the URL of STS in a region. One quirk of AWS's rules: in `aws-us-gov` the ordinary host
-/// is the FIPS host.
+/// Returns the URL of STS in a region. AWS's rules have one exception: in `aws-us-gov`, the
+/// ordinary host is the FIPS host.
 pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     let partition = partition_of(region);
     let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
@@ -81,8 +80,8 @@ pub(crate) fn sts(region: &str, fips: bool, dual_stack: bool) -> String {
     format!("https://{service}.{region}.{suffix}/")
 }
 
-/// Returns the provider name of Cognito's own token for a developer-authenticated identity. It is
-/// the token's issuer, which is also the principal that roles trust.
+/// Returns the provider name of Cognito's token for a developer-authenticated identity. It is the
+/// token's issuer, and the principal that roles trust.
 pub(crate) fn cognito_login(region: &str) -> &'static str {
     match partition_of(region).prefix {
         "cn-" => "cognito-identity.cn-north-1.amazonaws.com.cn",
@@ -96,9 +95,9 @@ fn partition_of(region: &str) -> &'static Partition {
     OTHERS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&AWS)
 }
 
-/// Returns the service that is called at `url`: `None` for AWS, which has many endpoints (FIPS,
-/// dual-stack, VPC), else the scheme, the host and the port. Records of different services are kept
-/// apart. The URL is one of [`custom`] or of this module.
+/// Returns the scheme, host and port of a service that is not AWS, or `None` for AWS with its many
+/// endpoints (FIPS, dual-stack, VPC). Records of different services are stored apart. `url` comes
+/// from [`custom`] or another function of this file.
 pub(crate) fn custom_service(url: &str, region: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?.to_ascii_lowercase();
@@ -116,8 +115,7 @@ pub(crate) fn custom_service(url: &str, region: &str) -> Option<String> {
 
 /// Checks an endpoint URL given by the user and returns it with a path that ends in `/`.
 ///
-/// The error text never repeats the URL, because it may hold a password. It is the
-/// rule of a `ConfigFault`.
+/// The error is the rule of a `ConfigFault`. It never repeats the URL, which may hold a password.
 pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains('\\') {
         return Err("has a space or a character that no URL has".to_owned());
@@ -154,51 +152,74 @@ pub(crate) fn custom(url: &str, allow_http: bool) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    struct Row {
+        region: &'static str,
+        fips: bool,
+        dual_stack: bool,
+        host: &'static str,
+    }
+
+    fn ordinary(region: &'static str, host: &'static str) -> Row {
+        Row { region, fips: false, dual_stack: false, host }
+    }
+
+    fn fips(region: &'static str, host: &'static str) -> Row {
+        Row { fips: true, ..ordinary(region, host) }
+    }
+
+    fn dual_stack(region: &'static str, host: &'static str) -> Row {
+        Row { dual_stack: true, ..ordinary(region, host) }
+    }
+
+    fn fips_dual_stack(region: &'static str, host: &'static str) -> Row {
+        Row { fips: true, dual_stack: true, ..ordinary(region, host) }
+    }
+
+    fn assert_urls(url: fn(&str, bool, bool) -> String, rows: &[Row]) {
+        for &Row { region, fips, dual_stack, host } in rows {
+            assert_eq!(url(region, fips, dual_stack), format!("https://{host}/"));
+        }
+    }
+
     #[test]
-    fn each_region_has_the_host_of_the_rules_of_aws() {
+    fn hosts_follow_the_endpoint_rules_of_aws() {
         let rows = [
-            ("us-east-1", false, false, "cognito-identity.us-east-1.amazonaws.com"),
-            ("eu-west-1", false, true, "cognito-identity.eu-west-1.amazonaws.com"),
-            ("us-west-2", true, false, "cognito-identity-fips.us-west-2.amazonaws.com"),
-            ("us-west-2", true, true, "cognito-identity-fips.us-west-2.amazonaws.com"),
-            ("ca-central-1", true, true, "cognito-identity-fips.ca-central-1.api.aws"),
-            ("cn-north-1", false, false, "cognito-identity.cn-north-1.amazonaws.com.cn"),
-            ("cn-north-1", false, true, "cognito-identity.cn-north-1.api.amazonwebservices.com.cn"),
-            ("us-gov-west-1", true, false, "cognito-identity-fips.us-gov-west-1.amazonaws.com"),
-            ("us-gov-west-1", false, true, "cognito-identity.us-gov-west-1.api.aws"),
-            ("eusc-de-east-1", false, false, "cognito-identity.eusc-de-east-1.amazonaws.eu"),
-            ("us-iso-east-1", false, false, "cognito-identity.us-iso-east-1.c2s.ic.gov"),
-            ("us-isob-east-1", false, false, "cognito-identity.us-isob-east-1.sc2s.sgov.gov"),
-            ("eu-isoe-west-1", false, false, "cognito-identity.eu-isoe-west-1.cloud.adc-e.uk"),
-            (
+            ordinary("us-east-1", "cognito-identity.us-east-1.amazonaws.com"),
+            dual_stack("eu-west-1", "cognito-identity.eu-west-1.amazonaws.com"),
+            fips("us-west-2", "cognito-identity-fips.us-west-2.amazonaws.com"),
+            fips_dual_stack("us-west-2", "cognito-identity-fips.us-west-2.amazonaws.com"),
+            fips_dual_stack("ca-central-1", "cognito-identity-fips.ca-central-1.api.aws"),
+            ordinary("cn-north-1", "cognito-identity.cn-north-1.amazonaws.com.cn"),
+            dual_stack("cn-north-1", "cognito-identity.cn-north-1.api.amazonwebservices.com.cn"),
+            fips("us-gov-west-1", "cognito-identity-fips.us-gov-west-1.amazonaws.com"),
+            dual_stack("us-gov-west-1", "cognito-identity.us-gov-west-1.api.aws"),
+            ordinary("eusc-de-east-1", "cognito-identity.eusc-de-east-1.amazonaws.eu"),
+            ordinary("us-iso-east-1", "cognito-identity.us-iso-east-1.c2s.ic.gov"),
+            ordinary("us-isob-east-1", "cognito-identity.us-isob-east-1.sc2s.sgov.gov"),
+            ordinary("eu-isoe-west-1", "cognito-identity.eu-isoe-west-1.cloud.adc-e.uk"),
+            fips_dual_stack(
                 "us-isof-south-1",
-                true,
-                true,
                 "cognito-identity-fips.us-isof-south-1.api.aws.hci.ic.gov",
             ),
         ];
-        for (region, fips, dual_stack, host) in rows {
-            assert_eq!(cognito_identity(region, fips, dual_stack), format!("https://{host}/"));
-        }
+        assert_urls(cognito_identity, &rows);
         let rows = [
-            ("us-east-1", false, false, "sts.us-east-1.amazonaws.com"),
-            ("us-east-1", false, true, "sts.us-east-1.api.aws"),
-            ("us-east-1", true, false, "sts-fips.us-east-1.amazonaws.com"),
-            ("us-east-1", true, true, "sts-fips.us-east-1.api.aws"),
-            ("cn-north-1", false, false, "sts.cn-north-1.amazonaws.com.cn"),
-            ("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"),
-            ("us-gov-west-1", true, true, "sts-fips.us-gov-west-1.api.aws"),
-            ("us-gov-east-1", false, true, "sts.us-gov-east-1.api.aws"),
-            ("eusc-de-east-1", true, false, "sts-fips.eusc-de-east-1.amazonaws.eu"),
-            ("us-iso-west-1", false, false, "sts.us-iso-west-1.c2s.ic.gov"),
-            ("us-isob-east-1", false, true, "sts.us-isob-east-1.api.aws.scloud"),
-            ("eu-isoe-west-1", true, false, "sts-fips.eu-isoe-west-1.cloud.adc-e.uk"),
-            ("us-isof-east-1", false, false, "sts.us-isof-east-1.csp.hci.ic.gov"),
-            ("xx-new-9", false, false, "sts.xx-new-9.amazonaws.com"),
+            ordinary("us-east-1", "sts.us-east-1.amazonaws.com"),
+            dual_stack("us-east-1", "sts.us-east-1.api.aws"),
+            fips("us-east-1", "sts-fips.us-east-1.amazonaws.com"),
+            fips_dual_stack("us-east-1", "sts-fips.us-east-1.api.aws"),
+            ordinary("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+            fips("us-gov-west-1", "sts.us-gov-west-1.amazonaws.com"),
+            fips_dual_stack("us-gov-west-1", "sts-fips.us-gov-west-1.api.aws"),
+            dual_stack("us-gov-east-1", "sts.us-gov-east-1.api.aws"),
+            fips("eusc-de-east-1", "sts-fips.eusc-de-east-1.amazonaws.eu"),
+            ordinary("us-iso-west-1", "sts.us-iso-west-1.c2s.ic.gov"),
+            dual_stack("us-isob-east-1", "sts.us-isob-east-1.api.aws.scloud"),
+            fips("eu-isoe-west-1", "sts-fips.eu-isoe-west-1.cloud.adc-e.uk"),
+            ordinary("us-isof-east-1", "sts.us-isof-east-1.csp.hci.ic.gov"),
+            ordinary("xx-new-9", "sts.xx-new-9.amazonaws.com"),
         ];
-        for (region, fips, dual_stack, host) in rows {
-            assert_eq!(sts(region, fips, dual_stack), format!("https://{host}/"));
-        }
+        assert_urls(sts, &rows);
         assert_eq!(cognito_login("eu-west-1"), "cognito-identity.amazonaws.com");
         assert_eq!(cognito_login("us-gov-west-1"), "cognito-identity-us-gov.amazonaws.com");
         assert_eq!(cognito_login("us-gov-east-1"), "cognito-identity.us-gov-east-1.amazonaws.com");
@@ -207,22 +228,20 @@ mod tests {
 
     #[cfg(feature = "user-pool")]
     #[test]
-    fn user_pools_have_the_hosts_of_the_rules_of_aws() {
+    fn hosts_of_user_pools_follow_the_endpoint_rules_of_aws() {
         let rows = [
-            ("us-east-1", false, false, "cognito-idp.us-east-1.amazonaws.com"),
-            ("eu-west-1", false, true, "cognito-idp.eu-west-1.amazonaws.com"),
-            ("us-west-2", true, false, "cognito-idp-fips.us-west-2.amazonaws.com"),
-            ("us-west-2", true, true, "cognito-idp-fips.us-west-2.amazonaws.com"),
-            ("ca-central-1", true, true, "cognito-idp-fips.ca-central-1.api.aws"),
-            ("cn-north-1", false, false, "cognito-idp.cn-north-1.amazonaws.com.cn"),
-            ("cn-north-1", false, true, "cognito-idp.cn-north-1.api.amazonwebservices.com.cn"),
-            ("us-gov-west-1", true, false, "cognito-idp-fips.us-gov-west-1.amazonaws.com"),
-            ("us-gov-west-1", false, true, "cognito-idp.us-gov-west-1.api.aws"),
-            ("us-iso-east-1", false, false, "cognito-idp.us-iso-east-1.c2s.ic.gov"),
+            ordinary("us-east-1", "cognito-idp.us-east-1.amazonaws.com"),
+            dual_stack("eu-west-1", "cognito-idp.eu-west-1.amazonaws.com"),
+            fips("us-west-2", "cognito-idp-fips.us-west-2.amazonaws.com"),
+            fips_dual_stack("us-west-2", "cognito-idp-fips.us-west-2.amazonaws.com"),
+            fips_dual_stack("ca-central-1", "cognito-idp-fips.ca-central-1.api.aws"),
+            ordinary("cn-north-1", "cognito-idp.cn-north-1.amazonaws.com.cn"),
+            dual_stack("cn-north-1", "cognito-idp.cn-north-1.api.amazonwebservices.com.cn"),
+            fips("us-gov-west-1", "cognito-idp-fips.us-gov-west-1.amazonaws.com"),
+            dual_stack("us-gov-west-1", "cognito-idp.us-gov-west-1.api.aws"),
+            ordinary("us-iso-east-1", "cognito-idp.us-iso-east-1.c2s.ic.gov"),
         ];
-        for (region, fips, dual_stack, host) in rows {
-            assert_eq!(user_pools(region, fips, dual_stack), format!("https://{host}/"));
-        }
+        assert_urls(user_pools, &rows);
         let rows = [
             ("eu-west-1", "cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a"),
             ("us-gov-west-1", "cognito-idp.us-gov-west-1.amazonaws.com/us-gov-west-1_a"),
@@ -234,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_the_partition_are_aws_and_all_others_are_services_of_their_own() {
+    fn hosts_of_the_partition_belong_to_aws_and_all_others_to_other_services() {
         let rows = [
             // URL as the program gives it, region, service
             ("https://cognito-identity.us-east-1.amazonaws.com", "us-east-1", None),
@@ -292,7 +311,7 @@ mod tests {
         for (url, expected) in accepted {
             assert_eq!(custom(url, false).as_deref(), Ok(expected), "{url}");
             #[cfg(feature = "ureq")]
-            assert_that_plain_http_stays_here(url);
+            assert_plain_http_stays_on_loopback(url);
         }
         let refused = [
             "http://example.com",
@@ -418,9 +437,10 @@ mod tests {
         assert!(fault.starts_with("has a user name or password"), "{fault}");
     }
 
-    /// The HTTP client must read the same host from the URL, or the rule about loopback has a gap.
+    /// Checks that the HTTP client reads the same host from the URL. If it read another host, plain
+    /// http could leave the machine.
     #[cfg(feature = "ureq")]
-    fn assert_that_plain_http_stays_here(url: &str) {
+    fn assert_plain_http_stays_on_loopback(url: &str) {
         let Ok(url) = custom(url, false) else { return };
         let read: ureq::http::Uri = url.parse().unwrap();
         let host = read.host().unwrap();
@@ -442,19 +462,19 @@ mod tests {
         })]
 
         #[test]
-        fn no_trick_leads_plain_http_elsewhere(
+        fn plain_http_never_leaves_loopback(
             scheme in "http://|HTTP://|https://|http:|http:/|http:\\\\|",
             parts in proptest::collection::vec(
                 "localhost|127\\.0\\.0\\.1|\\[::1\\]|example\\.com|[@:/\\\\?#%.,;\\[\\]0-9a-f]|:80|%2e|\u{3002}|\u{ff0e}|[ \t\0]",
                 1..6,
             ),
         ) {
-            assert_that_plain_http_stays_here(&format!("{scheme}{}", parts.concat()));
+            assert_plain_http_stays_on_loopback(&format!("{scheme}{}", parts.concat()));
         }
     }
 
     #[test]
-    fn regions_are_host_labels() {
+    fn a_region_must_be_a_label_of_a_host_name() {
         for region in ["us-east-1", "x", "LOCAL"] {
             assert!(is_region(region), "{region}");
         }

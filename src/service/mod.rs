@@ -1,11 +1,11 @@
 //! One call to one service: encode, send, retry, decode.
 //!
-//! * `client`: the call itself; the only caller of `Transport::send` and `Clock::sleep`
+//! * `client`: the call itself
 //! * `budget`: how much time and how many attempts one refresh may spend
 //! * `retry`: delays, cooldowns and pauses as pure functions
-//! * `call_settings`: the settings that every client of a service has, and their checks
+//! * `call_settings`: the settings that the provider and `UserPoolTokens` share, and their checks
 //! * `endpoint`: region ► partition ► URL, and the https rule
-//! * `cognito_identity`, `sts`, `cognito_idp`: typed input, wire form, typed output of each service
+//! * `cognito_identity`, `sts`, `cognito_idp`: the operations of each service
 //! * `protocol/`: the wire formats
 
 pub(crate) mod budget;

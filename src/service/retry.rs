@@ -8,17 +8,16 @@ use crate::transport::HttpResponse;
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
-/// A cooldown is doubled at most this often.
 const DOUBLINGS: u32 = 4;
-/// An advisory pause is a portion of at most this much of the window.
+/// [`advisory_pause`] treats a longer advisory window as this one.
 const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// The longest wait because the service asks for it.
+/// The longest wait that the service can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.
 ///
-/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. The
-/// wait that the service asks for is the delay, if it is longer.
+/// Full jitter: `roll`, from 0 up to 1, picks a point between zero and the exponential bound. If
+/// the service asks for a longer wait, returns that wait.
 pub(crate) fn delay(
     retry: Retry,
     attempt: u32,
@@ -40,9 +39,11 @@ pub(crate) fn delay(
 }
 
 /// Returns the cooldown after a refresh that the service answered with an error: a random 1/5 to 1
-/// of `limit`. Each throttled refresh in a row after the first doubles it, up to 16 times;
-/// `throttled` counts them. Without this, more devices than the quota allows would use it up with
-/// failed calls. The wait that the service asks for is the cooldown, if it is longer.
+/// of `limit`. If the service asks for a longer wait, returns that wait.
+///
+/// `throttled` counts the throttled refreshes in a row. Each one after the first doubles the
+/// cooldown, up to 16 times `limit`. Otherwise, a fleet that exceeds the quota would use it up with
+/// failed calls.
 pub(crate) fn cooldown(
     limit: Duration,
     throttled: u32,
@@ -54,37 +55,37 @@ pub(crate) fn cooldown(
 }
 
 /// Returns the pause after a failed advisory refresh: a random 1/3 to 2/3 of the advisory window,
-/// or of 15 minutes if the window is longer. The wait that the service asks for is the pause, if it
-/// is longer.
+/// or of 15 minutes if the window is longer. If the service asks for a longer wait, returns that
+/// wait.
 pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
     let pause = portion(window.min(LONGEST_PAUSED_WINDOW), (1.0 + roll) / 3.0);
     pause.max(server_wait(asked, roll))
 }
 
-/// Returns how long to wait because the service asks for it. A wait above 5 minutes becomes a
-/// random 2.5 to 5 minutes: one wrong header must not silence a device for long, and a fleet must
-/// not come back in the same second.
+/// Returns the wait that the service asks for. A wait above 5 minutes becomes a random 2.5 to 5
+/// minutes: one wrong header must not stop a device for long, and the devices of a fleet must not
+/// retry in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
     if asked > LONGEST_WAIT { portion(LONGEST_WAIT, f64::midpoint(1.0, roll)) } else { asked }
 }
 
-/// Returns the wait for a date that is `wait` ahead: a random 1 to 2 times as long, up to 5
-/// minutes. The date is the same for a whole fleet, which would otherwise come back in the same
-/// second.
+/// Returns how long to wait for a date that is `wait` ahead. A wait below 5 minutes becomes a
+/// random 1 to 2 times as long, at most 5 minutes. The whole fleet gets the same date, and its
+/// devices must not retry in the same second.
 pub(crate) fn spread_until(wait: Duration, roll: f64) -> Duration {
     wait + portion(wait.min(LONGEST_WAIT.saturating_sub(wait)), roll)
 }
 
-/// Returns a share, from 0 to 1, of any duration. The longest durations overflow in float
-/// arithmetic.
+/// Returns the `share`, from 0 to 1, of a duration. If the float arithmetic overflows, returns the
+/// whole duration.
 pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
 /// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest one counts. A malformed
-/// value is ignored. So is a date in an answer that has no `Date`, because the local clock may be
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest value counts. A malformed
+/// value is ignored. A date is ignored if the answer has no `Date`, because the local clock may be
 /// wrong. The wait until a date is [spread](spread_until) by `roll`.
 pub(crate) fn retry_after(
     response: &HttpResponse,
@@ -117,102 +118,131 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_row_by_row() {
+    fn the_delay_depends_on_the_failure_the_attempt_and_the_service() {
         use Retry::{AfterFailure, AfterThrottling, AtOnce, Never};
+        struct Row {
+            retry: Retry,
+            attempt: u32,
+            attempts: u32,
+            asked: Option<Duration>,
+            roll: f64,
+            delay: Option<Duration>,
+        }
+        let row =
+            |retry, delay| Row { retry, attempt: 1, attempts: 4, asked: None, roll: 1.0, delay };
         let rows = [
-            // what, attempt, of, Retry-After, roll, delay
-            (Never, 1, 4, None, 1.0, None),
-            (Never, 1, 4, ms(5), 1.0, None),
-            (AfterFailure, 1, 4, None, 1.0, ms(100)),
-            (AfterFailure, 2, 4, None, 1.0, ms(200)),
-            (AfterFailure, 3, 4, None, 1.0, ms(400)),
-            (AfterFailure, 3, 4, None, 0.5, ms(200)),
-            (AfterFailure, 3, 4, None, 0.0, ms(0)),
-            (AfterFailure, 4, 4, None, 1.0, None),
-            (AfterFailure, 1, 1, None, 1.0, None),
-            (AfterFailure, 8, 20, None, 1.0, ms(12_800)),
-            (AfterFailure, 9, 20, None, 1.0, ms(20_000)),
-            (AfterFailure, u32::MAX - 1, u32::MAX, None, 1.0, ms(20_000)),
-            (AfterThrottling, 1, 4, None, 1.0, ms(1_000)),
-            (AfterThrottling, 3, 4, None, 1.0, ms(4_000)),
-            (AfterThrottling, 9, 20, None, 1.0, ms(20_000)),
-            (AfterThrottling, 1, 4, ms(300), 0.1, ms(300)),
-            (AfterThrottling, 1, 4, ms(300), 0.5, ms(500)),
-            (AfterThrottling, 1, 4, ms(7_000), 0.5, ms(7_000)),
-            (AfterFailure, 3, 4, ms(7_000), 0.0, ms(7_000)),
-            (AfterFailure, 1, 4, ms(u64::MAX), 0.0, ms(150_000)),
-            (AfterFailure, 4, 4, ms(7_000), 0.0, None),
-            (AtOnce, 1, 4, None, 1.0, ms(0)),
-            (AtOnce, 2, 4, None, 1.0, ms(200)),
-            (AtOnce, 1, 1, None, 1.0, None),
+            row(Never, None),
+            Row { asked: ms(5), ..row(Never, None) },
+            row(AfterFailure, ms(100)),
+            Row { attempt: 2, ..row(AfterFailure, ms(200)) },
+            Row { attempt: 3, ..row(AfterFailure, ms(400)) },
+            Row { attempt: 3, roll: 0.5, ..row(AfterFailure, ms(200)) },
+            Row { attempt: 3, roll: 0.0, ..row(AfterFailure, ms(0)) },
+            Row { attempt: 4, ..row(AfterFailure, None) },
+            Row { attempts: 1, ..row(AfterFailure, None) },
+            Row { attempt: 8, attempts: 20, ..row(AfterFailure, ms(12_800)) },
+            Row { attempt: 9, attempts: 20, ..row(AfterFailure, ms(20_000)) },
+            Row { attempt: u32::MAX - 1, attempts: u32::MAX, ..row(AfterFailure, ms(20_000)) },
+            row(AfterThrottling, ms(1_000)),
+            Row { attempt: 3, ..row(AfterThrottling, ms(4_000)) },
+            Row { attempt: 9, attempts: 20, ..row(AfterThrottling, ms(20_000)) },
+            Row { asked: ms(300), roll: 0.1, ..row(AfterThrottling, ms(300)) },
+            Row { asked: ms(300), roll: 0.5, ..row(AfterThrottling, ms(500)) },
+            Row { asked: ms(7_000), roll: 0.5, ..row(AfterThrottling, ms(7_000)) },
+            Row { attempt: 3, asked: ms(7_000), roll: 0.0, ..row(AfterFailure, ms(7_000)) },
+            Row { asked: ms(u64::MAX), roll: 0.0, ..row(AfterFailure, ms(150_000)) },
+            Row { attempt: 4, asked: ms(7_000), roll: 0.0, ..row(AfterFailure, None) },
+            row(AtOnce, ms(0)),
+            Row { attempt: 2, ..row(AtOnce, ms(200)) },
+            Row { attempts: 1, ..row(AtOnce, None) },
         ];
-        for (retry, attempt, attempts, retry_after, roll, expected) in rows {
-            let actual = delay(retry, attempt, attempts, retry_after, roll);
-            assert_eq!(actual, expected, "{retry:?} {attempt}/{attempts} {retry_after:?} {roll}");
+        for Row { retry, attempt, attempts, asked, roll, delay: expected } in rows {
+            let actual = delay(retry, attempt, attempts, asked, roll);
+            assert_eq!(actual, expected, "{retry:?} {attempt}/{attempts} {asked:?} {roll}");
         }
     }
 
     #[test]
-    fn the_cooldown_row_by_row() {
+    fn the_cooldown_depends_on_the_throttled_refreshes_and_the_service() {
+        struct Row {
+            limit: Duration,
+            throttled: u32,
+            asked: Option<Duration>,
+            roll: f64,
+            millis: u128,
+        }
         let limit = Duration::from_secs(5);
+        let row = |millis| Row { limit, throttled: 0, asked: None, roll: 1.0, millis };
         let rows = [
-            // limit, throttled in a row, Retry-After, roll, cooldown
-            (limit, 0, None, 0.0, 1_000),
-            (limit, 0, None, 0.5, 3_000),
-            (limit, 0, None, 1.0, 5_000),
-            (limit, 1, None, 0.0, 1_000),
-            (limit, 1, None, 1.0, 5_000),
-            (limit, 2, None, 0.0, 2_000),
-            (limit, 2, None, 1.0, 10_000),
-            (limit, 3, None, 1.0, 20_000),
-            (limit, 4, None, 1.0, 40_000),
-            (limit, 5, None, 0.0, 16_000),
-            (limit, 5, None, 1.0, 80_000),
-            (limit, 6, None, 1.0, 80_000),
-            (limit, u32::MAX, None, 1.0, 80_000),
-            (limit, 1, ms(120_000), 0.0, 120_000),
-            (limit, 0, ms(120_000), 0.5, 120_000),
-            (limit, 5, ms(7_000), 1.0, 80_000),
-            (limit, 1, ms(u64::MAX), 0.0, 150_000),
-            (limit * 720, 1, ms(u64::MAX), 1.0, 3_600_000),
-            (Duration::ZERO, 1, ms(120_000), 0.0, 120_000),
-            (Duration::ZERO, 9, None, 1.0, 0),
-            (Duration::MAX, 9, None, 1.0, Duration::MAX.as_millis()),
+            Row { roll: 0.0, ..row(1_000) },
+            Row { roll: 0.5, ..row(3_000) },
+            row(5_000),
+            Row { throttled: 1, roll: 0.0, ..row(1_000) },
+            Row { throttled: 1, ..row(5_000) },
+            Row { throttled: 2, roll: 0.0, ..row(2_000) },
+            Row { throttled: 2, ..row(10_000) },
+            Row { throttled: 3, ..row(20_000) },
+            Row { throttled: 4, ..row(40_000) },
+            Row { throttled: 5, roll: 0.0, ..row(16_000) },
+            Row { throttled: 5, ..row(80_000) },
+            Row { throttled: 6, ..row(80_000) },
+            Row { throttled: u32::MAX, ..row(80_000) },
+            Row { throttled: 1, asked: ms(120_000), roll: 0.0, ..row(120_000) },
+            Row { asked: ms(120_000), roll: 0.5, ..row(120_000) },
+            Row { throttled: 5, asked: ms(7_000), ..row(80_000) },
+            Row { throttled: 1, asked: ms(u64::MAX), roll: 0.0, ..row(150_000) },
+            Row { limit: limit * 720, throttled: 1, asked: ms(u64::MAX), ..row(3_600_000) },
+            Row {
+                limit: Duration::ZERO,
+                throttled: 1,
+                asked: ms(120_000),
+                roll: 0.0,
+                ..row(120_000)
+            },
+            Row { limit: Duration::ZERO, throttled: 9, ..row(0) },
+            Row { limit: Duration::MAX, throttled: 9, ..row(Duration::MAX.as_millis()) },
         ];
-        for (limit, throttled, asked, roll, expected) in rows {
+        for Row { limit, throttled, asked, roll, millis } in rows {
             let actual = cooldown(limit, throttled, asked, roll).as_millis();
-            assert_eq!(actual, expected, "{limit:?} {throttled} {asked:?} {roll}");
+            assert_eq!(actual, millis, "{limit:?} {throttled} {asked:?} {roll}");
         }
     }
 
     #[test]
     fn an_advisory_pause_is_one_to_two_thirds_of_the_window_or_of_15_minutes() {
+        /// All times are in seconds.
+        struct Row {
+            window: u64,
+            asked: Option<u64>,
+            roll: f64,
+            pause: u64,
+        }
+        let row = |window, pause| Row { window, asked: None, roll: 1.0, pause };
         let rows = [
-            // window, Retry-After, roll, pause, all but the roll in seconds
-            (30, None, 0.0, 10),
-            (30, None, 1.0, 20),
-            (900, None, 0.0, 300),
-            (900, None, 0.5, 450),
-            (900, None, 1.0, 600),
-            (3_600, None, 0.0, 300),
-            (3_600, None, 1.0, 600),
-            (u64::MAX, None, 1.0, 600),
-            (0, None, 1.0, 0),
-            (30, Some(120), 0.0, 120),
-            (30, Some(120), 1.0, 120),
-            (900, Some(120), 0.0, 300),
-            (3_600, Some(u64::MAX), 0.0, 300),
-            (30, Some(u64::MAX), 1.0, 300),
+            Row { roll: 0.0, ..row(30, 10) },
+            row(30, 20),
+            Row { roll: 0.0, ..row(900, 300) },
+            Row { roll: 0.5, ..row(900, 450) },
+            row(900, 600),
+            Row { roll: 0.0, ..row(3_600, 300) },
+            row(3_600, 600),
+            row(u64::MAX, 600),
+            row(0, 0),
+            Row { asked: Some(120), roll: 0.0, ..row(30, 120) },
+            Row { asked: Some(120), ..row(30, 120) },
+            Row { asked: Some(120), roll: 0.0, ..row(900, 300) },
+            Row { asked: Some(u64::MAX), roll: 0.0, ..row(3_600, 300) },
+            Row { asked: Some(u64::MAX), ..row(30, 300) },
         ];
-        for (window, asked, roll, pause) in rows {
-            let actual =
-                advisory_pause(Duration::from_secs(window), asked.map(Duration::from_secs), roll);
+        for Row { window, asked, roll, pause } in rows {
+            let asked = asked.map(Duration::from_secs);
+            let actual = advisory_pause(Duration::from_secs(window), asked, roll);
             assert_eq!(actual, Duration::from_secs(pause), "{window} {asked:?} {roll}");
         }
     }
 
     #[test]
-    fn the_wait_that_the_service_asks_for_is_kept_and_never_longer_than_5_minutes() {
+    fn the_wait_that_the_service_asks_for_is_at_most_5_minutes() {
         let rows = [
             // asked, shortest, longest, all in milliseconds
             (0, 0, 0),
@@ -232,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_until_a_date_is_spread() {
+    fn the_wait_until_a_date_is_random() {
         let rows = [
             // wait, shortest, longest, all in milliseconds
             (0, 0, 0),
@@ -250,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_duration_can_be_divided() {
+    fn a_share_of_any_duration_is_computed_without_overflow() {
         assert_eq!(portion(Duration::MAX, 1.0), Duration::MAX);
         assert_eq!(portion(Duration::from_secs(10), 0.25), Duration::from_millis(2_500));
         assert_eq!(portion(Duration::ZERO, 1.0), Duration::ZERO);

@@ -30,9 +30,9 @@ pub(crate) struct RoleRequest {
 pub(crate) struct AssumeRoleWithWebIdentity<'a> {
     pub(crate) role: &'a RoleRequest,
     pub(crate) web_identity_token: &'a Secret,
-    /// The identity that the token belongs to. It is not sent.
+    /// The identity of the token. It is not sent, only masked in error texts.
     pub(crate) identity_id: &'a Id,
-    /// The logins of the identity. They are not sent, but whoever answers may know them.
+    /// The logins of the identity. They are not sent, only masked in error texts.
     pub(crate) logins: &'a Tokens,
 }
 
@@ -126,7 +126,8 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
     }
 }
 
-/// Returns what is wrong with a `WebIdentityToken`. The text quotes nothing of it.
+/// Returns why STS would reject a `WebIdentityToken`, if it would. The text does not quote the
+/// token.
 pub(crate) fn web_identity_token_fault(token: &Secret) -> Option<String> {
     let length = token.expose().chars().count();
     let fits = (4..=20_000).contains(&length);
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_field_names_it() {
+    fn the_error_for_an_incomplete_answer_names_the_missing_field() {
         let needed = [
             "AssumeRoleWithWebIdentityResult",
             "Credentials",

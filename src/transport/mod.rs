@@ -247,7 +247,7 @@ impl HttpResponse {
         self.status
     }
 
-    /// Returns the value of the first header of this name, in upper or lower case.
+    /// Returns the value of the first header with this name. Upper and lower case are the same.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -262,13 +262,11 @@ impl HttpResponse {
         values.all(|value| value == first).then_some(first)
     }
 
-    /// Returns all values of a header, in order.
     pub(crate) fn header_values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = move |(key, _): &&(String, _)| key.eq_ignore_ascii_case(name);
         self.headers.iter().filter(named).map(|(_, value)| value.as_str())
     }
 
-    /// Returns all headers, in order.
     #[cfg(feature = "testing")]
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -334,7 +332,7 @@ pub enum TransportErrorKind {
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
-    /// In place of the text of the kind.
+    /// Replaces the text of the kind.
     text: Option<Arc<str>>,
     hint: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -370,7 +368,6 @@ impl TransportError {
         self.kind
     }
 
-    /// What to do about it, if that is known.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         self.hint
     }

@@ -15,30 +15,23 @@ use crate::error::{Error, KnownRefusal};
 use crate::redact::{self, Redactor};
 use crate::transport::HttpResponse;
 
-/// No error document of the service is longer.
+/// The longest error document that is read. The service's are shorter.
 const LONGEST_ERROR: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-/// An [`Operation`] of a service that speaks AWS JSON.
+/// An [`Operation`] of a service that uses AWS JSON.
 pub(crate) trait JsonOperation {
     type Output;
 
-    /// The operation's name in AWS's documentation.
     const NAME: &'static str;
-
     /// The service's name in the header `X-Amz-Target`.
     const SERVICE: &'static str;
-
-    /// The refusals that the service is known to send.
     const REFUSALS: &'static [&'static [KnownRefusal]];
 
-    /// The members of the request.
     fn input(&self) -> impl Serialize;
 
-    /// Reads the answer to a call that succeeded.
     fn output(&self, response: &HttpResponse) -> Result<Self::Output, DecodeError>;
 
-    /// Knows the secrets of the request, which the service's messages may repeat.
     fn redactor(&self) -> Redactor<'_>;
 }
 
@@ -76,7 +69,7 @@ fn headers(service: &str, operation: &str) -> Vec<(String, String)> {
     ]
 }
 
-/// Encodes in two passes, because a buffer that grows leaves copies of a token behind.
+/// Counts the bytes first, because a buffer that grows leaves copies of a token in memory.
 pub(crate) fn encode(input: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unencodable = |_| Error::config("", "the request cannot be written as JSON");
     let mut length = Length(0);
@@ -99,7 +92,6 @@ impl io::Write for Length {
     }
 }
 
-/// Returns the members of these names in an answer, each as its JSON text.
 pub(crate) fn decode<'a, const N: usize>(
     response: &'a HttpResponse,
     names: [&str; N],
@@ -108,14 +100,15 @@ pub(crate) fn decode<'a, const N: usize>(
 }
 
 /// Returns the members of these names in a JSON object, each as its JSON text. `null` counts as
-/// absent, and a member that occurs twice is an error. Nothing is copied, because the JSON library
-/// does not wipe its copies. The error names only the place: the library's text may quote a secret.
+/// absent. A member that occurs twice is an error. Nothing is copied, because the JSON library does
+/// not wipe its copies. The error names only the place, because the library's text may quote a
+/// secret.
 pub(crate) fn members<'a, const N: usize>(
     what: &str,
     json: &'a str,
     names: [&str; N],
 ) -> Result<[Option<&'a str>; N], DecodeError> {
-    // The JSON library would copy any other value into its error.
+    // The JSON library copies any other value into its error.
     if !json.trim_ascii_start().starts_with('{') {
         return Err(DecodeError(format!("{what} is not a JSON object")));
     }
@@ -137,10 +130,10 @@ fn read<'a, const N: usize>(
     reader.end().map(|()| found)
 }
 
-/// Returns the text of a JSON string, in memory that is wiped, or `None` if it is not a string.
+/// Returns the text of a JSON string, in memory that is wiped. `None` if `json` is not a string.
 pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
-    // An escape is never shorter than its character, so the text never grows out of this.
+    // An escape is never shorter than its character, so this capacity is enough.
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((plain, escape)) = rest.split_once('\\') {
         text.push_str(plain);
@@ -152,18 +145,17 @@ pub(crate) fn string(json: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Returns the text of a field of an answer.
 pub(crate) fn text(json: &str, name: &str) -> Result<Zeroizing<String>, DecodeError> {
     string(json).ok_or_else(|| DecodeError(format!("the answer's {name} is not a JSON string")))
 }
 
-/// Returns the text of a field that must be there and must not be empty.
+/// Returns the text of a field. It is an error if the field is missing or empty.
 pub(crate) fn required(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
     let text = json.map(|json| text(json, name)).transpose()?;
     text.filter(|text| !text.is_empty()).ok_or_else(|| DecodeError::lacks(name))
 }
 
-/// Returns the character of an escape, which is given without its backslash, and the text after it.
+/// Returns the character of an escape, and the text after it. `escape` starts after the backslash.
 fn unescape(escape: &str) -> Option<(char, &str)> {
     let (kind, rest) = escape.split_at_checked(1)?;
     let c = match kind {
@@ -193,7 +185,7 @@ fn hex(text: &str) -> Option<(u16, &str)> {
 
 struct Members<'n, const N: usize> {
     names: [&'n str; N],
-    /// Whether a member may occur twice; the last one counts then.
+    /// Whether a member may occur twice. The last one counts.
     twice: bool,
 }
 
@@ -218,7 +210,6 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// Finds the position of a member's name in the list of wanted names.
 struct Position<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Position<'_> {
@@ -249,7 +240,7 @@ pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
     let names = ["__type", "code", "Code", "message", "Message"];
-    // The JSON library would copy any other value into its error.
+    // The JSON library copies any other value into its error.
     let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
     let found = read(document.unwrap_or_default(), Members { names, twice: true });
     let [kind, code, capital_code, message, other] = found.unwrap_or([None; 5]);
@@ -295,47 +286,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_found_in_every_place() {
+    fn the_error_code_is_read_from_every_place() {
+        #[derive(Default)]
+        struct Row {
+            body: &'static str,
+            /// The header `x-amzn-errortype`.
+            header: Option<&'static str>,
+            code: Option<&'static str>,
+            message: Option<&'static str>,
+        }
+        let body = |body| Row { body, ..Row::default() };
+        let not_found = |text| Row { code: Some("NotFound"), ..body(text) };
         let rows = [
-            (r#"{"__type":"NotFound","message":"m"}"#, None, Some("NotFound"), Some("m")),
-            (
-                r#"{"__type":"com.amazonaws#a#NotFound","Message":"m"}"#,
-                None,
-                Some("NotFound"),
-                Some("m"),
-            ),
-            (r#"{"code":"NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"Code":"NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"Code":"a.b#NotFound:http://x/y/"}"#, None, Some("NotFound"), None),
-            (r#"{"Code":"Other","code":"NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"CODE":"NotFound"}"#, None, None, None),
-            (r#"{"code":404,"Code":"NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"__type":"http://x/y#NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"__type":"NotFound:http://x/y/"}"#, None, Some("NotFound"), None),
-            ("", Some("a.b#NotFound:http://x/y#z"), Some("NotFound"), None),
-            (r#"{"__type":"Other"}"#, Some("NotFound:http://x/y#z"), Some("NotFound"), None),
-            ("", Some("ns#NotFound"), Some("NotFound"), None),
-            (r#"{"__type":"NotFound","message":{"a":1}}"#, None, Some("NotFound"), None),
-            (r#"{"__type":7,"message":"m"}"#, None, None, Some("m")),
-            (r#"{"__type":""}"#, None, None, None),
-            (r#"{"__type":"\u007f"}"#, None, None, None),
-            (r#"{"__type":"a#\u200b \u0000:b"}"#, None, None, None),
-            (r#"{"__type":"\u007f","code":"NotFound"}"#, None, Some("NotFound"), None),
-            (r#"{"__type":"\ufeff NotFound\u0000"}"#, None, Some("NotFound"), None),
-            (r#"{"__type":"NotFound"}"#, Some("\u{202e}"), Some("NotFound"), None),
-            (r#"{"__type":"NotFound"}"#, Some(""), Some("NotFound"), None),
-            ("\u{feff}{\"__type\":\"NotFound\"}", None, Some("NotFound"), None),
-            (
-                r#"{"__type":"NotFound","message":"a","message":"b"}"#,
-                None,
-                Some("NotFound"),
-                Some("b"),
-            ),
-            ("<html>", None, None, None),
-            ("[]", None, None, None),
-            ("null", None, None, None),
+            Row { message: Some("m"), ..not_found(r#"{"__type":"NotFound","message":"m"}"#) },
+            Row {
+                message: Some("m"),
+                ..not_found(r#"{"__type":"com.amazonaws#a#NotFound","Message":"m"}"#)
+            },
+            not_found(r#"{"code":"NotFound"}"#),
+            not_found(r#"{"Code":"NotFound"}"#),
+            not_found(r#"{"Code":"a.b#NotFound:http://x/y/"}"#),
+            not_found(r#"{"Code":"Other","code":"NotFound"}"#),
+            body(r#"{"CODE":"NotFound"}"#),
+            not_found(r#"{"code":404,"Code":"NotFound"}"#),
+            not_found(r#"{"__type":"http://x/y#NotFound"}"#),
+            not_found(r#"{"__type":"NotFound:http://x/y/"}"#),
+            Row { header: Some("a.b#NotFound:http://x/y#z"), ..not_found("") },
+            Row { header: Some("NotFound:http://x/y#z"), ..not_found(r#"{"__type":"Other"}"#) },
+            Row { header: Some("ns#NotFound"), ..not_found("") },
+            not_found(r#"{"__type":"NotFound","message":{"a":1}}"#),
+            Row { message: Some("m"), ..body(r#"{"__type":7,"message":"m"}"#) },
+            body(r#"{"__type":""}"#),
+            body(r#"{"__type":"\u007f"}"#),
+            body(r#"{"__type":"a#\u200b \u0000:b"}"#),
+            not_found(r#"{"__type":"\u007f","code":"NotFound"}"#),
+            not_found(r#"{"__type":"\ufeff NotFound\u0000"}"#),
+            Row { header: Some("\u{202e}"), ..not_found(r#"{"__type":"NotFound"}"#) },
+            Row { header: Some(""), ..not_found(r#"{"__type":"NotFound"}"#) },
+            not_found("\u{feff}{\"__type\":\"NotFound\"}"),
+            Row {
+                message: Some("b"),
+                ..not_found(r#"{"__type":"NotFound","message":"a","message":"b"}"#)
+            },
+            body("<html>"),
+            body("[]"),
+            body("null"),
         ];
-        for (body, header, code, message) in rows {
+        for Row { body, header, code, message } in rows {
             let mut response = HttpResponse::new(400, body);
             if let Some(header) = header {
                 response = response.with_header("x-amzn-ErrorType", header);
@@ -354,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn no_code_is_read_from_a_document_that_is_too_long() {
+    fn no_error_code_is_read_from_a_document_that_is_too_long() {
         for (length, code) in [(LONGEST_ERROR, Some("X")), (LONGEST_ERROR + 1, None)] {
             let body = format!("{:length$}", r#"{"__type":"X"}"#);
             let found = decode_error(&HttpResponse::new(400, body)).code;
@@ -363,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decode_error_quotes_nothing_of_the_answer() {
+    fn a_decode_error_does_not_quote_the_answer() {
         let rows = [
             ("SENTINEL", "the answer is not a JSON object"),
             ("\"SENTINEL\"", "the answer is not a JSON object"),

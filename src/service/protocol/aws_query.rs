@@ -7,9 +7,9 @@ use super::{DecodeError, ErrorMetadata, aws_json, text_of};
 use crate::redact;
 use crate::transport::HttpResponse;
 
-/// No answer of the service is longer. It has a few KiB, fewer than a hundred elements, one
-/// namespace and a handful of attributes. The parser's time grows with the square of some of these
-/// numbers, and it allocates memory for each `<` and `=` before it reads any.
+/// The limits of an answer. The service's answers have a few KiB, fewer than a hundred elements,
+/// one namespace and a few attributes. The parser's time grows with the square of some of these
+/// numbers, and it first allocates memory for every `<` and `=`.
 const LONGEST: usize = 64 * 1024;
 const MOST_NODES: u32 = 500;
 const MOST_TAGS: usize = 2_000;
@@ -22,7 +22,7 @@ pub(crate) fn headers() -> Vec<(String, String)> {
 }
 
 /// Encodes the form `key=value&…`. The buffer has its final size from the start, because a buffer
-/// that grows leaves copies of a token behind.
+/// that grows leaves copies of a token in memory.
 pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     let length = fields.iter().map(|(key, value)| escaped(key) + escaped(value) + 2).sum();
     let mut body = Zeroizing::new(Vec::with_capacity(length));
@@ -37,7 +37,7 @@ pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     body
 }
 
-/// Whether a byte is an unreserved character of RFC 3986, which needs no escape.
+/// Returns whether a byte needs no escape: an unreserved character of RFC 3986.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
@@ -87,20 +87,21 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
 }
 
 /// Returns the text of the element of this name inside `node`. An empty element counts as absent.
-/// So does one that contains a comment or an element, because its text would be half a key.
+/// So does an element with a comment or another element inside: its text may be only a part of a
+/// key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     untrimmed(node, name).map(str::trim_ascii).filter(|text| !text.is_empty())
 }
 
-/// Returns the text with the white space around it.
+/// Like [`text`], but with the white space around it.
 pub(crate) fn untrimmed<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let only = child(node, name)?.first_child().filter(|first| first.next_sibling().is_none())?;
     only.text().filter(|_| only.is_text())
 }
 
-/// Reads the code and the message in `Error`, which is inside `ErrorResponse`, or inside `Errors`
-/// in old answers. The request ID is beside it. What stands between the program and AWS may answer
-/// as JSON services do.
+/// Reads the code and the message from the element `Error`. It is inside `ErrorResponse`, or inside
+/// `Errors` in old answers. The request ID is in the root element. A gateway in front of AWS may
+/// send JSON, so the function tries that last.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let decoded = decode(response, |root| {
         let error = root.descendants().find(|node| node.tag_name().name() == "Error");
@@ -146,39 +147,53 @@ mod tests {
     }
 
     #[test]
-    fn the_error_is_found_in_every_form() {
+    fn the_error_is_read_from_every_form_of_answer() {
+        #[derive(Default)]
+        struct Row {
+            body: &'static str,
+            code: Option<&'static str>,
+            message: Option<&'static str>,
+            request_id: Option<&'static str>,
+        }
+        let body = |body| Row { body, ..Row::default() };
         let rows = [
-            (
-                r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>C</Code><Message>m</Message></Error><RequestId>r</RequestId></ErrorResponse>"#,
-                (Some("C"), Some("m"), Some("r")),
-            ),
-            (
-                "<Response><Errors><Error><Code>C</Code></Error></Errors></Response>",
-                (Some("C"), None, None),
-            ),
-            (
-                "<ErrorResponse><Error><Code/><Message>m</Message></Error></ErrorResponse>",
-                (None, Some("m"), None),
-            ),
-            (
+            Row {
+                code: Some("C"),
+                message: Some("m"),
+                request_id: Some("r"),
+                ..body(
+                    r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>C</Code><Message>m</Message></Error><RequestId>r</RequestId></ErrorResponse>"#,
+                )
+            },
+            Row {
+                code: Some("C"),
+                ..body("<Response><Errors><Error><Code>C</Code></Error></Errors></Response>")
+            },
+            Row {
+                message: Some("m"),
+                ..body("<ErrorResponse><Error><Code/><Message>m</Message></Error></ErrorResponse>")
+            },
+            body(
                 "<R><Error><Code>C<!-- D -->E</Code><Message><!-- m --></Message></Error><RequestId>a<b/></RequestId></R>",
-                (None, None, None),
             ),
-            (
-                "<R><Error><Code><![CDATA[C&D]]></Code><Message>m&amp;n</Message></Error></R>",
-                (Some("C&D"), Some("m&n"), None),
-            ),
-            (
-                "<R><Error><Code>a#\u{200b}</Code><Message>m</Message></Error></R>",
-                (None, Some("m"), None),
-            ),
-            ("<R><Error><Code>a#</Code></Error></R>", (None, None, None)),
-            ("<R><Error><Code>\u{7f}C\u{feff} </Code></Error></R>", (Some("C"), None, None)),
-            ("<html><body>Error</body></html>", (None, None, None)),
-            ("not XML", (None, None, None)),
-            ("", (None, None, None)),
+            Row {
+                code: Some("C&D"),
+                message: Some("m&n"),
+                ..body(
+                    "<R><Error><Code><![CDATA[C&D]]></Code><Message>m&amp;n</Message></Error></R>",
+                )
+            },
+            Row {
+                message: Some("m"),
+                ..body("<R><Error><Code>a#\u{200b}</Code><Message>m</Message></Error></R>")
+            },
+            body("<R><Error><Code>a#</Code></Error></R>"),
+            Row { code: Some("C"), ..body("<R><Error><Code>\u{7f}C\u{feff} </Code></Error></R>") },
+            body("<html><body>Error</body></html>"),
+            body("not XML"),
+            body(""),
         ];
-        for (body, (code, message, request_id)) in rows {
+        for Row { body, code, message, request_id } in rows {
             let owned = |text: &str| Zeroizing::new(text.to_owned());
             let expected = ErrorMetadata {
                 code: code.map(owned),

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-/// Returns the payload of a token, which is usually JSON. `None` if the token is no JWT.
+/// Returns the payload of a token, which is usually JSON. `None` if the token is not a JWT.
 pub(crate) fn payload(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     let encoded = token.split('.').nth(1)?.trim_end_matches('=');
     let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
@@ -17,7 +17,7 @@ pub(crate) fn payload(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// The six bits that a character of base64url stands for.
+/// Returns the six bits of a character of base64url.
 fn sextet(byte: u8) -> Option<u32> {
     let value = match byte {
         b'A'..=b'Z' => byte - b'A',

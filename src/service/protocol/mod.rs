@@ -16,14 +16,14 @@ use crate::error::{Error, KnownRefusal};
 use crate::redact::Redactor;
 use crate::transport::HttpResponse;
 
-/// One operation of one service: its typed input, how it is written, and how its output is read.
+/// One operation of a service: writes the request and reads the answer.
 pub(crate) trait Operation {
     type Output;
 
     /// The operation's name in AWS's documentation.
     const NAME: &'static str;
 
-    /// The refusals that the service is known to send.
+    /// The tables of known refusals that apply to this operation.
     const REFUSALS: &'static [&'static [KnownRefusal]];
 
     fn headers(&self) -> Vec<(String, String)>;
@@ -33,10 +33,10 @@ pub(crate) trait Operation {
     /// Reads the answer to a call that succeeded.
     fn decode(&self, response: &HttpResponse) -> Result<Self::Output, DecodeError>;
 
-    /// Reads the answer to a call that failed, which may be incomplete or from another sender.
+    /// Reads the answer to a call that failed. It may be incomplete, or come from a proxy.
     fn decode_error(&self, response: &HttpResponse) -> ErrorMetadata;
 
-    /// Knows the secrets of the request, which the service's messages may repeat.
+    /// Returns the redactor for the secrets that the service's messages may repeat.
     fn redactor(&self) -> Redactor<'_>;
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct ErrorMetadata {
     pub(crate) request_id: Option<Zeroizing<String>>,
 }
 
-/// Why an answer cannot be used. The text quotes nothing of the answer.
+/// Why an answer cannot be used. The text does not quote the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DecodeError(pub(crate) String);
 
@@ -63,7 +63,6 @@ impl DecodeError {
     }
 }
 
-/// Returns the body of an answer as text, which must not be empty.
 fn text_of(response: &HttpResponse) -> Result<&str, DecodeError> {
     match std::str::from_utf8(response.body()) {
         Ok("") => Err(DecodeError("the answer is empty".to_owned())),

@@ -1,4 +1,4 @@
-//! Timestamps as the service and its emulators write them.
+//! Timestamps in the forms that the services and their emulators use.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,8 +17,8 @@ pub(crate) fn parse_json(json: &str) -> Option<SystemTime> {
     (since_1970.as_secs() <= LAST).then(|| SystemTime::UNIX_EPOCH + since_1970)
 }
 
-/// Parses a number of seconds digit by digit. The parser of floats adds 16 KiB and loses
-/// nanoseconds.
+/// Parses a number of seconds digit by digit. A float parser would add 16 KiB to the program and
+/// lose nanoseconds.
 fn parse_number(json: &str) -> Option<Duration> {
     let (digits, exponent) = match json.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.parse::<i16>().ok()?),
@@ -68,8 +68,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
-/// Parses a timestamp without its `Z`. With it, `humantime` would also accept text up to a second
-/// `Z`, as in `…:00Z123Z`.
+/// Parses a timestamp without its `Z`, because `humantime` would also accept `…:00Z123Z`.
 fn parse_utc(local: &str) -> Option<SystemTime> {
     let plain = |b: u8| b.is_ascii_digit() || b"-T:.".contains(&b);
     let text = Some(local).filter(|text| text.bytes().all(plain))?;
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn every_form_of_a_timestamp_is_read() {
         let rows = [
             ("1659377625", 1_659_377_625_000),
             ("1.659377625E9", 1_659_377_625_000),
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_an_error() {
+    fn every_other_form_of_a_timestamp_is_an_error() {
         for json in [
             "1659377625000",
             "1.659377625E12",

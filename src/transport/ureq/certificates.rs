@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::pem::{self, Block, Label};
 use crate::secret::Secret;
 
-/// The tag of a DER SEQUENCE.
 const SEQUENCE: u8 = 0x30;
 
 #[derive(Clone)]
@@ -23,8 +22,8 @@ pub(super) struct Certificates {
     pub(super) client: Option<ClientCertificate>,
 }
 
-/// The certificate that a server is shown when it asks for one, its issuers' certificates, and its
-/// private key.
+/// The certificate for a server that asks for one, the certificates of its issuers, and its private
+/// key.
 #[derive(Clone)]
 pub(crate) struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
@@ -38,7 +37,7 @@ impl Default for Certificates {
 }
 
 impl Certificates {
-    /// Adds all authorities in `pem`, or none and returns an error.
+    /// Adds all authorities in `pem`. If one of them is faulty, adds none.
     pub(super) fn trust(&mut self, pem: &[u8]) -> Result<(), String> {
         self.authorities.extend(authorities(pem)?);
         Ok(())
@@ -56,8 +55,8 @@ impl Certificates {
     }
 }
 
-/// A key or a revocation list among authorities is an error too: the key was meant for another
-/// place, and the list would have no effect.
+/// Returns the authorities in a PEM text. A private key or a revocation list is an error too: the
+/// key belongs to another setting, and the list would have no effect.
 pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let blocks = pem::blocks(pem)?;
     let read = |block: &Block<'_>| match block.label {
@@ -78,7 +77,7 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, St
 }
 
 impl ClientCertificate {
-    /// No part of the text is in the error.
+    /// The error shows no part of the text.
     pub(crate) fn from_pem(pem: &Secret) -> Result<Self, String> {
         let blocks = pem::blocks(pem.expose().as_bytes())?;
         let (mut certificates, mut keys) = (Vec::new(), Vec::new());
@@ -111,7 +110,7 @@ impl ClientCertificate {
                 "{key} is damaged or not supported: TLS takes RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, and Ed25519"
             )
         })?;
-        // Another cryptography provider may have keys that do not tell their public half.
+        // Keys of other cryptography providers may not give their public key.
         if let Some(public) = signing_key.public_key().filter(|key| !first_certificate.is_for(key))
         {
             let owner = certificates.iter().find(|(_, certificate)| certificate.is_for(&public));
@@ -133,18 +132,17 @@ impl ClientCertificate {
     }
 }
 
-/// The label in the PEM text is often wrong, so what the key itself says decides.
+/// Finds the form in the key itself, because the label in the PEM text is often wrong.
 fn load(der: &[u8]) -> Result<Arc<dyn SigningKey>, rustls::Error> {
     let key =
         PrivateKeyDer::try_from(der).map_err(|error| rustls::Error::General(error.to_owned()))?;
     crypto().key_provider.load_private_key(key.clone_key())
 }
 
-/// One certificate out of a block.
 struct Certificate {
     der: CertificateDer<'static>,
     anchor: TrustAnchor<'static>,
-    /// OpenSSL's trust settings, or nothing.
+    /// OpenSSL's trust settings. Empty if there are none.
     trust_settings: Vec<u8>,
 }
 
@@ -170,9 +168,9 @@ impl Certificate {
     }
 }
 
-/// Returns whether OpenSSL's trust settings allow TLS servers, by OpenSSL's rules: rejected uses
-/// win, and a list of trusted uses is complete. Distributions keep distrusted authorities in this
-/// form.
+/// Returns whether OpenSSL's trust settings allow TLS servers. `None` if they are malformed. As in
+/// OpenSSL, a rejected use wins, and a list of trusted uses excludes every other use. Linux
+/// distributions store distrusted authorities in this form.
 fn trusts_servers(settings: &[u8]) -> Option<bool> {
     // serverAuth and anyExtendedKeyUsage.
     const USES: [&[u8]; 2] = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1], &[6, 4, 0x55, 0x1d, 0x25, 0]];
@@ -196,7 +194,7 @@ fn optional_element(tag: u8, der: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// Splits DER into the content of its first element, if that has this tag, and what comes after it.
+/// Returns the content of the first element of `der`, if it has this tag, and the bytes after it.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let [found, length, rest @ ..] = der else { return None };
     let (length, rest) = match usize::from(*length) {
@@ -212,7 +210,7 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     if *found == tag { rest.split_at_checked(length) } else { None }
 }
 
-/// What the program has installed for the whole process, or else ring.
+/// Returns the provider that the program has installed, or ring if there is none.
 pub(super) fn crypto() -> Arc<CryptoProvider> {
     CryptoProvider::get_default()
         .cloned()
@@ -221,13 +219,11 @@ pub(super) fn crypto() -> Arc<CryptoProvider> {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-
+    use super::pem::block;
     use super::*;
 
     #[test]
-    fn both_kinds_of_authorities_are_trusted_side_by_side() {
+    fn mozillas_roots_and_given_authorities_can_be_trusted_together() {
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
         let bundled = webpki_roots::TLS_SERVER_ROOTS.len();
@@ -250,16 +246,12 @@ mod tests {
         Pair { certificate, key: key.serialize_pem() }
     }
 
-    fn block(label: &str, der: &[u8]) -> String {
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-    }
-
     fn der(certificate: &str) -> Vec<u8> {
         let block = &pem::blocks(certificate.as_bytes()).unwrap()[0];
         block.der().unwrap().to_vec()
     }
 
-    /// No part of the text but a label is in the error, nor are its bytes as numbers.
+    /// Checks that the error shows no part of the text except labels, and no bytes as numbers.
     fn assert_shows_nothing(fault: &str, text: &[u8]) {
         let error = crate::Error::config("", fault);
         let error = format!("{error} {error:#} {error:?}");
@@ -282,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_with_one_bad_block_is_refused_and_the_block_named() {
+    fn one_bad_block_makes_the_bundle_an_error_that_names_the_block() {
         struct Row {
             name: &'static str,
             bad: String,
@@ -366,16 +358,16 @@ mod tests {
     }
 
     #[test]
-    fn trust_settings_of_openssl_decide_who_is_an_authority() {
+    fn trust_settings_of_openssl_decide_whether_an_authority_is_trusted() {
         struct Row {
             name: &'static str,
             settings: &'static [u8],
             trusted: bool,
         }
         const SERVERS: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
-        // As `openssl x509 -trustout` writes them with -addtrust, -addreject and -setalias.
+        // `openssl x509 -trustout` wrote these settings with -addtrust, -addreject and -setalias.
         let rows = [
-            Row { name: "none", settings: b"", trusted: true },
+            Row { name: "no settings", settings: b"", trusted: true },
             Row {
                 name: "trusted for servers, and a name",
                 settings: b"\x30\x11\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x0c\x03foo",
@@ -403,7 +395,7 @@ mod tests {
                 trusted: false,
             },
             Row { name: "rejected for all", settings: b"\x30\x08\xa0\x06\x06\x04\x55\x1d\x25\x00", trusted: false },
-            Row { name: "no settings", settings: SERVERS, trusted: false },
+            Row { name: "malformed", settings: SERVERS, trusted: false },
             Row { name: "cut off", settings: b"\x30\x0c\x30\x0a", trusted: false },
             Row { name: "trust cut off", settings: b"\x30\x02\x30\x0a", trusted: false },
             Row { name: "rejection cut off", settings: b"\x30\x02\xa0\x0a", trusted: false },
@@ -438,7 +430,7 @@ mod tests {
     fn assert_unusable(rows: impl IntoIterator<Item = Unusable>) {
         for Unusable { name, text, says } in rows {
             let Err(fault) = ClientCertificate::from_pem(&Secret::new(&*text)) else {
-                panic!("{name} is taken");
+                panic!("{name} is accepted");
             };
             assert_eq!(fault, says, "{name}");
             assert_shows_nothing(&fault, text.as_bytes());
@@ -446,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_certificate_without_a_key_that_fits_says_why() {
+    fn the_error_for_a_client_certificate_without_its_key_says_why() {
         let (Pair { certificate, key }, other) = (pair(), pair());
         let second = 1 + certificate.lines().count();
         let third = second + key.lines().count();
@@ -525,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_certificate_that_is_something_else_says_so() {
+    fn the_error_for_a_text_without_a_client_certificate_says_what_it_is() {
         let Pair { certificate, key } = pair();
         let third = 1 + certificate.lines().count() + key.lines().count();
         let no_certificate = "is damaged: it is not an X.509 certificate as DER";
@@ -578,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_under_the_label_of_another_form_and_beside_parameters() {
+    fn a_key_is_read_under_the_label_of_another_form_and_after_parameters() {
         let Pair { certificate, key } = pair();
         let parameters = block("EC PARAMETERS", b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07");
         for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"] {

@@ -11,12 +11,12 @@ use super::deadline::Deadline;
 use super::log_guard;
 use super::stream::MaybeTlsStream;
 
-/// How long a connection may be idle and then be used again. Many gateways forget one after less
-/// than a minute, and a request sent into it is then answered by nobody.
+/// The longest idle time of a connection that is used again. Many gateways forget an idle
+/// connection in less than a minute, and then a request on it gets no answer.
 const LONGEST_IDLE: Duration = Duration::from_secs(15);
 
-/// The boot time at which the last exchange of a transport began. Connections compare with it,
-/// because the clock is the program's code and must not run under the lock of ureq's pool.
+/// The boot time at which the last exchange of a transport began. Connections use it as the current
+/// time, because the clock is the program's code and must not run under the lock of ureq's pool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastExchange(Arc<Mutex<Duration>>);
 

@@ -110,13 +110,12 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// A host without the brackets of an IPv6 address.
 fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Knows no address. ureq asks for addresses before it looks for a connection in its pool; the
-/// connector looks a name up only for a new connection.
+/// Returns no addresses. ureq asks for them even if its pool has a connection. The [`Connector`]
+/// looks up the name itself, and only for a new connection.
 #[derive(Debug)]
 pub(super) struct NoAddresses;
 

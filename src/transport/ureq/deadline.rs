@@ -1,9 +1,9 @@
-//! The moment at which an exchange gives up.
+//! The time at which an exchange must end.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-/// A longer time limit is none, and would overflow the arithmetic with system times.
+/// A longer time limit is shortened to this one, because it could overflow the system's times.
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ impl Deadline {
         Self(start + limit.min(LONGEST_TIMEOUT))
     }
 
-    /// What is left, or an error of kind `TimedOut`. Never zero: a socket takes zero for "no
-    /// limit".
+    /// Returns the time left, or an error of kind `TimedOut`. The time is never zero, because
+    /// sockets reject a time limit of zero.
     pub(super) fn left(self) -> io::Result<Duration> {
         let left = self.0.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

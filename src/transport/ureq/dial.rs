@@ -1,5 +1,5 @@
-//! TCP connections: tries all addresses of a host, and starts the next one before the last one has
-//! failed (RFC 8305, section 5).
+//! TCP connections: tries all addresses of a host, and starts the next attempt before the last one
+//! has failed (RFC 8305, section 5).
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
@@ -8,19 +8,18 @@ use super::deadline::Deadline;
 use super::dns::LookUp;
 use super::error::{DialError, NetworkError};
 
-/// Connects to the first address of a host that answers.
 pub(super) fn dial(
     look_up: LookUp,
     port: u16,
     deadline: Deadline,
 ) -> Result<TcpStream, NetworkError> {
     let stream = connect(look_up, port, deadline)?;
-    // A connection without it is only slower.
+    // If this fails, the connection is only slower.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// Addresses to try: the families take turns, and IPv6 begins.
+/// Addresses to try. IPv6 and IPv4 take turns, and IPv6 is first.
 #[derive(Default)]
 struct Addresses {
     v6: VecDeque<SocketAddr>,
@@ -55,7 +54,7 @@ impl Addresses {
     }
 }
 
-/// Waits for more addresses when none is left to try.
+/// Waits for more addresses. If none arrive, returns the failures of the addresses so far.
 fn wait_for_addresses(
     look_up: &mut LookUp,
     deadline: Deadline,
@@ -67,8 +66,8 @@ fn wait_for_addresses(
     }
 }
 
-/// Begins with one address after the other and waits for all of them. The first that answers is
-/// taken, and the others are closed.
+/// Starts one attempt after the other and waits for all of them. Returns the first connection that
+/// succeeds, and closes the others.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStream, NetworkError> {
     use std::os::fd::OwnedFd;
@@ -78,9 +77,9 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
     use rustix::io::Errno;
     use rustix::net::sockopt::socket_error;
 
-    /// After this long without an answer the next address is tried too: RFC 8305, section 5.
+    /// The next attempt starts after this time without an answer (RFC 8305, section 5).
     const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-    /// How often to see whether a look-up that is under way has brought another address.
+    /// How often to check whether the look-up has found another address.
     const LOOK_UP_INTERVAL: Duration = Duration::from_millis(50);
 
     let mut addresses = Addresses::default();
@@ -140,7 +139,6 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
     }
 }
 
-/// A socket that is connecting.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn start_connecting(address: &SocketAddr) -> Result<std::os::fd::OwnedFd, DialError> {
     use rustix::io::Errno;
@@ -156,7 +154,7 @@ fn start_connecting(address: &SocketAddr) -> Result<std::os::fd::OwnedFd, DialEr
     }
 }
 
-/// Tries one address after the other, each for its share of what is left of the time.
+/// Tries one address after the other. Divides the time left among the addresses.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStream, NetworkError> {
     let mut addresses = Addresses::default();
@@ -167,7 +165,7 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
             wait_for_addresses(&mut look_up, deadline, &mut failed)?;
             continue;
         };
-        // A look-up that is under way may bring one more.
+        // If the look-up is not over, it may find one more address.
         let others = addresses.v4.len() + addresses.v6.len() + usize::from(!look_up.is_over());
         let others = u32::try_from(others).unwrap_or(u32::MAX - 1);
         let share = deadline.left().map(|left| left / (others + 1)).unwrap_or_default();
@@ -184,20 +182,29 @@ fn connect(mut look_up: LookUp, port: u16, deadline: Deadline) -> Result<TcpStre
     }
 }
 
+/// Returns a socket that answers no more connections while the caller keeps the pair.
+#[cfg(test)]
+pub(super) fn full(address: SocketAddr) -> (socket2::Socket, TcpStream) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let first = TcpStream::connect(socket.local_addr().unwrap().as_socket().unwrap()).unwrap();
+    (socket, first)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv6Addr, TcpListener};
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use socket2::{Domain, Socket, Type};
+    use socket2::Socket;
 
     use super::*;
     use crate::transport::ureq::dns::{Family, Resolver};
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// An address of this machine.
     fn local(last: u8) -> IpAddr {
         IpAddr::from([127, 0, 0, last])
     }
@@ -205,7 +212,7 @@ mod tests {
     const GOOD: u8 = 1;
     const SILENT: u8 = 2;
     const LATE: u8 = 3;
-    /// Nobody listens there.
+    /// No socket listens on this address.
     const REFUSING: u8 = 4;
 
     /// Addresses that answer in different ways on the same port.
@@ -219,7 +226,8 @@ mod tests {
         fn new() -> Self {
             let listener = TcpListener::bind((local(GOOD), 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
-            Self { listener, _silent: full(local(SILENT), port), late: full(local(LATE), port) }
+            let full = |last| full(SocketAddr::new(local(last), port));
+            Self { listener, _silent: full(SILENT), late: full(LATE) }
         }
 
         fn port(&self) -> u16 {
@@ -231,16 +239,6 @@ mod tests {
                 addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect();
             dial(LookUp::found(&addresses), self.port(), Deadline::after(limit))
         }
-    }
-
-    /// A socket that answers no more connections, for as long as the pair is kept.
-    fn full(address: IpAddr, port: u16) -> (Socket, TcpStream) {
-        let address = SocketAddr::new(address, port);
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&address.into()).unwrap();
-        socket.listen(0).unwrap();
-        let first = TcpStream::connect(address).unwrap();
-        (socket, first)
     }
 
     fn failed(outcome: Result<TcpStream, NetworkError>) -> Vec<(IpAddr, &'static str)> {
@@ -256,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_take_turns_and_ipv6_begins() {
+    fn ipv6_and_ipv4_take_turns_and_ipv6_is_first() {
         let parsed = |list: &str| -> Vec<SocketAddr> {
             let addresses = list.split_whitespace().map(|text| text.parse().unwrap());
             addresses.map(|address| SocketAddr::new(address, 443)).collect()
@@ -288,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_answers_is_found_behind_those_that_do_not() {
+    fn an_address_that_answers_is_found_after_addresses_that_do_not() {
         let host = Host::new();
         let rows: [&[u8]; 6] = [
             &[GOOD],
@@ -303,12 +301,12 @@ mod tests {
             let start = Instant::now();
             let stream = host.dial(&addresses, LONG).unwrap();
             assert_eq!(stream.peer_addr().unwrap().ip(), local(GOOD), "{row:?}");
-            assert!(start.elapsed() < LONG / 3, "{row:?}: not half of the time for one");
+            assert!(start.elapsed() < LONG / 3, "{row:?}: a silent address took too much time");
         }
     }
 
     #[test]
-    fn where_no_address_answers_each_failure_is_listed_within_the_time() {
+    fn if_no_address_answers_the_error_lists_each_failure_within_the_time_limit() {
         struct Row {
             addresses: &'static [u8],
             failed: &'static [(u8, &'static str)],
@@ -334,10 +332,10 @@ mod tests {
         assert!(matches!(nothing, Err(NetworkError::Dns(_))), "{nothing:?}");
     }
 
-    /// The kernel repeats its first packet after a second; by then somebody listens again.
+    /// The kernel sends its first packet again after one second. At that time, the address answers.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
-    fn an_address_that_answers_late_is_still_waited_for() {
+    fn an_address_that_answers_late_is_still_used() {
         let host = Host::new();
         let late = host.late.0.try_clone().unwrap();
         let answering = thread::spawn(move || {
@@ -350,9 +348,9 @@ mod tests {
         drop(answering.join().unwrap());
     }
 
-    /// IPv6 begins at once. If it leads nowhere, the IPv4 addresses that come later are tried.
+    /// IPv6 is tried first. If it fails, the IPv4 addresses that arrive later are tried.
     #[test]
-    fn addresses_that_the_look_up_brings_later_are_tried_too() {
+    fn addresses_that_arrive_later_are_tried_too() {
         static RESOLVER: Resolver = Resolver::new(|host, family| match family {
             Family::V6 if host == "silent" => Ok(vec!["[::ffff:127.0.0.2]:0".parse().unwrap()]),
             Family::V6 => Ok(vec![(Ipv6Addr::LOCALHOST, 0).into()]),

@@ -16,10 +16,9 @@ use crate::loopback;
 /// RFC 8305, section 3.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// How long an answer that came between two attempts waits for the next one.
+/// How long an answer that arrived between two attempts can serve the next attempt.
 const UNUSED_ANSWER: Duration = Duration::from_secs(10);
 
-/// The look-ups of the whole process.
 pub(super) static SYSTEM: Resolver = Resolver::new(system);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,26 +27,23 @@ pub(super) enum Family {
     V4,
 }
 
-/// Why a host has no addresses.
 #[derive(Clone, Debug)]
 pub(super) enum DnsError {
     /// The name does not exist, or has no address of this family.
     NotFound,
-    /// The name server failed or could not be asked, as the system says.
+    /// The name server failed or could not be reached. Holds the system's text.
     Failed(String),
-    /// The system has no memory or file descriptor for it.
+    /// The system has no memory or file descriptor for the look-up.
     System(String),
-    /// The look-up needs a thread, and the system gives none.
     NoThread(String),
     TimedOut,
 }
 
-/// Addresses without a port. An IPv6 address may have a scope, which belongs to it.
+/// Addresses with port 0. An IPv6 address may have a scope.
 type Answer = Result<Vec<SocketAddr>, DnsError>;
 
-/// Queries that are under way: at most one for each host and family, on a thread of its own that
-/// ends with it. A query that outlives its attempt serves the next attempt, also with an answer
-/// that came in between.
+/// Runs at most one query at a time for each host and family, each on a new thread. If a query
+/// outlives its attempt, the next attempt uses it, even if the answer has arrived in between.
 pub(super) struct Resolver {
     query: fn(&str, Family) -> Answer,
     queries: Mutex<Vec<Arc<Query>>>,
@@ -57,10 +53,10 @@ pub(super) struct Resolver {
 struct Query {
     host: String,
     family: Family,
-    /// A forked process has the list and none of the threads.
+    /// A forked process inherits the list of queries, but not their threads.
     process: u32,
     answer: OnceLock<(Instant, Answer)>,
-    /// Whether an attempt has seen the answer. The next attempt asks again.
+    /// Whether an attempt has used the answer. The next attempt then starts a new query.
     used: AtomicBool,
 }
 
@@ -78,7 +74,7 @@ impl Query {
 pub(super) struct LookUp {
     resolver: &'static Resolver,
     pending: Vec<Arc<Query>>,
-    /// Addresses that nobody has taken yet.
+    /// Addresses that [`take`](Self::take) has not returned yet.
     found: Vec<SocketAddr>,
     failure: Option<DnsError>,
 }
@@ -88,7 +84,7 @@ impl Resolver {
         Self { query, queries: Mutex::new(Vec::new()), answered: Condvar::new() }
     }
 
-    /// Begins to look up `host`. Addresses and the names of this machine are known at once.
+    /// Starts to look up `host`. An IP address and `localhost` need no query.
     pub(super) fn look_up(&'static self, host: &str, families: &[Family]) -> LookUp {
         let mut look_up =
             LookUp { resolver: self, pending: Vec::new(), found: Vec::new(), failure: None };
@@ -111,7 +107,7 @@ impl Resolver {
         look_up
     }
 
-    /// The query that is under way, or a new one.
+    /// Returns a query that this attempt can use, or starts a new one.
     fn join(&'static self, host: &str, family: Family) -> io::Result<Arc<Query>> {
         let process = process::id();
         let mut queries = lock(&self.queries);
@@ -128,11 +124,11 @@ impl Resolver {
         });
         let of_thread = query.clone();
         thread::Builder::new().name("dns".to_owned()).spawn(move || {
-            // A query that ended without an answer would be joined for ever.
+            // Every query must end with an answer, because later attempts wait for it.
             let query = || (self.query)(&of_thread.host, of_thread.family);
             let answer = panic::catch_unwind(query)
                 .unwrap_or_else(|_| Err(DnsError::Failed("the look-up panicked".to_owned())));
-            // With the lock held, so that nobody begins to wait without having seen it.
+            // The lock is held here, so that no waiter misses the answer.
             let queries = lock(&self.queries);
             let _ = of_thread.answer.set((Instant::now(), answer));
             drop(queries);
@@ -144,19 +140,19 @@ impl Resolver {
 }
 
 impl LookUp {
-    /// The addresses that came since the last call.
+    /// Returns the addresses that arrived since the last call.
     pub(super) fn take(&mut self) -> Vec<SocketAddr> {
         self.collect();
         std::mem::take(&mut self.found)
     }
 
-    /// Whether no more addresses will come.
     pub(super) fn is_over(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Waits for addresses to try. IPv6 addresses end the wait, and IPv4 addresses end it after a
-    /// delay in which IPv6 addresses may still come. Returns an error if no more addresses come.
+    /// Waits for addresses to try. IPv6 addresses end the wait. IPv4 addresses end it after
+    /// [`RESOLUTION_DELAY`], because IPv6 addresses may still arrive. Returns an error if no more
+    /// addresses arrive.
     pub(super) fn wait(&mut self, deadline: Deadline) -> Result<(), DnsError> {
         let mut delay_ends = None;
         let mut queries = lock(&self.resolver.queries);
@@ -201,7 +197,7 @@ impl LookUp {
     fn record(&mut self, answer: Answer) {
         match answer {
             Ok(addresses) => self.found.extend(addresses),
-            // A failure says more than "not found": with it the name may well exist.
+            // A failure counts more than "not found", because the name may exist.
             Err(DnsError::NotFound) if self.failure.is_some() => {}
             Err(error) => self.failure = Some(error),
         }
@@ -212,8 +208,8 @@ fn family_of(address: SocketAddr) -> Family {
     if address.is_ipv6() { Family::V6 } else { Family::V4 }
 }
 
-/// The addresses of a host that DNS is never asked for: an address, and `localhost` with the names
-/// below it (RFC 6761, section 6.3).
+/// Returns the addresses of a host that needs no DNS: an IP address, `localhost`, or a name below
+/// `localhost` (RFC 6761, section 6.3).
 fn without_dns(host: &str) -> Option<Vec<SocketAddr>> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
@@ -225,7 +221,7 @@ fn without_dns(host: &str) -> Option<Vec<SocketAddr>> {
     Some(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
 }
 
-/// Asks the system's resolver, which blocks for as long as it likes.
+/// Asks the system's resolver, which blocks without a time limit.
 fn system(host: &str, family: Family) -> Answer {
     let address = match family {
         Family::V4 => AddrFamily::Inet,
@@ -258,7 +254,7 @@ fn system(host: &str, family: Family) -> Answer {
     }
 }
 
-/// `EAI_ADDRFAMILY` of glibc and musl: the host has addresses of the other family only.
+/// `EAI_ADDRFAMILY` of glibc and musl: the host has only addresses of the other family.
 const NO_ADDRESS: i32 = -9;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -267,7 +263,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 impl LookUp {
-    /// A look-up that has found these addresses.
     pub(super) fn found(addresses: &[SocketAddr]) -> Self {
         let failure = addresses.is_empty().then_some(DnsError::NotFound);
         Self { resolver: &SYSTEM, pending: Vec::new(), found: addresses.to_vec(), failure }
@@ -291,7 +286,7 @@ mod tests {
         SocketAddr::new(address, 0)
     }
 
-    fn none_left(resolver: &Resolver) -> bool {
+    fn has_no_query(resolver: &Resolver) -> bool {
         !lock(&resolver.queries).iter().any(|query| query.serves(process::id()))
     }
 
@@ -337,17 +332,16 @@ mod tests {
         }
     }
 
-    /// The host's name says how each family is answered: with an address, not at all (until the
-    /// test ends), with "not found", or with a failure.
+    /// Answers as the host's name says, for IPv6 and then IPv4. `silent` never answers.
     fn as_named(host: &str, family: Family) -> Answer {
         let (six, four) = host.split_once('-').unwrap();
         let (how, address) = if family == Family::V6 { (six, V6) } else { (four, V4) };
         match how {
-            // What must not be asked for has an answer that would be seen.
+            // `unasked` has an address too, so that the test fails if it asks for this family.
             "found" | "unasked" => Ok(vec![address]),
             "none" => Err(DnsError::NotFound),
-            "failed" => Err(DnsError::Failed("as the test wants".to_owned())),
-            "panicked" => panic!("as the test wants"),
+            "failed" => Err(DnsError::Failed("planned by the test".to_owned())),
+            "panicked" => panic!("planned by the test"),
             _ => loop {
                 thread::park();
             },
@@ -355,12 +349,12 @@ mod tests {
     }
 
     #[test]
-    fn each_family_is_answered_for_itself() {
+    fn the_answers_for_the_two_families_are_independent() {
         static RESOLVER: Resolver = Resolver::new(as_named);
         struct Row {
             host: &'static str,
             families: &'static [Family],
-            /// What ends the wait, or the text of the error.
+            /// The addresses that end the wait, or the beginning of the error's `Debug` text.
             first: Result<&'static [SocketAddr], &'static str>,
         }
         let rows = [
@@ -413,11 +407,11 @@ mod tests {
         drop(gate);
         look_up.wait(Deadline::after(LONG)).unwrap();
         assert_eq!((look_up.take(), look_up.is_over()), (vec![V4], true));
-        assert!(look_up.wait(Deadline::after(LONG)).is_err(), "no more will come");
+        assert!(look_up.wait(Deadline::after(LONG)).is_err(), "no more addresses arrive");
     }
 
     #[test]
-    fn an_answer_that_comes_between_two_attempts_serves_the_next_one_only() {
+    fn an_answer_between_two_attempts_serves_only_the_next_attempt() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static GATE: Mutex<()> = Mutex::new(());
         static RESOLVER: Resolver = Resolver::new(|host, _| {
@@ -443,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_the_process_that_this_one_was_forked_from_is_not_waited_for() {
+    fn a_query_of_the_parent_process_is_not_used() {
         static RESOLVER: Resolver = Resolver::new(|_, _| Ok(vec![V4]));
         lock(&RESOLVER.queries).push(Arc::new(Query {
             host: "host".to_owned(),
@@ -453,11 +447,11 @@ mod tests {
             used: AtomicBool::new(false),
         }));
         assert_eq!(addresses(&RESOLVER, "host", &[Family::V4], LONG).unwrap(), [V4]);
-        assert!(none_left(&RESOLVER));
+        assert!(has_no_query(&RESOLVER));
     }
 
     #[test]
-    fn a_query_that_outlives_its_attempt_is_joined_by_the_next() {
+    fn a_query_that_outlives_its_attempt_serves_the_next_attempt() {
         static GATE: Mutex<()> = Mutex::new(());
         static SLOW: AtomicUsize = AtomicUsize::new(0);
         static RESOLVER: Resolver = Resolver::new(|host, family| {
@@ -481,7 +475,7 @@ mod tests {
             let waiting: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| addresses(&RESOLVER, "slow", BOTH, LONG))).collect();
             let slow = lock(&RESOLVER.queries)[0].clone();
-            // The test's own, the list's and the thread's, and one of each caller that waits.
+            // The references of the test, the list, the thread, and each caller that waits.
             while Arc::strong_count(&slow) < 3 + 4 || SLOW.load(Ordering::SeqCst) < 2 {
                 thread::yield_now();
             }
@@ -493,6 +487,6 @@ mod tests {
         assert_eq!(SLOW.load(Ordering::SeqCst), 2, "one query for each family");
         assert_eq!(addresses(&RESOLVER, "slow", BOTH, LONG).unwrap(), [V4]);
         assert_eq!(SLOW.load(Ordering::SeqCst), 4, "no answer is remembered");
-        assert!(none_left(&RESOLVER));
+        assert!(has_no_query(&RESOLVER));
     }
 }

@@ -1,5 +1,4 @@
-//! What can go wrong on the network. Each cause has its kind, its text and its hint. `tls` has
-//! those of TLS.
+//! The errors of the network: kind, text and hint of each cause. `tls` has those of TLS.
 
 mod tls;
 
@@ -21,38 +20,34 @@ use crate::error::NOT_THE_SERVICE;
 use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
-/// More addresses are not listed in an error.
 const MOST_LISTED: usize = 3;
 
 /// Why there is no complete answer.
 #[derive(Debug)]
 pub(super) enum NetworkError {
     Dns(DnsError),
-    /// No address of the host could be connected to.
+    /// The connection to each address of the host failed.
     Dial(Vec<(SocketAddr, DialError)>),
-    /// The system failed on a socket that had been connected.
+    /// A system call for a socket failed.
     Socket(io::Error),
-    /// The host's name cannot stand in a certificate.
+    /// No certificate can contain this host name.
     InvalidName,
-    /// The TLS settings cannot be used.
     TlsSettings(rustls::Error),
     Handshake(io::Error),
-    /// The connection to the proxy could not be made.
+    /// The connection to the proxy failed.
     ToProxy(Box<NetworkError>),
     Tunnel(TunnelError),
-    /// The connection was made, and no complete answer came in time.
+    /// The connection was made, but no complete answer arrived in time.
     TimedOut,
     /// The connection ended before the answer began.
     Closed,
-    /// The connection broke.
     Broken(io::Error),
     NotHttp,
     TooLarge,
-    /// ureq refused the request or the answer.
+    /// Any other error of ureq.
     Other(String),
 }
 
-/// Why one address could not be connected to.
 #[derive(Debug)]
 pub(super) enum DialError {
     TimedOut,
@@ -60,14 +55,14 @@ pub(super) enum DialError {
     Failed(io::Error),
 }
 
-/// How much of an exchange was done when it failed.
+/// The part of an exchange in which it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     BeforeAnswer,
     InBody,
 }
 
-/// Where an exchange went, and how long it took until it failed.
+/// The destination of an exchange, and the time until it failed.
 pub(super) struct Destination<'a> {
     pub(super) url: &'a Uri,
     pub(super) proxy: Option<&'a Proxy>,
@@ -86,7 +81,7 @@ impl NetworkError {
             E::Io(error) => match (error.kind(), stage) {
                 (io::ErrorKind::TimedOut, _) => Self::TimedOut,
                 (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
-                // With TLS 1.3 a server may refuse the client certificate after the handshake.
+                // With TLS 1.3, a server may reject the client certificate after the handshake.
                 _ if rustls_error(&error).is_some_and(is_refusal) => Self::Handshake(error),
                 _ => Self::Broken(error),
             },
@@ -100,10 +95,9 @@ impl NetworkError {
         Self::Other(redact::clean(&error.to_string()))
     }
 
-    /// The error that the program sees.
     pub(super) fn report(&self, stage: Stage, to: &Destination<'_>) -> TransportError {
         let text = self.text(stage, to);
-        // In whole numbers: this is the only place that would print a fraction.
+        // Only integers: code that prints floats would make the program larger.
         let elapsed = to.elapsed.as_millis() / 100;
         TransportError::described(
             self.kind(stage),
@@ -132,7 +126,7 @@ impl NetworkError {
                 (None, _) => Kind::Io,
             },
             Self::Tunnel(error) => match error {
-                // A proxy that refuses a host refuses it again.
+                // Not retried, because the proxy would refuse the host again.
                 TunnelError::Unauthorized { .. } => Kind::Other,
                 TunnelError::Refused(status) if !matches!(status, 408 | 429 | 500..) => Kind::Other,
                 TunnelError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Kind::Timeout,
@@ -239,7 +233,7 @@ impl NetworkError {
         })
     }
 
-    /// What to do where the connection to a proxy fails.
+    /// Returns the hint for a failed connection to a proxy.
     fn proxy_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Dns(DnsError::NotFound) => {
@@ -301,7 +295,7 @@ impl DialError {
     }
 }
 
-/// How much the failure of one address tells, the most useful first.
+/// How useful the failure of one address is to the user, the most useful first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Refused,
@@ -327,7 +321,7 @@ fn dns_text(error: &DnsError) -> String {
     }
 }
 
-/// Some addresses with their failures, the most useful first.
+/// Lists up to [`MOST_LISTED`] addresses with their failures, the most useful first.
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
     use Rank::{NoResources, NotAllowed, Other, Refused, Silent, Unreachable};
     const RANKS: [Rank; 6] = [Refused, Silent, Unreachable, NotAllowed, NoResources, Other];
@@ -377,7 +371,7 @@ fn tunnel_text(error: &TunnelError) -> String {
     }
 }
 
-/// Whether the process has no file descriptor left, or the system no memory.
+/// Returns whether the process has no file descriptor left, or the system has no memory.
 fn lacks_resources(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -391,7 +385,7 @@ fn lacks_resources(error: &io::Error) -> bool {
     }
 }
 
-/// Host and port of a URL.
+/// Returns the host and port of a URL.
 fn target(url: &Uri) -> String {
     let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
     format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(port))

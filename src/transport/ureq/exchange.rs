@@ -26,7 +26,7 @@ use crate::transport::{
 const BUFFER: usize = 16 * 1024;
 
 thread_local! {
-    /// The client that is at work on this thread, by its address.
+    /// The address of the client that sends on this thread. 0 if none does.
     static SENDING: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -42,8 +42,8 @@ pub(super) struct HttpClient {
     pub(super) agent: Mutex<Option<ProcessAgent>>,
 }
 
-/// An agent with its connections and TLS sessions. A forked process makes its own: two processes on
-/// one connection would get each other's answers.
+/// An agent with its connections and TLS sessions. A forked process makes its own agent: two
+/// processes on one connection would get each other's answers.
 #[derive(Clone)]
 pub(super) struct ProcessAgent {
     process: u32,
@@ -60,7 +60,7 @@ impl HttpClient {
             .parse()
             .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
         let _log_guard = LogGuard::begin();
-        // The clock is the program's code, and ureq asks connections for their age under a lock.
+        // The clock is the program's code. Read it before ureq takes the lock of its pool.
         let boot = self.time.boot();
         let agent = self.agent();
         agent.last_exchange.set(boot);
@@ -78,8 +78,8 @@ impl HttpClient {
             return agent.clone();
         }
         let agent = self.make_agent(process);
-        // The agent of another process is dropped, which closes this process's copies of its
-        // sockets. No byte is sent: rustls says goodbye only when it is told to.
+        // Dropping the agent of the parent process closes this process's copies of its sockets. It
+        // sends no byte, because rustls sends `close_notify` only on request.
         let other = current.replace(agent.clone());
         drop(current);
         drop(other);
@@ -105,8 +105,8 @@ impl HttpClient {
             .accept("")
             .timeout_connect(self.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
             .input_buffer_size(BUFFER)
-            // A head that fills the buffer leaves no room to read into, which would be taken for
-            // the end of the connection, and the call be repeated.
+            // A head that fills the buffer would leave no room to read into. ureq would take that
+            // for the end of the connection, and the call would be retried.
             .max_response_header_size(BUFFER - 1)
             .output_buffer_size(BUFFER)
             .build();
@@ -115,9 +115,9 @@ impl HttpClient {
     }
 }
 
-/// The time that a client is at work on this thread. ureq calls the program's logger under the lock
-/// of its pool: a logger that used the same client would wait for itself, and one that panics
-/// leaves a pool that can never be used again.
+/// Exists while a client sends on this thread. ureq calls the program's logger while it holds the
+/// lock of its pool. A logger that sends with the same client would wait forever. After a panic of
+/// the logger, the pool cannot be used again.
 struct ReentryGuard<'a> {
     client: &'a HttpClient,
     outer: usize,
@@ -169,8 +169,7 @@ fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq:
 }
 
 fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
-    // The program's logger had a line of ureq about the head meanwhile, which takes as long as it
-    // likes.
+    // The program may have raised the level while its logger handled ureq's line about the head.
     log_guard::lower();
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
     if expected > LARGEST_BODY {
@@ -193,7 +192,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::transport::ureq::tls::Time;
 
-    /// A boot clock that the test sets. The monotonic clock of the system goes on as ever.
+    /// A clock whose boot time the test sets.
     #[derive(Clone, Default)]
     struct Boot(Arc<Mutex<Duration>>);
 
@@ -230,7 +229,8 @@ mod tests {
         assert_eq!(client.send(&request).unwrap().status(), 200);
     }
 
-    /// Answers so many requests on each connection, and tells when it has closed it.
+    /// Answers this number of requests on each connection and closes it. Then it sends `()` on the
+    /// channel.
     fn server(requests: usize) -> (u16, Receiver<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_up_for_each_new_connection_and_for_no_other_request() {
+    fn a_name_is_looked_up_only_for_a_new_connection() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static RESOLVER: Resolver = Resolver::new(|host, _| {
             assert_eq!(host, "service.example");
@@ -274,10 +274,10 @@ mod tests {
         }
     }
 
-    /// A device that sleeps stops the monotonic clock, which ureq ages its pool by, and a gateway
-    /// forgets the connection meanwhile.
+    /// ureq measures the age of connections on the monotonic clock, which stops while a device
+    /// sleeps. In that time, a gateway forgets the connection.
     #[test]
-    fn a_connection_that_was_idle_for_too_long_by_the_boot_clock_is_not_used_again() {
+    fn a_connection_that_was_idle_too_long_on_the_boot_clock_is_not_used_again() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static RESOLVER: Resolver = Resolver::new(|_, _| {
             COUNT.fetch_add(1, Ordering::SeqCst);
@@ -295,7 +295,7 @@ mod tests {
         }
     }
 
-    /// A clock that does what the test says, once.
+    /// A clock that runs an action of the test once.
     #[derive(Clone, Default)]
     struct Once(Arc<Mutex<Option<Action>>>);
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_from_inside_is_an_error_and_a_panic_leaves_a_client_that_works() {
+    fn a_reentrant_send_is_an_error_and_the_client_works_after_a_panic() {
         static RESOLVER: Resolver =
             Resolver::new(|_, _| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
         let (port, _closed) = server(usize::MAX);
@@ -340,7 +340,7 @@ mod tests {
             "the transport was used from inside itself, by a logger or a clock"
         );
 
-        *once.0.lock().unwrap() = Some(Box::new(|| panic!("as the test wants")));
+        *once.0.lock().unwrap() = Some(Box::new(|| panic!("planned by the test")));
         let panicking = std::panic::AssertUnwindSafe(|| post(&client, port));
         assert!(std::panic::catch_unwind(panicking).is_err());
         assert!(client.agent.lock().unwrap().is_none(), "its pool may be poisoned");

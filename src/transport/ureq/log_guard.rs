@@ -1,30 +1,27 @@
 //! Keeps the HTTP library from logging answers.
 //!
-//! At level trace, ureq-proto logs every byte that it receives, with session tokens, and has no
-//! setting against it. If the program's logger accepts these lines, the level of the process is set
-//! to debug during each exchange. If the program raises the level meanwhile, it is lowered again
-//! before ureq-proto reads more of the answer. A raise in the microseconds between that and the log
-//! line is not noticed.
+//! At level trace, ureq-proto logs every byte that it receives, including session tokens. No
+//! setting turns that off. `UreqTransport` documents how this file lowers the log level instead.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter, Metadata};
 
-/// What logs the answers.
+/// The target of the log lines with answers.
 const TARGET: &str = "ureq_proto::util";
 
 static STATE: Mutex<State> = Mutex::new(State { process: 0, exchanges: 0, lowered: false });
 
 struct State {
-    /// A forked process has the count of its parent and none of the exchanges.
+    /// A forked process inherits the count of its parent, but none of the exchanges.
     process: u32,
     exchanges: usize,
     /// Whether the level was trace before it was lowered.
     lowered: bool,
 }
 
-/// For as long as this lives, the HTTP library logs no answer.
+/// While this value exists, ureq-proto logs no answer.
 pub(super) struct LogGuard(());
 
 impl LogGuard {
@@ -36,17 +33,17 @@ impl LogGuard {
         }
         state.exchanges += 1;
         drop(state);
-        // Before the logger is asked, which may panic.
+        // The guard exists before `lower` calls the logger, which may panic.
         let guard = Self(());
         lower();
         guard
     }
 }
 
-/// Lowers the level, at the beginning of an exchange or because the program has raised it since.
+/// Lowers the level if ureq-proto would log answers.
 pub(super) fn lower() {
     let line = Metadata::builder().level(Level::Trace).target(TARGET).build();
-    // The logger is the program's code: it is asked without the lock.
+    // The logger is the program's code, so it must not run under the lock.
     if log::max_level() == LevelFilter::Trace && log::logger().enabled(&line) {
         state().lowered = true;
         log::set_max_level(LevelFilter::Debug);
@@ -54,7 +51,7 @@ pub(super) fn lower() {
 }
 
 impl State {
-    /// Leaves the level alone if the program has set another one meanwhile.
+    /// Raises the level again, unless the program has changed it meanwhile.
     fn restore(&mut self) {
         if self.lowered && log::max_level() == LevelFilter::Debug {
             log::set_max_level(LevelFilter::Trace);

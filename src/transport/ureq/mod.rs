@@ -3,9 +3,9 @@
 //! * this file: [`UreqTransport`] and its settings
 //! * `exchange`: one exchange, with the agent of this process
 //! * `connector`: makes a connection, by `dns`, `dial`, `tunnel` and `tls`
-//! * `connection`: a connection as ureq uses it, over a `stream` that keeps to its `deadline`
-//! * `proxy`, `no_proxy`: which requests go through a proxy, and the list of those that do not
-//! * `certificates`, `pem`: authorities and the client certificate, and the files that hold them
+//! * `connection`: a connection as ureq uses it, over a `stream` with a `deadline`
+//! * `proxy`, `no_proxy`: which requests use a proxy, and the list of hosts that do not
+//! * `certificates`, `pem`: the authorities, the client certificate, and their files
 //! * `error`: the kind, the text and the hint of each network error
 //! * `log_guard`: keeps ureq from logging answers
 
@@ -253,8 +253,8 @@ impl UreqTransportBuilder {
     /// Sets whether Mozilla's roots, which are built in, are trusted. Default: `true`, or `false`
     /// with a [`ca_file`](Self::ca_file) or [`ca_pem`](Self::ca_pem).
     ///
-    /// With `true`, both are trusted. `false` without a `ca_file` or `ca_pem` is an error of
-    /// [`build`](Self::build), because nothing would be trusted.
+    /// With `true` and a `ca_file` or `ca_pem`, both are trusted. `false` without a `ca_file` or
+    /// `ca_pem` is an error of [`build`](Self::build), because nothing would be trusted.
     ///
     /// See the [example](Self#example).
     pub fn bundled_roots(mut self, trusted: bool) -> Self {
@@ -265,9 +265,9 @@ impl UreqTransportBuilder {
     /// Sets the client certificate, as PEM text. It is sent to a server that asks for one. Default:
     /// none.
     ///
-    /// The text holds the certificate, then its issuers in order, and one private key anywhere. The
-    /// key is PKCS#8, PKCS#1 or SEC1, not encrypted: RSA (2048 to 4096 bits), ECDSA (P-256 or
-    /// P-384) or Ed25519. Cognito asks for no certificate, but a gateway or an `https`
+    /// The text holds the certificate, then its issuers in order, and one private key at any
+    /// position. The key is PKCS#8, PKCS#1 or SEC1, not encrypted: RSA (2048 to 4096 bits), ECDSA
+    /// (P-256 or P-384) or Ed25519. Cognito asks for no certificate, but a gateway or an `https`
     /// [`proxy`](Self::proxy) may. `Debug` and errors never show the text. This crate wipes its
     /// copies of the key; the TLS library does not.
     ///
@@ -295,11 +295,11 @@ impl UreqTransportBuilder {
     /// starts in 1970 can connect. Default: the date of this crate's release
     /// ([`UreqTransport::release_time`]).
     ///
-    /// After [`build`](Self::build), it advances with the boot clock. A certificate that had
-    /// expired by then is never accepted. If the clock is behind, a certificate that was issued
-    /// after this time is not valid yet. So set the latest time that is surely past. For example,
-    /// keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in a file,
-    /// and set it if it is later than the default.
+    /// After [`build`](Self::build), it advances with the boot clock. A certificate that expired
+    /// before this time is never accepted. If the clock is behind, a certificate that was issued
+    /// after this time is not valid yet. So set the latest time that has certainly passed. For
+    /// example, keep the last [`service_time`](crate::CognitoIdentityCredentials::service_time) in
+    /// a file, and set it if it is later than the default.
     ///
     /// ```
     /// use cognito_identity_credentials::transport::UreqTransport;
@@ -320,8 +320,8 @@ impl UreqTransportBuilder {
     ///
     /// Certificates are checked at its [`wall`](Clock::wall) time. Its [`boot`](Clock::boot) time
     /// advances [`earliest_time`](Self::earliest_time) and measures the age of connections. The
-    /// transport reads the clock before each exchange and in each TLS handshake, so it must answer
-    /// at once.
+    /// transport reads the clock before each exchange and in each TLS handshake, so its methods
+    /// must return at once.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -358,13 +358,13 @@ impl UreqTransportBuilder {
 
     /// Sends requests through this HTTP proxy: `http://user:password@host:port`. Default: none.
     ///
-    /// The scheme can be `http` (the default) or `https`; the default port is 80 or 443. To an
-    /// `https` proxy the connection is TLS, with the same trusted authorities as for the service.
-    /// SOCKS is not supported.
+    /// The scheme can be `http` (the default) or `https`; the default port is 80 or 443. The
+    /// connection to an `https` proxy uses TLS, with the same trusted authorities as for the
+    /// service. SOCKS is not supported.
     ///
     /// User name and password are optional and sent as Basic authentication. Write them
-    /// percent-encoded (`p%40ss` for `p@ss`). Anyone on the way to an `http` proxy can read them.
-    /// `Debug` and errors never show them.
+    /// percent-encoded (`p%40ss` for `p@ss`). Anyone between the device and an `http` proxy can
+    /// read them. `Debug` and errors never show them.
     ///
     /// Every request uses a tunnel (`CONNECT`), and the proxy looks up the host name. TLS goes
     /// through the tunnel to the service, whose certificate is always checked. Plain `http` to
@@ -373,8 +373,8 @@ impl UreqTransportBuilder {
     /// without the proxy.
     ///
     /// Any status from 200 to 299 opens the tunnel (RFC 9110, section 9.3.6). A proxy that cannot
-    /// be reached, or that answers with status 408, 429 or from 500 on, is retried. Another status
-    /// is not.
+    /// be reached, or that answers with status 408, 429, or 500 and above, is retried. Any other
+    /// status is not retried.
     ///
     /// ```
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
@@ -400,11 +400,11 @@ impl UreqTransportBuilder {
     /// are not read. The proxy of the environment is not used for plain `http`; `http_proxy` is not
     /// read.
     ///
-    /// `no_proxy`, else `NO_PROXY`, lists the hosts that are reached without any proxy, separated
-    /// by commas or spaces. An entry is a domain, an IP address, a network such as `10.0.0.0/8`, or
-    /// `*` for every host. `example.com`, `.example.com` and `*.example.com` all mean the domain
-    /// and everything below it. An entry can end with `:port`; an IPv6 address is then in brackets.
-    /// An entry of another form has no effect.
+    /// `no_proxy`, or `NO_PROXY` if that is empty, lists the hosts that are reached without any
+    /// proxy, separated by commas or spaces. An entry is a domain, an IP address, a network such as
+    /// `10.0.0.0/8`, or `*` for every host. `example.com`, `.example.com` and `*.example.com` all
+    /// mean the domain and everything below it. An entry can end with `:port`; an IPv6 address is
+    /// then in brackets. An entry of another form has no effect.
     ///
     /// ```no_run
     /// use cognito_identity_credentials::transport::UreqTransport;
@@ -526,16 +526,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_of_ones_own_is_trusted_alone_unless_both_kinds_are_asked_for() {
+    fn given_authorities_replace_mozillas_roots_unless_bundled_roots_is_set() {
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
-        let none = UreqTransport::builder;
+        let builder = UreqTransport::builder;
         let rows = [
-            (none(), true),
-            (none().bundled_roots(true), true),
-            (none().ca_pem(&*pem), false),
-            (none().ca_pem(&*pem).bundled_roots(false), false),
-            (none().ca_pem(&*pem).bundled_roots(true), true),
+            (builder(), true),
+            (builder().bundled_roots(true), true),
+            (builder().ca_pem(&*pem), false),
+            (builder().ca_pem(&*pem).bundled_roots(false), false),
+            (builder().ca_pem(&*pem).bundled_roots(true), true),
         ];
         for (builder, bundled) in rows {
             let certificates = builder.certificates(&mut ConfigFaults::default());

@@ -1,6 +1,6 @@
-//! Reads PEM as files really hold it: with byte order marks, comments, any line breaks, and blocks
-//! without a line break between them. It returns every block or an error, and no error shows any
-//! part of the text.
+//! Reads PEM as real files have it: with byte order marks, comments, any line breaks, and blocks
+//! without a line break between them. Returns every block, or an error that shows no part of the
+//! text.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const BEGIN: &[u8] = b"-----BEGIN";
 const HYPHENS: &[u8] = b"-----";
 
-/// What a block holds, by its label.
+/// The content of a block, as its label says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Label {
     Certificate,
@@ -20,7 +20,7 @@ pub(super) enum Label {
     PrivateKey,
     EncryptedPrivateKey,
     Parameters,
-    /// Something else, with the rest of a sentence that says what.
+    /// Any other label, with the end of the error's sentence.
     Other(&'static str),
 }
 
@@ -50,12 +50,11 @@ const REQUEST: &str = "is a request for a certificate, not the certificate";
 const UNKNOWN: (&str, Label) =
     ("unknown label", Label::Other("is neither a certificate nor a private key: remove it"));
 
-/// One block. Its `Display` is how errors name it: `block 3 (CERTIFICATE, line 57)`.
+/// One block. `Display` shows it as errors name it: `block 3 (CERTIFICATE, line 57)`.
 pub(super) struct Block<'a> {
     pub(super) label: Label,
     name: &'static str,
     number: usize,
-    /// The text before it.
     before: &'a [u8],
     body: &'a [u8],
 }
@@ -85,7 +84,7 @@ impl<'a> Block<'a> {
         Ok((block, after))
     }
 
-    /// Decodes the block. White space is passed over, and so are line breaks written as `\n`.
+    /// Decodes the block. Skips white space, and line breaks that are written as `\n`.
     pub(super) fn der(&self) -> Result<Zeroizing<Vec<u8>>, String> {
         let mut base64 = Zeroizing::new(Vec::with_capacity(self.body.len()));
         let mut rest = self.body;
@@ -112,10 +111,10 @@ impl fmt::Display for Block<'_> {
     }
 }
 
-/// Returns all blocks, which is at least one. Lines that begin with `#` and other text outside of
-/// blocks are passed over, but not what looks like a damaged BEGIN or END line.
+/// Returns all blocks, at least one. Skips lines that begin with `#` and other text outside of
+/// blocks. Text that looks like a damaged BEGIN or END line is an error.
 pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, String> {
-    // Hyphens as UTF-16 has them, in either order of bytes.
+    // Two hyphens in UTF-16, in either byte order.
     if split_once(text, b"-\0-\0").is_some() {
         return Err("is UTF-16 text: save it as UTF-8 or ASCII".to_owned());
     }
@@ -149,7 +148,7 @@ fn damaged_line(before: &[u8]) -> String {
     format!("line {line} looks like a BEGIN or END line, but is damaged or has no counterpart")
 }
 
-/// Counts lines that end with a line feed, or with a carriage return, or with both.
+/// Returns the number of the line after `before`. Lines end with LF, CR or both.
 fn line_number(before: &[u8]) -> usize {
     let count = |end| before.split(|byte| *byte == end).count();
     count(b'\n').max(count(b'\r'))
@@ -164,8 +163,8 @@ fn is_comment(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"#")
 }
 
-/// Whether text outside of the blocks was meant to begin or end one: an END line on its own, or one
-/// in other letters, or with other dashes or none.
+/// Returns whether text outside of blocks looks like a damaged BEGIN or END line: an END line
+/// without BEGIN, lower case, other dashes, or no dashes.
 fn is_marker(line: &[u8]) -> bool {
     let starts = |text: &[u8], word: &str| {
         text.get(..word.len()).is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
@@ -179,7 +178,7 @@ fn is_marker(line: &[u8]) -> bool {
     })
 }
 
-/// Says what a text without any block is, as far as that can be seen.
+/// Returns the error for a text without a block. It names the format of the text, if it is known.
 fn without_block(text: &[u8]) -> String {
     if let [0x30, length, ..] = text {
         let is_binary = !length.is_ascii();
@@ -189,7 +188,7 @@ fn without_block(text: &[u8]) -> String {
             [2, 1, 0 | 1, ..] => Some(("a private key as DER", "pkey -inform DER")),
             [6, 9, ..] => Some(("PKCS#7 as DER", "pkcs7 -inform DER -print_certs")),
             [0x30, ..] if is_binary => Some(("a certificate as DER", "x509 -inform DER")),
-            // Such as PKCS#12 in a string, where its bytes have been replaced.
+            // Such as PKCS#12 that was read into a string, which replaces its bytes.
             _ if is_binary => Some(("PKCS#12 or DER", "pkcs12 -nodes")),
             _ => None,
         };
@@ -202,7 +201,7 @@ fn without_block(text: &[u8]) -> String {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     let problem = match text.trim_ascii() {
         [] => "is empty",
-        // So begins DER in base64.
+        // The beginning of DER in base64.
         text @ [b'M', b'C' | b'H' | b'I', ..]
             if text.iter().all(|byte| byte.is_ascii_whitespace() || is_base64(byte)) =>
         {
@@ -219,16 +218,17 @@ fn split_once<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 #[cfg(test)]
+pub(super) fn block(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     const BOM: &str = "\u{feff}";
-
-    fn block(label: &str, der: &[u8]) -> String {
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-    }
 
     fn two() -> String {
         block("CERTIFICATE", b"one") + &block("RSA PRIVATE KEY", b"another")
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_read_whatever_stands_around_it() {
+    fn every_block_is_read_with_any_text_around_it() {
         struct Row {
             name: &'static str,
             text: String,
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_block_is_named_and_nothing_is_passed_over() {
+    fn the_error_for_a_damaged_block_names_the_block_or_the_line() {
         const LOST: &str = "looks like a BEGIN or END line, but is damaged or has no counterpart";
         struct Row {
             name: &'static str,
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_form_is_named_with_the_command_that_converts_it() {
+    fn the_error_for_a_file_of_another_form_names_the_command_that_converts_it() {
         struct Row {
             file: &'static [u8],
             says: Option<(&'static str, &'static str)>,
@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// What stands between two blocks. None of it leaves the next BEGIN line in a comment.
+    /// Texts between two blocks. No text makes the next BEGIN line a part of a comment.
     const BETWEEN: [&str; 9] = [
         "",
         "\n",
@@ -404,7 +404,6 @@ mod tests {
     ];
     const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", " \t\n\t", "", "\\n"];
 
-    /// Blocks and the text that holds them.
     fn files() -> impl Strategy<Value = (Vec<(Label, Vec<u8>)>, String)> {
         let der = prop::collection::vec(any::<u8>(), 0..150);
         let part = (0..LABELS.len(), der, 0..BETWEEN.len(), 0..LINE_BREAKS.len(), 1_usize..80);
@@ -425,7 +424,7 @@ mod tests {
         })
     }
 
-    /// The lines that begin a block, as a reader of the file would count them.
+    /// Counts the BEGIN lines as a reader of the file would count them.
     fn begin_lines(text: &[u8]) -> usize {
         let text = String::from_utf8_lossy(text);
         let lines =

@@ -10,27 +10,27 @@ use super::no_proxy::{no_proxy_covers, normalized_host};
 use crate::error::ConfigFaults;
 use crate::loopback;
 
-/// In this order: the first that is set counts. The names in lower case win, as in curl.
+/// The first variable that is not empty counts. Lower case comes first, as in curl.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// The proxy, and what is reached without.
 #[derive(Default)]
 pub(super) struct Route {
     proxy: Option<Proxy>,
-    /// The environment's is not: it is not for the emulators that plain `http` is for.
+    /// Whether plain `http` uses the proxy too. `false` for a proxy of the environment, because
+    /// plain `http` is only for emulators.
     proxy_is_for_http: bool,
     exceptions: String,
 }
 
 impl Route {
-    /// Through a proxy, whatever the scheme.
+    /// Returns a route that uses this proxy for `https` and for plain `http`.
     pub(super) fn through(url: &str) -> Result<Self, String> {
         let proxy = parse(url)?;
         Ok(Self { proxy: Some(proxy), proxy_is_for_http: true, exceptions: String::new() })
     }
 
-    /// Adds from the environment what is not set yet.
+    /// Adds the proxy of the environment, if none is set, and the list of exceptions.
     pub(super) fn add_variables(
         &mut self,
         lookup: impl Fn(&str) -> Option<OsString>,
@@ -57,8 +57,8 @@ impl Route {
         }
     }
 
-    /// The proxy for a request, if it goes through one. What stays on this machine never does: for
-    /// the proxy, loopback is another machine.
+    /// Returns the proxy for a request, or `None` for a direct connection. Loopback is always
+    /// direct, because the proxy would connect to its own machine.
     pub(super) fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
         let https = url.scheme_str() == Some("https");
@@ -71,7 +71,7 @@ impl Route {
     }
 }
 
-/// A proxy as it may be shown: without user name and password.
+/// Shows a proxy without its user name and password.
 pub(super) struct ProxyName<'a>(pub(super) &'a Proxy);
 
 impl fmt::Display for ProxyName<'_> {
@@ -81,7 +81,7 @@ impl fmt::Display for ProxyName<'_> {
     }
 }
 
-/// The fault never repeats the URL: it may hold a password.
+/// The error never repeats the URL, because the URL may hold a password.
 fn parse(url: &str) -> Result<Proxy, String> {
     const FORM: &str = "it must have the form http://user:password@host:port";
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains('\\') {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_has_a_form_and_a_name_without_its_password() {
+    fn a_proxy_is_parsed_and_shown_without_its_password() {
         let rows = [
             ("http://proxy.example:3128", "http://proxy.example:3128"),
             ("http://proxy.example:3128/", "http://proxy.example:3128"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_row_by_row() {
+    fn the_environment_decides_the_proxy_of_a_request() {
         let https = "https://cognito.example/";
         let http = "http://emulator:5000/";
         let rows: [(Variables, &str, Option<&str>); 20] = [
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_programs_own_proxy_wins_over_the_environments_but_not_over_the_exceptions() {
+    fn the_setting_wins_over_the_proxy_of_the_environment_but_not_over_no_proxy() {
         let route = from(
             Route::through("own:1").unwrap(),
             &[("https_proxy", "socks5://h"), ("all_proxy", "b:1"), ("no_proxy", "example.com")],
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_on_this_machine_never_goes_through_a_proxy() {
+    fn loopback_never_goes_through_a_proxy() {
         let route = Route::through("a:1").unwrap();
         for (url, through) in [
             ("http://localhost:5000/", false),

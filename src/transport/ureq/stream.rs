@@ -1,5 +1,4 @@
-//! A byte stream to a peer: TCP, or TLS over another stream. Every read and write keeps to the
-//! deadline.
+//! A byte stream to a peer: TCP, or TLS over another stream. Transfers end at the deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -22,7 +21,7 @@ impl MaybeTlsStream {
         }
     }
 
-    /// Whether nothing is there to read: neither the peer's end nor what nobody asked for.
+    /// Returns whether there is nothing to read: no end of the stream and no unexpected bytes.
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Tcp { stream, .. } => {
@@ -67,7 +66,8 @@ impl Write for MaybeTlsStream {
     }
 }
 
-/// Repeats what a signal interrupts. A socket's own time limit fails with `WouldBlock` on Unix.
+/// Repeats a transfer that a signal interrupts. On Unix, a socket reports its time limit as
+/// `WouldBlock`.
 fn with_deadline(
     deadline: Deadline,
     mut transfer: impl FnMut(std::time::Duration) -> io::Result<usize>,

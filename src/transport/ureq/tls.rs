@@ -16,14 +16,14 @@ use super::error::NetworkError;
 use super::stream::MaybeTlsStream;
 use crate::clock::{Clock, SystemClock};
 
-/// 24 November 2026, 00:00 UTC. Each release sets this to its own date.
-const RELEASED: Duration = Duration::from_secs(1_795_478_400);
+/// 28 November 2026, 00:00 UTC. Each release sets this to its own date.
+const RELEASED: Duration = Duration::from_secs(1_795_824_000);
 
-/// rustls keeps up to eight tickets for a server, and counts in tickets. Four servers are those of
-/// Cognito and STS, a proxy, and one to spare.
+/// rustls counts tickets, and keeps up to eight for each server. Four servers are enough: Cognito,
+/// STS, a proxy, and one more.
 const SESSIONS: usize = 4 * 8;
 
-/// The clock of a transport, and the time before which no certificate is checked.
+/// The clock of a transport, and the earliest time at which it checks certificates.
 #[derive(Clone)]
 pub(super) struct Time {
     pub(super) clock: Arc<dyn Clock>,
@@ -46,13 +46,12 @@ impl fmt::Debug for Time {
     }
 }
 
-/// The wall clock, but no earlier than a floor. The floor rises with the boot clock, so that a
-/// device which runs for months without the time follows the certificates that are issued
-/// meanwhile.
+/// The wall clock, but not earlier than a floor. The floor advances with the boot clock. So a
+/// device that runs for months with a wrong clock accepts new certificates.
 #[derive(Debug)]
 pub(super) struct FlooredTime {
     time: Time,
-    /// The boot time at which the floor was the earliest time.
+    /// The boot time at which the floor was `time.earliest`.
     start: Duration,
 }
 
@@ -102,7 +101,6 @@ impl Tls {
         Ok(MaybeTlsStream::Tls(Box::new(StreamOwned::new(connection, stream))))
     }
 
-    /// Made when the first connection needs it.
     fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         self.config.get_or_init(|| self.make_config().map(Arc::new)).clone()
     }

@@ -1,5 +1,4 @@
-//! A tunnel through an HTTP proxy: the request `CONNECT` and what proxies answer to it (RFC 9110,
-//! section 9.3.6).
+//! A tunnel through an HTTP proxy: the request `CONNECT` and its answers (RFC 9110, section 9.3.6).
 
 use std::io::{self, Read, Write};
 
@@ -11,19 +10,17 @@ use zeroize::Zeroizing;
 use super::stream::MaybeTlsStream;
 use crate::redact;
 
-/// A longer answer to `CONNECT` is none.
+/// The longest head of an answer to `CONNECT`.
 const LONGEST_ANSWER: usize = 16 * 1024;
 const MOST_HEADERS: usize = 128;
 
-/// Why a proxy opened no tunnel.
 #[derive(Debug)]
 pub(super) enum TunnelError {
-    /// It answered with this status.
+    /// The proxy answered with this status.
     Refused(u16),
-    /// It asks for a user name and password.
     Unauthorized {
         credentials_sent: bool,
-        /// The ways to authenticate that it offers, if Basic is not among them.
+        /// The authentication schemes that the proxy offers, if Basic is not one of them.
         offered: Option<String>,
     },
     Closed,
@@ -31,7 +28,7 @@ pub(super) enum TunnelError {
     Io(io::Error),
 }
 
-/// Asks for a tunnel to `target`, a host and a port. The stream's deadline limits the whole of it.
+/// Opens a tunnel to `target` (host and port), within the stream's deadline.
 pub(super) fn open(
     stream: &mut MaybeTlsStream,
     proxy: &Proxy,
@@ -43,7 +40,7 @@ pub(super) fn open(
     head.push(("Proxy-Connection", "Keep-Alive"));
     head.extend(authorization.as_ref().map(|value| ("Proxy-Authorization", value.as_str())));
     let lengths = head.iter().map(|(name, value)| name.len() + value.len() + 4);
-    // Room for all of it: memory that is outgrown would not be wiped.
+    // The final size, because a string that grows leaves copies that are not wiped.
     let length = "CONNECT  HTTP/1.1\r\n\r\n".len() + target.len() + lengths.sum::<usize>();
     let mut request = Zeroizing::new(String::with_capacity(length));
     request.extend(["CONNECT ", target, " HTTP/1.1\r\n"]);
@@ -55,7 +52,7 @@ pub(super) fn open(
     read_answer(stream, authorization.is_some())
 }
 
-/// Basic authentication (RFC 7617).
+/// Returns the header for Basic authentication (RFC 7617).
 fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
     proxy.username().or(proxy.password())?;
     let (user, password) = (proxy.username().unwrap_or(""), proxy.password().unwrap_or(""));
@@ -66,7 +63,7 @@ fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
 fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<(), TunnelError> {
     loop {
         match read_status(stream, credentials_sent)? {
-            // Interim answers: another one follows (RFC 9110, section 15.2).
+            // An interim answer. Another answer follows it (RFC 9110, section 15.2).
             100 | 102..=199 => {}
             200..=299 => return Ok(()),
             status => return Err(TunnelError::Refused(status)),
@@ -74,8 +71,9 @@ fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<()
     }
 }
 
-/// The status of the next answer. It is read byte by byte, because what follows the head belongs to
-/// the tunnel, and parsed line by line, because what is not HTTP may never end.
+/// Returns the status of the next answer. Reads byte by byte, because the bytes after the head
+/// belong to the tunnel. Parses after each line, because a peer that does not use HTTP may never
+/// stop.
 fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u16, TunnelError> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -106,16 +104,17 @@ fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u1
     Err(TunnelError::NotHttp)
 }
 
-/// The ways to authenticate in `Proxy-Authenticate`, unless Basic is one of them. Words with other
-/// characters are parameters, or parts of quoted ones (RFC 9110, section 11.6.1).
+/// Returns the authentication schemes in `Proxy-Authenticate`, unless Basic is one of them. A
+/// scheme has only letters, digits and hyphens. Other words are parameters (RFC 9110, section
+/// 11.6.1).
 fn offered_schemes(headers: &[httparse::Header<'_>]) -> Option<String> {
     let offers = headers.iter().filter(|h| h.name.eq_ignore_ascii_case("proxy-authenticate"));
     let offers: Vec<_> = offers.map(|offer| String::from_utf8_lossy(offer.value)).collect();
     let words = offers.iter().flat_map(|offer| offer.split(','));
-    let ways: Vec<_> = words
+    let schemes: Vec<_> = words
         .filter_map(|word| word.split_whitespace().next())
         .filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .collect();
-    let basic = ways.iter().any(|way| way.eq_ignore_ascii_case("basic"));
-    (!basic && !ways.is_empty()).then(|| redact::clean(&ways.join(", ")))
+    let basic = schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
+    (!basic && !schemes.is_empty()).then(|| redact::clean(&schemes.join(", ")))
 }

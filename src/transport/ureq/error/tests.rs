@@ -1,4 +1,4 @@
-//! Every cause, produced by a real socket.
+//! Causes every network error with a real socket.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,21 +8,23 @@ use std::thread;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use zeroize::Zeroizing;
 
+use super::super::dial::full;
 use super::super::dns::Resolver;
 use super::*;
 use crate::transport::ureq::{UreqTransport, UreqTransportBuilder};
 use crate::transport::{HttpRequest, Transport};
 
-/// Where time decides a row, and how much of it every other row may need.
+/// The time limit of a row that must time out.
 const SHORT: Duration = Duration::from_millis(200);
+/// The time limit of every other row.
 const LONG: Duration = Duration::from_secs(60);
 
 static RESOLVER: Resolver = Resolver::new(|host, _| match host {
     "none.example" => Err(DnsError::NotFound),
-    "failed.example" => Err(DnsError::Failed("as the test wants".to_owned())),
+    "failed.example" => Err(DnsError::Failed("planned by the test".to_owned())),
     "silent.example" => loop {
         thread::park();
     },
@@ -56,7 +58,7 @@ fn refusing() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Reads what the client sends until it ends with `end`, says `answer`, and ends with `then`.
+/// Reads from the client up to `end`, sends `answer`, and then calls `then`.
 fn after(end: &'static [u8], answer: &'static [u8], then: fn(TcpStream)) -> u16 {
     listen(move |mut stream| {
         let (mut read, mut byte) = (Vec::new(), [0]);
@@ -68,7 +70,7 @@ fn after(end: &'static [u8], answer: &'static [u8], then: fn(TcpStream)) -> u16 
     })
 }
 
-/// Waits for the client to go.
+/// Waits until the client closes the connection.
 fn hold(mut stream: TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
@@ -78,16 +80,8 @@ fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// An address that answers no connections, for as long as the rest is kept.
-fn full() -> (u16, Socket, TcpStream) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (address.port(), socket, TcpStream::connect(address).unwrap())
-}
-
-/// A TLS server for `name`, valid in these years, and the authority that signed its certificate.
+/// Starts a TLS server for `name` whose certificate is valid in these years. Returns its port and
+/// the authority that signed the certificate.
 fn tls(name: &str, years: (i32, i32)) -> (u16, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -113,7 +107,7 @@ fn tls(name: &str, years: (i32, i32)) -> (u16, String) {
     (port, pem)
 }
 
-/// A host that is reached directly.
+/// A row without a proxy.
 fn direct(what: &'static str, url: String, kind: Kind) -> Row {
     let transport = UreqTransport::builder();
     Row { what, url, transport, limit: LONG, kind, text: &[], hint: "" }
@@ -137,7 +131,7 @@ fn look_ups() -> Vec<Row> {
             ..direct("no such name", at("none.example"), Kind::Connect)
         },
         Row {
-            text: &["failed.example:443: the name could not be looked up: as the test wants"],
+            text: &["failed.example:443: the name could not be looked up: planned by the test"],
             hint: "name server",
             ..direct("a look-up that fails", at("failed.example"), Kind::Connect)
         },
@@ -362,8 +356,10 @@ fn proxies() -> Vec<Row> {
 
 #[test]
 fn each_cause_has_its_kind_its_text_and_its_hint() {
-    let (silent, _socket, _first) = full();
-    let rows = [look_ups(), connections(silent), handshakes(), proxies()].into_iter().flatten();
+    let (silent, _first) = full(([127, 0, 0, 1], 0).into());
+    let silent_port = silent.local_addr().unwrap().as_socket().unwrap().port();
+    let rows =
+        [look_ups(), connections(silent_port), handshakes(), proxies()].into_iter().flatten();
     for row in rows {
         let what = row.what;
         let mut transport = row.transport.build().unwrap();
@@ -383,11 +379,10 @@ fn each_cause_has_its_kind_its_text_and_its_hint() {
         for internal in ["ureq", "rustls", "webpki", "timeout: ", "input or output"] {
             assert!(!text.contains(internal), "{what}: {text}");
         }
-        assert!(error.source().is_none(), "{what}: the text tells everything");
+        assert!(error.source().is_none(), "{what}: the text already has the cause");
     }
 }
 
-/// The most useful failure decides, in whatever order the addresses were tried.
 #[test]
 fn the_failures_of_all_addresses_are_listed_and_the_most_useful_one_decides() {
     struct Row {
@@ -396,7 +391,7 @@ fn the_failures_of_all_addresses_are_listed_and_the_most_useful_one_decides() {
         text: &'static str,
         hint: &'static str,
     }
-    // The numbers of Linux; 0 stands for an address that did not answer.
+    // The error numbers of Linux. 0 means that the address did not answer.
     const SILENT: i32 = 0;
     const EPERM: i32 = 1;
     const EACCES: i32 = 13;

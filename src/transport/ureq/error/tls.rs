@@ -1,4 +1,4 @@
-//! What can go wrong in TLS: the text of each cause, and what to do about it.
+//! The errors of TLS: the text and the hint of each cause.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,6 @@ use rustls::AlertDescription;
 
 use crate::redact;
 
-/// More names of a certificate are not listed in an error.
 const MOST_NAMES: usize = 3;
 
 pub(super) fn tls_text(error: &io::Error) -> String {
@@ -22,7 +21,7 @@ pub(super) fn tls_text(error: &io::Error) -> String {
     }
 }
 
-/// What is wrong with the peer's TLS, and what to do.
+/// Returns the text and the hint.
 pub(super) fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
     use rustls::{AlertDescription as A, Error as E};
     const CLIENT_CERTIFICATE: &str =
@@ -126,24 +125,24 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
     (text.to_owned(), hint)
 }
 
-/// A name without what rustls writes around it, as in `DnsName("example.com")`.
+/// Returns the name inside a text of rustls, such as `DnsName("example.com")`.
 fn inner_name(name: &str) -> &str {
     name.split('"').nth(1).unwrap_or(name)
 }
 
-/// Seconds since 1970 as a date.
+/// Seconds since 1970, shown as a date.
 struct Date(u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The end of the year 9999; RFC 3339 knows no later one.
+        /// The end of the year 9999, the last year of RFC 3339.
         const LAST: u64 = 253_402_300_799;
         let since = Duration::from_secs(self.0.min(LAST));
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
     }
 }
 
-/// Whether a server ends TLS because of a certificate, a version, a cipher or a name.
+/// Returns whether a server ended TLS because of a certificate, a version, a cipher or a name.
 pub(super) fn is_refusal(error: &rustls::Error) -> bool {
     use AlertDescription as A;
     matches!(
@@ -169,7 +168,6 @@ pub(super) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether the peer ended the connection, in whatever way.
 pub(super) fn ended(error: &io::Error) -> bool {
     use io::ErrorKind as E;
     matches!(
