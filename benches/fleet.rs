@@ -1,11 +1,13 @@
-//! A fleet of devices against Cognito's quotas, in virtual time and deterministic from a seed: what
-//! the retry policies, cooldowns and windows of this library, of the SDK for JavaScript v2 and of
-//! AWS's SDKs in standard mode make of a power-up of the whole fleet, and of a day with an outage.
+//! Simulates a fleet of devices against Cognito's quotas, in virtual time. The same seed gives the
+//! same result.
+//!
+//! It compares this library with the AWS SDK for JavaScript v2 and with the standard mode of the
+//! AWS SDKs, in two situations: all devices start at once, and a day with an outage.
 //!
 //! ```sh
 //! cargo bench --bench fleet --features _bench
 //! cargo bench --bench fleet --features _bench -- --devices 50000 --quota 100 --get-id-quota 10 \
-//!     --burst 2 --seed 7 --all
+//!     --seed 7
 //! cargo bench --bench fleet --features _bench -- --svg docs/fleet.svg
 //! PICTURES=write cargo test --features testing --test it pictures
 //! ```
@@ -13,42 +15,42 @@
 //! `--svg` writes the picture of the guide and no tables. The test then copies it into the API
 //! documentation.
 //!
-//! `--devices` is one fleet instead of the two by default, whose quotas are the given ones and ten times
-//! those; `--all` adds what takes minutes and shows little: the eager program without stored identities.
-//! An argument that is no option is a filter: nothing runs if `fleet` does not have it.
+//! By default there are two fleets: one with the given quotas, and one with ten times the quotas.
+//! `--devices` simulates only one fleet of this size. Any other argument is a filter: nothing runs
+//! if the name `fleet` does not contain it.
 //!
 //! The model:
 //!
-//! * The service has a token bucket for each operation, which holds `--burst` seconds' worth of calls
-//!   (1). What exceeds it is refused with `TooManyRequestsException` and takes nothing from the
-//!   bucket. An answer takes 20 to 80 ms. In an outage every call is answered with a fault (500).
-//!   Credentials live for an hour.
-//! * A device has power back at a random moment of one minute. Its program asks for credentials at
-//!   once, or after a random delay, and then for an upload each minute. A *patient* program whose
-//!   `get()` failed asks again after 10 s, an *eager* one after 1 s, and one that *asks when told* at
-//!   `status().next_attempt_in`.
-//! * *JavaScript*: 3 retries, after a random part of 100, 200 and 400 ms; renews within 15 s of the
-//!   end; remembers nothing of a failure, and no identity over a restart (but in a browser).
-//! * *Standard*: the standard mode of AWS's SDKs with the cache of the one for Rust. 2 retries, after a
-//!   random part of 1 and 2 s when throttled and of 50 and 100 ms after a fault, from a quota of 500 that
-//!   a retry takes 5 of, or 14, and a success gives back; renews 5 to 10 s before the end; stores no
-//!   identity.
-//! * A service may send `Retry-After` with each throttled answer: seconds, or a date that is the same
-//!   for all. The library spreads the wait until a date. Without that, the date brings all devices back
-//!   in the same second, and the fleet takes up to ten times the quota's time.
-//! * *This library*: its own functions for delays, cooldowns, pauses and windows. Before the tables,
-//!   a provider on a manual clock and a device of the simulation get the same answers and the same
-//!   random numbers, and must make their calls at the same nanoseconds.
+//! * Each operation of the service has a token bucket that holds the calls of one second. A call
+//!   that finds no token is rejected with `TooManyRequestsException`. An answer takes 20 to 80 ms.
+//!   In an outage, every call fails with status 500. Credentials live for one hour.
+//! * The power of each device returns at a random moment of one minute. Its program calls `get()`
+//!   at once or after a random delay, and then before an upload each minute. If `get()` fails, a
+//!   *patient* program calls it again after 10 s, an *eager* one after 1 s. One that calls it *as
+//!   told* waits for `status().next_attempt_in`.
+//! * *JavaScript*: 3 retries, after a random part of 100, 200 and 400 ms. It refreshes in the last
+//!   15 s. It remembers no failure, and outside a browser it stores no identity.
+//! * *Standard*: the standard mode of the AWS SDKs, with the cache of the SDK for Rust. It makes 2
+//!   retries, after a random part of 1 and 2 s if throttled, or of 50 and 100 ms after a server
+//!   error. A retry takes 5 or 14 tokens from a retry quota of 500, and a success returns them. It
+//!   refreshes 5 to 10 s before the end, and stores no identity.
+//! * The service can send `Retry-After` with each throttled answer: as seconds, or as a date that
+//!   is the same for all devices. The library spreads the waits until a date. Otherwise all devices
+//!   return in the same second, and the start takes up to ten times the quota's time.
+//! * *This library*: its own functions for delays, cooldowns, pauses and windows. Before each run,
+//!   a provider on a manual clock and a simulated device get the same answers and random numbers.
+//!   They must make their calls at the same nanoseconds.
 //!
-//! A fleet twice as large with quotas twice as large does roughly the same where nothing spreads its
-//! calls. With the random delay it is throttled less: the burst grows with the quota, and chance crowds
-//! many devices less, in proportion, than few. Of new guests' calls 35 % are throttled with 100,000
+//! Without a random delay, twice the devices with twice the quotas give about the same result. With
+//! the delay, a larger fleet is throttled less, because the bucket grows with the quota, and random
+//! peaks are relatively smaller. For new guests, 35 % of the calls are throttled with 100,000
 //! devices, and 14 % with 1,000,000.
 //!
-//! Of the million devices, the day is that of this library alone: six days of them are many calls, and
-//! the others make up to twice as many, which the smaller fleet shows.
+//! For the million devices, the bench simulates the day with this library only, because it takes
+//! long. The smaller fleet shows the other policies.
 //!
-//! *Without* is the time from a program's asking for credentials until it has some.
+//! *Without* in the tables is the time from the first call of `get()` until the program has
+//! credentials.
 
 #![allow(
     clippy::unwrap_used,
@@ -82,8 +84,8 @@ use sim::{Outcome, Period, Quotas, RetryAfter, Scenario, Start};
 const PATIENT: Again = Again::After(10 * SECOND);
 const EAGER: Again = Again::After(SECOND);
 const DAY: u64 = 24 * 3600 * SECOND;
-/// An outage lasts ten minutes, and begins at six points of the hour: a fleet that powered up together
-/// still renews together half a day later, and one moment would hit one policy and spare another.
+/// Each outage takes ten minutes. They begin at six points of the hour: half a day after a common
+/// start, many devices still refresh together, so one point would favor some policies.
 const OUTAGES: [(u64, u64); 6] = [outage(0), outage(1), outage(2), outage(3), outage(4), outage(5)];
 
 const fn outage(number: u64) -> (u64, u64) {
@@ -92,7 +94,6 @@ const fn outage(number: u64) -> (u64, u64) {
     (from, from + ten_minutes)
 }
 
-/// The policies to compare.
 const POLICIES: [(&str, Policy); 4] = [
     ("AWS SDK for JavaScript v2", Policy::JavaScript),
     ("AWS SDKs, standard mode", Policy::Standard),
@@ -100,28 +101,24 @@ const POLICIES: [(&str, Policy); 4] = [
     ("**this library**", LIBRARY),
 ];
 
-/// The cooldown does not grow while the service throttles.
-const FIXED_COOLDOWN: Policy = throttling(0, None);
+const FIXED_COOLDOWN: Policy = throttling(0);
 
 struct Options {
     devices: Option<u32>,
     quotas: Quotas,
     seed: u64,
     svg: Option<String>,
-    /// Also an eager fleet without stored identities: minutes of nothing but throttled calls.
-    all: bool,
 }
 
 impl Options {
-    /// `None` if there are filters, and none is for this bench.
+    /// Returns `None` if the filters exclude this bench.
     fn parse() -> Option<Self> {
         let mut filters = Vec::new();
         let mut options = Self {
             devices: None,
-            quotas: Quotas { credentials: 200.0, get_id: 25.0, burst: 1.0 },
+            quotas: Quotas { credentials: 200.0, get_id: 25.0 },
             seed: 1,
             svg: None,
-            all: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -130,11 +127,9 @@ impl Options {
                 "--devices" => options.devices = Some(value().parse().unwrap()),
                 "--quota" => options.quotas.credentials = value().parse().unwrap(),
                 "--get-id-quota" => options.quotas.get_id = value().parse().unwrap(),
-                "--burst" => options.quotas.burst = value().parse().unwrap(),
                 "--seed" => options.seed = value().parse().unwrap(),
-                "--all" => options.all = true,
                 "--svg" => options.svg = Some(value()),
-                // What cargo says.
+                // cargo passes these.
                 "--bench" | "--test" => {}
                 option if option.starts_with('-') => panic!("{option}: no such option"),
                 _ => filters.push(argument),
@@ -145,7 +140,7 @@ impl Options {
     }
 }
 
-/// A patient fleet with stored identities that powers up at once.
+/// All devices start at once, with stored identities and patient programs.
 fn power_up(options: &Options, devices: u32, policy: Policy) -> Scenario {
     Scenario {
         devices,
@@ -161,14 +156,15 @@ fn power_up(options: &Options, devices: u32, policy: Policy) -> Scenario {
     }
 }
 
-/// How long the quota itself takes to serve the fleet, in seconds.
+/// The seconds that the quota needs to serve all devices.
 fn ideal(scenario: &Scenario) -> f64 {
-    let Quotas { credentials, get_id, .. } = scenario.quotas;
+    let Quotas { credentials, get_id } = scenario.quotas;
     let least = if scenario.stored { credentials } else { get_id.min(credentials) };
     f64::from(scenario.devices) / least
 }
 
-/// Runs scenarios on two threads. Each has random numbers of its own, so the order has no effect.
+/// Runs the scenarios on two threads. Each scenario has its own random numbers, so the order does
+/// not matter.
 fn run_all(scenarios: &[Scenario]) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(vec![None; scenarios.len()]);
@@ -212,7 +208,7 @@ const POWER_UP_HEAD: &str = "\
 | identity | delay | program | policy | 50 % hold | 99 % hold | 100 % hold | of the quota's time | calls per device | throttled | minted | without, mean |
 |---|---|---|---|---|---|---|---|---|---|---|---|";
 
-/// The mean of some days of the same fleet.
+/// Averages several days of the same fleet.
 fn day_row(devices: u32, name: &str, days: &[Period]) -> String {
     let runs = f64::from(devices) * days.len() as f64;
     let sum = |figure: fn(&Period) -> f64| days.iter().map(figure).sum::<f64>();
@@ -240,13 +236,12 @@ fn again_name(again: Again) -> &'static str {
     }
 }
 
-/// The tables of one fleet. What a fleet does depends mostly on the ratio of its size to the quotas, so
-/// that a large one leaves out what the small one has shown.
+/// Prints the tables of one fleet. A large fleet omits what does not depend on the size.
 fn report(options: &Options, devices: u32, large: bool) {
-    let Quotas { credentials, get_id, burst } = options.quotas;
+    let Quotas { credentials, get_id } = options.quotas;
     println!(
-        "\n## {devices} devices, GetCredentialsForIdentity {credentials}/s, GetId {get_id}/s, burst \
-         {burst} s, seed {}\n",
+        "\n## {devices} devices, GetCredentialsForIdentity {credentials}/s, GetId {get_id}/s, \
+         seed {}\n",
         options.seed
     );
     let mut rows = Vec::new();
@@ -255,7 +250,7 @@ fn report(options: &Options, devices: u32, large: bool) {
             for again in [PATIENT, EAGER, Again::AsTold] {
                 for (name, policy) in POLICIES {
                     let left_out = match again {
-                        EAGER => large || !(stored || delayed || options.all),
+                        EAGER => large || !(stored || delayed),
                         Again::AsTold => large || policy != LIBRARY,
                         Again::After(_) => false,
                     };
@@ -303,10 +298,10 @@ fn report(options: &Options, devices: u32, large: bool) {
          first:\n\n{DAY_HEAD}"
     );
     let mut policies = POLICIES.to_vec();
-    policies.extend([
-        ("this library, window opening up to 5 min later", windows(Window::Late(1.0 / 3.0))),
-        ("this library, `advisory_window` random, 15 to 30 min", windows(Window::Set(900, 1800))),
-    ]);
+    policies.push((
+        "this library, `advisory_window` random, 15 to 30 min",
+        windows(Window::Set(900, 1800)),
+    ));
     let scenarios: Vec<_> = policies
         .iter()
         .map(|&(_, policy)| {
@@ -326,23 +321,15 @@ fn print_rows(rows: &[(&str, Scenario)]) {
     }
 }
 
-/// What a growing cooldown is good for, and what fewer attempts would be.
+/// Compares limits for the growth of the cooldown.
 fn alternatives(options: &Options, devices: u32) {
-    let Quotas { credentials, get_id, .. } = options.quotas;
+    let Quotas { credentials, get_id } = options.quotas;
     println!(
         "\nAlternative answers to throttling, with {devices} devices, GetCredentialsForIdentity \
          {credentials}/s, GetId {get_id}/s:\n\n{POWER_UP_HEAD}"
     );
-    let without = (0..=6).map(|times| (times, None));
-    let with = [(3, 3), (4, 1), (4, 2), (4, 3), (4, 5), (5, 3)];
-    let policies: Vec<_> = without
-        .chain(with.map(|(times, after)| (times, Some(after))))
-        .map(|(times, after)| {
-            let attempts =
-                after.map_or(String::new(), |after| format!(", 1 attempt after {after}"));
-            let name = format!("{times} doublings, {} s{attempts}", 5 << times);
-            (name, throttling(times, after))
-        })
+    let policies: Vec<_> = (0..=6)
+        .map(|times| (format!("{times} doublings, {} s", 5 << times), throttling(times)))
         .collect();
     let mut rows = Vec::new();
     for (stored, again) in [(true, PATIENT), (true, EAGER), (false, PATIENT)] {
@@ -354,8 +341,8 @@ fn alternatives(options: &Options, devices: u32) {
     print_rows(&rows);
 }
 
-/// What `Retry-After` a throttled answer may have. A date up to the next full minute, an eighth of the
-/// quota's time, costs up to 1.16 times that time.
+/// The values of `Retry-After` in throttled answers. A date at the next full minute is not here: it
+/// costs up to 1.16 times the quota's time, because a minute is an eighth of that time.
 const WAITS: [(&str, RetryAfter); 7] = [
     ("nothing", RetryAfter::None),
     ("1 s", RetryAfter::Seconds(1)),
@@ -366,7 +353,7 @@ const WAITS: [(&str, RetryAfter); 7] = [
     ("until the next full 30 s", RetryAfter::Until(30)),
 ];
 
-/// What a fleet does whose service sends `Retry-After` with each throttled answer.
+/// Shows the effect of a `Retry-After` in each throttled answer.
 fn server_waits(options: &Options, devices: u32) {
     println!(
         "\nPower-up with stored identities, by the `Retry-After` of a throttled answer (in place \
@@ -382,9 +369,9 @@ fn server_waits(options: &Options, devices: u32) {
     print_rows(&rows);
 }
 
-/// What the library must do, in every run: after a power-up with stored identities all devices hold
-/// credentials within 1.15 times the quota's time, whatever `Retry-After` the service sends, and under
-/// 1 % of a day's calls are throttled.
+/// Checks the goals in every run. After a start with stored identities, all devices have
+/// credentials within 1.15 times the quota's time, with any `Retry-After`. In a day, under 1 % of
+/// the calls are throttled.
 fn assert_targets(options: &Options, devices: u32) {
     let mut scenarios = Vec::new();
     for (_, retry_after) in WAITS {
@@ -406,7 +393,7 @@ fn assert_targets(options: &Options, devices: u32) {
         let (ideal, share) = (ideal(scenario), outcome.day.throttled_share());
         assert!(outcome.all >= 0.9 * ideal, "{again}: faster than the quota allows");
         assert!(share < 0.01, "{again}: {share:.4} of a day's calls are throttled");
-        assert_eq!(outcome.day.hit, 0, "{again}: nobody goes without in a steady day");
+        assert_eq!(outcome.day.hit, 0, "{again}: no device is without credentials in a steady day");
         assert_eq!(outcome.power_up.minted, 0, "{again}");
         println!(
             "{devices} devices, {again}: all hold credentials after {:.2} of the quota's time, {:.1} \
@@ -431,14 +418,14 @@ fn main() {
     let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
     let same = equivalence::assert_same(seeds, hours);
     assert!(same.failures_seen > 1000 && same.renewals_failed > 100, "{same:?}");
-    assert!(same.longest_cooldown > Duration::from_secs(20), "no growth was compared: {same:?}");
+    assert!(same.longest_cooldown > Duration::from_secs(20), "the cooldown did not grow: {same:?}");
     println!(
         "the simulated device makes the library's calls, to the nanosecond: {} calls, {} failures of \
          get(), {seeds} seeds of {hours} hours",
         same.calls, same.failures_seen
     );
 
-    let small = Quotas { credentials: 20.0, get_id: 2.5, burst: 1.0 };
+    let small = Quotas { credentials: 20.0, get_id: 2.5 };
     let small = Options { quotas: small, svg: None, ..options };
     let (a, b) = (power_up(&small, 1_000, LIBRARY), power_up(&small, 1_000, LIBRARY));
     let (a, b) = (sim::run(&a), sim::run(&b));
@@ -454,13 +441,14 @@ fn main() {
         report(&options, devices, false);
         alternatives(&options, devices);
     } else {
-        let Quotas { credentials, get_id, burst } = options.quotas;
+        let Quotas { credentials, get_id } = options.quotas;
         let times = |factor| {
             let (credentials, get_id) = (credentials * factor, get_id * factor);
-            Options { quotas: Quotas { credentials, get_id, burst }, svg: None, ..options }
+            Options { quotas: Quotas { credentials, get_id }, svg: None, ..options }
         };
         report(&options, 100_000, false);
-        // Nothing is delayed here, so that a tenth of fleet and quotas does roughly the same.
+        // There is no random delay here, so a tenth of the devices and quotas gives about the same
+        // result.
         alternatives(&times(0.1), 10_000);
         report(&times(10.0), 1_000_000, true);
     }

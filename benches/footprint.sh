@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# What the library costs a device: size, memory, threads, crates, instructions, heap, writes,
-# connections. Builds the programs of `footprint/`, runs them against a fake service over TLS on
-# loopback, prints what was measured beside its budget, and fails if a budget is exceeded.
+# Measures what the library costs a device: size, memory, threads, crates, instructions, heap,
+# writes and connections. It builds the programs of `footprint/` and runs them against a fake
+# service over TLS on loopback. It prints each figure with its budget, and fails if a budget is
+# exceeded.
 #
-# The armv7 binary is measured if .ci/cross has set up its tools. Instructions, heap and system calls
-# are counted if valgrind and strace are installed; callgrind's profiles stay in the target folder.
+# It measures the armv7 binary if .ci/cross has installed its tools. It counts instructions, heap
+# and system calls if valgrind and strace are installed. The profiles of callgrind stay in the
+# target folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/cross-tools
 . benches/footprint/service.sh
 
-# Where `.ci/package` builds it too.
+# `.ci/package` uses the same folder.
 target=${CARGO_TARGET_DIR:-$PWD/target}
 CARGO_TARGET_DIR=$target cargo build --quiet --locked --profile deb --features cli --bin cognito-credentials
 command=$target/deb/cognito-credentials
@@ -54,14 +56,14 @@ size() { stat -c %s "$programs/$1"; }
 value() { awk -v name="$1" '$1 == name { $1 = ""; print substr($0, 2) }' "$2"; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
-# The peak and the threads of one program: `run NAME ARGUMENT…`.
+# `run NAME ARGUMENT…` measures the peak memory and the threads of one program.
 run() {
   local name=$1
   shift
   for _ in $(seq $runs); do
-    env -i "$programs/$name" "$url" "$work/ca.pem" "$@" >"$work/said"
-    value peak "$work/said" >>"$work/$name.peak"
-    value threads "$work/said" >>"$work/$name.threads"
+    env -i "$programs/$name" "$url" "$work/ca.pem" "$@" >"$work/output"
+    value peak "$work/output" >>"$work/$name.peak"
+    value threads "$work/output" >>"$work/$name.threads"
   done
 }
 run bare
@@ -71,10 +73,10 @@ run full "$work/records" arn:aws:iam::123456789012:role/device
 peak() { median <"$work/$1.peak"; }
 threads() { sort -n "$work/$1.threads" | tail -n1; }
 
-"$CARGO_TARGET_DIR/debug/counts" "$url" "$work/ca.pem" "$told" $idle >"$work/counts"
+"$CARGO_TARGET_DIR/debug/counts" "$url" "$work/ca.pem" "$counts_port" $idle >"$work/counts"
 count() { value "$1" "$work/counts" | cut -d' ' -f"${2:-1}"; }
 
-# The crates of a program that names this one alone.
+# The number of crates in a program that depends only on this library.
 crates() {
   cargo tree --locked -e normal --prefix none "$@" | sed 's/ (\*)$//' | sort -u |
     grep -vc '^cognito-identity-credentials '
@@ -111,7 +113,7 @@ if [ -e "$work/enhanced-with-symbols" ]; then
     local program=$1
     shift
     env -i PATH="$PATH" "$@" "$work/$program-with-symbols" "$url" "$work/ca.pem" \
-      >"$work/said" 2>"$work/log" && grep -q '^key ' "$work/said" || { cat "$work/log" >&2; exit 1; }
+      >"$work/output" 2>"$work/log" && grep -q '^key ' "$work/output" || { cat "$work/log" >&2; exit 1; }
   }
   for program in bare enhanced; do
     for _ in $(seq 5); do
@@ -123,23 +125,15 @@ if [ -e "$work/enhanced-with-symbols" ]; then
       >"$work/$program.counts"
     under $program strace -f -c -o "$work/calls"
     awk '$NF == "total" { print "calls " $4 }' "$work/calls" >>"$work/$program.counts"
-    nm -C -S -t d "$work/$program-with-symbols" | awk 'NF > 3 && $3 ~ /[tTrRdD]/ {
-      size = $2 + 0; $1 = $2 = $3 = ""; print size, substr($0, 4) }' >"$work/$program.symbols"
   done
   instructions() { median <"$work/$1.instructions"; }
   row "instructions, bare (median of 5)" "$(instructions bare)" - -
   check "instructions, enhanced flow: at most 1.015 of bare" "$(instructions enhanced)" 1015 1000 \
     "$(instructions bare)"
-  also() { compare "$1, enhanced flow" "$(value "$2" "$work/enhanced.counts")" "$(value "$2" "$work/bare.counts")"; }
-  also "heap allocations" allocations
-  also "heap allocations (bytes)" allocated
-  also "system calls" calls
-  row "code and tables of this library (bytes)" \
-    "$(awk '/cognito_identity_credentials/ { size += $1 } END { print size }' "$work/enhanced.symbols")" - -
-  echo "items above 4 KB that bare does not have:"
-  awk 'NR == FNR { size = $1; $1 = ""; bare[$0] = size; next }
-    { size = $1; $1 = ""; if (size > bare[$0] + 4096) print "  " size " " $0 }' \
-    "$work"/{bare,enhanced}.symbols | sort -rn
+  counted() { compare "$1, enhanced flow" "$(value "$2" "$work/enhanced.counts")" "$(value "$2" "$work/bare.counts")"; }
+  counted "heap allocations" allocations
+  counted "heap allocations (bytes)" allocated
+  counted "system calls" calls
 else
   echo "instructions, heap and system calls are not counted: valgrind and strace are not installed"
 fi

@@ -1,15 +1,16 @@
-//! Providers by the thousand that share one transport, as a server has them that acts for many users:
-//! what each costs must not depend on how many there are, but for what the processor's cache holds.
+//! Measures thousands of providers that share one transport, as in a server that acts for many
+//! users. The cost of each must not depend on their number, except for the effect of the
+//! processor's cache.
 //!
 //! ```sh
 //! cargo bench --bench many --features testing
 //! ```
 //!
-//! The floor is one provider. The table shows the time of one refresh and of one cached `get()` among so
-//! many, in an order that leaves no provider in the processor's cache, by many calls a sample, for one is
-//! too short to be timed. The lines behind it show the ratios to one provider's as the medians of
-//! alternated rounds, which do not depend on the machine's load; the last lines the heap of each
-//! provider with its credentials, which is a count and the same on each run. It is asserted to be flat.
+//! The floor is one provider. The first lines show the time of a refresh and of a cached `get()` as
+//! a ratio to one provider. The ratios are medians of alternating rounds, so they do not depend on
+//! the load. The order of the calls leaves no provider in the processor's cache. The last lines
+//! show the heap of each provider with its credentials. That is a count and the same in each run;
+//! the bench asserts that it does not grow.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,8 +39,7 @@ use rounds::Rounds;
 
 /// Counted twice: by divan for its table, and by bytes that are still held.
 #[global_allocator]
-static ALLOCATOR: divan::AllocProfiler<&StatsAlloc<System>> =
-    divan::AllocProfiler::new(&INSTRUMENTED_SYSTEM);
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const NUMBERS: [usize; 3] = [1, 100, 10_000];
 
@@ -48,7 +48,7 @@ fn transport() -> Arc<dyn Transport> {
     Arc::new(move |_: &HttpRequest| Ok(answer.clone()))
 }
 
-/// So many providers with their credentials, each with a login of its own.
+/// Creates providers with credentials, each with its own login.
 fn providers(number: usize, transport: &Arc<dyn Transport>) -> Vec<CognitoIdentityCredentials> {
     let mut providers = Vec::with_capacity(number);
     for n in 0..number {
@@ -65,7 +65,8 @@ fn providers(number: usize, transport: &Arc<dyn Transport>) -> Vec<CognitoIdenti
     providers
 }
 
-/// One after another, with a step that comes by each before it comes by any again.
+/// Returns a function that chooses the next provider, with a step that visits all before it repeats
+/// one.
 fn in_turn<'a>(
     providers: &'a [CognitoIdentityCredentials],
 ) -> impl Fn() -> &'a CognitoIdentityCredentials {
@@ -76,21 +77,7 @@ fn in_turn<'a>(
     }
 }
 
-#[divan::bench(args = NUMBERS, sample_size = 100)]
-fn refresh_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
-    let providers = providers(number, &transport());
-    let next = in_turn(&providers);
-    bencher.bench_local(|| next().refresh().unwrap());
-}
-
-#[divan::bench(args = NUMBERS, sample_size = 1000)]
-fn get_of_one_of(bencher: divan::Bencher<'_, '_>, number: usize) {
-    let providers = providers(number, &transport());
-    let next = in_turn(&providers);
-    bencher.bench_local(|| next().get().unwrap());
-}
-
-/// What each of so many providers holds on the heap, in bytes.
+/// Returns the heap of each provider, in bytes.
 fn heap(number: usize) -> f64 {
     let transport = transport();
     let region = Region::new(&INSTRUMENTED_SYSTEM);
@@ -115,12 +102,11 @@ fn print_ratios<T>(what: &str, calls: u32, call: fn(&CognitoIdentityCredentials)
 }
 
 fn main() {
-    divan::main();
     if !rounds::only_tested() {
         print_ratios("a refresh", 2_000, |provider| provider.refresh().unwrap());
         print_ratios("a cached get", 20_000, |provider| provider.get().unwrap());
     }
-    // What is made once in a process is no provider's.
+    // The first provider of a process also allocates what all share.
     heap(1);
     let heaps = NUMBERS.map(heap);
     for (number, heap) in NUMBERS.iter().zip(heaps) {

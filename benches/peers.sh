@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# The same job with this library and with others: from the start of a process to a guest's first
-# credentials (GetId, GetCredentialsForIdentity) over TLS on loopback, and one more get while they
-# are fresh. Builds the programs of `peers/`, runs them by turns against one fake service, checks that
-# each got the keys that the service had just issued, and prints a table: medians, and in brackets
-# ratios to ours of the same profile, as the median of the ratios within each round.
+# Compares this library with others at the same job: from the start of a process to the first
+# credentials of a guest (GetId, GetCredentialsForIdentity) over TLS on loopback, and one more get
+# while they are fresh.
 #
-# A second table shows round trips, which a relay counts: of a first fetch, of a fetch with a stored
-# identity, of a refresh, and of a refresh after the service has closed the connection, with its bytes.
+# It builds the programs of `peers/` and runs them in turn against one fake service. It checks that
+# each program gets the keys that the service has just issued. The first table has medians, and in
+# brackets the ratio to this library with the same profile: the median of the ratios within each
+# round.
 #
-# RUNS=15         rounds, in each of which every program runs once, in a shuffled order (SEED=1);
-#                 the compiled programs, which are quick, go on for ten times as many fetches
-# SCRIPTS=0       leaves Node and Python out; they are left out too if they are not installed
+# The second table has round trips, which a relay counts: of a first fetch, of a fetch with a stored
+# identity, of a refresh, and of a refresh after the service has closed the connection. It also has
+# the bytes of the last one.
+#
+# RUNS=15         rounds; in each, every program runs once, in a random order (SEED=1). The compiled
+#                 programs are quick, so they run for ten times as many fetches
+# SCRIPTS=0       omits Node and Python; they are also omitted if they are not installed
 # PEERS="ours"    only these Rust programs, of: ours bare aws-ring aws-lc reqsign-ring reqsign-lc
-# PROFILES=fast   builds only for speed (fast) or only for size (release); both by default; or builds
-#                 quickly (dev), to count round trips
+# PROFILES=fast   only builds for speed (fast) or for size (release); default: both. `dev` builds
+#                 quickly, to count round trips
 #
-# The builds for size do only the job. In the others the cached get is timed (not in dev) and round
-# trips are counted. Scripts are compared with ours built for speed; one that cannot be installed, or
-# fails when it is tried before the race, is left out. The service also listens at 127.0.0.1:443 if
-# it can, for awscrt, which takes no port.
+# The builds for size contain only the job. The others also time the cached get (not with `dev`) and
+# count round trips. Scripts are compared with this library built for speed. A script that cannot be
+# installed, or that fails when it is tried before the race, is omitted. If possible, the service
+# also listens at 127.0.0.1:443 for awscrt, which cannot set a port.
 #
-# Ends with status 1 if a program fails or takes too long, or if a target is missed that does not
-# depend on time: peak memory, round trips, and a size that can be reached.
+# The status is 1 if a program fails or takes too long. It is also 1 if a target is missed that does
+# not depend on time: peak memory, round trips, and the size (if it can be reached).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/footprint/service.sh
@@ -45,7 +49,8 @@ build() {
 }
 build rig race dev
 
-# The crates of a program with one feature. This library's must hold none of the others'.
+# The crates of a program with one feature. The program with this library must not contain the
+# crates of the others.
 crates() {
   cargo tree --locked --manifest-path $manifest -e normal --prefix none --features "$1" |
     sed 's/ (.*//' | sort -u | grep -v '^peers '
@@ -64,7 +69,8 @@ for profile in $profiles; do
     esac
     say "building $peer, profile $profile"
     build "$peer$extra" "$bin" "$profile"
-    cp "$target/peers/${profile/dev/debug}/$bin" "$work/$peer-$profile" # the next one may have the same name
+    # A later build may have the same name.
+    cp "$target/peers/${profile/dev/debug}/$bin" "$work/$peer-$profile"
     crates "$peer" >"$work/crates"
     if [ "$peer" = ours ] && grep -E '^(aws-|reqsign|reqwest|tokio)' "$work/crates" >&2; then
       say "these are not crates of the library"
@@ -77,7 +83,7 @@ for profile in $profiles; do
   done
 done
 
-# `try PEER THREADS COMMAND…` runs a script once as `race` will, and says why it is left out.
+# `try PEER THREADS COMMAND…` runs a script once as `race` does. If it fails, prints the reason.
 try() {
   local peer=$1 threads=$2 status=0 why
   shift 2
@@ -85,30 +91,30 @@ try() {
   timeout -k 5 30 env -i NODE_EXTRA_CA_CERTS="$work/ca.pem" NODE_NO_WARNINGS=1 \
     AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1 "$@" "https://localhost:$port" \
     "$work/ca.pem" ${threads:+"${threads%%,*}"} \
-    >"$work/said" 2>"$work/complaints" </dev/null || status=$?
-  if [ $status = 0 ] && grep -q '^key ASIA' "$work/said"; then
+    >"$work/output" 2>"$work/stderr" </dev/null || status=$?
+  if [ $status = 0 ] && grep -q '^key ASIA' "$work/output"; then
     return
   fi
-  # The name of the error; after it Node tells the stack and its own version.
-  why=$(grep -E '^[A-Za-z_.]*(Error|Exception)' "$work/complaints" | tail -n 1)
-  [ -n "$why" ] || why=$(grep . "$work/complaints" | tail -n 1)
+  # The name of the error. Node prints the stack and its version after it.
+  why=$(grep -E '^[A-Za-z_.]*(Error|Exception)' "$work/stderr" | tail -n 1)
+  [ -n "$why" ] || why=$(grep . "$work/stderr" | tail -n 1)
   case $status in
-    0) why="it told no key" ;;
+    0) why="it printed no key" ;;
     124 | 137) why="it took longer than 30 s${why:+: $why}" ;;
   esac
   say "$peer is left out: ${why:-status $status}"
   return 1
 }
 
-# `script PEER THREADS SIZE PACKAGES VERSION COMMAND…`: SIZE, in KiB, is that of its packages,
-# without the language itself. Both ways to run it are tried.
+# `script PEER THREADS SIZE PACKAGES VERSION COMMAND…` tries a script in both ways and adds it to
+# the list. SIZE is the size of its packages in KiB, without the language itself.
 script() {
   local peer=$1 threads=$2 size=$3 packages=$4 version=$5
   shift 5
   try "$peer" - "$@" || return 0
   [ "$threads" = - ] || try "$peer" "$threads" "$@" || return 0
   local steps=steps
-  [ "$peer" != awscrt ] || steps=- # it takes no port, so no relay
+  [ "$peer" != awscrt ] || steps=- # it cannot set a port, so not a relay either
   entry "$peer" "ours, speed" $((size * 1024)) "$packages" "$runs" "$threads" $steps "$@"
   ran+=("$version")
   case $peer in
@@ -117,7 +123,7 @@ script() {
   esac
 }
 
-also=
+other_port=
 start_service "$serve" "$work/ca.pem" "$work/ports" 30 127.0.0.1:443
 
 # The versions of the scripts that run, and of their languages.
@@ -127,7 +133,7 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     say "the AWS SDKs for JavaScript are left out: there is no Node"
   elif ! read -r node_version node_program < \
-    <(timeout -k 5 30 node -p "process.version + ' ' + process.execPath"); then # itself, behind a shim
+    <(timeout -k 5 30 node -p "process.version + ' ' + process.execPath"); then # behind a shim
     say "the AWS SDKs for JavaScript are left out: Node does not run"
   else
     for peer in js_v2 js_v3; do
@@ -148,24 +154,24 @@ if [ "${SCRIPTS:-1}" = 1 ]; then
       fi
     done
   fi
-  # Through whatever wrapper to the interpreter itself.
+  # The interpreter behind a wrapper.
   interpreter=$(timeout -k 5 30 python3 -c 'import sys; print(sys.executable)' 2>/dev/null) ||
     interpreter=
   for peer in boto3 awscrt; do
     if [ -z "$interpreter" ]; then
       say "$peer is left out: there is no Python that runs"
-    elif [ $peer = awscrt ] && [ -z "$also" ]; then
-      say "awscrt is left out: it takes no port, and 443 cannot be had"
+    elif [ $peer = awscrt ] && [ -z "$other_port" ]; then
+      say "awscrt is left out: it cannot set a port, and port 443 is not free"
     elif timeout -k 5 300 "$interpreter" -m pip install --quiet --disable-pip-version-check \
       --no-deps --root-user-action ignore --target "$work/$peer" \
       --requirement benches/peers/scripts/$peer/requirements.txt >&2; then
       python_version=$("$interpreter" --version)
       packages=$(find "$work/$peer" -maxdepth 1 -name '*.dist-info' | wc -l)
       version=$(basename "$work/$peer/$peer"-*.dist-info .dist-info)
-      size=$(du -sk "$work/$peer" | cut -f1) # before our own files are there
+      size=$(du -sk "$work/$peer" | cut -f1) # without our own files
       cp benches/peers/scripts/report.py benches/peers/scripts/$peer/peer.py "$work/$peer/"
       threads=1,2
-      [ $peer != awscrt ] || threads=- # what keeps credentials there is not offered to Python
+      [ $peer != awscrt ] || threads=- # its cache has no Python API
       script "$peer" $threads "$size" "$packages" "$peer v${version#*-}" \
         "$interpreter" "$work/$peer/peer.py"
     else
@@ -177,7 +183,7 @@ fi
 say "running"
 begun=$SECONDS status=0
 "$target/peers/debug/race" "$work/list" "https://localhost:$port" "$work/ca.pem" \
-  "$told" "$runs" "${SEED:-1}" || status=$?
+  "$counts_port" "$runs" "${SEED:-1}" || status=$?
 [ $status = 0 ] || [ $status = 2 ] || exit 1
 versions=$(cargo tree --locked --manifest-path $manifest -e normal --prefix none --depth 2 \
   --features "$peers" |

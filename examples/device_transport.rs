@@ -1,12 +1,13 @@
-//! A transport of one's own, for builds without HTTP and TLS crates: plain HTTP over a socket to a
-//! gateway on the same device, which speaks TLS to the service (stunnel, say, or a modem's daemon).
+//! Your own transport, for builds without HTTP and TLS crates. It sends plain HTTP over a socket to
+//! a gateway on the same device. The gateway speaks TLS to the service, for example stunnel or the
+//! daemon of a modem.
 //!
 //! ```sh
 //! cargo run --example device_transport --no-default-features
 //! ```
 //!
-//! Without settings a thread stands in for the gateway. With `GATEWAY=127.0.0.1:8080` and
-//! `AWS_COGNITO_IDENTITY_POOL_ID` in the environment it asks Cognito through yours.
+//! Without settings, a thread plays the gateway. Set `GATEWAY=127.0.0.1:8080` and
+//! `AWS_COGNITO_IDENTITY_POOL_ID` to call Cognito through your gateway.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -21,16 +22,16 @@ use cognito_identity_credentials::transport::{
 
 const LARGEST_BODY: u64 = 256 * 1024;
 const LARGEST_LINE: u64 = 8 * 1024;
-/// With its head.
+/// With the head.
 const LARGEST_ANSWER: usize = 300 * 1024;
 
-/// Sends every request to a gateway, with the service's name in the `Host` header.
+/// Sends every request to a gateway. The `Host` header names the service.
 pub(crate) struct Gateway(pub(crate) SocketAddr);
 
 impl Transport for Gateway {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let begin = Instant::now();
-        // As long as a day is no limit, and would overflow the sum.
+        // A longer timeout would overflow the sum.
         let deadline = begin + request.timeout().min(Duration::from_secs(24 * 3600));
         let stream = left(deadline).and_then(|left| TcpStream::connect_timeout(&self.0, left));
         let stream = stream.map_err(|error| failure(error, TransportErrorKind::Connect))?;
@@ -64,8 +65,8 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// A connection that keeps to its time and size as a whole: a limit for each read would let a byte
-/// now and then go on for ever.
+/// A connection with one limit for the whole time and the whole size. With a limit for each read, a
+/// server that sends single bytes could keep the connection open for ever.
 struct Socket {
     stream: TcpStream,
     deadline: Instant,
@@ -98,7 +99,7 @@ impl Write for Socket {
     }
 }
 
-/// HTTP/1.0, so that the answer neither comes in chunks nor after an interim one.
+/// Uses HTTP/1.0, so the answer has no chunks, and no interim answer comes first.
 fn exchange(socket: &mut BufReader<Socket>, request: &HttpRequest) -> io::Result<HttpResponse> {
     let (_, rest) = request.url().split_once("://").unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -130,7 +131,7 @@ fn exchange(socket: &mut BufReader<Socket>, request: &HttpRequest) -> io::Result
     }))
 }
 
-/// A line without its end.
+/// Reads a line without its line break.
 fn read_line(socket: &mut impl BufRead) -> io::Result<String> {
     let mut line = Vec::new();
     socket.take(LARGEST_LINE).read_until(b'\n', &mut line)?;
@@ -141,7 +142,7 @@ fn read_line(socket: &mut impl BufRead) -> io::Result<String> {
     }
 }
 
-/// As long as the answer says, or up to the end of the connection.
+/// Reads as many bytes as `content-length` says, or until the connection ends.
 fn read_body(socket: &mut impl BufRead, headers: &[(String, String)]) -> io::Result<Vec<u8>> {
     let mut expected = None;
     for (name, value) in headers {

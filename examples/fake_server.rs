@@ -4,8 +4,8 @@
 //! cargo run --example fake_server --features testing
 //! ```
 //!
-//! It prints two lines of shell, with the URL and the ID of an identity pool that allows guests, and
-//! runs until its standard input ends. The AWS SDKs read the first variable; no keys are needed.
+//! It prints two lines for a shell: the URL, and the ID of an identity pool that allows guests. It
+//! runs until its standard input ends. The AWS SDKs read the first variable, and need no keys.
 
 use std::io;
 

@@ -4,7 +4,7 @@
 //! cargo run --example unit_test_transport
 //! ```
 //!
-//! For more than one canned answer, see `testing::FakeCognito`.
+//! For several answers, see `testing::FakeCognito`.
 
 use std::time::{Duration, SystemTime};
 

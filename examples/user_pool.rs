@@ -1,20 +1,21 @@
-//! A user signed in once. The refresh token gets login tokens, and these get credentials.
+//! Gets credentials for a user who signed in once. The refresh token gets login tokens, and these
+//! get credentials.
 //!
-//! Without settings it runs on the embedded `FakeCognito`:
+//! Without settings, it uses `FakeCognito`:
 //!
 //! ```sh
 //! cargo run --example user_pool --features testing,user-pool
 //! ```
 //!
-//! With these in the environment it talks to AWS, or to the emulator at `AWS_ENDPOINT_URL`:
+//! With these variables it calls AWS, or the emulator at `AWS_ENDPOINT_URL`:
 //!
 //! | variable | |
 //! |---|---|
-//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the identity pool, which takes logins of the user pool |
+//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the identity pool, which accepts logins of the user pool |
 //! | `USER_POOL_ID`, `CLIENT_ID` | the user pool and its app client |
-//! | `CLIENT_SECRET`, `POOL_USERNAME` | of an app client that has a secret |
-//! | `REFRESH_TOKEN_FILE` | what the sign-in yielded |
-//! | `STATE_DIRECTORY` | where the identity is kept, and a refresh token that the user pool rotates |
+//! | `CLIENT_SECRET`, `POOL_USERNAME` | for an app client with a secret |
+//! | `REFRESH_TOKEN_FILE` | the file with the refresh token of the sign-in |
+//! | `STATE_DIRECTORY` | the directory for the identity, and for a refresh token that was rotated |
 //!
 //! It ends with status 2 if the user has to sign in again.
 
@@ -51,7 +52,8 @@ fn run() -> Result<(), BoxError> {
     println!("access key ID  {}", keys.access_key_id());
     println!("expires        {}", humantime::format_rfc3339_seconds(keys.expiration()));
 
-    // As after hours: however often the login token has ended meanwhile, the refresh needs no user.
+    // The refresh also works hours later: if the login token has expired, the refresh token gets a
+    // new one.
     let next = credentials.refresh()?;
     assert_eq!(next.identity_id(), keys.identity_id());
     println!("refreshed      {}", next.access_key_id());

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds every fuzz target and runs each for so many seconds, or for ten minutes or five million runs,
-# whichever is first; as many at a time as there are cores. Prints a line for each target; a finding
-# makes it fail in the end.
+# Builds all fuzz targets and runs each for SECONDS. Default: ten minutes or five million runs,
+# whichever comes first. As many targets run at a time as there are cores. Prints one line for each
+# target, and fails at the end if there is a finding.
 #
 #   fuzz/run.sh [SECONDS]
 #
-# Needs cargo-fuzz, a C++ compiler, and nightly Rust; another Rust is told to do as if. Corpora and
-# findings are kept in $FUZZ_WORK, if that is set, else in a temporary folder, which is left only if
-# there is a finding. There is no unsafe code in the library, so no sanitizer runs; FUZZ_SANITIZER=address asks
-# for one. FUZZ_TARGETS names some targets.
+# It needs cargo-fuzz, a C++ compiler and nightly Rust. Without nightly, it sets RUSTC_BOOTSTRAP=1
+# for the installed Rust. Corpora and findings are in $FUZZ_WORK. Default: a temporary folder, which
+# is only kept if there is a finding. The library has no unsafe code, so no sanitizer runs;
+# FUZZ_SANITIZER=address runs one. FUZZ_TARGETS selects targets.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,29 +1,29 @@
-//! The curves as an SVG, legible on light and on dark.
+//! Draws the curves as an SVG for light and dark pages.
 
 use std::fmt::Write;
 
 use crate::sim::Outcome;
 
-/// The size of a chart's area.
+/// The size of one chart.
 const WIDTH: f64 = 700.0;
 const HEIGHT: f64 = 130.0;
 const LEFT: f64 = 76.0;
 const TOP: f64 = 78.0;
-/// From the top of one chart to the top of the next.
+/// The distance between the tops of two charts.
 const PITCH: f64 = 220.0;
 
-/// What a policy is called, the class of its line, and the width of its name.
+/// For each policy: its name, the class of its line, and the width of its name in the legend.
 const LINES: [(&str, &str, f64); 3] = [
     ("AWS SDK for JavaScript v2", "a", 200.0),
     ("AWS SDKs, standard mode", "b", 204.0),
     ("this library", "c", 86.0),
 ];
 
-/// How far a line may be from the points that it leaves out, in pixels.
+/// The largest distance, in pixels, between a line and a point that it omits.
 const TOLERANCE: f64 = 0.8;
 
-// The picture has a background of its own, because the page behind an `<img>` may be light while the
-// picture is dark.
+// The picture has its own background: the page of an `<img>` can be light while the picture is
+// dark.
 const STYLE: &str = "\
 text{font:15px system-ui,sans-serif;fill:#333}.t{font-size:16px;font-weight:600}\
 .bg{fill:#fff;stroke:#d0d7de}.g{stroke:#d8dee4;fill:none}.o{fill:#eaeef2}\
@@ -33,7 +33,7 @@ text{font:15px system-ui,sans-serif;fill:#333}.t{font-size:16px;font-weight:600}
 @media(prefers-color-scheme:dark){text{fill:#ddd}.bg{fill:#0d1117;stroke:#30363d}.g{stroke:#30363d}\
 .o{fill:#21262d}.q{stroke:#9198a1}.a{stroke:#fb923c}.b{stroke:#c4b5fd}.c{stroke:#4ade80}}";
 
-/// One axis: from where to where, the marks on it, and whether it is logarithmic.
+/// An axis with its marks.
 struct Axis {
     from: f64,
     to: f64,
@@ -48,7 +48,7 @@ impl Axis {
         Self { from, to, marks, logarithmic: false }
     }
 
-    /// Powers of ten that enclose everything from `least` to `most`.
+    /// Creates an axis of powers of ten that contains the values from `least` to `most`.
     fn logarithmic(least: f64, most: f64) -> Self {
         let (low, high) = (least.log10().floor() as i32, most.log10().ceil() as i32);
         let marks = (low..=high).map(|power| 10_f64.powi(power)).map(|mark| (mark, number(mark)));
@@ -56,7 +56,7 @@ impl Axis {
         Self { from, to, marks: marks.collect(), logarithmic: true }
     }
 
-    /// Where a value lies between the ends, from 0 to 1.
+    /// Returns the position of a value on the axis, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let place = if self.logarithmic {
             (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
@@ -123,8 +123,8 @@ impl Chart {
         self.path(class, &path);
     }
 
-    /// The policies' lines, of which each may end early. The last one is the widest and lies below
-    /// the others.
+    /// Draws the lines of the policies. The last one is the widest and is drawn first, below the
+    /// others.
     fn lines(&mut self, lines: impl DoubleEndedIterator<Item = Vec<(f64, f64)>>) {
         for ((_, class, _), points) in LINES.iter().rev().zip(lines.rev()) {
             self.line(&format!("l {class}"), points.into_iter());
@@ -132,7 +132,7 @@ impl Chart {
     }
 }
 
-/// The points of a line that keep its shape (Douglas and Peucker).
+/// Returns the points that keep the shape of the line (the Douglas-Peucker algorithm).
 fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Vec::new() };
     let (across, down) = (last.0 - first.0, last.1 - first.1);
@@ -159,7 +159,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// The sum of a figure for each bucket of some seconds, with the middle of the bucket.
+/// Returns the mean of `figure` for each `width` seconds, with the middle of that time.
 fn buckets<T>(
     seconds: &[T],
     from: usize,
@@ -177,7 +177,7 @@ fn buckets<T>(
         .collect()
 }
 
-/// How a sum goes on, as one value for each second.
+/// Returns the sum of `figure` up to each second.
 fn running<T>(seconds: &[T], figure: impl Fn(&T) -> f64) -> Vec<f64> {
     let mut sum = 0.0;
     seconds
@@ -189,8 +189,8 @@ fn running<T>(seconds: &[T], figure: impl Fn(&T) -> f64) -> Vec<f64> {
         .collect()
 }
 
-/// Three charts of the same fleet: a power-up with stored identities, the calls that it makes, and
-/// an outage, of which each policy has several runs, with the second in which it begins.
+/// Draws three charts of a fleet: a start with stored identities, the calls per second, and an
+/// outage. Each policy has several runs, each with the second in which its outage begins.
 pub(crate) fn draw(runs: &[Vec<(usize, Outcome)>; 3], devices: u32, quota: f64) -> String {
     let outcomes = runs.each_ref().map(|runs| &runs[0].1);
     let devices = f64::from(devices);

@@ -1,4 +1,4 @@
-//! One device: a program that needs credentials for an upload a minute, and the policy of its SDK.
+//! One device: a program that uploads once a minute, and the policy of its SDK.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -10,10 +10,10 @@ pub(crate) type Nanos = u64;
 
 pub(crate) const SECOND: Nanos = 1_000_000_000;
 
-/// How long credentials live that the enhanced flow issues.
+/// The lifetime of credentials in the enhanced flow.
 pub(crate) const LIFETIME: Nanos = 3600 * SECOND;
 
-/// A program uploads once a minute, from its first upload on, and needs credentials for that.
+/// The program needs credentials for an upload once a minute, counted from its first call.
 pub(crate) const UPLOAD: Nanos = 60 * SECOND;
 
 const NONE: Nanos = Nanos::MAX;
@@ -27,20 +27,20 @@ pub(crate) enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Issued,
-    /// With the wait in seconds that the service asks for.
+    /// The failure, and the wait that the service asks for.
     Failed(RetryableFailure, Option<Duration>),
 }
 
 pub(crate) trait Service {
-    /// The answer to a call, and how long it takes to come.
+    /// Returns the answer to a call, and how long it takes.
     fn answer(&mut self, call: Call, at: Nanos) -> (Answer, Nanos);
 }
 
-/// When a program whose `get()` failed calls it again.
+/// When a program calls `get()` again after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
     After(Nanos),
-    /// When `status().next_attempt_in` says so, where the policy knows that, else after 10 s.
+    /// At `status().next_attempt_in`, or after 10 s if the policy has no such time.
     AsTold,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Policy {
     JavaScript,
     /// The standard mode of AWS's SDKs, with the cache of the SDK for Rust.
     Standard,
-    /// This library. Alternatives to its constants are for comparison.
+    /// This library, or a variant of it for comparison.
     Ours(Ours),
 }
 
@@ -60,41 +60,36 @@ pub(crate) struct Ours {
     pub(crate) window: Window,
 }
 
-/// What throttled refreshes in a row lead to.
+/// The effect of consecutive throttled refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Throttling {
-    /// What the library does.
+    /// As in the library.
     Library,
-    /// They double the cooldown so many times at most, and after so many of them a refresh makes one
-    /// attempt.
-    Other(u32, Option<u32>),
+    /// Throttled refreshes double the cooldown at most this many times.
+    Doublings(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Window {
-    /// What the library does.
+    /// As in the library.
     Library,
-    /// It opens later by a random part of this share of it.
-    Late(f64),
-    /// The program of each device sets `advisory_window` to so many seconds.
+    /// Each program sets `advisory_window` to a random number of seconds in this range.
     Set(u16, u16),
 }
 
-/// The library as it is.
 pub(crate) const LIBRARY: Policy = windows(Window::Library);
 
-/// The library with another answer to throttling.
-pub(crate) const fn throttling(doublings: u32, one_attempt_after: Option<u32>) -> Policy {
-    let throttling = Throttling::Other(doublings, one_attempt_after);
-    Policy::Ours(Ours { throttling, window: Window::Library })
+/// The library with another limit for the cooldown.
+pub(crate) const fn throttling(doublings: u32) -> Policy {
+    Policy::Ours(Ours { throttling: Throttling::Doublings(doublings), window: Window::Library })
 }
 
-/// The library but for the windows.
+/// The library with another advisory window.
 pub(crate) const fn windows(window: Window) -> Policy {
     Policy::Ours(Ours { throttling: Throttling::Library, window })
 }
 
-/// What is the same for all devices.
+/// The rules for all devices.
 pub(crate) struct Rules {
     pub(crate) policy: Policy,
     pub(crate) again: Again,
@@ -110,20 +105,20 @@ impl Rules {
 }
 
 pub(crate) struct Device {
-    /// From when on `get()` would renew the credentials, and from when on it would have to.
+    /// From `renew_from` on, `get()` tries a refresh. From `renew_at_last` on, it needs one.
     renew_from: Nanos,
     renew_at_last: Nanos,
     keep_away_until: Nanos,
-    /// When the program asked for the first time.
+    /// The time of the program's first call.
     first_asked: Nanos,
-    /// When the call of `get()` must be over.
+    /// The time limit of this call of `get()`.
     deadline: Nanos,
-    /// Since when the program goes without, or `NONE`.
+    /// Since when the program has needed credentials and has none, or `NONE`.
     without_since: Nanos,
-    /// The standard mode's quota of retries.
+    /// The retry quota of the standard mode.
     tokens: u16,
     spent: u16,
-    /// The advisory window in seconds, if the program has set it.
+    /// The advisory window in seconds, if the program sets it.
     window: Option<NonZeroU16>,
     attempt: u8,
     throttled: u8,
@@ -135,23 +130,23 @@ pub(crate) struct Device {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Idle,
-    /// In a call of `get()` that needs credentials.
+    /// `get()` needs credentials.
     Fetching,
-    /// In one that has good ones, and tries for others.
+    /// `get()` has valid credentials and tries a refresh.
     Renewing,
 }
 
-/// What became of one event.
+/// The result of one step of a device.
 pub(crate) struct Step {
-    /// When the device acts next.
+    /// The time of the next step.
     pub(crate) next: Nanos,
     pub(crate) got: Option<Got>,
 }
 
-/// A device has got credentials.
+/// The device received credentials.
 pub(crate) struct Got {
     pub(crate) at: Nanos,
-    /// Since when its program had to go without.
+    /// Since when the program had been without credentials.
     pub(crate) without_since: Option<Nanos>,
     pub(crate) first: bool,
 }
@@ -185,7 +180,7 @@ impl Device {
         }
     }
 
-    /// Hands the device credentials that end at `end`, and says when it acts next.
+    /// Gives the device credentials that expire at `end`. Returns the time of its next step.
     pub(crate) fn hold(&mut self, end: Nanos, rules: &Rules, rng: &mut Rng) -> Nanos {
         self.take(end, rules, rng);
         self.next_renewal(self.first_asked.saturating_sub(1))
@@ -224,7 +219,8 @@ impl Device {
                 self.stage = Stage::Idle;
                 self.take(now + LIFETIME, rules, rng);
                 if let Policy::Ours(_) = rules.policy {
-                    // A flight that lands rolls for both kinds of pause, whatever it brings.
+                    // The library takes two random numbers after every refresh, also after a
+                    // success.
                     let _ = (rng.f64(), rng.f64());
                 }
                 let got = Got {
@@ -246,7 +242,6 @@ impl Device {
         }
     }
 
-    /// The program calls `get()`.
     fn ask(&mut self, now: Nanos, rules: &Rules) {
         let renewing = now < self.renew_at_last;
         self.stage = if renewing { Stage::Renewing } else { Stage::Fetching };
@@ -286,18 +281,15 @@ impl Device {
                 (self.tokens, self.spent) = (self.tokens - cost, cost);
                 Some(share((base << (attempt - 1)).min(20 * SECOND), rng.f64()))
             }
-            Policy::Ours(ours) => {
-                let attempts = match ours.throttling {
-                    _ if self.stage == Stage::Renewing => 1,
-                    Throttling::Other(_, Some(after)) if u32::from(self.throttled) >= after => 1,
-                    _ => rules.defaults.attempts,
-                };
+            Policy::Ours(_) => {
+                let attempts =
+                    if self.stage == Stage::Renewing { 1 } else { rules.defaults.attempts };
                 retry_policy::delay(failure, attempt, attempts, asked, rng.f64()).map(nanos)
             }
         }
     }
 
-    /// A call succeeded: the last retry's tokens come back, or else one of those spent before.
+    /// After a success, returns the tokens of the last retry, or one token if there was no retry.
     fn pay_back(&mut self) {
         let back = if self.spent == 0 { 1 } else { self.spent };
         (self.tokens, self.spent) = ((self.tokens + back).min(500), 0);
@@ -310,13 +302,8 @@ impl Device {
         (self.renew_from, self.renew_at_last) = match rules.policy {
             Policy::JavaScript => (before_end(Duration::from_secs(15)), 0),
             Policy::Standard => (end + 1 - 5 * SECOND - share(5 * SECOND, rng.f64()), 0),
-            Policy::Ours(ours) => {
-                let mut window = self.window(rules);
-                if let Window::Late(share) = ours.window {
-                    window -= window.mul_f64(share * rng.f64());
-                }
-                let from = before_end(window);
-                (from, before_end(rules.defaults.expiry_window))
+            Policy::Ours(_) => {
+                (before_end(self.window(rules)), before_end(rules.defaults.expiry_window))
             }
         };
     }
@@ -325,7 +312,7 @@ impl Device {
         self.window.map_or(rules.advisory_window, |window| Duration::from_secs(window.get().into()))
     }
 
-    /// A call of `get()` has failed, which the program sees unless it was only renewing.
+    /// Handles a failed refresh. The program sees the error if it has no valid credentials.
     fn fail(
         &mut self,
         then: Nanos,
@@ -343,7 +330,8 @@ impl Device {
                 if then < self.renew_at_last {
                     return self.next_renewal(then);
                 }
-                // The attempt outlasted the window. The same call of `get()` goes on with a refresh.
+                // The credentials expired during the attempt. The same `get()` continues with a
+                // refresh.
                 let asked_at = self.deadline - nanos(rules.defaults.attempt_timeout);
                 self.deadline = asked_at + nanos(rules.defaults.timeout);
                 (self.stage, self.attempt, self.without_since) = (Stage::Fetching, 0, then);
@@ -355,7 +343,7 @@ impl Device {
                 let (limit, times) = (rules.defaults.cooldown, u32::from(self.throttled));
                 let cooldown = match ours.throttling {
                     Throttling::Library => retry_policy::cooldown(limit, times, asked, fifths),
-                    Throttling::Other(most, _) => {
+                    Throttling::Doublings(most) => {
                         let limit = limit * (1 << times.saturating_sub(1).min(most));
                         retry_policy::cooldown(limit, 1, asked, fifths)
                     }
@@ -366,18 +354,19 @@ impl Device {
         match rules.again {
             Again::AsTold if self.keep_away_until > then => self.keep_away_until,
             Again::AsTold => then + 10 * SECOND,
-            // Calls that a cooldown answers reach nobody, and are left out.
+            // During the cooldown `get()` makes no call, so the simulation skips these calls of
+            // `get()`.
             Again::After(pause) => {
                 then + pause * (self.keep_away_until.saturating_sub(then)).div_ceil(pause).max(1)
             }
         }
     }
 
-    /// The first upload after `after` at which `get()` contacts the service. Those between reach
-    /// nobody, and are left out.
+    /// Returns the first upload after `after` at which `get()` calls the service. The simulation
+    /// skips the uploads before it.
     fn next_renewal(&self, after: Nanos) -> Nanos {
         let from = match self.renew_at_last {
-            // Nothing is renewed ahead of time.
+            // This policy has no early refresh.
             0 => self.renew_from,
             at_last => self.renew_from.min(at_last),
         };

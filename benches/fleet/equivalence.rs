@@ -1,5 +1,6 @@
-//! That the device of the simulation is the library: a provider on a manual clock and a device of the
-//! simulation meet the same answers with the same random numbers, and call at the same nanoseconds.
+//! Checks that the simulated device behaves like the library. A provider on a manual clock and a
+//! simulated device get the same answers and random numbers. They must make their calls at the same
+//! nanoseconds.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -17,10 +18,10 @@ use crate::device::{
 const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
-/// A service with moods, each of which lasts a while.
+/// A service whose state changes from time to time.
 struct Script {
-    /// Until when, from the first call on, what share of the calls fails, how, and what wait in
-    /// seconds the service asks for.
+    /// Each state has its end (from the first call on), the share of failed calls, the failure, and
+    /// the seconds in `Retry-After`.
     moods: Vec<(Nanos, f64, RetryableFailure, Option<u64>)>,
     rng: Rng,
     calls: Vec<(Call, Nanos)>,
@@ -63,17 +64,17 @@ impl Service for Script {
     }
 }
 
-/// What the sim and the library did in the same hours, over so many seeds.
+/// Totals of all seeds.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
     pub(crate) calls: usize,
     pub(crate) failures_seen: usize,
     pub(crate) renewals_failed: usize,
-    /// The longest that the library kept away after throttling.
+    /// The longest `next_attempt_in` of the library.
     pub(crate) longest_cooldown: Duration,
 }
 
-/// Asserts that both make the same calls at the same times for some hours, for each seed.
+/// Asserts that both make the same calls at the same times, for each seed and this many hours.
 pub(crate) fn assert_same(seeds: u64, hours: u64) -> Compared {
     let mut compared = Compared::default();
     for seed in 0..seeds {
@@ -83,7 +84,7 @@ pub(crate) fn assert_same(seeds: u64, hours: u64) -> Compared {
         let library = library(seed, stored, again, hours * 3600 * SECOND, &mut compared);
         let device = device(seed, stored, again, hours * 3600 * SECOND);
         let first = library.iter().zip(&device).position(|(one, other)| one != other);
-        assert_eq!(first, None, "seed {seed}: the first call that differs, of {}", library.len());
+        assert_eq!(first, None, "seed {seed}: the first different call, of {}", library.len());
         assert_eq!(library.len(), device.len(), "seed {seed}");
         compared.calls += library.len();
     }
@@ -102,7 +103,7 @@ fn device(seed: u64, stored: bool, again: Again, end: Nanos) -> Vec<(Call, Nanos
     calls.into_iter().filter(|(_, at)| *at < end).collect()
 }
 
-/// The same with the library itself, whose program calls `get()` at each upload.
+/// Runs the library itself, with a program that calls `get()` before each upload.
 fn library(
     seed: u64,
     stored: bool,

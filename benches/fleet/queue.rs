@@ -1,9 +1,11 @@
-//! What happens next: a radix heap, for time only goes forward. It moves events through a few flat
-//! lists, where a binary heap of a million devices would miss the cache at every level.
+//! The events in the order of their times, as a radix heap. This is possible because time only goes
+//! forward. It moves events through a few flat lists. A binary heap of a million devices would
+//! cause a cache miss at every level.
 
 pub(crate) struct Queue {
     now: u64,
-    /// List `n` holds what differs from `now` in bit `n - 1` at the highest; the first what is now.
+    /// List 0 has the events at `now`. List `n` has the events whose highest bit that differs from
+    /// `now` is bit `n - 1`.
     lists: [Vec<(u64, u32)>; 65],
 }
 
@@ -12,14 +14,15 @@ impl Queue {
         Self { now: 0, lists: std::array::from_fn(|_| Vec::new()) }
     }
 
-    /// Plans an event of a device, at a time not before the last that was taken.
+    /// Adds an event of a device. Its time must not be earlier than the last event that was
+    /// removed.
     pub(crate) fn push(&mut self, at: u64, device: u32) {
         assert!(at >= self.now, "an event in the past");
         let list = 64 - (at ^ self.now).leading_zeros();
         self.lists[list as usize].push((at, device));
     }
 
-    /// Takes the earliest event.
+    /// Removes and returns the earliest event.
     pub(crate) fn pop(&mut self) -> Option<(u64, u32)> {
         if self.lists[0].is_empty() {
             let first = self.lists.iter().position(|list| !list.is_empty())?;
@@ -28,7 +31,7 @@ impl Queue {
             for &(at, device) in &events {
                 self.push(at, device);
             }
-            // Its memory serves again.
+            // Reuse the memory of the list.
             self.lists[first] = events;
             self.lists[first].clear();
         }

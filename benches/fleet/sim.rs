@@ -10,33 +10,31 @@ use cognito_identity_credentials::internals::retry_policy::{self, RetryableFailu
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quotas {
-    /// `GetCredentialsForIdentity`, calls per second.
+    /// The quota of `GetCredentialsForIdentity`, in calls per second.
     pub(crate) credentials: f64,
-    /// `GetId`, calls per second.
+    /// The quota of `GetId`, in calls per second.
     pub(crate) get_id: f64,
-    /// How many seconds' worth of calls may come at once.
-    pub(crate) burst: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Start {
-    /// Power comes back; each device asks at once, or after a random delay of up to so long.
+    /// The power returns. Each program starts at once, or after a random delay of at most `delay`.
     PowerUp { delay: Nanos },
-    /// All hold credentials that end in the same second.
+    /// All devices have credentials that expire in the same second.
     Lockstep,
 }
 
-/// What wait the service asks a throttled caller for.
+/// The `Retry-After` of a throttled answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RetryAfter {
     None,
     Seconds(u64),
-    /// Until the next full so many seconds: a date, and the same for all.
+    /// A date: the next full multiple of this many seconds. It is the same for all devices.
     Until(u64),
 }
 
 impl RetryAfter {
-    /// The wait as the library reads it: it spreads the wait until a date.
+    /// Returns the wait as the library reads it. The library spreads the wait until a date.
     fn asked(self, at: Nanos, rng: &mut Rng) -> Option<Duration> {
         match self {
             Self::None => None,
@@ -58,23 +56,23 @@ pub(crate) struct Scenario {
     pub(crate) policy: Policy,
     pub(crate) again: Again,
     pub(crate) retry_after: RetryAfter,
-    /// How long to go on when all have credentials, and when the service is out in that time.
+    /// How long to continue after all devices have credentials.
     pub(crate) day: Nanos,
     pub(crate) outage: Option<(Nanos, Nanos)>,
     pub(crate) seed: u64,
 }
 
-/// What happened in a period.
+/// Totals of a period.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Period {
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) minted: u64,
-    /// Seconds in which programs asked for credentials and had none, of all devices together.
+    /// The seconds that programs waited for credentials, over all devices.
     pub(crate) without: f64,
-    /// The longest time that one device went without.
+    /// The longest wait of one device, in seconds.
     pub(crate) worst: f64,
-    /// How many devices went without for more than a second.
+    /// The number of devices that waited for more than one second.
     pub(crate) hit: u64,
 }
 
@@ -83,7 +81,7 @@ impl Period {
         self.throttled as f64 / (self.calls as f64).max(1.0)
     }
 
-    /// A device went without; `hit` tells whether it has for more than a second before.
+    /// Adds a wait of one device. `hit` is whether this device is already counted in `self.hit`.
     fn waited(&mut self, from: Nanos, to: Nanos, hit: &mut bool) {
         let seconds = (to - from) as f64 / SECOND as f64;
         self.without += seconds;
@@ -94,47 +92,43 @@ impl Period {
     }
 }
 
-/// What happened in a second, for the curves.
+/// Totals of one second, for the curves.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Second {
     pub(crate) calls: u32,
-    pub(crate) throttled: u32,
-    /// Devices that got their first credentials.
+    /// Devices that received their first credentials.
     pub(crate) served: u32,
-    /// Devices that begin to go without, and that end it.
+    /// Devices that began to wait, minus devices that stopped waiting.
     pub(crate) without: i64,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// Seconds until so many of the devices had credentials.
+    /// Seconds until 50 % of the devices had credentials. `most` is for 99 %, `all` for 100 %.
     pub(crate) half: f64,
     pub(crate) most: f64,
     pub(crate) all: f64,
-    /// Until all had credentials.
+    /// The time until all devices had credentials.
     pub(crate) power_up: Period,
     pub(crate) day: Period,
     pub(crate) seconds: Vec<Second>,
 }
 
-/// A quota as a token bucket.
 struct Bucket {
     tokens: f64,
-    burst: f64,
     per_second: f64,
     filled: Nanos,
 }
 
 impl Bucket {
-    fn new(per_second: f64, burst: f64) -> Self {
-        let burst = (per_second * burst).max(1.0);
-        Self { tokens: burst, burst, per_second, filled: 0 }
+    fn new(per_second: f64) -> Self {
+        Self { tokens: per_second.max(1.0), per_second, filled: 0 }
     }
 
-    /// A call that is refused takes nothing.
+    /// A rejected call takes no token.
     fn take(&mut self, at: Nanos) -> bool {
         let more = (at - self.filled) as f64 / SECOND as f64 * self.per_second;
-        self.tokens = (self.tokens + more).min(self.burst);
+        self.tokens = (self.tokens + more).min(self.per_second.max(1.0));
         self.filled = at;
         let has = self.tokens >= 1.0;
         self.tokens -= f64::from(u8::from(has));
@@ -163,7 +157,6 @@ impl Cognito {
 }
 
 impl Service for Cognito {
-    /// An answer takes 20 to 80 ms.
     fn answer(&mut self, call: Call, at: Nanos) -> (Answer, Nanos) {
         let latency = SECOND / 50 + self.latency.u64(0..SECOND * 6 / 100);
         let out = self.outage.is_some_and(|(from, to)| (from..to).contains(&at));
@@ -185,24 +178,22 @@ impl Service for Cognito {
         self.period.calls += 1;
         self.period.throttled += u64::from(throttled);
         self.period.minted += u64::from(call == Call::GetId && answer == Answer::Issued);
-        let second = self.second(at);
-        second.calls += 1;
-        second.throttled += u32::from(throttled);
+        self.second(at).calls += 1;
         (answer, latency)
     }
 }
 
-/// All devices have power again within the same minute.
+/// The power of all devices returns within this time.
 const POWER_UP: Nanos = 60 * SECOND;
 
-/// Runs a fleet until all devices have credentials, and for a day after that if the scenario has one.
+/// Runs a fleet until all devices have credentials, and then for the `day` of the scenario.
 pub(crate) fn run(scenario: &Scenario) -> Outcome {
     let rules = Rules::new(scenario.policy, scenario.again);
     let mut rng = Rng::with_seed(scenario.seed);
-    let Quotas { credentials, get_id, burst } = scenario.quotas;
+    let Quotas { credentials, get_id } = scenario.quotas;
     let mut service = Cognito {
-        credentials: Bucket::new(credentials, burst),
-        get_id: Bucket::new(get_id, burst),
+        credentials: Bucket::new(credentials),
+        get_id: Bucket::new(get_id),
         retry_after: scenario.retry_after,
         outage: None,
         latency: rng.fork(),
@@ -256,7 +247,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
             service.second(since).without += 1;
         }
         if let Some(got) = step.got {
-            // One that asks and is answered has no gap that anybody sees in a curve, but in a table.
+            // The device asked and got credentials in this step. Count that wait too.
             let since = got.without_since;
             if let Some(since) = since {
                 if was_without.is_none() {
@@ -286,7 +277,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
         }
         queue.push(step.next, number);
     }
-    // Who is without at the end of the day has been so until then.
+    // Count the waits that have not ended.
     for (device, hit) in devices.iter().zip(&mut hit) {
         if let Some(since) = device.without_since().filter(|since| *since < end) {
             service.period.waited(since, end, hit);

@@ -1,5 +1,5 @@
-# Sourced by the scripts that measure: `work`, a folder that goes with the script, and the fake
-# service of this folder, which ends with it.
+# The scripts that measure source this file. It creates the folder `work` and starts the fake
+# service. Both end with the script.
 
 work=$(mktemp -d)
 service=
@@ -9,9 +9,9 @@ finish() {
 }
 trap finish EXIT
 
-# `start_service PROGRAM CA_FILE PORTS_FILE IDLE_SECONDS [ADDRESS]` starts it and sets `service` (its
-# process), `port` and `told` (where it tells its counts), and `also` to the port of ADDRESS if it is
-# there too.
+# `start_service PROGRAM CA_FILE PORTS_FILE IDLE_SECONDS [ADDRESS]` starts the service. It sets
+# `service` (the process), `port`, `counts_port`, and `other_port` (the port at ADDRESS,
+# if the service could listen there).
 start_service() {
   "$1" "$2" "$4" ${5:+"$5"} >"$3" &
   service=$!
@@ -19,5 +19,5 @@ start_service() {
     [ ! -s "$3" ] || break
     sleep 0.1
   done
-  read -r port told also <"$3" || { echo "the fake service did not start within 10 s" >&2; return 1; }
+  read -r port counts_port other_port <"$3" || { echo "the fake service did not start within 10 s" >&2; return 1; }
 }

@@ -1,4 +1,4 @@
-//! What the service says, as long as in life.
+//! Answers of the service, with tokens of realistic length.
 
 #![allow(dead_code, reason = "each bench has its share of it")]
 
@@ -10,14 +10,14 @@ pub(crate) const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
 pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
 
-/// As long as the service's, in characters.
+/// The usual length, in characters.
 pub(crate) const SESSION_TOKEN: usize = 1_200;
 
 pub(crate) fn get_id() -> HttpResponse {
     answer(format!(r#"{{"IdentityId":"{IDENTITY}"}}"#))
 }
 
-/// The answer of `GetCredentialsForIdentity`, with the end as it is written in JSON.
+/// The answer of `GetCredentialsForIdentity`. `expiration` is a JSON number or string.
 pub(crate) fn credentials(expiration: &str) -> HttpResponse {
     let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
     let keys = format!(
@@ -26,7 +26,7 @@ pub(crate) fn credentials(expiration: &str) -> HttpResponse {
     answer(format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#))
 }
 
-/// The same, with an hour to live from now on.
+/// The answer of `GetCredentialsForIdentity`, valid for an hour from now.
 pub(crate) fn credentials_for_an_hour() -> HttpResponse {
     let since = in_an_hour().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     credentials(&since.as_secs().to_string())
@@ -37,7 +37,7 @@ pub(crate) fn open_id_token() -> HttpResponse {
     answer(format!(r#"{{"IdentityId":"{IDENTITY}","Token":"{token}"}}"#))
 }
 
-/// The answer of `AssumeRoleWithWebIdentity`, with the end as it is written in XML.
+/// The answer of `AssumeRoleWithWebIdentity`. `expiration` is an RFC 3339 text.
 pub(crate) fn assumed_role(expiration: &str) -> HttpResponse {
     let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
     answer(format!(

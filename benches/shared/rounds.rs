@@ -1,11 +1,11 @@
-//! Ratios that do not depend on the machine's load: what is compared is timed by turns, and each
-//! ratio is the median of those within a round.
+//! Ratios that do not depend on the load of the machine: the candidates are timed in turn, and each
+//! ratio is the median of the ratios within a round.
 
 use std::time::Instant;
 
 const ROUNDS: usize = 31;
 
-/// Nanoseconds for each of so many calls.
+/// Returns the nanoseconds for each call.
 pub(crate) fn time(calls: u32, mut call: impl FnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..calls {
@@ -14,7 +14,7 @@ pub(crate) fn time(calls: u32, mut call: impl FnMut()) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
 }
 
-/// What was timed by turns, in nanoseconds.
+/// The times of all rounds, in nanoseconds.
 pub(crate) struct Rounds<const N: usize>(Vec<[f64; N]>);
 
 impl<const N: usize> Rounds<N> {
@@ -37,7 +37,7 @@ impl<const N: usize> Rounds<N> {
     }
 }
 
-/// Whether the benches are to be run once, with their assertions, and not to be timed.
+/// Whether the benches only run once, for their assertions.
 pub(crate) fn only_tested() -> bool {
     std::env::args().any(|argument| argument == "--test")
 }

@@ -1,5 +1,5 @@
-//! Refusals: the first byte chooses the operation and the status, then come header lines, an empty
-//! line, and the body.
+//! Errors of the service. The first byte chooses the operation and the status. Header lines follow,
+//! then an empty line, then the body.
 
 #![no_main]
 
@@ -47,27 +47,29 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     if matches!(fuzzed, "GetOpenIdToken" | "AssumeRoleWithWebIdentity") {
         builder = builder.role_arn(ROLE);
     }
-    let provider = builder.build().expect("the settings are good");
+    let provider = builder.build().expect("the settings are valid");
     let Err(error) = provider.get() else {
-        assert_eq!(status, 200, "keys from an answer of status {status}");
+        assert_eq!(status, 200, "credentials from an answer with status {status}");
         return;
     };
     check_error(&error);
     check_text(&format!("{:?}", provider.status()));
     check_text(&format!("{provider:?}"));
     if error.operation() != Some(fuzzed) {
-        // What GetId was given may be refused where it is used, but not by this service.
+        // With status 200, a wrong answer can fail in a later operation, but not here: the service
+        // accepts every ID.
         assert!(fuzzed != "AssumeRoleWithWebIdentity" && status == 200);
         return;
     }
     assert_eq!(error.status(), Some(status));
     let contacts = notes.count_of(fuzzed);
     assert!((1..=2).contains(&contacts));
-    // STS may refuse the open ID token; it gets another one then.
+    // If STS rejects the OpenID token, the library gets another one and tries again.
     let of_sts = fuzzed == "AssumeRoleWithWebIdentity";
     let another = of_sts && error.kind() == ErrorKind::NotAuthorized;
-    assert!(contacts == 1 || error.is_retryable() || another, "repeated: {error}");
-    // It answers in XML; an answer without a tag is read as that of any other service.
+    assert!(contacts == 1 || error.is_retryable() || another, "a call was repeated: {error}");
+    // STS answers in XML. The library reads an STS answer without a tag like one of another
+    // service.
     if of_sts && body.contains(&b'<') {
         return;
     }
@@ -84,7 +86,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     let fields = ["__type", "code", "Code"].map(field);
     let in_body = fields.iter().flatten();
     let in_body = in_body.filter_map(|code| code.split('#').next_back()?.split(':').next());
-    // What nobody would see is no code.
+    // A code without visible characters is no code.
     let blank = |c: char| c.is_whitespace() || is_invisible(c);
     let mut codes = in_header.chain(in_body).map(|code| code.trim_matches(blank).to_owned());
     let code = codes.find(|code| !code.is_empty());

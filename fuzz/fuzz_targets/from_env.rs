@@ -1,4 +1,4 @@
-//! Settings from the environment: lines of the form `NAME=value`.
+//! Settings from environment variables. Each line is `NAME=value`.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ use cognito_identity_credentials_fuzz::{check_error, check_text, form_field, goo
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-/// URL, operation, body.
+/// The URL, the operation and the body of each request.
 type Sent = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
 
 struct Variables<'a>(Vec<(&'a [u8], &'a [u8])>);
@@ -29,7 +29,7 @@ impl Variables<'_> {
         std::str::from_utf8(self.raw(name)?).ok().filter(|value| !value.is_empty())
     }
 
-    /// What is wrong is told with the names of regions, and of nothing else that was set.
+    /// An error may contain the names of regions, but nothing else from the variables.
     fn check(&self, error: &Error) {
         assert_eq!(error.kind(), ErrorKind::Config);
         let told = self.get("AWS_COGNITO_IDENTITY_POOL_ID").unwrap_or_default();
@@ -51,9 +51,9 @@ fuzz_target!(|data: &[u8]| {
         Some((&line[..equals], &line[equals + 1..]))
     });
     let variables = Variables(lines.collect());
-    // The one variable that names a file, which may be any of this machine's.
+    // AWS_CA_BUNDLE names a file. The fuzzer must not choose one of this machine.
     let known = |name: &str| {
-        // These belong to other services, or to other systems.
+        // These variables are for other services or tools.
         assert!(!["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ROLE_ARN"].contains(&name), "{name}");
         variables.raw(name).filter(|_| name != "AWS_CA_BUNDLE")
     };
@@ -118,7 +118,7 @@ fuzz_target!(|data: &[u8]| {
         match if of_sts { sts } else { cognito } {
             Some(own) => {
                 let slash = if own.ends_with('/') { "" } else { "/" };
-                let (scheme, rest) = own.split_once("://").expect("a URL");
+                let (scheme, rest) = own.split_once("://").expect("the URL has a scheme");
                 let own = format!("{}://{rest}{slash}", scheme.to_ascii_lowercase());
                 assert!(*url == own || rest.is_empty(), "{url}, not {own}");
             }
@@ -146,9 +146,9 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 
-    // As many attempts as were asked for, of those that time allows.
+    // The number of calls is the number of attempts, if the time is enough for them.
     let attempts =
-        variables.get("AWS_MAX_ATTEMPTS").map_or(4, |n| n.parse::<u32>().expect("a number"));
+        variables.get("AWS_MAX_ATTEMPTS").map_or(4, |n| n.parse::<u32>().expect("it is a number"));
     let contacts = Arc::new(Mutex::new(0));
     let counter = contacts.clone();
     let down = move |_: &HttpRequest| {
@@ -163,7 +163,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// `https`, or `http` to the device itself.
+/// Whether the URL is `https`, or `http` to this machine.
 fn is_safe(url: &str) -> bool {
     if url.starts_with("https://") {
         return true;

@@ -1,4 +1,4 @@
-//! Answers of Cognito Identity: the first byte chooses the operation and the status, the rest is
+//! Answers of Cognito Identity. The first byte chooses the operation and the status. The rest is
 //! the body.
 
 #![no_main]
@@ -45,7 +45,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     if fuzzed == "GetOpenIdToken" {
         builder = builder.role_arn(ROLE);
     }
-    let provider = builder.build().expect("the settings are good");
+    let provider = builder.build().expect("the settings are valid");
 
     let set = match provider.get() {
         Ok(set) => set,
@@ -54,18 +54,18 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
             assert!(provider.cached().is_none());
             if fuzzed == "GetId" {
                 let uses = notes.count_of("GetCredentialsForIdentity");
-                assert_eq!(uses, 0, "an ID that nobody gave");
+                assert_eq!(uses, 0, "an ID from nowhere was used");
             }
             return;
         }
     };
-    assert!((200..300).contains(&status), "keys from an answer of status {status}");
-    assert!(is_json(body), "a use was found for what is no JSON");
+    assert!((200..300).contains(&status), "credentials from an answer with status {status}");
+    assert!(is_json(body), "an answer that is not JSON was used");
     let Ok(document) = serde_json::from_slice::<Value>(body) else { return };
-    assert!(document.is_object(), "a use was found for what is no object");
+    assert!(document.is_object(), "an answer that is not an object was used");
     let identity = text_member(&document, "IdentityId");
     if let Some(id) = &identity {
-        assert!(is_identity(id) && id.starts_with("us-east-1:"), "{id:?} is taken for an ID");
+        assert!(is_identity(id) && id.starts_with("us-east-1:"), "{id:?} is not an ID");
     }
     let before = if given { IDENTITY } else { MINTED };
     let expected = identity.as_deref().unwrap_or(before);
@@ -74,12 +74,12 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     match fuzzed {
         "GetId" => assert_eq!(notes.last_identity().as_deref(), Some(expected)),
         "GetOpenIdToken" => {
-            let token = text_member(&document, "Token").expect("a token from nowhere");
+            let token = text_member(&document, "Token").expect("the answer has no Token");
             assert_eq!(sent.lock().unwrap().as_deref(), Some(token.as_bytes()));
         }
         _ => {
-            let keys = member(&document, "Credentials").expect("keys from nowhere");
-            assert!(keys.is_object(), "keys in what is no object");
+            let keys = member(&document, "Credentials").expect("the answer has no Credentials");
+            assert!(keys.is_object(), "Credentials is not an object");
             let texts = [
                 ("AccessKeyId", set.access_key_id()),
                 ("SecretKey", set.secret_access_key()),
@@ -87,18 +87,18 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
             ];
             for (name, text) in texts {
                 assert_eq!(text_member(keys, name).as_deref(), Some(text));
-                assert!(is_key(text), "{name} is no key");
+                assert!(is_key(text), "{name} has other characters");
             }
         }
     }
 
     let start = SystemTime::UNIX_EPOCH
         + Duration::from_secs(cognito_identity_credentials_fuzz::START);
-    let life = set.expiration().duration_since(start).expect("it ended before it was issued");
+    let life = set.expiration().duration_since(start).expect("the credentials end after the start");
     assert!(!life.is_zero());
     clock.advance(life.min(LONGEST_LIFE));
     let contacts = notes.count();
     if provider.get().is_ok() {
-        assert!(notes.count() > contacts, "a set that has ended is served");
+        assert!(notes.count() > contacts, "expired credentials were returned");
     }
 });

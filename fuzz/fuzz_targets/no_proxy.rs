@@ -1,4 +1,4 @@
-//! Lists as in `NO_PROXY`: the first line is the host, the second the port, the rest the list.
+//! Lists of `NO_PROXY`. The first line is the host, the second the port, the rest the list.
 
 #![no_main]
 
@@ -16,14 +16,14 @@ fuzz_target!(|data: &[u8]| {
     let entries: Vec<&str> =
         list.split(|c: char| c == ',' || c.is_whitespace()).filter(|e| !e.is_empty()).collect();
     let by_one = |entry: &str| no_proxy_covers(entry, host, port);
-    assert_eq!(covered, entries.iter().any(|entry| by_one(entry)), "an entry means the same alone");
+    assert_eq!(covered, entries.iter().any(|entry| by_one(entry)), "list and entries differ");
     assert_eq!(
         covered,
         no_proxy_covers(&entries.join(" , "), host, port),
-        "whatever stands in between"
+        "another separator changes the result"
     );
-    assert!(no_proxy_covers(&format!("{list},*"), host, port), "everything");
-    // A name that is fit to be one is covered by itself and by what is above it, and by no other.
+    assert!(no_proxy_covers(&format!("{list},*"), host, port), "`*` covers everything");
+    // For a valid name: only the name itself and its parent domains cover it.
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     match authorities(data) {
         Ok(count) => {
-            assert!(count >= begin_lines(data), "a certificate is lost");
+            assert!(count >= begin_lines(data), "a certificate is missing");
             if !data.contains(&b'\r') {
                 let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
                 assert_eq!(authorities(&lines.join(&b"\r\n"[..])), Ok(count), "CRLF");
@@ -25,13 +25,13 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The lines that begin a certificate, as a reader of the file would count them.
+/// Counts the lines that begin a certificate.
 fn begin_lines(data: &[u8]) -> usize {
     let lines = data.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.filter(|line| line.trim_ascii_start().starts_with(b"-----BEGIN CERTIFICATE-----")).count()
 }
 
-/// The fault has words of this library only: the dictionary puts a token into what is read.
+/// The fault must contain no part of the input. (The dictionary has a secret token.)
 fn check_fault(fault: &str) {
     assert!(fault.is_ascii() && fault.len() <= 256, "{fault}");
     check_text(fault);

@@ -1,5 +1,5 @@
-//! How long the service asks to stay away: the first byte chooses the status and what becomes of
-//! the call, then come the values of `Retry-After`, `x-amz-retry-after` and `Date`, a line each.
+//! The wait that the service asks for. The first byte chooses the status and the number of
+//! attempts. Then come the values of `Retry-After`, `x-amz-retry-after` and `Date`, one per line.
 
 #![no_main]
 
@@ -15,10 +15,10 @@ const STATUSES: [u16; 4] = [503, 429, 500, 400];
 
 const NAMES: [&str; 3] = ["Retry-After", "x-amz-retry-after", "Date"];
 
-/// Longer than any delay of the library's own choice.
+/// Longer than any delay that the library chooses itself.
 const OWN: Duration = Duration::from_secs(21);
 
-/// The longest that the library stays away because it is asked to.
+/// The longest wait that the library accepts from the service.
 const LONGEST: Duration = Duration::from_secs(300);
 
 fuzz_target!(|data: &[u8]| {
@@ -42,11 +42,11 @@ fuzz_target!(|data: &[u8]| {
         .max_attempts(attempts)
         .timeout(timeout)
         .build()
-        .expect("the settings are good");
-    let error = provider.get().expect_err("a refusal");
+        .expect("the settings are valid");
+    let error = provider.get().expect_err("the service refuses");
     check_error(&error);
 
-    // A date is good for something beside the service's own date alone.
+    // A date in `Retry-After` only counts if the answer also has a `Date`.
     let (asked, is_date) = asked(&values);
     let sleeps = clock.sleeps();
     let (least, most) = match asked {
@@ -59,22 +59,22 @@ fuzz_target!(|data: &[u8]| {
         Some(asked) if attempts == 2 => {
             assert_eq!(sleeps.len(), 1);
             let kept = (least..=most.max(OWN)).contains(&sleeps[0]);
-            assert!(kept, "{:?} where {asked:?} were asked for", sleeps[0]);
+            assert!(kept, "slept {:?}, asked for {asked:?}", sleeps[0]);
         }
-        _ => assert!(sleeps.iter().all(|sleep| *sleep <= OWN), "nobody asked for {sleeps:?}"),
+        _ => assert!(sleeps.iter().all(|sleep| *sleep <= OWN), "not asked for: {sleeps:?}"),
     }
     assert_ne!(error.kind(), ErrorKind::Response);
     let pause = provider.status().next_attempt_in;
     match asked.filter(|asked| !asked.is_zero()) {
         Some(asked) => {
             let kept = pause.is_some_and(|pause| (least..=most).contains(&pause));
-            assert!(kept, "a pause of {pause:?} where {asked:?} were asked for");
+            assert!(kept, "a pause of {pause:?}, asked for {asked:?}");
         }
-        None => assert_eq!(pause, None, "nobody asked for it"),
+        None => assert_eq!(pause, None, "the service did not ask for a pause"),
     }
 });
 
-/// The longest wait that is asked for, and whether a date may have spread it.
+/// Returns the longest wait that the service asks for, and whether a date may have spread it.
 fn asked(values: &[&str]) -> (Option<Duration>, bool) {
     let line = |number: usize| values.get(number).copied().unwrap_or_default();
     let number = |text: &str| {
@@ -90,7 +90,7 @@ fn asked(values: &[&str]) -> (Option<Duration>, bool) {
     ([plain, amz, dated].into_iter().flatten().max(), dated.is_some())
 }
 
-/// Whether a date is written to the letter, so that it must be read.
+/// Whether the library must be able to read this date.
 fn is_strict(text: &str) -> bool {
     httpdate::parse_http_date(text).is_ok()
 }

@@ -1,4 +1,5 @@
-//! What a storage hands back: the first byte chooses who asks, the rest is the record.
+//! Stored identity records. The first byte chooses the login and what is read first. The rest is
+//! the record.
 
 #![no_main]
 
@@ -37,7 +38,7 @@ impl Storage for Shelf {
 
 fuzz_target!(init: watch_log(), |data: &[u8]| {
     let Some((&choice, record)) = data.split_first() else { return };
-    let (login, asked_first) = (choice & 1 == 1, choice & 2 == 2);
+    let (login, reads_id_first) = (choice & 1 == 1, choice & 2 == 2);
     let shelf = Shelf(Arc::new(Mutex::new(Some(record.to_vec()))));
     let (clock, notes) = (ManualClock::new(), Notes::default());
     let seen = notes.clone();
@@ -49,7 +50,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     if login {
         builder = builder.login(PROVIDER, TOKEN);
     }
-    let provider = builder.build().expect("the settings are good");
+    let provider = builder.build().expect("the settings are valid");
 
     let whole = serde_json::from_slice::<Value>(record).ok();
     if whole.is_none() && is_json(record) || is_ambiguous(record) {
@@ -57,12 +58,12 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     }
     let place = place(whole.as_ref());
     let usable = usable(whole.as_ref(), login).filter(|_| place == Place::Own);
-    if asked_first {
+    if reads_id_first {
         assert_eq!(provider.identity_id(), usable);
         let origin = provider.status().identity_origin;
         assert_eq!(origin, usable.as_ref().map(|_| IdentityOrigin::Stored));
     }
-    let set = provider.get().expect("the service is well");
+    let set = provider.get().expect("the service has no fault");
     let expected = usable.as_deref().unwrap_or(MINTED);
     assert_eq!(set.identity_id(), Some(expected));
     assert_eq!(notes.last_identity().as_deref(), Some(expected));
@@ -70,38 +71,38 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     check_text(&format!("{provider:?}"));
 
     if place == Place::OfAnotherKey {
-        assert_eq!(shelf.0.lock().unwrap().as_deref(), Some(record), "it is not overwritten");
+        assert_eq!(shelf.0.lock().unwrap().as_deref(), Some(record), "the record was overwritten");
         return;
     }
-    // What stands there now is a record of the identity in use, and holds no token.
+    // The storage now has a record of the identity in use. It contains no token.
     let kept = shelf.0.lock().unwrap().clone().expect("a record");
     assert!(!kept.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) || contains(record));
     let document = serde_json::from_slice(&kept).expect("the record is JSON");
     assert_eq!(member(&document, "version"), Some(&Value::from(2)));
     assert_eq!(text_member(&document, "key").as_deref(), Some(KEY));
     let again = settings(&clock, |request: &_| good(request)).storage(shelf);
-    let again = again.build().expect("the settings are good");
+    let again = again.build().expect("the settings are valid");
     assert_eq!(again.identity_id().as_deref(), Some(expected));
 });
 
-/// A provider's name on record may look like anything.
+/// The name of a provider in the record can be any text.
 fn contains(record: &[u8]) -> bool {
     String::from_utf8_lossy(record).contains("SENTINEL") || record.contains(&b'\\')
 }
 
-/// Of a member that is there twice, one reader takes the last, and the other takes neither.
+/// If a member occurs twice, serde_json takes the last one, and the library neither.
 fn is_ambiguous(record: &[u8]) -> bool {
     let text = String::from_utf8_lossy(record);
     let twice = |name| text.matches(name).count() > 1;
     text.contains("\\u") || ["version", "key", "identity_id", "providers"].into_iter().any(twice)
 }
 
-/// Whose record it is.
+/// The owner of the record.
 #[derive(PartialEq)]
 enum Place {
     Own,
     OfAnotherKey,
-    /// It counts as absent.
+    /// The record counts as absent.
     Nobodys,
 }
 
@@ -115,7 +116,7 @@ fn place(record: Option<&Value>) -> Place {
     }
 }
 
-/// The identity of a record, if it is one for these logins.
+/// Returns the identity of a record, if it is usable with these logins.
 fn usable(record: Option<&Value>, login: bool) -> Option<String> {
     let record = record?;
     let id = text_member(record, "identity_id")?;

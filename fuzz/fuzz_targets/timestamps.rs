@@ -1,4 +1,4 @@
-//! Moments in every form: the first byte chooses where it stands, the rest is the text.
+//! Times in every form. The first byte chooses where the time is. The rest is the text.
 
 #![no_main]
 
@@ -27,8 +27,8 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The expiration that a provider takes from an answer, in nanoseconds since 1970. Its wall clock
-/// shows a moment before any that can be written, so that none has passed.
+/// Returns the expiration that a provider reads from an answer, in nanoseconds since 1970. The wall
+/// clock of the provider is so early that no credentials have expired.
 fn expiration(answer: HttpResponse, classic: bool) -> Option<i128> {
     let clock = ManualClock::at(SystemTime::UNIX_EPOCH - Duration::from_secs(2 * 86_400));
     let transport = move |request: &_| match operation(request) {
@@ -39,7 +39,7 @@ fn expiration(answer: HttpResponse, classic: bool) -> Option<i128> {
     if classic {
         builder = builder.role_arn(ROLE);
     }
-    let set = builder.build().expect("the settings are good").get();
+    let set = builder.build().expect("the settings are valid").get();
     set.inspect_err(check_error).ok().map(|set| nanoseconds(set.expiration()))
 }
 
@@ -61,16 +61,16 @@ fn number(text: &str) {
     match (found, expected) {
         (Some(found), Some(expected)) => assert_eq!(found, expected, "{text}"),
         (None, None) => {}
-        (Some(found), None) => panic!("{text} is taken for {found}"),
+        (Some(found), None) => panic!("{text} was read as {found}"),
         (None, Some(expected)) => {
-            // No such exponent leaves anything of a number, or makes anything of it but a zero.
+            // With such an exponent the value can only be zero, so the library may reject it.
             let exponent = text.split_once(['e', 'E']).map_or("", |(_, exponent)| exponent);
-            assert!(exponent.len() >= 5, "{text} is refused, and is {expected}");
+            assert!(exponent.len() >= 5, "{text} was rejected, but is {expected}");
         }
     }
 }
 
-/// A number of seconds in JSON's form, in nanoseconds, cut.
+/// Parses a JSON number of seconds. Returns nanoseconds, rounded down.
 fn decimal(text: &str) -> Option<i128> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (negative, mantissa) = match mantissa.strip_prefix('-') {
@@ -135,8 +135,8 @@ fn xml(text: &str) {
     }
 }
 
-/// `1970-01-01T00:00:00.0Z`, or with an offset. A second 60 is the 59th, as clocks without leap
-/// seconds have it.
+/// Parses `1970-01-01T00:00:00.0Z`, or the same with an offset. Second 60 counts as 59, as on
+/// clocks without leap seconds.
 fn rfc3339(text: &str) -> Option<i128> {
     let (local, offset) = match text.strip_suffix('Z') {
         Some(local) => (local, 0),
@@ -179,13 +179,13 @@ fn digits(text: &str, length: usize) -> Option<i64> {
     plain.then(|| text.parse().ok())?
 }
 
-/// The service's clock is what the header says; without one that can be read, there is none.
+/// The service's time is the `Date` header, if the header can be read.
 fn date(text: &str) {
     let clock = ManualClock::new();
     let answer = HttpResponse::new(400, "{}").with_header("Date", text);
     let builder = settings(&clock, move |_: &_| answer.clone()).identity_id(IDENTITY);
-    let provider = builder.build().expect("the settings are good");
-    check_error(&provider.get().expect_err("a refusal"));
+    let provider = builder.build().expect("the settings are valid");
+    check_error(&provider.get().expect_err("the service refuses"));
     if let Some(time) = provider.service_time() {
         let expected = http_date(text).map(|seconds| i128::from(seconds) * SECOND);
         assert_eq!(Some(nanoseconds(time)), expected, "{text:?}");

@@ -1,4 +1,4 @@
-//! Answers of STS in the classic flow: the first byte chooses the status, the rest is the body.
+//! Answers of STS in the classic flow. The first byte chooses the status. The rest is the body.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
         }
     };
     let builder = settings(&clock, transport).identity_id(IDENTITY).role_arn(ROLE);
-    let provider = builder.build().expect("the settings are good");
+    let provider = builder.build().expect("the settings are valid");
     let set = match provider.get() {
         Ok(set) => set,
         Err(error) => {
@@ -36,12 +36,12 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
             return;
         }
     };
-    assert_eq!(status, 200, "keys from an answer of status {status}");
-    let text = std::str::from_utf8(body).expect("keys from what is no text");
-    let data = provider.data().expect("a set has data");
-    // Where there is nothing to resolve or to leave out, a document can be read by hand.
+    assert_eq!(status, 200, "credentials from an answer with status {status}");
+    let text = std::str::from_utf8(body).expect("the answer is text");
+    let data = provider.data().expect("the provider has data");
+    // Without references, comments and declarations, this target can parse the document itself.
     if !["&", "<!", "<?", "\r"].iter().any(|odd| text.contains(odd)) {
-        let root = element(text).expect("keys from what is no XML");
+        let root = element(text).expect("the answer is XML");
         let result = root.child("AssumeRoleWithWebIdentityResult").expect("a result");
         let keys = result.child("Credentials").expect("keys");
         assert_eq!(keys.text("AccessKeyId"), Some(set.access_key_id()));
@@ -58,23 +58,23 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
         assert_eq!(field("SourceIdentity"), data.source_identity.as_deref());
     }
     for text in [set.access_key_id(), set.secret_access_key(), set.session_token()] {
-        assert!(is_key(text), "no key");
+        assert!(is_key(text), "the text has other characters");
     }
     assert_eq!(set.identity_id(), Some(IDENTITY));
 
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
-    let life = set.expiration().duration_since(start).expect("it ended before it was issued");
+    let life = set.expiration().duration_since(start).expect("the credentials end after the start");
     assert!(!life.is_zero());
     clock.advance(life.min(LONGEST_LIFE));
     let contacts = notes.count();
     if provider.get().is_ok() {
-        assert!(notes.count() > contacts, "a set that has ended is served");
+        assert!(notes.count() > contacts, "expired credentials were returned");
     }
 });
 
 struct Element<'a> {
     name: &'a str,
-    /// What stands before the first child.
+    /// The text before the first child.
     text: &'a str,
     children: Vec<Element<'a>>,
 }
@@ -90,8 +90,8 @@ impl Element<'_> {
     }
 }
 
-/// The root element of a document without declarations, comments, references and line ends of two
-/// characters, whose well-formedness is known.
+/// Returns the root element of a well-formed document without declarations, comments, references
+/// and CRLF.
 fn element(document: &str) -> Option<Element<'_>> {
     let mut open: Vec<Element<'_>> = Vec::new();
     let mut rest = &document[document.find('<')?..];
@@ -125,7 +125,7 @@ fn element(document: &str) -> Option<Element<'_>> {
     }
 }
 
-/// Where a tag ends: a `>` in a quoted value of an attribute does not end it.
+/// Returns the end of a tag. A `>` in a quoted value does not end it.
 fn tag_end(tag: &str) -> Option<usize> {
     let mut quote = None;
     tag.bytes().position(|b| {

@@ -1,9 +1,8 @@
-//! What the fuzz targets share: a provider on answers from memory, and what must hold of every
-//! error and of every request. What a target compares with is computed here anew, not by the
-//! library's own code.
+//! What the fuzz targets share: a provider with answers from memory, and the checks of every error
+//! and every request. The expected values are computed here, not by the library's own code.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
@@ -18,19 +17,19 @@ pub const PROVIDER: &str = "accounts.google.com";
 pub const TOKEN: &str = "SENTINEL-TOKEN";
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/fuzzed";
 
-/// What stands in no error and in no line of the log: the token of a login, which is the open ID
-/// token too, and the part of the identities that is theirs alone.
+/// Secrets that no error and no line of the log may contain: the login token (it is also the OpenID
+/// token), and the GUIDs of the identities.
 const SENTINELS: [&str; 3] =
     [TOKEN, "5e471e10-5e47-5e47-5e47-5e471e105e47", "5e471e10-0002-4000-8000-000000000002"];
 
-/// What `ManualClock` shows at its start, in seconds since 1970.
+/// The time of a new `ManualClock`, in seconds since 1970.
 pub const START: u64 = 1_767_225_600;
 
 pub const GOOD_KEYS: &str = r#"{"Credentials":{"AccessKeyId":"GOODKEY","SecretKey":"good/secret","SessionToken":"good/session","Expiration":1767229200}}"#;
 
 pub const GOOD_XML: &str = "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>GOODKEY</AccessKeyId><SecretAccessKey>good/secret</SecretAccessKey><SessionToken>good/session</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></R>";
 
-/// Settings for one short run: no repeats, nothing remembered of a failure.
+/// Settings for one short run: no retries and no cooldown.
 pub fn settings(
     clock: &ManualClock,
     answer: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
@@ -43,15 +42,14 @@ pub fn settings(
         .failure_cooldown(Duration::ZERO)
 }
 
-/// The name of the operation that a request is for.
 pub fn operation(request: &HttpRequest) -> &str {
     let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
     target.map_or("AssumeRoleWithWebIdentity", |(_, target)| {
-        target.strip_prefix("AWSCognitoIdentityService.").expect("a target of the service")
+        target.strip_prefix("AWSCognitoIdentityService.").expect("the target is of Cognito")
     })
 }
 
-/// The answer of a service that mints [`MINTED`] and hands out the good keys.
+/// Returns the answer of a service without faults. It creates the identity [`MINTED`].
 pub fn good(request: &HttpRequest) -> HttpResponse {
     match operation(request) {
         "GetId" => HttpResponse::new(200, format!(r#"{{"IdentityId":"{MINTED}"}}"#)),
@@ -61,24 +59,23 @@ pub fn good(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// The identity ID that a request to Cognito names, which is well-formed and of the right region.
+/// Returns the identity ID in a request to Cognito. It must be valid and of the right region.
 pub fn requested_identity(request: &HttpRequest) -> Option<String> {
     let body = std::str::from_utf8(request.body()).expect("a request is text");
     let rest = body.strip_prefix(r#"{"IdentityId":""#)?;
     let id = &rest[..rest.find('"').expect("the ID ends")];
-    assert!(is_identity(id), "a bad ID in a request: {id:?}");
+    assert!(is_identity(id), "an invalid ID in a request: {id:?}");
     assert!(id.starts_with("us-east-1:"), "an ID of another region in a request: {id:?}");
     Some(id.to_owned())
 }
 
-/// Where a run notes what was sent: operations, and the identities that they are for.
+/// The requests of a run: for each, the operation and the identity ID.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<Note>>>);
 
 type Note = (String, Option<String>);
 
 impl Notes {
-    /// Notes the operation and the identity that it is for.
     pub fn take(&self, request: &HttpRequest) {
         let note = (operation(request).to_owned(), requested_identity(request));
         self.0.lock().unwrap().push(note);
@@ -88,7 +85,7 @@ impl Notes {
         self.0.lock().unwrap().len()
     }
 
-    /// The identity of the last request that named one.
+    /// Returns the last identity ID in a request.
     pub fn last_identity(&self) -> Option<String> {
         self.0.lock().unwrap().iter().rev().find_map(|(_, identity)| identity.clone())
     }
@@ -98,7 +95,7 @@ impl Notes {
     }
 }
 
-/// Whether this is the service's form of an ID: `REGION:GUID`, at most 55 characters.
+/// Whether this is a valid ID of Cognito: `REGION:GUID`, at most 55 characters.
 pub fn is_identity(text: &str) -> bool {
     let Some(colon) = text.find(':') else { return false };
     let (region, guid) = (&text[..colon], &text[colon + 1..]);
@@ -109,9 +106,9 @@ pub fn is_identity(text: &str) -> bool {
         && guid.chars().all(|c| matches!(c, 'a'..='f' | '0'..='9' | '-'))
 }
 
-/// What holds of every error, whatever came.
+/// Checks what must be true of every error.
 pub fn check_error(error: &Error) {
-    assert!(error.message().chars().count() <= 256, "a long message");
+    assert!(error.message().chars().count() <= 256, "the message is too long");
     check_text(&format!("{error}"));
     check_text(&format!("{error:#}"));
     check_text(&format!("{error:?}"));
@@ -124,7 +121,7 @@ pub fn check_error(error: &Error) {
     }
 }
 
-/// Nothing secret, and nothing that a terminal obeys.
+/// Checks that a text has no secret, and no character that controls a terminal.
 pub fn check_text(text: &str) {
     for sentinel in SENTINELS {
         assert!(!text.contains(sentinel), "{sentinel} is in {text:?}");
@@ -132,8 +129,8 @@ pub fn check_text(text: &str) {
     assert!(!text.chars().any(is_invisible), "a control character is in {text:?}");
 }
 
-/// Control characters, line and paragraph separators, format characters, and characters that are
-/// shown as nothing.
+/// Whether this is a control character, a line or paragraph separator, a format character, or any
+/// other character without a shape.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c), 0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f
@@ -143,12 +140,12 @@ pub fn is_invisible(c: char) -> bool {
             | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
-/// Whether this can be an access key ID, a secret or a session token: visible ASCII.
+/// Whether this can be an access key ID, a secret key or a session token: visible ASCII.
 pub fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| (b'!'..=b'~').contains(&b))
 }
 
-/// How long a set of keys is served at most, where no duration is asked for.
+/// The library uses credentials for at most this long, unless the program sets a duration.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 struct Watch;
@@ -165,20 +162,20 @@ impl log::Log for Watch {
     fn flush(&self) {}
 }
 
-/// From here on every line of the log is checked.
+/// Checks every line of the log from now on.
 pub fn watch_log() {
     log::set_logger(&Watch).expect("no other logger is set");
     log::set_max_level(log::LevelFilter::Trace);
 }
 
-/// Whether it is JSON, if perhaps with escapes or numbers that mean nothing: in what is passed over,
-/// nobody looks at them.
+/// Whether this is JSON. Escapes and numbers without a meaning are allowed: the library does not
+/// look at them in members that it skips.
 pub fn is_json(body: &[u8]) -> bool {
     let text = std::str::from_utf8(body).ok();
     text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-/// A member of a JSON object.
+/// Returns a member of a JSON object, unless it is `null`.
 pub fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     value.as_object()?.get(name).filter(|value| !value.is_null())
 }
@@ -187,8 +184,7 @@ pub fn text_member(value: &Value, name: &str) -> Option<String> {
     member(value, name)?.as_str().map(str::to_owned)
 }
 
-/// Seconds from 1970 to the beginning of a day of the Gregorian calendar, counted year by year and
-/// month by month.
+/// Returns the seconds from 1970 to the start of a day. It counts years and months one by one.
 pub fn day_start(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = |year: i64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     let lengths = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -201,12 +197,12 @@ pub fn day_start(year: i64, month: i64, day: i64) -> Option<i64> {
     Some((years + months + day - 1) * 86_400)
 }
 
-/// A date in one of the three forms of RFC 9110, as seconds since 1970.
+/// Parses a date in one of the three forms of RFC 9110. Returns the seconds since 1970.
 pub fn http_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut text = text.trim().to_owned();
-    // The library in use does not look at what stands between date and time in the second form.
+    // In the second form, httpdate accepts any character between the date and the time.
     let gap = text.len().saturating_sub(" 08:49:37 GMT".len());
     if text.contains('-') && text.is_char_boundary(gap) && text.is_char_boundary(gap + 1) {
         text.replace_range(gap..gap + 1, " ");
@@ -239,12 +235,7 @@ pub fn http_date(text: &str) -> Option<i64> {
     Some(day_start(year, i64::try_from(month).ok()?, number(day)?)? + time)
 }
 
-/// The moment so many seconds after 1970.
-pub fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-}
-
-/// The value of a field of a form, decoded.
+/// Returns the decoded value of a form field.
 pub fn form_field(form: &[u8], name: &str) -> Option<Vec<u8>> {
     let form = std::str::from_utf8(form).expect("a form is text");
     let value = form.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))?;

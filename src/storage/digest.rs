@@ -1,6 +1,6 @@
 //! A checksum that stays the same in every version of this crate.
 
-/// FNV-1a of 128 bits. It detects damage and tells keys apart; it does not withstand an attacker.
+/// FNV-1a with 128 bits. It detects damage and distinguishes keys, but does not resist an attacker.
 pub(crate) fn digest(text: &str) -> u128 {
     text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)

@@ -1,4 +1,4 @@
-//! What outlives the program: the identity, and on request credentials or a refresh token.
+//! Keeps the identity across restarts, and on request also credentials or a refresh token.
 //!
 //! * this file: the traits of a storage, `Storage` and `StorageLock`
 //! * `memory.rs`: `MemoryStorage`, for tests
@@ -26,7 +26,7 @@ pub(crate) use record::{
     VERSION_1_JSON,
 };
 
-/// Stores small records under keys, so that an identity outlives the program.
+/// Stores small records under keys, so that an identity survives a restart of the program.
 ///
 /// A device cannot get a lost guest identity back: its next start creates a new guest, without
 /// access to anything that belongs to the old one. [`FileStorage`] keeps records on disk.
@@ -35,21 +35,22 @@ pub(crate) use record::{
 /// | key begins with | value | stored |
 /// |---|---|---|
 /// | `identity/` | the identity ID and the names of the login providers, never a token | always |
-/// | `credentials/` | the current credentials | with [`persist_credentials`](crate::Builder::persist_credentials) |
-/// | `refresh-token/` | the newest refresh token | by `UserPoolTokens` (feature `user-pool`), if the user pool rotates refresh tokens |
+/// | `credentials/` | the current credentials | with [`persist_credentials`] |
+/// | `refresh-token/` | the newest refresh token of `UserPoolTokens` | if refresh tokens rotate |
 ///
-/// After this beginning, the key names the service unless it is AWS (such as
-/// `http://127.0.0.1:4566`), the pool, and what tells users, roles and app clients apart. Each
-/// value contains the whole key. A refresh never uses, overwrites or removes a value that
-/// contains another key.
+/// The rest of the key names the pool, and whatever distinguishes users, roles and app clients. If
+/// the service is not AWS, the key also names the service, such as `http://127.0.0.1:4566`. Each
+/// value contains the whole key. A refresh never uses, overwrites or removes a value that contains
+/// another key.
 ///
-/// A failure of a provider's own storage never makes a refresh fail. It is logged, and
+/// A failure of a provider's storage never makes a refresh fail. The failure is logged, and
 /// [`Status::storage_error`](crate::Status::storage_error) returns it.
+///
+/// [`persist_credentials`]: crate::Builder::persist_credentials
 ///
 /// # Example
 ///
-/// A storage that keeps the credentials of
-/// [`persist_credentials`](crate::Builder::persist_credentials) in memory below `/run`, and
+/// A storage that keeps the credentials of [`persist_credentials`] in memory below `/run`, and
 /// everything else on flash:
 ///
 /// ```
@@ -96,8 +97,7 @@ pub(crate) use record::{
 ///   must return the old value or the new one.
 /// * Expect calls from several threads at once. The library holds no lock during a call.
 pub trait Storage: Send + Sync {
-    /// Returns the value of `key`. Return `Ok(None)` if there is none, or if the stored data is
-    /// unusable.
+    /// Returns the value of `key`. Return `Ok(None)` if there is no value, or if it is damaged.
     ///
     /// See the [example](Self#example).
     ///
@@ -126,18 +126,19 @@ pub trait Storage: Send + Sync {
     fn remove(&self, key: &str) -> io::Result<()>;
 
     /// Locks `key` against all other callers, in this process and in others, until the returned
-    /// lock is dropped. Wait at most `wait` while another caller holds it; with a `wait` of zero,
-    /// try once. Return `Ok(None)` if the lock is still held then, or if the storage has no locks.
+    /// lock is dropped. While another caller holds the lock, wait at most `wait`; if `wait` is
+    /// zero, try once. Return `Ok(None)` if the lock is still held after that, or if the storage
+    /// has no locks.
     ///
     /// Default: `Ok(None)`. A storage that wraps another one must pass the call on.
     ///
-    /// * Release the lock of a process that ends, however it ends.
+    /// * When a process ends or crashes, release its lock.
     /// * Do not let the lock block `load`, `store` or `remove`: they are called without it too.
     ///
     /// The lock saves calls. If several processes start together, one requests the credentials and
-    /// the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)). The
-    /// lock also keeps two processes from sending the same refresh token if the user pool rotates
-    /// them.
+    /// the others load them (see [`persist_credentials`](crate::Builder::persist_credentials)). If
+    /// the user pool rotates refresh tokens, the lock also keeps two processes from sending the
+    /// same one.
     ///
     /// See the [example](Self#example).
     ///

@@ -1,4 +1,4 @@
-//! One record of a storage, with its failures.
+//! One record of a storage. It remembers the failures of its operations.
 
 use std::io;
 use std::mem;
@@ -10,26 +10,26 @@ use zeroize::Zeroizing;
 use super::{Storage, StorageLock};
 use crate::error::Error;
 
-/// The version of the records that are stored. Version 1 has no key inside.
+/// The version that is written. A record of version 1 does not contain its key.
 pub(crate) const RECORD_VERSION: u32 = 2;
 
-/// The same as JSON.
+/// [`RECORD_VERSION`] as a JSON text.
 pub(crate) const RECORD_VERSION_JSON: &str = "2";
 
-/// A record of this version must be written again.
+/// A record of this version must be written again, in the current version.
 pub(crate) const VERSION_1_JSON: &str = "1";
 
 const OTHER_KEY_HINT: &str = "the stored record belongs to another user or pool: choose another login_id, or remove it with clear_cached_id or forget_refresh_token";
 
-/// The key of a record. It is also inside the record.
+/// The key of a record. The record contains it too.
 #[derive(Clone)]
 pub(crate) struct RecordKey {
     text: String,
-    /// Whether the record belongs to AWS itself. Only AWS has records of version 1.
+    /// Only AWS has records of version 1.
     is_aws: bool,
 }
 
-/// A record as its parser found it. The version and the key are not checked yet.
+/// The parts of a record. The version and the key are not checked yet.
 pub(crate) struct ParsedRecord<'a, T> {
     pub(crate) version: Option<&'a str>,
     pub(crate) key: Option<Zeroizing<String>>,
@@ -38,7 +38,8 @@ pub(crate) struct ParsedRecord<'a, T> {
 }
 
 impl RecordKey {
-    /// Joins the kind of the record, the service unless it is AWS, and whose record it is.
+    /// Joins the kind of the record, the service (unless it is AWS), and the parts that name its
+    /// owner.
     pub(crate) fn new(kind: &str, service: Option<&str>, parts: &[Option<&str>]) -> Self {
         let mut text = kind.to_owned();
         for part in [service].iter().chain(parts).flatten() {
@@ -58,19 +59,17 @@ impl RecordKey {
 pub(crate) struct RecordStore {
     storage: Arc<dyn Storage>,
     key: RecordKey,
-    /// What the log calls the record.
     name: &'static str,
     failures: Mutex<[Option<Error>; 4]>,
 }
 
-/// A kind of failure that a [`RecordStore`] remembers.
 #[derive(Clone, Copy)]
 pub(crate) enum StorageFailure {
     Read,
-    /// Also a removal that failed.
+    /// Also a failed removal.
     Write,
     Lock,
-    /// The settings or the system forbid a record.
+    /// The settings or the system do not allow a record.
     NotStored,
 }
 
@@ -79,9 +78,9 @@ impl RecordStore {
         Self { storage, key, name, failures: Mutex::default() }
     }
 
-    /// Loads the record. `None` if there is none, or if it is damaged or of an unknown version. The
-    /// error is logged: the storage failed, or the record belongs to another key. Do not overwrite
-    /// or remove the record then.
+    /// Loads the record. Returns `None` if there is none, or if it is damaged or of an unknown
+    /// version. The error means that the storage failed, or that the record belongs to another key;
+    /// it is already logged. Do not overwrite or remove the record then.
     pub(crate) fn load<T>(
         &self,
         parse: impl for<'a> FnOnce(&'a [u8]) -> Option<ParsedRecord<'a, T>>,
@@ -121,7 +120,7 @@ impl RecordStore {
         self.key.as_str()
     }
 
-    /// Stores the record. The caller logs the error with what follows from it.
+    /// Stores the record. The caller logs the error, because it knows the consequences.
     pub(crate) fn store(&self, value: &[u8]) -> Result<(), Error> {
         let outcome = self.storage.store(&self.key.text, value);
         self.outcome(StorageFailure::Write, "could not be stored", outcome.err())
@@ -133,7 +132,7 @@ impl RecordStore {
         self.logged_outcome(StorageFailure::Write, "could not be removed", outcome.err()).is_ok()
     }
 
-    /// Locks the record against other processes. `None` without a lock within `wait`.
+    /// Locks the record against other processes. Returns `None` if there is no lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         let (lock, error) = match self.storage.lock(&self.key.text, wait) {
             Ok(lock) => (lock, None),
@@ -148,18 +147,18 @@ impl RecordStore {
         failures.get(StorageFailure::Write as usize).is_some_and(Option::is_some)
     }
 
-    /// Returns the storage's present failure.
     pub(crate) fn storage_error(&self) -> Option<Error> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().flatten().next().cloned()
     }
 
-    /// Remembers a failure, or that there is none any more. Returns whether there was one before.
+    /// Remembers the failure of this kind of operation. `None` clears it. Returns whether there was
+    /// one.
     pub(crate) fn set_failure(&self, kind: StorageFailure, error: Option<Error>) -> bool {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = failures.get_mut(kind as usize);
         let before = failure.and_then(|failure| mem::replace(failure, error));
-        // The error of the program's own storage is dropped without the lock.
+        // Dropping `before` can run code of the program: release the lock first.
         drop(failures);
         before.is_some()
     }

@@ -1,4 +1,4 @@
-//! [`FakeServer`]: the fake service on a socket.
+//! [`FakeServer`]: [`FakeCognito`] on a loopback port.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -13,19 +13,19 @@ use super::fake_cognito::FakeCognito;
 /// Serves a [`FakeCognito`] over HTTP on 127.0.0.1, on a free port, for tests of whole programs in
 /// any language.
 ///
-/// It answers Cognito Identity, STS and the user pool at one [`url`](Self::url). Several clients
-/// can be connected at once, and a slow one does not delay the others.
+/// One [`url`](Self::url) serves Cognito Identity, STS and the user pool. Several clients can be
+/// connected at once, and a slow one does not delay the others.
 ///
-/// Dropping the server closes its connections and its port, and waits for its threads. To stop the
-/// thread that accepts connections, it connects to its own port. If that fails within 500 ms, this
-/// thread and the port stay.
+/// Dropping the server closes its port and its connections, and waits for its threads. It connects
+/// to its own port to wake the thread that accepts connections. If that fails within 500 ms, this
+/// thread keeps running and the port stays open.
 ///
-/// What a client sees of a [`Fault`](super::Fault) without an answer:
+/// If a [`Fault`](super::Fault) has no answer, its kind decides what the server does:
 ///
 /// | kind | the server |
 /// |---|---|
 /// | `Timeout` | stays silent until the client closes the connection |
-/// | `Io` | breaks off in the middle of the answer |
+/// | `Io` | closes the connection in the middle of the answer |
 /// | `TooLarge` | sends 300 KiB |
 /// | any other | closes the connection without an answer |
 ///
@@ -63,7 +63,7 @@ pub struct FakeServer {
 struct Shared {
     cognito: FakeCognito,
     stopped: AtomicBool,
-    /// The open connections, by their numbers.
+    /// The key is the number of the connection.
     connections: Mutex<HashMap<u64, Connection>>,
 }
 
@@ -108,7 +108,8 @@ impl FakeServer {
 impl Drop for FakeServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // The acceptor looks at `stopped` when a connection comes. Without one it cannot be joined.
+        // The acceptor checks `stopped` only after a connection arrives. Without one, `join` would
+        // never return.
         let woken = TcpStream::connect_timeout(&self.address, Duration::from_millis(500)).is_ok();
         if let Some(acceptor) = self.acceptor.take().filter(|_| woken) {
             let _ = acceptor.join();
@@ -130,14 +131,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         match stream {
             Ok(stream) => Shared::open(shared, number, stream),
-            // No file descriptor is left: wait for another connection to end.
+            // No file descriptor is left: wait until another connection ends.
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }
 }
 
 impl Shared {
-    /// Serves a connection on a thread of its own. Without a thread, the connection is closed.
+    /// Serves a connection on its own thread. If no thread can be started, the connection is
+    /// closed.
     fn open(self: &Arc<Self>, number: u64, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let stream = Arc::new(stream);
@@ -155,7 +157,7 @@ impl Shared {
     }
 }
 
-/// A connection on its thread. Dropping it removes it from the open ones.
+/// Serves one connection. Dropping it removes the connection from the open ones.
 struct Serving {
     shared: Arc<Shared>,
     number: u64,
@@ -166,7 +168,8 @@ impl Serving {
     fn run(self) {
         let stream = &*self.stream;
         let _ = self.shared.cognito.serve(stream);
-        // Closing a connection with unread bytes resets it, and the client may lose the answer.
+        // If unread bytes are left, closing resets the connection, and the client may lose the
+        // answer.
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
         let _ = io::copy(&mut stream.take(8 * 1024 * 1024), &mut io::sink());

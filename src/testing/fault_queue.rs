@@ -1,7 +1,7 @@
-//! Faults that a test has ordered, and that have not happened yet.
+//! Faults that a test has scheduled and that have not happened yet.
 
-/// Operation, how often its fault still happens, and the fault, in the order in which they were
-/// ordered.
+/// Each entry has the operation, the number of times that the fault still happens, and the fault.
+/// The oldest entry comes first.
 pub(super) struct FaultQueue<F>(Vec<(String, usize, F)>);
 
 impl<F: Clone> FaultQueue<F> {
@@ -9,15 +9,12 @@ impl<F: Clone> FaultQueue<F> {
         Self(Vec::new())
     }
 
-    /// # Panics
-    ///
-    /// If `operation` is none of `operations`.
-    pub(super) fn order(&mut self, operations: &[&str], operation: &str, times: usize, fault: F) {
+    pub(super) fn push(&mut self, operations: &[&str], operation: &str, times: usize, fault: F) {
         assert!(operations.contains(&operation), "{operation} is none of {operations:?}");
         self.0.push((operation.to_owned(), times, fault));
     }
 
-    /// Returns what happens to the next call of `operation`: the first fault that `applies` to it.
+    /// Returns the first fault that `applies` to this call of `operation`.
     pub(super) fn next(&mut self, operation: &str, applies: impl Fn(&F) -> bool) -> Option<F> {
         self.0.retain(|(_, times, _)| *times > 0);
         let mut faults = self.0.iter_mut();

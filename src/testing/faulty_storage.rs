@@ -10,13 +10,11 @@ use crate::storage::{MemoryStorage, Storage, StorageLock};
 
 const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 
-/// Fails on demand, and counts its calls. It is a [`Storage`] around another one.
+/// Wraps a [`Storage`], counts its calls, and makes calls fail on demand.
 ///
-/// Clones share records, faults and counts.
+/// Clones share the records, the faults and the counts.
 ///
 /// # Example
-///
-/// A record that cannot be read is left as it is, so its identity is not lost:
 ///
 /// ```
 /// use std::io;
@@ -34,32 +32,20 @@ const OPERATIONS: [&str; 4] = ["load", "store", "remove", "lock"];
 /// };
 /// let guest = start()?.get()?;
 ///
+/// // A record that cannot be read is not overwritten, so the identity is not lost.
 /// storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
 /// assert_ne!(start()?.get()?.identity_id(), guest.identity_id()); // a temporary guest
 /// storage.clear_faults();
 /// assert_eq!(start()?.get()?.identity_id(), guest.identity_id());
-/// # Ok(())
-/// # }
-/// ```
 ///
-/// A storage that cannot be written never makes a refresh fail:
-///
-/// ```
-/// use cognito_identity_credentials::{CognitoIdentityCredentials, Error, Storage};
-/// use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
-///
-/// # fn main() -> Result<(), Error> {
-/// let storage = FaultyStorage::new();
-/// let credentials = CognitoIdentityCredentials::builder()
-///     .identity_pool_id(FakeCognito::POOL_ID)
-///     .transport(FakeCognito::new())
-///     .storage(storage.clone())
-///     .build()?;
-/// let full = std::io::Error::from_raw_os_error(28); // ENOSPC
+/// // A write that fails never makes a refresh fail.
+/// let full = io::Error::from_raw_os_error(28); // ENOSPC
 /// storage.fail_next_for("store", "identity/", usize::MAX, full);
-/// credentials.get()?;
-/// assert!(storage.calls("store") > 0);
-/// assert_eq!(storage.load(&format!("identity/{}", FakeCognito::POOL_ID)).unwrap(), None);
+/// let credentials = start()?;
+/// credentials.clear_cached_id();
+/// assert_ne!(credentials.get()?.identity_id(), guest.identity_id());
+/// assert!(storage.calls("store") > 1);
+/// assert!(credentials.status().storage_error.is_some());
 /// # Ok(())
 /// # }
 /// ```
@@ -75,10 +61,10 @@ struct Shared {
     calls: [usize; OPERATIONS.len()],
 }
 
-/// What makes an `io::Error`, which cannot be cloned.
+/// The parts of an `io::Error` (which cannot be cloned).
 #[derive(Clone)]
 struct Failure {
-    /// The beginning of the keys that it happens to.
+    /// The fault happens only to keys that begin with this.
     prefix: String,
     errno: Option<i32>,
     kind: io::ErrorKind,
@@ -93,7 +79,7 @@ impl FaultyStorage {
         Self::around(MemoryStorage::new())
     }
 
-    /// Creates a storage that passes its calls on to `storage`, if no fault is ordered.
+    /// Creates a storage that passes each call on to `storage`, unless a fault makes it fail.
     ///
     /// ```
     /// use cognito_identity_credentials::FileStorage;
@@ -119,19 +105,19 @@ impl FaultyStorage {
     ///
     /// # Panics
     ///
-    /// If there is no such operation.
+    /// If `operation` has another name.
     pub fn fail_next(&self, operation: &str, times: usize, error: impl Into<io::Error>) {
         self.fail_next_for(operation, "", times, error);
     }
 
     /// Like [`fail_next`](Self::fail_next), but only for keys that begin with `prefix`, such as
-    /// `identity/`. Calls for other keys work and are not counted as one of `times`.
+    /// `identity/`. Calls for other keys work, and `times` does not include them.
     ///
     /// See the [example](Self#example).
     ///
     /// # Panics
     ///
-    /// If there is no such operation.
+    /// If `operation` has another name.
     pub fn fail_next_for(
         &self,
         operation: &str,
@@ -141,7 +127,7 @@ impl FaultyStorage {
     ) {
         let (prefix, error) = (prefix.to_owned(), error.into());
         let failure = Failure { prefix, errno: error.raw_os_error(), kind: error.kind() };
-        self.shared().faults.order(&OPERATIONS, operation, times, failure);
+        self.shared().faults.push(&OPERATIONS, operation, times, failure);
     }
 
     /// Removes all faults that have not happened yet.
@@ -157,7 +143,7 @@ impl FaultyStorage {
     ///
     /// # Panics
     ///
-    /// If there is no such operation.
+    /// If `operation` is not one of the four of [`fail_next`](Self::fail_next).
     #[must_use]
     pub fn calls(&self, operation: &str) -> usize {
         let count =
@@ -170,7 +156,7 @@ impl FaultyStorage {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call, and returns its fault.
+    /// Counts a call. Returns an error if a fault happens to it.
     fn begin(&self, operation: &str, key: &str) -> io::Result<()> {
         let mut shared = self.shared();
         for (name, count) in OPERATIONS.iter().zip(&mut shared.calls) {

@@ -7,20 +7,19 @@ use crate::transport::{HttpResponse, TransportErrorKind};
 const LARGEST_HEAD: u64 = 64 * 1024;
 const LARGEST_BODY: usize = 1024 * 1024;
 
-/// A request with its body.
 pub(super) struct Request {
     pub(super) method: String,
-    /// What follows the host in the URL.
+    /// The part of the URL after the host.
     pub(super) target: String,
-    /// Names are in lower case.
+    /// The names are in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-/// Why there is no request.
+/// Why no request was read.
 enum Failure {
     Connection(io::Error),
-    /// The server refuses the request with this status.
+    /// The server answers with this status and closes the connection.
     Refused(u16),
 }
 
@@ -30,10 +29,10 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Answers one request after the other until the client closes the connection, or a fault ends it.
+/// Answers one request after another, until the client closes the connection or a fault ends it.
 ///
-/// An error of `answer` looks like itself to the client: as silence, as a broken or too large
-/// answer, or as a closed connection.
+/// If `answer` returns an error, the client sees the same failure: no answer, half an answer, an
+/// answer that is too large, or a closed connection.
 pub(super) fn serve(
     connection: impl Read + Write,
     answer: impl Fn(Request) -> Result<HttpResponse, TransportErrorKind>,
@@ -124,7 +123,6 @@ fn read_request(
     Ok(Some((Request { method, target, headers, body }, persistent)))
 }
 
-/// Returns the headers up to the empty line after them.
 fn read_headers(
     stream: &mut impl BufRead,
     left: &mut u64,
@@ -174,8 +172,8 @@ fn read_bytes(stream: &mut impl BufRead, length: usize) -> Result<Vec<u8>, Failu
     Ok(bytes)
 }
 
-/// Returns a line without its end, or `None` if the client has closed the connection. `left` is how
-/// many bytes may still come.
+/// Returns a line without its line break, or `None` if the client has closed the connection. `left`
+/// is the number of bytes that may still follow.
 fn read_line(stream: &mut impl BufRead, left: &mut u64) -> Result<Option<String>, Failure> {
     let mut line = Vec::new();
     let length = stream.take(*left).read_until(b'\n', &mut line)?;

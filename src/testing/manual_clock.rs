@@ -50,7 +50,7 @@ pub struct ManualClock {
 struct Time {
     wall: SystemTime,
     boot: Duration,
-    /// Unique among the boots of all manual clocks.
+    /// No two boots of manual clocks have the same number.
     boot_number: u64,
     sleeps: Vec<Duration>,
     wall_reads: usize,
@@ -187,7 +187,7 @@ impl Clock for ManualClock {
         self.counts_suspend
     }
 
-    /// Clones share the ID; every other clock has another one.
+    /// Clones have the same ID. Every other clock has a different one.
     fn boot_id(&self) -> Option<String> {
         Some(format!("manual {}", self.time().boot_number))
     }

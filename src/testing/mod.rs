@@ -3,14 +3,14 @@
 //! * [`FakeCognito`] is the service in memory: a [`Transport`](crate::transport::Transport) that
 //!   creates identities, checks logins and returns the service's own errors. [`Fault`] makes a
 //!   request fail, and [`ReceivedRequest`] shows what the library sent.
-//! * [`FakeServer`] serves it over HTTP on loopback, for tests of whole programs.
+//! * [`FakeServer`] serves a [`FakeCognito`] over HTTP on loopback, for tests of whole programs.
 //! * [`FaultyStorage`] is a storage that fails when the test says so.
 //! * [`ManualClock`] is a clock that the test moves.
 //! * [`seed_delays`] makes random delays repeatable. [`http_request`] makes a request to test a
 //!   transport with.
 //!
-//! With the service and the clock, a test of one hour takes milliseconds, opens no socket, and has
-//! the same result each time:
+//! With [`FakeCognito`] and [`ManualClock`], a test of one hour takes milliseconds. It opens no
+//! socket and has the same result each time:
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,7 +33,7 @@
 //! assert_eq!(credentials.status().last_error.unwrap().kind(), ErrorKind::Throttled);
 //!
 //! clock.advance(Duration::from_secs(10 * 60));
-//! assert_ne!(credentials.get()?, first); // expired, so there are new ones
+//! assert_ne!(credentials.get()?, first); // expired, so `get` returns new ones
 //! assert_eq!(cognito.calls("GetId"), 1); // for the same identity
 //! # Ok(())
 //! # }
@@ -87,8 +87,8 @@ pub fn seed_delays(seed: u64) {
     random::seed(seed);
 }
 
-/// Creates a request, to test your own transport. Write the names of headers in lower case, as the
-/// library does.
+/// Creates a request, so that you can test your own transport. Write the names of headers in lower
+/// case, as the library does.
 ///
 /// ```
 /// use std::time::Duration;

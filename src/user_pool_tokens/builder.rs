@@ -1,4 +1,4 @@
-//! The builder: every setting of [`UserPoolTokens`] with its default, the checks, and `build`.
+//! The builder of [`UserPoolTokens`]: its settings with their defaults, the checks, and `build`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::service::endpoint;
 use crate::storage::{RecordKey, Storage};
 use crate::transport::Transport;
 
-/// Holds the settings of a [`UserPoolTokens`].
+/// Holds the settings for a [`UserPoolTokens`].
 ///
 /// The setters accept any value. [`build`](Self::build) checks the settings and returns one error
 /// that reports every fault. `Debug` shows only the ID of the user pool.
@@ -97,8 +97,8 @@ impl UserPoolTokensBuilder {
     /// none.
     ///
     /// It needs [`username`](Self::username), unless
-    /// [`refresh_token_rotation`](Self::refresh_token_rotation) is set. A program on the devices of
-    /// other people cannot keep a secret. Use an app client without a secret for such a program.
+    /// [`refresh_token_rotation`](Self::refresh_token_rotation) is set. A program on other people's
+    /// devices cannot keep a secret: use an app client without a secret for it.
     ///
     /// ```
     /// use cognito_identity_credentials::UserPoolTokens;
@@ -111,7 +111,7 @@ impl UserPoolTokensBuilder {
     ///     .refresh_token(refresh_token)
     ///     .client_secret("secret-of-the-app-client")
     ///     .username("5a7f6f0e-0d3b-4c58-9a1e-1f7f1c1f0a11") // the claim cognito:username
-    ///     // Only if the user pool remembers devices:
+    ///     // only if the user pool remembers devices:
     ///     .device_key("us-east-1_0a1b2c3d-dead-beef-cafe-123456790ab0")
     ///     .build()?;
     /// # }
@@ -125,9 +125,10 @@ impl UserPoolTokensBuilder {
     /// Sets the user name that goes into the hash of [`client_secret`](Self::client_secret): 1 to
     /// 128 characters. Nothing else uses it. Default: none.
     ///
-    /// Use the name in the claim `cognito:username` of the tokens. It can differ from what the user
-    /// types. If users sign in with an e-mail address or a phone number, it is the `sub`. For users
-    /// of another identity provider, it is the provider's name and the user's name there.
+    /// Use the name in the claim `cognito:username` of the tokens. It can differ from the name that
+    /// the user types. If users sign in with an e-mail address or a phone number, it is the `sub`.
+    /// For users of another identity provider, it is the name of that provider and the name of the
+    /// user there.
     ///
     /// See the [example](Self::client_secret).
     pub fn username(mut self, name: impl Into<String>) -> Self {
@@ -141,7 +142,7 @@ impl UserPoolTokensBuilder {
     /// Default: none. The token then comes from the [`storage`](Self::storage) or from
     /// [`set_refresh_token`](UserPoolTokens::set_refresh_token).
     ///
-    /// If the storage holds a token that replaced this one by rotation, the stored token is used. A
+    /// If the storage has a token that replaced this one by rotation, the stored token is used. A
     /// stored token of another sign-in is not used.
     ///
     /// See the [example](Self#example).
@@ -176,7 +177,7 @@ impl UserPoolTokensBuilder {
     /// a token as the name.
     ///
     /// The refresh token is stored under the user pool, the app client and this name. Default:
-    /// none. The storage then holds the token of one user.
+    /// none. The storage then has the token of one user only.
     ///
     /// See the [example](Self#example).
     pub fn login_id(mut self, id: impl Into<String>) -> Self {
@@ -192,18 +193,18 @@ impl UserPoolTokensBuilder {
     /// not encrypted. Without rotation nothing is written.
     ///
     /// If a write fails, the failure is logged (warn), and the token stays in memory. Each later
-    /// request for a token tries the write again. A record that cannot be read is not overwritten
-    /// until it can. [`storage_error`](UserPoolTokens::storage_error) returns the failure.
+    /// request for a token tries the write again. While a record cannot be read, it is not
+    /// overwritten. [`storage_error`](UserPoolTokens::storage_error) returns the failure.
     ///
-    /// Several processes can share one storage. Each reads the token that another has stored, and
-    /// reads it again after the user pool has rejected a token. A refresh holds the
+    /// Several processes can share one storage. Each process reads the token that another one has
+    /// stored, and reads it again after the user pool has rejected a token. A refresh holds the
     /// [`lock`](Storage::lock) of the storage until the new token is stored, so two processes do
     /// not send the same token. A process waits for the lock for at most half of its
-    /// [`timeout`](Self::timeout), then continues without it. If the storage has no locks, set a
-    /// grace period on the app client.
+    /// [`timeout`](Self::timeout), then it continues without the lock. If the storage has no locks,
+    /// set a grace period on the app client.
     ///
-    /// A process that still uses an earlier sign-in never replaces the stored token of a later
-    /// sign-in with the same [`login_id`](Self::login_id). It logs that (warn).
+    /// If a process still uses an earlier sign-in, it never replaces the stored token of a later
+    /// sign-in with the same [`login_id`](Self::login_id). It logs this (warn).
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Some(Arc::new(storage));
         self
@@ -235,10 +236,10 @@ impl UserPoolTokensBuilder {
         self
     }
 
-    /// Sets whether [`endpoint_url`](Self::endpoint_url) may use plain `http` to any host. It is
-    /// for emulators on a private network. Default: `false`.
+    /// Sets whether [`endpoint_url`](Self::endpoint_url) may use plain `http` to any host, for
+    /// emulators on a private network. Default: `false`.
     ///
-    /// Anyone who can read that network can read the refresh token.
+    /// Anyone who can read the traffic of that network can read the refresh token.
     ///
     /// See the example of [`Builder::danger_allow_http`](crate::Builder::danger_allow_http).
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
@@ -296,7 +297,8 @@ impl UserPoolTokensBuilder {
     /// and delays. Default: 20 seconds. Zero is an error.
     ///
     /// A token that a provider's `get()` requests must also arrive within the time of that `get()`.
-    /// The exception is an app client that rotates refresh tokens.
+    /// An app client that rotates refresh tokens is the exception: the refresh then takes up to
+    /// this limit.
     ///
     /// ```
     /// use std::time::Duration;
@@ -404,7 +406,7 @@ impl UserPoolTokensBuilder {
         self.calls.url(&service, faults)
     }
 
-    /// Checks each value by itself, then those that need each other.
+    /// Checks each value, then the combinations of values.
     fn check(&self, faults: &mut ConfigFaults) {
         match &self.client_id {
             None => faults.add("client_id", "not set"),
@@ -457,7 +459,7 @@ fn is_device_key(key: &str) -> bool {
 
 impl fmt::Debug for UserPoolTokensBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Unchecked text may be anything, so only what is a pool's ID is shown.
+        // Unchecked text can be anything, also a secret. So only a valid ID is shown.
         let pool = self.user_pool_id.as_deref().and_then(|id| UserPoolId::parse(id).ok());
         f.debug_struct("UserPoolTokensBuilder")
             .field("user_pool_id", &pool.as_ref().map(UserPoolId::as_str))

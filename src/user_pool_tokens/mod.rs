@@ -1,7 +1,7 @@
 //! Login tokens of a user pool that refresh themselves: [`UserPoolTokens`].
 //!
-//! * `builder`: the settings with their defaults, their checks, and `build`
-//! * `refresh_token`: a refresh token, and which sign-in it belongs to
+//! * `builder`: the settings with their defaults and checks, and `build`
+//! * `refresh_token`: a refresh token, and the sign-in that it belongs to
 //! * `store`: the record of a rotated refresh token
 
 mod builder;
@@ -32,10 +32,11 @@ use crate::service::cognito_idp::{
 use crate::service::protocol::{DecodeError, Operation};
 use crate::storage::RecordKey;
 
-/// A token with a shorter lifetime is not returned, because it still travels to another service.
+/// A token with a shorter lifetime is not returned, because it could expire on its way to the
+/// service.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
-/// The longest lifetime that a user pool grants. A longer one in a token is cut to it.
+/// The longest lifetime that a user pool grants. A longer lifetime is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 const COOLDOWN: Duration = Duration::from_secs(5);
@@ -44,12 +45,12 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// is a [`TokenSource`] (feature `user-pool`).
 ///
 /// The login of a user pool is only valid as long as its ID token, which is one hour by default. A
-/// refresh token is valid for days or years. Your program signs the user in: with a password, in a
-/// browser, or on your web site. This type only needs the refresh token of that sign-in.
+/// refresh token is valid for days or years. Your program signs the user in, for example with a
+/// password or in a browser. This type only needs the refresh token of that sign-in.
 ///
-/// * **Lifetime.** Each returned token is valid for at least one minute. The lifetime is the claim
-///   `exp` of the token, measured on the clock of the service, and at most 24 hours. If the claim
-///   is missing, it is `ExpiresIn` of the answer.
+/// * **Lifetime.** Each returned token is valid for at least one minute. The end of a token is its
+///   claim `exp`, measured on the clock of the service. If the claim is missing, `ExpiresIn` of the
+///   answer counts. A lifetime of more than 24 hours is cut to 24 hours.
 /// * **Refresh.** Tokens are cached and refreshed in the same way as credentials; see
 ///   [`get`](crate::CognitoIdentityCredentials::get). One caller refreshes the token early. If that
 ///   fails, the cached token stays in use. If the identity pool rejects a token, it is refreshed at
@@ -57,7 +58,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// * **Rotation.** If the app client *rotates* refresh tokens, each refresh returns a new refresh
 ///   token and ends the old one. The new one is written to the
 ///   [`storage`](UserPoolTokensBuilder::storage) before the answer is used. Without a storage, the
-///   user must sign in again after a restart of the program.
+///   user must sign in again after each restart of the program.
 /// * **Sign-in.** [`needs_sign_in`](Error::needs_sign_in) returns true if only the user can help.
 ///   It works for the errors of this type and for those of the provider's `get()`. Sign the user in
 ///   again, then call [`set_refresh_token`](Self::set_refresh_token).
@@ -73,7 +74,7 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
 ///
 /// let cognito = FakeCognito::new();
-/// let refresh_token = cognito.sign_in("ann"); // your program does this
+/// let refresh_token = cognito.sign_in("ann"); // your program signs the user in
 ///
 /// let tokens = UserPoolTokens::builder()
 ///     .user_pool_id(FakeCognito::USER_POOL_ID)
@@ -108,9 +109,9 @@ struct TokenRefresher {
     pool: UserPoolId,
     provider: String,
     app: AppClient,
-    /// Whether the program says that the app client rotates refresh tokens.
+    /// The setting of the program. `SignInState::rotates` is what the user pool showed.
     rotates: bool,
-    /// The key of the digest that tells one sign-in from another.
+    /// The key of [`RefreshToken::sign_in_digest`].
     key: RecordKey,
     store: Option<TokenStore>,
     clock: Arc<dyn Clock>,
@@ -118,22 +119,20 @@ struct TokenRefresher {
     attempts: u32,
 }
 
-/// The refresh tokens of one sign-in of the user.
 #[derive(Clone, Default)]
 struct SignInState {
     /// The refresh token that the program gave.
     given: Option<RefreshToken>,
-    /// The refresh token of the last rotation.
     current: Option<RefreshToken>,
-    /// The process that received `current`. A child that is forked later does not store it, because
-    /// the parent may have stored a newer one by then.
+    /// The process that received `current`. A child process that is forked later does not store it,
+    /// because the parent may have stored a newer one.
     issued_to: u32,
     store_state: StoreState,
     /// Whether a token of this sign-in has ever been stored.
     was_stored: bool,
-    /// Whether the app client turned out to rotate refresh tokens.
+    /// Whether the user pool has shown that the app client rotates refresh tokens.
     rotates: bool,
-    /// Whether the user signed out. Stored tokens are not theirs any more.
+    /// After a sign-out, stored tokens are not used.
     signed_out: bool,
 }
 
@@ -158,13 +157,12 @@ impl UserPoolTokens {
 
     /// Returns an ID token that is valid for at least one minute. It contacts the user pool only if
     /// that is necessary. Keep the returned copy secret.
+    /// If the user pool issues a token with a shorter lifetime, it is returned to the caller that
+    /// requested it.
     ///
-    /// If the user pool issues a token with a shorter lifetime, the caller that requested it still
-    /// gets it.
-    ///
-    /// After the user pool has answered with an error, calls return the same error for 1 to 5
-    /// seconds, without a request. Each further throttled failure in a row doubles this time, to at
-    /// most 16 to 80 seconds. A longer `Retry-After` counts instead, up to 5 minutes.
+    /// After an error from the user pool, calls return the same error for 1 to 5 seconds, without a
+    /// request. While the user pool throttles, each failure doubles this time, to at most 16 to 80
+    /// seconds. A longer `Retry-After` counts instead, up to 5 minutes.
     ///
     /// # Blocking
     ///
@@ -172,16 +170,16 @@ impl UserPoolTokens {
     /// token is valid. It also waits for the storage.
     ///
     /// If the app client rotates refresh tokens, the caller that leads the refresh can always block
-    /// for `timeout`. The other callers get the cached token at once while it is valid. The leader
+    /// for `timeout`. While the cached token is valid, the other callers get it at once. The leader
     /// needs the time: if an answer is lost, it must ask again within the grace period of the app
-    /// client. After that, the refresh token is useless. It waits for the lock of the storage for
-    /// at most half of `timeout`.
+    /// client. After the grace period, the refresh token is useless. The leader waits for the lock
+    /// of the storage for at most half of `timeout`.
     ///
     /// # Errors
     ///
-    /// * [`Login`](crate::ErrorKind::Login), if no refresh token is known.
-    /// * [`Storage`](crate::ErrorKind::Storage), if none is known because the storage cannot be
-    ///   read.
+    /// * [`Login`](crate::ErrorKind::Login), if there is no refresh token.
+    /// * [`Storage`](crate::ErrorKind::Storage), if there is no refresh token because the storage
+    ///   cannot be read.
     /// * [`NotAuthorized`](crate::ErrorKind::NotAuthorized), if the user pool rejects the refresh
     ///   token, the user, or the secret of the app client.
     /// * Any other kind that a call to the identity pool can return.
@@ -206,17 +204,17 @@ impl UserPoolTokens {
         self.id_token_within(Duration::MAX)
     }
 
-    /// Sets the refresh token of a new sign-in, for the next [`id_token`](Self::id_token). If this
-    /// token is already set, nothing changes.
+    /// Sets the refresh token of a new sign-in, for the next [`id_token`](Self::id_token). Nothing
+    /// changes if this token is already set.
     ///
     /// The cached ID token is dropped, because it may belong to another user. A stored refresh
-    /// token of an earlier sign-in is removed. The new token is only stored after a rotation, so
-    /// your program must keep it otherwise.
+    /// token of an earlier sign-in is removed. The new token is only stored after a rotation. If
+    /// the app client does not rotate, your program must keep the token itself.
     ///
-    /// The cached credentials of a provider do not change. If the user is another one, call
+    /// The cached credentials of a provider do not change. If another user has signed in, call
     /// [`expire`](crate::CognitoIdentityCredentials::expire). With
     /// [`persist_credentials`](crate::Builder::persist_credentials), build another provider with
-    /// another `login_id` for the other user, because a login ID means one user.
+    /// another `login_id` for the other user: one login ID means one user.
     ///
     /// It never uses the network, but waits for the storage.
     ///
@@ -224,8 +222,8 @@ impl UserPoolTokens {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config), if the text cannot be a refresh token. Nothing is
-    /// changed then.
+    /// [`Config`](crate::ErrorKind::Config), if the text cannot be a refresh token. Nothing changes
+    /// then.
     pub fn set_refresh_token(&self, token: impl Into<String>) -> Result<(), Error> {
         let token = Secret::new(token);
         if let Some(fault) = cognito_idp::refresh_token_fault(token.expose()) {
@@ -239,7 +237,7 @@ impl UserPoolTokens {
     /// Signs the user out of this program: forgets the refresh token and the cached ID token, and
     /// removes the stored refresh token.
     ///
-    /// After that no refresh token is known until [`set_refresh_token`](Self::set_refresh_token),
+    /// After that, there is no refresh token until [`set_refresh_token`](Self::set_refresh_token),
     /// even if another process stores one. A `UserPoolTokens` that is built later without a refresh
     /// token reads the storage. It finds a token if the removal failed, which is logged (warn), or
     /// if another process is still signed in.
@@ -249,7 +247,7 @@ impl UserPoolTokens {
     /// * The tokens, at the user pool, until they expire. The user pool is not contacted.
     /// * The credentials of a provider, cached and [stored](crate::Builder::persist_credentials).
     ///   Call its [`clear_cached_id`](crate::CognitoIdentityCredentials::clear_cached_id) and
-    ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process gets them.
+    ///   [`expire`](crate::CognitoIdentityCredentials::expire), so that no other process uses them.
     ///
     /// It never uses the network, but waits for the storage.
     ///
@@ -277,9 +275,9 @@ impl UserPoolTokens {
         self.0.start_sign_in(None);
     }
 
-    /// Returns the present failure of the [storage](UserPoolTokensBuilder::storage), or `None` if
-    /// the last operations on it succeeded or there is no storage. It has the kind
-    /// [`Storage`](crate::ErrorKind::Storage). It never blocks.
+    /// Returns the last failure of the [storage](UserPoolTokensBuilder::storage). Returns `None` if
+    /// a later operation of the same kind succeeded, or if there is no storage. The error has the
+    /// kind [`Storage`](crate::ErrorKind::Storage). It never blocks.
     ///
     /// If the newest refresh token could not be stored, the user must sign in again after a restart
     /// of the program. Each later [`id_token`](Self::id_token) tries to store it again.
@@ -322,8 +320,9 @@ impl TokenSource for UserPoolTokens {
 impl TokenRefresher {
     fn refresh(&self, input: &RefreshInput<SignInState>) -> Result<Refreshed<Secret>, Error> {
         let sign_in = &input.settings;
-        // If a rotation is abandoned after a lost answer, the token that was sent may be dead. So
-        // it always gets the full time, even if the cached token is good or the caller has a limit.
+        // If the answer to a rotation is lost, the token that was sent may be useless soon. So a
+        // rotation always has the full time, even if the cached token is valid or the caller has a
+        // limit.
         let deadline = self.clock.boot().saturating_add(self.timeout);
         let rotation = Budget::full(deadline, self.attempts);
         if self.rotates || sign_in.rotates {
@@ -333,8 +332,8 @@ impl TokenRefresher {
         if sign_in.given.as_ref().is_none_or(|given| given.token != current.token) {
             return self.rotate(input, &rotation);
         }
-        // A user pool that rotates tokens only accepts the other operation. Unless the program says
-        // which one it is, both are tried.
+        // A user pool that rotates tokens only accepts the other operation. Try both, unless it is
+        // known that it rotates.
         let (client, refresh_token) = (&self.app, &current.token);
         match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::AuthFlowDisabled => {
@@ -342,7 +341,7 @@ impl TokenRefresher {
                 self.rotate(input, &rotation)
             }
             Err(error) if input.budget.allows_recovery() && error.needs_sign_in() => {
-                // Another process that shares the storage may have found out that it rotates.
+                // Another process with this storage may have rotated the token.
                 match self.newer(sign_in, &current)? {
                     Some(_) => self.rotate(input, &rotation),
                     None => Err(error),
@@ -352,7 +351,7 @@ impl TokenRefresher {
         }
     }
 
-    /// Refreshes with the operation that can replace the refresh token. The lock keeps other
+    /// Refreshes with the operation that can return a new refresh token. The lock keeps other
     /// processes from sending the same token until the new one is stored.
     fn rotate(
         &self,
@@ -369,7 +368,7 @@ impl TokenRefresher {
         let (current, stored_in) = self.current_token(sign_in)?;
         match send(&current) {
             Err(error) if error.needs_sign_in() => {
-                // Without locks another process may have rotated it first.
+                // If the storage has no locks, another process may have rotated it first.
                 let Some((newer, stored_in)) = self.newer(sign_in, &current)? else {
                     return Err(error);
                 };
@@ -385,7 +384,6 @@ impl TokenRefresher {
         }
     }
 
-    /// Takes the answer to `refresh_token`.
     fn accept(
         &self,
         epoch: Epoch,
@@ -401,7 +399,7 @@ impl TokenRefresher {
                 return Err(Error::challenge(operation, metadata, &name));
             }
         };
-        // Before anything can fail, because the token that was sent will end.
+        // First, because a later step can fail, and the old token ends.
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
@@ -413,7 +411,7 @@ impl TokenRefresher {
             Ok(token) => token,
             Err(DecodeError(fault)) => return Err(Error::response(operation, metadata, fault)),
         };
-        // On the clock of the service, from before the request was sent.
+        // Counted on the clock of the service, from the time when the request was sent.
         let lifetime = match cognito_idp::expiration(id_token.expose()) {
             Some(end) => Some(times.life_until(end).unwrap_or_default()),
             None => issued.expires_in,
@@ -430,9 +428,9 @@ impl TokenRefresher {
         Ok(Refreshed { value: id_token, lease, from_storage: false, early_error: None })
     }
 
-    /// The refresh token to send, and where it is stored. The stored one is the latest, because
-    /// every rotation is stored and another process may have made the last one. The exception is a
-    /// rotation of this process that could not be stored.
+    /// Returns the refresh token to send, and where it is stored. The stored token is the latest
+    /// one: every rotation is stored, and another process may have made the last one. The exception
+    /// is a rotation of this process that could not be stored.
     fn current_token(&self, sign_in: &SignInState) -> Result<(RefreshToken, StoredIn), Error> {
         let unknown = "no refresh token is known: the user has to sign in";
         if sign_in.signed_out {
@@ -449,7 +447,7 @@ impl TokenRefresher {
         }
         match (sign_in.current.as_ref().or(sign_in.given.as_ref()), stored) {
             (Some(known), _) => Ok((known.clone(), StoredIn::Nothing)),
-            // The user need not sign in if the storage works again later.
+            // The user need not sign in: the storage may work again later.
             (None, Err(error)) => Err(error),
             (None, Ok(_)) => Err(Error::sign_in(unknown)),
         }
@@ -460,8 +458,8 @@ impl TokenRefresher {
         store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
     }
 
-    /// Returns the token that another process has stored in place of the rejected one. The error
-    /// means that this is unknown, so the user need not sign in yet.
+    /// Returns the token that another process has stored after the rejected one. The error means
+    /// that the storage cannot be read, so the user need not sign in yet.
     fn newer(
         &self,
         sign_in: &SignInState,
@@ -479,7 +477,7 @@ impl TokenRefresher {
         Ok(RefreshAnswer { operation: O::NAME, answer })
     }
 
-    /// Keeps the token of a rotation, unless the user has signed in again meanwhile.
+    /// Saves the token of a rotation, unless the user has signed in again in the meantime.
     fn save_rotated(&self, epoch: Epoch, token: &RefreshToken, was_stored: bool) {
         let old = self.cell.update_if_same_settings(epoch, |sign_in| {
             sign_in.rotates = true;
@@ -494,14 +492,13 @@ impl TokenRefresher {
         }
     }
 
-    /// Repeats a write that failed.
     fn retry_store(&self) {
         let Some(store) = &self.store else { return };
         let (epoch, sign_in) = self.cell.settings_with_epoch();
         if sign_in.store_state != StoreState::Failed || sign_in.issued_to != process::id() {
             return;
         }
-        // `Writing` keeps other threads away, and a storage that requests a token meanwhile.
+        // `Writing` stops a second write: by another thread, or by a storage that requests a token.
         let token = self.cell.update_if_same_settings(epoch, |sign_in| {
             let failed = sign_in.store_state == StoreState::Failed;
             sign_in.store_state = if failed { StoreState::Writing } else { sign_in.store_state };
@@ -514,8 +511,8 @@ impl TokenRefresher {
         }
     }
 
-    /// Stores `token`, and then the latest token if there was another rotation meanwhile: the two
-    /// writes may have reached the storage in either order.
+    /// Stores `token`. If there was another rotation in the meantime, stores the latest token too,
+    /// because the two writes may have reached the storage in either order.
     fn store_latest(
         &self,
         store: &TokenStore,
@@ -540,7 +537,8 @@ impl TokenRefresher {
                 Some(Some(latest)) => token = latest,
                 Some(None) => return saved,
                 None => {
-                    // The user signed in again during the write, so this token must not stay.
+                    // The user has signed in again during the write, so this token must not stay
+                    // stored.
                     store.remove_if(|stored| *stored == token);
                     return Ok(());
                 }
@@ -566,7 +564,7 @@ impl TokenRefresher {
         self.cell.expire();
         match (&self.store, sign_in_digest) {
             (None, _) => {}
-            // Also a record that cannot be read.
+            // This also removes a record that cannot be read.
             (Some(store), None) => store.remove(),
             (Some(store), Some(sign_in_digest)) => {
                 store.remove_if(|stored| stored.sign_in_digest != sign_in_digest);

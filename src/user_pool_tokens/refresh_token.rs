@@ -1,11 +1,11 @@
-//! A refresh token, and how to tell which sign-in it belongs to.
+//! A refresh token, and the sign-in that it belongs to.
 
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::service::cognito_idp;
 
-/// A refresh token, and a digest of the token that the program gave and that rotation replaced by
-/// this one. The digest tells this sign-in from others.
+/// A refresh token, and a digest of the token that the program set at the sign-in. After a
+/// rotation, the digest stays the same, so it identifies the sign-in.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RefreshToken {
     pub(super) token: Secret,
@@ -13,8 +13,7 @@ pub(super) struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// The digest is keyed by the token, so it says nothing about the token and cannot be looked up
-    /// elsewhere.
+    /// The token is the key of the HMAC, so the digest reveals nothing about the token.
     pub(super) fn given(token: Secret, key: &str) -> Result<Self, Error> {
         let sign_in_digest = cognito_idp::hmac(token.expose(), &[key])?;
         Ok(Self { token, sign_in_digest })

@@ -1,4 +1,4 @@
-//! The stored refresh token of a user, if the user pool rotates refresh tokens.
+//! The stored refresh token of one user, if the user pool rotates refresh tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,13 @@ use crate::storage::{
     ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageLock, VERSION_1_JSON,
 };
 
-/// The stored refresh token of one user.
 pub(super) struct TokenStore(RecordStore);
 
-/// Tells whether a refresh token is known to be stored, and in which record.
+/// Whether a refresh token is known to be stored, and in which version of the record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StoredIn {
     Nothing,
-    /// It must be written again.
+    /// The record must be written again, in the current version.
     Version1,
     CurrentVersion,
 }
@@ -38,7 +37,8 @@ impl TokenStore {
         Self(RecordStore::new(storage, key, "refresh token"))
     }
 
-    /// Loads the token if it belongs to this sign-in. Without a `sign_in_digest`, loads any token.
+    /// Loads the token if it belongs to this sign-in. Loads any token if `sign_in_digest` is
+    /// `None`.
     pub(super) fn load(
         &self,
         sign_in_digest: Option<&Secret>,
@@ -48,9 +48,9 @@ impl TokenStore {
         Ok(stored.filter(|(stored, _)| is_own(&stored.sign_in_digest)))
     }
 
-    /// Stores a token. `was_stored`: a token of the same sign-in has been stored before. A stored
-    /// token of another sign-in is then newer, and stays. So does a record that cannot be read,
-    /// because it may be newer too.
+    /// Stores a token. `was_stored` means that a token of the same sign-in was stored before. Then
+    /// a stored token of another sign-in is newer, and stays. A record that cannot be read also
+    /// stays, because it may be newer.
     pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
         let stored = self.read()?;
         if was_stored
@@ -76,7 +76,8 @@ impl TokenStore {
         self.0.remove();
     }
 
-    /// Keeps other processes from sending the same token. `None` without a lock within `wait`.
+    /// Keeps other processes from sending the same token. Returns `None` if there is no lock within
+    /// `wait`.
     pub(super) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         self.0.lock(wait)
     }
@@ -97,7 +98,7 @@ fn parse(record: &[u8]) -> Option<ParsedRecord<'_, (RefreshToken, StoredIn)>> {
         aws_json::members("the record", text, names).ok()?;
     let content = || {
         let sign_in_digest = aws_json::string(sign_in_digest?)?.into();
-        // A token is not checked further: the service decides what one looks like.
+        // The service decides what else a token must look like.
         let token = aws_json::string(token?).filter(|token| !token.is_empty())?.into();
         let is_version_1 = version == Some(VERSION_1_JSON);
         let record = if is_version_1 { StoredIn::Version1 } else { StoredIn::CurrentVersion };

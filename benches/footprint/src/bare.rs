@@ -1,4 +1,5 @@
-//! The two calls by hand: what a program weighs that has HTTPS and JSON, and not the library.
+//! The two calls by hand: the size and cost of a program with HTTPS and JSON, but without the
+//! library.
 //!
 //! `bare URL [CA_FILE]`
 

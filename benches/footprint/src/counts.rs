@@ -1,7 +1,7 @@
-//! Counts what cannot be seen from outside: connections and handshakes as the fake service tells
-//! them, the heap of idle providers, and writes to the storage.
+//! Counts connections and handshakes (as the fake service reports them), the heap of idle
+//! providers, and writes to the storage.
 //!
-//! `counts URL CA_FILE COUNTS_PORT IDLE_SECONDS`, with what `serve` printed and was given.
+//! `counts URL CA_FILE COUNTS_PORT IDLE_SECONDS`: the arguments and the ports of `serve`.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -28,7 +28,7 @@ const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const PROVIDERS: usize = 1_000;
 const REFRESHES: usize = 1_000;
 
-/// A memory that counts how often it is written to.
+/// A storage in memory that counts the writes.
 #[derive(Default)]
 struct Counted {
     memory: MemoryStorage,
@@ -73,13 +73,13 @@ fn main() -> Fallible<()> {
     Ok(())
 }
 
-/// How many connections, full and resumed handshakes the service has seen.
+/// Returns the connections, full handshakes and resumed handshakes that the service has seen.
 fn seen(port: u16) -> Fallible<[usize; 3]> {
     let mut text = String::new();
     TcpStream::connect(("127.0.0.1", port))?.read_to_string(&mut text)?;
     let count = |name: &str| -> Fallible<usize> {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.ok_or("the service does not tell that")?.parse()?)
+        Ok(value.ok_or("the service has no such count")?.parse()?)
     };
     Ok([count("connections")?, count("full")?, count("resumed")?])
 }
@@ -107,9 +107,9 @@ fn connections(
     step("later", &|| Ok(credentials.refresh()?))
 }
 
-/// The bytes that are on the heap for each provider: what 1,000 of them keep after one fetch each,
-/// less the texts of their credentials. The first one is not counted, because the connection that
-/// all share is made for it.
+/// Prints the heap of each provider in bytes: the memory of 1,000 providers after one fetch each,
+/// without the texts of their credentials. One provider comes first and is not counted, because it
+/// opens the connection that all share.
 fn heap(builder: impl Fn() -> Builder) -> Fallible<()> {
     let first = builder().build()?;
     first.get()?;
@@ -127,7 +127,7 @@ fn heap(builder: impl Fn() -> Builder) -> Fallible<()> {
         providers.push(provider);
     }
     if report::threads_left()? > 0 {
-        return Err("a thread is still there, and its memory would count".into());
+        return Err("a thread is still running, and its memory would be counted".into());
     }
     let change = region.change();
     let kept = change.bytes_allocated - change.bytes_deallocated;

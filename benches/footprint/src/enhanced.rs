@@ -1,4 +1,4 @@
-//! The smallest program with the library: one guest's credentials, by the enhanced flow.
+//! The smallest program with the library: the credentials of one guest in the enhanced flow.
 //!
 //! `enhanced URL [CA_FILE]`
 

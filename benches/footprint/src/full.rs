@@ -1,8 +1,8 @@
-//! A program that may use everything: a role of its own by the classic flow, an identity that is
-//! kept in files, logins, repeats, a proxy of the environment.
+//! A program that can use everything: a role in the classic flow, an identity in files, logins,
+//! retries and a proxy from the environment.
 //!
-//! `full URL CA_FILE FOLDER [ROLE_ARN [LOGIN_PROVIDER TOKEN_FILE]]`: without a role the enhanced
-//! flow.
+//! `full URL CA_FILE FOLDER [ROLE_ARN [LOGIN_PROVIDER TOKEN_FILE]]`. Without a role it uses the
+//! enhanced flow.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next();
     let url = next().ok_or("which URL?")?;
     let transport = UreqTransport::builder()
-        .ca_file(next().ok_or("which authority?")?)
+        .ca_file(next().ok_or("which CA_FILE?")?)
         .proxy_from_env(true)
         .build()?;
     let mut builder = CognitoIdentityCredentials::builder()

@@ -1,10 +1,10 @@
-//! What the kernel says of a program at its end. Each program takes these lines in, so that they
-//! weigh the same in all.
+//! Figures of the kernel about a program at its end. All measured programs contain this file, so it
+//! adds the same to each.
 
 use std::time::Duration;
 use std::{fs, io, thread};
 
-/// Waits for the threads of name look-ups to end, but not for ever, and counts those that are left.
+/// Waits up to one second until the threads of name look-ups end. Returns how many are left.
 pub fn threads_left() -> io::Result<usize> {
     let mut left = 0;
     for _ in 0..200 {
@@ -17,8 +17,8 @@ pub fn threads_left() -> io::Result<usize> {
     Ok(left)
 }
 
-/// Prints the most memory that was resident so far, and the threads besides this one; nothing in a
-/// root that has no `/proc`.
+/// Prints the peak of resident memory and the number of other threads. Prints nothing without
+/// `/proc`.
 pub fn report() -> io::Result<()> {
     if !fs::exists("/proc/self")? {
         return Ok(());

@@ -1,11 +1,11 @@
-//! A service as far as the other programs need one: Cognito and STS over TLS on loopback, with an
-//! authority of its own, and a count of what reached it.
+//! A fake of Cognito and STS over TLS on loopback. It has its own certificate authority, and counts
+//! what it receives.
 //!
-//! `serve CA_FILE IDLE_SECONDS [ADDRESS]` writes the authority's certificate, and prints two ports.
-//! The first is the service's: it closes connections that are idle for so long. The second tells
-//! the counts, one a line, to everyone who connects. It runs until it is killed. The service is at
-//! ADDRESS too where one is given and can be had, for clients that cannot be told a port: then a
-//! third port is printed.
+//! `serve CA_FILE IDLE_SECONDS [ADDRESS]` writes the certificate of the authority and prints two
+//! ports. The first port is the service, which closes connections that are idle for this time. The
+//! second port sends the counts, one a line, to every client that connects. If ADDRESS is given and
+//! free, the service also listens there, and a third port is printed. This is for clients that
+//! cannot set a port. The program runs until it is killed.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -30,22 +30,21 @@ struct Counts {
     full: AtomicUsize,
     resumed: AtomicUsize,
     requests: AtomicUsize,
-    /// The sets of credentials so far, each with a key ID that ends in its number.
+    /// The number of credentials so far. Each key ID ends with its number.
     issued: AtomicUsize,
-    /// The bytes of the connections, with all that TLS adds.
+    /// The bytes of all connections, including TLS.
     received: AtomicUsize,
     sent: AtomicUsize,
-    /// Connections that are not closed yet: until then the other counts may still change.
+    /// Open connections. While there are any, the other counts can still change.
     open: AtomicUsize,
 }
 
-/// A connection whose bytes are counted.
 struct Counted {
     stream: TcpStream,
     counts: Arc<Counts>,
-    /// What is written while the service holds it back. Each of its answers to a handshake leaves in
-    /// one piece, and the session tickets leave with the first answer to a request: so round trips
-    /// do not depend on how quick the program is.
+    /// The bytes that the service holds back. Each of its answers in a handshake is sent in one
+    /// piece, and the session tickets are sent with the first answer to a request. So the number of
+    /// round trips does not depend on the speed of the program.
     held: Option<Vec<u8>>,
 }
 
@@ -82,8 +81,8 @@ impl Write for Counted {
 
 fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
-    let ca_file = arguments.next().ok_or("which file is the authority's?")?;
-    let idle = Duration::from_secs(arguments.next().ok_or("how long may it idle?")?.parse()?);
+    let ca_file = arguments.next().ok_or("which CA_FILE?")?;
+    let idle = Duration::from_secs(arguments.next().ok_or("which IDLE_SECONDS?")?.parse()?);
 
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -101,30 +100,30 @@ fn main() -> Fallible<()> {
     let config = Arc::new(config);
 
     let counts = Arc::new(Counts::default());
-    let teller = TcpListener::bind("127.0.0.1:0")?;
+    let counts_listener = TcpListener::bind("127.0.0.1:0")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let other = arguments.next().and_then(|address| TcpListener::bind(address).ok());
-    let ports = [Some(&listener), Some(&teller), other.as_ref()]
+    let ports = [Some(&listener), Some(&counts_listener), other.as_ref()]
         .into_iter()
         .flatten()
         .map(|listener| Ok(listener.local_addr()?.port().to_string()))
         .collect::<io::Result<Vec<_>>>()?;
     println!("{}", ports.join(" "));
-    let told = counts.clone();
+    let printed = counts.clone();
     thread::spawn(move || {
-        for mut stream in teller.incoming().flatten() {
+        for mut stream in counts_listener.incoming().flatten() {
             let count = |what: &AtomicUsize| what.load(Ordering::SeqCst);
             let _ = writeln!(
                 stream,
                 "connections {}\nfull {}\nresumed {}\nrequests {}\nissued {}\nreceived {}\nsent {}\nopen {}",
-                count(&told.connections),
-                count(&told.full),
-                count(&told.resumed),
-                count(&told.requests),
-                count(&told.issued),
-                count(&told.received),
-                count(&told.sent),
-                count(&told.open)
+                count(&printed.connections),
+                count(&printed.full),
+                count(&printed.resumed),
+                count(&printed.requests),
+                count(&printed.issued),
+                count(&printed.received),
+                count(&printed.sent),
+                count(&printed.open)
             );
         }
     });
@@ -216,7 +215,7 @@ fn converse(
     }
 }
 
-/// A call without a target is the one to STS. The tokens have a length as in life.
+/// A call without a target goes to STS. The tokens have realistic lengths.
 fn answer(operation: &str, counts: &Counts) -> (&'static str, &'static str, String) {
     const JSON: &str = "application/x-amz-json-1.1";
     let expiration = SystemTime::now() + Duration::from_secs(3600);

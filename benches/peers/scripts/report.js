@@ -1,5 +1,5 @@
-// What the Rust programs print too, for both scripts: the peak of memory, the time of a get, and the
-// keys of fetches that are made one by one.
+// Prints for both scripts what the Rust programs print too: the peak memory, the time of a get, and
+// the keys of single fetches.
 'use strict';
 const fs = require('fs');
 const readline = require('readline');
@@ -7,7 +7,7 @@ const readline = require('readline');
 exports.peak = () => {
   const status = fs.readFileSync('/proc/self/status', 'utf8');
   console.log(`peak ${/^VmHWM:\s*(\d+)/m.exec(status)[1]}`);
-  // What is still open, such as a connection that is kept, would hold the process for seconds.
+  // Open connections would keep the process running for seconds.
   process.exit(0);
 };
 
@@ -23,8 +23,8 @@ exports.cached = async (get) => {
   console.log(`ns ${(Number(now - start) / gets).toFixed(1)}`);
 };
 
-// Makes a fetch for each line of the input. At the line `restart` it is to begin anew, with nothing
-// but its identity.
+// Makes a fetch for each line of the input. At the line `restart`, `fetch` must start again with
+// nothing but the identity.
 exports.steps = async (fetch) => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     console.log(`key ${await fetch(line === 'restart')}`);

@@ -1,5 +1,5 @@
-"""What the Rust programs print too, for both scripts: the peak of memory, the time of a get, and the
-keys of fetches that are made one by one."""
+"""Prints for both scripts what the Rust programs print too: the peak memory, the time of a get, and
+the keys of single fetches."""
 
 import sys
 import threading
@@ -35,7 +35,7 @@ def cached(threads, get):
 
 
 def steps(fetch):
-    """Makes a fetch for each line of the input. At the line `restart` it is to begin anew, with
-    nothing but its identity."""
+    """Makes a fetch for each line of the input. At the line `restart`, `fetch` must start again with
+    nothing but the identity."""
     for line in sys.stdin:
         print("key", fetch(line.strip() == "restart"), flush=True)

@@ -1,4 +1,4 @@
-//! The job by hand, without this library: `bare URL CA_FILE [steps]`.
+//! Gets the credentials by hand, without this library: `bare URL CA_FILE [steps]`.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! One process of a program: what it says, when, and how it ends.
+//! Runs one process and measures it.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,45 +12,45 @@ use crate::Fallible;
 
 pub struct Ended {
     pub status: ExitStatus,
-    /// Milliseconds from its start to the end of its first line.
+    /// Milliseconds from the start of the process to the end of its first line.
     pub wall: f64,
-    pub said: String,
-    pub complaint: String,
+    pub output: String,
+    pub stderr: String,
 }
 
-/// Runs it to its end, or ends it when it has taken longer than `limit`: that is `None`. What it
-/// complains of goes to a file, which takes all there may be.
-pub fn run(command: &mut Command, complaints: &Path, limit: Duration) -> Fallible<Option<Ended>> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
+/// Runs a process to its end. Kills it after `limit`, and then returns `None`. The file
+/// `stderr_file` receives its stderr, which can have any length.
+pub fn run(command: &mut Command, stderr_file: &Path, limit: Duration) -> Fallible<Option<Ended>> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(stderr_file)?);
     let start = Instant::now();
     let mut process = command.spawn()?;
     let output = process.stdout.take().ok_or("a process without output")?;
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(hear(output, start)));
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(read(output, start)));
     let left = || limit.saturating_sub(start.elapsed());
-    let heard = told.recv_timeout(limit);
-    let ended = heard.as_ref().map_or(Ok(None), |_| end(&mut process, left));
+    let output = receiver.recv_timeout(limit);
+    let ended = output.as_ref().map_or(Ok(None), |_| end(&mut process, left));
     if !matches!(ended, Ok(Some(_))) {
         process.kill()?;
         process.wait()?;
     }
-    let (Ok(heard), Some(status)) = (heard, ended?) else { return Ok(None) };
-    let (wall, said) = heard?;
-    let complaint = String::from_utf8_lossy(&fs::read(complaints)?).into_owned();
-    Ok(Some(Ended { status, wall, said, complaint }))
+    let (Ok(output), Some(status)) = (output, ended?) else { return Ok(None) };
+    let (wall, output) = output?;
+    let stderr = String::from_utf8_lossy(&fs::read(stderr_file)?).into_owned();
+    Ok(Some(Ended { status, wall, output, stderr }))
 }
 
-/// What it does after its first line is not the job. More than 64 KiB is not heard.
-fn hear(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
+/// Only the first line is part of the measured time. Reads at most 64 KiB.
+fn read(output: ChildStdout, start: Instant) -> io::Result<(f64, String)> {
     let mut output = BufReader::new(output.take(64 * 1024));
-    let mut said = String::new();
-    output.read_line(&mut said)?;
+    let mut text = String::new();
+    output.read_line(&mut text)?;
     let wall = start.elapsed().as_secs_f64() * 1e3;
-    output.read_to_string(&mut said)?;
-    Ok((wall, said))
+    output.read_to_string(&mut text)?;
+    Ok((wall, text))
 }
 
-/// One that has closed its output is about to end.
+/// Waits for a process that has closed its output.
 fn end(process: &mut Child, left: impl Fn() -> Duration) -> io::Result<Option<ExitStatus>> {
     loop {
         let status = process.try_wait()?;

@@ -1,4 +1,4 @@
-//! The job with this library: `ours URL CA_FILE [THREADS | steps]`.
+//! Gets the credentials with this library: `ours URL CA_FILE [THREADS | steps]`.
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let ca_file = arguments.next().ok_or("whose authority?")?;
+    let ca_file = arguments.next().ok_or("which CA_FILE?")?;
     #[cfg(feature = "extra")]
     let extra = arguments.next();
     #[cfg(feature = "extra")]

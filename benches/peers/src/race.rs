@@ -1,15 +1,19 @@
-//! Runs the programs by turns against the fake service, checks that each did the job, counts round
-//! trips, and prints the tables.
+//! Runs the programs in turn against the fake service, checks their results, counts round trips,
+//! and prints the tables.
 //!
-//! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has a line for each program, of fields that
-//! tabs part: its name, the name of the one it is compared with, its size in bytes, its crates, in
-//! how many rounds it fetches, the numbers of threads to time the cached get with in RUNS rounds
-//! (`1,2`, or `-`), whether its round trips are counted (`steps`, or `-`), its path, and its first
-//! arguments. To these are added URL, `CA_FILE`, and for the cached get a number of threads, or
-//! `steps`.
+//! `race LIST URL CA_FILE COUNTS_PORT RUNS SEED`. LIST has one line for each program, with fields
+//! that are separated by tabs:
 //!
-//! A program that does not do its job, or takes too long for it, ends the race with status 1.
-//! Status 2 means that all ran, and that a target was missed that does not depend on time.
+//! * its name, and the name of the program that it is compared with
+//! * its size in bytes, and the number of its crates
+//! * the number of rounds in which it gets credentials
+//! * `1,2` or `-`: the numbers of threads for the cached get, which is measured in RUNS rounds
+//! * `steps` or `-`: whether its round trips are counted
+//! * its path and its first arguments; `race` adds URL and `CA_FILE`, and then the number of
+//!   threads or `steps`
+//!
+//! If a program fails or takes too long, the status is 1. If all programs ran, but a target that
+//! does not depend on time is missed, the status is 2.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -30,7 +34,7 @@ mod trips;
 use relay::Relay;
 use trips::Trips;
 
-/// Far more than a fetch takes on a busy machine, and a fetch with the cached gets after it.
+/// Much more than a fetch takes on a busy machine. `CACHED` is for a fetch with the cached gets.
 const FETCH: Duration = Duration::from_secs(30);
 const CACHED: Duration = Duration::from_mins(1);
 
@@ -47,12 +51,12 @@ pub struct Program {
     command: Vec<String>,
 }
 
-/// One process.
+/// The figures of one process.
 #[derive(Clone, Copy, Default)]
 pub struct Run {
-    /// Milliseconds from its start to the line with the key.
+    /// Milliseconds from the start to the line with the key.
     pub wall: f64,
-    /// Milliseconds until its end.
+    /// Milliseconds of CPU time until the end.
     pub cpu: f64,
     /// Kibibytes.
     pub peak: f64,
@@ -63,7 +67,7 @@ pub struct Run {
     pub received: f64,
 }
 
-/// All runs of one program, a round for each.
+/// The figures of all rounds of one program.
 #[derive(Default)]
 pub struct Runs {
     pub fetches: Vec<Run>,
@@ -76,8 +80,8 @@ struct Service {
     url: String,
     ca_file: String,
     port: u16,
-    /// A file for what a program complains of.
-    complaints: PathBuf,
+    /// The file for the stderr of a program.
+    stderr_file: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -91,20 +95,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every target is met that does not depend on time.
+/// Returns whether all targets that do not depend on time are met.
 fn race() -> Fallible<bool> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("LIST URL CA_FILE COUNTS_PORT RUNS SEED");
     let list = PathBuf::from(next()?);
-    let complaints = list.with_extension("complaints");
+    let stderr_file = list.with_extension("stderr");
     let list = std::fs::read_to_string(list)?;
-    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()?, complaints };
+    let service = Service { url: next()?, ca_file: next()?, port: next()?.parse()?, stderr_file };
     let (rounds, seed): (usize, u64) = (next()?.parse()?, next()?.parse()?);
     let programs = list.lines().map(parse).collect::<Fallible<Vec<_>>>()?;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut runs: Vec<Runs> = programs.iter().map(|_| Runs::default()).collect();
 
-    // The first round fills the caches of the machine, and is not kept.
+    // The first round only fills the caches of the machine.
     for round in 0..=programs.iter().map(|program| program.rounds).max().unwrap_or(0) {
         let all = programs.iter().zip(&mut runs);
         let mut order: Vec<_> = all.filter(|(program, _)| round <= program.rounds).collect();
@@ -122,7 +126,7 @@ fn race() -> Fallible<bool> {
         for (program, runs) in order {
             for &threads in &program.threads {
                 let (_, get) = service.run(program, Some(threads))?;
-                let get = get.ok_or_else(|| format!("{} told no time", program.name))?;
+                let get = get.ok_or_else(|| format!("{} printed no time", program.name))?;
                 runs.gets.entry(threads).or_default().push(get);
             }
         }
@@ -132,7 +136,7 @@ fn race() -> Fallible<bool> {
     let url = format!("https://localhost:{}", relay.port);
     for (program, runs) in programs.iter().zip(&mut runs).filter(|(program, _)| program.steps) {
         let mut command = service.command(program, &url)?;
-        let counted = trips::count(command.arg("steps"), &service.complaints, &relay);
+        let counted = trips::count(command.arg("steps"), &service.stderr_file, &relay);
         runs.trips = Some(counted.map_err(|error| format!("{}: {error}", program.name))?);
     }
     table::print(&programs, &runs);
@@ -156,13 +160,13 @@ fn parse(line: &str) -> Fallible<Program> {
 }
 
 impl Service {
-    /// What the service has seen so far, once every connection is closed.
+    /// Returns the counts of the service. Waits until all connections are closed.
     fn counts(&self) -> Fallible<HashMap<String, f64>> {
         for _ in 0..500 {
             let mut text = String::new();
-            let mut teller = TcpStream::connect(("127.0.0.1", self.port))?;
-            teller.set_read_timeout(Some(Duration::from_secs(5)))?;
-            teller.read_to_string(&mut text)?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.read_to_string(&mut text)?;
             let counts: HashMap<_, f64> = text
                 .lines()
                 .filter_map(|line| line.split_once(' '))
@@ -176,7 +180,7 @@ impl Service {
         Err("a connection stays open".into())
     }
 
-    /// Nothing of the environment reaches a program but what the JavaScript ones need.
+    /// A program gets no environment variables except those that Node needs.
     fn command(&self, program: &Program, url: &str) -> Fallible<Command> {
         let (path, first) = program.command.split_first().ok_or("a program without a path")?;
         let mut command = Command::new(path);
@@ -196,8 +200,8 @@ impl Service {
         command.args(threads.map(|count| count.to_string()));
         let limit = if threads.is_some() { CACHED } else { FETCH };
         let spent = cpu_of_children()?;
-        let ended = child::run(&mut command, &self.complaints, limit)?.ok_or_else(|| {
-            format!("{} took longer than {} s, and was ended", program.name, limit.as_secs())
+        let ended = child::run(&mut command, &self.stderr_file, limit)?.ok_or_else(|| {
+            format!("{} took longer than {} s, and was killed", program.name, limit.as_secs())
         })?;
         let cpu = cpu_of_children()? - spent;
 
@@ -206,16 +210,16 @@ impl Service {
             let value = |counts: &HashMap<String, f64>| counts.get(name).copied();
             Some(value(&after)? - value(&before)?)
         };
-        let tells = |name: &str| {
+        let printed = |name: &str| {
             ended
-                .said
+                .output
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim))
         };
-        let number = |name: &str| tells(name).and_then(|value| value.parse::<f64>().ok());
+        let number = |name: &str| printed(name).and_then(|value| value.parse::<f64>().ok());
         let issued = format!("ASIA{:0>16}", after.get("issued").copied().unwrap_or_default());
         let did_the_job = ended.status.success()
-            && tells("key") == Some(&*issued)
+            && printed("key") == Some(&*issued)
             && count("issued") == Some(1.0)
             && count("requests") == Some(2.0);
         if !did_the_job {
@@ -224,16 +228,17 @@ impl Service {
                 program.name,
                 ended.status,
                 count("requests").unwrap_or_default(),
-                ended.said,
-                ended.complaint
+                ended.output,
+                ended.stderr
             )
             .into());
         }
-        let seen = |name: &str| count(name).ok_or_else(|| format!("the service tells no {name}"));
+        let seen =
+            |name: &str| count(name).ok_or_else(|| format!("the service has no count {name}"));
         let run = Run {
             wall: ended.wall,
             cpu,
-            peak: number("peak").ok_or_else(|| format!("{} told no peak", program.name))?,
+            peak: number("peak").ok_or_else(|| format!("{} printed no peak", program.name))?,
             connections: seen("connections")?,
             full: seen("full")?,
             resumed: seen("resumed")?,
@@ -244,7 +249,7 @@ impl Service {
     }
 }
 
-/// Milliseconds of user and system time of all processes that were waited for.
+/// Returns the user and system time of all ended child processes, in milliseconds.
 fn cpu_of_children() -> Fallible<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let time = usage.user_time() + usage.system_time();

@@ -1,5 +1,5 @@
-//! A relay between a program and the service, which counts round trips and bytes, and can close the
-//! connections as a service does that hangs up.
+//! A relay between a program and the service. It counts round trips and bytes, and can close the
+//! connections as a service does.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -10,8 +10,7 @@ use std::thread;
 
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
-    /// One for each connection, and one for each time that the service answered what the program
-    /// had sent.
+    /// One for each connection, and one for each answer to what the program sent.
     pub round_trips: u32,
     pub sent: u32,
     pub received: u32,
@@ -41,7 +40,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on loopback, and connects to the service at this port of loopback.
+    /// Listens on loopback, and connects to this port of the service.
     pub fn start(service: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -61,7 +60,6 @@ impl Relay {
         lock(&self.state).counts
     }
 
-    /// Closes every connection.
     pub fn hang_up(&self) {
         for stream in lock(&self.state).open.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -102,7 +100,7 @@ fn connect(program: TcpStream, service: u16, state: &Arc<Mutex<State>>) -> io::R
     Ok(())
 }
 
-/// Copies until one side closes, then closes both.
+/// Copies until one side closes its connection, then closes both.
 fn forward(mut from: TcpStream, mut to: TcpStream, count: impl Fn(u32)) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {

@@ -1,13 +1,13 @@
-//! The tables that `race` prints: medians, and ratios to the program that each is compared with.
+//! The tables that `race` prints: medians, and ratios to the program of comparison.
 
 use crate::relay::Counts;
 use crate::trips::Trips;
 use crate::{Program, Run, Runs};
 
-/// The most round trips of this library, in the order of [`steps`].
+/// The limits for the round trips of this library, in the order of [`steps`].
 const MOST_TRIPS: [u32; 4] = [4, 3, 1, 3];
 
-/// The middle one, or the mean of the two in the middle.
+/// Returns the middle value, or the mean of the two in the middle.
 fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -16,7 +16,8 @@ fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(if values.len() % 2 == 0 { f64::midpoint(upper, *values.get(half - 1)?) } else { upper })
 }
 
-/// The median of the ratios within a round, which a change of the machine's pace disturbs least.
+/// Returns the median of the ratios within each round. A change of the machine's speed affects it
+/// least.
 fn ratio(own: &[f64], base: &[f64]) -> Option<f64> {
     median(own.iter().zip(base).map(|(own, base)| own / base))
 }
@@ -64,7 +65,7 @@ pub fn print(programs: &[Program], runs: &[Runs]) {
     }
 }
 
-/// Round trips: one for each TCP connection, and one for each time that the service answered.
+/// Prints the round trips: one for each TCP connection, and one for each answer of the service.
 pub fn print_trips(programs: &[Program], runs: &[Runs]) {
     println!(
         "\n| program | round trips of a first fetch | with a stored identity | of a refresh \
@@ -90,8 +91,8 @@ fn steps(trips: &Trips) -> [Counts; 4] {
     [trips.first, trips.restarted, trips.kept, trips.closed]
 }
 
-/// Prints the library's own targets, for those of the pairs that ran. Returns whether all of them are
-/// met that do not depend on time.
+/// Prints the targets of this library, if the programs for them ran. Returns whether all targets
+/// that do not depend on time are met.
 pub fn targets(programs: &[Program], runs: &[Runs]) -> bool {
     let find = |name: &str| programs.iter().zip(runs).find(|(program, _)| program.name == name);
     let compare = |own: &str, other: &str, of: fn(&Program, &Runs) -> Vec<f64>| {
@@ -118,7 +119,8 @@ pub fn targets(programs: &[Program], runs: &[Runs]) -> bool {
     }
     let (sdk, most) = ("aws-ring, size", 0.5);
     let small = check("size", "ours, size", sdk, most, size);
-    // Nothing is without these. Where they did not run it cannot be told.
+    // The size of `bare` is the minimum for this library too. If `bare` did not run, nothing is
+    // checked.
     match compare("bare, size", sdk, size) {
         Some(least) if least > most => println!(
             "  which is out of reach: bare ureq, rustls and serde_json alone are {least:.3} of it"

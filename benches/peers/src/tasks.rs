@@ -1,5 +1,5 @@
-//! `threads.rs` for futures: one caller has a runtime of its own, more of them are tasks of a
-//! runtime with as many threads.
+//! Like `threads.rs`, for futures. One caller has a runtime with one thread. Several callers are
+//! tasks of a runtime with as many threads.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ pub trait Get: Send + Sync + 'static {
     fn get(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// Lets the runtime see what has happened since the last fetch, such as a connection that the service
-/// has closed.
+/// Lets the runtime notice events since the last fetch, such as a closed connection.
 pub async fn idle() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }

@@ -1,14 +1,14 @@
-//! What one more get costs while the credentials are fresh. Each program takes these lines in, so
-//! that they weigh the same in all.
+//! Measures one more get while the credentials are fresh. All programs contain this file, so it
+//! adds the same to each.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 const TIME: Duration = Duration::from_millis(60);
-/// So many gets for each look at the time, which would weigh otherwise.
+/// The clock is read only once for this many gets, because reading it takes time too.
 const BATCH: u32 = 64;
 
-/// Calls `get` from so many threads for a while.
+/// Calls `get` from this many threads for a fixed time.
 pub fn get(count: usize, get: impl Fn() + Sync) {
     let start = Instant::now();
     let caller = || {
@@ -25,10 +25,10 @@ pub fn get(count: usize, get: impl Fn() + Sync) {
         let others: Vec<_> = (1..count).map(|_| scope.spawn(caller)).collect();
         others.into_iter().fold(caller(), |sum, other| sum + other.join().unwrap_or(0))
     });
-    tell(start, gets);
+    print(start, gets);
 }
 
-/// The wall time for each get, of all threads together.
-fn tell(start: Instant, gets: u32) {
+/// Prints the wall time for each get, over all threads.
+fn print(start: Instant, gets: u32) {
     println!("ns {:.1}", start.elapsed().as_secs_f64() * 1e9 / f64::from(gets));
 }

@@ -1,4 +1,4 @@
-//! The round trips of one program, counted by a relay in four steps.
+//! Counts the round trips of one program with a relay, in four steps.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -12,42 +12,43 @@ use crate::Fallible;
 use crate::relay::{Counts, Relay};
 
 const STEP: Duration = Duration::from_secs(30);
-/// For what a program still sends after a fetch, as one does that closes the connection.
+/// The time for what a program still sends after a fetch, for example when it closes the
+/// connection.
 const AFTERMATH: Duration = Duration::from_millis(50);
 
 pub struct Trips {
-    /// A guest's first fetch.
+    /// The first fetch of a guest.
     pub first: Counts,
-    /// A refresh on a connection that is open.
+    /// A refresh on an open connection.
     pub kept: Counts,
     /// A refresh after the service has closed the connection.
     pub closed: Counts,
-    /// A fetch by one that remembers nothing but its identity.
+    /// A fetch after a restart, with nothing but the identity.
     pub restarted: Counts,
 }
 
-/// Runs a program, which makes a fetch for each line of its input.
-pub fn count(command: &mut Command, complaints: &Path, relay: &Relay) -> Fallible<Trips> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(complaints)?);
+/// Runs a program that makes a fetch for each line of its input.
+pub fn count(command: &mut Command, stderr_file: &Path, relay: &Relay) -> Fallible<Trips> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(stderr_file)?);
     let mut process = command.spawn()?;
     let counted = all_steps(&mut process, relay);
     process.kill()?;
     process.wait()?;
     relay.hang_up();
     counted.map_err(|error| {
-        let complaint = fs::read(complaints).unwrap_or_default();
-        format!("{error}\n{}", String::from_utf8_lossy(&complaint)).into()
+        let stderr = fs::read(stderr_file).unwrap_or_default();
+        format!("{error}\n{}", String::from_utf8_lossy(&stderr)).into()
     })
 }
 
 fn all_steps(process: &mut Child, relay: &Relay) -> Fallible<Trips> {
     let output = BufReader::new(process.stdout.take().ok_or("a process without output")?);
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
     let mut keys = Vec::new();
-    let mut step = |line: &str| one_step(process, line, &told, &mut keys, relay);
+    let mut step = |line: &str| one_step(process, line, &receiver, &mut keys, relay);
     let first = step("fetch")?;
     let kept = step("fetch")?;
     relay.hang_up();
@@ -56,22 +57,22 @@ fn all_steps(process: &mut Child, relay: &Relay) -> Fallible<Trips> {
     Ok(Trips { first, kept, closed, restarted })
 }
 
-/// Each must bring another key.
+/// Makes one fetch. Its key must be new.
 fn one_step(
     process: &Child,
     line: &str,
-    told: &Receiver<String>,
+    output: &Receiver<String>,
     keys: &mut Vec<String>,
     relay: &Relay,
 ) -> Fallible<Counts> {
     let before = relay.counts();
     let mut input = process.stdin.as_ref().ok_or("a process without input")?;
     writeln!(input, "{line}")?;
-    let said = told.recv_timeout(STEP)?;
-    if !said.starts_with("key ASIA") || keys.contains(&said) {
-        return Err(format!("fetch {} brought no new key: {said}", keys.len() + 1).into());
+    let key = output.recv_timeout(STEP)?;
+    if !key.starts_with("key ASIA") || keys.contains(&key) {
+        return Err(format!("fetch {} returned no new key: {key}", keys.len() + 1).into());
     }
-    keys.push(said);
+    keys.push(key);
     thread::sleep(AFTERMATH);
     Ok(relay.counts() - before)
 }

@@ -1,4 +1,4 @@
-//! What both programs do: ask STS who they are, and count what that costs at Cognito.
+//! Asks STS for the caller's identity, for both programs, and checks how many calls Cognito gets.
 
 use std::env;
 use std::error::Error;
@@ -12,7 +12,7 @@ use aws_sdk_sts::config::{
 use cognito_identity_credentials::CognitoIdentityCredentials;
 use cognito_identity_credentials::transport::{HttpRequest, Transport, UreqTransport};
 
-/// `under` puts in what belongs to the executor.
+/// `under` sets what the executor needs.
 pub async fn run(under: impl Fn(Builder) -> Builder) -> Result<(), Box<dyn Error>> {
     let calls = Arc::new(AtomicUsize::new(0));
     let credentials = provider(Arc::clone(&calls))?;
@@ -26,23 +26,23 @@ pub async fn run(under: impl Fn(Builder) -> Builder) -> Result<(), Box<dyn Error
         Client::from_conf(under(config).build())
     };
 
-    // A client with the SDK's own cache, and one that leaves it all to the provider.
+    // One client has the SDK's own cache. The other one always asks the provider.
     let cached = client(IdentityCache::lazy().build());
     let uncached = client(IdentityCache::no_cache());
     let mut first = None;
     for client in [&cached, &cached, &uncached, &uncached] {
         println!("{}", who_am_i(client).await?);
         let so_far = calls.load(Ordering::Relaxed);
-        assert!(so_far > 0, "nobody asked Cognito");
+        assert!(so_far > 0, "no call to Cognito");
         assert_eq!(so_far, *first.get_or_insert(so_far), "Cognito was asked a second time");
     }
     let first = first.unwrap_or_default();
     println!("4 requests, {first} calls for credentials");
 
-    // What the provider is told, a client without a cache of its own follows.
+    // A client without its own cache asks the provider, which now refreshes.
     credentials.expire();
     println!("{}", who_am_i(&uncached).await?);
-    assert!(calls.load(Ordering::Relaxed) > first, "the credentials were called off");
+    assert!(calls.load(Ordering::Relaxed) > first, "no new credentials after `expire`");
     println!("1 request after expire(), {} calls more", calls.load(Ordering::Relaxed) - first);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The AWS SDK with nothing of this crate: its default chain of credentials asks the endpoint of
-//! `cognito-credentials serve` or `exec --serve`, whose address the environment holds.
+//! The AWS SDK without this crate. Its default chain of credentials calls the endpoint of
+//! `cognito-credentials serve` or `exec --serve`. The environment has the address.
 //!
-//! Asks STS for its identity every few seconds, until the file named by the first argument exists.
-//! `AWS_ENDPOINT_URL` is an emulator on loopback: the client here has no TLS.
+//! It asks STS for its identity every few seconds, until the file of its first argument exists.
+//! `AWS_ENDPOINT_URL` is an emulator on loopback, because the client here has no TLS.
 
 use std::env;
 use std::error::Error;

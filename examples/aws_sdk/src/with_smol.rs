@@ -1,7 +1,7 @@
-//! The AWS SDK with the provider under smol. The SDK's own HTTP client needs tokio, so requests go
-//! through ureq on smol's pool of threads for what blocks.
+//! The AWS SDK with the provider, on the executor smol. The SDK's own HTTP client needs tokio, so
+//! ureq sends the requests on smol's thread pool for blocking work.
 //!
-//! `AWS_COGNITO_IDENTITY_POOL_ID` names the pool, `AWS_ENDPOINT_URL` an emulator on loopback.
+//! `AWS_COGNITO_IDENTITY_POOL_ID` is the pool, and `AWS_ENDPOINT_URL` an emulator on loopback.
 
 mod common;
 

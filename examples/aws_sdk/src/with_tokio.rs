@@ -1,7 +1,7 @@
-//! The AWS SDK with the provider under tokio, with the SDK's own HTTP client.
+//! The AWS SDK with the provider, on tokio and with the SDK's own HTTP client.
 //!
-//! `AWS_COGNITO_IDENTITY_POOL_ID` names the pool, `AWS_ENDPOINT_URL` an emulator on loopback:
-//! the client here has no TLS.
+//! `AWS_COGNITO_IDENTITY_POOL_ID` is the pool, and `AWS_ENDPOINT_URL` an emulator on loopback,
+//! because the client here has no TLS.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let under_tokio = |config: aws_sdk_sts::config::Builder| {
         config.http_client(http.clone()).sleep_impl(TokioSleep::new())
     };
-    // One thread: a refresh that blocked it would stop everything.
+    // With one thread: a refresh that blocks it would stop everything.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(common::run(under_tokio))
 }

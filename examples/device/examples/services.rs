@@ -1,7 +1,7 @@
-//! Fakes of Cognito and of S3 on loopback, to try the program without AWS: `README.md`, Try it.
+//! Fakes of Cognito and S3 on loopback, to try the program without AWS ("Try it" in `README.md`).
 //!
-//! It writes a refresh token into the file of its argument, and prints the settings for the
-//! program. Then it prints each upload.
+//! The argument is a file: it writes a refresh token there. It prints the settings for the program,
+//! and then each upload.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/network/mod.rs"]

@@ -1,5 +1,5 @@
-//! A time of the service, kept in a file. The real time is later, so no certificate is checked at an
-//! earlier time. A device whose clock starts in 1970 then reaches Cognito.
+//! Keeps a time of the service in a file. The real time is later, so certificates are not checked
+//! at an earlier time. With this, a device whose clock starts in 1970 reaches Cognito.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use cognito_identity_credentials::transport::UreqTransport;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Twenty years. A later time is damaged, and would make every certificate an expired one.
+/// Twenty years. A later time must be damaged, and would make every certificate look expired.
 const LONGEST_SERVICE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 /// Returns the release date of the library, or the kept time if that is later.

@@ -41,8 +41,8 @@ use crate::storage::DeviceStorage;
 use crate::systemd::Systemd;
 use crate::upload::{Bucket, UploadError};
 
-/// How long a running round may continue after a signal to end. The program may end in the middle
-/// of it: each stored record is then the old one or the new one.
+/// How long a round may continue after a signal to end. The program may end in the middle of the
+/// round: each stored record is then either the old one or the new one.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The exit status for wrong settings. The unit does not restart the program after it.
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether a restart cannot help. Any other failure may pass: for example, a file that does
-/// not exist yet, or a system that has no memory for another thread.
+/// Returns whether a restart cannot help. Any other failure may be temporary: for example, a file
+/// that does not exist yet, or no memory for another thread.
 fn is_wrong_setting(error: &(dyn Error + 'static)) -> bool {
     let library = error.downcast_ref::<cognito_identity_credentials::Error>();
     error.is::<WrongSetting>() || library.is_some_and(|error| error.kind() == ErrorKind::Config)
@@ -188,7 +188,8 @@ impl Device {
     fn upload(&self, readings: &Readings, systemd: &Systemd) -> Result<usize, Failure> {
         let keys = self.keys(systemd)?;
         match self.put(&keys, readings, systemd) {
-            // The role may have been changed, or its sessions revoked. New credentials help once.
+            // The role may have changed, or its sessions are revoked. New credentials help only
+            // once.
             Err(Failure::Upload(error)) if error.is("ExpiredToken") => {
                 log::warn!("S3 says that the credentials have expired: requesting new ones");
                 self.credentials.invalidate(keys.access_key_id());
@@ -198,7 +199,7 @@ impl Device {
         }
     }
 
-    /// Called before each request, and not once at the start: `get` refreshes the credentials.
+    /// Called before each request, because `get` refreshes the credentials.
     fn keys(&self, systemd: &Systemd) -> Result<Credentials, Failure> {
         systemd.alive();
         self.credentials.get().map_err(Failure::Credentials)
@@ -219,7 +220,7 @@ impl Device {
         let identity = keys.identity_id().unwrap_or("unknown");
         let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         // The hasher is a source of random numbers. Without one, a second upload within a second,
-        // for example after a restart, would replace the first.
+        // for example after a restart, would overwrite the first one.
         let random = RandomState::new().build_hasher().finish();
         let object = format!("readings/{identity}/{seconds}-{random:016x}.csv");
         self.bucket.put(keys, time, &object, &body).map_err(Failure::Upload)?;
@@ -255,8 +256,8 @@ fn sign_in(
     let mut tokens = UserPoolTokens::builder()
         .user_pool_id(&user.pool_id)
         .client_id(&user.client_id)
-        // If the user pool has replaced this token since, the stored one is used. A new file wins
-        // over what is stored.
+        // If the user pool has replaced this token, the stored one is used. A new token in the file
+        // replaces the stored one.
         .refresh_token(token.trim())
         .timeout(settings.token_time())
         .transport(Arc::clone(transport))

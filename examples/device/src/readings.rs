@@ -14,7 +14,7 @@ use jiff::Timestamp;
 /// At one reading per minute, this is a day without a network.
 const MOST: usize = 1440;
 
-/// The longest reading, in bytes. A longer one is cut.
+/// The longest reading, in bytes. A longer reading is cut.
 const LONGEST: usize = 24;
 
 // A record of `FileStorage` has at most 64 KiB. A line has a time of 12 digits at most, a space and
@@ -44,7 +44,7 @@ impl Reading {
 }
 
 impl Readings {
-    /// `memory` is a directory below `/run`. The readings that waited there come back.
+    /// `memory` is a directory below `/run`. The readings in it are loaded.
     pub fn new(sensor: &Path, memory: Option<&Path>) -> Self {
         let memory = memory.map(FileStorage::new);
         let stored = memory.as_ref().and_then(|memory| memory.load("readings").ok().flatten());

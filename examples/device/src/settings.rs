@@ -16,7 +16,8 @@ impl fmt::Display for WrongSetting {
 
 impl error::Error for WrongSetting {}
 
-/// Reads the file that a variable names. A failure is no [`WrongSetting`]: the file may come later.
+/// Reads the file that a variable names. A failure is not a [`WrongSetting`]: the file may be
+/// created later.
 pub fn read_file(variable: &str, file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|error| format!("{variable} {}: {error}", file.display()))
 }
@@ -106,8 +107,9 @@ impl Settings {
         self.call_time.min(Duration::from_secs(20))
     }
 
-    /// The longest time between two signs of life: a `get()`. A refresh that replaces the refresh
-    /// token is never abandoned, so it can begin late in that time and take all of its own.
+    /// The longest time between two signs of life: one `get()`. A refresh that replaces the refresh
+    /// token is never abandoned, so it can start at the end of that time and still take its own
+    /// time.
     pub fn longest_step(&self) -> Duration {
         self.call_time + self.token_time()
     }

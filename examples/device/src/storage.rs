@@ -1,7 +1,8 @@
-//! What is kept where: the identity and the refresh token on flash, the credentials in memory.
+//! Decides where each record is stored: the identity and the refresh token on flash, the
+//! credentials in memory.
 //!
-//! A restart of the system makes stored credentials useless, and each refresh writes them. So they
-//! need not be on flash, which wears out. The other records change rarely and must not be lost.
+//! Each refresh writes the credentials, and flash wears out. After a restart of the system the
+//! stored credentials are useless anyway. The other records change rarely and must not be lost.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Messages to systemd, as `sd_notify` sends them. Without systemd they go nowhere.
+//! Messages to systemd, as `sd_notify` sends them. Without systemd, nothing is sent.
 
 use std::env;
 use std::io;
@@ -37,7 +37,7 @@ impl Systemd {
         self.send("STOPPING=1");
     }
 
-    /// It never blocks: if systemd does not read, earlier messages are still waiting there.
+    /// It never blocks: if systemd does not read, it still has earlier messages.
     fn send(&self, message: &str) {
         if let Some(socket) = &self.socket {
             let _ = socket.send(message.as_bytes());

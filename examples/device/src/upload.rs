@@ -105,8 +105,8 @@ impl UploadError {
         Self { code: None, text: error.to_string() }
     }
 
-    /// Takes only code and message from the answer, because S3 repeats the session token in some.
-    /// Both are one short line of the log, whoever answers.
+    /// Reads only the code and the message from the answer, because some answers of S3 repeat the
+    /// session token. Each becomes one short line of the log.
     fn answer(status: u16, document: &str) -> Self {
         let element = |name: &str| {
             let (_, rest) = document.split_once(&format!("<{name}>"))?;

@@ -1,5 +1,5 @@
-//! The whole program against a fake of Cognito and of S3 on loopback: power cuts, network losses, a
-//! user who is signed out, and signals.
+//! Tests the whole program against fakes of Cognito and S3 on loopback: power cuts, network losses,
+//! a user who is signed out, and signals.
 //!
 //! `SENSOR` is the command to test, such as `qemu-arm-static -L /usr/arm-linux-gnueabihf sensor`.
 //! Without it, the program is the one that Cargo has built for this machine.
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::network::{Bucket, Mode, Server};
 
-/// How long the machine may take, in an emulator and beside other work.
+/// How long a step may take, also in an emulator and on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Credentials with this lifetime are never fresh, so each round refreshes them.
@@ -35,7 +35,7 @@ const SHORT: Duration = Duration::from_secs(16);
 /// How wrong the clock of the device is in some tests.
 const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// A device with its directories, its services, and what it says.
+/// A device with its directories and its services.
 struct Device {
     folder: TempDir,
     cognito: FakeCognito,
@@ -81,7 +81,7 @@ impl Device {
         self.folder.path().join(name)
     }
 
-    /// What the person does who installs the device.
+    /// Writes a refresh token, like the person who installs the device.
     fn sign_in(&self) {
         fs::write(self.path("token"), self.cognito.sign_in("device-1") + "\n").unwrap();
     }
@@ -116,14 +116,14 @@ impl Device {
         self.process = Some(self.command().stderr(log).spawn().unwrap());
     }
 
-    /// `kill -9`, as a loss of power.
+    /// Kills the program with SIGKILL, to simulate a loss of power.
     fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
-    /// Sends SIGTERM, and returns after how long the program has ended.
+    /// Sends SIGTERM. Returns how long the program took to end.
     fn stop(&mut self) -> Duration {
         let mut process = self.process.take().unwrap();
         let asked = Instant::now();
@@ -134,7 +134,7 @@ impl Device {
         asked.elapsed()
     }
 
-    /// Starts it, and checks how it ends by itself.
+    /// Starts the program, and checks how it ends by itself.
     fn ends_with(&self, status: i32, text: &str) {
         let output = self.command().stderr(Stdio::piped()).output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
@@ -146,7 +146,7 @@ impl Device {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Waits until the log has `text` `times` more than in its first `from` bytes.
+    /// Waits until the log after its first `from` bytes has `text` `times` times.
     fn wait_for_log(&self, from: usize, text: &str, times: usize) {
         self.wait_until(text, || self.log()[from..].matches(text).count() >= times);
     }
@@ -198,7 +198,8 @@ fn a_power_cut_at_any_moment_costs_neither_the_identity_nor_the_sign_in() {
     device.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
     device.start();
     device.wait_for_upload();
-    // The state of the services before it: the answer may be under way, read or being stored.
+    // The state of the services before the power cut: the answer may be on its way, or already read
+    // or stored.
     for delay in [0, 1, 2, 4, 8] {
         for operation in ["GetTokensFromRefreshToken", "GetCredentialsForIdentity", "PUT"] {
             let count = || match operation {
@@ -287,7 +288,7 @@ fn a_network_loss_is_logged_and_overcome_and_the_watchdog_is_fed() {
     device.stop();
     device.wait_until("its end", || device.signs().iter().any(|(_, sign)| sign == "STOPPING=1"));
 
-    // Nothing was lost on the way: one reading for each round.
+    // No reading was lost: there is one for each round.
     let rounds = device.log().matches("metrics ").count();
     let readings: usize =
         device.bucket.objects().iter().map(|object| object.body.lines().count()).sum();
@@ -362,7 +363,7 @@ fn sigterm_ends_it_in_the_middle_of_a_call_with_a_log_that_takes_nothing() {
 fn a_program_that_hangs_gives_no_sign_of_life_and_still_ends_at_sigterm() {
     let mut device = Device::new();
     device.more = vec![("CALL_SECONDS", "1".into()), ("WATCHDOG_USEC", "2100000".into())];
-    // A log that nobody reads, and that is full: the main thread hangs when it writes.
+    // Nobody reads this log, and it is full: the main thread hangs when it writes.
     let (ours, log) = UnixStream::pair().unwrap();
     let filling = log.try_clone().unwrap();
     filling.set_nonblocking(true).unwrap();
@@ -496,7 +497,7 @@ fn cognito_and_s3_use_the_same_proxy() {
     ] {
         device.more = vec![("PROXY", url.clone()), ("AWS_ENDPOINT_URL", String::new())];
         device.more.extend_from_slice(direct);
-        // ureq would read some of these by itself, and the library others.
+        // ureq would read some of these variables, and the library others.
         for name in ["http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             device.more.push((name, "http://127.0.0.1:9".into()));
         }

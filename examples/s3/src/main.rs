@@ -1,6 +1,6 @@
-//! Uploads a file to S3, or downloads one, with a progress bar from 1 MiB. It is blocking, signs with
-//! presigned URLs of `rusty-s3`, and does not hold the file in memory. If S3 answers `ExpiredToken`,
-//! it gets new credentials and tries once more.
+//! Uploads a file to S3, or downloads one. From 1 MiB on, it shows a progress bar. It blocks, signs
+//! with the presigned URLs of `rusty-s3`, and does not keep the file in memory. If S3 answers
+//! `ExpiredToken`, it gets new credentials and tries once more.
 //!
 //! ```sh
 //! export AWS_COGNITO_IDENTITY_POOL_ID=…
@@ -11,10 +11,10 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the pool; `Builder::from_env` lists the other variables for the credentials |
-//! | `AWS_S3_REGION` | the bucket's region; without it, the pool's region |
-//! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` | an emulator, or another service that speaks S3; without them, AWS |
-//! | `RUST_LOG` | what is logged, in the words of `env_logger`; without it, warnings |
+//! | `AWS_COGNITO_IDENTITY_POOL_ID` | the pool; the other variables are in `Builder::from_env` |
+//! | `AWS_S3_REGION` | the bucket's region; default: the pool's region |
+//! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` | an emulator, or another S3 service; default: AWS |
+//! | `RUST_LOG` | the log filter of `env_logger`; default: `warn` |
 //!
 //! S3 accepts at most 5 GiB in one request. A larger file must be uploaded in parts. `rusty-s3` can
 //! do that, but this program does not.
@@ -122,7 +122,7 @@ impl Store {
         Ok(())
     }
 
-    /// If the download breaks off, the old file is unchanged, and a file that ends in `.part` stays.
+    /// If the download fails, the old file is unchanged, and a file that ends in `.part` is left.
     fn get(&self, key: &str, path: &Path) -> Result<(), Box<dyn Error>> {
         let answer = self.send_signed(|signer, time| {
             let url = GetObject::new(&self.bucket, Some(signer), key).sign_with_time(VALID, time);

@@ -10,11 +10,10 @@ use super::permissions::{check_directory, give_directory_mode, give_file_mode};
 use super::read::read;
 use super::sweep::{LockedFile, hold_off_sweepers, remove_temporary_files, sweep};
 
-/// The number of attempts to write. Another attempt is only needed if the random name is taken, or
-/// if another process removes the record and its temporary files.
+/// A new attempt is only needed if the random name is taken, or if another process removes the
+/// record and its temporary files.
 const ATTEMPTS: u32 = 20;
 
-/// Writes the record, unless it holds the value already.
 pub(super) fn store<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -32,7 +31,7 @@ pub(super) fn store<F: FileSystem>(
         let _ = sweep(disk, directory, &names);
         write(disk, directory, &names, value)?;
     }
-    // Also if the record is unchanged: the process that wrote it may have died before this.
+    // Also for an unchanged record: the process that wrote it may have died before it synced.
     disk.sync_directory(directory)?;
     if remove_earlier(disk, directory, &names)? {
         disk.sync_directory(directory)?;
@@ -51,11 +50,11 @@ pub(super) fn remove<F: FileSystem>(disk: &F, directory: &Path, key: &str) -> io
     let earlier = remove_earlier(disk, directory, &names);
     let record = disk.unlink(&directory.join(&names.record));
     remove_temporary_files(disk, directory, &names).and(earlier).and(record)?;
-    // Also if the record is gone already: the process that removed it may have died before this.
+    // Also for a missing record: the process that removed it may have died before it synced.
     disk.sync_directory(directory)
 }
 
-/// Removes the record under the name of earlier versions.
+/// Removes the file with the name of earlier versions.
 fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<bool> {
     let Some(earlier) = &names.earlier else { return Ok(false) };
     match disk.unlink(&directory.join(earlier)) {
@@ -64,7 +63,6 @@ fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> i
     }
 }
 
-/// Creates the directory if it is missing, and checks it.
 pub(super) fn ensure_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
     if check_directory(disk, directory)? { Ok(()) } else { make_directory(disk, directory) }
 }
@@ -86,12 +84,12 @@ fn make_directories<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()>
     }
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // The process that made it may not have synced it yet.
+            // The process that created it may not have synced it yet.
             return disk.sync_directory(parent);
         }
         made => made?,
     }
-    // The next attempt must create again a directory that is not durable or has the wrong mode.
+    // If this fails, the directory must not stay: the next attempt creates it again.
     give_directory_mode(disk, directory)
         .and_then(|()| disk.sync_directory(parent))
         .inspect_err(|_| drop(disk.remove_directory(directory)))
@@ -133,7 +131,7 @@ fn write_and_rename<F: FileSystem>(
     let file = &locked.0;
     let ready = prepare(disk, temporary, file);
     drop(sweeper_lock);
-    // `locked` holds its lock until after the renaming, so that no sweeper removes it.
+    // `locked` is held until after the rename, so no sweep removes the file.
     let header = names.header.as_deref().unwrap_or_default();
     ready
         .and_then(|()| disk.write(temporary, file, header.as_bytes()))
@@ -143,11 +141,10 @@ fn write_and_rename<F: FileSystem>(
         .inspect_err(|_| drop(disk.unlink(temporary)))
 }
 
-/// Gives a new temporary file its mode, and locks it.
 fn prepare<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
     give_file_mode(disk, path, file)?;
     match disk.try_lock(path, file, LockMode::Exclusive) {
-        // A sweeper that was not held off is about to remove the file.
+        // A sweep did not respect `sweeper_lock` and is about to remove the file.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(io::ErrorKind::NotFound.into())
         }
@@ -171,7 +168,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
 
-    /// The seed makes the random name known beforehand.
+    /// With a seed, the random name is known in advance.
     #[test]
     fn a_link_in_place_of_a_temporary_file_is_not_followed() {
         let (root, elsewhere) = (temporary(), temporary());
@@ -193,7 +190,7 @@ mod tests {
         assert_eq!(FileStorage::new(root.path()).load("k").unwrap().as_deref(), Some(&b"ours"[..]));
         let mut left = [&names[..], &["k".to_owned()]].concat();
         left.sort();
-        assert_eq!(files(root.path()), left, "what is not ours stays");
+        assert_eq!(files(root.path()), left, "files of others stay");
     }
 
     #[test]
@@ -206,7 +203,7 @@ mod tests {
         prepare(&Disk, &path, &writer.0).unwrap();
         let in_a_child = writer.0.try_clone().unwrap();
         storage.store("k", b"new").unwrap();
-        assert!(path.exists(), "its writer lives");
+        assert!(path.exists(), "the writer still runs");
         drop(writer);
         storage.store("k", b"newer").unwrap();
         assert_eq!(files(root.path()), ["k"]);
@@ -231,10 +228,9 @@ mod tests {
             ["k", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"]
         );
         storage.remove("k").unwrap();
-        assert_eq!(files(root.path()), ["k.other", "other.0123456789abcdef"], "they go with it");
+        assert_eq!(files(root.path()), ["k.other", "other.0123456789abcdef"], "only these stay");
     }
 
-    /// A call that changed the disk.
     #[derive(Clone, Debug, PartialEq)]
     enum Change {
         Make(PathBuf),
@@ -246,7 +242,6 @@ mod tests {
         SyncDirectory(PathBuf),
     }
 
-    /// Records every change.
     #[derive(Default)]
     struct Recorder(RefCell<Vec<Change>>);
 
@@ -260,7 +255,7 @@ mod tests {
             let changes = match call {
                 Call::MakeDirectory(path) => vec![Change::Make(path.into())],
                 Call::Create(path) => vec![Change::Create(path.into())],
-                // Two parts, so that the power can fail between them.
+                // Two parts, because the power can fail between them.
                 Call::Write(path, bytes) => {
                     let (first, second) = bytes.split_at(bytes.len() / 2);
                     [first, second].map(|part| Change::Write(path.into(), part.into())).into()
@@ -276,15 +271,15 @@ mod tests {
         }
     }
 
-    /// What may be left after a loss of power: names and contents, each as far as it was synced, or
-    /// as far as it got by luck.
+    /// Returns the directory as a loss of power may leave it: the names, and the contents of each
+    /// file, as far as they were synced or happened to reach the disk.
     fn after_power_cut(
         before: Option<&[u8]>,
         did: &[Change],
         names_survive: bool,
         data_survives: bool,
     ) -> Option<Vec<u8>> {
-        /// A file's contents: in memory, and on the disk.
+        /// A file's contents in memory and on the disk.
         type Contents = (Vec<u8>, Vec<u8>);
         let mut files: Vec<Contents> = Vec::new();
         let mut now: BTreeMap<PathBuf, usize> = BTreeMap::new();
@@ -347,7 +342,7 @@ mod tests {
                         is_new || left.as_deref() == before,
                         "cut at {cut} of {did:?}: {left:?}"
                     );
-                    assert!(is_new || cut < did.len(), "what is reported as stored is stored");
+                    assert!(is_new || cut < did.len(), "`store` succeeded, but the record is lost");
                     cuts += 1;
                     new_ones += usize::from(is_new);
                 }
@@ -373,7 +368,7 @@ mod tests {
         store(&again, &directory, "k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
         assert!(again.0.into_inner().contains(&synced));
-        assert!(FileStorage::new("").store("k", b"value").is_err(), "no path is no directory");
+        assert!(FileStorage::new("").store("k", b"value").is_err(), "the path is empty");
     }
 
     #[test]
@@ -402,6 +397,6 @@ mod tests {
         let recorder = Recorder::default();
         store(&recorder, root.path(), "k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
-        assert_eq!(recorder.0.into_inner(), [synced], "whoever wrote it may not have got to that");
+        assert_eq!(recorder.0.into_inner(), [synced], "the writer may not have synced");
     }
 }

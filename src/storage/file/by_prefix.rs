@@ -1,4 +1,4 @@
-//! Lists and removes all records whose keys begin alike.
+//! Lists and removes all records whose keys begin with a prefix.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,6 @@ use super::names::{self, FileKind};
 use super::permissions::check_directory;
 use super::read::read_key;
 
-/// Returns the keys of all records that begin with the prefix, sorted.
 pub(super) fn keys<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -26,8 +25,8 @@ pub(super) fn keys<F: FileSystem>(
     Ok(keys)
 }
 
-/// Removes the records and their temporary files, or the locks. Returns how many, without the
-/// temporary files.
+/// Removes the records with their temporary files, or the locks. Returns how many records or locks
+/// it removed.
 pub(super) fn remove_files<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -48,11 +47,11 @@ pub(super) fn remove_files<F: FileSystem>(
     outcome.and(disk.sync_directory(directory)).map(|()| removed)
 }
 
-/// Removes a file, unless its name is cut and the key in the file has another beginning.
+/// Removes a file, unless its name is cut and the key in the file does not begin with the prefix.
 fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -> io::Result<bool> {
     if !name.starts_with(&names::escape(prefix)) {
         let (record, kind) = names::parse(name).unwrap_or((name, FileKind::Record));
-        // A lock is empty, so the record beside it tells the key.
+        // A lock is empty. The record with its name has the key.
         let file = if kind == FileKind::Lock { record } else { name };
         if key(disk, directory, file, record)?.is_some_and(|key| !key.starts_with(prefix)) {
             return Ok(false);
@@ -61,7 +60,7 @@ fn remove<F: FileSystem>(disk: &F, directory: &Path, name: &str, prefix: &str) -
     disk.unlink(&directory.join(name))
 }
 
-/// Returns the key of a record by its name, or by what the file begins with if the name is cut.
+/// Returns the key of a record: from the file if the name is cut, else from the name.
 fn key<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -74,8 +73,7 @@ fn key<F: FileSystem>(
     Ok(names::key(record, record))
 }
 
-/// The names and kinds of the files of all keys that begin with the prefix. `None` if there is no
-/// directory.
+/// Returns `None` if there is no directory.
 fn files<F: FileSystem>(
     disk: &F,
     directory: &Path,

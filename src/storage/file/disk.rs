@@ -10,12 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::secret::read_to_end;
 
-/// A call is not repeated for ever, because a broken file system may interrupt each one.
+/// There is a limit because a broken file system may interrupt every call.
 const MOST_INTERRUPTIONS: u32 = 1000;
 
-/// A call that reaches the disk, with the file that it is about.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "only tests read what a call is about, mostly as text")]
+#[expect(dead_code, reason = "only tests read the paths, mostly as text")]
 pub(super) enum Call<'a> {
     Stat(&'a Path),
     StatLink(&'a Path),
@@ -43,10 +42,9 @@ pub(super) enum LockMode {
 }
 
 pub(super) trait FileSystem {
-    /// Makes the call.
+    /// Tests record the call or make it fail.
     fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
 
-    /// Makes the call again whenever a signal interrupted it.
     fn repeat<T>(
         &self,
         call: Call<'_>,
@@ -74,18 +72,19 @@ pub(super) trait FileSystem {
         self.repeat(Call::StatFile(path), || file.metadata())
     }
 
-    /// Opens a file or a directory to read it. Does not follow a link or wait for a pipe's writer.
+    /// Opens a file or a directory for reading. Does not follow a link or wait for the writer of a
+    /// pipe.
     fn open(&self, path: &Path) -> io::Result<File> {
         self.repeat(Call::Open(path), || open(path, false))
     }
 
-    /// Like [`open`](Self::open), but also to write.
     #[cfg(unix)]
     fn open_to_write(&self, path: &Path) -> io::Result<File> {
         self.repeat(Call::Open(path), || open(path, true))
     }
 
-    /// Reads `longest` bytes at most, and needs only one buffer for the length that is expected.
+    /// Reads at most `longest` bytes. Allocates one buffer if the file has at most `expected`
+    /// bytes.
     fn read(
         &self,
         path: &Path,
@@ -96,9 +95,9 @@ pub(super) trait FileSystem {
         self.repeat(Call::Read(path), || read_to_end(file.take(longest), expected))
     }
 
-    /// Returns the names of the files of a directory, without those that are not UTF-8.
+    /// Returns the file names in a directory, without names that are not UTF-8.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        // After an interruption it begins again, because a listing cannot be continued.
+        // An interrupted listing cannot be continued, so it starts again.
         self.repeat(Call::ReadDirectory(directory), || {
             let entries =
                 self.repeat(Call::OpenDirectory(directory), || fs::read_dir(directory))?;
@@ -114,7 +113,7 @@ pub(super) trait FileSystem {
         self.repeat(Call::SetMode(path), || file.set_permissions(fs::Permissions::from_mode(mode)))
     }
 
-    /// Sets the mode of a directory that its owner may not even read.
+    /// Sets the mode of a directory that its owner may not even open.
     #[cfg(unix)]
     fn set_mode_unopened(&self, path: &Path, mode: u32) -> io::Result<()> {
         self.repeat(Call::SetMode(path), || set_mode_unopened(path, mode))
@@ -132,7 +131,7 @@ pub(super) trait FileSystem {
         self.repeat(Call::RemoveDirectory(path), || fs::remove_dir(path))
     }
 
-    /// Creates a file. Fails if the name is taken, by a link too.
+    /// Creates a file. Fails if the name exists, also as a link.
     fn create_new(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
@@ -141,7 +140,7 @@ pub(super) trait FileSystem {
         self.repeat(Call::Create(path), || options.open(path))
     }
 
-    /// Locks a file until it is closed. An error of kind `WouldBlock` if it is locked elsewhere.
+    /// Locks a file until it is closed. Returns an error of kind `WouldBlock` if the lock is taken.
     fn try_lock(&self, path: &Path, file: &File, mode: LockMode) -> io::Result<()> {
         self.repeat(Call::Lock(path), || try_lock(file, mode))
     }
@@ -158,7 +157,7 @@ pub(super) trait FileSystem {
         self.repeat(Call::Rename(from, to), || fs::rename(from, to))
     }
 
-    /// Removes a file. Returns `false` if there is none.
+    /// Returns `false` if there is no such file.
     fn unlink(&self, path: &Path) -> io::Result<bool> {
         match self.repeat(Call::Unlink(path), || fs::remove_file(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -166,17 +165,17 @@ pub(super) trait FileSystem {
         }
     }
 
-    /// Opens the directory of a storage, to which a link may lead.
+    /// Opens the directory of a storage. Its path may be a link.
     fn open_directory(&self, path: &Path) -> io::Result<File> {
         self.repeat(Call::OpenDirectory(path), || File::open(path))
     }
 
-    /// Makes the names in the directory durable, as far as the file system can do that.
+    /// Makes the file names in the directory durable, if the file system can do that.
     #[cfg(unix)]
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let directory = self.open_directory(path)?;
         match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
-            // CIFS, vboxsf and others. No later attempt would succeed either.
+            // CIFS, vboxsf and others cannot. Another attempt would not succeed either.
             Err(error) if is_unsupported(&error) || has_errno(&error, &[Errno::INVAL]) => Ok(()),
             outcome => outcome,
         }
@@ -188,7 +187,6 @@ pub(super) trait FileSystem {
     }
 }
 
-/// The real one.
 #[derive(Clone)]
 pub(super) struct Disk;
 
@@ -201,14 +199,14 @@ impl FileSystem for Disk {
 #[cfg(unix)]
 pub(super) use rustix::io::Errno;
 
-/// Whether the file system does not have the operation.
+/// Whether the file system lacks the operation.
 #[cfg(unix)]
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
-    // Where a call does not exist at all, a sandbox or an emulator answers ENOSYS.
+    // A sandbox or an emulator answers ENOSYS if the whole system call is missing.
     has_errno(error, &[Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS])
 }
 
-/// Whether the file system takes no name of this length. A file with the name does not exist then.
+/// Whether the name is too long for the file system. No file can have it then.
 #[cfg(unix)]
 pub(super) fn is_name_too_long(error: &io::Error) -> bool {
     has_errno(error, &[Errno::NAMETOOLONG])
@@ -219,7 +217,6 @@ pub(super) fn is_name_too_long(_: &io::Error) -> bool {
     false
 }
 
-/// Whether the error is one of these.
 #[cfg(unix)]
 pub(super) fn has_errno(error: &io::Error, numbers: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
@@ -257,7 +254,7 @@ fn try_lock(_: &File, _: LockMode) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Gives a lock back. It cannot fail in a way that matters: closing the file does the same.
+/// The error does not matter: closing the file releases the lock too.
 #[cfg(unix)]
 pub(super) fn unlock(file: &File) {
     let _ = flock(file, FlockOperation::Unlock);
@@ -266,7 +263,7 @@ pub(super) fn unlock(file: &File) {
 #[cfg(not(unix))]
 pub(super) fn unlock(_: &File) {}
 
-/// The path below `/proc` leads to the open directory itself, whatever has its name now.
+/// The path below `/proc` names the open directory itself, even if its name now leads elsewhere.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn set_mode_unopened(path: &Path, mode: u32) -> io::Result<()> {
     use rustix::fs::{Mode, OFlags, chmod};

@@ -1,4 +1,4 @@
-//! A disk whose calls fail as a test says, below a storage that is otherwise a `FileStorage`.
+//! A disk whose calls fail on demand, for the tests of [`FileStorage`](super::FileStorage).
 
 use std::io;
 use std::path::Path;
@@ -9,23 +9,20 @@ use super::super::Storage;
 use super::Files;
 use super::disk::{Call, Disk, FileSystem};
 
-/// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lasts {
     Once,
     Always,
 }
 
-/// A real directory, with a fault at one of the calls. Clones share everything.
+/// A real directory with a fault at one of its calls. Clones share the fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of calls since the fault was set.
     calls: usize,
     fault: Option<(usize, i32, Lasts)>,
-    /// The first call that failed.
     failed: Option<String>,
 }
 
@@ -34,17 +31,16 @@ impl FaultyDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes call number `at` from now fail with this error of the system, counted from 0.
+    /// Makes call number `at` fail with this error of the system. The next call has number 0.
     pub(crate) fn fail(&self, at: usize, errno: i32, lasts: Lasts) {
         *self.state() = State { fault: Some((at, errno, lasts)), ..State::default() };
     }
 
-    /// Ends the fault. Returns the call that failed first, if any did.
+    /// Ends the fault. Returns the first call that failed, if any.
     pub(crate) fn mend(&self) -> Option<String> {
         std::mem::take(&mut *self.state()).failed
     }
 
-    /// Returns the storage in a directory of this disk.
     #[cfg(feature = "testing")]
     pub(crate) fn storage(&self, directory: &Path) -> Arc<dyn Storage> {
         Arc::new(self.files(directory))
@@ -72,7 +68,6 @@ impl FileSystem for FaultyDisk {
     }
 }
 
-/// What becomes of a record when any call fails in any way.
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -88,7 +83,7 @@ mod tests {
     use super::super::{FileStorage, names};
     use super::*;
 
-    /// The first of each kind; `SOAK` tries all.
+    /// The tests try this many errors. With `SOAK` they try all.
     const KINDS: usize = 13;
 
     const ERRORS: &[Errno] = &[
@@ -126,17 +121,16 @@ mod tests {
     const OLD: &[u8] = b"old";
     const NEW: &[u8] = b"new";
 
-    /// What is in the directory before the call.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Before {
         NoDirectory,
         NoRecord,
         Record,
-        /// One that others may read.
+        /// A record that others may read.
         LaxRecord,
-        /// One under the name of an earlier version.
+        /// A record with the name of an earlier version.
         Earlier,
-        /// A record, and what a writer that died left.
+        /// A record, and the temporary file of a writer that died.
         Litter,
     }
 
@@ -188,7 +182,7 @@ mod tests {
         matches!(names::parse(name), Some((_, FileKind::Lock)))
     }
 
-    /// A fault, what it met, and what the disk looks like after it has ended.
+    /// One fault, the call that it hit, and the disk after the fault has ended.
     struct Case<'a> {
         before: Before,
         errno: Errno,
@@ -203,12 +197,12 @@ mod tests {
             FileStorage::new(&self.storage.directory).load(self.key).unwrap()
         }
 
-        /// The errors that mean that something does not exist, which cannot be doubted.
+        /// Whether the error means that a file does not exist. The storage has to believe it.
         fn means_absent(&self) -> bool {
             [Errno::NOENT, Errno::NAMETOOLONG].contains(&self.errno)
         }
 
-        /// The files, without the locks, which stay.
+        /// The files without the locks, which are never removed.
         fn records(&self) -> Vec<String> {
             let mut files = self.files();
             files.retain(|name| !is_lock(name));
@@ -231,14 +225,14 @@ mod tests {
         }
     }
 
-    /// A directory in memory where there is one, because syncing each store takes minutes.
+    /// Returns a directory in memory if possible, because syncing each store to a disk takes
+    /// minutes.
     fn in_memory() -> tempfile::TempDir {
         let private = fs::Permissions::from_mode(0o700);
         let mut builder = tempfile::Builder::new();
         builder.permissions(private).tempdir_in("/dev/shm").unwrap_or_else(|_| temporary())
     }
 
-    /// Runs the operation on a record with a fault at the first call of this kind.
     fn with_fault_at<T: Debug>(
         call: &str,
         errno: Errno,
@@ -305,8 +299,8 @@ mod tests {
         }
     }
 
-    /// Runs the operation with every fault, one at a time. Returns how many faults it met, or would
-    /// meet with all errors.
+    /// Runs the operation with every fault, one at a time. Returns how many faults it hit. Without
+    /// `SOAK`, this is the number that it would hit with all errors.
     fn for_every_fault<T: Debug + PartialEq>(
         operation: impl Fn(&Files<FaultyDisk>, &str) -> io::Result<T>,
         check: impl Fn(&Case<'_>, &io::Result<T>),
@@ -314,7 +308,7 @@ mod tests {
         let mut faults = 0;
         let all = std::env::var_os("SOAK").is_some();
         let errors = &ERRORS[..if all { ERRORS.len() } else { KINDS }];
-        // a short key, and one whose name is cut now and was not in earlier versions
+        // a short key, and one whose name is cut now but was not cut in earlier versions
         for key in ["k", &"long".repeat(40)] {
             for before in BEFORE {
                 for &errno in errors {
@@ -432,7 +426,7 @@ mod tests {
         let faults = for_every_fault(
             |storage, key| Ok(storage.lock(key, Duration::ZERO)?.is_some()),
             |case, outcome| {
-                // The file system says that it has no locks, or that another holder has this one.
+                // The file system has no locks, or another holder has this one.
                 let none = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::NOLCK, Errno::AGAIN]
                     .contains(&case.errno);
                 if let Ok(locked) = outcome {

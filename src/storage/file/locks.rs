@@ -1,7 +1,7 @@
 //! Locks between processes, by `flock` on files beside the records.
 //!
-//! Only [`remove_locks`](super::FileStorage::remove_locks) removes these files, because a waiting
-//! process has its file open.
+//! Only [`remove_locks`](super::FileStorage::remove_locks) removes these files: a waiting process
+//! may have one open.
 
 use std::fs::File;
 use std::io;
@@ -15,18 +15,16 @@ use super::disk::{Errno, FileSystem, LockMode, has_errno, is_unsupported, unlock
 use super::names::lock_name;
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
-/// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Lock {
     file: File,
-    /// The ID of the process that holds the lock.
     process: u32,
 }
 
 impl Drop for Lock {
-    /// Unlocks the file, because closing it is not enough if a child process has it open too. A
-    /// child must not release the lock of its parent.
+    /// Unlocks the file: closing it is not enough if a child process has it open too. In a child,
+    /// it does nothing, because the lock belongs to the parent.
     fn drop(&mut self) {
         if self.process == process::id() {
             unlock(&self.file);
@@ -34,7 +32,8 @@ impl Drop for Lock {
     }
 }
 
-/// Locks a key. `None` if another holder keeps it for all of `wait`, or if there are no locks.
+/// Locks a key. Returns `None` if another holder has the lock for all of `wait`, or if there are no
+/// locks.
 pub(super) fn lock_key<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -46,8 +45,8 @@ pub(super) fn lock_key<F: FileSystem>(
     lock(disk, &directory.join(name), wait)
 }
 
-/// Locks a file, which is created if it is missing. `None` if another holder keeps it for all of
-/// `wait`, or if the file system has no locks.
+/// Locks a file and creates it if it is missing. Returns `None` if another holder has the lock for
+/// all of `wait`, or if the file system has no locks.
 fn lock<F: FileSystem>(disk: &F, path: &Path, wait: Duration) -> io::Result<Option<Lock>> {
     let start = Instant::now();
     let file = open(disk, path)?;
@@ -71,7 +70,7 @@ fn lock<F: FileSystem>(disk: &F, path: &Path, wait: Duration) -> io::Result<Opti
 fn open<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
     let file = match disk.open_to_write(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match create(disk, path) {
-            // Another process was faster.
+            // Another process has just created it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open_to_write(path),
             created => return created,
         },
@@ -120,13 +119,13 @@ mod tests {
         assert!(now(&other, "another").is_some());
         let start = Instant::now();
         assert!(other.lock("../k", Duration::from_millis(50)).unwrap().is_none());
-        assert!((50..20_000).contains(&start.elapsed().as_millis()), "it waits, and not for ever");
+        assert!((50..20_000).contains(&start.elapsed().as_millis()), "it waits at least 50 ms");
         one.store("../k", b"1").unwrap();
         one.remove("../k").unwrap();
-        assert!(now(&other, "../k").is_none(), "the record has nothing to do with it");
+        assert!(now(&other, "../k").is_none(), "the record does not affect the lock");
 
         drop(held);
-        // A child process that has the same file open does not keep the lock.
+        // A child process that has the file open does not keep the lock.
         let path = directory.join("%2E%2E%2Fk.lock");
         let held = super::lock(&Disk, &path, Duration::ZERO).unwrap().unwrap();
         let in_a_child = held.file.try_clone().unwrap();

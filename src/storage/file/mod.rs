@@ -1,13 +1,13 @@
-//! Records in the files of a directory, which outlive a loss of power at any moment.
+//! Keeps records in the files of a directory. A loss of power at any moment damages none of them.
 //!
 //! * this file: `FileStorage`
-//! * `names.rs`: keys as file names, and back
-//! * `disk.rs`: the calls that reach the disk, which tests make fail (`faulty_disk.rs`)
+//! * `names.rs`: file names for keys, and back
+//! * `disk.rs`: the calls that reach the disk; tests make them fail (`faulty_disk.rs`)
 //! * `permissions.rs`: who owns a file, and who may read it or write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
 //! * `sweep.rs`: removes temporary files
-//! * `by_prefix.rs`: lists and removes all records whose keys begin alike
+//! * `by_prefix.rs`: lists and removes all records whose keys begin with a prefix
 //! * `locks.rs`: locks between processes
 
 mod atomic_write;
@@ -36,7 +36,7 @@ use super::StorageLock;
 #[cfg(all(test, unix, feature = "testing"))]
 pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 
-/// Keeps each record in a file of its own in one directory. It is a [`Storage`].
+/// Keeps each record in its own file, in one directory. It is a [`Storage`].
 ///
 /// * **Durable.** A loss of power at any moment leaves the old or the new record. `store` writes a
 ///   temporary file, syncs it, renames it and syncs the directory. It writes only if the record
@@ -48,15 +48,16 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 ///   but every call returns an error if other users may write to the directory.
 /// * **No links.** The storage follows no symbolic links inside the directory. The path of the
 ///   directory may be a link if it belongs to root or to the user.
-/// * **Shared.** Several processes may use one directory; the last one to write a record wins.
+/// * **Shared.** Several processes may use one directory. The last process that writes a record
+///   wins.
 /// * **Locks** are `flock` locks. The lock file is empty, has the name of the record plus `.lock`
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
 ///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
-/// * **Names.** The file name is the key; everything but small letters, digits, `-` and `_` is
-///   escaped. A name has at most 120 bytes: a long one is cut and ends with a digest of the key,
-///   and the first line of the file is the whole key.
-/// * **File systems.** Locks, modes and syncing a directory are used where the file system has
-///   them. A call that a signal interrupts is repeated.
+/// * **Names.** The file name is the key. In it, everything but lower-case letters, digits, `-` and
+///   `_` is escaped. A name has at most 120 bytes. A longer one is cut and ends with a digest of
+///   the key; then the first line of the file is the whole key.
+/// * **File systems.** If a file system has no locks or no modes, or cannot sync a directory, the
+///   storage works without that. A call that a signal interrupts is repeated.
 ///
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.
@@ -78,7 +79,7 @@ pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
 #[derive(Clone)]
 pub struct FileStorage(Files<Disk>);
 
-/// The records in a directory of a disk. Tests have another disk, whose calls fail.
+/// Tests use another disk, whose calls fail.
 #[derive(Clone)]
 struct Files<F> {
     disk: F,
@@ -129,8 +130,8 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read, if other users may write to it, if a record whose name is
-    /// cut cannot be read, or if a file cannot be removed. It still removes the other files.
+    /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the
+    /// other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_all(prefix)
     }
@@ -138,7 +139,7 @@ impl FileStorage {
     /// Removes the lock files of all keys that begin with `prefix`, as
     /// [`remove_all`](Self::remove_all) does with records. Returns how many it removed.
     ///
-    /// A lock that another process still holds has no effect after that.
+    /// If another process still holds such a lock, that lock has no effect any more.
     ///
     /// If the name of a lock file is cut and its record is gone, the end of the key is unknown. The
     /// lock is then removed if the known part of the key fits `prefix`.
@@ -147,7 +148,7 @@ impl FileStorage {
     ///
     /// # Errors
     ///
-    /// The errors of [`remove_all`](Self::remove_all).
+    /// The same as [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
         self.0.remove_locks(prefix)
     }
@@ -240,9 +241,9 @@ mod tests {
         let root = temporary();
         let directory = root.path().join("a/b");
         let storage = FileStorage::new(&directory);
-        assert_eq!(storage.load("k").unwrap(), None, "no directory, no record");
+        assert_eq!(storage.load("k").unwrap(), None, "there is no directory");
         storage.remove("k").unwrap();
-        assert!(!root.path().join("a").exists(), "nothing is made by reading");
+        assert!(!root.path().join("a").exists(), "a load creates no directory");
 
         storage.store("k", b"one").unwrap();
         assert_eq!(storage.load("k").unwrap().unwrap(), b"one");
@@ -279,7 +280,7 @@ mod tests {
         fs::set_permissions(root.path().join("k"), fs::Permissions::from_mode(0o620)).unwrap();
         assert!(storage.load("k").is_err());
         storage.store("k", b"two").unwrap();
-        assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "and is replaced");
+        assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "a store replaces it");
         assert_eq!(mode(&root.path().join("k")), 0o600);
     }
 
@@ -297,10 +298,10 @@ mod tests {
 
         let status = std::process::Command::new("mkfifo").arg(root.path().join("p")).status();
         assert!(status.unwrap().success());
-        assert!(storage.load("p").is_err(), "and a pipe does not hang");
+        assert!(storage.load("p").is_err(), "a load does not wait for a writer of the pipe");
         fs::create_dir(root.path().join("d")).unwrap();
         assert!(storage.load("d").is_err());
-        assert!(FileStorage::new(&theirs).load("k").is_err(), "a file is no directory");
+        assert!(FileStorage::new(&theirs).load("k").is_err(), "the directory is a file");
     }
 
     #[test]
@@ -318,7 +319,7 @@ mod tests {
     fn records_are_listed_and_removed_by_the_beginning_of_their_keys() {
         let root = temporary();
         let storage = FileStorage::new(root.path().join("d"));
-        assert_eq!(storage.keys("").unwrap(), [""; 0], "no directory, no records");
+        assert_eq!(storage.keys("").unwrap(), [""; 0], "there is no directory");
         assert_eq!((storage.remove_all("").unwrap(), storage.remove_locks("").unwrap()), (0, 0));
         assert!(!root.path().join("d").exists());
         let long = |end: &str| format!("a/{}{end}", "x".repeat(200));
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(storage.remove_all("a/y").unwrap(), 0);
         assert_eq!(storage.keys(&long("")).unwrap(), [one, two]);
         assert_eq!(storage.remove_all(&long("3")).unwrap(), 0);
-        assert_eq!(storage.remove_all(&long("1")).unwrap(), 1, "also where the names begin alike");
+        assert_eq!(storage.remove_all(&long("1")).unwrap(), 1, "only one of two similar names");
         assert_eq!(storage.remove_all("a/").unwrap(), 3);
         let left = ["a", "a%2F%42%2Ec.lock", "a%2F.0123", "a%2F.lock.0123456789abcdef", "a%2F.old"];
         assert_eq!(files(&directory), [&left[..], &["b"]].concat());
@@ -349,18 +350,18 @@ mod tests {
 
         fs::create_dir(directory.join("a%2F")).unwrap();
         assert!(storage.remove_all("a").is_err());
-        assert_eq!(storage.keys("a").unwrap(), ["a/"], "the others are removed all the same");
+        assert_eq!(storage.keys("a").unwrap(), ["a/"], "the other records are removed");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
     }
 
-    /// Names that are cut begin alike, although the keys do not.
+    /// Cut names can begin with the same text although the keys differ.
     #[test]
     fn locks_are_removed_by_the_beginning_of_their_keys_also_if_their_names_are_cut() {
         let long = |end: &str| format!("{}/{end}", "x".repeat(150));
         let [own, other, unknown] = ["own/1", "other", "own/2"].map(long);
-        // the prefix, whether the records are removed first, and which locks are left
+        // the prefix, whether the records are removed before the locks, and which locks are left
         let rows: [(&str, bool, &[&str]); 5] = [
             (&long("own"), false, &[&other]),
             (&own, false, &[&other]),
@@ -422,7 +423,7 @@ mod tests {
             fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
         };
         let plant = || [&earlier, &left_over].map(|name| put(name, b"old"));
-        // what is done to it, and how many files are left
+        // the operation on it, and how many files are left
         let rows: [Row; 4] = [
             ("a new value", |storage, key| storage.store(key, b"new").unwrap(), 1),
             ("the same value", |storage, key| storage.store(key, b"old").unwrap(), 1),
@@ -444,9 +445,9 @@ mod tests {
 
         storage.store(key, b"new").unwrap();
         put(&earlier, b"old");
-        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new one counts");
+        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new name counts");
         storage.store(key, b"new").unwrap();
-        assert_eq!(files(root.path()), [&*names.record], "also if the record is unchanged");
+        assert_eq!(files(root.path()), [&*names.record], "an unchanged record moves too");
 
         let other = format!("{key}y");
         let copy = names::names(&other).unwrap().record;
@@ -462,7 +463,7 @@ mod tests {
         put(&cut, b"old");
         assert_eq!(storage.load(longer).unwrap(), None, "a cut name counts as absent");
         storage.remove(longer).unwrap();
-        assert_eq!(files(root.path()), [&*names.record], "and is removed with the record");
+        assert_eq!(files(root.path()), [&*names.record], "a removal removes it too");
     }
 
     #[test]
@@ -491,7 +492,7 @@ mod tests {
         let root = temporary();
         let (target, link) = (root.path().join("target"), root.path().join("link"));
         symlink(&target, &link).unwrap();
-        // with a slash or a dot at the end, the path means what the link leads to
+        // With a slash or a dot at its end, a path names the target of the link.
         for path in ["link", "link/", "link/."].map(|name| root.path().join(name)) {
             let storage = FileStorage::new(&path);
             assert!(storage.load("k").is_err() && storage.store("k", b"one").is_err());

@@ -1,4 +1,4 @@
-//! Keys as file names, and back.
+//! File names for keys, and back.
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,17 +6,16 @@ use std::io;
 use super::super::digest::digest;
 use crate::random;
 
-/// eCryptfs takes names of 143 bytes, and other file systems less than that in some settings. With
-/// the 17 bytes of the suffix of a temporary file, a name has at most 120 bytes.
+/// The limit of 120 bytes includes the 17 bytes of the suffix of a temporary file. eCryptfs allows
+/// 143 bytes. Other file systems allow fewer in some settings.
 const LONGEST_NAME: usize = 120 - 17;
 
-/// What earlier versions wrote, which had longer names.
+/// The limit in earlier versions.
 const EARLIER_LONGEST_NAME: usize = 200;
 
-/// `~` and the 32 digits of the key's digest, which follow what is left of a longer name.
+/// A cut name ends with `~` and the 32 digits of the key's digest.
 const DIGEST_LENGTH: usize = 33;
 
-/// What a file of a record is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     Record,
@@ -24,17 +23,16 @@ pub(super) enum FileKind {
     Lock,
 }
 
-/// The file names of a key's record.
 pub(super) struct Names {
     pub(super) record: String,
-    /// The name in earlier versions, if it was another one.
+    /// The name in earlier versions, if it was a different one.
     pub(super) earlier: Option<String>,
-    /// What the file begins with if its name is cut: the whole key, escaped, and a line feed.
+    /// If the name is cut, the file begins with this: the whole key, escaped, and a line feed.
     pub(super) header: Option<String>,
 }
 
 impl Names {
-    /// The earlier name, if it is the whole key. A record under a cut one is not read.
+    /// Returns the earlier name if it is not cut. A record with a cut earlier name is never read.
     pub(super) fn earlier_uncut(&self) -> Option<&str> {
         self.earlier.as_deref().filter(|name| !name.contains('~'))
     }
@@ -44,7 +42,6 @@ impl Names {
     }
 }
 
-/// Returns the file names of a key's record.
 pub(super) fn names(key: &str) -> io::Result<Names> {
     let escaped = escape_whole(key)?;
     let is_cut = escaped.len() > LONGEST_NAME;
@@ -61,12 +58,10 @@ fn cut(mut name: String, key: &str, longest: usize) -> String {
     name
 }
 
-/// Returns a new name for a temporary file of the record.
 pub(super) fn temporary_name(record: &str) -> String {
     format!("{record}.{:016x}", random::u64())
 }
 
-/// Returns the name of the lock of a key.
 #[cfg(unix)]
 pub(super) fn lock_name(key: &str) -> io::Result<String> {
     let mut name = cut(escape_whole(key)?, key, LONGEST_NAME);
@@ -81,7 +76,7 @@ fn escape_whole(key: &str) -> io::Result<String> {
     Ok(escape(key))
 }
 
-/// Splits a file name into the name of its record and its kind. `None` if the file is not ours.
+/// Splits a file name into the name of its record and its kind. Returns `None` for other files.
 pub(super) fn parse(name: &str) -> Option<(&str, FileKind)> {
     let is_random =
         |suffix: &str| suffix.len() == 16 && suffix.bytes().all(|b| b.is_ascii_hexdigit());
@@ -93,7 +88,8 @@ pub(super) fn parse(name: &str) -> Option<(&str, FileKind)> {
     }
 }
 
-/// Returns the key of a record, whose name or header escapes it. `None` if it is no record's.
+/// Returns the key from `escaped`, which is the name or the header of `record`. Returns `None` if
+/// that key does not belong to this record.
 pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
     let mut key = Vec::with_capacity(escaped.len());
     let mut bytes = escaped.bytes();
@@ -108,27 +104,26 @@ pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
     String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contains(record)))
 }
 
-/// Whether the name is cut, so that the file begins with the key. Earlier versions cut other names,
-/// and their files do not.
+/// Whether the file begins with its key because the name is cut. Earlier versions wrote no key.
 pub(super) fn has_header(record: &str) -> bool {
     uncut_part(record).is_some_and(|part| part.len() + DIGEST_LENGTH == LONGEST_NAME)
 }
 
-/// Whether the record's key may begin with the prefix. A cut name tells only how its key begins.
+/// Whether the record's key may begin with the prefix. A cut name has only the start of the key.
 pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
     let part = uncut_part(record);
     record.starts_with(escaped_prefix) || part.is_some_and(|part| escaped_prefix.starts_with(part))
 }
 
-/// Returns what is left of the key in a cut name.
+/// Returns the part of the key that a cut name has.
 fn uncut_part(record: &str) -> Option<&str> {
     let lengths = [LONGEST_NAME, EARLIER_LONGEST_NAME];
     let (part, _) = record.split_once('~')?;
     lengths.contains(&(part.len() + DIGEST_LENGTH)).then_some(part)
 }
 
-/// Escapes everything except small letters, digits, `-` and `_`. FAT forbids `:` and does not
-/// distinguish capital letters from small ones. An unescaped `.` would allow `../x`.
+/// Escapes everything but lower-case letters, digits, `-` and `_`. FAT forbids `:` and ignores
+/// case. An unescaped `.` would allow `../x`.
 pub(super) fn escape(key: &str) -> String {
     let mut name = String::new();
     for byte in key.bytes() {
@@ -167,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_name_has_at_most_120_bytes_whatever_the_key_and_the_suffix() {
-        // length of the key, and what the earlier name is
+        // the length of the key, and the earlier name
         let rows = [
             (1, "the same"),
             (103, "the same"),
@@ -217,7 +212,7 @@ mod tests {
     #[test]
     fn a_cut_name_belongs_to_every_prefix_that_it_does_not_rule_out() {
         let names = names(&"x".repeat(201)).unwrap();
-        // a cut name, and how much of the key it tells
+        // a cut name, and how many bytes of the key it has
         for (cut, told) in [(names.record, 70), (names.earlier.unwrap(), 167)] {
             for prefix in [1, told, told + 1, 300] {
                 assert!(may_begin_with(&cut, &"x".repeat(prefix)), "{prefix}");

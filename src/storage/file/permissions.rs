@@ -12,7 +12,7 @@ use super::disk::is_unsupported;
 
 /// Checks the directory of a storage. Returns `false` if it does not exist.
 pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Result<bool> {
-    // With a slash at its end, the path of a link means what the link leads to.
+    // With a slash at its end, the path would name the target of the link.
     let path = path.components().as_path();
     let mut metadata = match disk.stat_link(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -20,7 +20,7 @@ pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Resul
     };
     if metadata.is_symlink() {
         check_permissions(&metadata, "the link to the directory")?;
-        // A link that leads nowhere is an error: the disk with the records may not be mounted yet.
+        // A link without a target is an error: the disk with the records may not be mounted yet.
         metadata = disk.stat(path)?;
     }
     if !metadata.is_dir() {
@@ -34,7 +34,7 @@ pub(super) fn check_permissions(metadata: &Metadata, what: &str) -> io::Result<(
     use std::os::unix::fs::MetadataExt;
 
     let own = rustix::process::geteuid().as_raw();
-    // Every link has mode 0777, which means nothing.
+    // Every link has mode 0777, which has no meaning.
     let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
     match owner_fault(what, mode, metadata.uid(), own) {
         Some(fault) => Err(permission_denied(&fault)),
@@ -56,8 +56,8 @@ pub(super) fn check_permissions(_: &Metadata, _: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets mode 0600 on a file of this user that others may use. A file of root stays as it is: with
-/// mode 0600 this user could not read it.
+/// Sets mode 0600 on a file of this user that others may use. A file of root stays as it is,
+/// because this user could not read it with mode 0600.
 #[cfg(unix)]
 pub(super) fn tighten<F: FileSystem>(
     disk: &F,
@@ -89,7 +89,7 @@ pub(super) fn tighten<F: FileSystem>(
     Ok(())
 }
 
-/// Gives a file that was just created the mode 0600, which the umask may have reduced.
+/// Gives a new file mode 0600, because the umask may have removed bits.
 #[cfg(unix)]
 pub(super) fn give_file_mode<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -106,7 +106,7 @@ pub(super) fn give_file_mode<F: FileSystem>(_: &F, _: &Path, _: &std::fs::File) 
     Ok(())
 }
 
-/// Gives a directory that was just created the mode 0700, which the umask may have reduced.
+/// Gives a new directory mode 0700, because the umask may have removed bits.
 #[cfg(unix)]
 pub(super) fn give_directory_mode<F: FileSystem>(disk: &F, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -129,7 +129,7 @@ pub(super) fn give_directory_mode<F: FileSystem>(_: &F, _: &Path) -> io::Result<
     Ok(())
 }
 
-/// Does nothing on a file system without modes: the mode would not change, or that is an error.
+/// A file system without modes is not an error.
 #[cfg(unix)]
 fn set_mode<F: FileSystem>(disk: &F, path: &Path, file: &File, mode: u32) -> io::Result<()> {
     match disk.set_mode(path, file, mode) {

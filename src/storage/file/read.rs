@@ -10,10 +10,9 @@ use super::disk::{FileSystem, is_name_too_long};
 use super::names::{self, names};
 use super::permissions::{check_directory, check_permissions, permission_denied, tighten};
 
-/// The library stores no longer record.
+/// The library never stores a longer record.
 const LONGEST_RECORD: u64 = 64 * 1024;
 
-/// Reads the record of a key.
 pub(super) fn load<F: FileSystem>(
     disk: &F,
     directory: &Path,
@@ -28,7 +27,7 @@ pub(super) fn load<F: FileSystem>(
     let mut value = read(disk, &record, header)?;
     if let (None, Some(earlier)) = (&value, names.earlier_uncut()) {
         value = match read(disk, &directory.join(earlier), None) {
-            // Another process may have moved the record in between.
+            // Another process may have moved the record between the two reads.
             Ok(None) => read(disk, &record, header)?,
             Err(error) if is_name_too_long(&error) => None,
             value => value?,
@@ -37,8 +36,8 @@ pub(super) fn load<F: FileSystem>(
     Ok(value.map(|mut value| mem::take(&mut *value)))
 }
 
-/// Returns the key of a record or a temporary file with a cut name. `None` if there is no file, or
-/// if it does not begin with the key.
+/// Returns the key in the first line of a file with a cut name. Returns `None` if there is no file,
+/// or if the line is not the key.
 pub(super) fn read_key<F: FileSystem>(
     disk: &F,
     path: &Path,
@@ -49,8 +48,8 @@ pub(super) fn read_key<F: FileSystem>(
     Ok(std::str::from_utf8(line).ok().and_then(|line| names::key(record, line)))
 }
 
-/// Reads a record, which may hold secrets, without its header. `None` if there is none, if it is
-/// too long, or if it was cut off before the end of the header.
+/// Reads a record without its header. It may hold secrets. Returns `None` if there is no record, if
+/// it is too long, or if it ends within the header.
 pub(super) fn read<F: FileSystem>(
     disk: &F,
     path: &Path,
@@ -75,7 +74,7 @@ pub(super) fn read<F: FileSystem>(
         return Ok(None);
     }
     if !value.starts_with(header.as_bytes()) {
-        // Another key with the same digest, or a copy of another file.
+        // The digests of two keys are equal, or the file was copied from another key.
         return if value.contains(&b'\n') {
             Err(io::Error::new(io::ErrorKind::InvalidData, "the record belongs to another key"))
         } else {

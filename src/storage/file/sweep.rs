@@ -1,7 +1,7 @@
-//! Removes temporary files. A sweep spares the files of living writers.
+//! Removes the temporary files of writers that died. A sweep keeps the files of running writers.
 //!
-//! A living writer holds a lock on its temporary file. It also holds a shared lock on the directory
-//! while it creates and locks this file. A sweeper needs an exclusive lock on both.
+//! A running writer holds a lock on its temporary file. While it creates and locks this file, it
+//! also holds a shared lock on the directory. A sweep needs an exclusive lock on both.
 
 use std::fs::File;
 use std::io;
@@ -12,24 +12,24 @@ use std::time::Duration;
 use super::disk::{FileSystem, LockMode, unlock};
 use super::names::{self, FileKind, Names};
 
-/// A writer waits 100 ms at most for a sweeper, which may be a stopped process. After that it goes
-/// on and risks that its file is removed. Then it writes another one.
+/// A writer waits for a sweep for at most 100 ms, because the sweeping process may be stopped. Then
+/// it continues. If the sweep removes its file, it writes another one.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// An open file or directory that is unlocked when it is dropped.
+/// An open file or directory. Dropping it releases its lock.
 pub(super) struct LockedFile(pub(super) File);
 
 impl Drop for LockedFile {
-    /// Closing the file is not enough if a child process has it open too: then the next sweep would
-    /// spare a file that nobody writes.
+    /// Closing the file is not enough if a child process has it open too. The next sweep would then
+    /// keep a file that has no writer.
     fn drop(&mut self) {
         unlock(&self.0);
     }
 }
 
-/// Keeps sweepers away until the returned lock is dropped. `None` if there are no locks: then there
-/// are no sweepers either.
+/// Prevents sweeps until the returned lock is dropped. Returns `None` if there are no locks,
+/// because then there are no sweeps.
 pub(super) fn hold_off_sweepers<F: FileSystem>(disk: &F, directory: &Path) -> Option<LockedFile> {
     let file = disk.open_directory(directory).ok()?;
     for _ in 0..TRIES {
@@ -41,12 +41,12 @@ pub(super) fn hold_off_sweepers<F: FileSystem>(disk: &F, directory: &Path) -> Op
     None
 }
 
-/// Removes the temporary files of writers that died, unless there are no locks or a living writer
-/// is just creating one.
+/// Removes the temporary files of writers that died. Does nothing if there are no locks, or if a
+/// running writer is just creating its file.
 pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<()> {
     let lock = lock(disk, directory, disk.open_directory(directory)?)?;
     for path in temporary_files(disk, directory, names)? {
-        // The lock is held while the file is removed.
+        // `locked` holds the lock while the file is removed.
         let locked = disk.open(&path).and_then(|file| self::lock(disk, &path, file));
         if locked.is_ok() {
             disk.unlink(&path)?;
@@ -56,7 +56,7 @@ pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) ->
     Ok(())
 }
 
-/// Removes all temporary files of the record. A writer whose file is removed writes another one.
+/// Removes all temporary files of the record. A running writer then writes another one.
 pub(super) fn remove_temporary_files<F: FileSystem>(
     disk: &F,
     directory: &Path,

@@ -1,4 +1,4 @@
-//! Faults that a test orders for the next requests.
+//! Faults that a test schedules for the next requests.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use crate::transport::TransportErrorKind;
 
 /// Describes what goes wrong with a request to the fake service.
 ///
-/// Order one with [`FakeCognito::fail_next`](super::FakeCognito::fail_next).
+/// [`FakeCognito::fail_next`](super::FakeCognito::fail_next) schedules a fault.
 ///
 /// # Example
 ///
@@ -21,7 +21,7 @@ use crate::transport::TransportErrorKind;
 /// cognito.fail_next("GetId", 1, Fault::raw(200, "<html>Welcome to our hotel</html>"));
 /// cognito.fail_next("GetId", 1, Fault::timeout());
 ///
-/// // Headers can be added, so a `Date` can be any text, or come twice.
+/// // Add any header. So a `Date` can be any text, and an answer can have two of them.
 /// cognito.fail_next("GetId", 1, Fault::throttled().with_header("retry-after", "30"));
 /// cognito.fail_next("GetId", 1, Fault::Date(None).with_header("date", "yesterday"));
 /// ```
@@ -38,7 +38,7 @@ pub enum Fault {
         /// The error message.
         message: String,
     },
-    /// The answer has this status and body, and no header.
+    /// The answer has this status and body, and no headers.
     #[non_exhaustive]
     Raw {
         /// The HTTP status.
@@ -51,15 +51,17 @@ pub enum Fault {
     /// The service carries out the request, but its answer is lost: the transport returns an error
     /// of this kind.
     AnswerLost(TransportErrorKind),
-    /// The service carries out the request. Its answer has this `Date` header, or none.
+    /// The service carries out the request. Its answer has this `Date` header, or none if this is
+    /// `None`.
     Date(Option<SystemTime>),
-    /// The service carries out the request and merges its identity into this one. The answer names
-    /// this one.
+    /// The service carries out the request, and merges the identity of its answer into the identity
+    /// with this ID. The answer then has this ID.
     IdentityId(String),
-    /// The fault's answer has one more header. A fault without an answer stays as it is.
+    /// The answer of another fault has one more header. If that fault has no answer, nothing
+    /// changes.
     #[non_exhaustive]
     WithHeader {
-        /// The fault.
+        /// The other fault.
         fault: Box<Fault>,
         /// The name of the header.
         name: String,

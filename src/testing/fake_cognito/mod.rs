@@ -2,10 +2,12 @@
 //!
 //! * `service.rs` holds the identity pools and carries out their operations.
 //! * `sts.rs` carries out `AssumeRoleWithWebIdentity`.
-//! * `user_pool.rs` holds the user pool; `users.rs` holds the public methods for it.
+//! * `user_pool.rs` holds the user pool.
+//! * `users.rs` has the public methods for the user pool.
 //! * `tokens.rs` holds the login tokens and OpenID tokens that the service accepts.
-//! * `request.rs` parses and records requests, `service_error.rs` is an error that the service
-//!   returns, `fault.rs` is a fault that a test orders.
+//! * `request.rs` parses and records requests.
+//! * `service_error.rs` has the errors that the service returns.
+//! * `fault.rs` has the faults that a test schedules.
 
 mod fault;
 mod request;
@@ -47,20 +49,20 @@ pub use request::ReceivedRequest;
 /// * `GetId` without logins creates a new guest each time.
 /// * The same user always gets the same identity. A login of a new user is linked to the identity
 ///   in the request.
-/// * A login of a user who has another identity merges the two. The answer then has the other
-///   identity ID, and the old one is forbidden.
+/// * If the login's user has another identity, the service merges the identity in the request into
+///   it. The answer then has the user's identity ID, and the ID in the request is forbidden.
 /// * Credentials live for one hour, OpenID tokens for ten minutes.
 /// * Errors have the codes and messages of the service.
 ///
-/// It records every request. [`fail_next`](Self::fail_next) orders faults. A fault takes no time:
-/// advance the clock if that matters.
+/// It records every request. [`fail_next`](Self::fail_next) schedules faults. A fault takes no
+/// time: advance the clock if your test needs that.
 ///
-/// It does not check `AccountId`, `CustomRoleArn`, roles and policies. Any text can be a login
+/// It does not check `AccountId`, `CustomRoleArn`, roles or policies. Any text can be a login
 /// token.
 ///
 /// It starts with one pool that allows guests, [`POOL_ID`](Self::POOL_ID). Clones share one
-/// service. The service's clock starts at the wall time of the given clock and then follows its
-/// boot time, so a change of the device's wall clock does not move it.
+/// service. The service's time starts at the wall time of the given clock, and then follows its
+/// boot time. A change of the device's wall clock does not move it.
 ///
 /// # Example
 ///
@@ -94,13 +96,12 @@ pub struct FakeCognito {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// What the clones share.
 struct Shared {
-    /// The service's time at boot time zero.
+    /// The time of the service when the boot clock was at zero.
     epoch: SystemTime,
     state: ServiceState,
     faults: FaultQueue<Fault>,
-    /// How far `Date` headers are ahead of the service's time, in seconds.
+    /// The time of `Date` headers minus the time of the service, in seconds.
     date_offset: i64,
     requests: Vec<ReceivedRequest>,
 }
@@ -300,27 +301,10 @@ impl FakeCognito {
         self.lock().state.expiration = expiration;
     }
 
-    /// Sets how many seconds every `Date` header is ahead of the service's time, or behind it if
-    /// negative. `Expiration` does not change. Default: 0.
+    /// Sets how many seconds every `Date` header is ahead of the service's time. A negative number
+    /// sets it back. `Expiration` does not change. Default: 0.
     ///
-    /// The library takes the life of credentials from the answer's `Date`:
-    ///
-    /// ```
-    /// use cognito_identity_credentials::CognitoIdentityCredentials;
-    /// use cognito_identity_credentials::testing::FakeCognito;
-    ///
-    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
-    /// let cognito = FakeCognito::new();
-    /// cognito.set_date_offset(30 * 60);
-    /// let credentials = CognitoIdentityCredentials::builder()
-    ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .transport(cognito.clone())
-    ///     .build()?;
-    /// credentials.get()?;
-    /// assert!(credentials.status().expires_in.unwrap().as_secs() <= 30 * 60);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// See the [example](Self::set_time).
     pub fn set_date_offset(&self, seconds: i64) {
         self.lock().date_offset = seconds;
     }
@@ -339,11 +323,15 @@ impl FakeCognito {
     /// cognito.set_time(now);
     /// let credentials = CognitoIdentityCredentials::builder()
     ///     .identity_pool_id(FakeCognito::POOL_ID)
-    ///     .transport(cognito)
+    ///     .transport(cognito.clone())
     ///     .clock(clock)
     ///     .build()?;
     /// credentials.get()?;
     /// assert_eq!(credentials.service_time(), Some(now));
+    ///
+    /// cognito.set_date_offset(30 * 60); // the library trusts the `Date` of the answers
+    /// credentials.refresh()?;
+    /// assert_eq!(credentials.service_time(), Some(now + Duration::from_secs(30 * 60)));
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn set_time(&self, time: SystemTime) {
@@ -351,9 +339,9 @@ impl FakeCognito {
         self.lock().epoch = time - boot;
     }
 
-    /// Makes `fault` happen to the next `times` requests for `operation`. Faults that were ordered
-    /// earlier for the same operation come first. With `usize::MAX`, requests fail until
-    /// [`clear_faults`](Self::clear_faults).
+    /// Makes `fault` happen to the next `times` requests for `operation`. Faults that were
+    /// scheduled earlier for the same operation happen first. With `usize::MAX`, requests fail
+    /// until [`clear_faults`](Self::clear_faults).
     ///
     /// ```
     /// use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
@@ -369,7 +357,7 @@ impl FakeCognito {
     /// cognito.fail_next("GetId", usize::MAX, Fault::throttled().with_header("retry-after", "60"));
     /// assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
     /// cognito.clear_faults();
-    /// assert!(credentials.get().is_err()); // the server asked for a minute
+    /// assert!(credentials.get().is_err()); // the service asked for a pause of one minute
     /// assert_eq!(cognito.calls("GetId"), 1);
     /// # Ok(())
     /// # }
@@ -383,7 +371,7 @@ impl FakeCognito {
         let operations = [OPERATIONS.as_slice(), user_pool::OPERATIONS].concat();
         #[cfg(not(feature = "user-pool"))]
         let operations = OPERATIONS;
-        self.lock().faults.order(&operations, operation, times, fault);
+        self.lock().faults.push(&operations, operation, times, fault);
     }
 
     /// Removes all faults that have not happened yet.
@@ -393,11 +381,11 @@ impl FakeCognito {
         self.lock().faults.clear();
     }
 
-    /// Answers the HTTP/1.1 requests that arrive on `connection`. It blocks until the client closes
-    /// the connection. It returns earlier after a malformed request, a request with
-    /// `connection: close`, or a fault that breaks the connection.
+    /// Answers the HTTP/1.1 requests that arrive on `connection`. Blocks until the client closes
+    /// the connection. Returns earlier after a malformed request, after a request with
+    /// `connection: close`, or after a fault that breaks the connection.
     ///
-    /// Use it in a server of your own, such as one with TLS. [`FakeServer`](super::FakeServer) has
+    /// Use it in your own server, for example one with TLS. [`FakeServer`](super::FakeServer) has
     /// no TLS.
     ///
     /// ```
@@ -414,7 +402,7 @@ impl FakeCognito {
     /// client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     /// let mut answer = String::new();
     /// client.read_to_string(&mut answer)?;
-    /// assert!(answer.starts_with("HTTP/1.1 404 ")); // each operation is a POST
+    /// assert!(answer.starts_with("HTTP/1.1 404 ")); // each operation is a POST request
     /// server.join().unwrap()
     /// # }
     /// ```
@@ -548,7 +536,7 @@ fn response(number: usize, status: u16, date: Option<SystemTime>, body: String) 
     let response = HttpResponse::new(status, body)
         .with_header("x-amzn-requestid", format!("request-{number}"));
     match date {
-        // A header cannot hold other dates.
+        // `fmt_http_date` panics for a date after the year 9999 or before 1970.
         Some(date) => {
             let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
             let date = httpdate::fmt_http_date(date.clamp(SystemTime::UNIX_EPOCH, last));

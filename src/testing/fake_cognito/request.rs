@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::transport::HttpRequest;
 
-/// The operation of STS that the fake service carries out.
+/// The only STS operation that the fake service has.
 pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 
 /// Holds a request to the fake service. `Debug` shows no token and no identity ID.
@@ -43,13 +43,12 @@ pub(super) const STS_OPERATION: &str = "AssumeRoleWithWebIdentity";
 #[derive(Clone)]
 pub struct ReceivedRequest {
     pub(super) operation: String,
-    /// `None` if the body is no JSON object.
+    /// `None` if the body is not a JSON object.
     pub(super) body: Option<RequestBody>,
-    /// The fields of a request to STS, in order.
+    /// The form fields of a request to STS, in order.
     pub(super) form: Vec<(String, String)>,
 }
 
-/// The JSON body of a request to Cognito.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RequestBody {
@@ -74,7 +73,7 @@ pub(super) struct RequestBody {
 
 #[cfg(feature = "user-pool")]
 impl RequestBody {
-    /// Returns the refresh token. `InitiateAuth` has it among its parameters.
+    /// `InitiateAuth` has the token in its parameters, `GetTokensFromRefreshToken` in a field.
     pub(super) fn refresh_token(&self) -> Option<&str> {
         let parameter = self.auth_parameters.get("REFRESH_TOKEN");
         self.refresh_token.as_ref().or(parameter).map(String::as_str)
@@ -224,7 +223,7 @@ impl fmt::Debug for ReceivedRequest {
     }
 }
 
-/// Returns the fields of a request to STS; none for a request to Cognito.
+/// Returns the form fields of a request to STS. A request to Cognito has none.
 fn form(request: &HttpRequest) -> Vec<(String, String)> {
     let is_form = request.headers().iter().any(|(_, value)| value.contains("urlencoded"));
     let body = std::str::from_utf8(request.body()).unwrap_or_default();
@@ -244,7 +243,7 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns the `Action` of STS, or the last part of the `x-amz-target` header.
+/// Returns the form field `Action` (STS), or the end of the `x-amz-target` header (Cognito).
 fn operation(request: &HttpRequest, form: &[(String, String)]) -> String {
     if let Some((_, action)) = form.iter().find(|(key, _)| key == "Action") {
         return action.clone();

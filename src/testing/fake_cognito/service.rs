@@ -13,17 +13,15 @@ use super::tokens::{LoginTokens, OpenIdTokens};
 use super::user_pool::{self, UserPool};
 use crate::service::cognito_identity::Id;
 
-/// What the service knows, and how it answers each operation.
 pub(super) struct ServiceState {
-    /// How long new credentials live.
     pub(super) lifetime: Duration,
-    /// When new credentials end, in place of their lifetime.
+    /// If set, new credentials end at this time, and `lifetime` has no effect.
     pub(super) expiration: Option<SystemTime>,
     pools: BTreeMap<String, IdentityPool>,
     pub(super) logins: LoginTokens,
     identities: BTreeMap<String, FakeIdentity>,
     open_id_tokens: OpenIdTokens,
-    /// Counts what was issued. It makes IDs, keys and tokens unique.
+    /// Makes IDs, keys and tokens unique.
     pub(super) serial: u64,
     #[cfg(feature = "user-pool")]
     pub(super) user_pool: UserPool,
@@ -39,7 +37,7 @@ struct FakeIdentity {
     enabled: bool,
 }
 
-/// Provider and user of each login.
+/// The provider and the user of each login.
 type Owners = BTreeSet<(String, String)>;
 
 impl ServiceState {
@@ -57,7 +55,6 @@ impl ServiceState {
         }
     }
 
-    /// Adds a pool, or changes one.
     pub(super) fn set_pool(&mut self, id: String, allows_guests: bool) {
         self.pools.insert(id, IdentityPool { allows_guests });
     }
@@ -97,7 +94,6 @@ impl ServiceState {
         (id, token)
     }
 
-    /// Carries out a request and returns the body of the response.
     pub(super) fn answer(
         &mut self,
         request: &ReceivedRequest,
@@ -165,8 +161,8 @@ impl ServiceState {
         Ok(json!({ "IdentityId": id }))
     }
 
-    /// Returns the identity that these logins give access to: the one in the request, or the one
-    /// that a login merges it into.
+    /// Returns the identity that these logins belong to: the one in the request, or the one that a
+    /// login merges it into.
     fn authenticate(
         &mut self,
         body: &RequestBody,
@@ -205,8 +201,8 @@ impl ServiceState {
         self.pools.get(id).ok_or_else(|| not_found(format!("IdentityPool '{id}' not found.")))
     }
 
-    /// Returns provider and user of each login. An OpenID token stands for the owners of its
-    /// identity.
+    /// Returns the provider and the user of each login. For an OpenID token, these are the owners
+    /// of its identity.
     fn owners(
         &self,
         logins: &BTreeMap<String, String>,
@@ -233,7 +229,7 @@ impl ServiceState {
         self.identities.iter().filter(|(_, i)| theirs(i)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Identity IDs count up, so that they are sorted by age.
+    /// The IDs count up, so sorting them sorts by age.
     fn create_identity(&mut self, pool_id: &str) -> String {
         self.serial += 1;
         let region = pool_id.split_once(':').map_or("", |(region, _)| region);
@@ -244,8 +240,8 @@ impl ServiceState {
         id
     }
 
-    /// Merges the identity in an answer into `parent`, which may be new, and returns the answer
-    /// with that one.
+    /// Merges the identity of an answer into `parent`, and creates `parent` if it does not exist.
+    /// Returns the answer with the ID of `parent`.
     pub(super) fn with_identity(&mut self, answer: String, parent: &str) -> String {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(&answer) else { return answer };
         let new = Value::from(parent);

@@ -1,6 +1,6 @@
-//! An error that the fake service returns.
+//! The errors that the fake service returns.
 
-/// The code and the message of an error of the service.
+/// The error code and the message.
 pub(super) struct ServiceError(pub(super) &'static str, pub(super) String);
 
 pub(super) fn not_authorized(message: impl Into<String>) -> ServiceError {

@@ -1,4 +1,4 @@
-//! STS in memory: `AssumeRoleWithWebIdentity`, and XML documents.
+//! STS in memory: `AssumeRoleWithWebIdentity`, and the XML of answers and errors.
 
 use std::time::{Duration, SystemTime};
 

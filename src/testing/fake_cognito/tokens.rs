@@ -5,14 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::service_error::{ServiceError, not_authorized};
 
-/// The login tokens of all providers, by provider and token.
 #[derive(Default)]
 pub(super) struct LoginTokens(BTreeMap<(String, String), LoginToken>);
 
 struct LoginToken {
     user: String,
     expired: bool,
-    /// `None` if only [`LoginTokens::expire`] ends it.
+    /// `None`: the token is valid until [`LoginTokens::expire`].
     end: Option<SystemTime>,
 }
 
@@ -38,7 +37,6 @@ impl LoginTokens {
         self.0.retain(|(of, _), token| of != provider || token.user != user);
     }
 
-    /// Returns the user whose token this is.
     pub(super) fn user(
         &self,
         provider: &str,
@@ -59,7 +57,6 @@ impl LoginTokens {
     }
 }
 
-/// The OpenID tokens that the service has issued, which live for ten minutes.
 #[derive(Default)]
 pub(super) struct OpenIdTokens(BTreeMap<String, OpenIdToken>);
 
@@ -82,7 +79,7 @@ impl OpenIdTokens {
         self.0.get(token)
     }
 
-    /// Returns the identity that a token stands for as a login.
+    /// Returns the identity of an OpenID token that is used as a login.
     pub(super) fn identity(&self, token: &str, now: SystemTime) -> Result<&str, ServiceError> {
         let token = self.get(token).ok_or_else(unverified)?;
         if token.end <= now { Err(expired()) } else { Ok(&token.identity) }

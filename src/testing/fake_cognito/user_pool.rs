@@ -19,7 +19,7 @@ pub(super) const CLIENT_ID: &str = "fakeclient0123456789fakecl";
 
 pub(super) struct UserPool {
     pub(super) client_secret: Option<String>,
-    /// How long a rotated refresh token is still accepted; `None` if tokens are not rotated.
+    /// How long a replaced refresh token is still accepted. `None` if tokens are not rotated.
     pub(super) rotation: Option<Duration>,
     pub(super) id_lifetime: Duration,
     pub(super) refresh_lifetime: Duration,
@@ -32,7 +32,7 @@ struct RefreshToken {
     user: String,
     end: SystemTime,
     revoked: bool,
-    /// When it is no longer accepted, after a rotation.
+    /// After a rotation: when the service stops accepting this token.
     replaced: Option<SystemTime>,
 }
 
@@ -50,7 +50,8 @@ impl Default for UserPool {
 }
 
 impl UserPool {
-    /// Answers both operations that exchange a refresh token. A new ID token is added to `logins`.
+    /// Answers both operations that exchange a refresh token for an ID token. Adds the ID token to
+    /// `logins`.
     pub(super) fn refresh_tokens(
         &mut self,
         operation: &str,
@@ -128,7 +129,6 @@ impl UserPool {
         }
     }
 
-    /// Issues a refresh token.
     pub(super) fn refresh_token(
         &mut self,
         user: &str,
@@ -143,14 +143,13 @@ impl UserPool {
         token
     }
 
-    /// Revokes the refresh tokens of a user.
     pub(super) fn revoke(&mut self, user: &str) {
         for token in self.refresh_tokens.values_mut() {
             token.revoked |= token.user == user;
         }
     }
 
-    /// Issues a JWT, which is a login until it expires.
+    /// Issues a JWT and accepts it as a login until it expires.
     fn id_token(
         &self,
         user: &str,
@@ -181,7 +180,6 @@ impl UserPool {
     }
 }
 
-/// Returns the login provider of the user pool's ID tokens.
 pub(super) fn provider() -> String {
     UserPoolId::parse(ID).map(|id| id.provider()).unwrap_or_default()
 }

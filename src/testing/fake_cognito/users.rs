@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{FakeCognito, user_pool};
 
-/// The user pool (feature `user-pool`). There is one, with one app client. Every identity pool
-/// accepts its ID tokens as logins. It does not check `DeviceKey`.
+/// There is one user pool with one app client (feature `user-pool`). Every identity pool accepts
+/// its ID tokens as logins. `DeviceKey` is not checked.
 impl FakeCognito {
     /// The ID of the user pool.
     ///
@@ -96,8 +96,8 @@ impl FakeCognito {
         self.lock().state.user_pool.client_secret = secret.map(str::to_owned);
     }
 
-    /// Turns the rotation of refresh tokens on or off. A replaced token is still accepted for
-    /// `grace`. Default: off.
+    /// Turns the rotation of refresh tokens on or off. After a rotation, the old token is still
+    /// accepted for `grace`. Default: off.
     ///
     /// See the [example](Self::sign_out).
     pub fn set_refresh_token_rotation(&self, grace: Option<Duration>) {
@@ -110,16 +110,19 @@ impl FakeCognito {
     /// # use cognito_identity_credentials::{UserPoolTokens, testing::{FakeCognito, ManualClock}};
     /// # let clock = ManualClock::new();
     /// # let cognito = FakeCognito::with_clock(clock.clone());
-    /// # let tokens = UserPoolTokens::builder()
+    /// # let builder = UserPoolTokens::builder()
     /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
-    /// #     .refresh_token(cognito.sign_in("ann")).transport(cognito.clone()).clock(clock.clone())
-    /// #     .build()?;
+    /// #     .transport(cognito.clone()).clock(clock.clone());
     /// use std::time::Duration;
     ///
     /// cognito.set_id_token_lifetime(Duration::from_secs(5 * 60)); // the shortest that AWS allows
+    /// cognito.set_refresh_token_lifetime(Duration::from_secs(24 * 3600));
+    /// let tokens = builder.refresh_token(cognito.sign_in("ann")).build()?;
     /// let first = tokens.id_token()?;
     /// clock.advance(Duration::from_secs(5 * 60));
     /// assert_ne!(tokens.id_token()?, first);
+    /// clock.advance(Duration::from_secs(24 * 3600));
+    /// assert!(tokens.id_token().unwrap_err().needs_sign_in());
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn set_id_token_lifetime(&self, lifetime: Duration) {
@@ -128,22 +131,7 @@ impl FakeCognito {
 
     /// Sets the lifetime of refresh tokens that are issued from now on. Default: 30 days.
     ///
-    /// ```
-    /// # use cognito_identity_credentials::{UserPoolTokens, testing::{FakeCognito, ManualClock}};
-    /// # let clock = ManualClock::new();
-    /// # let cognito = FakeCognito::with_clock(clock.clone());
-    /// # let builder = UserPoolTokens::builder()
-    /// #     .user_pool_id(FakeCognito::USER_POOL_ID).client_id(FakeCognito::CLIENT_ID)
-    /// #     .transport(cognito.clone()).clock(clock.clone());
-    /// use std::time::Duration;
-    ///
-    /// cognito.set_refresh_token_lifetime(Duration::from_secs(24 * 3600));
-    /// let tokens = builder.refresh_token(cognito.sign_in("ann")).build()?;
-    /// tokens.id_token()?;
-    /// clock.advance(Duration::from_secs(25 * 3600));
-    /// assert!(tokens.id_token().unwrap_err().needs_sign_in());
-    /// # Ok::<(), cognito_identity_credentials::Error>(())
-    /// ```
+    /// See the [example](Self::set_id_token_lifetime).
     pub fn set_refresh_token_lifetime(&self, lifetime: Duration) {
         self.lock().state.user_pool.refresh_lifetime = lifetime;
     }

@@ -1,6 +1,6 @@
-"""The job with awscrt: `peer.py URL CA_FILE`. Its provider never asks for an identity, and takes a
-host without a port, so GetId goes by the same library's HTTP client, and the service must be at
-port 443 of localhost. The C library's cache is not offered to Python, so there is no cached get."""
+"""Gets the credentials with awscrt: `peer.py URL CA_FILE`. Its provider never calls GetId, so this
+program calls it with the HTTP client of awscrt. The provider takes a host without a port, so the
+service must be at port 443 of localhost. The cache has no Python API, so there is no cached get."""
 
 import json
 import sys

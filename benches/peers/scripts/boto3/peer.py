@@ -1,5 +1,5 @@
-"""The job with boto3: `peer.py URL CA_FILE [THREADS | steps]`. It has no provider for Cognito,
-so this makes the two calls by hand, and lets botocore keep what they gave."""
+"""Gets the credentials with boto3: `peer.py URL CA_FILE [THREADS | steps]`. boto3 has no provider
+for identity pools, so this program makes the two calls itself. botocore caches the result."""
 
 import sys
 

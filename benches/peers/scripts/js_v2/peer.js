@@ -1,5 +1,5 @@
-// The job with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS | steps]`. The
-// authority comes in by NODE_EXTRA_CA_CERTS.
+// Gets the credentials with the AWS SDK for JavaScript 2: `peer.js URL CA_FILE [THREADS | steps]`.
+// NODE_EXTRA_CA_CERTS sets the certificate authority.
 'use strict';
 const CognitoIdentityCredentials = require('aws-sdk/global').CognitoIdentityCredentials;
 const report = require('./report');

@@ -1,6 +1,6 @@
-// The job with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS | steps]`. The
-// authority comes in by NODE_EXTRA_CA_CERTS. The provider keeps nothing, so the cached get is that of the clients,
-// which wrap each provider like this.
+// Gets the credentials with the AWS SDK for JavaScript 3: `peer.js URL CA_FILE [THREADS | steps]`.
+// NODE_EXTRA_CA_CERTS sets the certificate authority. The provider has no cache, so the cached get
+// is measured as in the SDK's clients, which wrap each provider in this way.
 'use strict';
 const { fromCognitoIdentity, fromCognitoIdentityPool } = require('@aws-sdk/credential-providers');
 const report = require('./report');

@@ -1,4 +1,4 @@
-//! The cache that each client of the SDK asks before a call, around the two calls.
+//! The two calls behind the identity cache of the SDK's clients.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The job with the AWS SDK for Rust: `aws URL CA_FILE [THREADS | steps]`. It has no provider for
-//! Cognito, so this makes the two calls as its users do, and for the cached get hands them to the
-//! SDK's own cache.
+//! Gets the credentials with the AWS SDK for Rust: `aws URL CA_FILE [THREADS | steps]`. The SDK has
+//! no provider for identity pools, so this program makes the two calls itself. For the cached get,
+//! it passes them to the SDK's own cache.
 
 use std::error::Error;
 
@@ -79,7 +79,7 @@ impl Cognito {
 fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let authority = std::fs::read(arguments.next().ok_or("whose authority?")?)?;
+    let authority = std::fs::read(arguments.next().ok_or("which CA_FILE?")?)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let cognito = Cognito::new(&url, &authority)?;
     #[cfg(feature = "extra")]

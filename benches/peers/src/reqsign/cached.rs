@@ -1,5 +1,5 @@
-//! reqsign's cache is inside of a signer, which hands credentials to nothing but a signature. So
-//! the signature here does nothing.
+//! reqsign's cache is inside its signer, which uses credentials only for a signature. So the
+//! signature here does nothing.
 
 use std::error::Error;
 use std::hint::black_box;

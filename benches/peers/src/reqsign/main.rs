@@ -1,4 +1,4 @@
-//! The job with reqsign's provider for Cognito: `reqsign URL CA_FILE [THREADS | steps]`.
+//! Gets the credentials with reqsign's provider: `reqsign URL CA_FILE [THREADS | steps]`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -25,7 +25,7 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const POOL: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 
-/// The one setting that it takes from the environment alone: the endpoint.
+/// reqsign reads the endpoint only from the environment.
 #[derive(Debug)]
 struct Endpoint {
     url: String,
@@ -56,7 +56,7 @@ fn main() -> Fallible<()> {
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "another provider")?;
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("which URL?")?;
-    let authority = std::fs::read(arguments.next().ok_or("whose authority?")?)?;
+    let authority = std::fs::read(arguments.next().ok_or("which CA_FILE?")?)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let context = context(&url, &authority)?;
     let provider = CognitoIdentityCredentialProvider::new()
@@ -68,7 +68,7 @@ fn main() -> Fallible<()> {
     };
     #[cfg(feature = "extra")]
     match arguments.next().as_deref() {
-        // It does not tell the identity, so none is remembered.
+        // reqsign does not return the identity, so it cannot be kept.
         Some("steps") => {
             let mut context = context;
             return steps::run(|restart| {

@@ -1,4 +1,4 @@
-//! Servers on loopback that can vanish and come back, and a bucket of S3.
+//! Servers on loopback that can fail and recover, and a bucket of S3.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,13 +9,13 @@ use std::thread;
 pub enum Mode {
     #[default]
     Works,
-    /// Connections break at once.
+    /// Closes new connections at once.
     Refuses,
-    /// Nothing is ever answered.
+    /// Never answers.
     Silent,
 }
 
-/// Serves each connection on a thread of its own, until the test ends.
+/// Serves each connection on its own thread, until the test ends.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -59,7 +59,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Changes what happens to connections, and breaks those that are open.
+    /// Changes the behaviour of the server, and closes the open connections.
     pub fn set(&self, mode: Mode) {
         let mut current = self.shared.mode.lock().unwrap();
         *current = mode;
@@ -68,13 +68,13 @@ impl Server {
         }
     }
 
-    /// How many connections came since the last change.
+    /// The number of connections since the last change.
     pub fn connections(&self) -> usize {
         self.shared.connections.lock().unwrap().len()
     }
 }
 
-/// A bucket that takes every signed upload, unless the test says otherwise.
+/// A bucket that accepts every signed upload, unless the test sets an error.
 #[derive(Clone, Default)]
 pub struct Bucket(Arc<Mutex<State>>);
 
@@ -87,7 +87,7 @@ struct State {
 #[derive(Clone)]
 pub struct Object {
     pub path: String,
-    /// When it was signed.
+    /// The time in its signature.
     pub time: String,
     pub body: String,
 }
