@@ -37,7 +37,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use answers::{IDENTITY, POOL, SESSION_TOKEN};
 use rounds::Rounds;
 
-/// Counted twice: by divan for its table, and by bytes that are still held.
+/// Counts the bytes that are still allocated.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
