@@ -136,10 +136,10 @@
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
 //! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their
-//! URL (trace). It does not log an error that `get` returns, and never tokens, keys, identity IDs or
-//! bodies. While `transport::UreqTransport` exchanges data, it keeps
-//! ureq from logging answers (trace). A program without a logger sees failed refreshes and failures
-//! of the storage in [`Builder::on_refresh`] and [`Status`].
+//! URL (trace). It does not log an error that `get` returns, and never tokens, keys, identity IDs
+//! or bodies. While `transport::UreqTransport` exchanges data, it keeps ureq from logging answers
+//! (trace). A program without a logger sees failed refreshes and failures of the storage in
+//! [`Builder::on_refresh`] and [`Status`].
 //!
 //! **Versions.** The crate needs Rust 1.85 or later. Only a minor release may raise this version.
 //! The feature `ureq` needs ureq 3.5, because it uses traits that ureq may change in a minor
