@@ -52,9 +52,8 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time since a fixed moment, usually the start of the system.
     ///
-    /// Never let it go backwards or follow changes of the wall clock. Let it count the time that
-    /// the system is suspended, or return `false` from
-    /// [`boot_counts_suspend`](Self::boot_counts_suspend).
+    /// Never let it go backwards or follow changes of the wall clock. Count the time that the system
+    /// is suspended, or return `false` from [`boot_counts_suspend`](Self::boot_counts_suspend).
     ///
     /// See the [example](Self#example).
     fn boot(&self) -> Duration;
@@ -114,7 +113,7 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 /// suspended.
 ///
 /// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the
-/// time namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be
+/// time namespace. These offsets shift the boot clock. On other systems, and if `/proc` cannot be
 /// read, there is no boot ID.
 ///
 /// ```

@@ -16,8 +16,7 @@ use crate::secret::Secret;
 /// calls it once, and a second time if the service rejects the identity or the token. The rules for
 /// threads and errors are those of a [`TokenSource`](crate::TokenSource).
 ///
-/// [1]:
-/// https://docs.aws.amazon.com/cognito/latest/developerguide/developer-authenticated-identities.html
+/// [1]: https://docs.aws.amazon.com/cognito/latest/developerguide/developer-authenticated-identities.html
 ///
 /// # Example
 ///

@@ -69,9 +69,8 @@ impl CredentialVariables {
 
     /// Reads the variables with `lookup`, for example from a file.
     ///
-    /// Many programs do not set `AWS_CREDENTIAL_EXPIRATION`. The expiration is unknown then, and
-    /// [`Credentials::expiration`] returns [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH): the credentials
-    /// count as expired.
+    /// Many programs do not set `AWS_CREDENTIAL_EXPIRATION`. The credentials then count as expired,
+    /// and [`Credentials::expiration`] returns [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH).
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -122,8 +121,8 @@ impl CredentialVariables {
         if faults.is_empty() { Ok(Self::from(&credentials)) } else { Err(faults.into()) }
     }
 
-    /// Returns the names and values for [`Command::envs`](std::process::Command::envs), without an
-    /// unknown expiration.
+    /// Returns the names and values for [`Command::envs`](std::process::Command::envs). It leaves
+    /// out an unknown expiration.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

@@ -36,7 +36,7 @@ pub(crate) fn host(authority: &str) -> Result<&str, String> {
     }
 }
 
-/// Allows the labels of registered names, and `_`, which names on a private network may have.
+/// Allows the characters of registered names, and `_` for names on a private network.
 fn is_label(label: &str) -> bool {
     !label.is_empty()
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

@@ -42,7 +42,8 @@ fn draw<T>(draw: impl FnOnce(&mut Rng) -> T) -> T {
 }
 
 /// The keys of `RandomState` come from the system, but a forked child has the keys of its parent.
-/// The process ID tells these two apart. Processes in different containers can have the same ID.
+/// So the seed also depends on the process ID. It also depends on the time, because processes in
+/// different containers can have the same ID.
 fn new_seed(process: u32) -> u64 {
     RandomState::new().hash_one((process, Instant::now(), SystemTime::now()))
 }

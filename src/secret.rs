@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// The smallest size of the first buffer.
 const SMALLEST_BUFFER: usize = 511;
 
 /// A login token or a key. Clones share one copy of the text. The last clone wipes it.

@@ -12,7 +12,7 @@ use crate::token_text::token_in;
 /// How long [`FileToken::token`] waits for a pipe.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The most bytes of a token and the white space around it.
+/// The largest size of the file, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Reads a login token from a file, which another program keeps up to date.

@@ -59,7 +59,6 @@ impl<T: Clone, S> Drop for FlightGuard<'_, T, S> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// Creates a flight that this thread leads.
     pub(super) fn new(number: u64, epoch: Epoch, budget: Budget) -> Self {
         Self {
             number,

@@ -45,7 +45,6 @@ enum Plan {
     Panics,
 }
 
-/// What the cell holds at the start.
 #[derive(Clone, Copy, Debug)]
 enum Start {
     Empty,
@@ -101,7 +100,6 @@ struct Seen {
     overlapped: bool,
     refreshes: usize,
     panics: usize,
-    /// How often the listener was called.
     reports: usize,
     /// Whether the listener was called before the waiters had the result, or could refresh.
     bad_report: bool,
@@ -204,8 +202,8 @@ impl World {
             }
             outcome => outcome.ok()?,
         };
-        assert!(value.epoch.expired >= known.expired, "a value from before expire()");
-        assert!(!outdated.contains(&value.refresh), "a value of settings from before a change");
+        assert!(value.epoch.expired >= known.expired, "a value that was requested before expire()");
+        assert!(!outdated.contains(&value.refresh), "a value of the settings before a change");
         Some(value)
     }
 

@@ -80,7 +80,6 @@ pub(crate) struct CompletedRefresh<'a, T> {
     pub(crate) value: Option<&'a T>,
     /// Measured on the boot clock.
     pub(crate) duration: Duration,
-    /// Whether it was an advisory attempt.
     pub(crate) early: bool,
 }
 
@@ -98,11 +97,9 @@ pub(crate) struct CellStatus {
 /// What `get` would do at this moment.
 #[cfg(feature = "aws-sdk")]
 pub(crate) enum NextAction<T> {
-    /// Return the cached value.
     ReturnCached(T),
     /// Make an advisory attempt. This value is still valid.
     AdvisoryAttempt(T, Epoch),
-    /// Return the error of a cooldown.
     ReturnError(Error),
     /// Refresh, or wait for the running refresh.
     Refresh(Epoch),

@@ -10,7 +10,6 @@ use crate::error::{Error, ErrorKind};
 use crate::service::budget::Budget;
 use crate::service::retry;
 
-/// The cell's own settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// The name of the value in errors and logs.
@@ -24,7 +23,6 @@ pub(crate) struct Limits {
     pub(crate) cooldown: Duration,
 }
 
-/// The result of a refresh.
 pub(crate) struct Refreshed<T> {
     pub(crate) value: T,
     pub(crate) lease: Lease,
@@ -40,14 +38,12 @@ pub(super) struct RefreshState<T, S> {
     pub(super) cached: Option<Cached<T>>,
     /// Set by `expire` and `invalidate`. Then `get` does not return the cached value any more.
     pub(super) invalidated: bool,
-    /// Whether `expire` was called since the last flight began.
     pub(super) expired_since_flight: bool,
     /// The boot time of the first flight after the last `expire`.
     pub(super) stored_after: Option<Duration>,
     pub(super) flight: Option<Arc<Flight<T>>>,
     /// The threads that are inside the program's listener, each with the ID of its process.
     pub(super) in_listener: Vec<(u32, ThreadId)>,
-    /// The number of flights so far.
     pub(super) flights: u64,
     /// There is no advisory attempt before this boot time.
     pub(super) pause_until: Option<Duration>,
@@ -66,8 +62,8 @@ pub(super) struct Cached<T> {
     from_storage: bool,
     pub(super) advisory_window: Duration,
     pub(super) wall: Option<WallReading>,
-    /// Before this boot time, the value is fresh unless it is invalidated. No need to read the wall
-    /// clock.
+    /// Before this boot time, the value is fresh unless it is invalidated, and nobody reads the
+    /// wall clock.
     pub(super) fresh_until: Duration,
 }
 
@@ -92,7 +88,6 @@ pub(crate) struct Epoch {
 /// A running refresh.
 pub(super) struct Flight<T> {
     pub(super) number: u64,
-    /// The process of the leader.
     pub(super) process: u32,
     pub(super) leader: ThreadId,
     pub(super) epoch: Epoch,

@@ -104,7 +104,7 @@ impl<T: Clone> Future for JobFuture<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Cloning and dropping a waker runs code of the executor, so no lock is held then.
+        // To clone or drop a waker runs code of the executor, so it happens without the lock.
         let waker = context.waker().clone();
         let this = self.get_mut();
         let replaced = match &mut *lock(&this.job.state) {
@@ -143,7 +143,7 @@ impl<T> Drop for JobGuard<T> {
     }
 }
 
-/// Every critical section leaves the data whole, so a poisoned mutex is ignored.
+/// Every critical section leaves the data valid, so a poisoned mutex is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,7 +166,7 @@ mod tests {
             Self { refresh: BackgroundRefresh::new(join_limit), begun: mpsc::channel() }
         }
 
-        /// Joins with a job that reports its start, and returns the number that it receives.
+        /// Joins with a job that reports `number` at its start, and returns what is sent to it.
         fn join(&self, key: u8, number: u8) -> (JobFuture<Arc<u8>>, mpsc::Sender<u8>) {
             let begun = self.begun.0.clone();
             let (end, ended) = mpsc::channel();

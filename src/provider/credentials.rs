@@ -21,9 +21,8 @@ impl CognitoIdentityCredentials {
     /// With [`persist_credentials`](crate::Builder::persist_credentials), `get()` reads the storage
     /// before it contacts the service.
     ///
-    /// For 1 to 5 seconds after the service has answered with an error, calls in the last row
-    /// return this error again and send no request. See
-    /// [`failure_cooldown`](crate::Builder::failure_cooldown).
+    /// After an error of the service, a [cooldown](crate::Builder::failure_cooldown) of 1 to 5
+    /// seconds begins. During it, calls in the last row return the same error and send no request.
     ///
     /// The lifetime is `Expiration` minus the `Date` of the answer, so a wrong local clock does not
     /// matter. If the `Date` is missing, unreadable or not before `Expiration`, the library uses
@@ -88,13 +87,15 @@ impl CognitoIdentityCredentials {
     /// ```
     /// # #[cfg(feature = "testing")] {
     /// # use cognito_identity_credentials::{*, testing::*};
-    /// # let cognito = FakeCognito::new();
+    /// # let clock = ManualClock::new();
+    /// # let cognito = FakeCognito::with_clock(clock.clone());
     /// # let credentials = CognitoIdentityCredentials::builder()
-    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone()).build()?;
+    /// #     .identity_pool_id(FakeCognito::POOL_ID).transport(cognito.clone())
+    /// #     .clock(clock).build()?;
     /// use std::time::Duration;
     ///
-    /// cognito.fail_next("GetId", 4, Fault::throttled()); // a delay of a second or more each time
-    /// let error = credentials.get_within(Duration::from_millis(1)).unwrap_err();
+    /// cognito.fail_next("GetId", 4, Fault::throttled());
+    /// let error = credentials.get_within(Duration::from_secs(1)).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Throttled);
     /// # }
     /// # Ok::<(), cognito_identity_credentials::Error>(())

@@ -52,7 +52,6 @@ impl Shared {
         }
     }
 
-    /// Returns the present failure of the storage.
     pub(super) fn storage_error(&self) -> Option<Error> {
         let identity = self.refresher.store.as_ref().and_then(|store| store.storage_error());
         identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
@@ -83,12 +82,12 @@ impl Shared {
     }
 }
 
-/// One call of `get` or `refresh`. It reports each refresh that it leads to the program.
+/// One call of `get` or `refresh`. If it leads a refresh, it calls `on_refresh`.
 pub(super) struct LoadCall<'a> {
     shared: &'a Shared,
-    /// Whether to use no stored credentials.
+    /// Whether stored credentials must not be used.
     from_service: bool,
-    /// The report of a refresh needs its own values: another thread may already lead the next one.
+    /// Noted for the report, because another thread may already run the next refresh then.
     service_calls: Cell<u32>,
     storage_error: Cell<Option<Error>>,
     /// Gives the result to the futures that wait for this call.
@@ -163,7 +162,7 @@ impl<'a> LoadCall<'a> {
     }
 }
 
-/// Keeps what a refresh learns, unless the settings have changed since it started.
+/// The state of the provider for a refresh that began in this epoch.
 struct ProviderAtEpoch<'a> {
     shared: &'a Shared,
     epoch: Epoch,

@@ -20,7 +20,6 @@ pub(super) type IdentityListener = dyn Fn(&IdentityChange) + Send + Sync;
 
 pub(super) type RefreshListener = dyn Fn(&RefreshReport) + Send + Sync;
 
-/// The default session name.
 pub(super) const ROLE_SESSION_NAME: &str = "web-identity";
 
 /// [`Builder`](super::Builder) documents each setting.

@@ -12,7 +12,6 @@ use crate::storage::{
     ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, VERSION_1_JSON,
 };
 
-/// An identity ID, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: Id,
@@ -241,10 +240,8 @@ impl IdentityRecords for IdentityStore {
     }
 }
 
-/// The outcome of storing an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreOutcome {
-    /// The record was already the same.
     Unchanged,
     Written,
     /// Either the old or the new record is stored.

@@ -58,7 +58,6 @@ pub(crate) struct Refresher {
     pub(crate) allow_new_guest: bool,
 }
 
-/// How an identity becomes credentials.
 pub(crate) enum CredentialsFlow {
     Enhanced { custom_role_arn: Option<String> },
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
@@ -130,11 +129,9 @@ pub(crate) trait ProviderState {
     /// Returns the current identity. Another thread may have set it.
     fn identity(&self) -> Option<Identity>;
 
-    /// Calls the program's listener.
     fn notify(&self, change: IdentityChange);
 }
 
-/// The result of a refresh.
 pub(crate) struct CredentialSet {
     pub(crate) credentials: Credentials,
     /// `None` if the credentials come from the storage.
@@ -144,7 +141,6 @@ pub(crate) struct CredentialSet {
     pub(crate) early_error: Option<Error>,
 }
 
-/// The state of one running refresh.
 struct Refresh<'a> {
     budget: &'a Budget,
     state: &'a dyn ProviderState,
@@ -154,7 +150,6 @@ struct Refresh<'a> {
     identity: Option<Identity>,
     /// Whether `GetId` returned the identity in this refresh.
     minted: bool,
-    /// The identity that the service rejected in this refresh.
     rejected: Option<Identity>,
 }
 

@@ -26,7 +26,6 @@ use crate::service::sts::AssumeRoleWithWebIdentity;
 /// What to do before the second attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Recovery {
-    /// Return the error.
     None,
     /// Forget the identity, and ask `GetId` for another.
     ForgetIdentity,
@@ -34,7 +33,6 @@ pub(super) enum Recovery {
     NewTokensAndIdentity,
     /// Ask the token sources, or the developer identity provider, again.
     NewTokens,
-    /// Ask for another OpenID token.
     NewOpenIdToken,
 }
 

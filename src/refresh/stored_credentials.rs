@@ -47,11 +47,9 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
     /// Removes the stored credentials. Returns `false` if they may still be there.
     fn remove(&self) -> bool;
 
-    /// Returns why credentials cannot be stored or read at present.
     fn storage_error(&self) -> Option<Error>;
 }
 
-/// Stored credentials that may be used.
 struct UsableCredentials {
     credentials: CredentialSet,
     /// Whether to try a refresh first, because they are inside the advisory window.
@@ -181,8 +179,8 @@ impl StoredCredentials {
         let mut left = record.lease.left(now);
         let left_by_wall = record.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
-            // If more time is left by the wall clock, somebody has set it back, and that may hide
-            // time in suspend. If less is left, the difference may be time in suspend.
+            // If more time is left by the wall clock, it was set back, and that may hide time in
+            // suspend. If less is left, the difference may be time in suspend.
             if left_by_wall > left.saturating_add(LARGEST_CLOCK_DIFFERENCE) {
                 return Freshness::Mandatory;
             }

@@ -107,12 +107,12 @@ impl Builder {
     pub fn build(self) -> Result<CognitoIdentityCredentials, Error> {
         let limits = self.limits();
         let Self { mut settings, variables } = self;
+        let is_from_variable = |setting| variables.iter().any(|(name, _)| *name == setting);
         // Other programs need these variables too, so they never contradict other settings.
-        if settings.identity_pool_id.is_none() && variables.iter().any(|it| it.0 == "account_id") {
+        if settings.identity_pool_id.is_none() && is_from_variable("account_id") {
             settings.account_id = None;
         }
-        let is_classic = settings.role_arn.is_some();
-        if !is_classic && variables.iter().any(|it| it.0 == "sts_endpoint_url") {
+        if settings.role_arn.is_none() && is_from_variable("sts_endpoint_url") {
             settings.sts_endpoint_url = None;
         }
         let mut faults = ConfigFaults::default();

@@ -27,27 +27,15 @@ impl Builder {
     /// * A service other than AWS, such as an emulator at
     ///   [`endpoint_url`](Self::endpoint_url), has separate records.
     ///
-    /// A failure of the storage never makes a refresh fail.
+    /// A failure of the storage does not make a refresh fail.
     /// [`Status::storage_error`](crate::Status::storage_error) shows it. If the identity cannot be
     /// written, a restart of the program may lose it. A record that cannot be read is not
-    /// overwritten. If no identity is known then, the provider requests a temporary guest. Each
-    /// later refresh reads the record again. It uses the stored identity, or stores the guest if
-    /// there is no record.
+    /// overwritten. If no identity is known then, the provider requests a temporary guest, or
+    /// returns an error if [`allow_new_guest`](Self::allow_new_guest) is `false`. Each later
+    /// refresh reads the record again. It uses the stored identity, or stores the guest if there is
+    /// no record.
     ///
-    /// ```
-    /// use cognito_identity_credentials::{CognitoIdentityCredentials, FileStorage};
-    ///
-    /// # #[cfg(feature = "ureq")] {
-    /// let credentials = CognitoIdentityCredentials::builder()
-    ///     .identity_pool_id("us-east-1:12345678-dead-beef-cafe-123456790ab0")
-    ///     .storage(FileStorage::new("/var/lib/sensor/identity"))
-    ///     .on_refresh(|report| {
-    ///         report.storage_error.iter().for_each(|error| eprintln!("storage: {error:#}"));
-    ///     })
-    ///     .build();
-    /// # assert!(credentials.is_ok());
-    /// # }
-    /// ```
+    /// See the [example](Self::persist_credentials).
     #[doc(alias = "localStorage")]
     #[doc(alias = "localStorageKey")]
     #[doc(alias = "cacheId")]
@@ -89,7 +77,7 @@ impl Builder {
     /// * They were issued for the same settings: pool, login ID, names of the login providers,
     ///   endpoints, role and everything that restricts the role.
     /// * They belong to the identity that this provider would use. (A developer identity provider
-    ///   is not called for this check. The login ID stands for its identity.)
+    ///   is not called for this check. The login ID identifies the user instead.)
     /// * They live longer than [`expiry_window`](Self::expiry_window). Inside the
     ///   [`advisory_window`](Self::advisory_window), `get()` first makes one attempt to refresh
     ///   them, and uses the stored ones if it fails. It does the same if only the wall clock says
@@ -118,9 +106,9 @@ impl Builder {
     /// other keys, which hold the identity, in a permanent place.
     ///
     /// Anyone who can read the record has the credentials until they expire.
-    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. A failure of the storage
-    /// never makes a `get()` fail. [`Status::storage_error`](crate::Status::storage_error) shows
-    /// why nothing is stored.
+    /// [`FileStorage`](crate::FileStorage) lets only the owner read it. If credentials cannot be
+    /// stored or read, `get()` works without the storage, and
+    /// [`Status::storage_error`](crate::Status::storage_error) shows why.
     ///
     /// If the storage has [locks](Storage::lock), one of the processes that start together contacts
     /// the service, and the others wait for what it stores. They wait for at most half of
