@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cleaned_row_by_row() {
+    fn text_loses_secrets_identity_ids_and_invisible_characters() {
         let id = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let pool = "eu-west-1:87654321-dead-beef-cafe-123456790ab0".to_owned();
         let guid = id.split_once(':').unwrap().1;
