@@ -1,4 +1,4 @@
-//! The wall clock and the boot clock, behind a trait that tests replace.
+//! The wall clock and the boot clock, behind a trait so that tests can replace them.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 /// Provides the wall clock, the boot clock, and the wait between two attempts.
 ///
-/// The library measures the life of credentials on [`boot`](Self::boot). The wall clock of a device
-/// may start in 1970 and jump when the network comes up.
+/// The library measures the lifetime of credentials with [`boot`](Self::boot). The wall clock of a
+/// device may start in 1970 and jump when the network comes up.
 ///
 /// The library holds no lock when it calls these methods. If they call `get()` of the same
 /// provider, it returns an error of kind [`Reentrant`](crate::ErrorKind::Reentrant).
@@ -52,9 +52,8 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time since a fixed moment, usually the start of the system.
     ///
-    /// Never let it go backwards or follow changes of the wall clock. Let it count the time that
-    /// the system is suspended, or return `false` from
-    /// [`boot_counts_suspend`](Self::boot_counts_suspend).
+    /// Never let it go backwards or follow changes of the wall clock. Count the time that the system
+    /// is suspended, or return `false` from [`boot_counts_suspend`](Self::boot_counts_suspend).
     ///
     /// See the [example](Self#example).
     fn boot(&self) -> Duration;
@@ -114,7 +113,7 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 /// suspended.
 ///
 /// On Linux and Android the boot ID is the kernel's boot ID from `/proc`, with the offsets of the
-/// time namespace, because they shift the boot clock. On other systems, and if `/proc` cannot be
+/// time namespace. These offsets shift the boot clock. On other systems, and if `/proc` cannot be
 /// read, there is no boot ID.
 ///
 /// ```
@@ -149,7 +148,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Uses only system calls, because this code is in every program.
+/// Uses only system calls, because every program contains this code.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn boot_id() -> Option<String> {
     use rustix::fs::{Mode, OFlags, open};
@@ -160,7 +159,7 @@ fn boot_id() -> Option<String> {
     for path in [c"/proc/sys/kernel/random/boot_id", c"/proc/self/timens_offsets"] {
         match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => length += read(file, id.get_mut(length..)?).ok()?,
-            // A kernel without time namespaces.
+            // The kernel has no time namespaces.
             Err(Errno::NOENT) if length > 0 => {}
             Err(_) => return None,
         }
@@ -206,6 +205,6 @@ mod tests {
         let id = Arc::new(SystemClock).boot_id().unwrap();
         let namespace = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
         assert_eq!(id, format!("{kernel}{namespace}"));
-        assert_eq!(SystemClock.boot_id().unwrap(), id, "the same for the same boot");
+        assert_eq!(SystemClock.boot_id().unwrap(), id, "the ID must be the same during one boot");
     }
 }

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 /// let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", "token", end);
 ///
-/// // What a library that signs requests needs:
+/// // A library that signs requests needs these values:
 /// assert_eq!(credentials.access_key_id(), "ASIAEXAMPLE");
 /// assert_eq!(credentials.secret_access_key(), "secret");
 /// assert_eq!(credentials.session_token(), "token");
@@ -142,8 +142,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Whether a text can be an access key ID, a secret access key or a session token. Other text would
-/// break the headers of signed requests, or a terminal.
+/// Returns whether a text can be an access key ID, a secret access key or a session token. Other
+/// text would break the headers of signed requests, or a terminal.
 pub(crate) fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -189,7 +189,7 @@ pub struct ResponseData {
 
 impl fmt::Debug for ResponseData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The name of the role's session may be the identity ID, or a part of it.
+        // The ARN contains the session name, which may be the identity ID or a part of it.
         let id = self.identity_id.as_str();
         let guid = id.split_once(':').map_or(id, |(_, guid)| guid);
         let redactor = Redactor { secrets: vec![id, guid], public: None };
@@ -235,7 +235,7 @@ mod tests {
     fn debug_of_an_answer_shows_no_identity_and_no_long_text() {
         let guid = "12345678-dead-beef-cafe-123456790ab0";
         let rows = [
-            // the name of the role's session, what is shown of it
+            // The session name, and what `Debug` shows of it.
             ("device", "device".to_owned()),
             (guid, "[redacted]".to_owned()),
             ("us-east-1:secret-id", "[redacted]".to_owned()),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_survives_any_expiration() {
+    fn debug_prints_any_expiration_without_a_panic() {
         for end in [
             SystemTime::UNIX_EPOCH - Duration::from_secs(1),
             SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000),

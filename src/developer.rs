@@ -1,4 +1,4 @@
-//! Developer-authenticated identities: the backend of the program's developer signs the user in.
+//! Developer-authenticated identities: the developer's own backend signs the user in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,8 +86,8 @@ pub struct DeveloperIdentity {
 }
 
 impl DeveloperIdentity {
-    /// Creates one from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned. The
-    /// classic flow needs a token of 4 to 20,000 characters.
+    /// Creates an identity from the two fields that `GetOpenIdTokenForDeveloperIdentity` returned.
+    /// The classic flow needs a token of 4 to 20,000 characters.
     ///
     /// See the [example](DeveloperIdentityProvider#example).
     pub fn new(identity_id: impl Into<String>, token: impl Into<String>) -> Self {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_prints_nothing_of_itself() {
+    fn debug_shows_neither_the_identity_id_nor_the_token() {
         let identity = DeveloperIdentity::new("us-east-1:0", "hunter2");
         assert_eq!(format!("{identity:?}"), "DeveloperIdentity([redacted])");
     }

@@ -46,7 +46,7 @@ const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialVariables {
     credentials: Credentials,
-    /// Empty if the expiration is unknown.
+    /// An empty text means that the expiration is unknown.
     expiration: String,
 }
 
@@ -69,9 +69,8 @@ impl CredentialVariables {
 
     /// Reads the variables with `lookup`, for example from a file.
     ///
-    /// Many programs do not set `AWS_CREDENTIAL_EXPIRATION`. The expiration is unknown then, and
-    /// [`Credentials::expiration`] returns [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH): the credentials
-    /// count as expired.
+    /// Many programs do not set `AWS_CREDENTIAL_EXPIRATION`. The credentials then count as expired,
+    /// and [`Credentials::expiration`] returns [`UNIX_EPOCH`](SystemTime::UNIX_EPOCH).
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -117,13 +116,13 @@ impl CredentialVariables {
                 SystemTime::UNIX_EPOCH
             }
         };
-        // Created in any case, because it wipes the values.
+        // Created even after a fault, because it wipes the values.
         let credentials = Credentials::new(access_key_id, secret_access_key, session_token, end);
         if faults.is_empty() { Ok(Self::from(&credentials)) } else { Err(faults.into()) }
     }
 
-    /// Returns names and values, as [`Command::envs`](std::process::Command::envs) takes them. An
-    /// unknown expiration is left out.
+    /// Returns the names and values for [`Command::envs`](std::process::Command::envs). It leaves
+    /// out an unknown expiration.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -261,7 +260,8 @@ impl fmt::Debug for CredentialProcessDocument {
     }
 }
 
-/// Rounds down to whole seconds, so that no reader uses the credentials too long.
+/// Formats the expiration in whole seconds. It rounds down, so that no program uses the credentials
+/// too long.
 fn rfc3339(credentials: &Credentials) -> String {
     humantime::format_rfc3339_seconds(clamp_to_rfc3339(credentials.expiration())).to_string()
 }
@@ -318,8 +318,8 @@ mod tests {
         let blank = [&three[..], &[("AWS_CREDENTIAL_EXPIRATION", " ")]].concat();
         assert_eq!(read(&blank).unwrap().expiration(), over);
 
-        // Other programs are not given an expiration either. The document must have one, because
-        // without it the credentials would count as permanent.
+        // The variables then contain no expiration. The document must contain one, because other
+        // programs treat credentials without an expiration as permanent.
         let unknown = read(&three).unwrap();
         assert_eq!(CredentialVariables::from(&unknown).iter().count(), 3);
         let document = serde_json::to_string(&CredentialProcessDocument::from(&unknown)).unwrap();
@@ -397,7 +397,8 @@ mod tests {
         );
     }
 
-    /// Compiles only while credentials are not `Serialize`: the method would be ambiguous.
+    /// If credentials implemented `Serialize`, `name` would be ambiguous, and this would not
+    /// compile.
     #[test]
     fn credentials_cannot_be_serialized_by_accident() {
         trait Ambiguous<A> {

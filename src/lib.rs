@@ -25,10 +25,6 @@
 //! # fn main() {}
 //! ```
 //!
-//! The library logs the failures that no caller gets: of early refreshes and of the storage. To see
-//! them, install any logger of the [`log`] crate before the first call, for example `env_logger`.
-//! [`Builder::on_refresh`] shows them without a logger.
-//!
 //! # Where to look
 //!
 //! | You want to … | Items | Guide |
@@ -68,10 +64,9 @@
 //! | [`max_attempts`](Builder::max_attempts): attempts at a service call | 4 |
 //! | `UserPoolTokensBuilder::timeout`: one `id_token` | 20 s |
 //!
-//! There are two exceptions. A refresh in which a user pool rotates the refresh token is never
-//! abandoned midway; it takes up to 20 s. And if your own transport, token source or storage
-//! returns late, the caller that runs the refresh returns late. All other callers return within
-//! `timeout`.
+//! The caller that runs the refresh can exceed the limit in two cases: your own transport, token
+//! source or storage returns late, or a user pool rotates the refresh token (see
+//! [`get`](CognitoIdentityCredentials::get)). All other callers return within `timeout`.
 //!
 //! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
 //! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
@@ -88,9 +83,8 @@
 //! one hour), one caller tries to refresh them early, and the other callers get them at once.
 //!
 //! **Failures.** After the service has answered with an error, `get` without usable credentials
-//! sends no request for 1 to 5 s. While the service throttles, this time doubles with each failure
-//! in a row, up to 16 to 80 s. A longer `Retry-After` counts instead, up to 5 minutes. `refresh`
-//! ends the wait. See [`failure_cooldown`](Builder::failure_cooldown).
+//! sends no request for 1 to 5 s, or longer while the service throttles. `refresh` ends this
+//! [cooldown](Builder::failure_cooldown).
 //!
 //! **Identity.** A provider remembers the identity ID that the service returned. With a [`Storage`]
 //! it also keeps the ID across restarts. No network failure makes it drop the ID.
@@ -100,8 +94,8 @@
 //! * If the service rejects a login token, the refresh calls the token sources again, once.
 //! * After any other error, the provider keeps the identity.
 //! * The library never replaces an identity ID that the program has set.
-//! * If the program changes a login or the identity ID during a refresh, the result of that refresh
-//!   goes to the callers that wait for it, and is not cached.
+//! * If the program changes a login or the identity ID during a refresh, the callers that wait for
+//!   this refresh get its result. The result is not cached.
 //!
 //! **Clocks.** The device's wall clock may be wrong. The library takes the time from the service's
 //! answers, and measures lifetimes on the boot clock, which never jumps. Only TLS needs a roughly
@@ -123,28 +117,29 @@
 //! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait
 //!   for ever. The library holds a mutex only for a short time, and never during a network call.
 //! * The library recognizes a child by its process ID. A child in another PID namespace must not
-//!   have the ID of its parent, as when process 1 of a container gets a child with ID 1.
+//!   have the same ID as its parent. Process 1 of a container can have such a child.
 //! * Your own transport, storage or clock must itself allow a fork.
 //!
 //! **Memory.** Clones share one copy of the secrets. The library wipes its copies of tokens and
 //! keys when they are dropped, and never prints them. It cannot wipe the buffers of the HTTP and
-//! TLS libraries. The XML parser keeps a copy of any text with `&amp;` or the like, but keys and
-//! tokens contain none. A `get` that returns cached credentials allocates no memory.
+//! TLS libraries. The XML parser copies a text with an entity such as `&amp;`, but keys and tokens
+//! contain none. A `get` that returns cached credentials allocates no memory.
 //!
 //! **Environment.** The library reads no environment variable, and reads and writes no file, unless
 //! the program tells it to.
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
 //! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their
-//! URL (trace). It does not log an error that `get` returns, and never tokens, keys, identity IDs or
-//! bodies. While `transport::UreqTransport` exchanges data, it keeps
-//! ureq from logging answers (trace). A program without a logger sees failed refreshes and failures
-//! of the storage in [`Builder::on_refresh`] and [`Status`].
+//! URL (trace). It never logs an error that `get` returns, nor tokens, keys, identity IDs or
+//! bodies. While `transport::UreqTransport` exchanges data, it keeps ureq from logging answers
+//! (trace). To see the log, install any logger of that crate before the first call, for example
+//! `env_logger`. Without a logger, [`Builder::on_refresh`] and [`Status`] show failed refreshes and
+//! failures of the storage.
 //!
 //! **Versions.** The crate needs Rust 1.85 or later. Only a minor release may raise this version.
 //! The feature `ureq` needs ureq 3.5, because it uses traits that ureq may change in a minor
-//! version. A program with another minor version of ureq turns off the default features and sets a
-//! [`transport`] of its own.
+//! version. A program with another minor version of ureq turns off the default features and sets
+//! its own [`transport`].
 //!
 //! **Systems.** The crate is made for Linux and Android, which have the boot clock. Other systems
 //! work too. Because their clock may stop while the system is suspended, credentials also expire by
@@ -231,7 +226,7 @@ pub use token_file::FileToken;
 #[cfg(feature = "user-pool")]
 pub use user_pool_tokens::{UserPoolTokens, UserPoolTokensBuilder};
 
-/// The examples of the README are compiled and run as tests.
+/// Compiles and runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "ureq", feature = "testing", feature = "user-pool"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -22,9 +22,9 @@ const LONGEST_TOKEN: usize = 50_000;
 /// Other callers of `get()` wait at most [`timeout`](crate::Builder::timeout).
 ///
 /// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
-/// source's error is its [`source`](std::error::Error::source), so its text must hold no secret. If
-/// the source fails with an [`Error`] of this library that is not about the login, such as a
-/// network failure, `get()` returns an error of the same kind. It is then
+/// source's error is its [`source`](std::error::Error::source), so its text must hold no secret.
+/// The source can also return an [`Error`] of this library that is not about the login, such as a
+/// network failure. Then `get()` returns an error of the same kind, which is
 /// [retryable](Error::is_retryable) if the source's error is.
 ///
 /// # Example
@@ -67,7 +67,7 @@ const LONGEST_TOKEN: usize = 50_000;
 ///     fn token_after_refusal(&self, refused: &str, limit: Duration) -> Result<String, BoxError> {
 ///         let cached = self.cached.lock().unwrap().clone();
 ///         match cached {
-///             // Another thread has got a new one already.
+///             // Another thread has already fetched a new token.
 ///             Some((token, _)) if token != refused => Ok(token),
 ///             _ => self.new_token(limit),
 ///         }
@@ -106,10 +106,10 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns another token than `refused`, within `limit`.
     ///
-    /// The library calls this after the identity pool rejected a token of this refresh as expired
-    /// or invalid. The pool does not say which token it rejected. With several logins, the library
-    /// therefore calls every source, each with its own token. If all sources return the same tokens
-    /// again, the refresh fails.
+    /// The library calls this after the identity pool has rejected a token of this refresh as
+    /// expired or invalid. The pool does not say which token it rejected, so the library calls
+    /// every source with the source's own token. If all sources return the same tokens again, the
+    /// refresh fails.
     ///
     /// Override this if the source caches tokens: get a new token if the cached one is `refused`.
     /// By default it calls [`token_within`](Self::token_within).
@@ -178,8 +178,8 @@ impl TokenSource for Box<dyn TokenSource> {
 ///
 /// The library checks the service's limits before any call: at most 10 logins, names of 1 to 128
 /// characters, tokens of 1 to 50,000 printable ASCII characters without white space. A user pool's
-/// access token is an error of kind [`Login`](crate::ErrorKind::Login): the identity pool needs the
-/// ID token. Clones share the tokens. `Debug` shows only the names.
+/// access token is an error of kind [`Login`](crate::ErrorKind::Login), because the identity pool
+/// needs the ID token. Clones share the tokens. `Debug` shows only the names.
 ///
 /// # Example
 ///
@@ -205,7 +205,7 @@ enum LoginToken {
 }
 
 impl Logins {
-    /// Creates an empty set of logins: a guest.
+    /// Creates an empty set of logins, for a guest.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -213,7 +213,7 @@ impl Logins {
         Self::default()
     }
 
-    /// Adds a login, or replaces the login of the same provider.
+    /// Returns the logins with one more login. Otherwise like [`insert`](Self::insert).
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -247,7 +247,6 @@ impl Logins {
         self.0.keys().map(|provider| &**provider)
     }
 
-    /// Whether both have the same tokens and the same sources.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self.0.iter().zip(&other.0).all(|((a, x), (b, y))| {
@@ -287,8 +286,8 @@ impl Logins {
         }
     }
 
-    /// Calls every source with the time that is `left`. A source whose token is in `refused` is
-    /// called for another one. Blocks for as long as the sources do.
+    /// Calls every source with the time that is `left`. Asks a source for another token if its
+    /// token is in `refused`. Blocks as long as the sources do.
     pub(crate) fn tokens(
         &self,
         refused: &Tokens,
@@ -335,8 +334,8 @@ fn login_token_fault(token: &str) -> Option<String> {
     token_text::token_text_fault(token).map(str::to_owned)
 }
 
-/// A provider name for a message. It may be a token, if the caller mixed up the two arguments:
-/// tokens of OpenID Connect begin with `eyJ`, and others are long.
+/// Returns a provider name as messages show it. If the caller has mixed up the two arguments, the
+/// name is a token. Tokens of OpenID Connect begin with `eyJ`. `clean` masks other long tokens.
 pub(crate) fn shown(provider: &str) -> String {
     if provider.starts_with("eyJ") {
         return "[redacted]".to_owned();
@@ -367,15 +366,15 @@ impl<P: Into<String>, T: Into<String>> Extend<(P, T)> for Logins {
     }
 }
 
-/// The login tokens of one refresh: provider name and token.
+/// The login tokens of one refresh, by provider name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 
 impl Tokens {
-    /// The token of a developer identity, which is the only login.
+    /// Returns the token of a developer identity as the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
         match login_token_fault(token.expose()) {
-            // `BTreeMap::from` would link a sort into every program.
+            // `BTreeMap::from` would add the code of a sort to every program.
             None => {
                 let mut tokens = BTreeMap::new();
                 tokens.insert(provider.into(), token);
@@ -495,7 +494,7 @@ mod tests {
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
 
-    /// The rows of what cannot be a token are in `token_text`; these are the ways in.
+    /// The test of `token_text` has the rows. This test shows that each kind of login is checked.
     #[test]
     fn a_text_that_cannot_be_a_token_is_an_error_that_names_the_provider() {
         for (token, fault) in [

@@ -1,8 +1,8 @@
-//! The host of an address, and whether it is this machine.
+//! Finds the host in an address, and tells whether the host is this machine.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The host of `host:port`, without the brackets of an IPv6 address.
+/// Returns the host of `host:port`, without the brackets of an IPv6 address.
 pub(crate) fn host(authority: &str) -> Result<&str, String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -36,7 +36,7 @@ pub(crate) fn host(authority: &str) -> Result<&str, String> {
     }
 }
 
-/// Names on a private network may have a `_`; otherwise as the registries take them.
+/// Allows the characters of registered names, and `_` for names on a private network.
 fn is_label(label: &str) -> bool {
     !label.is_empty()
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -50,7 +50,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether a name is `localhost` or below it, with or without the dot of a full name.
+/// Returns whether a name is `localhost` or ends with `.localhost`. A dot at the end is allowed.
 #[cfg(feature = "ureq")]
 pub(crate) fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);

@@ -1,7 +1,7 @@
 //! Random numbers for delays and for the names of temporary files.
 //!
-//! A fork copies the memory of a process. So a generator belongs to the process that made it, and a
-//! child makes its own.
+//! A fork copies the memory of a process, and a child must not draw the same numbers as its parent.
+//! So each process creates its own generators.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -11,11 +11,11 @@ use std::time::{Instant, SystemTime};
 use fastrand::Rng;
 
 thread_local! {
-    /// With the ID of the process that made it.
+    /// The generator of this thread, and the process that created it.
     static GENERATOR: Cell<Option<(u32, Rng)>> = const { Cell::new(None) };
 }
 
-/// From 0 up to 1.
+/// Returns a number from 0 up to 1.
 pub(crate) fn f64() -> f64 {
     draw(Rng::f64)
 }
@@ -24,7 +24,7 @@ pub(crate) fn u64() -> u64 {
     draw(|generator| generator.u64(..))
 }
 
-/// Makes the numbers of this thread the same in each run.
+/// Makes this thread draw the same numbers in each run.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn seed(seed: u64) {
     GENERATOR.set(Some((process::id(), Rng::with_seed(seed))));
@@ -41,7 +41,8 @@ fn draw<T>(draw: impl FnOnce(&mut Rng) -> T) -> T {
     drawn
 }
 
-/// The keys of `RandomState` come from the system, but a child has its parent's. Processes in
+/// The keys of `RandomState` come from the system, but a forked child has the keys of its parent.
+/// So the seed also depends on the process ID. It also depends on the time, because processes in
 /// different containers can have the same ID.
 fn new_seed(process: u32) -> u64 {
     RandomState::new().hash_one((process, Instant::now(), SystemTime::now()))

@@ -2,19 +2,19 @@
 
 use zeroize::Zeroizing;
 
-/// A longer text is cut, in characters.
+/// A longer text is cut to this number of characters.
 const LONGEST: usize = 256;
 
-/// A run of this many token characters is masked, because no word of a message is so long. It may
-/// be a part of a token.
+/// A run of this many token characters is masked. It may be a part of a token, because no word of a
+/// message is so long.
 const TOKEN_RUN: usize = 80;
 
-/// A shorter secret is not masked: it is a made-up token of a test and may be part of any word.
+/// A shorter secret is not masked. Only tests use such tokens, and they may be part of any word.
 const SHORTEST_SECRET: usize = 6;
 
 const MASK: &str = "[redacted]";
 
-/// Cleans text, and masks what is secret in it.
+/// Cleans text, and masks the secrets in it.
 #[derive(Default)]
 pub(crate) struct Redactor<'a> {
     /// The login tokens and identity IDs of the request.
@@ -23,24 +23,24 @@ pub(crate) struct Redactor<'a> {
     pub(crate) public: Option<&'a str>,
 }
 
-/// Cleans text that is not related to a request, so no secret is known.
+/// Cleans text that belongs to no request. No secret is known then.
 pub(crate) fn clean(text: &str) -> String {
     Redactor::default().clean(text)
 }
 
-/// Whether a text has no character that [`clean`] would remove.
+/// Returns whether a text has no character that [`clean`] would remove.
 pub(crate) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_invisible)
 }
 
-/// The text without white space and without what [`clean`] removes at its ends.
+/// Removes white space, and characters that [`clean`] removes, from both ends.
 pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
 impl Redactor<'_> {
     /// Removes control characters, masks secrets and identity IDs, and cuts to 256 characters, in
-    /// that order: a control character or the cut may split a secret.
+    /// this order, because a control character or the cut may split a secret.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = without_invisible(text);
         // The longest first, because one may be the beginning of another.
@@ -67,9 +67,9 @@ impl Redactor<'_> {
         clean
     }
 
-    /// Cleans a request ID, which is usually a GUID. A GUID stays unless a secret contains it or is
-    /// a part of it. An answer that may `mint` an identity has a secret that is not known here, so
-    /// no GUID stays.
+    /// Cleans a request ID, which is usually a GUID. Masks a GUID if a secret contains it or is a
+    /// part of it. If the answer may `mint` an identity, masks every GUID, because the new identity
+    /// ID is a secret that is not known here.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
         let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
         let secret = |secret: &&str| contains_guid(secret, id) || part(secret.trim());
@@ -97,7 +97,7 @@ impl Redactor<'_> {
     }
 }
 
-/// Whether a secret contains this GUID, in upper or lower case.
+/// Returns whether a secret contains this GUID, in upper or lower case.
 fn contains_guid(secret: &str, guid: &str) -> bool {
     secret.match_indices('-').any(|(hyphen, _)| {
         let part = hyphen.checked_sub(8).and_then(|at| secret.get(at..at + GUID));
@@ -105,20 +105,20 @@ fn contains_guid(secret: &str, guid: &str) -> bool {
     })
 }
 
-/// The text without invisible characters. It may hold secrets, so it is wiped and never grows.
+/// Removes invisible characters. The result may hold secrets, so it is wiped and never grows.
 fn without_invisible(text: &str) -> Zeroizing<String> {
     let mut visible = Zeroizing::new(String::with_capacity(text.len()));
     visible.extend(text.chars().filter(|c| !is_invisible(*c)));
     visible
 }
 
-/// Whether a secret is short enough to be in a text of this length. Most tokens are longer than any
-/// message, and this check needs no copy of them.
+/// Returns whether a secret is short enough to be in a text of this length. Most tokens are longer
+/// than any message. This check needs no copy of them.
 fn is_no_longer(secret: &str, length: usize) -> bool {
     secret.bytes().filter(u8::is_ascii_graphic).nth(length).is_none()
 }
 
-/// The text with one secret masked. It may hold other secrets, so it is wiped and never grows.
+/// Masks one secret. The result may hold other secrets, so it is wiped and never grows.
 fn mask(text: &str, secret: &str) -> Zeroizing<String> {
     let masks = text.matches(secret).count() * MASK.len();
     let mut masked = Zeroizing::new(String::with_capacity(text.len() + masks));
@@ -129,7 +129,7 @@ fn mask(text: &str, secret: &str) -> Zeroizing<String> {
     masked
 }
 
-/// Control characters, and characters that reorder or hide the text around them.
+/// Returns whether this is a control character, or one that reorders or hides the text around it.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -148,7 +148,8 @@ fn is_word_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/_=.-:".contains(c)
 }
 
-/// Splits into runs of word characters and single other characters, losing nothing.
+/// Splits a text into runs of word characters and single other characters. Together they are the
+/// whole text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(|c| !is_word_char(c)).flat_map(|piece| {
         let word_end = piece.trim_end_matches(|c| !is_word_char(c)).len();
@@ -160,7 +161,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// The length of a GUID.
 const GUID: usize = 36;
 
-/// The form `8-4-4-4-12`.
+/// Returns whether the text has the form `8-4-4-4-12`.
 fn is_guid(text: &str) -> bool {
     text.len() == GUID
         && text.bytes().enumerate().all(|(at, b)| match at {
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cleaned_row_by_row() {
+    fn text_loses_secrets_identity_ids_and_invisible_characters() {
         let id = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
         let pool = "eu-west-1:87654321-dead-beef-cafe-123456790ab0".to_owned();
         let guid = id.split_once(':').unwrap().1;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// The size of the first buffer if the length is unknown.
 const SMALLEST_BUFFER: usize = 511;
 
-/// A login token or a key. Clones share one copy of the text, and the last one wipes it.
+/// A login token or a key. Clones share one copy of the text. The last clone wipes it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Arc<Zeroizing<String>>);
 
@@ -30,8 +29,8 @@ impl From<Zeroizing<String>> for Secret {
     }
 }
 
-/// Reads to the end, into memory that is wiped. So are buffers that were too small. If no more than
-/// `expected` bytes come, there is only one buffer.
+/// Reads to the end, and wipes all its buffers. It needs only one buffer if there are at most
+/// `expected` bytes.
 pub(crate) fn read_to_end(
     mut reader: impl Read,
     expected: usize,
@@ -66,11 +65,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_prints_nothing_of_itself() {
+    fn debug_shows_no_secret() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
     }
 
-    /// Returns at most `at_a_time` bytes per call, and is interrupted before each.
+    /// Returns at most `at_a_time` bytes per call. Each call is interrupted once before.
     struct Trickle<'a> {
         left: &'a [u8],
         at_a_time: usize,
@@ -79,7 +78,7 @@ mod tests {
 
     impl Read for Trickle<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            assert!(!buffer.is_empty(), "which would be taken for the end");
+            assert!(!buffer.is_empty(), "an empty buffer would look like the end");
             self.interrupted = !self.interrupted;
             if self.interrupted {
                 return Err(io::ErrorKind::Interrupted.into());

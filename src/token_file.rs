@@ -12,7 +12,7 @@ use crate::token_text::token_in;
 /// How long [`FileToken::token`] waits for a pipe.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The longest token and white space around it.
+/// The largest size of the file, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
 
 /// Reads a login token from a file, which another program keeps up to date.
@@ -107,11 +107,11 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::fs::{Mode, OFlags};
 
-    /// A file of any kind, of which no read waits longer than until `end`.
+    /// A file of any kind. No read waits after `end`.
     pub(super) struct TimedReader {
         file: File,
         limit: Duration,
-        /// `None` if it is further away than the clock can count.
+        /// `None` if the time is too late for `Instant`.
         end: Option<Instant>,
     }
 
@@ -127,7 +127,7 @@ mod unix {
             self.end.map(|end| end.saturating_duration_since(Instant::now()))
         }
 
-        /// Waits for bytes, or for the end. A regular file is always ready.
+        /// Waits for bytes or for the end of the file. A regular file is always ready.
         fn wait(&self) -> io::Result<()> {
             let left = self.left().and_then(|left| left.try_into().ok());
             match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], left.as_ref())? {
@@ -148,7 +148,7 @@ mod unix {
             loop {
                 self.wait()?;
                 match self.file.read(buffer) {
-                    // Another process has read what there was.
+                    // Another process has read the bytes first.
                     Err(error)
                         if error.kind() == io::ErrorKind::WouldBlock
                             && self.left() != Some(Duration::ZERO) => {}
@@ -177,7 +177,11 @@ mod tests {
         ] {
             fs::write(file.path(), text).unwrap();
             assert_eq!(source.token().unwrap(), token);
-            assert_eq!(source.token_within(Duration::ZERO).unwrap(), token, "a file needs no wait");
+            assert_eq!(
+                source.token_within(Duration::ZERO).unwrap(),
+                token,
+                "reading a file needs no time"
+            );
         }
         let longer = format!("{longest}\n");
         for (bytes, fault) in [
@@ -205,7 +209,7 @@ mod tests {
         use std::thread;
         use std::time::Instant;
 
-        /// Long enough for any machine: a test that waits for it fails.
+        /// Long enough for any machine. No test waits so long unless it fails.
         const LONG: Duration = Duration::from_secs(60);
 
         fn pipe() -> (tempfile::TempDir, PathBuf) {
@@ -218,12 +222,12 @@ mod tests {
         }
 
         fn opened(path: &Path) -> fs::File {
-            // Opening for both never waits for the other side.
+            // Opening a pipe for reading and writing never waits for the other side.
             OpenOptions::new().read(true).write(true).open(path).unwrap()
         }
 
         #[test]
-        fn a_token_comes_through_a_pipe_whose_writer_comes_late_and_writes_in_parts() {
+        fn a_token_is_read_from_a_pipe_whose_writer_opens_it_late_and_writes_in_parts() {
             let (_folder, path) = pipe();
             let source = FileToken::new(&path);
             for length in [1, 2, 9] {
@@ -241,7 +245,7 @@ mod tests {
         }
 
         #[test]
-        fn a_source_without_an_end_is_given_up_at_the_limit() {
+        fn reading_a_pipe_that_is_not_closed_ends_at_the_limit() {
             let (_folder, path) = pipe();
             let limit = Duration::from_millis(100);
             let late = |what: &str| {
@@ -260,7 +264,7 @@ mod tests {
         }
 
         #[test]
-        fn a_source_with_too_much_is_read_up_to_the_bound() {
+        fn a_source_with_more_than_64_kib_is_an_error() {
             let (_folder, path) = pipe();
             let writer = {
                 let path = path.clone();

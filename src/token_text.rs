@@ -1,8 +1,8 @@
-//! The text of a token: printable ASCII without spaces. The library checks every login token with
-//! this file. The command compiles it too, for secrets in variables and from commands.
+//! Checks the text of a token: printable ASCII without spaces. The library checks every login token
+//! with it. The command also compiles this file, to check secrets from variables and commands.
 
-/// Returns the token that `bytes` hold, without byte order mark and white space around it, or says
-/// what is wrong. The text follows the name of the file, the variable or the command.
+/// Returns the token in `bytes`, without a byte order mark and white space around it, or what is
+/// wrong. The message follows the name of a file, a variable or a command.
 pub(crate) fn token_in(bytes: &[u8]) -> Result<&str, &'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("is UTF-16; save it as UTF-8");
@@ -12,7 +12,7 @@ pub(crate) fn token_in(bytes: &[u8]) -> Result<&str, &'static str> {
     token_text_fault(token).map_or(Ok(token), Err)
 }
 
-/// Says why the text cannot be a token, or returns `None` if it can.
+/// Returns why the text cannot be a token, or `None` if it can.
 pub(crate) fn token_text_fault(token: &str) -> Option<&'static str> {
     let begins =
         |word: &str| token.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
@@ -54,7 +54,7 @@ mod tests {
         const SPACE: &str = "has white space in it";
         const CONTROL: &str = "has a control character";
         const INVISIBLE: &str = "has a character that is not allowed";
-        // What a file holds, the token in it or how the fault begins.
+        // The bytes of a file, and the token in it or the beginning of the message.
         let rows: [(&[u8], Result<&str, &str>); 44] = [
             (b"a.b-c_d", Ok("a.b-c_d")),
             (b"a+/=~!{}\"'", Ok("a+/=~!{}\"'")),

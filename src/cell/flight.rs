@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::random;
 use crate::service::budget::Budget;
 
-/// Completes a flight, also when the refresh panics.
+/// Completes a flight, even if the refresh panics.
 pub(super) struct FlightGuard<'a, T: Clone, S> {
     pub(super) state: &'a Mutex<RefreshState<T, S>>,
     pub(super) completed: &'a Condvar,
@@ -38,7 +38,7 @@ impl<T: Clone, S> FlightGuard<'_, T, S> {
         drop(replaced);
     }
 
-    /// Does nothing if the flight has an outcome already.
+    /// Sets the outcome and wakes the waiters, unless the flight already has an outcome.
     fn publish(&self, state: &mut RefreshState<T, S>, outcome: Outcome<T>) {
         if self.flight.outcome.set(outcome).is_ok() {
             state.flight = None;
@@ -59,7 +59,6 @@ impl<T: Clone, S> Drop for FlightGuard<'_, T, S> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// A flight that this thread leads.
     pub(super) fn new(number: u64, epoch: Epoch, budget: Budget) -> Self {
         Self {
             number,
@@ -71,7 +70,8 @@ impl<T: Clone> Flight<T> {
         }
     }
 
-    /// False in a process that was forked during the refresh: its leader is a thread of the parent.
+    /// Returns `false` in a process that was forked during the refresh, because the leader is a
+    /// thread of its parent.
     pub(super) fn is_of_this_process(&self) -> bool {
         self.process == process::id()
     }
@@ -80,14 +80,15 @@ impl<T: Clone> Flight<T> {
         self.leader == sync::current().id()
     }
 
-    /// Whether a caller who began to wait at `now` shares a failure: not that of an advisory
-    /// attempt, nor of a refresh that had less than half of this caller's time.
+    /// Returns whether a failure also applies to a caller that began to wait at `now`. The failure
+    /// of an advisory attempt does not, nor that of a refresh with less than half of the caller's
+    /// time.
     pub(super) fn shares_failure(&self, now: Duration, deadline: Duration) -> bool {
         let left = self.budget.deadline.saturating_sub(now);
         !self.budget.is_advisory() && left >= deadline.saturating_sub(now) / 2
     }
 
-    /// Waits for the outcome. Returns `None` if there is none by `give_up`.
+    /// Waits for the outcome until `give_up`. Returns `None` if there is no outcome then.
     pub(super) fn wait<S>(
         &self,
         mut state: MutexGuard<'_, S>,

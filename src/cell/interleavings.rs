@@ -1,8 +1,8 @@
-//! Loom runs three threads through every order in which they can meet in the cell, with at most
-//! three forced switches between them.
+//! Loom runs three threads in every order in which they can meet in the cell, with at most three
+//! forced switches between threads.
 //!
-//! A lost wake-up shows as a deadlock. The value of each refresh is its own number, so that a value
-//! can be followed to the refresh that returned it.
+//! Loom reports a lost wake-up as a deadlock. Each value holds the number of the refresh that
+//! returned it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -24,28 +24,27 @@ use crate::error::{Error, ErrorKind};
 const LIFETIME: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What one call does.
+/// One step of a thread.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Get,
     Refresh,
     Expire,
     SetLogin,
-    /// More time than any call has.
+    /// Moves the clock on by more than the timeout.
     TimePasses,
 }
 
-/// What one refresh does.
+/// The outcome of one refresh.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Succeeds,
-    /// Returns a stored value to `get`, and an issued one to `refresh`.
+    /// Returns a stored value to `get`, and an issued value to `refresh`.
     FromStorage,
     Fails,
     Panics,
 }
 
-/// What the cell holds at the start.
 #[derive(Clone, Copy, Debug)]
 enum Start {
     Empty,
@@ -53,7 +52,7 @@ enum Start {
     Advisory,
 }
 
-/// The model's time, plus what has passed since the system started.
+/// Starts at this boot time, and moves with [`TIME`].
 struct ModelClock(Duration);
 
 impl Clock for ModelClock {
@@ -68,7 +67,7 @@ impl Clock for ModelClock {
     fn sleep(&self, _: Duration) {}
 }
 
-/// A value: the refresh that returned it, and the epoch in which that began.
+/// A value: the number of the refresh that returned it, and the epoch in which that refresh began.
 #[derive(Clone, Copy, Debug)]
 struct Value {
     refresh: u64,
@@ -79,15 +78,15 @@ struct Value {
 struct World {
     cell: RefreshCell<Value, ()>,
     plan: &'static [Plan],
-    /// Whether the cell calls a listener. It doubles the interleavings of two threads.
+    /// Whether the cell calls a listener. A listener doubles the number of orders.
     listens: bool,
-    /// A scheduling point inside each refresh.
+    /// Locked inside each refresh, so that loom can switch threads there.
     network: loom::sync::Mutex<()>,
     seen: StdMutex<Seen>,
     totals: Arc<Totals>,
 }
 
-/// Over all the orders explored.
+/// Totals over all orders that loom has run.
 #[derive(Default)]
 struct Totals {
     orders: AtomicUsize,
@@ -101,12 +100,11 @@ struct Seen {
     overlapped: bool,
     refreshes: usize,
     panics: usize,
-    /// How often the listener was called.
     reports: usize,
-    /// The listener was called before the waiters had the result, or could refresh.
+    /// Whether the listener was called before the waiters had the result, or could refresh.
     bad_report: bool,
     flights: Vec<(u64, Arc<Flight<Value>>)>,
-    /// The refreshes that were under way when the settings changed.
+    /// The refreshes that were running when the settings changed.
     outdated: BTreeSet<u64>,
 }
 
@@ -154,9 +152,9 @@ impl World {
                     let value =
                         self.ask(true, |refresh, listener| self.cell.refresh(refresh, listener));
                     if let Some(value) = value {
-                        assert!(!value.from_storage, "a stored value for a refresh");
+                        assert!(!value.from_storage, "refresh() returned a stored value");
                         let newest = value.refresh + u64::from(joins);
-                        assert!(newest > flights, "an old value for a refresh");
+                        assert!(newest > flights, "refresh() returned an old value");
                     }
                 }
                 Call::Expire => self.cell.expire(),
@@ -181,7 +179,7 @@ impl World {
         }
     }
 
-    /// Asks for a value, and checks that it is not older than what the caller knows.
+    /// Calls the cell, and checks that the value is not older than the caller's last change.
     fn ask(
         &self,
         new: bool,
@@ -198,14 +196,14 @@ impl World {
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&refresh, listener))).ok()?;
         let value = match outcome {
             Err(error) if error.message().ends_with(TOO_LATE) => {
-                assert!(TIME.get() > TIMEOUT, "a call that gave up too early");
+                assert!(TIME.get() > TIMEOUT, "a call gave up too early");
                 self.totals.late.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
             outcome => outcome.ok()?,
         };
-        assert!(value.epoch.expired >= known.expired, "a value from before expire()");
-        assert!(!outdated.contains(&value.refresh), "a value of settings from before a change");
+        assert!(value.epoch.expired >= known.expired, "a value that was requested before expire()");
+        assert!(!outdated.contains(&value.refresh), "a value of the settings before a change");
         Some(value)
     }
 
@@ -217,7 +215,7 @@ impl World {
         let number = flight.number;
         let planned = {
             let mut seen = self.seen.lock().unwrap();
-            // Checked at the end: a panic in here would count as the refresh's own.
+            // `check` looks at this at the end. A panic here would count as the plan's panic.
             seen.overlapped |= seen.refreshing;
             seen.refreshing = true;
             seen.flights.push((number, flight));
@@ -249,10 +247,10 @@ impl World {
         seen.reports += 1;
     }
 
-    /// What must hold when all is done.
+    /// Checks what must be true when all threads have ended.
     fn check(&self) {
         let seen = self.seen.lock().unwrap();
-        assert!(!seen.overlapped, "two refreshes at once");
+        assert!(!seen.overlapped, "two refreshes ran at once");
         assert!(!seen.bad_report, "the listener was called too early, or could refresh");
         let results = if self.listens { seen.refreshes - seen.panics } else { 0 };
         assert_eq!(seen.reports, results, "one report for each result");
@@ -263,7 +261,7 @@ impl World {
         if let Some(cached) = &state.cached {
             assert!(!seen.outdated.contains(&cached.value.refresh), "an outdated value was cached");
             let current = cached.value.epoch.expired == state.epoch.expired;
-            assert!(current || state.invalidated, "expire() is forgotten");
+            assert!(current || state.invalidated, "expire() had no effect");
         }
     }
 }
@@ -286,8 +284,7 @@ const SCRIPTS: [&[Call]; 5] = [
     &[Call::SetLogin, Call::Refresh],
 ];
 
-/// Three threads, with every combination of what they may do, of what the refreshes do, and of what
-/// the cell holds at the start.
+/// Runs every combination of scripts, outcomes and starts.
 #[test]
 fn three_threads_meet_in_every_order() {
     let mut threads = Vec::new();
@@ -299,7 +296,7 @@ fn three_threads_meet_in_every_order() {
     assert_eq!(explore_all(&threads, false), 0);
 }
 
-/// Two threads with a listener, and time that runs out for both at any moment.
+/// Two threads with a listener. The time of both runs out at any moment.
 #[test]
 fn two_threads_meet_while_their_time_runs_out() {
     let mut threads = Vec::new();
@@ -310,7 +307,7 @@ fn two_threads_meet_while_their_time_runs_out() {
     assert!(explore_all(&threads, true) > 0, "no call ran out of time");
 }
 
-/// The number of calls that gave up because their time was over.
+/// Returns the number of calls that gave up because their time was over.
 fn explore_all(threads: &[[&'static [Call]; 3]], listens: bool) -> usize {
     let plans: [&[Plan]; 5] = [
         &[],

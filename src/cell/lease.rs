@@ -1,13 +1,13 @@
-//! How long a value is good for, on two clocks.
+//! How long a value is valid, on two clocks.
 
 use std::time::{Duration, SystemTime};
 
-/// A lifetime, counted from the moment before the value was requested.
+/// A lifetime. It counts from the moment before the value was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) lifetime: Duration,
     pub(crate) boot_end: Duration,
-    /// `None` where the wall clock cannot express it.
+    /// `None` if the time is too late for the wall clock.
     pub(crate) wall_end: Option<SystemTime>,
 }
 
@@ -20,43 +20,42 @@ impl Lease {
         }
     }
 
-    /// The boot time just before the value was requested.
+    /// Returns the boot time just before the value was requested.
     pub(crate) fn start(&self) -> Duration {
         self.boot_end.saturating_sub(self.lifetime)
     }
 
-    /// What is left by the boot clock.
     pub(crate) fn left(&self, boot: Duration) -> Duration {
         self.boot_end.saturating_sub(boot)
     }
 
-    /// What is left by the wall clock.
     pub(crate) fn left_by_wall(&self, wall: SystemTime) -> Duration {
         self.wall_end.map_or(Duration::MAX, |end| end.duration_since(wall).unwrap_or_default())
     }
 }
 
-/// How long before its end a value is refreshed.
+/// How long before its end a value must be refreshed, and may be refreshed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// A value with less life than this is not returned any more.
+    /// If less time than this is left, `get` does not return the value any more.
     pub(crate) expiry: Duration,
-    /// With less life than this, one caller tries to refresh the value. `None`: by the lifetime.
+    /// If less time than this is left, one caller tries to refresh the value. `None`: it depends on
+    /// the lifetime.
     pub(crate) advisory: Option<Duration>,
 }
 
-/// Which window a value is in: the row of the table in [`crate::cell`].
+/// The window that a value is in. The table in [`crate::cell`] has a row for each.
 #[derive(Clone, Copy)]
 pub(crate) enum Freshness<V> {
     Fresh(V),
-    /// Inside the advisory window, or expired by the wall clock only.
+    /// Inside the advisory window, or expired only by the wall clock.
     Advisory(V),
     /// Inside the expiry window, or expired. The value is not used.
     Mandatory,
 }
 
 impl Windows {
-    /// `advisory_window` is that of the value's lifetime, from [`Self::advisory_for`].
+    /// `advisory_window` is the result of [`Self::advisory_for`] for the lifetime of the value.
     pub(crate) fn freshness<V>(
         &self,
         value: V,
@@ -73,8 +72,7 @@ impl Windows {
         }
     }
 
-    /// Returns the advisory window for a lifetime. Unless set: 5 minutes up to 20 minutes, 15
-    /// minutes below 90, 60 minutes above, but at most half of the lifetime.
+    /// Returns the advisory window for a lifetime. The setter `advisory_window` documents it.
     pub(crate) fn advisory_for(&self, lifetime: Duration) -> Duration {
         const MINUTE: Duration = Duration::from_secs(60);
         self.advisory.unwrap_or_else(|| {

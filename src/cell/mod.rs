@@ -1,4 +1,4 @@
-//! One value that many threads share. One thread at a time refreshes it.
+//! A cached value that many threads share. One thread at a time refreshes it.
 //!
 //! What [`RefreshCell::get`] does:
 //!
@@ -10,17 +10,17 @@
 //!
 //! [`RefreshCell::refresh`] always refreshes, or joins the running refresh.
 //!
-//! The mutex guards plain data. It is never held while code from outside runs: the refresh, the
-//! clock, the listener, the logger, and the destructors of errors. Every critical section leaves
-//! the state whole, so a poisoned mutex is ignored.
+//! The mutex protects plain data. It is never locked while other code runs: the refresh, the clock,
+//! the listener, the logger, and the destructors of errors. Every critical section leaves the state
+//! valid, so a poisoned mutex is ignored.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `flight` | a running refresh: how its leader completes it, and how others wait |
 //! | `state` | the data under the mutex: cached value, flight, pause and cooldown |
-//! | `lease` | how long a value is good for, on two clocks; the windows |
-//! | `reentry` | detects a clock or a listener that calls the cell which calls it |
-//! | `sync` | the lock and the condition variable, which loom swaps |
+//! | `lease` | how long a value is valid, on two clocks; the windows |
+//! | `reentry` | detects a clock or a listener that calls its own cell |
+//! | `sync` | the lock and the condition variable, which the loom tests replace |
 //! | `interleavings` | loom tests |
 
 mod flight;
@@ -48,23 +48,22 @@ use crate::service::budget::Budget;
 
 pub(crate) use self::state::{Epoch, Limits, Refreshed};
 
-/// How often the wall clock is read, in boot time.
+/// How often the wall clock is read, unless a value expires by it.
 const WALL_INTERVAL: Duration = Duration::from_secs(1);
 
 const TOO_LATE: &str = "did not come in time";
 
-/// `T` is the value, `S` the settings that a refresh works from.
+/// `T` is the value. `S` holds the settings that a refresh uses.
 pub(crate) struct RefreshCell<T, S> {
     clock: Arc<dyn Clock>,
-    /// Whether the wall clock may end a value, because the boot clock misses time.
+    /// Whether a value also expires by the wall clock, because the boot clock stops during suspend.
     wall_decides: bool,
     limits: Limits,
     state: Mutex<RefreshState<T, S>>,
-    /// Signalled when a flight has an outcome.
+    /// Notified when a flight has an outcome.
     completed: Condvar,
 }
 
-/// What a refresh is given.
 pub(crate) struct RefreshInput<S> {
     pub(crate) settings: S,
     pub(crate) epoch: Epoch,
@@ -73,23 +72,21 @@ pub(crate) struct RefreshInput<S> {
     pub(crate) stored_after: Option<Duration>,
 }
 
-/// A refresh whose result all waiters have.
+/// A completed refresh. All waiters already have its result.
 pub(crate) struct CompletedRefresh<'a, T> {
     pub(crate) result: Result<&'a T, &'a Error>,
-    /// What the callers get: also a stored value whose early refresh failed.
+    /// The value that the callers get. It can be a stored value whose early refresh failed.
     #[cfg(feature = "aws-sdk")]
     pub(crate) value: Option<&'a T>,
-    /// On the boot clock.
+    /// Measured on the boot clock.
     pub(crate) duration: Duration,
-    /// Whether it was an advisory attempt.
     pub(crate) early: bool,
 }
 
-/// Called on the thread that led a refresh, without a lock. `get` and `refresh` return an error
-/// inside it.
+/// The listener. It is called on the thread that led a refresh, without a lock. `get` and `refresh`
+/// return an error inside it.
 pub(crate) type OnCompleted<'a, T> = dyn Fn(&CompletedRefresh<'_, T>) + 'a;
 
-/// The state of the cell at one moment.
 pub(crate) struct CellStatus {
     pub(crate) left: Option<Duration>,
     pub(crate) needs_refresh: bool,
@@ -97,16 +94,14 @@ pub(crate) struct CellStatus {
     pub(crate) next_attempt_in: Option<Duration>,
 }
 
-/// What `get` would do at one moment.
+/// What `get` would do at this moment.
 #[cfg(feature = "aws-sdk")]
 pub(crate) enum NextAction<T> {
-    /// Return the cached value.
     ReturnCached(T),
-    /// Make an advisory attempt; this value is still valid.
+    /// Make an advisory attempt. This value is still valid.
     AdvisoryAttempt(T, Epoch),
-    /// Return the error of a cooldown.
     ReturnError(Error),
-    /// Refresh, or wait for the refresh under way.
+    /// Refresh, or wait for the running refresh.
     Refresh(Epoch),
 }
 
@@ -117,14 +112,14 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         Self { clock, wall_decides, limits, state, completed: Condvar::new() }
     }
 
-    /// Returns a value with life left, within `within` or the timeout.
+    /// Returns a value that is outside its expiry window. Takes at most `within` or the timeout.
     pub(crate) fn get(
         &self,
         within: Duration,
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
         on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
-        // Where the wall clock decides, it must be read each time.
+        // If the wall clock decides, it must be read each time.
         if !self.wall_decides {
             if let Some(value) = self.fresh()? {
                 return Ok(value);
@@ -168,7 +163,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Returns a value that the service issues in a refresh under way, or in one that begins now.
+    /// Returns a value that the service issues in the running refresh or in a new one.
     pub(crate) fn refresh(
         &self,
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
@@ -195,8 +190,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Changes the settings. `change` returns whether it changed any: if not, a refresh under way
-    /// stays in force. What else it returns is dropped by the caller, outside the lock.
+    /// Changes the settings. `change` returns whether it changed any. If it did, the result of a
+    /// running refresh is out of date. The caller drops the other result outside the lock.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
@@ -208,7 +203,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         result
     }
 
-    /// Writes into the settings what a refresh has learned, unless they changed since it began.
+    /// Updates the settings, unless they have changed since `epoch`.
     pub(crate) fn update_if_same_settings<R>(
         &self,
         epoch: Epoch,
@@ -218,8 +213,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         (state.epoch.settings == epoch.settings).then(|| update(&mut state.settings))
     }
 
-    /// Writes into the settings, unless they have changed since `epoch`, or a refresh that began
-    /// with older ones is still under way.
+    /// Updates the settings, unless they have changed since `epoch`, or a refresh that began with
+    /// older settings is still running.
     pub(crate) fn update_if_no_older_flight(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();
         let same = |other: Epoch| other.settings == epoch.settings;
@@ -228,7 +223,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Writes into the settings what belongs to the value, unless that is out of date.
+    /// Updates the settings, unless they have changed since `epoch`, or `expire` was called.
     pub(crate) fn update_if_same_epoch(&self, epoch: Epoch, update: impl FnOnce(&mut S)) {
         let mut state = self.lock();
         if state.epoch == epoch {
@@ -236,7 +231,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Makes the value count as expired, and any refresh under way as out of date.
+    /// Makes the value count as expired, and the value of a running refresh as out of date.
     pub(crate) fn expire(&self) {
         let mut state = self.lock();
         state.epoch.expired += 1;
@@ -257,7 +252,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         matches!(self.freshness(&state, now), Freshness::Mandatory)
     }
 
-    /// Returns what `get` would do now. Neither refreshes nor waits.
+    /// Returns what `get` would do now. It neither refreshes nor waits.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn next_action(&self) -> Result<NextAction<T>, Error> {
         let (state, now) = self.lock_to_refresh()?;
@@ -275,7 +270,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         })
     }
 
-    /// Returns the value if it is neither expired nor invalidated, however little it has left.
+    /// Returns the value if it is neither expired nor invalidated, even inside the expiry window.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn unexpired(&self) -> Option<T> {
         let (state, now) = self.lock_with_time();
@@ -297,7 +292,6 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         self.lock().settings.clone()
     }
 
-    /// Returns the settings and their epoch.
     pub(crate) fn settings_with_epoch(&self) -> (Epoch, S) {
         let state = self.lock();
         (state.epoch, state.settings.clone())
@@ -332,7 +326,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         Ok(cached.filter(|_| may_skip_checks).map(|cached| cached.value.clone()))
     }
 
-    /// Leads a refresh with retries and recovery, if there is time for one.
+    /// Leads a refresh with retries and recovery. Returns an error if no time is left.
     fn lead_full(
         &self,
         state: MutexGuard<'_, RefreshState<T, S>>,
@@ -348,7 +342,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         self.lead(state, now, budget, refresh, on_completed)
     }
 
-    /// Refreshes on this thread, while others wait or get the cached value.
+    /// Refreshes on this thread. Meanwhile other callers wait or get the cached value.
     fn lead(
         &self,
         mut state: MutexGuard<'_, RefreshState<T, S>>,
@@ -369,7 +363,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         let begun = now;
         let now = self.clock.boot();
         let result = match result {
-            // The device was suspended while the answer was on its way.
+            // The device was suspended while it waited for the answer.
             Ok(refreshed) if refreshed.lease.left(now).is_zero() => {
                 Err(Error::timeout(&format!("{} had ended on arrival", self.limits.what)))
             }
@@ -393,9 +387,9 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         result.map(|refreshed| refreshed.value)
     }
 
-    /// Waits for the refresh that another thread leads. Returns its value and whether that comes
-    /// from storage, or its failure; `None` if this caller has no share in the outcome and must
-    /// look again.
+    /// Waits for the refresh that another thread leads. Returns its error, or its value and whether
+    /// the value comes from the storage. Returns `None` if the outcome does not apply to this
+    /// caller, which must then start again.
     fn join(
         &self,
         state: MutexGuard<'_, RefreshState<T, S>>,
@@ -429,8 +423,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
     }
 
-    /// Returns what is left of a value's life. The wall clock counts only where the boot clock
-    /// misses the time spent suspended.
+    /// Returns the remaining lifetime. The wall clock counts only if the boot clock stops during
+    /// suspend.
     fn left(&self, cached: &Cached<T>, now: Duration) -> Duration {
         let left = cached.lease.left(now);
         match cached.wall {
@@ -441,8 +435,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Locks the state. Reads the boot clock before, and the wall clock if its last reading is too
-    /// old.
+    /// Reads the boot clock, and locks the state. Reads the wall clock too if its last reading is
+    /// too old.
     fn lock_with_time(&self) -> (MutexGuard<'_, RefreshState<T, S>>, Duration) {
         let now = self.clock.boot();
         let mut state = self.lock();
@@ -452,7 +446,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         if !due {
             return (state, now);
         }
-        // Noted before the reading, so that no other thread reads too.
+        // The time is set before the reading, so that no other thread reads the clock too.
         let left = cached.wall.map_or(Duration::MAX, |last| last.left);
         cached.wall = Some(WallReading { at: now, left });
         drop(state);
@@ -471,7 +465,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Like [`lock_with_time`](Self::lock_with_time), for callers that may refresh. Returns an
-    /// error inside the code of a refresh, of a listener or of the clock.
+    /// error if a refresh, a listener or the clock calls it.
     fn lock_to_refresh(&self) -> Result<(MutexGuard<'_, RefreshState<T, S>>, Duration), Error> {
         let guard = self.guard_clock()?;
         let (mut state, now) = self.lock_with_time();

@@ -1,4 +1,4 @@
-//! Detects a clock or a listener that calls the cell which calls it.
+//! Detects a clock or a listener that calls its own cell.
 
 use std::process;
 use std::sync::PoisonError;
@@ -6,13 +6,14 @@ use std::sync::PoisonError;
 use crate::cell::state::RefreshState;
 use crate::cell::sync::{self, Mutex, MutexGuard, READING_CLOCK, ThreadId};
 
-/// Marks a cell's clock as being read on this thread, until it is dropped.
+/// While it exists, this thread is reading the clock of a cell.
 pub(super) struct ReentryGuard {
     before: usize,
 }
 
 impl ReentryGuard {
-    /// Returns `None` if the clock of this cell, told by its address, is being read already.
+    /// Returns `None` if this thread is already reading the clock of this cell. `cell` is the
+    /// address of the cell.
     pub(super) fn enter(cell: usize) -> Option<Self> {
         let before = READING_CLOCK.with(|reading| reading.replace(cell));
         (before != cell).then_some(Self { before })
@@ -25,7 +26,7 @@ impl Drop for ReentryGuard {
     }
 }
 
-/// Marks that this thread is in the program's listener, until it is dropped, also by a panic.
+/// While it exists, this thread is inside the program's listener. A panic drops it too.
 pub(super) struct ListenerGuard<'a, T, S> {
     state: &'a Mutex<RefreshState<T, S>>,
     thread: (u32, ThreadId),
@@ -45,8 +46,8 @@ impl<T, S> Drop for ListenerGuard<'_, T, S> {
     }
 }
 
-/// Whether this thread is in the listener. Forgets the threads of the parent of a forked process,
-/// which never leave it here.
+/// Returns whether this thread is inside the listener. A forked process first removes the threads
+/// of its parent, because they never leave the listener here.
 pub(super) fn is_in_listener(threads: &mut Vec<(u32, ThreadId)>) -> bool {
     if threads.is_empty() {
         return false;
@@ -72,7 +73,7 @@ mod tests {
         let (own, foreign) = (process::id(), process::id() + 1);
         let this = sync::current().id();
         let other = std::thread::spawn(|| sync::current().id()).join().unwrap();
-        // who is in the listener, whether this thread is, and how many stay
+        // The threads inside the listener, whether this thread counts, and how many stay.
         let rows: [Row<'_>; 5] = [
             (&[], false, 0),
             (&[(own, this)], true, 1),

@@ -1,4 +1,4 @@
-//! What the cell's mutex protects: the cached value, the flight, and the pauses after failures.
+//! The data under the cell's mutex: the cached value, the flight, and the pauses after failures.
 
 use std::mem;
 use std::sync::{Arc, OnceLock};
@@ -10,27 +10,25 @@ use crate::error::{Error, ErrorKind};
 use crate::service::budget::Budget;
 use crate::service::retry;
 
-/// The settings of the cell itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// What the value is called in errors and logs.
+    /// The name of the value in errors and logs.
     pub(crate) what: &'static str,
     pub(crate) windows: Windows,
-    /// The longest that `get` and `refresh` take.
+    /// The time limit of one `get` or `refresh`.
     pub(crate) timeout: Duration,
-    /// The longest that an advisory attempt takes.
+    /// The time limit of an advisory attempt.
     pub(crate) attempt_timeout: Duration,
     pub(crate) attempts: u32,
     pub(crate) cooldown: Duration,
 }
 
-/// What a refresh returns.
 pub(crate) struct Refreshed<T> {
     pub(crate) value: T,
     pub(crate) lease: Lease,
-    /// Whether another process has stored it. The callers of `refresh` do not get such a value.
+    /// Whether another process has stored the value. The callers of `refresh` do not get it then.
     pub(crate) from_storage: bool,
-    /// The error of the early refresh that failed, if `value` is therefore a stored one.
+    /// The error of the early refresh, if `value` is a stored value that it could not replace.
     pub(crate) early_error: Option<Error>,
 }
 
@@ -38,20 +36,18 @@ pub(super) struct RefreshState<T, S> {
     pub(super) settings: S,
     pub(super) epoch: Epoch,
     pub(super) cached: Option<Cached<T>>,
-    /// Set by `expire` and `invalidate`: the cached value is not returned any more.
+    /// Set by `expire` and `invalidate`. Then `get` does not return the cached value any more.
     pub(super) invalidated: bool,
-    /// Whether `expire` was called since the last flight began.
     pub(super) expired_since_flight: bool,
-    /// The boot time at which the first flight after the last `expire` began.
+    /// The boot time of the first flight after the last `expire`.
     pub(super) stored_after: Option<Duration>,
     pub(super) flight: Option<Arc<Flight<T>>>,
-    /// The threads that run the program's listener, each with the ID of its process.
+    /// The threads that are inside the program's listener, each with the ID of its process.
     pub(super) in_listener: Vec<(u32, ThreadId)>,
-    /// How many flights there have been.
     pub(super) flights: u64,
-    /// No advisory attempt before this boot time.
+    /// There is no advisory attempt before this boot time.
     pub(super) pause_until: Option<Duration>,
-    /// `get` returns this error until this boot time.
+    /// Until this boot time, `get` returns this error.
     pub(super) cooldown: Option<(Duration, Error)>,
     /// How many refreshes in a row ended in throttling.
     throttled: u32,
@@ -61,38 +57,37 @@ pub(super) struct RefreshState<T, S> {
 pub(super) struct Cached<T> {
     pub(super) value: T,
     pub(super) lease: Lease,
-    /// The number of the flight that brought it.
+    /// The number of the flight that returned the value.
     flight: u64,
     from_storage: bool,
     pub(super) advisory_window: Duration,
     pub(super) wall: Option<WallReading>,
-    /// Before this boot time it is fresh unless it is invalidated, and the wall clock need not be
-    /// read.
+    /// Before this boot time, the value is fresh unless it is invalidated, and nobody reads the
+    /// wall clock.
     pub(super) fresh_until: Duration,
 }
 
-/// What was left of a lease by the wall clock, and the boot time of that reading.
+/// The time left of a lease by the wall clock, and the boot time of this reading.
 #[derive(Clone, Copy)]
 pub(super) struct WallReading {
     pub(super) at: Duration,
     pub(super) left: Duration,
 }
 
-/// Tells which settings a refresh started from. One from an older epoch answers those who already
-/// wait for it; its value is not cached.
+/// Identifies the settings that a refresh began with. The value of a refresh of an older epoch goes
+/// to the callers that already wait for it, and is not cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Epoch {
     /// Counts the changes of the settings.
     pub(super) settings: u64,
-    /// Counts the calls of `expire`. They outdate the value, but not what the refresh has learned
-    /// about the settings.
+    /// Counts the calls of `expire`. They make the value of a running refresh out of date, but not
+    /// the identity that it has found.
     pub(super) expired: u64,
 }
 
-/// A refresh under way.
+/// A running refresh.
 pub(super) struct Flight<T> {
     pub(super) number: u64,
-    /// The ID of the process that the leader is a thread of.
     pub(super) process: u32,
     pub(super) leader: ThreadId,
     pub(super) epoch: Epoch,
@@ -126,12 +121,12 @@ impl<T: Clone, S> RefreshState<T, S> {
         }
     }
 
-    /// The cached value, unless `expire` or `invalidate` has ended it.
+    /// Returns the cached value, unless `expire` or `invalidate` was called. It may have expired.
     pub(super) fn valid(&self) -> Option<&Cached<T>> {
         self.cached.as_ref().filter(|_| !self.invalidated)
     }
 
-    /// A value that the service issued in a flight after number `flights`.
+    /// Returns the cached value if the service issued it in a flight after number `flights`.
     pub(super) fn issued_after(&self, flights: u64) -> Option<T> {
         let cached = self.valid()?;
         (cached.flight > flights && !cached.from_storage).then(|| cached.value.clone())
@@ -146,8 +141,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         (now < *until).then(|| error.clone())
     }
 
-    /// Begins a flight of the number that it returns, and notes after which boot time a stored
-    /// value must have been requested to be used in it.
+    /// Begins a flight. Returns its number. The flight may use only stored values that were
+    /// requested after the returned boot time.
     pub(super) fn begin_flight(&mut self, now: Duration) -> (u64, Option<Duration>) {
         self.flights += 1;
         if mem::take(&mut self.expired_since_flight) {
@@ -157,9 +152,9 @@ impl<T: Clone, S> RefreshState<T, S> {
         (self.flights, cached.max(self.stored_after))
     }
 
-    /// Takes over the result of a flight, unless it is of an older epoch. Returns the errors that
-    /// it replaces, to be dropped outside the lock. The `rolls`, from 0 up to 1, pick the length of
-    /// the advisory pause and of the cooldown after a failure.
+    /// Records the result of a flight, unless it is of an older epoch. Returns the errors that it
+    /// replaces. The caller drops them outside the lock. The `rolls` are random numbers from 0 up
+    /// to 1, for the length of the advisory pause and of the cooldown.
     #[must_use]
     pub(super) fn record(
         &mut self,
@@ -169,7 +164,7 @@ impl<T: Clone, S> RefreshState<T, S> {
         limits: &Limits,
         rolls: [f64; 2],
     ) -> (Option<Error>, Option<(Duration, Error)>) {
-        // `expire` outdates a value, but not a failure.
+        // After `expire`, a value is out of date, but a failure is not.
         let same_settings = self.epoch.settings == flight.epoch.settings;
         if !same_settings || (result.is_ok() && self.epoch != flight.epoch) {
             return (None, None);
@@ -200,8 +195,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         }
     }
 
-    /// Forgets failures, so that the next caller tries at once. Returns the error of the cooldown,
-    /// to be dropped outside the lock.
+    /// Ends all pauses, so that the next caller makes an attempt at once. Returns the error of the
+    /// cooldown. The caller drops it outside the lock.
     #[must_use]
     pub(super) fn end_backoff(&mut self) -> Option<(Duration, Error)> {
         self.pause_until = None;
@@ -209,8 +204,8 @@ impl<T: Clone, S> RefreshState<T, S> {
         self.cooldown.take()
     }
 
-    /// Pauses advisory attempts after one that failed. After any other failure that the service
-    /// answered, begins a cooldown.
+    /// After a failed advisory attempt, pauses such attempts. After any other error that the
+    /// service answered, begins a cooldown.
     fn begin_backoff(
         &mut self,
         flight: &Flight<T>,
@@ -248,8 +243,8 @@ impl<T: Clone, S> RefreshState<T, S> {
 }
 
 impl<T> Cached<T> {
-    /// The window that an advisory pause is a portion of. A window of zero has an advisory state
-    /// too, when the wall clock says that the lease is over.
+    /// Returns the window that sets the length of an advisory pause. With a window of zero there
+    /// can be an advisory attempt too, if only the wall clock says that the lease has ended.
     fn pause_window(&self, limits: &Limits) -> Duration {
         if self.advisory_window.is_zero() {
             let by_lifetime = Windows { advisory: None, ..limits.windows };

@@ -1,5 +1,5 @@
-//! The lock, the condition variable and the waiters' clock, from the standard library or from loom.
-//! Loom runs a test through every order in which threads can meet.
+//! The lock, the condition variable and the clock of the waiters, from the standard library or from
+//! loom. Loom runs a test in every order in which threads can meet.
 
 #[cfg(all(loom, test))]
 pub(crate) use self::explored::*;
@@ -14,7 +14,7 @@ mod standard {
     pub(crate) use std::time::Instant;
 
     thread_local! {
-        /// The cell whose clock is being read on this thread, by its address.
+        /// The address of the cell whose clock this thread is reading, or zero.
         pub(crate) static READING_CLOCK: Cell<usize> = const { Cell::new(0) };
     }
 }
@@ -31,8 +31,9 @@ mod explored {
     }
 
     thread_local! {
-        /// The time, which all of loom's threads share, because they run on one of the system's.
-        /// Loom's condition variable has no time limits: whoever sets the time wakes the waiters.
+        /// The current time. Loom runs all its threads on one system thread, so they share it.
+        /// Loom's condition variable has no time limits, so a thread that sets the time wakes the
+        /// waiters.
         pub(crate) static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     }
 

@@ -26,19 +26,19 @@ fn cell() -> RefreshCell<usize, ()> {
     RefreshCell::new(Arc::new(SystemClock), limits, ())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is what a refresh returns")]
+#[expect(clippy::unnecessary_wraps, reason = "a refresh returns this type")]
 fn refreshed(value: usize) -> Result<Refreshed<usize>, Error> {
     let lease = Lease::new(SystemClock.boot(), SystemClock.wall(), HOUR);
     Ok(Refreshed { value, lease, from_storage: false, early_error: None })
 }
 
 impl RefreshCell<usize, ()> {
-    /// Blocks a refresh until so many threads wait for it. Each waiter holds the flight, and so do
-    /// the cell and the leader.
+    /// Blocks a refresh until this number of threads waits for it. The flight has one owner for
+    /// each waiter, and three more: the cell, the leader and this function.
     fn await_waiters(&self, waiters: usize) {
         let limit = Instant::now() + Duration::from_secs(20);
         loop {
-            assert!(Instant::now() < limit, "the others do not come to wait");
+            assert!(Instant::now() < limit, "the other threads do not begin to wait");
             let flight = self.lock().flight.clone();
             if flight.is_some_and(|flight| Arc::strong_count(&flight) >= waiters + 3) {
                 return;
@@ -51,12 +51,12 @@ impl RefreshCell<usize, ()> {
 fn await_that(mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(Instant::now() < limit, "what the test waits for does not come");
+        assert!(Instant::now() < limit, "the condition does not become true");
         thread::yield_now();
     }
 }
 
-/// 16 threads call at once. The first refresh is held up until the 15 others wait for it.
+/// 16 threads call the cell. The first refresh ends only when the 15 other threads wait for it.
 fn crowd(
     cell: &RefreshCell<usize, ()>,
     method: Method,
@@ -92,7 +92,6 @@ fn waiters_share_a_value() {
     }
 }
 
-/// A stored value answers every `get`. A `refresh` asks the service.
 #[test]
 fn a_stored_value_is_shared_by_get_but_not_by_refresh() {
     for method in [Method::Get, Method::Refresh] {
@@ -120,9 +119,9 @@ fn a_stored_value_is_shared_by_get_but_not_by_refresh() {
     }
 }
 
-/// The leader panics, and a waiter takes over. Whichever it is, `refresh` returns an issued value.
+/// The leader panics, and a waiter leads the next refresh: a `get` or a `refresh`.
 #[test]
-fn refresh_returns_no_stored_value_after_another_waiter_took_over() {
+fn after_a_panic_of_the_leader_refresh_returns_no_stored_value() {
     for _ in 0..50 {
         let cell = cell();
         let refreshes = AtomicUsize::new(0);
@@ -150,9 +149,9 @@ fn refresh_returns_no_stored_value_after_another_waiter_took_over() {
     }
 }
 
-/// A cached value must not come back from storage, nor one that was there at `expire`.
+/// A stored value must be newer than the cached value and than the last `expire`.
 #[test]
-fn a_refresh_knows_which_stored_values_it_may_use() {
+fn a_refresh_gets_the_time_after_which_a_stored_value_may_be_used() {
     let cell = cell();
     let after = Mutex::new(Vec::new());
     let refresh = |input: &RefreshInput<()>| {
@@ -178,14 +177,14 @@ fn a_refresh_knows_which_stored_values_it_may_use() {
     let failed = SystemClock.boot();
     cell.get(Duration::MAX, refresh, None).unwrap();
     let after = after.into_inner().unwrap();
-    assert_eq!(after[0], None, "any");
-    assert!(after[1] > Some(before) && after[2] > after[1], "newer than the cached one");
+    assert_eq!(after[0], None, "any stored value");
+    assert!(after[1] > Some(before) && after[2] > after[1], "newer than the cached value");
     assert!(after[3] > Some(expired), "{after:?}");
     assert_eq!(after[4], after[3], "a failure changes nothing");
     assert!(after[4] < Some(failed));
 }
 
-/// This failure begins no cooldown, so only sharing keeps the others from refreshing.
+/// This failure begins no cooldown. If the threads did not share it, each would refresh.
 #[test]
 fn waiters_share_a_failure() {
     for method in [Method::Get, Method::Refresh] {
@@ -201,19 +200,19 @@ fn waiters_share_a_failure() {
 fn when_the_leader_panics_one_waiter_takes_over() {
     for method in [Method::Get, Method::Refresh] {
         let (results, refreshes) = crowd(&cell(), method, |number| {
-            assert!(number > 0, "the first refresh has a fault");
+            assert!(number > 0, "the first refresh panics");
             refreshed(number)
         });
         let values: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
-        assert_eq!(values.len(), 15, "the panic reaches only its leader");
+        assert_eq!(values.len(), 15, "only the leader panics");
         assert!(values.into_iter().all(|value| value.is_ok()));
         assert_eq!(refreshes, 2);
     }
 }
 
-/// A caller that begins to wait after a change does not take the answer of an older refresh.
+/// A caller that begins to wait after a change does not get the value of the older refresh.
 #[test]
-fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
+fn a_caller_after_a_change_of_the_settings_leads_a_new_refresh() {
     let cell = cell();
     let epochs = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -243,7 +242,11 @@ fn a_caller_after_a_change_leads_a_refresh_of_its_own() {
     assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
     assert_eq!(cell.cached(), Some(2));
     let first = Epoch { settings: 0, expired: 0 };
-    assert_eq!(cell.update_if_same_settings(first, |()| ()), None, "what it learns is dropped");
+    assert_eq!(
+        cell.update_if_same_settings(first, |()| ()),
+        None,
+        "an older refresh changes no settings"
+    );
 }
 
 #[test]
@@ -280,14 +283,13 @@ fn a_caller_that_joined_a_failing_advisory_attempt_leads_a_full_refresh() {
         );
         (advisory.join().unwrap(), joined)
     });
-    assert!(matches!(advisory, Ok(0 | 2)), "the old value, or the new one if that was quicker");
+    assert!(matches!(advisory, Ok(0 | 2)), "the old value, or the new one if it was there already");
     assert_eq!(joined.unwrap(), 2);
     assert_eq!(budgets.into_inner().unwrap(), [(1, false), (4, true)]);
 }
 
-/// A failure of a caller with little time is not shared with a caller that has more.
 #[test]
-fn a_failure_of_a_caller_with_little_time_is_not_shared() {
+fn a_failure_of_a_caller_with_little_time_is_not_shared_with_a_caller_that_has_more() {
     let cell = cell();
     let (hasty, patient) = thread::scope(|scope| {
         let hasty = scope.spawn(|| {

@@ -16,10 +16,10 @@
 //! | compare speed, memory and size | [`performance`] |
 //! | understand an error message | [`troubleshooting`] |
 
-// `links.md` comes first: its definitions of links lead to these modules. On the pages themselves,
-// definitions at the end lead to the files, and Markdown uses the first definition that it meets.
-// `pictures.md` does the same for pictures. It holds them as data, because rustdoc copies no files.
-// The test `pictures` compares it with `docs/*.svg`.
+// `links.md` comes first. It defines links to these modules, and the end of each page defines the
+// same links to files. Markdown uses the first definition. `pictures.md` does the same for
+// pictures. It holds them as data, because rustdoc copies no files. The test `pictures` compares it
+// with `docs/*.svg`.
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("pictures.md")]
@@ -38,7 +38,7 @@ pub mod unit_tests {}
 #[doc = include_str!("../../docs/signed-in-users.md")]
 pub mod signed_in_users {}
 
-// The package `examples/aws_sdk` compiles the code of this page, which needs other crates.
+// The code of this page needs other crates. The package `examples/aws_sdk` compiles it.
 #[cfg(not(doctest))]
 #[doc = include_str!("links.md")]
 #[doc = include_str!("../../docs/aws-services.md")]

@@ -1,4 +1,4 @@
-//! The AWS SDK for Rust: conversion to its credentials, and its trait for providers.
+//! For the AWS SDK for Rust: the conversion to its credentials, and its provider trait.
 
 use std::io;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use aws_credential_types::provider::{self, ProvideCredentials, future};
 use crate::cell::{Epoch, NextAction};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
+use crate::provider::CognitoIdentityCredentials;
 use crate::provider::background::JobFuture;
-use crate::provider::{CognitoIdentityCredentials, LoadCall};
+use crate::provider::load::LoadCall;
 
-/// What the SDK calls the source of the credentials.
+/// The SDK shows this name as the source of the credentials.
 const NAME: &str = "CognitoIdentity";
 
 /// Converts to credentials of the SDK with the same expiry. They hold copies of the secrets. The
@@ -49,39 +50,39 @@ impl From<Credentials> for SdkCredentials {
 ///   share it, and it ends with the refresh. If a future is dropped, the thread continues, and the
 ///   next future can use its result.
 ///
-/// A future is ready within `timeout` (60 s by default). It can take longer only if a token source
-/// or a transport of your own does not return in time. A future that starts more than `timeout`
-/// after such a refresh does not wait for it.
+/// A future is ready within `timeout` (60 s by default). It can take longer only if your own token
+/// source or transport does not return in time. A future that starts more than `timeout` after such
+/// a refresh has started does not wait for it.
 ///
 /// # The SDK's own cache
 ///
 /// An SDK client keeps the credentials until 5 to 10 seconds before they expire on the wall clock
 /// (`buffer_time`, minus up to half of it). That is inside the default `expiry_window` of 15
 /// seconds, so the client then gets new credentials. With an `expiry_window` below 10 seconds, it
-/// could get the same ones and ask again and again.
+/// could get the same credentials again and call this provider for each request.
 ///
 /// The SDK's cache has disadvantages:
 ///
-/// * It asks so late that the `advisory_window` has no effect.
+/// * It calls this provider so late that the `advisory_window` has no effect.
 /// * It does not notice `expire` and `invalidate`.
 /// * It uses the wall clock, which can be wrong.
 /// * It gives up after `load_timeout` (5 seconds in older versions of the SDK, about 22 seconds in
 ///   newer ones). This provider tries for 60 seconds.
 ///
-/// With `IdentityCache::no_cache()`, the client asks for each request. That costs a copy of the
-/// credentials, and everything works as with `get`.
+/// With `IdentityCache::no_cache()`, the client calls this provider for each request, and
+/// everything works as with `get`. Each call copies the credentials.
 ///
 /// # Errors
 ///
 /// | [`ErrorKind`] | `CredentialsError` |
 /// |---|---|
 /// | `Config` | `InvalidConfiguration` |
-/// | `IdentityUnknown` | `CredentialsNotLoaded`; a provider chain then asks its next provider |
+/// | `IdentityUnknown` | `CredentialsNotLoaded`; a provider chain then calls its next provider |
 /// | `Timeout` | `ProviderTimedOut`, with the `timeout` of the settings |
 /// | `Reentrant` | `Unhandled` |
 /// | any other | `ProviderError` |
 ///
-/// The source is our [`Error`]. `ProviderTimedOut` has no source;
+/// The source is our [`Error`]. `ProviderTimedOut` has no source, but
 /// [`status`](CognitoIdentityCredentials::status) shows the error. `Unhandled` also means that a
 /// transport or a token source panicked, or that the process was forked while the future waited.
 /// `ProviderError` also means that the system did not grant a thread.
@@ -128,7 +129,8 @@ impl CognitoIdentityCredentials {
     fn get_in_background(&self, epoch: Epoch) -> io::Result<JobFuture<Result<Credentials, Error>>> {
         let provider = self.clone();
         self.0.background.join(epoch, move |publish| {
-            let call = LoadCall { publish: Some(publish), ..LoadCall::new(&provider, false) };
+            let mut call = LoadCall::new(&provider.0, false);
+            call.publish = Some(publish);
             call.get(Duration::MAX)
         })
     }
@@ -149,10 +151,8 @@ mod tests {
     use super::*;
     use crate::testing::{FakeCognito, Fault, ManualClock};
 
-    /// Each step brings the provider into a state of its own. `next_action` says what
-    /// `get()` will do, and then `get()` does it.
     #[test]
-    fn the_next_action_is_what_get_then_does() {
+    fn get_does_what_next_action_returned() {
         const OPERATION: &str = "GetCredentialsForIdentity";
         let clock = ManualClock::new();
         let cognito = FakeCognito::with_clock(clock.clone());

@@ -1,7 +1,7 @@
-//! A refresh on its own thread, for futures that wait for it.
+//! A refresh on its own thread, for the futures that wait for it.
 //!
-//! Any number of futures share one thread. It wakes them with the wakers of the standard library,
-//! so every executor works.
+//! Any number of futures share one thread. The thread wakes them with the wakers of the standard
+//! library, so every executor works.
 
 use std::future::Future;
 use std::io;
@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Jobs with equal keys `K` are the same job. `T` is what a job returns.
+/// Runs jobs. Jobs with equal keys `K` are the same job. `T` is the result of a job.
 pub(crate) struct BackgroundRefresh<K, T> {
-    /// The job that started last. Its thread and its futures own it, so that the result is dropped
-    /// with the last future.
+    /// The job that started last. Only its thread and its futures own it, so that the result is
+    /// dropped with the last future.
     latest: Mutex<Option<(K, Weak<Job<T>>)>>,
     /// How long after its start a job can be joined. A job that hangs must not block every caller.
     join_limit: Duration,
@@ -30,20 +30,20 @@ struct Job<T> {
 }
 
 enum JobState<T> {
-    /// With one place for each future that waits.
+    /// Holds one place for each future that waits.
     Running(Vec<Option<Waker>>),
     /// `None` if the job panicked.
     Finished(Option<T>),
 }
 
-/// Returns the result of the job. Returns `None` if the job panicked, or if it runs in the process
-/// that this one was forked from. The job goes on if the future is dropped.
+/// Waits for the result of the job. The result is `None` if the job panicked, or if it runs in the
+/// parent of a forked process. If the future is dropped, the job continues.
 pub(crate) struct JobFuture<T> {
     job: Arc<Job<T>>,
     place: Option<usize>,
 }
 
-/// Finishes the job when the thread drops it, so also after a panic.
+/// Finishes the job when the thread drops it, even after a panic.
 struct JobGuard<T> {
     job: Arc<Job<T>>,
 }
@@ -56,7 +56,7 @@ impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
     /// Joins the running job with this key, or starts `run` on a new thread. `run` may give the
     /// result to the futures before it returns.
     ///
-    /// Returns an error if the system does not grant a thread.
+    /// Returns an error if the system cannot start a thread.
     pub(crate) fn join(
         &self,
         key: K,
@@ -73,7 +73,7 @@ impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
         let state = Mutex::new(JobState::Running(Vec::new()));
         let job = Arc::new(Job { process: process::id(), started: Instant::now(), state });
         let guard = JobGuard { job: Arc::clone(&job) };
-        // The lock is held, so that nobody joins a job whose thread does not start.
+        // The lock is still held, so no future can join a job whose thread did not start.
         thread::Builder::new().name("cognito-refresh".to_owned()).spawn(move || {
             let result = run(&|result| guard.job.complete(Some(result)));
             guard.job.complete(Some(result));
@@ -84,12 +84,11 @@ impl<K: PartialEq, T: Send + 'static> BackgroundRefresh<K, T> {
 }
 
 impl<T> Job<T> {
-    /// Whether a thread of this process runs it.
     fn is_running(&self) -> bool {
         self.process == process::id() && matches!(*lock(&self.state), JobState::Running(_))
     }
 
-    /// Wakes the futures, unless the job has finished already.
+    /// Sets the result and wakes the futures, unless the job has already finished.
     fn complete(&self, result: Option<T>) {
         let wakers = match &mut *lock(&self.state) {
             JobState::Finished(_) => return,
@@ -105,7 +104,7 @@ impl<T: Clone> Future for JobFuture<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Wakers are code of the executor, so they are cloned and dropped without the lock.
+        // To clone or drop a waker runs code of the executor, so it happens without the lock.
         let waker = context.waker().clone();
         let this = self.get_mut();
         let replaced = match &mut *lock(&this.job.state) {
@@ -144,7 +143,7 @@ impl<T> Drop for JobGuard<T> {
     }
 }
 
-/// Every critical section leaves the data whole, so a poisoned mutex is ignored.
+/// Every critical section leaves the data valid, so a poisoned mutex is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -167,7 +166,7 @@ mod tests {
             Self { refresh: BackgroundRefresh::new(join_limit), begun: mpsc::channel() }
         }
 
-        /// Joins with a job that reports its start, and returns the number that it receives.
+        /// Joins with a job that reports `number` at its start, and returns what is sent to it.
         fn join(&self, key: u8, number: u8) -> (JobFuture<Arc<u8>>, mpsc::Sender<u8>) {
             let begun = self.begun.0.clone();
             let (end, ended) = mpsc::channel();
@@ -212,7 +211,6 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &second));
     }
 
-    /// Even while a future has not yet taken the result of the last job.
     #[test]
     fn a_job_that_has_finished_or_has_another_key_is_not_joined() {
         let rig = Rig::new(LONG);
@@ -254,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_given_early_stays_even_if_the_job_panics() {
+    fn a_result_that_was_published_early_stays_even_if_the_job_panics() {
         let refresh = BackgroundRefresh::<_, u8>::new(LONG);
         let wait = refresh.join(1, |publish| {
             publish(1);

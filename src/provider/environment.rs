@@ -1,4 +1,4 @@
-//! Settings from environment variables. The library reads them only if the program calls this.
+//! Settings from environment variables. The library reads them only in these functions.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use crate::provider::CognitoIdentityCredentials;
 use crate::provider::builder::Builder;
 
 impl CognitoIdentityCredentials {
-    /// Builds a provider with the settings in the environment, and defaults for the others. It
-    /// reads the variables of [`Builder::from_env`].
+    /// Builds a provider with the variables of [`Builder::from_env`], and defaults for the other
+    /// settings.
     ///
     /// # Errors
     ///
@@ -18,13 +18,11 @@ impl CognitoIdentityCredentials {
     /// # Example
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), cognito_identity_credentials::Error> {
     /// use cognito_identity_credentials::CognitoIdentityCredentials;
     ///
     /// // AWS_COGNITO_IDENTITY_POOL_ID is set
     /// let credentials = CognitoIdentityCredentials::from_env()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn from_env() -> Result<Self, Error> {
         Builder::from_env()?.build()
@@ -51,12 +49,13 @@ impl Builder {
     /// | `AWS_MAX_ATTEMPTS` | [`max_attempts`](Self::max_attempts) |
     /// | `AWS_CA_BUNDLE` | the authorities that the default `UreqTransport` trusts: a PEM file, read at once (feature `ureq`); a [`transport`](Self::transport) that you set does not get it |
     ///
-    /// An empty variable counts as not set. `AWS_REGION` and `AWS_DEFAULT_REGION` are not read: the
-    /// ID of the pool or of the identity names the region, and programs need these variables for
-    /// other services. `AWS_ACCOUNT_ID` is ignored without a pool. `AWS_ROLE_ARN` is not read:
-    /// other systems set it, and it would change the flow. The environment cannot allow plain
-    /// `http` to hosts other than loopback. A proxy is read only with
-    /// `UreqTransportBuilder::proxy_from_env`.
+    /// An empty variable counts as not set. `AWS_ACCOUNT_ID` is ignored without a pool. No variable
+    /// allows plain `http` to hosts other than loopback. The library does not read:
+    ///
+    /// * `AWS_REGION` and `AWS_DEFAULT_REGION`. The ID of the pool or of the identity names the
+    ///   region, and programs need these variables for other services.
+    /// * `AWS_ROLE_ARN`. Other systems set it, and it would change the flow.
+    /// * the variables of a proxy. `UreqTransportBuilder::proxy_from_env` reads them.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -73,9 +72,8 @@ impl Builder {
         Self::from_variables(|name| env::var_os(name))
     }
 
-    /// Returns a builder with the settings that `lookup` returns, and defaults for the others.
-    /// `lookup` gets the names of the variables of [`from_env`](Self::from_env). Use it to read the
-    /// variables from a file, or to leave some of them out.
+    /// Returns a builder like [`from_env`](Self::from_env), but reads the variables with `lookup`,
+    /// which gets their names. Use it to read them from a file, or to leave some of them out.
     ///
     /// ```
     /// use cognito_identity_credentials::Builder;
@@ -278,7 +276,7 @@ mod tests {
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_ENDPOINT_URL_STS", "http://emulator:5000"),
         ];
-        from(&other_programs).unwrap().build().expect("nor is plain http a fault then");
+        from(&other_programs).unwrap().build().expect("its URL may then be plain http");
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_ENDPOINT_URL", "http://emulator:5000"),
@@ -296,9 +294,8 @@ mod tests {
         settings.unwrap().danger_allow_http(true).build().unwrap();
     }
 
-    /// What other systems set for purposes of their own.
     #[test]
-    fn empty_variables_and_those_of_other_systems_change_nothing() {
+    fn empty_variables_and_variables_of_other_systems_change_nothing() {
         let settings = from(&[
             ("AWS_COGNITO_IDENTITY_POOL_ID", POOL),
             ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ""),
@@ -311,7 +308,8 @@ mod tests {
         assert_eq!(credentials.get().unwrap_err().operation(), Some("GetId"));
     }
 
-    /// The rule itself has its rows in `endpoint`; these are its ways in.
+    /// The unit tests of `endpoint` test the rule. This test shows that every setting and every
+    /// variable follows it.
     #[test]
     fn no_setting_and_no_variable_allows_plain_http() {
         type Apply = fn(Builder, &str) -> Builder;

@@ -16,16 +16,13 @@ use crate::service::call_settings::CallSettings;
 use crate::service::cognito_identity::Id;
 use crate::storage::Storage;
 
-/// Calls the program when the identity ID changes.
 pub(super) type IdentityListener = dyn Fn(&IdentityChange) + Send + Sync;
 
-/// Calls the program after each refresh.
 pub(super) type RefreshListener = dyn Fn(&RefreshReport) + Send + Sync;
 
-/// The default of `role_session_name`.
 pub(super) const ROLE_SESSION_NAME: &str = "web-identity";
 
-/// [`Builder`](super::Builder) documents each.
+/// [`Builder`](super::Builder) documents each setting.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) identity_pool_id: Option<String>,
@@ -34,7 +31,7 @@ pub(super) struct Settings {
     pub(super) region: Option<String>,
     pub(super) custom_role_arn: Option<String>,
     pub(super) role_arn: Option<String>,
-    /// Set with `role_arn`.
+    /// `Some` if `role_arn` is set.
     pub(super) classic: Option<ClassicFlow>,
     pub(super) role_session_name: Option<String>,
     pub(super) policy: Option<String>,
@@ -55,7 +52,7 @@ pub(super) struct Settings {
     pub(super) allow_new_guest: bool,
 }
 
-/// Whose records a provider stores: a pool of the service at a URL.
+/// The service and the pool that stored records belong to.
 #[derive(Clone, Copy)]
 pub(super) struct RecordOwner<'a> {
     pub(super) cognito_url: &'a str,
@@ -64,14 +61,16 @@ pub(super) struct RecordOwner<'a> {
 }
 
 /// The storage, and a function that creates the store of identities. Only the setter
-/// `Builder::storage` names this function. The linker drops the code from other programs.
+/// `Builder::storage` names this function, so the linker drops its code from programs that never
+/// call the setter.
 #[derive(Clone)]
 pub(super) struct ConfiguredStorage {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) identities: fn(&Settings, &RecordOwner<'_>) -> Option<Box<dyn IdentityRecords>>,
 }
 
-/// Makes what stores and reads credentials, in the same way.
+/// The function that creates the store of credentials. The linker can drop its code in the same
+/// way.
 #[derive(Clone, Copy)]
 pub(super) struct Persistence(
     pub(super) fn(&Settings, &RecordOwner<'_>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,

@@ -26,12 +26,10 @@ pub struct Status {
     pub last_error: Option<Error>,
     /// How long `get()` still sends no request after a failure.
     pub next_attempt_in: Option<Duration>,
-    /// The present failure of the storage, or why `persist_credentials` stores nothing. `None` if
-    /// there is neither. It has the kind [`Storage`](crate::ErrorKind::Storage).
+    /// The present failure of the storage, or why `persist_credentials` stores nothing. It has the
+    /// kind [`Storage`](crate::ErrorKind::Storage). `None` if nothing is wrong.
     ///
-    /// A failure of the storage never makes a refresh fail. If no identity is known and the stored
-    /// one cannot be read, the provider uses a temporary guest. If the identity cannot be written,
-    /// a restart of the program may lose it.
+    /// [`Builder::storage`](crate::Builder::storage) says what the provider then does.
     pub storage_error: Option<Error>,
 }
 
@@ -42,24 +40,19 @@ pub struct Status {
 pub struct RefreshReport {
     /// Whether the refresh got credentials, or why it failed.
     ///
-    /// If an early refresh fails, `get()` returns the credentials that are still valid, and this is
-    /// the error.
+    /// If an early refresh fails, this is its error, although `get()` returns credentials that are
+    /// still valid.
     pub result: Result<(), Error>,
     /// How long the refresh took, on the boot clock.
     pub duration: Duration,
-    /// How many operations were sent to Cognito Identity and STS. The retries of an operation are
-    /// not counted. Zero if stored credentials were used without a call (see
-    /// [`persist_credentials`](crate::Builder::persist_credentials)).
-    ///
-    /// The calls of a `UserPoolTokens` are not counted, because it has its own connection to the
-    /// service.
+    /// How many operations were sent to Cognito Identity and STS. Retries are not counted, nor are
+    /// the calls of a `UserPoolTokens`. Zero if
+    /// [stored](crate::Builder::persist_credentials) credentials were used without a call.
     pub service_calls: u32,
-    /// Whether this was an early refresh by `get()`: inside the [advisory
-    /// window](crate::Builder::advisory_window), while older credentials were still valid. It is
-    /// also true if the refresh failed.
+    /// Whether this was an early refresh by `get()`, successful or not: inside the [advisory
+    /// window](crate::Builder::advisory_window), while older credentials were still valid.
     pub early: bool,
-    /// The error of the storage after this refresh, as in
-    /// [`status`](crate::CognitoIdentityCredentials::status). It never makes a refresh fail.
+    /// The failure of the storage after this refresh, as in [`Status`].
     pub storage_error: Option<Error>,
 }
 

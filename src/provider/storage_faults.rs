@@ -1,4 +1,5 @@
-//! Nothing good is lost, whatever call of the disk fails, and in whatever way.
+//! Tests a provider while each call of the disk fails with each error. It must keep a good identity
+//! and report each failure.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,11 +12,11 @@ use crate::provider::{Builder, CognitoIdentityCredentials};
 use crate::storage::{FaultyDisk, FileStorage, Lasts, Storage};
 use crate::testing::{FakeCognito, ManualClock};
 
-/// The first of each kind; `SOAK` tries all.
+/// Without `SOAK`, only this many of the [`ERRORS`] are tested.
 const KINDS: usize = 8;
 
-/// Not among them: ENOENT and ENAMETOOLONG, which say that there is no record, and EAGAIN, which
-/// says that another process holds the lock.
+/// The errors that a disk can return. Three are left out, because they are no failures: ENOENT and
+/// ENAMETOOLONG mean that there is no record, and EAGAIN that another process holds the lock.
 const ERRORS: [Errno; 23] = [
     Errno::INTR,
     Errno::IO,
@@ -42,15 +43,13 @@ const ERRORS: [Errno; 23] = [
     Errno::NXIO,
 ];
 
-/// What happened before the process that meets the fault starts.
+/// What the storage holds before the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
-    /// Nothing is stored.
-    FirstStart,
-    /// A good identity is stored.
-    Stored,
-    /// The stored identity has been disabled since.
-    Refused,
+    Nothing,
+    GoodIdentity,
+    /// The service has disabled the stored identity.
+    RefusedIdentity,
 }
 
 struct Device {
@@ -65,7 +64,7 @@ impl Device {
         let mode = fs::Permissions::from_mode(0o700);
         let mut builder = tempfile::Builder::new();
         builder.permissions(mode);
-        // Syncing takes no time in memory.
+        // In memory, a sync takes no time.
         let memory = Path::new("/dev/shm");
         let directory =
             if memory.exists() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap();
@@ -93,18 +92,18 @@ impl Device {
     }
 }
 
-/// Runs one case. Returns whether any call of the disk failed.
+/// Makes call number `at` of the disk fail. Returns `false` if there were fewer calls.
 fn check(before: Before, persist: bool, at: usize, errno: Errno, lasts: Lasts) -> bool {
     let device = Device::new(persist);
-    let good = (before != Before::FirstStart).then(|| {
+    let good = (before != Before::Nothing).then(|| {
         let first = device.process(FileStorage::new(device.path()));
         first.get().unwrap();
         first.identity_id().unwrap()
     });
-    if let (Before::Refused, Some(good)) = (before, &good) {
+    if let (Before::RefusedIdentity, Some(good)) = (before, &good) {
         device.cognito.disable_identity(good);
     }
-    // The credentials that the first process stored are over.
+    // The credentials that the first process stored have expired.
     device.clock.advance(Duration::from_secs(3600));
     let minted = || device.cognito.calls("GetId");
     let before_fault = minted();
@@ -113,32 +112,31 @@ fn check(before: Before, persist: bool, at: usize, errno: Errno, lasts: Lasts) -
     let process = device.process(disk.storage(device.path()));
     disk.fail(at, errno.raw_os_error(), lasts);
     process.get().unwrap();
-    let told = process.status().storage_error.is_some();
+    let is_reported = process.status().storage_error.is_some();
     let during = process.identity_id();
     let guests = minted() - before_fault;
     let Some(call) = disk.mend() else { return false };
     let case = format!("{before:?} persist {persist} call {at} {call} {errno:?} {lasts:?}");
 
-    // The disk works again, so the next refresh puts everything in order.
+    // The disk works again, and the next refresh must repair everything.
     process.refresh().unwrap();
     assert!(process.status().storage_error.is_none(), "{case}");
     let identity = process.identity_id();
-    assert_eq!(device.stored_identity(), identity, "{case}: the identity is stored");
-    if before == Before::Stored {
-        assert_eq!(identity, good, "{case}: the good identity is there afterwards");
+    assert_eq!(device.stored_identity(), identity, "{case}: the identity must be stored");
+    if before == Before::GoodIdentity {
+        assert_eq!(identity, good, "{case}: the good identity is lost");
         assert!(guests <= 1 && minted() == before_fault + guests, "{case}: {guests} guests");
-        assert!(told || guests == 0, "{case}: a guest was created, and nobody was told");
+        assert!(is_reported || guests == 0, "{case}: a new guest without a storage error");
     } else {
         assert!(identity.is_some() && identity != good, "{case}");
         assert!(minted() <= before_fault + 2, "{case}");
     }
-    if before == Before::FirstStart {
-        assert_eq!(identity, during, "{case}: the guest stays");
+    if before == Before::Nothing {
+        assert_eq!(identity, during, "{case}: the guest must stay the same");
     }
     true
 }
 
-/// Makes each call of the disk fail in each way.
 fn check_all(before: Before) {
     let all = std::env::var_os("SOAK").is_some();
     for persist in [false, true] {
@@ -161,15 +159,15 @@ fn check_all(before: Before) {
 
 #[test]
 fn a_stored_identity_survives_every_failure_of_the_disk() {
-    check_all(Before::Stored);
+    check_all(Before::GoodIdentity);
 }
 
 #[test]
-fn a_first_guest_is_stored_whatever_failed_at_first() {
-    check_all(Before::FirstStart);
+fn a_first_guest_is_stored_after_every_failure_of_the_disk() {
+    check_all(Before::Nothing);
 }
 
 #[test]
-fn a_refused_identity_is_replaced_whatever_failed_at_first() {
-    check_all(Before::Refused);
+fn a_refused_identity_is_replaced_after_every_failure_of_the_disk() {
+    check_all(Before::RefusedIdentity);
 }

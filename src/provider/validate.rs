@@ -8,7 +8,7 @@ use crate::service::call_settings::Endpoint;
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
 
-/// What the settings say, parsed. The values are only good if there is no fault.
+/// The parsed settings. The values are valid only if there is no fault.
 pub(super) struct Parsed {
     pub(super) pool: Option<Id>,
     pub(super) identity: Option<Id>,
@@ -18,7 +18,7 @@ pub(super) struct Parsed {
 }
 
 impl Settings {
-    /// Checks everything but what `persist_credentials` needs, and the transport.
+    /// Checks all settings except `persist_credentials` and the transport.
     pub(super) fn parse(&self, faults: &mut ConfigFaults) -> Parsed {
         let [pool, identity] = self.parse_ids(faults);
         if self.identity_pool_id.is_none() && self.identity_id.is_none() {
@@ -48,7 +48,7 @@ impl Settings {
         Parsed { pool, identity, region, cognito_url, sts_url }
     }
 
-    /// Checks each value by itself, while other settings may still change.
+    /// Checks each value by itself. The program may still change other settings.
     pub(super) fn check_each(&self, faults: &mut ConfigFaults) {
         self.parse_ids(faults);
         if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
@@ -59,14 +59,13 @@ impl Settings {
             ("sts_endpoint_url", &self.sts_endpoint_url),
         ] {
             if let Some(url) = url {
-                // The program may still allow plain http.
+                // The program may still call `danger_allow_http`.
                 faults.check(setting, endpoint::custom(url, true));
             }
         }
         self.check_values(faults);
     }
 
-    /// What `persist_credentials` needs.
     pub(super) fn check_persistence(&self, faults: &mut ConfigFaults) {
         if self.storage.is_none() {
             faults.add("persist_credentials", "needs storage, where the credentials are kept");
@@ -107,7 +106,7 @@ impl Settings {
             (None, Some(identity)) => ("identity", identity.region()),
             (None, None) => return self.region.clone().unwrap_or_default(),
         };
-        // Parts of an ID in the wrong order look like a region.
+        // If the parts of an ID are in the wrong order, the GUID is in the place of the region.
         let shown = redact::clean(region);
         if let Some(set) = self.region.as_deref().filter(|set| *set != region) {
             faults.add_with_value(
@@ -228,10 +227,9 @@ impl Settings {
     }
 }
 
-/// Checks an ARN, or the provider ID, of at least `least` characters.
 fn check_text(setting: &'static str, text: Option<&str>, least: usize, faults: &mut ConfigFaults) {
     faults.check_length(setting, text, least, 2048);
-    // STS takes some control characters, but no ARN has any.
+    // STS accepts some control characters, but no ARN has any.
     let allowed = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
     if !text.unwrap_or_default().chars().all(allowed) {
         faults.add(setting, "has a control character");

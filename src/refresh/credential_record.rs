@@ -1,5 +1,4 @@
-//! The stored credentials: the format of the record, and the checks that do not depend on the
-//! reader.
+//! The record of stored credentials: its format, and the checks that every reader makes.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,23 +20,22 @@ use crate::storage::{
     StorageFailure, StorageLock, digest,
 };
 
-/// What credentials were issued for, and the boot that their times belong to. Records of another
-/// scope are not used. Scopes are compared as text, so that every field counts.
+/// What the credentials were issued for, and in which boot. A record of another scope is not used.
+/// Scopes are compared as text, so that every field counts.
 #[derive(Serialize)]
 pub(crate) struct RecordScope<'a> {
     pub(crate) boot_id: &'a str,
     pub(crate) pool: &'a str,
     pub(crate) login_id: Option<&'a str>,
-    /// Whether a developer identity provider names the identity.
+    /// Whether the identity comes from a developer identity provider.
     pub(crate) developer: bool,
     pub(crate) providers: Vec<&'a str>,
     pub(crate) endpoint: &'a str,
     pub(crate) custom_role_arn: Option<&'a str>,
-    /// The classic flow: the endpoint of STS and the request.
+    /// The endpoint of STS and the request of the classic flow.
     pub(crate) role: Option<(&'a str, &'a RoleRequest)>,
 }
 
-/// What a record holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CredentialRecord {
     pub(crate) credentials: Credentials,
@@ -47,16 +45,16 @@ pub(crate) struct CredentialRecord {
     pub(crate) service: Option<ServiceTime>,
 }
 
-/// The outer part, by which a whole record of this version is recognized.
+/// The outer part of a record. It shows that the record is of this version and not damaged.
 #[derive(Serialize)]
 struct Envelope<'a> {
     version: u32,
-    /// With a damaged secret, every signed request would be rejected for an hour.
+    /// A checksum: with a damaged secret, AWS would reject every signed request for an hour.
     check: String,
     body: &'a RawValue,
 }
 
-/// Times are in nanoseconds: of the boot clock, or since 1970.
+/// Times are in nanoseconds, on the boot clock or since 1970.
 #[derive(Serialize)]
 struct Body<'a> {
     key: &'a str,
@@ -89,14 +87,13 @@ const FIELDS: [&str; 12] = [
 ];
 
 impl RecordScope<'_> {
-    /// Returns the text by which scopes are compared.
     pub(crate) fn text(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
 }
 
 impl CredentialRecord {
-    /// Encodes the record into memory that is wiped. `None` if a time is out of range.
+    /// Returns `None` if a time is out of range.
     fn encode(&self, key: &str, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
         let body = aws_json::encode(&Body {
             key,
@@ -122,9 +119,9 @@ impl CredentialRecord {
         aws_json::encode(&envelope).ok()
     }
 
-    /// Parses a record. `None` if it is damaged or of another version. Its content is `None` if it
-    /// is impossible at boot time `now` or lives longer than `longest`, and `Some(None)` if it is
-    /// of another scope.
+    /// Parses a record. Returns `None` if it is damaged or of another version. The content is
+    /// `None` if it begins after the boot time `now` or lives longer than `longest`. The content is
+    /// `Some(None)` if the record is of another scope.
     fn parse<'a>(
         record: &'a [u8],
         scope: &str,
@@ -213,18 +210,17 @@ fn time(json: Option<&str>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(duration(json)?)
 }
 
-/// An access key ID, a secret or a session token, as the service may issue it.
+/// Parses an access key ID, a secret or a session token.
 fn credential_text(json: Option<&str>) -> Option<Zeroizing<String>> {
     string(json?).filter(|text| is_key(text))
 }
 
-/// The stored credentials. Credentials that cannot be stored are requested again.
+/// Keeps credentials in a storage. If a write fails, other processes request their own.
 pub(crate) struct CredentialStore(RecordStore);
 
 impl CredentialStore {
-    /// The key contains the service, the pool, the user's login ID and the role, so that programs
-    /// that differ in these do not overwrite each other's record. The scope is compared all the
-    /// same.
+    /// The key of the record contains the service, the pool, the user's login ID and the role. So
+    /// programs with other values do not overwrite the record. A reader still compares the scope.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,
@@ -237,8 +233,7 @@ impl CredentialStore {
         Self(RecordStore::new(storage, key, "credentials"))
     }
 
-    /// Loads the record if it is of this scope, possible at boot time `now`, and does not live
-    /// longer than `longest`.
+    /// Loads the record if it is of this scope and [`CredentialRecord::parse`] accepts it.
     pub(crate) fn load(
         &self,
         scope: &str,
@@ -270,8 +265,8 @@ impl CredentialStore {
         self.0.set_failure(StorageFailure::NotStored, reason)
     }
 
-    /// Keeps other processes from requesting the same credentials. `None` without a lock within
-    /// `wait`.
+    /// Locks the record, so that other processes do not request the same credentials. Returns
+    /// `None` if there is no lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         self.0.lock(wait)
     }
@@ -338,7 +333,7 @@ mod tests {
             assert_eq!(value.capacity(), value.len(), "it never grew");
             assert_eq!(parse(&value), Some(record));
             let other = parse_in(&value, r#"{"boot_id":"other"}"#);
-            assert_eq!(other, Some(None), "it is of another scope, not damaged");
+            assert_eq!(other, Some(None), "not damaged, but of another scope");
         }
         // A wall clock out of range is left out.
         let record = record(["A", "b", "c"], Lease::new(NOW, late, HOUR));

@@ -12,16 +12,15 @@ use crate::storage::{
     ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, VERSION_1_JSON,
 };
 
-/// An identity ID, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: Id,
     pub(crate) origin: IdentityOrigin,
-    /// Whether the program gave the ID, or gave one that the service has merged into it since. The
-    /// library never replaces such an ID.
+    /// Whether the program set the ID, or set an ID that the service has merged into this one. The
+    /// library never replaces it.
     pub(crate) given: bool,
-    /// Whether the stored identity could not be read when this guest was created. Each refresh
-    /// looks for the stored one again.
+    /// Whether the stored identity could not be read when this guest was created. Each refresh then
+    /// reads the storage again.
     pub(crate) temporary: bool,
 }
 
@@ -37,7 +36,7 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityOrigin {
-    /// The program set it. No failure makes the library replace it.
+    /// The program set it. The library never replaces it.
     Given,
     /// The program's [`DeveloperIdentityProvider`](crate::DeveloperIdentityProvider) returned it.
     Developer,
@@ -45,7 +44,7 @@ pub enum IdentityOrigin {
     Stored,
     /// `GetId` returned it.
     Minted,
-    /// The service returned it instead of the requested one, because a login links the two.
+    /// The service returned it instead of the requested identity, because a login belongs to both.
     Merged,
 }
 
@@ -56,9 +55,9 @@ pub enum IdentityOrigin {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdentityChange {
-    /// The previous ID; `None` if there was none.
+    /// The previous ID, or `None` if there was none.
     pub old: Option<String>,
-    /// The new ID; `None` if there is none yet.
+    /// The new ID, or `None` if there is none yet.
     pub new: Option<String>,
     /// Why it changed.
     pub reason: IdentityChangeReason,
@@ -93,42 +92,41 @@ pub enum IdentityChangeReason {
     Minted,
     /// The service merged the previous identity into this one.
     Merged,
-    /// The service rejected the previous one, and `GetId` or the storage returned another. Or the
-    /// previous one was a temporary guest, and the stored identity could be read again.
+    /// The service rejected the previous identity, and `GetId` or the storage returned another one.
+    /// Or the previous identity was a temporary guest, and the storage could be read again.
     Replaced,
-    /// The program cleared it, or the service rejected it and did not return another.
+    /// The program cleared it. Or the service rejected it and did not return another one.
     Cleared,
 }
 
-/// Loads and stores the identity. A provider names only this trait, so that a program without a
-/// storage does not link the record and its parser.
+/// Loads and stores the identity. Other code names only this trait, so that the linker drops the
+/// record and its parser from programs without a storage.
 pub(crate) trait IdentityRecords: Send + Sync {
-    /// Loads the identity if it may be used with these logins. Without logins it always may. With
-    /// logins, one of the providers must be on record: otherwise the identity may be another
-    /// user's. With `or_guest`, a record without providers may be used too.
+    /// Loads the identity if it may be used with these login providers. Without providers, it
+    /// always may. Otherwise the record must name one of them, because the identity could belong to
+    /// another user. With `or_guest`, a record without providers may be used too.
     fn load(
         &self,
         providers: &mut dyn Iterator<Item = &str>,
         or_guest: bool,
     ) -> Result<Option<Id>, Error>;
 
-    /// Stores an identity, unless the record is already the same. Without logins, the providers on
-    /// record stay, as in JavaScript. A record that cannot be read now is not overwritten, because
-    /// it may be a good one.
+    /// Stores an identity, unless the record is already the same. Without providers, the record
+    /// keeps its own, as in JavaScript. A record that cannot be read now is not overwritten,
+    /// because it may be good.
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome;
 
     /// Removes the record. Returns `false` if it may still be there.
     fn remove(&self) -> bool;
 
-    /// Removes the record if it holds one of these identities: another process may have stored a
-    /// better one. Returns `false` if one of them may still be stored.
+    /// Removes the record if it holds one of these identities. Another process may have stored a
+    /// good one. Returns `false` if one of these identities may still be stored.
     fn remove_any_of(&self, ids: &[Id]) -> bool;
 
-    /// Returns the storage's present failure.
     fn storage_error(&self) -> Option<Error>;
 }
 
-/// The stored identity. An identity that cannot be stored still works until the program ends.
+/// Keeps the identity in a storage. An identity that cannot be stored works until the program ends.
 pub(crate) struct IdentityStore(RecordStore);
 
 #[derive(Serialize)]
@@ -146,7 +144,7 @@ struct StoredIdentity {
 }
 
 impl StoredIdentity {
-    /// Member by member, which links less code than a derived `Deserialize`.
+    /// Reads member by member, because a derived `Deserialize` would add more code to the program.
     fn parse(value: &[u8]) -> Option<ParsedRecord<'_, Self>> {
         let text = std::str::from_utf8(value).ok()?;
         let names = ["version", "key", "identity_id", "providers"];
@@ -161,8 +159,7 @@ impl StoredIdentity {
 }
 
 impl IdentityStore {
-    /// The key contains the service, the pool and the user's login ID, so each user of each pool
-    /// has a record.
+    /// The key of the record contains the service, the pool and the user's login ID.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         service: Option<&str>,
@@ -204,13 +201,13 @@ impl IdentityRecords for IdentityStore {
         let is_same = old.as_ref().is_some_and(|old| {
             !old.is_version_1 && old.identity_id == identity_id && old.providers == providers
         });
-        // After a failed write, it is unknown whether the record outlives a loss of power.
+        // After a failed write, a power cut may still lose the record, so it is written again.
         if is_same && !self.0.write_failed() {
             return StoreOutcome::Unchanged;
         }
         let (version, key) = (RECORD_VERSION, self.0.key());
         let record = Record { version, key, identity_id, providers };
-        // Long enough for nearly all records, so that it need not grow.
+        // Nearly all records fit, so the buffer does not grow.
         let mut value = Vec::with_capacity(512);
         if serde_json::to_writer(&mut value, &record).is_err() {
             return StoreOutcome::Skipped;
@@ -243,15 +240,13 @@ impl IdentityRecords for IdentityStore {
     }
 }
 
-/// The outcome of storing an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreOutcome {
-    /// The record was already the same.
     Unchanged,
     Written,
     /// Either the old or the new record is stored.
     Failed,
-    /// The old record could not be read, or the new one not encoded.
+    /// The old record could not be read, or the new one could not be encoded.
     Skipped,
 }
 
@@ -273,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_identity_serves_a_guest_or_a_provider_on_record() {
+    fn a_stored_identity_is_loaded_for_a_guest_or_a_login_provider_of_the_record() {
         let storage = Arc::new(MemoryStorage::new());
         let store = store(&storage, None);
         assert_eq!(store.load(&mut iter::empty(), false).unwrap(), None);
@@ -295,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn each_user_has_a_record() {
+    fn each_user_has_a_separate_record() {
         let storage = Arc::new(MemoryStorage::new());
         let id = Id::parse(IDENTITY).unwrap();
         store(&storage, Some("ann")).save(&id, &mut iter::empty());

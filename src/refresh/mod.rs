@@ -1,12 +1,12 @@
 //! One refresh: login tokens, then the identity, then credentials.
 //!
-//! If the service rejects the identity or a login, the refresh recovers at most once: the table is
-//! in `recovery`.
+//! If the service rejects the identity or a login, the refresh recovers at most once. `recovery`
+//! has the table of cases.
 //!
 //! | file | holds |
 //! |---|---|
-//! | this one | [`Refresher`], which runs a refresh |
-//! | `recovery` | what may help after a rejection |
+//! | this file | [`Refresher`], which runs a refresh |
+//! | `recovery` | what a refresh tries after a rejection |
 //! | `identity` | where an identity came from, and how it is stored |
 //! | `stored_credentials` | credentials that another process stored, in place of a service call |
 //! | `credential_record` | the record they are stored in |
@@ -34,9 +34,9 @@ use crate::service::cognito_identity::{
 use crate::service::protocol::Operation;
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, web_identity_token_fault};
 
-/// How long credentials live, if no duration is requested.
+/// The lifetime of credentials if no duration is requested.
 pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
-/// No role grants a longer life.
+/// No role allows a longer lifetime.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
@@ -45,27 +45,26 @@ pub use self::identity::{IdentityChange, IdentityChangeReason, IdentityOrigin};
 pub(crate) struct Refresher {
     pub(crate) client: Client,
     pub(crate) cognito_url: String,
-    /// The region that identities must be of; `None` for emulators, which mix regions.
+    /// Identities must be in this region. `None` for emulators, which mix regions.
     pub(crate) region: Option<String>,
     pub(crate) pool: Option<Id>,
     pub(crate) account_id: Option<String>,
     pub(crate) flow: CredentialsFlow,
-    /// How long the credentials live that are requested. None live longer here, whatever the
-    /// answer says: a wrong `Date` or clock would keep expired ones in use.
+    /// The lifetime to request. Credentials never live longer here, whatever the answer says.
+    /// Otherwise a wrong `Date` or clock would keep expired credentials in use.
     pub(crate) lifetime: Duration,
     pub(crate) developer: Option<Developer>,
     pub(crate) store: Option<Box<dyn IdentityRecords>>,
     pub(crate) allow_new_guest: bool,
 }
 
-/// How an identity becomes credentials.
 pub(crate) enum CredentialsFlow {
     Enhanced { custom_role_arn: Option<String> },
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
 }
 
-/// The classic flow as a value. Only `Builder::role_arn` makes one, so a program that never calls
-/// it is linked without STS and its XML.
+/// The classic flow. Only `Builder::role_arn` creates this value, so the linker drops STS and its
+/// XML from programs that never call it.
 #[derive(Clone, Copy)]
 pub(crate) struct ClassicFlow(
     fn(&Refresher, &mut Refresh<'_>, &str, &RoleRequest) -> Result<CredentialSet, Error>,
@@ -77,7 +76,7 @@ impl ClassicFlow {
     }
 }
 
-/// The developer identity provider, and the name under which its tokens are logins.
+/// The developer identity provider, and the login provider name of its tokens.
 pub(crate) struct Developer {
     pub(crate) provider: Arc<dyn DeveloperIdentityProvider>,
     pub(crate) login: &'static str,
@@ -91,11 +90,12 @@ pub(crate) struct Principal {
     pub(crate) stale: StaleIdentities,
 }
 
-/// What the storage may still hold and must not be used: identities that were cleared, rejected or
-/// merged into another one, and could not be removed. They count until the storage is written.
+/// Identities that a refresh must not load: cleared, rejected, or merged into another one. The
+/// storage may still hold them, because it could not remove them. The next write to the storage
+/// ends this state.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct StaleIdentities {
-    /// The program cleared the identity, so none may be used.
+    /// Whether no stored identity may be used, because the program cleared it.
     pub(crate) any: bool,
     rejected: Vec<Id>,
 }
@@ -109,40 +109,38 @@ impl StaleIdentities {
     }
 }
 
-/// The provider's state, as a refresh reads and changes it. Changes are dropped once the settings
-/// are newer than the refresh.
+/// Reads and changes the provider's state during a refresh. If the settings have changed since the
+/// refresh began, the state does not change.
 pub(crate) trait ProviderState {
-    /// Sets the identity. Returns false if the refresh is out of date.
+    /// Sets the identity. Returns `false` if the refresh is out of date.
     fn set_identity(&self, identity: &Identity) -> bool;
 
-    /// Clears the identity, because the service rejected it. Returns what the storage must not hold
-    /// now; `None` if the refresh is out of date.
+    /// Clears the identity, because the service rejected it. Returns the identities that must not
+    /// be loaded now, or `None` if the refresh is out of date.
     fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities>;
 
-    /// Notes that the storage does not hold a cleared or rejected identity.
+    /// Notes that the storage holds no cleared or rejected identity.
     fn mark_stored_identity_current(&self);
 
-    /// Whether the settings are still those of this refresh, and `expire` was not called since.
+    /// Returns whether neither the settings changed nor `expire` was called since the refresh
+    /// began.
     fn is_current(&self) -> bool;
 
-    /// The identity of now, whoever set it.
+    /// Returns the current identity. Another thread may have set it.
     fn identity(&self) -> Option<Identity>;
 
-    /// Calls the program's listener.
     fn notify(&self, change: IdentityChange);
 }
 
-/// Credentials with what belongs to them.
 pub(crate) struct CredentialSet {
     pub(crate) credentials: Credentials,
-    /// `None` if the credentials come from storage: this process has seen no answer.
+    /// `None` if the credentials come from the storage.
     pub(crate) data: Option<ResponseData>,
     pub(crate) lease: Lease,
-    /// Why the service did not issue newer ones than these stored credentials.
+    /// The error of the early refresh, if these are stored credentials that it could not replace.
     pub(crate) early_error: Option<Error>,
 }
 
-/// One refresh under way.
 struct Refresh<'a> {
     budget: &'a Budget,
     state: &'a dyn ProviderState,
@@ -152,7 +150,6 @@ struct Refresh<'a> {
     identity: Option<Identity>,
     /// Whether `GetId` returned the identity in this refresh.
     minted: bool,
-    /// The identity that was rejected.
     rejected: Option<Identity>,
 }
 
@@ -163,7 +160,7 @@ impl Refresh<'_> {
 }
 
 impl Refresher {
-    /// Gets credentials for `principal` from the service. Tries again once if a [`Recovery`] may
+    /// Gets credentials for `principal` from the service. Tries once more if a [`Recovery`] may
     /// help.
     pub(crate) fn refresh(
         &self,
@@ -242,13 +239,13 @@ impl Refresher {
         }
     }
 
-    /// Returns the identity that was stored for these logins, if it may be used. The error means
-    /// that the record could not be read.
+    /// Returns the stored identity if it may be used with these logins. Returns an error if the
+    /// record cannot be read.
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
         let usable = self.developer.is_none() && !principal.stale.any;
         let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        // With a readable storage, this guest would have been known before the user signed in, and
-        // the service would have linked it to the user. So the stored guest may be used now.
+        // If the record had been readable, the provider would have used the stored guest, and the
+        // service would have linked it to the user. So the stored guest may be used now.
         let or_guest = principal.identity.as_ref().is_some_and(|known| known.temporary);
         let id = store
             .load(&mut principal.logins.providers(), or_guest)?
@@ -256,8 +253,8 @@ impl Refresher {
         Ok(id.map(|id| Identity::new(id, IdentityOrigin::Stored)))
     }
 
-    /// Looks for the stored identity again, if it could not be read before. If there is none, the
-    /// temporary guest is stored.
+    /// Reads the stored identity again, if it could not be read before. Stores the temporary guest
+    /// if there is no record.
     fn replace_temporary_identity(&self, refresh: &mut Refresh<'_>) {
         let Some(temporary) = refresh.identity.as_mut().filter(|known| known.temporary) else {
             return;
@@ -270,7 +267,7 @@ impl Refresher {
             }
             Ok(_) => {
                 temporary.temporary = false;
-                // A signed-in user is stored when the service has accepted the login.
+                // A signed-in user's identity is stored after the service has accepted the login.
                 if refresh.tokens.is_empty() {
                     self.store_identity(refresh, true);
                 }
@@ -278,8 +275,8 @@ impl Refresher {
         }
     }
 
-    /// Gets another identity in place of the rejected one: for a guest one that another process has
-    /// stored meanwhile, else from `GetId`.
+    /// Gets another identity in place of the rejected one. A guest uses the identity that another
+    /// process has stored meanwhile. Otherwise the identity comes from `GetId`.
     fn replace_identity(&self, refresh: &mut Refresh<'_>) -> Result<(), Error> {
         let rejected = refresh.rejected.as_ref().map(|identity| identity.id.clone());
         let stored = self.stored_identity(refresh.principal);
@@ -295,8 +292,8 @@ impl Refresher {
         }
     }
 
-    /// Gets login tokens other than the `refused` ones, from the token sources or from the
-    /// developer identity provider.
+    /// Gets login tokens from the token sources or from the developer identity provider. Asks for
+    /// tokens other than the `refused` ones.
     fn fetch_tokens(&self, refresh: &mut Refresh<'_>, refused: &Tokens) -> Result<(), Error> {
         let Some(developer) = &self.developer else {
             let left = || self.client.left(refresh.budget);
@@ -436,8 +433,8 @@ impl Refresher {
         })
     }
 
-    /// Returns the life of new credentials, counted from before the request. Forgets a `Date` that
-    /// their `Expiration` contradicts.
+    /// Returns the lease of new credentials, counted from before the request. Forgets the service
+    /// time if the `Expiration` shows that the `Date` is wrong.
     fn lease(
         &self,
         operation: &'static str,
@@ -458,8 +455,7 @@ impl Refresher {
         Ok(Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime)))
     }
 
-    /// Asks the service for an identity. A guest is only a temporary one if the stored identity
-    /// could not be read.
+    /// Calls `GetId`. A new guest is temporary if the stored identity could not be read.
     fn get_id(&self, refresh: &mut Refresh<'_>, is_unreadable: bool) -> Result<(), Error> {
         let Some(pool) = &self.pool else {
             return Err(Error::identity_unknown(
@@ -486,15 +482,15 @@ impl Refresher {
             refresh.state.reject_identity(rejected);
         }
         refresh.minted = true;
-        // A guest is stored at once: a device that crashes before it has credentials must not mint
-        // a new one at each start.
+        // A guest is stored at once. Otherwise a device that crashes before it has credentials
+        // would create a new guest at each start.
         let temporary = guest && is_unreadable;
         let identity = Identity { temporary, ..Identity::new(id, IdentityOrigin::Minted) };
         self.adopt_identity(refresh, identity, reason, guest);
         Ok(())
     }
 
-    /// Adopts the identity that an answer names, which may be another one, or stores the known one.
+    /// Adopts the identity in the answer if it is another one. Otherwise stores the known identity.
     fn confirm_identity(
         &self,
         refresh: &mut Refresh<'_>,
@@ -515,7 +511,6 @@ impl Refresher {
         Ok(refresh.identity()?.id)
     }
 
-    /// Checks an ID from the service like one from the program.
     fn check_region(
         &self,
         operation: &'static str,
@@ -533,8 +528,8 @@ impl Refresher {
         self.region.as_deref().is_none_or(|region| id.region() == region)
     }
 
-    /// Makes an identity the known one, and stores it if `store` says so. Notifies the program
-    /// last: a listener that panics must not cost the identity.
+    /// Makes this the current identity, and stores it if `store` is true. Notifies the program
+    /// last, because the listener can panic, and the identity must not be lost then.
     fn adopt_identity(
         &self,
         refresh: &mut Refresh<'_>,
@@ -555,10 +550,9 @@ impl Refresher {
         }
     }
 
-    /// Stores the identity, unless the settings have changed meanwhile. One from the developer
-    /// identity provider is not stored, because the provider is asked each time. A temporary guest
-    /// is not stored either. If the record cannot be read, a new guest (`is_new`) becomes a
-    /// temporary one.
+    /// Stores the identity, unless the settings have changed meanwhile. Does not store a temporary
+    /// guest, nor an identity of the developer identity provider, which each refresh calls again.
+    /// If the record cannot be read, a new guest (`is_new`) becomes temporary.
     fn store_identity(&self, refresh: &mut Refresh<'_>, is_new: bool) {
         let (Some(store), Some(identity), None) =
             (&self.store, &mut refresh.identity, &self.developer)
@@ -577,7 +571,7 @@ impl Refresher {
             identity.temporary = true;
             refresh.state.set_identity(identity);
         }
-        // It was cleared while it was being written.
+        // Another thread may have cleared it during the write.
         if matches!(saved, StoreOutcome::Written | StoreOutcome::Failed)
             && refresh.state.identity().is_none()
         {

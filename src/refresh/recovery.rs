@@ -1,4 +1,4 @@
-//! What may help after the service rejected an identity or a login.
+//! What a refresh tries after the service has rejected an identity or a login.
 //!
 //! A refresh recovers at most once:
 //!
@@ -8,11 +8,11 @@
 //! | storage or memory | logins do not match | error | [`ForgetIdentity`] |
 //! | anywhere | login token expired, invalid or of the wrong kind | error | [`NewTokens`] |
 //! | anywhere | STS rejects the OpenID token | [`NewOpenIdToken`] | [`NewOpenIdToken`] |
-//! | the developer identity provider | any of these but a mismatch | – | [`NewTokens`] |
+//! | the developer identity provider | any of these, except that logins do not match | – | [`NewTokens`] |
 //! | anywhere | anything else | error | error |
 //!
-//! Where the table says "error", the identity is kept. One that the program gave is never
-//! discarded.
+//! Where the table says "error", the provider keeps the identity. It never forgets an identity that
+//! the program has set.
 //!
 //! [`ForgetIdentity`]: Recovery::ForgetIdentity
 //! [`NewTokensAndIdentity`]: Recovery::NewTokensAndIdentity
@@ -26,7 +26,6 @@ use crate::service::sts::AssumeRoleWithWebIdentity;
 /// What to do before the second attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Recovery {
-    /// Return the error.
     None,
     /// Forget the identity, and ask `GetId` for another.
     ForgetIdentity,
@@ -34,7 +33,6 @@ pub(super) enum Recovery {
     NewTokensAndIdentity,
     /// Ask the token sources, or the developer identity provider, again.
     NewTokens,
-    /// Ask for another OpenID token.
     NewOpenIdToken,
 }
 
@@ -42,13 +40,13 @@ pub(super) enum Recovery {
 pub(super) enum Caller {
     Guest,
     User,
-    /// A user whom the developer identity provider names.
+    /// A user whose identity comes from the developer identity provider.
     DeveloperUser,
 }
 
 impl Recovery {
-    /// Chooses the recovery. `replaceable`: whether `GetId` may return another identity in place of
-    /// this one. `minted`: whether it returned this one in the same refresh.
+    /// Chooses the recovery. `replaceable`: whether `GetId` may replace this identity. `minted`:
+    /// whether `GetId` returned this identity in the same refresh.
     pub(super) fn after(error: &Error, caller: Caller, replaceable: bool, minted: bool) -> Self {
         use Caller::{DeveloperUser, Guest, User};
         use Refusal::{

@@ -1,7 +1,7 @@
-//! Stored credentials in place of a refresh.
+//! Loads stored credentials instead of refreshing.
 //!
-//! Processes that share a storage share a refresh: one of them requests credentials under the lock
-//! of the record and stores them, and the others load them.
+//! Processes that share a storage share a refresh. One process locks the record, requests
+//! credentials and stores them. The others load them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::refresh::{
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
 
-/// The largest difference at which a boot clock that stops during suspend and the wall clock agree.
+/// A boot clock that stops during suspend and the wall clock agree if they differ by at most this.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";
 
-/// Whom the credentials are for, and which stored ones may be used.
+/// Says who the credentials are for, and which stored credentials may be used.
 pub(crate) struct LoadOptions<'a> {
     pub(crate) principal: &'a Principal,
     pub(crate) budget: &'a Budget,
@@ -32,8 +32,8 @@ pub(crate) struct LoadOptions<'a> {
     pub(crate) requested_after: Option<Duration>,
 }
 
-/// Loads credentials, stored or new. A provider names only this trait, so that a program without
-/// `persist_credentials` does not link the record and its parser.
+/// Gets credentials from the storage or from the service. Other code names only this trait, so that
+/// the linker drops the record and its parser from programs without `persist_credentials`.
 pub(crate) trait LoadOrRefresh: Send + Sync {
     /// Returns the stored credentials if they may be used. Otherwise refreshes and stores the
     /// result.
@@ -47,14 +47,12 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
     /// Removes the stored credentials. Returns `false` if they may still be there.
     fn remove(&self) -> bool;
 
-    /// Returns why credentials cannot be stored or read at present.
     fn storage_error(&self) -> Option<Error>;
 }
 
-/// Stored credentials that may be used.
 struct UsableCredentials {
     credentials: CredentialSet,
-    /// Whether they are inside the advisory window, so that a refresh is tried first.
+    /// Whether to try a refresh first, because they are inside the advisory window.
     is_advisory: bool,
 }
 
@@ -77,7 +75,7 @@ impl StoredCredentials {
         Self { store, clock, windows, attempt_timeout, login_id }
     }
 
-    /// Returns the scope that a record must have. `None` if no credentials may be stored.
+    /// Returns the scope that a record must have, or `None` if no credentials may be stored.
     fn scope(&self, refresher: &Refresher, principal: &Principal) -> Option<String> {
         let providers: Vec<_> = principal.logins.providers().collect();
         let user = refresher.developer.is_some() || !providers.is_empty();
@@ -119,8 +117,8 @@ impl StoredCredentials {
         scope.text()
     }
 
-    /// Loads the stored credentials if they may be used. The error means that the record must not
-    /// be overwritten.
+    /// Loads the stored credentials if they may be used. After an error, the record must not be
+    /// overwritten.
     fn load(
         &self,
         refresher: &Refresher,
@@ -181,14 +179,14 @@ impl StoredCredentials {
         let mut left = record.lease.left(now);
         let left_by_wall = record.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
-            // If the wall clock is ahead, the difference may be time in suspend. If it is behind,
-            // it was set back, which may hide time in suspend.
+            // If more time is left by the wall clock, it was set back, and that may hide time in
+            // suspend. If less is left, the difference may be time in suspend.
             if left_by_wall > left.saturating_add(LARGEST_CLOCK_DIFFERENCE) {
                 return Freshness::Mandatory;
             }
             left = left.min(left_by_wall);
         }
-        // At the edge of the window, the next `get` would already refresh them.
+        // Exactly at the window, the next `get` would refresh them already.
         if left == self.windows.expiry {
             return Freshness::Mandatory;
         }
@@ -196,8 +194,9 @@ impl StoredCredentials {
         self.windows.freshness(record, left, advisory_window, left_by_wall.is_zero())
     }
 
-    /// Stores new credentials, unless the settings have changed during the refresh. Those of a
-    /// temporary guest would take the place of good ones, and no other process could use them.
+    /// Stores new credentials, unless the settings have changed during the refresh. Does not store
+    /// credentials of a temporary guest, because they would replace good credentials, and no other
+    /// process could use them.
     fn save(
         &self,
         refresher: &Refresher,
@@ -240,16 +239,16 @@ impl LoadOrRefresh for StoredCredentials {
         }
         let now = self.clock.boot();
         let budget = match &loaded {
-            // As in the advisory window of cached credentials: these are valid for a while.
+            // The stored credentials are still valid, so one attempt is enough.
             Ok(Some(_)) => {
                 &Budget::advisory(budget.deadline.min(now.saturating_add(self.attempt_timeout)))
             }
             _ => budget,
         };
-        // Half of the time is left for a refresh, because the process that holds the lock may hang.
+        // The process that holds the lock may hang, so half of the time stays for a refresh.
         let left = budget.deadline.saturating_sub(now);
         let lock = self.store.lock(if from_service { Duration::ZERO } else { left / 2 });
-        // A record is read before it is overwritten, even if its credentials are not used.
+        // A record that cannot be read must not be overwritten, so it is always read first.
         if lock.is_some() || from_service {
             loaded = load();
             if let Ok(Some(UsableCredentials { credentials, is_advisory: false })) = loaded {
@@ -268,7 +267,7 @@ impl LoadOrRefresh for StoredCredentials {
                 if !options.budget.is_advisory() =>
             {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
-                // The attempt may have taken the rest of their life.
+                // The credentials may have expired during the attempt.
                 if credentials.lease.left(self.clock.boot()) <= self.windows.expiry {
                     let new = refresher.refresh(principal, options.budget, state)?;
                     self.save(refresher, &new, &scope, state);

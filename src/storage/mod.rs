@@ -43,7 +43,8 @@ pub(crate) use record::{
 /// value contains the whole key. A refresh never uses, overwrites or removes a value that contains
 /// another key.
 ///
-/// A failure of a provider's storage never makes a refresh fail. The failure is logged, and
+/// A failure of a provider's storage does not make a refresh fail, with one exception: without a
+/// known identity and with `allow_new_guest(false)`. The failure is logged, and
 /// [`Status::storage_error`](crate::Status::storage_error) returns it.
 ///
 /// [`persist_credentials`]: crate::Builder::persist_credentials
