@@ -6,7 +6,7 @@
 # The armv7 binary is measured if .ci/cross has set up its tools. Instructions, heap and system calls
 # are counted if valgrind and strace are installed; callgrind's profiles stay in the target folder.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/../.ci/setup"
 . .ci/cross-tools
 . benches/footprint/service.sh
 

@@ -23,7 +23,7 @@
 # Ends with status 1 if a program fails or takes too long, or if a target is missed that does not
 # depend on time: peak memory, round trips, and a size that can be reached.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/../.ci/setup"
 . benches/footprint/service.sh
 
 runs=${RUNS:-15}
