@@ -65,6 +65,7 @@ fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> i
 }
 
 /// Creates the directory if it is missing, and checks it.
+#[cfg(unix)]
 pub(super) fn ensure_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
     if check_directory(disk, directory)? { Ok(()) } else { make_directory(disk, directory) }
 }
