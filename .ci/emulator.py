@@ -1,12 +1,12 @@
 """An emulator of AWS on loopback, with a record of who called what.
 
-`emulator.py [TOKEN_SECONDS]` prints its port, and then a line for each call: the operation where the
+`emulator.py [TOKEN_SECONDS]` prints its port, and then a line for each call: the operation if the
 request names one, else method and path. If a program with a name (`AWS_SDK_UA_APP_ID`) signs a
 request, a second line follows: `NAME signed with ACCESS-KEY-ID`.
 
-It changes moto in two ways. Each call for the credentials of an identity gets another access key. With
-TOKEN_SECONDS, the identity pool refuses login tokens that were issued longer ago, with the service's
-own message. It runs until it is killed.
+It changes moto in two ways. Each call for the credentials of an identity gets another access key.
+With TOKEN_SECONDS, the identity pool rejects login tokens that are older, with the message of the
+real service. The emulator runs until it is killed.
 """
 
 import base64
@@ -59,7 +59,8 @@ class Recorded:
     def __call__(self, environ, start_response):
         call = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         lines = [environ.get("HTTP_X_AMZ_TARGET", call), *signer(environ)]
-        sys.stdout.write("".join(f"{line}\n" for line in lines))  # in one write, because several threads print
+        # In one write, because several threads print.
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
         if not expired(environ):
             body = self.application(environ, start_response)

@@ -1,5 +1,5 @@
-// Uses the endpoint with the AWS SDK for JavaScript: once through its default credential chain and once
-// through `fromHttp`. Asks STS for its identity every few seconds, until the file in the argument exists.
+// Uses the endpoint with the AWS SDK for JavaScript: with its default credential chain, and with
+// `fromHttp`. Asks STS for its identity every few seconds, until the file in the argument exists.
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { STSClient, GetCallerIdentityCommand } from "@aws-sdk/client-sts";

@@ -1,5 +1,5 @@
-// What AWS.CognitoIdentityCredentials does where this library does something else: JavaScript's side
-// of the table in tests/it/javascript.rs.
+// Shows what AWS.CognitoIdentityCredentials does where this library differs. The table in
+// tests/it/javascript.rs shows what this library does.
 
 const assert = require("assert");
 const http = require("http");

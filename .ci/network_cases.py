@@ -1,6 +1,6 @@
-"""The rows of `.ci/network`: each runs the command once, and says what must come of it.
+"""The rows of `.ci/network`. Each runs the command once, and says which result is right.
 
-`network_cases.py FOLDER [TEXT]`, inside network, mount and process namespaces of its own.
+`network_cases.py FOLDER [TEXT]` needs its own network, mount and process namespaces.
 """
 
 import re
@@ -46,12 +46,12 @@ from network_peers import (
 FOLDER = Path(sys.argv[1])
 POOL = "us-east-1:12345678-dead-beef-cafe-123456790ab0"
 TOKEN = "login-token-of-the-user"
-LIMIT = 4  # seconds for `--timeout`, where a row says nothing else
+LIMIT = 4  # seconds for `--timeout`, unless a row has another limit
 SLACK = 0.5  # seconds that a busy machine may add
-TCP = "6"  # by number, for there is no /etc/protocols
+TCP = "6"  # the number, because there is no /etc/protocols
 
-# To these, TCP fails at once and UDP does not, so that the resolver, which sorts addresses by what
-# UDP says, still puts them first.
+# To these addresses, TCP fails immediately and UDP does not. The resolver sorts addresses with UDP,
+# so it still puts these first.
 ROUTES = {
     "not allowed (EACCES)": ("prohibit", "192.0.2.1", "2001:db8:2::1"),
     "blackhole (EINVAL)": ("blackhole", "192.0.2.2", "2001:db8:2::2"),
@@ -97,14 +97,14 @@ class Case:
     under: tuple = ()  # what runs the command
     attempts: int = 1
     login: str = "env:LOGIN_TOKEN"
-    # Which are right. With 0 there must be credentials, with 3 the error must name host and port.
+    # With status 0 there must be credentials, with 3 the error must name host and port.
     statuses: tuple = (0,)
-    names: str = ""  # in place of the URL, as of a proxy that cannot be reached
+    names: str = ""  # what the error names instead of the URL, such as an unreachable proxy
     says: tuple = ()
     never_says: tuple = ()
     within: float = 1  # seconds
     served_at: tuple = ()  # the addresses at which the service may have been asked
-    asks: set | None = None  # the types that the DNS server is asked for, if that matters
+    asks: set | None = None  # the types of the DNS questions, if the row checks them
     first: str = ""  # the address that the system's resolver must put first
     cause: str = ""  # causes that differ must have hints that differ
 
@@ -132,12 +132,12 @@ class Probe(Case):
 
 
 def fails(name, *says, **settings):
-    """A row that must end without an answer."""
+    """A row in which the command must fail."""
     return Case(name, statuses=(3,), says=says, **settings)
 
 
 def looked_up(name, a, aaaa, **settings):
-    """A row about the look-up of a name, for which both types must be asked."""
+    """A row about the look-up of a name. The resolver must ask for both types of address."""
     zone = {"service.test": {"A": a, "AAAA": aaaa}}
     return Case(name, zone=zone, **{"asks": BOTH, **settings})
 
@@ -175,7 +175,7 @@ def look_up_rows():
         says=("attempt 2 of 2",),
     )
     yield looked_up("doctor, AAAA never answered", a, NEVER, command="doctor", served_at=(HERE,))
-    # What the command has no option for.
+    # The command has no options for these.
     url = f"http://service.test:{PLAIN}"
     yield Probe(
         "IPv4 only, AAAA never answered",
@@ -206,7 +206,7 @@ def without_dns_rows():
             url = f"{scheme}://{host}:{port}"
             yield Case(f"{scheme}://{host} is this machine", url, asks=set(), served_at=LOOPBACK)
         yield Case(f"doctor, {host}", url, command="doctor", asks=set(), served_at=LOOPBACK)
-    # An error is right too; what counts is that no token leaves.
+    # An error is right too. Only the token must not leave.
     yield Case(
         "app.localhost is nobody else's",
         f"http://app.localhost:{PLAIN}",
@@ -251,7 +251,7 @@ def address_rows():
         PROHIBITED: ("not allowed", "not allowed|not permitted|permission denied"),
         SILENT: ("silent", SILENCE),
     }
-    # The more useful of two errors comes first in the text, or only it.
+    # The text begins with the more useful of two errors, or has only that one.
     for useful, other in (
         (REFUSED, UNREACHABLE),
         (REFUSED, PROHIBITED),
@@ -352,7 +352,7 @@ def proxy_rows():
     for answer in opened:
         yield Case(f"proxy: {answer}", proxy=answer, served_at=(HERE,), **common)
     password = "password"
-    # What the text says, and what it does not say.
+    # The words that the text has, and the words that it must not have.
     rows = {
         "407, Negotiate and NTLM": (("407", "Basic", "Negotiate|NTLM"), (password,)),
         "407, Basic": (("407", password), ()),
@@ -445,7 +445,7 @@ def set_up_routes():
 
 
 class Outcome:
-    """What came of one run of a row."""
+    """The result of one run of a row."""
 
     def __init__(self, case, peers):
         peers.dns.zone = case.zone

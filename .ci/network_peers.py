@@ -1,7 +1,7 @@
-"""What `.ci/network` lets the program talk to: a DNS server, the service, proxies and broken hosts.
+"""The peers of the program in `.ci/network`: a DNS server, the service, proxies and broken hosts.
 
-They are threads of the process that starts them, and end with it. The network namespace is theirs
-only, so that every peer has a fixed port.
+They are threads of one process, and end with it. Nothing else is in their network namespace, so
+each peer has a fixed port.
 """
 
 import http.server
@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-# Where the service listens, and what other addresses do.
+# The addresses of the service, and what happens at other addresses.
 HERE = "198.51.100.1"
 HERE_6 = "2001:db8:1::1"
 LOOPBACK = ("127.0.0.1", "::1")
@@ -43,7 +43,7 @@ ACCESS_KEY = "ASIAOFTHENETWORK"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the DNS server answers to a question for one type of address."""
+    """The answer of the DNS server to a question for one type of address."""
 
     addresses: tuple = ()
     code: int = 0
@@ -62,7 +62,7 @@ def addresses(*them, delay=0):
 
 
 class DnsServer(threading.Thread):
-    """Answers from `zone`, keeps the questions, and sends every name of localhost to the thief."""
+    """Answers from `zone` and records the questions. All names of localhost lead to the thief."""
 
     TYPES = {1: "A", 28: "AAAA"}
 
@@ -101,7 +101,7 @@ class DnsServer(threading.Thread):
 
 
 class Service(http.server.ThreadingHTTPServer):
-    """An identity pool at one address, which adds to `requests`: address, operation and logins."""
+    """An identity pool at one address. It records address, operation and logins in `requests`."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -157,7 +157,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
 
 
 def swallow(connection):
-    """Reads all that comes, and answers nothing."""
+    """Reads everything, and never answers."""
     try:
         while connection.recv(65536):
             pass
@@ -166,7 +166,7 @@ def swallow(connection):
 
 
 def serve(port, handle, address="127.0.0.1"):
-    """Calls `handle` for each connection, on a thread, and closes the connection after it."""
+    """Calls `handle` on a thread for each connection, and then closes the connection."""
     listener = socket.create_server((address, port), backlog=64)
 
     def handled(connection):
@@ -265,7 +265,7 @@ def pump(source, target):
 
 
 def drip(connection):
-    """A header line each second, and no end of them."""
+    """Sends a header line each second, without an end."""
     while True:
         connection.sendall(b"Via: 1.1 slow\r\n")
         time.sleep(1)
@@ -299,7 +299,7 @@ PROXY_PORTS = {name: 3101 + number for number, name in enumerate(PROXIES)}
 
 
 def context(folder, default):
-    """TLS with the certificate of the name that the client asks for, such as `expired.test`."""
+    """TLS with the certificate for the name that the client requests, such as `expired.test`."""
     contexts = {}
     for certificate in sorted(folder.glob("*.test.pem")):
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -314,7 +314,7 @@ def context(folder, default):
 
 
 class Peers:
-    """All of them. `requests` are those of every address of the service."""
+    """All peers. `requests` has the requests to every address of the service."""
 
     def __init__(self, certificates):
         self.requests = []

@@ -1,7 +1,7 @@
 //! Gets credentials for `.ci/network` in ways that the command has no option for.
 //!
 //! `network-probe CA_FILE URL ipv4-only`, or `ipv6-only`, gets them once over that family.
-//! `network-probe CA_FILE URL suspend` gets them three times, and its boot clock moves on by 40 minutes
+//! `network-probe CA_FILE URL suspend` gets them three times. Its boot clock moves on by 40 minutes
 //! before each refresh. It prints one line for each refresh.
 
 use std::env;

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Runs `cognito-credentials serve` under load, with expiries, network losses and SIGSTOP. No client may
-see an error.
+"""Runs `cognito-credentials serve` under load, with expiries, network losses and SIGSTOP.
 
-serve_load.py PROGRAM [MINUTES], SEED=N to repeat a run. It starts a service whose credentials live for
-40 to 120 seconds, and which is away for up to 12 seconds now and then.
+`serve_load.py PROGRAM [MINUTES]` starts a service whose credentials live for 40 to 120 seconds. The
+service is sometimes away for up to 12 seconds. No client may see an error. SEED=N repeats a run.
 """
 
 import atexit

@@ -2,9 +2,8 @@
 
 `user_pool.py URL FOLDER` creates it and an identity pool that allows guests and this user pool. It
 signs the user in to two app clients, writes the refresh tokens to FOLDER/plain and FOLDER/secret,
-and prints the settings as lines for a shell. The third app client rotates refresh tokens, where the
-emulator can do that. An emulator without identity pools or without developer identities gets no
-lines for them.
+and prints the settings as lines for a shell. The third app client rotates refresh tokens, if the
+emulator can do that. Without identity pools or developer identities, their lines are missing.
 `user_pool.py URL sign-out POOL` signs the user out everywhere.
 """
 

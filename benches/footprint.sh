@@ -8,7 +8,7 @@
 # and system calls if valgrind and strace are installed. The profiles of callgrind stay in the
 # target folder.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/../.ci/setup"
 . .ci/cross-tools
 . benches/footprint/service.sh
 

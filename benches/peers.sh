@@ -27,7 +27,7 @@
 # The status is 1 if a program fails or takes too long. It is also 1 if a target is missed that does
 # not depend on time: peak memory, round trips, and the size (if it can be reached).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/../.ci/setup"
 . benches/footprint/service.sh
 
 runs=${RUNS:-15}

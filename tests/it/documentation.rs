@@ -76,23 +76,6 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
     }
 }
 
-/// The connector uses traits that ureq may change in a minor version.
-#[test]
-fn the_version_of_ureq_to_hold_is_the_one_that_is_tested() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
-    let locked = lock.split("name = \"ureq\"\nversion = \"").nth(1).unwrap();
-    let minor = locked.split('.').take(2).collect::<Vec<_>>().join(".");
-    for file in ["Cargo.toml", "benches/footprint/Cargo.toml"] {
-        let text = fs::read_to_string(root.join(file)).unwrap();
-        let held: Vec<_> = text.split("ureq = { version = \"~").skip(1).collect();
-        assert!(!held.is_empty(), "{file} holds no version");
-        for version in held {
-            assert!(version.starts_with(&format!("{minor}\"")), "{file}: {version:.6}");
-        }
-    }
-}
-
 /// Certificates are checked at no time before it, where the device has none.
 #[test]
 fn the_default_earliest_time_is_the_day_of_the_release() {

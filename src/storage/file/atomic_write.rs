@@ -63,6 +63,7 @@ fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> i
     }
 }
 
+#[cfg(unix)]
 pub(super) fn ensure_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
     if check_directory(disk, directory)? { Ok(()) } else { make_directory(disk, directory) }
 }
