@@ -1,5 +1,5 @@
-//! Which cache directories are used, and which of other users are not. Only root can give a directory
-//! away, so most of these tests run as root, and the command as another user.
+//! Which cache directories are used, and which of other users are not. Only root can give a
+//! directory away, so most of these tests run as root, and the command as another user.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -375,7 +375,7 @@ fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
 }
 
 #[test]
-fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_one() {
+fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
     let plain: Prepare = &|_| ();
     let rows: [(&str, u32, u32, Prepare); 11] = [
         ("cache", ROOT, 0o777, plain),
@@ -421,7 +421,7 @@ fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_
 }
 
 #[test]
-fn the_default_directory_that_others_may_write_to_has_a_command_that_mends_it() {
+fn the_advice_for_an_open_default_directory_repairs_it() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     fs::set_permissions(machine.cache(), Permissions::from_mode(0o777)).unwrap();
@@ -432,7 +432,7 @@ fn the_default_directory_that_others_may_write_to_has_a_command_that_mends_it() 
 }
 
 #[test]
-fn a_created_directory_has_its_mode_whatever_the_umask() {
+fn a_created_directory_has_mode_0700_with_any_umask() {
     for umask in ["777", "277", "077", "0"] {
         let Some(machines) = Machines::new() else { return };
         machines.directory("d", OWN, 0o700);
@@ -450,7 +450,7 @@ fn a_created_directory_has_its_mode_whatever_the_umask() {
 }
 
 #[test]
-fn a_path_that_no_line_can_show_is_refused_without_a_command() {
+fn a_path_with_a_newline_is_refused_without_a_command() {
     let machine = Machine::new();
     let path = machine.home.path().join(std::ffi::OsStr::from_bytes(b"a\nb"));
     fs::create_dir(&path).unwrap();

@@ -57,7 +57,7 @@ fn a_second_call_makes_no_service_call_whichever_command_it_is() {
 }
 
 #[test]
-fn commands_that_start_together_make_one_fetch() {
+fn commands_that_start_together_make_one_refresh() {
     let machine = Machine::new();
     let children: Vec<_> = (0..6)
         .map(|_| machine.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap())
@@ -140,7 +140,7 @@ fn records(machine: &Machine) -> Vec<String> {
 }
 
 #[test]
-fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
+fn forget_removes_all_records_of_this_user_and_none_of_others() {
     let machine = Machine::new();
     let token = URL_SAFE_NO_PAD.encode(r#"{"iss": "https://p", "sub": "ann"}"#);
     let token = format!("e30.{token}.{SECRET}");
@@ -281,7 +281,7 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
 }
 
 #[test]
-fn a_login_id_without_a_cache_is_a_contradiction() {
+fn a_login_id_without_a_cache_is_an_error() {
     for command in ["process", "status", "forget", "doctor"] {
         let said = Machine::new().run(&[command, "--login-id=ann", "--no-cache"]);
         assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
@@ -390,7 +390,7 @@ fn cached_credentials_are_refreshed_early_and_used_while_that_fails() {
 }
 
 #[test]
-fn shells_read_any_secret_as_it_is() {
+fn shells_read_any_secret_unchanged() {
     let secrets =
         ["plain/+=", "it's", "''", "$HOME`id`$(id)${x}!x\\\\n\"q\"#;&|<>*?[]{}~", "#~!", "-n"];
     for secret in secrets {
@@ -424,7 +424,7 @@ fn shells_read_any_secret_as_it_is() {
 }
 
 #[test]
-fn lines_for_a_file_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
+fn dotenv_lines_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
     let machine = Machine::new();
     let lines = machine.fine(&["env", "--format=dotenv"]);
     let names: Vec<_> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -475,7 +475,7 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() {
+fn short_help_is_short_and_long_help_names_every_command_option_and_variable() {
     let machine = Machine::new();
     let short = machine.finish(machine.bare(&["-h"]));
     let long = machine.finish(machine.bare(&["--help"]));

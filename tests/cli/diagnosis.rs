@@ -46,7 +46,7 @@ fn authority() -> String {
 }
 
 #[test]
-fn a_sound_machine_gets_a_clean_report() {
+fn without_faults_the_doctor_reports_no_bad_step() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, token(4_000_000_000), "ann");
     machine.file("token", token(4_000_000_000));
@@ -78,7 +78,7 @@ fn a_sound_machine_gets_a_clean_report() {
 }
 
 #[test]
-fn each_thing_that_is_wrong_is_named_with_what_to_do() {
+fn the_doctor_names_each_fault_and_what_to_do() {
     let (proxy, _) = refusing_proxy();
     let rows: [(&dyn Fn(&Machine), &[&str], i32, [&str; 2]); 12] = [
         (

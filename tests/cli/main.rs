@@ -21,7 +21,7 @@ mod layout;
 mod messages;
 mod options;
 mod programs;
-mod renewal;
+mod refresh;
 mod reports;
 mod serve;
 mod service;

@@ -302,7 +302,7 @@ fn the_message_for_a_wrong_command_or_option_names_the_right_one_or_the_help() {
 }
 
 #[test]
-fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
+fn a_suggestion_is_nearly_the_typed_word_or_means_the_same() {
     let never = |typed, says, never| Row { never, ..usage(typed, says) };
     check(vec![
         usage(&["run"], &["there is no command run", "did you mean exec?"]),
@@ -326,7 +326,7 @@ fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
 }
 
 #[test]
-fn a_token_that_cannot_be_read_is_told_what_to_do_about_its_source() {
+fn the_message_for_an_unreadable_token_says_what_to_do_about_its_source() {
     let general = "the user may have to sign in again";
     let rows = [
         ("@none", "none: No such file", "check the path after the @"),

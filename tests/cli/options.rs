@@ -78,7 +78,7 @@ fn requests_follow_the_options_and_the_variables() {
 }
 
 #[test]
-fn the_region_of_the_sdks_may_be_another_than_the_pools() {
+fn the_region_of_the_sdks_may_differ_from_the_region_of_the_pool() {
     let machine = Machine::new();
     for variables in [
         &[("AWS_REGION", "us-west-2"), ("AWS_DEFAULT_REGION", "eu-west-1")][..],
@@ -97,7 +97,7 @@ fn the_region_of_the_sdks_may_be_another_than_the_pools() {
 }
 
 #[test]
-fn the_classic_flow_has_its_options() {
+fn the_options_of_the_role_select_the_classic_flow() {
     let machine = Machine::new();
     let policy = machine.file("policy.json", "{\"Version\": \"2012-10-17\"}\n");
     let policy = format!("@{policy}");
@@ -297,7 +297,7 @@ fn authorities_are_trusted_by_option_and_by_variable() {
 }
 
 #[test]
-fn verbose_tells_what_is_done_and_warnings_come_always() {
+fn verbose_prints_the_steps_and_warnings_are_always_printed() {
     let machine = Machine::new();
     for flag in ["--verbose", "-v"] {
         machine.cognito.fail_next("GetId", 1, Fault::internal_error());

@@ -11,7 +11,7 @@ use cognito_identity_credentials::CredentialVariables;
 use crate::service::{Machine, PROVIDER, SECRET, listen};
 
 #[test]
-fn a_program_has_the_credentials_and_nothing_that_leads_elsewhere() {
+fn a_program_gets_the_credentials_and_no_variable_that_selects_others() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.cognito.accept_login("www.amazon.com", SECRET, "ann");
@@ -54,7 +54,7 @@ fn a_program_has_the_credentials_and_nothing_that_leads_elsewhere() {
 }
 
 #[test]
-fn a_program_has_the_keys_of_an_identity_and_not_its_id() {
+fn a_program_gets_the_keys_of_an_identity_but_not_its_id() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     let id = machine.fine(&["identity"]);

@@ -83,7 +83,7 @@ fn examine(machine: &Machine, arguments: &[&str]) -> Said {
 }
 
 #[test]
-fn the_doctor_shows_version_cipher_and_certificate_of_a_server_also_if_it_is_rejected() {
+fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
     let (tls12, both) = ([&rustls::version::TLS12], rustls::ALL_VERSIONS);
     let good = Certificate::default;
     let issuer = "; issuer CN=the office's authority";
@@ -494,7 +494,7 @@ fn the_json_document_of_the_doctor_says_what_its_lines_say() {
 }
 
 #[test]
-fn the_details_of_the_json_documents_are_for_programs() {
+fn the_json_documents_have_details_for_programs() {
     let machine = Machine::new();
     let empty: Value = serde_json::from_str(&machine.fine(&["status", "--json"])).unwrap();
     assert!(empty["identity"].is_null() && empty["credentials"].is_null(), "{empty}");
@@ -564,7 +564,7 @@ fn the_lines_of_status_are_aligned_and_fit() {
 }
 
 #[test]
-fn status_names_a_wrong_setting_also_while_the_login_token_is_missing() {
+fn status_names_a_wrong_setting_even_if_the_login_token_is_missing() {
     let machine = Machine::new();
     let missing = ["status", "--login=accounts.google.com=@none"];
     let rows = ["--identity-pool-id=pool", "--region=eu-west-1", "--endpoint-url=x", "--timeout=0"];

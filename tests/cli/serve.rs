@@ -39,7 +39,8 @@ fn a_client_gets_credentials_in_the_format_of_the_sdks() {
 }
 
 #[test]
-fn it_listens_on_any_loopback_address_and_its_token_is_in_the_cache_if_there_is_no_better_place() {
+fn serve_listens_on_any_loopback_address_and_without_a_runtime_directory_its_token_is_in_the_cache()
+{
     let machine = Machine::new();
     for (listen, authority) in [("127.0.0.1:0", "127.0.0.1:"), ("[::1]:0", "[::1]:")] {
         let serving = Serving::spawn(machine.command(&["serve", "--listen", listen]));
@@ -166,7 +167,7 @@ fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
 }
 
 #[test]
-fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there() {
+fn serve_starts_without_network_and_has_credentials_when_the_service_answers() {
     let rows = [
         (Fault::NoAnswer(TransportErrorKind::Io), "check the network"),
         (Fault::throttled(), "TooManyRequestsException"),
@@ -195,7 +196,7 @@ fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there
 }
 
 #[test]
-fn wrong_settings_end_it_at_once() {
+fn wrong_settings_end_serve_at_once() {
     let machine = Machine::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -266,7 +267,7 @@ fn start_with_silent_service(machine: &Machine) -> (Serving, TcpStream) {
 }
 
 #[test]
-fn it_ends_in_time_while_the_service_is_silent() {
+fn serve_ends_in_time_while_the_service_is_silent() {
     let machine = Machine::new();
     let (serving, silent) = start_with_silent_service(&machine);
     // The answer comes before a client gives up: boto3 does after 2 s.
@@ -304,7 +305,7 @@ fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopp
 }
 
 #[test]
-fn thousands_of_requests_make_no_calls_and_an_outage_is_not_seen_while_the_keys_are_good() {
+fn thousands_of_requests_make_no_calls_and_no_client_notices_an_outage_while_the_keys_are_good() {
     let machine = Machine::new();
     let serving = Serving::start(&machine);
     let key = serving.endpoint.get().key();
@@ -375,7 +376,7 @@ fn the_log_names_the_requests_and_no_secret() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
+fn a_log_that_nobody_reads_delays_no_client() {
     let machine = Machine::new();
     let mut command = command(&machine, &["--verbose"]);
     command.stderr(Stdio::piped());
@@ -388,7 +389,7 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_half_gets_the_answer_it_waits_for() {
+fn a_client_that_has_closed_its_half_still_gets_its_answer() {
     let machine = Machine::new();
     let (serving, silent) = start_with_silent_service(&machine);
     let mut client = serving.endpoint.connect();

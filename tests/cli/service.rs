@@ -143,8 +143,8 @@ fn stop_ignoring_signals() {
     });
 }
 
-/// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and the
-/// tests drops variables with a hyphen. Then the command is beside the folder of the tests.
+/// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and
+/// the tests drops variables with a hyphen. Then the command is beside the folder of the tests.
 pub(crate) fn program() -> PathBuf {
     if let Some(program) = option_env!("CARGO_BIN_EXE_cognito-credentials") {
         return program.into();

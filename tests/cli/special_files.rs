@@ -1,4 +1,5 @@
-//! Files that are not plain files: no option waits for them without end, or reads them without a bound.
+//! Files that are not plain files: no option waits for them without end, or reads them without a
+//! bound.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -24,7 +25,8 @@ fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
     ];
     let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x"];
     let secret = ["--user-pool-username=x", "--refresh-token=env:SECRET"];
-    // The option before the file, the options that it needs, the exit status, and how messages name it.
+    // The option before the file, the options that it needs, the exit status, and how messages name
+    // it.
     let rows: [(&str, &[&str], i32, &str); 6] = [
         (&format!("--login={PROVIDER}=@"), &[], 4, PROVIDER),
         ("--refresh-token=@", &pool, 4, ""),

@@ -12,7 +12,7 @@ use cognito_identity_credentials::transport::TransportErrorKind;
 use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET};
 
 #[test]
-fn the_exit_status_says_what_there_is_to_do() {
+fn the_exit_status_says_what_to_do() {
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let machine = Machine::new();
     let rows: [(&str, Fault, i32, &str); 15] = [
@@ -285,7 +285,7 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
 
 /// Types of the command that hold secrets have no `Debug`, so nothing can print one by accident.
 #[test]
-fn only_types_without_secrets_can_be_printed_for_debugging() {
+fn only_types_without_secrets_have_debug() {
     fn collect(folder: &Path, printed: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

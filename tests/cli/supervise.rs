@@ -32,7 +32,7 @@ fn start(machine: &Machine, traps: &str) -> Child {
 }
 
 #[test]
-fn a_program_has_the_endpoint_and_nothing_that_sdks_prefer() {
+fn a_program_gets_the_endpoint_and_no_variable_that_sdks_prefer() {
     let machine = Machine::new();
     let gone = [
         "AWS_ACCESS_KEY_ID",
@@ -134,7 +134,7 @@ fn the_command_ends_as_the_program_ends() {
 }
 
 #[test]
-fn a_parent_that_ignores_signals_changes_nothing_else() {
+fn ignored_signals_stay_ignored_for_exec_serve() {
     let machine = Machine::new();
     let program = exec(&machine, "trap 'exit 3' TERM; kill -HUP $$; exit 42");
     let mut shell = Command::new("sh");
@@ -182,7 +182,7 @@ fn no_command_is_left_behind_when_the_program_ends() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_end_of_the_program_is_seen_if_the_parent_has_blocked_the_signal_that_tells_of_it() {
+fn the_end_of_the_program_is_noticed_even_if_the_parent_has_blocked_sigchld() {
     let machine = Machine::new();
     let program = exec(&machine, "exit 42");
     let mut env = Command::new("env");

@@ -25,8 +25,8 @@ fn machine() -> Machine {
     machine
 }
 
-/// The login of a command that prints the token in place of TOKEN, and leaves the number of its process
-/// group in the file `id`.
+/// The login of a command that prints the token in place of TOKEN, and leaves the number of its
+/// process group in the file `id`.
 fn login(command: &str) -> String {
     let command = command.replace("TOKEN", SECRET);
     format!("--login={PROVIDER}=cmd:echo $$ > id; {command}")
@@ -75,7 +75,7 @@ fn send(signal: &str, child: &Child) {
 }
 
 #[test]
-fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
+fn a_token_counts_if_the_command_has_printed_all_of_it_in_time() {
     const LATE: &str = "the command did not end within";
     let begun = Instant::now();
     // What the command does, its time limit, and the expected error.

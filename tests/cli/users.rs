@@ -54,7 +54,7 @@ fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
 }
 
 #[test]
-fn a_users_second_call_makes_no_service_call_and_a_new_token_costs_one() {
+fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
     for (source, token) in [
         ("@token", jwt("ann", 1)),
         ("env:TOKEN", jwt("ann", 1)),
@@ -133,7 +133,7 @@ fn a_login_id_finds_the_cache_without_reading_the_token() {
 }
 
 #[test]
-fn no_file_has_a_token_in_its_name_and_none_but_the_keys_in_its_text() {
+fn no_file_in_the_cache_has_a_token_in_its_name_or_text() {
     let machine = machine();
     for token in [jwt("ann", 1), format!("{SECRET}ann1")] {
         for source in ["@token", "env:TOKEN"] {

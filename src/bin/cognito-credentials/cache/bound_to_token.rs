@@ -1,8 +1,9 @@
-//! [`BoundToToken`]: stored credentials serve only the login tokens that they were fetched with.
+//! [`BoundToToken`]: a storage that returns credentials only for the login tokens that they were
+//! requested with.
 //!
-//! The record is found by the claims of a token, which nobody has verified. Somebody may write a text
-//! with the same claims, and must not get the credentials. So the record begins with a digest of the
-//! tokens.
+//! The claims of a token say which record belongs to it, and nobody has verified the claims.
+//! Anybody can write a text with the same claims, and must not get the credentials. So the record
+//! begins with a digest of the tokens.
 
 use std::fmt::Write as _;
 use std::io;
@@ -27,7 +28,7 @@ impl<S> BoundToToken<S> {
         Self { storage, logins }
     }
 
-    /// Returns the first line of the record. `None` before all tokens have been read.
+    /// Returns the first line of a record. `None` until all tokens have been read.
     fn line(&self) -> Option<String> {
         let mut digest = Sha256::new();
         for login in &self.logins {
@@ -65,7 +66,7 @@ impl<S: Storage> Storage for BoundToToken<S> {
             return self.storage.store(key, value);
         }
         let line = self.line().ok_or_else(|| io::Error::other("no login token was read yet"))?;
-        // In one piece from the start, so that no copy of the secrets is left in memory.
+        // Allocated once, so that no copy of the secrets is left in memory.
         let mut bound = Zeroizing::new(Vec::with_capacity(line.len() + value.len()));
         bound.extend_from_slice(line.as_bytes());
         bound.extend_from_slice(value);

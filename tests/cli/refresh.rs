@@ -29,7 +29,7 @@ fn key(said: &Said) -> String {
 }
 
 #[test]
-fn a_refresh_token_is_all_that_is_needed_and_a_second_call_makes_no_service_call() {
+fn with_only_a_refresh_token_a_second_call_makes_no_service_call() {
     for source in ["@refresh-token", "env:REFRESH", "cmd:cat refresh-token"] {
         let machine = Machine::new();
         let ann = machine.cognito.sign_in("ann");
@@ -57,7 +57,7 @@ fn lose_credentials(machine: &Machine) {
 }
 
 #[test]
-fn a_rotated_refresh_token_is_forgotten_with_the_rest() {
+fn forget_removes_a_rotated_refresh_token_too() {
     let machine = Machine::new();
     machine.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
     let logins: [&[&str]; 3] = [
@@ -160,7 +160,7 @@ fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() 
 }
 
 #[test]
-fn an_app_client_with_a_secret_has_its_options() {
+fn an_app_client_with_a_secret_needs_the_secret_and_the_user_name() {
     let machine = Machine::new();
     machine.cognito.set_client_secret(Some(SECRET));
     let token = machine.cognito.sign_in("ann");
@@ -189,7 +189,7 @@ fn an_app_client_with_a_secret_has_its_options() {
 }
 
 #[test]
-fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
+fn exec_passes_no_refresh_token_and_the_doctor_reports_the_refresh() {
     let machine = Machine::new();
     machine.cognito.set_client_secret(Some(SECRET));
     let token = machine.cognito.sign_in("ann");
@@ -211,7 +211,7 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 }
 
 #[test]
-fn what_is_cached_is_shown_without_the_refresh_token_and_the_user_pool() {
+fn status_and_doctor_show_the_cache_without_reading_the_refresh_token() {
     let machine = Machine::new();
     let token = machine.cognito.sign_in("ann");
     let login = ["--refresh-token=cmd:touch asked; cat refresh-token", "--login-id=ann"];
@@ -284,7 +284,7 @@ fn wrong_settings_of_a_user_pool_are_shown_as_options() {
 }
 
 #[test]
-fn what_is_for_every_service_is_for_the_user_pool_too() {
+fn general_network_settings_apply_to_the_user_pool_too() {
     let (proxy, asked) = refusing_proxy();
     let machine = Machine::new();
     let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
