@@ -1,5 +1,5 @@
-//! Which cache directories are used, and which of other users are not. Only root can give a
-//! directory away, so most of these tests run as root, and the command as another user.
+//! Which cache directories the command uses. Most of these tests need root, because only root can
+//! change the owner of a file. They run the command as another user.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,12 +12,26 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::layout;
-use crate::service::{Machine, PROVIDER, SECRET, Said, program, runnable};
+use crate::service::{
+    Machine, PROVIDER, SECRET, Said, copy_program, for_each_row, run_like, runnable,
+};
 
 const ROOT: u32 = 0;
 /// The user of the command.
 const OWN: u32 = 65_534;
 const OTHER: u32 = 12_345;
+
+enum File {
+    /// Name, owner and mode.
+    Directory(&'static str, u32, u32),
+    /// Name, target and owner. The word `HOME` stands for the home directory.
+    Link(&'static str, &'static str, u32),
+    /// This many links, each with a number after the name. The last one leads to the target.
+    Chain(&'static str, u32, &'static str),
+    /// Name and owner.
+    Regular(&'static str, u32),
+}
+use File::{Chain, Directory, Link, Regular};
 
 /// A machine on which the command runs as [`OWN`].
 struct Machines {
@@ -27,7 +41,7 @@ struct Machines {
 }
 
 impl Machines {
-    /// `None` if this user cannot give files away.
+    /// Returns `None` if this user cannot change the owner of a file.
     fn new() -> Option<Self> {
         let machine = Machine::new();
         let bin = tempfile::tempdir().unwrap();
@@ -35,11 +49,9 @@ impl Machines {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
         }
         lchown(bin.path(), Some(ROOT), Some(OWN)).ok()?;
-        // By another process: a file that is open for writing here cannot be run.
-        let program_of_all = bin.path().join("program");
-        let copied = Command::new("cp").arg(program()).arg(&program_of_all).status();
-        assert!(copied.unwrap().success());
-        Some(Self { machine, _bin: bin, program: program_of_all })
+        let program = bin.path().join("program");
+        copy_program(&program);
+        Some(Self { machine, _bin: bin, program })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -54,20 +66,37 @@ impl Machines {
     }
 
     fn link(&self, name: &str, to: &str, owner: u32) {
-        symlink(to, self.path(name)).unwrap();
+        symlink(to.replace("HOME", self.path("").to_str().unwrap()), self.path(name)).unwrap();
         lchown(self.path(name), Some(owner), None).unwrap();
     }
 
-    fn file(&self, name: &str, owner: u32) {
-        fs::write(self.path(name), "").unwrap();
-        lchown(self.path(name), Some(owner), None).unwrap();
+    fn create(&self, files: &[File]) {
+        for file in files {
+            match *file {
+                Directory(name, owner, mode) => self.directory(name, owner, mode),
+                Link(name, to, owner) => self.link(name, to, owner),
+                Chain(name, length, to) => {
+                    self.link(&format!("{name}{length}"), to, OWN);
+                    for number in (1..length).rev() {
+                        self.link(
+                            &format!("{name}{number}"),
+                            &format!("{name}{}", number + 1),
+                            OWN,
+                        );
+                    }
+                }
+                Regular(name, owner) => {
+                    fs::write(self.path(name), "").unwrap();
+                    lchown(self.path(name), Some(owner), None).unwrap();
+                }
+            }
+        }
     }
 
     fn as_own(&self, program: &Path, arguments: &[&str]) -> Command {
-        let like = self.machine.command(arguments);
         let mut command = runnable(program);
-        command.args(arguments).current_dir(self.machine.home.path()).env_clear();
-        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(arguments);
+        run_like(&mut command, &self.machine.command(&[]));
         command.uid(OWN).gid(OWN);
         command
     }
@@ -76,7 +105,7 @@ impl Machines {
         self.machine.finish(self.as_own(&self.program, arguments))
     }
 
-    /// Every file below the home, with its owner and mode.
+    /// Returns every file below the home, with its owner and mode.
     fn tree(&self) -> BTreeMap<PathBuf, (u32, u32)> {
         fn add(directory: &Path, tree: &mut BTreeMap<PathBuf, (u32, u32)>) {
             for entry in fs::read_dir(directory).unwrap() {
@@ -94,123 +123,135 @@ impl Machines {
     }
 }
 
-type Prepare = &'static dyn Fn(&Machines);
+struct Case {
+    name: &'static str,
+    files: &'static [File],
+    /// The value of `--cache-dir`.
+    option: &'static str,
+    /// Where the records are, or the words of the error.
+    expected: &'static str,
+}
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
-    // What exists, the option, and where the records are.
-    let rows: [(&str, Prepare, &str, &str); 18] = [
-        ("own", &|m| m.directory("c", OWN, 0o700), "c", "c"),
-        ("own, readable", &|m| m.directory("c", OWN, 0o755), "c/", "c"),
-        ("own, with setgid", &|m| m.directory("c", OWN, 0o2755), "./c/.", "c"),
-        ("own, with dots in the path", &|m| m.directory("c", OWN, 0o700), "x/../c", "c"),
-        (
-            "own, in a directory of another user",
-            &|m| {
-                m.directory("o", OTHER, 0o755);
-                m.directory("o/c", OWN, 0o700);
-            },
-            "o/c",
-            "o/c",
-        ),
-        (
-            "own, in a directory that may be entered and not read",
-            &|m| {
-                m.directory("o", OTHER, 0o711);
-                m.directory("o/c", OWN, 0o700);
-            },
-            "o/c",
-            "o/c",
-        ),
-        ("missing, in a directory of root", &|m| m.directory("r", ROOT, 0o777), "r/c", "r/c"),
-        ("missing, in an own directory", &|m| m.directory("d", OWN, 0o700), "d/c", "d/c"),
-        ("missing, with its parents", &|m| m.directory("d", OWN, 0o700), "d/a/b/c", "d/a/b/c"),
-        (
-            "missing, in an own directory that others may write to",
-            &|m| m.directory("d", OWN, 0o777),
-            "d/c",
-            "d/c",
-        ),
-        (
-            "missing, in a sticky directory of another user",
-            &|m| m.directory("s", OTHER, 0o1777),
-            "s/a/c",
-            "s/a/c",
-        ),
-        (
-            "a link of root",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", ROOT);
-            },
-            "l",
-            "c",
-        ),
-        (
-            "a link of root, with a slash at its end",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "./c/", ROOT);
-            },
-            "l/",
-            "c",
-        ),
-        (
-            "an own link in a directory of another user",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.directory("o", OTHER, 0o755);
-                m.link("o/l", "../c", OWN);
-            },
-            "o/l",
-            "c",
-        ),
-        (
-            "a link of root on the way to a missing directory",
-            &|m| {
-                m.directory("d", OWN, 0o700);
-                m.link("l", "d", ROOT);
-            },
-            "l/c",
-            "d/c",
-        ),
-        (
-            "a link of systemd with DynamicUser",
-            &|m| {
-                m.directory("lib", ROOT, 0o755);
-                m.directory("lib/private", ROOT, 0o711);
-                m.directory("lib/private/x", OWN, 0o755);
-                m.link("lib/x", "private/x", ROOT);
-            },
-            "lib/x",
-            "lib/private/x",
-        ),
-        (
-            "a chain of links",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l40", "c", OWN);
-                for number in (1..40).rev() {
-                    m.link(&format!("l{number}"), &format!("l{}", number + 1), OWN);
-                }
-            },
-            "l1",
-            "c",
-        ),
-        (
-            "a whole path in a link",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", m.path("c").to_str().unwrap(), ROOT);
-            },
-            "l",
-            "c",
-        ),
+    let rows: [Case; 18] = [
+        Case { name: "own", files: &[Directory("c", OWN, 0o700)], option: "c", expected: "c" },
+        Case {
+            name: "own, readable",
+            files: &[Directory("c", OWN, 0o755)],
+            option: "c/",
+            expected: "c",
+        },
+        Case {
+            name: "own, with setgid",
+            files: &[Directory("c", OWN, 0o2755)],
+            option: "./c/.",
+            expected: "c",
+        },
+        Case {
+            name: "own, with dots in the path",
+            files: &[Directory("c", OWN, 0o700)],
+            option: "x/../c",
+            expected: "c",
+        },
+        Case {
+            name: "own, in a directory of another user",
+            files: &[Directory("o", OTHER, 0o755), Directory("o/c", OWN, 0o700)],
+            option: "o/c",
+            expected: "o/c",
+        },
+        Case {
+            name: "own, in a directory that may be entered and not read",
+            files: &[Directory("o", OTHER, 0o711), Directory("o/c", OWN, 0o700)],
+            option: "o/c",
+            expected: "o/c",
+        },
+        Case {
+            name: "missing, in a directory of root",
+            files: &[Directory("r", ROOT, 0o777)],
+            option: "r/c",
+            expected: "r/c",
+        },
+        Case {
+            name: "missing, in an own directory",
+            files: &[Directory("d", OWN, 0o700)],
+            option: "d/c",
+            expected: "d/c",
+        },
+        Case {
+            name: "missing, with its parents",
+            files: &[Directory("d", OWN, 0o700)],
+            option: "d/a/b/c",
+            expected: "d/a/b/c",
+        },
+        Case {
+            name: "missing, in an own directory that others may write to",
+            files: &[Directory("d", OWN, 0o777)],
+            option: "d/c",
+            expected: "d/c",
+        },
+        Case {
+            name: "missing, in a sticky directory of another user",
+            files: &[Directory("s", OTHER, 0o1777)],
+            option: "s/a/c",
+            expected: "s/a/c",
+        },
+        Case {
+            name: "a link of root",
+            files: &[Directory("c", OWN, 0o700), Link("l", "c", ROOT)],
+            option: "l",
+            expected: "c",
+        },
+        Case {
+            name: "a link of root, with a slash at its end",
+            files: &[Directory("c", OWN, 0o700), Link("l", "./c/", ROOT)],
+            option: "l/",
+            expected: "c",
+        },
+        Case {
+            name: "an own link in a directory of another user",
+            files: &[
+                Directory("c", OWN, 0o700),
+                Directory("o", OTHER, 0o755),
+                Link("o/l", "../c", OWN),
+            ],
+            option: "o/l",
+            expected: "c",
+        },
+        Case {
+            name: "a link of root on the way to a missing directory",
+            files: &[Directory("d", OWN, 0o700), Link("l", "d", ROOT)],
+            option: "l/c",
+            expected: "d/c",
+        },
+        Case {
+            name: "a link of systemd with DynamicUser",
+            files: &[
+                Directory("lib", ROOT, 0o755),
+                Directory("lib/private", ROOT, 0o711),
+                Directory("lib/private/x", OWN, 0o755),
+                Link("lib/x", "private/x", ROOT),
+            ],
+            option: "lib/x",
+            expected: "lib/private/x",
+        },
+        Case {
+            name: "a chain of links",
+            files: &[Directory("c", OWN, 0o700), Chain("l", 40, "c")],
+            option: "l1",
+            expected: "c",
+        },
+        Case {
+            name: "a whole path in a link",
+            files: &[Directory("c", OWN, 0o700), Link("l", "HOME/c", ROOT)],
+            option: "l",
+            expected: "c",
+        },
     ];
-    for (name, prepare, option, records) in rows {
+    for_each_row(rows, |Case { name, files, option, expected: records }| {
         let Some(machines) = Machines::new() else { return };
         machines.directory("x", ROOT, 0o755);
-        prepare(&machines);
+        machines.create(files);
         let option = format!("--cache-dir={option}");
         let before = machines.tree();
         assert!(machines.run(&["status", &option]).out.contains("none cached"), "{name}");
@@ -219,7 +260,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             let said = machines.run(forget);
             assert!(said.out.starts_with("nothing was stored "), "{name}: {said:?}");
         }
-        assert_eq!(machines.tree(), before, "{name}: reading makes nothing");
+        assert_eq!(machines.tree(), before, "{name}: commands that read create nothing");
 
         let said = machines.run(&["process", &option]);
         assert_eq!((said.status, &*said.err), (0, ""), "{name}");
@@ -246,90 +287,139 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             said.out.starts_with("removed: the identity and the credentials"),
             "{name}: {said:?}"
         );
-    }
+    });
 }
 
 #[test]
 fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
-    let rows: [(&str, Prepare, &str, &str); 20] = [
-        ("of another user", &|m| m.directory("c", OTHER, 0o755), "c", theirs),
-        ("of another user, open", &|m| m.directory("c", OTHER, 0o777), "c", theirs),
-        ("of another user, sticky", &|m| m.directory("c", OTHER, 0o1777), "c", theirs),
-        ("of root", &|m| m.directory("c", ROOT, 0o755), "c", theirs),
-        ("own, for its group", &|m| m.directory("c", OWN, 0o770), "c", open),
-        ("own, for others", &|m| m.directory("c", OWN, 0o702), "c", open),
-        ("own, sticky", &|m| m.directory("c", OWN, 0o1777), "c", open),
-        ("of root, open", &|m| m.directory("c", ROOT, 0o777), "c", open),
-        ("of root, setgid", &|m| m.directory("c", ROOT, 0o2775), "c/", open),
-        (
-            "missing, in an open directory of another user",
-            &|m| m.directory("o", OTHER, 0o777),
-            "o/c",
-            theirs,
-        ),
-        ("missing with its parents, there", &|m| m.directory("o", OTHER, 0o777), "o/a/b", theirs),
-        (
-            "a link of another user to an own directory",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-            },
-            "l",
-            "the link ",
-        ),
-        (
-            "the same with a slash at its end",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-            },
-            "l/.",
-            "the link ",
-        ),
-        (
-            "a link of another user on the way",
-            &|m| {
-                m.directory("d", OWN, 0o700);
-                m.link("l", "d", OTHER);
-            },
-            "l/c",
-            "the link ",
-        ),
-        (
-            "a link of root to a link of another user",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-                m.link("k", "l", ROOT);
-            },
-            "k",
-            "the link ",
-        ),
-        (
-            "a link of root to a directory of another user",
-            &|m| {
-                m.directory("c", OTHER, 0o700);
-                m.link("l", "c", ROOT);
-            },
-            "l",
-            theirs,
-        ),
-        (
-            "a link that leads nowhere",
-            &|m| m.link("l", "x/nowhere", ROOT),
-            "l",
-            "to which a link leads",
-        ),
-        ("a link that leads to itself", &|m| m.link("l", "l", OWN), "l", "symbolic links"),
-        ("a file", &|m| m.file("f", OWN), "f", "is not a directory"),
-        ("a file on the way", &|m| m.file("f", OWN), "f/c", "is not a directory"),
+    let rows: [Case; 20] = [
+        Case {
+            name: "of another user",
+            files: &[Directory("c", OTHER, 0o755)],
+            option: "c",
+            expected: theirs,
+        },
+        Case {
+            name: "of another user, open",
+            files: &[Directory("c", OTHER, 0o777)],
+            option: "c",
+            expected: theirs,
+        },
+        Case {
+            name: "of another user, sticky",
+            files: &[Directory("c", OTHER, 0o1777)],
+            option: "c",
+            expected: theirs,
+        },
+        Case {
+            name: "of root",
+            files: &[Directory("c", ROOT, 0o755)],
+            option: "c",
+            expected: theirs,
+        },
+        Case {
+            name: "own, for its group",
+            files: &[Directory("c", OWN, 0o770)],
+            option: "c",
+            expected: open,
+        },
+        Case {
+            name: "own, for others",
+            files: &[Directory("c", OWN, 0o702)],
+            option: "c",
+            expected: open,
+        },
+        Case {
+            name: "own, sticky",
+            files: &[Directory("c", OWN, 0o1777)],
+            option: "c",
+            expected: open,
+        },
+        Case {
+            name: "of root, open",
+            files: &[Directory("c", ROOT, 0o777)],
+            option: "c",
+            expected: open,
+        },
+        Case {
+            name: "of root, setgid",
+            files: &[Directory("c", ROOT, 0o2775)],
+            option: "c/",
+            expected: open,
+        },
+        Case {
+            name: "missing, in an open directory of another user",
+            files: &[Directory("o", OTHER, 0o777)],
+            option: "o/c",
+            expected: theirs,
+        },
+        Case {
+            name: "missing with its parents, there",
+            files: &[Directory("o", OTHER, 0o777)],
+            option: "o/a/b",
+            expected: theirs,
+        },
+        Case {
+            name: "a link of another user to an own directory",
+            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER)],
+            option: "l",
+            expected: "the link ",
+        },
+        Case {
+            name: "the same with a slash at its end",
+            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER)],
+            option: "l/.",
+            expected: "the link ",
+        },
+        Case {
+            name: "a link of another user on the way",
+            files: &[Directory("d", OWN, 0o700), Link("l", "d", OTHER)],
+            option: "l/c",
+            expected: "the link ",
+        },
+        Case {
+            name: "a link of root to a link of another user",
+            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER), Link("k", "l", ROOT)],
+            option: "k",
+            expected: "the link ",
+        },
+        Case {
+            name: "a link of root to a directory of another user",
+            files: &[Directory("c", OTHER, 0o700), Link("l", "c", ROOT)],
+            option: "l",
+            expected: theirs,
+        },
+        Case {
+            name: "a link that leads nowhere",
+            files: &[Link("l", "x/nowhere", ROOT)],
+            option: "l",
+            expected: "to which a link leads",
+        },
+        Case {
+            name: "a link that leads to itself",
+            files: &[Link("l", "l", OWN)],
+            option: "l",
+            expected: "symbolic links",
+        },
+        Case {
+            name: "a file",
+            files: &[Regular("f", OWN)],
+            option: "f",
+            expected: "is not a directory",
+        },
+        Case {
+            name: "a file on the way",
+            files: &[Regular("f", OWN)],
+            option: "f/c",
+            expected: "is not a directory",
+        },
     ];
-    for (name, prepare, option, words) in rows {
+    for_each_row(rows, |Case { name, files, option, expected: words }| {
         let Some(machines) = Machines::new() else { return };
         machines.directory("x", ROOT, 0o777);
-        prepare(&machines);
+        machines.create(files);
         let option = format!("--cache-dir={option}");
         let before = machines.tree();
         let said = machines.run(&["process", &option]);
@@ -351,10 +441,10 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         }
         assert_eq!(machines.tree(), before, "{name}");
         assert!(!said.err.contains("/proc/"), "{name}: {said:?}");
-    }
+    });
 }
 
-/// Another user replaces the directory during the run. The records in it must not be used.
+/// Another process replaces the directory during the run. The new directory must not be used.
 #[test]
 fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
     let machine = Machine::new();
@@ -369,32 +459,31 @@ fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
     run("mv cache first; mkdir -m 700 cache; cat token");
     assert!(count("first") >= 2, "the identity and the credentials");
     assert_eq!(count("cache"), 0);
-    // One that was removed is created again.
+    // A directory that was removed is created again.
     run("rmdir cache; cat token");
     assert!(count("cache") >= 2);
 }
 
 #[test]
 fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
-    let plain: Prepare = &|_| ();
-    let rows: [(&str, u32, u32, Prepare); 11] = [
-        ("cache", ROOT, 0o777, plain),
-        ("cache", ROOT, 0o1777, plain),
-        ("cache", ROOT, 0o2775, plain),
-        ("cache", ROOT, 0o770, plain),
-        ("cache", OWN, 0o770, plain),
-        ("my cache", ROOT, 0o2777, plain),
-        ("it's `$HOME`", ROOT, 0o777, plain),
-        ("a\"b\\c;d", ROOT, 0o777, plain),
-        ("-x", ROOT, 0o777, plain),
-        // Another user, or this one, has followed the same advice.
-        ("cache", ROOT, 0o777, &|m| m.directory("cache/cognito-credentials", OTHER, 0o700)),
-        ("cache", ROOT, 0o777, &|m| m.directory("cache/cognito-credentials", OWN, 0o700)),
+    let rows: [(&str, u32, u32, &[File]); 11] = [
+        ("cache", ROOT, 0o777, &[]),
+        ("cache", ROOT, 0o1777, &[]),
+        ("cache", ROOT, 0o2775, &[]),
+        ("cache", ROOT, 0o770, &[]),
+        ("cache", OWN, 0o770, &[]),
+        ("my cache", ROOT, 0o2777, &[]),
+        ("it's `$HOME`", ROOT, 0o777, &[]),
+        ("a\"b\\c;d", ROOT, 0o777, &[]),
+        ("-x", ROOT, 0o777, &[]),
+        // Another user, or this one, has already followed the advice.
+        ("cache", ROOT, 0o777, &[Directory("cache/cognito-credentials", OTHER, 0o700)]),
+        ("cache", ROOT, 0o777, &[Directory("cache/cognito-credentials", OWN, 0o700)]),
     ];
-    for (name, owner, mode, prepare) in rows {
+    for_each_row(rows, |(name, owner, mode, files)| {
         let Some(machines) = Machines::new() else { return };
         machines.directory(name, owner, mode);
-        prepare(&machines);
+        machines.create(files);
         let option = format!("--cache-dir={name}");
         let said = machines.run(&["process", &option]);
         let advice = said.err.lines().find_map(|line| line.strip_prefix("  what to do: "));
@@ -417,7 +506,7 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
         let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &again]));
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
         assert_eq!(machines.machine.calls(), calls, "{name} {mode:o}: it is cached");
-    }
+    });
 }
 
 #[test]

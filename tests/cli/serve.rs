@@ -6,8 +6,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +13,7 @@ use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::endpoint::{Answer, Serving, command, within};
-use crate::service::{GET_CREDENTIALS, Machine, listen};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::service::{GET_CREDENTIALS, Machine, PATIENCE, signal, silent_service};
 
 #[test]
 fn a_client_gets_credentials_in_the_format_of_the_sdks() {
@@ -56,7 +52,7 @@ fn only_its_owner_can_read_the_token_file_and_the_end_removes_it() {
     let machine = Machine::new();
     let mut tokens = Vec::new();
     for name in ["TERM", "INT", "HUP"] {
-        // The umask cannot make it unreadable or readable for others.
+        // The umask must not change the rights of the file.
         let mut shell = command(&machine, &[]);
         let program = shell.get_program().to_owned();
         let script = "umask 777; exec \"$@\"";
@@ -126,7 +122,10 @@ fn only_a_request_of_an_sdk_with_the_token_gets_credentials() {
         }
         assert_eq!(answer.headers.contains("\r\nallow: get"), status == 405, "{answer:?}");
     }
-    assert!(serving.endpoint.get().key().starts_with("ASIA"), "it still serves");
+    assert!(
+        serving.endpoint.get().key().starts_with("ASIA"),
+        "after all refusals, the endpoint still answers"
+    );
 }
 
 #[test]
@@ -160,7 +159,7 @@ fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
     if cfg!(target_os = "linux") {
         assert!(memory() < before + 8 * 1024, "{before} KiB, then {} KiB", memory());
     }
-    // The oldest were closed for newer ones.
+    // The oldest connections were closed for newer ones.
     let mut closed = idle.into_iter().next().unwrap();
     assert_eq!(closed.read(&mut [0]).unwrap_or(0), 0);
     assert!(serving.end().success());
@@ -233,7 +232,7 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     let mut killed = Serving::spawn(command(&machine, &arguments));
     let said = machine.finish(command(&machine, &arguments));
     assert!(said.err.contains("in use by another"), "{said:?}");
-    assert_eq!(killed.endpoint.get().status, 200, "the second one has changed nothing");
+    assert_eq!(killed.endpoint.get().status, 200, "the second process has changed nothing");
     killed.signal("KILL");
     killed.ended(PATIENCE);
     assert!(path.exists());
@@ -242,9 +241,9 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     assert_ne!(serving.endpoint.token, killed.endpoint.token);
     // A file that another process put there is not removed.
     fs::rename(&path, machine.path("away")).unwrap();
-    machine.file("token", "another one's");
+    machine.file("token", "of another process");
     assert!(serving.end().success());
-    assert_eq!(fs::read_to_string(&path).unwrap(), "another one's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of another process");
 
     fs::remove_file(&path).unwrap();
     machine.file("target", "target");
@@ -255,11 +254,9 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     assert!(path.is_symlink());
 }
 
-/// Starts `serve` with a service that accepts the connection, which is returned, and says nothing.
+/// Starts `serve` with a service that never answers. Returns their connection, to keep it open.
 fn start_with_silent_service(machine: &Machine) -> (Serving, TcpStream) {
-    let (connected, connections) = channel();
-    let connected = Mutex::new(connected);
-    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
+    let (url, connections) = silent_service();
     let mut command = command(machine, &["--no-cache"]);
     command.env("AWS_ENDPOINT_URL", url);
     let serving = Serving::spawn(command);
@@ -286,7 +283,7 @@ fn serve_ends_in_time_while_the_service_is_silent() {
 #[test]
 fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopped() {
     let machine = Machine::new();
-    // Credentials with less than 15 s left are no longer good.
+    // Credentials count as expired 15 s early, so these count as expired after about 1 s.
     machine.cognito.set_lifetime(Duration::from_secs(16));
     let serving = Serving::spawn(command(&machine, &["--no-cache"]));
     let mut key = serving.endpoint.get().key();
@@ -296,7 +293,7 @@ fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopp
             let begun = Instant::now();
             within(PATIENCE, || (begun.elapsed() > Duration::from_secs(2)).then_some(()));
             serving.signal("CONT");
-            assert_ne!(serving.endpoint.get().key(), key, "an old key after the stop");
+            assert_ne!(serving.endpoint.get().key(), key, "the key is new after the stop");
         }
         let old = std::mem::take(&mut key);
         key = within(PATIENCE, || Some(serving.endpoint.get().key()).filter(|key| *key != old));
@@ -455,6 +452,6 @@ fn a_closed_standard_output_is_no_reason_to_end() {
     let token = within(PATIENCE, || fs::read_to_string(&path).ok().filter(|it| !it.is_empty()));
     let endpoint = crate::endpoint::Endpoint::new(&format!("http://{listen}/credentials"), token);
     assert_eq!(endpoint.get().status, 200);
-    crate::endpoint::signal(child.id(), "TERM");
+    signal(child.id(), "TERM");
     assert!(child.wait().unwrap().success());
 }

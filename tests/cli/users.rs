@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::FakeCognito;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said};
+use crate::service::{self, GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said, for_each_row};
 
-/// A token of this user's, as a provider of OpenID Connect issues them.
+/// Returns an ID token of this user.
 fn jwt(user: &str, number: u32) -> String {
     let payload = format!(r#"{{"iss": "https://p", "sub": "{user}", "exp": 4000000000}}"#);
-    format!("e30.{}.{SECRET}{user}{number}", URL_SAFE_NO_PAD.encode(payload))
+    format!("{}{user}{number}", service::jwt(&payload))
 }
 
 fn machine() -> Machine {
@@ -26,7 +26,7 @@ fn machine() -> Machine {
 }
 
 impl Machine {
-    /// Runs a command of the user of this token.
+    /// Runs a command with this token in the file `token` and in a variable.
     fn run_as(&self, token: &str, arguments: &[&str]) -> Said {
         self.file("token", token);
         let mut command = self.command(arguments);
@@ -55,15 +55,16 @@ fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
 
 #[test]
 fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
-    for (source, token) in [
+    let rows = [
         ("@token", jwt("ann", 1)),
         ("env:TOKEN", jwt("ann", 1)),
         ("cmd:cat token", jwt("ann", 1)),
-        // These do not name their user.
+        // These tokens do not name their user.
         ("@token", format!("{SECRET}ann1")),
         ("env:TOKEN", format!("{SECRET}ann1")),
         ("cmd:cat token", format!("{SECRET}ann1")),
-    ] {
+    ];
+    for_each_row(rows, |(source, token)| {
         let machine = machine();
         let login = format!("--login={PROVIDER}={source}");
         let (first, calls) = run(&machine, &token, &[&login]);
@@ -76,16 +77,13 @@ fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
         assert!(calls == 1 && second != first, "{source}");
         assert_eq!(run(&machine, &next, &[&login]), (second, 0), "{source}");
         assert_eq!(machine.fine_as(&next, &["identity", &login]), identity, "{source}");
-        assert!(
-            machine.fine(&["status"]).contains("none known yet"),
-            "the guest has no part in it"
-        );
-    }
+        assert!(machine.fine(&["status"]).contains("none known yet"), "no guest is stored");
+    });
 }
 
 #[test]
 fn another_user_never_gets_cached_credentials() {
-    for (source, ann, bob) in [
+    let rows = [
         ("@token", jwt("ann", 1), jwt("bob", 1)),
         ("env:TOKEN", jwt("ann", 1), jwt("bob", 1)),
         ("cmd:cat token", jwt("ann", 1), jwt("bob", 1)),
@@ -93,7 +91,8 @@ fn another_user_never_gets_cached_credentials() {
         ("@token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("env:TOKEN", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("cmd:cat token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
-    ] {
+    ];
+    for_each_row(rows, |(source, ann, bob)| {
         let machine = machine();
         let login = format!("--login={PROVIDER}={source}");
         let (anns, _) = run(&machine, &ann, &[&login]);
@@ -106,7 +105,7 @@ fn another_user_never_gets_cached_credentials() {
         let (guests, calls) = run(&machine, "", &[]);
         assert_eq!(calls, 2);
         assert!(![anns, bobs].contains(&guests));
-    }
+    });
 }
 
 #[test]
