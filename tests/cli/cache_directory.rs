@@ -21,9 +21,10 @@ const ROOT: u32 = 0;
 const OWN: u32 = 65_534;
 const OTHER: u32 = 12_345;
 
+#[derive(Debug)]
 enum File {
     /// Name, owner and mode.
-    Directory(&'static str, u32, u32),
+    Dir(&'static str, u32, u32),
     /// Name, target and owner. The word `HOME` stands for the home directory.
     Link(&'static str, &'static str, u32),
     /// This many links, each with a number after the name. The last one leads to the target.
@@ -31,7 +32,7 @@ enum File {
     /// Name and owner.
     Regular(&'static str, u32),
 }
-use File::{Chain, Directory, Link, Regular};
+use File::{Chain, Dir, Link, Regular};
 
 /// A machine on which the command runs as [`OWN`].
 struct Machines {
@@ -73,7 +74,7 @@ impl Machines {
     fn create(&self, files: &[File]) {
         for file in files {
             match *file {
-                Directory(name, owner, mode) => self.directory(name, owner, mode),
+                Dir(name, owner, mode) => self.directory(name, owner, mode),
                 Link(name, to, owner) => self.link(name, to, owner),
                 Chain(name, length, to) => {
                     self.link(&format!("{name}{length}"), to, OWN);
@@ -123,136 +124,71 @@ impl Machines {
     }
 }
 
+/// A cache directory, which may be missing.
 struct Case {
-    name: &'static str,
+    /// The files that exist.
     files: &'static [File],
     /// The value of `--cache-dir`.
-    option: &'static str,
-    /// Where the records are, or the words of the error.
+    path: &'static str,
+    /// The directory of the records, or a part of the error.
     expected: &'static str,
 }
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
     let rows: [Case; 18] = [
-        Case { name: "own", files: &[Directory("c", OWN, 0o700)], option: "c", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o700)], path: "c", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o755)], path: "c/", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o2755)], path: "./c/.", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o700)], path: "x/../c", expected: "c" },
         Case {
-            name: "own, readable",
-            files: &[Directory("c", OWN, 0o755)],
-            option: "c/",
-            expected: "c",
-        },
-        Case {
-            name: "own, with setgid",
-            files: &[Directory("c", OWN, 0o2755)],
-            option: "./c/.",
-            expected: "c",
-        },
-        Case {
-            name: "own, with dots in the path",
-            files: &[Directory("c", OWN, 0o700)],
-            option: "x/../c",
-            expected: "c",
-        },
-        Case {
-            name: "own, in a directory of another user",
-            files: &[Directory("o", OTHER, 0o755), Directory("o/c", OWN, 0o700)],
-            option: "o/c",
+            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
             expected: "o/c",
         },
         Case {
-            name: "own, in a directory that may be entered and not read",
-            files: &[Directory("o", OTHER, 0o711), Directory("o/c", OWN, 0o700)],
-            option: "o/c",
+            files: &[Dir("o", OTHER, 0o711), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
             expected: "o/c",
         },
+        Case { files: &[Dir("r", ROOT, 0o777)], path: "r/c", expected: "r/c" },
+        Case { files: &[Dir("d", OWN, 0o700)], path: "d/c", expected: "d/c" },
+        Case { files: &[Dir("d", OWN, 0o700)], path: "d/a/b/c", expected: "d/a/b/c" },
+        Case { files: &[Dir("d", OWN, 0o777)], path: "d/c", expected: "d/c" },
+        // In a sticky directory, nobody can replace the directory of another user.
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case { files: &[Dir("c", OWN, 0o700), Link("l", "c", ROOT)], path: "l", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o700), Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
         Case {
-            name: "missing, in a directory of root",
-            files: &[Directory("r", ROOT, 0o777)],
-            option: "r/c",
-            expected: "r/c",
-        },
-        Case {
-            name: "missing, in an own directory",
-            files: &[Directory("d", OWN, 0o700)],
-            option: "d/c",
-            expected: "d/c",
-        },
-        Case {
-            name: "missing, with its parents",
-            files: &[Directory("d", OWN, 0o700)],
-            option: "d/a/b/c",
-            expected: "d/a/b/c",
-        },
-        Case {
-            name: "missing, in an own directory that others may write to",
-            files: &[Directory("d", OWN, 0o777)],
-            option: "d/c",
-            expected: "d/c",
-        },
-        Case {
-            name: "missing, in a sticky directory of another user",
-            files: &[Directory("s", OTHER, 0o1777)],
-            option: "s/a/c",
-            expected: "s/a/c",
-        },
-        Case {
-            name: "a link of root",
-            files: &[Directory("c", OWN, 0o700), Link("l", "c", ROOT)],
-            option: "l",
+            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
+            path: "o/l",
             expected: "c",
         },
+        Case { files: &[Dir("d", OWN, 0o700), Link("l", "d", ROOT)], path: "l/c", expected: "d/c" },
+        // systemd creates this link with DynamicUser.
         Case {
-            name: "a link of root, with a slash at its end",
-            files: &[Directory("c", OWN, 0o700), Link("l", "./c/", ROOT)],
-            option: "l/",
-            expected: "c",
-        },
-        Case {
-            name: "an own link in a directory of another user",
             files: &[
-                Directory("c", OWN, 0o700),
-                Directory("o", OTHER, 0o755),
-                Link("o/l", "../c", OWN),
-            ],
-            option: "o/l",
-            expected: "c",
-        },
-        Case {
-            name: "a link of root on the way to a missing directory",
-            files: &[Directory("d", OWN, 0o700), Link("l", "d", ROOT)],
-            option: "l/c",
-            expected: "d/c",
-        },
-        Case {
-            name: "a link of systemd with DynamicUser",
-            files: &[
-                Directory("lib", ROOT, 0o755),
-                Directory("lib/private", ROOT, 0o711),
-                Directory("lib/private/x", OWN, 0o755),
+                Dir("lib", ROOT, 0o755),
+                Dir("lib/private", ROOT, 0o711),
+                Dir("lib/private/x", OWN, 0o755),
                 Link("lib/x", "private/x", ROOT),
             ],
-            option: "lib/x",
+            path: "lib/x",
             expected: "lib/private/x",
         },
+        Case { files: &[Dir("c", OWN, 0o700), Chain("l", 40, "c")], path: "l1", expected: "c" },
         Case {
-            name: "a chain of links",
-            files: &[Directory("c", OWN, 0o700), Chain("l", 40, "c")],
-            option: "l1",
-            expected: "c",
-        },
-        Case {
-            name: "a whole path in a link",
-            files: &[Directory("c", OWN, 0o700), Link("l", "HOME/c", ROOT)],
-            option: "l",
+            files: &[Dir("c", OWN, 0o700), Link("l", "HOME/c", ROOT)],
+            path: "l",
             expected: "c",
         },
     ];
-    for_each_row(rows, |Case { name, files, option, expected: records }| {
+    for_each_row(rows, |Case { files, path, expected: records }| {
+        let name = format!("{files:?} {path}");
         let Some(machines) = Machines::new() else { return };
         machines.directory("x", ROOT, 0o755);
         machines.create(files);
-        let option = format!("--cache-dir={option}");
+        let option = format!("--cache-dir={path}");
         let before = machines.tree();
         assert!(machines.run(&["status", &option]).out.contains("none cached"), "{name}");
         assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
@@ -295,132 +231,57 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
     let rows: [Case; 20] = [
+        Case { files: &[Dir("c", OTHER, 0o755)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OTHER, 0o777)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OTHER, 0o1777)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", ROOT, 0o755)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OWN, 0o770)], path: "c", expected: open },
+        Case { files: &[Dir("c", OWN, 0o702)], path: "c", expected: open },
+        Case { files: &[Dir("c", OWN, 0o1777)], path: "c", expected: open },
+        Case { files: &[Dir("c", ROOT, 0o777)], path: "c", expected: open },
+        Case { files: &[Dir("c", ROOT, 0o2775)], path: "c/", expected: open },
+        Case { files: &[Dir("o", OTHER, 0o777)], path: "o/c", expected: theirs },
+        Case { files: &[Dir("o", OTHER, 0o777)], path: "o/a/b", expected: theirs },
         Case {
-            name: "of another user",
-            files: &[Directory("c", OTHER, 0o755)],
-            option: "c",
-            expected: theirs,
-        },
-        Case {
-            name: "of another user, open",
-            files: &[Directory("c", OTHER, 0o777)],
-            option: "c",
-            expected: theirs,
-        },
-        Case {
-            name: "of another user, sticky",
-            files: &[Directory("c", OTHER, 0o1777)],
-            option: "c",
-            expected: theirs,
-        },
-        Case {
-            name: "of root",
-            files: &[Directory("c", ROOT, 0o755)],
-            option: "c",
-            expected: theirs,
-        },
-        Case {
-            name: "own, for its group",
-            files: &[Directory("c", OWN, 0o770)],
-            option: "c",
-            expected: open,
-        },
-        Case {
-            name: "own, for others",
-            files: &[Directory("c", OWN, 0o702)],
-            option: "c",
-            expected: open,
-        },
-        Case {
-            name: "own, sticky",
-            files: &[Directory("c", OWN, 0o1777)],
-            option: "c",
-            expected: open,
-        },
-        Case {
-            name: "of root, open",
-            files: &[Directory("c", ROOT, 0o777)],
-            option: "c",
-            expected: open,
-        },
-        Case {
-            name: "of root, setgid",
-            files: &[Directory("c", ROOT, 0o2775)],
-            option: "c/",
-            expected: open,
-        },
-        Case {
-            name: "missing, in an open directory of another user",
-            files: &[Directory("o", OTHER, 0o777)],
-            option: "o/c",
-            expected: theirs,
-        },
-        Case {
-            name: "missing with its parents, there",
-            files: &[Directory("o", OTHER, 0o777)],
-            option: "o/a/b",
-            expected: theirs,
-        },
-        Case {
-            name: "a link of another user to an own directory",
-            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER)],
-            option: "l",
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
+            path: "l",
             expected: "the link ",
         },
         Case {
-            name: "the same with a slash at its end",
-            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER)],
-            option: "l/.",
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
+            path: "l/.",
             expected: "the link ",
         },
         Case {
-            name: "a link of another user on the way",
-            files: &[Directory("d", OWN, 0o700), Link("l", "d", OTHER)],
-            option: "l/c",
+            files: &[Dir("d", OWN, 0o700), Link("l", "d", OTHER)],
+            path: "l/c",
             expected: "the link ",
         },
         Case {
-            name: "a link of root to a link of another user",
-            files: &[Directory("c", OWN, 0o700), Link("l", "c", OTHER), Link("k", "l", ROOT)],
-            option: "k",
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER), Link("k", "l", ROOT)],
+            path: "k",
             expected: "the link ",
         },
         Case {
-            name: "a link of root to a directory of another user",
-            files: &[Directory("c", OTHER, 0o700), Link("l", "c", ROOT)],
-            option: "l",
+            files: &[Dir("c", OTHER, 0o700), Link("l", "c", ROOT)],
+            path: "l",
             expected: theirs,
         },
         Case {
-            name: "a link that leads nowhere",
             files: &[Link("l", "x/nowhere", ROOT)],
-            option: "l",
+            path: "l",
             expected: "to which a link leads",
         },
-        Case {
-            name: "a link that leads to itself",
-            files: &[Link("l", "l", OWN)],
-            option: "l",
-            expected: "symbolic links",
-        },
-        Case {
-            name: "a file",
-            files: &[Regular("f", OWN)],
-            option: "f",
-            expected: "is not a directory",
-        },
-        Case {
-            name: "a file on the way",
-            files: &[Regular("f", OWN)],
-            option: "f/c",
-            expected: "is not a directory",
-        },
+        Case { files: &[Link("l", "l", OWN)], path: "l", expected: "symbolic links" },
+        Case { files: &[Regular("f", OWN)], path: "f", expected: "is not a directory" },
+        Case { files: &[Regular("f", OWN)], path: "f/c", expected: "is not a directory" },
     ];
-    for_each_row(rows, |Case { name, files, option, expected: words }| {
+    for_each_row(rows, |Case { files, path, expected: words }| {
+        let name = format!("{files:?} {path}");
         let Some(machines) = Machines::new() else { return };
         machines.directory("x", ROOT, 0o777);
         machines.create(files);
-        let option = format!("--cache-dir={option}");
+        let option = format!("--cache-dir={path}");
         let before = machines.tree();
         let said = machines.run(&["process", &option]);
         assert_eq!(said.status, 0, "{name}: {said:?}");
@@ -477,8 +338,8 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
         ("a\"b\\c;d", ROOT, 0o777, &[]),
         ("-x", ROOT, 0o777, &[]),
         // Another user, or this one, has already followed the advice.
-        ("cache", ROOT, 0o777, &[Directory("cache/cognito-credentials", OTHER, 0o700)]),
-        ("cache", ROOT, 0o777, &[Directory("cache/cognito-credentials", OWN, 0o700)]),
+        ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OTHER, 0o700)]),
+        ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OWN, 0o700)]),
     ];
     for_each_row(rows, |(name, owner, mode, files)| {
         let Some(machines) = Machines::new() else { return };
@@ -522,7 +383,7 @@ fn the_advice_for_an_open_default_directory_repairs_it() {
 
 #[test]
 fn a_created_directory_has_mode_0700_with_any_umask() {
-    for umask in ["777", "277", "077", "0"] {
+    for_each_row(["777", "277", "077", "0"], |umask| {
         let Some(machines) = Machines::new() else { return };
         machines.directory("d", OWN, 0o700);
         let script = format!(
@@ -535,7 +396,7 @@ fn a_created_directory_has_mode_0700_with_any_umask() {
             let mode = fs::metadata(machines.path(name)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{umask}: {name}");
         }
-    }
+    });
 }
 
 #[test]

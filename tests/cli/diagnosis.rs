@@ -91,7 +91,7 @@ fn the_doctor_names_each_fault_and_what_to_do() {
     let rows: [Case<'_>; 12] = [
         Case {
             prepare: &|machine| {
-                machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300))
+                machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300));
             },
             arguments: &[],
             status: 1,
@@ -102,7 +102,7 @@ fn the_doctor_names_each_fault_and_what_to_do() {
         },
         Case {
             prepare: &|machine| {
-                machine.cognito.set_time(SystemTime::now() - Duration::from_secs(7300))
+                machine.cognito.set_time(SystemTime::now() - Duration::from_secs(7300));
             },
             arguments: &[],
             status: 1,

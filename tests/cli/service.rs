@@ -197,10 +197,10 @@ pub(crate) fn run_like(command: &mut Command, other: &Command) {
 
 /// Runs a command by `wrapper`, which gets the command as its last arguments.
 pub(crate) fn wrapped(wrapper: &[&str], command: &Command) -> Command {
-    let mut wrapped = Command::new(wrapper[0]);
-    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
-    run_like(&mut wrapped, command);
-    wrapped
+    let mut outer = Command::new(wrapper[0]);
+    outer.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    run_like(&mut outer, command);
+    outer
 }
 
 /// Runs a command by a shell, after a script.

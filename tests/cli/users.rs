@@ -173,7 +173,7 @@ fn forgeries() -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
-    for source in ["@token", "env:TOKEN", "cmd:cat token"] {
+    for_each_row(["@token", "env:TOKEN", "cmd:cat token"], |source| {
         let login = format!("--login={PROVIDER}={source}");
         let machine = machine();
         let ann = jwt("ann", 1);
@@ -192,7 +192,7 @@ fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
         let calls = machine.calls();
         assert_eq!(machine.fine_as(&ann, &["process", &login]), keys, "{source}");
         assert_eq!(machine.calls(), calls, "{source}");
-    }
+    });
 }
 
 /// Anybody can compute a derived login ID from the claims, so as an option it must not replace the
