@@ -123,7 +123,6 @@ impl Settings {
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
-    /// Whether new credentials are stored.
     pub(crate) fn stores_credentials(&self) -> bool {
         self.cache.is_some() && self.cache_contents == CacheContents::Credentials
     }

@@ -200,19 +200,23 @@ mod tests {
         assert_eq!((outer.received(), is_readable(&outer)), (None, false));
         raise(SIGUSR1).unwrap();
         let inner = Signals::catch(&[SIGUSR1, SIGWINCH]).unwrap();
-        assert!(is_readable(&outer) && !is_readable(&inner), "only what comes while it lives");
+        assert!(is_readable(&outer) && !is_readable(&inner), "inner was created after the signal");
         raise(SIGUSR1).unwrap();
         raise(SIGWINCH).unwrap();
         for signals in [&outer, &inner] {
             assert!(is_readable(signals));
             assert_eq!(signals.received(), Some(SIGUSR1));
-            assert!(is_readable(signals), "there is another one");
+            assert!(is_readable(signals), "another signal has arrived");
             assert_eq!(signals.received(), Some(SIGWINCH));
             assert_eq!((signals.received(), is_readable(signals)), (None, false));
         }
         raise(SIGUSR1).unwrap();
         inner.pass_on(SIGUSR1);
-        assert_eq!(outer.received(), Some(SIGUSR1), "the outer one decides");
+        assert_eq!(
+            outer.received(),
+            Some(SIGUSR1),
+            "inner has not ended the process, because outer catches the signal"
+        );
     }
 
     #[test]

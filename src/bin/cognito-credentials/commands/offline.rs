@@ -31,7 +31,6 @@ pub(crate) fn pool_without_tokens(options: &Options) -> Result<Option<String>, F
     Ok(settings.pool)
 }
 
-/// Returns a transport that always fails.
 pub(crate) fn no_network() -> Arc<dyn Transport> {
     let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
         Err(TransportError::new(TransportErrorKind::Other, "no network is used"))

@@ -27,7 +27,6 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     Err(Failure { advice: Some(advice.to_owned()), ..unknown })
 }
 
-/// The column at which the values begin.
 const INDENT: usize = 15;
 
 #[derive(Serialize)]

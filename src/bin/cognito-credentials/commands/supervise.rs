@@ -35,7 +35,6 @@ const PREFERRED: [&str; 7] = [
 /// How often to check whether the program has ended, if its signal is blocked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs the program, and ends with its exit status or signal.
 pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
     let provider = serve::settings(options)?.build()?;
     // With settings that give no credentials, the program must not start.

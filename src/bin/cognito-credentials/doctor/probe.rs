@@ -217,7 +217,6 @@ fn look_up_family(host: &str, family: AddrFamily) -> io::Result<Vec<IpAddr>> {
     Ok(found.flatten().map(|info| info.sockaddr.ip()).collect())
 }
 
-/// Returns the name servers in `/etc/resolv.conf`.
 fn name_servers() -> Vec<String> {
     let Ok(file) = fs::File::open("/etc/resolv.conf") else { return Vec::new() };
     let mut text = Vec::new();

@@ -70,7 +70,6 @@ impl Step {
         Self { advice: Some(advice.into()), ..self }
     }
 
-    /// Adds the details of the JSON document.
     pub(crate) fn details(self, details: impl Serialize) -> Self {
         Self { details: serde_json::to_value(details).unwrap_or_default(), ..self }
     }

@@ -39,7 +39,6 @@ pub(crate) struct Fields {
     /// As in RFC 4514, with the most specific part first.
     pub(crate) subject: String,
     pub(crate) issuer: String,
-    /// The DNS names and IP addresses of the subject.
     pub(crate) names: Vec<String>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
@@ -121,7 +120,6 @@ fn distinguished_name(content: &[u8]) -> Option<String> {
     Some(parts.join(","))
 }
 
-/// Writes an object identifier, such as `2.5.4.3`.
 fn write_dotted(text: &mut String, identifier: &[u8]) {
     let mut number = 0_u64;
     let mut is_first = true;

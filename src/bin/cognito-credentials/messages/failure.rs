@@ -12,15 +12,11 @@ use crate::options::arguments::Options;
 use crate::options::invalid_value::InvalidValue;
 use crate::options::option_names;
 
-/// The service rejected a call, or another failure without its own status.
+// The exit statuses. `main.rs` says what they mean.
 pub(crate) const REFUSED: u8 = 1;
-/// The options or the settings are wrong.
 pub(crate) const USAGE: u8 = 2;
-/// The service did not answer: network, proxy, TLS.
 pub(crate) const NETWORK: u8 = 3;
-/// No login token is valid: sign in again.
 pub(crate) const LOGIN: u8 = 4;
-/// The service is throttling or unavailable: try again later.
 pub(crate) const TRY_LATER: u8 = 5;
 
 #[derive(Debug)]

@@ -77,7 +77,6 @@ fn failure(error: &clap::Error) -> Failure {
     }
 }
 
-/// A failure whose advice is to read the help.
 fn see_help(message: &str) -> Failure {
     let advice = "cognito-credentials --help lists the commands and options";
     Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }

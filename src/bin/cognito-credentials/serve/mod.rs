@@ -50,7 +50,6 @@ const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 /// The kernel's timeouts stop while the system is suspended, so a poll must not be longer.
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 
-/// Serves until a signal ends it.
 pub(crate) fn serve(
     options: &Options,
     listen: Option<&str>,
@@ -79,7 +78,6 @@ pub(crate) fn serve(
     ended
 }
 
-/// Returns the settings of the provider for the endpoint.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = credentials::settings(options)?;
     // If the window were longer than the lifetime, there would be a call each minute.

@@ -60,7 +60,6 @@ pub(super) struct Request {
     pub(super) refusal: Option<Refusal>,
 }
 
-/// The rules for requests.
 pub(super) struct Guard {
     host: String,
     pub(super) token: Token,

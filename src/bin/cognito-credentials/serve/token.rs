@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use crate::messages::failure::{Failure, REFUSED};
 
 const BYTES: usize = 32;
-/// The length of the text.
 pub(super) const LENGTH: usize = 2 * BYTES;
 
 /// 256 random bits as hexadecimal digits. The token stays the same while the process runs.

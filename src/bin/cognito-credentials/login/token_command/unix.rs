@@ -84,7 +84,6 @@ impl<E: Into<BoxError>> From<E> for Interruption {
     }
 }
 
-/// Waits until the shell has ended, and returns its output.
 fn wait(
     group: &ProcessGroup,
     stdout: ChildStdout,
@@ -172,7 +171,6 @@ impl Output {
         Ok(())
     }
 
-    /// Whether the output is a complete token.
     fn has_token(&self) -> bool {
         let is_complete = self.stdout.is_none() || self.text.ends_with(b"\n");
         is_complete && token_in(&self.text).is_ok()
