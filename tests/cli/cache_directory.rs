@@ -34,25 +34,35 @@ enum File {
 }
 use File::{Chain, Dir, Link, Regular};
 
-/// A machine on which the command runs as [`OWN`].
-struct Machines {
-    machine: Machine,
-    _bin: TempDir,
-    program: PathBuf,
+/// A copy of the command that [`OWN`] can run.
+struct Program {
+    _folder: TempDir,
+    path: PathBuf,
 }
 
-impl Machines {
+impl Program {
     /// Returns `None` if this user cannot change the owner of a file.
     fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        lchown(folder.path(), Some(ROOT), Some(OWN)).ok()?;
+        let path = folder.path().join("program");
+        copy_program(&path);
+        Some(Self { _folder: folder, path })
+    }
+}
+
+/// A machine on which the command runs as [`OWN`].
+struct OwnMachine<'a> {
+    machine: Machine,
+    program: &'a Path,
+}
+
+impl<'a> OwnMachine<'a> {
+    fn new(program: &'a Program) -> Self {
         let machine = Machine::new();
-        let bin = tempfile::tempdir().unwrap();
-        for directory in [machine.home.path(), bin.path()] {
-            fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
-        }
-        lchown(bin.path(), Some(ROOT), Some(OWN)).ok()?;
-        let program = bin.path().join("program");
-        copy_program(&program);
-        Some(Self { machine, _bin: bin, program })
+        fs::set_permissions(machine.home.path(), Permissions::from_mode(0o755)).unwrap();
+        Self { machine, program: &program.path }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,7 +113,7 @@ impl Machines {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        self.machine.finish(self.as_own(&self.program, arguments))
+        self.machine.finish(self.as_own(self.program, arguments))
     }
 
     /// Returns every file below the home, with its owner and mode.
@@ -183,33 +193,34 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             expected: "c",
         },
     ];
+    let Some(program) = Program::new() else { return };
     for_each_row(rows, |Case { files, path, expected: records }| {
         let name = format!("{files:?} {path}");
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("x", ROOT, 0o755);
-        machines.create(files);
+        let own = OwnMachine::new(&program);
+        own.directory("x", ROOT, 0o755);
+        own.create(files);
         let option = format!("--cache-dir={path}");
-        let before = machines.tree();
-        assert!(machines.run(&["status", &option]).out.contains("none cached"), "{name}");
-        assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
+        let before = own.tree();
+        assert!(own.run(&["status", &option]).out.contains("none cached"), "{name}");
+        assert_eq!(own.run(&["identity", &option]).status, 1, "{name}");
         for forget in [&["forget", &option][..], &["forget", "--all", &option]] {
-            let said = machines.run(forget);
+            let said = own.run(forget);
             assert!(said.out.starts_with("nothing was stored "), "{name}: {said:?}");
         }
-        assert_eq!(machines.tree(), before, "{name}: commands that read create nothing");
+        assert_eq!(own.tree(), before, "{name}: commands that read create nothing");
 
-        let said = machines.run(&["process", &option]);
+        let said = own.run(&["process", &option]);
         assert_eq!((said.status, &*said.err), (0, ""), "{name}");
-        let calls = machines.machine.calls();
-        assert_eq!(machines.run(&["process", &option]).out, said.out, "{name}");
-        let status = machines.run(&["status", &option]);
+        let calls = own.machine.calls();
+        assert_eq!(own.run(&["process", &option]).out, said.out, "{name}");
+        let status = own.run(&["status", &option]);
         assert!(status.out.contains(", valid for "), "{name}: {status:?}");
-        assert_eq!(machines.run(&["identity", &option]).status, 0, "{name}");
-        assert_eq!(machines.machine.calls(), calls, "{name}: the records are found");
+        assert_eq!(own.run(&["identity", &option]).status, 0, "{name}");
+        assert_eq!(own.machine.calls(), calls, "{name}: the records are found");
 
-        let mut made = machines.tree();
+        let mut made = own.tree();
         made.retain(|path, _| !before.contains_key(path));
-        let directory = machines.path(records);
+        let directory = own.path(records);
         assert!(
             made.keys().filter(|path| path.parent() == Some(&directory)).count() >= 2,
             "{name}"
@@ -218,7 +229,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             let expected = if path.is_dir() { 0o700 } else { 0o600 };
             assert_eq!((owner, mode & 0o777), (OWN, expected), "{name}: {}", path.display());
         }
-        let said = machines.run(&["forget", &option]);
+        let said = own.run(&["forget", &option]);
         assert!(
             said.out.starts_with("removed: the identity and the credentials"),
             "{name}: {said:?}"
@@ -276,31 +287,32 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         Case { files: &[Regular("f", OWN)], path: "f", expected: "is not a directory" },
         Case { files: &[Regular("f", OWN)], path: "f/c", expected: "is not a directory" },
     ];
+    let Some(program) = Program::new() else { return };
     for_each_row(rows, |Case { files, path, expected: words }| {
         let name = format!("{files:?} {path}");
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("x", ROOT, 0o777);
-        machines.create(files);
+        let own = OwnMachine::new(&program);
+        own.directory("x", ROOT, 0o777);
+        own.create(files);
         let option = format!("--cache-dir={path}");
-        let before = machines.tree();
-        let said = machines.run(&["process", &option]);
+        let before = own.tree();
+        let said = own.run(&["process", &option]);
         assert_eq!(said.status, 0, "{name}: {said:?}");
         assert!(said.out.contains("AccessKeyId"), "{name}");
         assert!(
             said.err.contains("cannot be used: ") && said.err.contains(words),
             "{name}: {said:?}"
         );
-        let status = machines.run(&["status", &option]);
+        let status = own.run(&["status", &option]);
         assert_eq!(status.status, 0, "{name}");
         assert!(status.out.contains("cannot be used: "), "{name}: {status:?}");
         assert!(layout::joined(&status.out).contains(words), "{name}: {status:?}");
-        assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
+        assert_eq!(own.run(&["identity", &option]).status, 1, "{name}");
         for forget in [&["forget", &option][..], &["forget", "--all", &option]] {
-            let said = machines.run(forget);
+            let said = own.run(forget);
             assert_eq!((said.status, &*said.out), (1, ""), "{name}: {said:?}");
             assert!(said.err.contains(words), "{name}: {said:?}");
         }
-        assert_eq!(machines.tree(), before, "{name}");
+        assert_eq!(own.tree(), before, "{name}");
         assert!(!said.err.contains("/proc/"), "{name}: {said:?}");
     });
 }
@@ -341,15 +353,16 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
         ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OTHER, 0o700)]),
         ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OWN, 0o700)]),
     ];
+    let Some(program) = Program::new() else { return };
     for_each_row(rows, |(name, owner, mode, files)| {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory(name, owner, mode);
-        machines.create(files);
+        let own = OwnMachine::new(&program);
+        own.directory(name, owner, mode);
+        own.create(files);
         let option = format!("--cache-dir={name}");
-        let said = machines.run(&["process", &option]);
+        let said = own.run(&["process", &option]);
         let advice = said.err.lines().find_map(|line| line.strip_prefix("  what to do: "));
         let advice = advice.unwrap_or_else(|| panic!("{name} {mode:o}: {said:?}"));
-        let shown = layout::joined(&machines.run(&["status", &option]).out);
+        let shown = layout::joined(&own.run(&["status", &option]).out);
         assert!(shown.contains(advice), "{name}: {shown}");
 
         let script = match advice.strip_prefix("run `") {
@@ -358,15 +371,15 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
             }
             None => advice.replace("use `", "program process ").replace('`', ""),
         };
-        let script = format!("program() {{ '{}' \"$@\"; }}; {script}", machines.program.display());
-        let follow = || machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &script]));
+        let script = format!("program() {{ '{}' \"$@\"; }}; {script}", own.program.display());
+        let follow = || own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
         let said = follow();
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
-        let calls = machines.machine.calls();
+        let calls = own.machine.calls();
         let again = script.replace("mkdir", "true");
-        let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &again]));
+        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &again]));
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
-        assert_eq!(machines.machine.calls(), calls, "{name} {mode:o}: it is cached");
+        assert_eq!(own.machine.calls(), calls, "{name} {mode:o}: it is cached");
     });
 }
 
@@ -383,17 +396,16 @@ fn the_advice_for_an_open_default_directory_repairs_it() {
 
 #[test]
 fn a_created_directory_has_mode_0700_with_any_umask() {
+    let Some(program) = Program::new() else { return };
     for_each_row(["777", "277", "077", "0"], |umask| {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("d", OWN, 0o700);
-        let script = format!(
-            "umask {umask}; exec '{}' process --cache-dir d/a/b",
-            machines.program.display()
-        );
-        let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &script]));
+        let own = OwnMachine::new(&program);
+        own.directory("d", OWN, 0o700);
+        let script =
+            format!("umask {umask}; exec '{}' process --cache-dir d/a/b", own.program.display());
+        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
         assert_eq!((said.status, &*said.err), (0, ""), "{umask}");
         for name in ["d/a", "d/a/b"] {
-            let mode = fs::metadata(machines.path(name)).unwrap().mode();
+            let mode = fs::metadata(own.path(name)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{umask}: {name}");
         }
     });
