@@ -248,9 +248,8 @@ fn the_doctor_shows_the_proxy_and_the_certificate_behind_it() {
         assert!(!said.out.contains(SECRET), "{}", said.out);
     }
     // For a host in no_proxy, the proxy is not used.
-    let mut command = machine.command(&["doctor", &url, "--ca-file=ca.pem", "--timeout=5"]);
-    command.env("HTTPS_PROXY", &proxy).env("NO_PROXY", ".test");
-    let said = machine.finish(command);
+    let variables = [("HTTPS_PROXY", &*proxy), ("NO_PROXY", ".test")];
+    let said = machine.run_with(&variables, &["doctor", &url, "--ca-file=ca.pem", "--timeout=5"]);
     assert!(!said.out.contains("proxy        127.0.0.1"), "{}", said.out);
     assert!(said.out.contains("address      service.test:"), "{}", said.out);
 }

@@ -18,9 +18,8 @@ const CLIENT: [&str; 4] =
 /// printed.
 fn run(machine: &Machine, command: &str, token: &str, arguments: &[&str]) -> Said {
     machine.file("refresh-token", format!("{token}\n"));
-    let mut command = machine.command(&[&[command], &CLIENT[..], arguments].concat());
-    command.env("REFRESH", token).env("CLIENT_SECRET", SECRET);
-    let said = machine.finish(command);
+    let variables = [("REFRESH", token), ("CLIENT_SECRET", SECRET)];
+    let said = machine.run_with(&variables, &[&[command], &CLIENT[..], arguments].concat());
     assert!(token.is_empty() || !format!("{said:?}").contains(token), "{said:?}");
     said
 }

@@ -114,9 +114,9 @@ fn a_missing_login_token_has_an_exit_status_of_its_own() {
     for (source, says) in rows {
         for more in [&["--no-cache"][..], &["--login-id", "me"], &[]] {
             let login = format!("{PROVIDER}={source}");
-            let mut command = machine.command(&[&["process", "--login", &login], more].concat());
-            command.env("EMPTY", "").env("JSON", "{\"t\": 1}").env("BEARER", "Bearer x");
-            let said = machine.finish(command);
+            let variables = [("EMPTY", ""), ("JSON", "{\"t\": 1}"), ("BEARER", "Bearer x")];
+            let arguments = [&["process", "--login", &login], more].concat();
+            let said = machine.run_with(&variables, &arguments);
             assert_eq!((said.status, &*said.out), (4, ""), "{login} {more:?} {said:?}");
             assert!(said.err.contains(says), "{login} {more:?} {said:?}");
             // The error text contains the remedy, or another line does.

@@ -23,8 +23,8 @@ fn machine() -> Machine {
     machine
 }
 
-/// The login of a command that prints the token in place of TOKEN, and leaves the number of its
-/// process group in the file `id`.
+/// Returns the login option for a command. The word TOKEN stands for the token. The command first
+/// writes the ID of its process group to the file `id`.
 fn login(command: &str) -> String {
     let command = command.replace("TOKEN", SECRET);
     format!("--login={PROVIDER}=cmd:echo $$ > id; {command}")
@@ -280,7 +280,7 @@ fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
         ("exec head -n 1 /dev/tty", asks),
         ("head -n 1 /dev/tty | cat", asks),
         ("stty -echo < /dev/tty; read answer < /dev/tty; echo TOKEN", asks),
-        // As ssh and sudo do: they catch the signal, and stop only themselves.
+        // ssh and sudo do the same: they catch the signal, and stop only themselves.
         ("sh -c 'kill -STOP $$'; echo TOKEN", asks),
         ("sh -c 'kill -STOP $$; echo TOKEN' | cat", asks),
         ("echo question > /dev/tty; echo TOKEN", ""),

@@ -29,9 +29,7 @@ impl Machine {
     /// Runs a command with this token in the file `token` and in a variable.
     fn run_as(&self, token: &str, arguments: &[&str]) -> Said {
         self.file("token", token);
-        let mut command = self.command(arguments);
-        command.env("TOKEN", token);
-        self.finish(command)
+        self.run_with(&[("TOKEN", token)], arguments)
     }
 
     fn fine_as(&self, token: &str, arguments: &[&str]) -> String {
@@ -41,16 +39,12 @@ impl Machine {
     }
 }
 
-/// Returns the access key ID that the command printed, and how many service calls it made.
+/// Returns the access key ID that a program gets, and how many service calls the command made.
 fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
     let before = machine.calls();
-    let mut command =
-        machine.command(&[&["exec"], arguments, &["--", "printenv", "AWS_ACCESS_KEY_ID"]].concat());
-    machine.file("token", token);
-    command.env("TOKEN", token);
-    let said = machine.finish(command);
-    assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
-    (said.out, machine.calls() - before)
+    let program = ["--", "printenv", "AWS_ACCESS_KEY_ID"];
+    let key = machine.fine_as(token, &[&["exec"], arguments, &program].concat());
+    (key, machine.calls() - before)
 }
 
 #[test]
@@ -227,9 +221,8 @@ fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
             machine.file("first", first);
             machine.file("second", second);
             let calls = machine.calls();
-            let mut command = machine.command(&["process", &logins[0], &logins[1]]);
-            command.env("FIRST", first).env("SECOND", second);
-            let said = machine.finish(command);
+            let variables = [("FIRST", first), ("SECOND", second)];
+            let said = machine.run_with(&variables, &["process", &logins[0], &logins[1]]);
             (said.status, machine.calls() - calls, said.out)
         };
         let (status, calls, keys) = run(&ann, &bob);
@@ -257,9 +250,7 @@ fn a_login_beside_a_user_pool_counts_too() {
     let run = |token: &str, refresh_token: &str| {
         machine.file("token", token);
         let calls = machine.calls();
-        let mut command = machine.command(&arguments);
-        command.env("REFRESH", refresh_token);
-        let said = machine.finish(command);
+        let said = machine.run_with(&[("REFRESH", refresh_token)], &arguments);
         (said.status, machine.calls() - calls, said.out)
     };
     let ann = jwt("ann", 1);
