@@ -1,5 +1,5 @@
-//! Which cache directories are used, and which of other users are not. Only root can give a directory
-//! away, so most of these tests run as root, and the command as another user.
+//! Which cache directories the command uses. Most of these tests need root, because only root can
+//! change the owner of a file. They run the command as another user.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,34 +12,57 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::layout;
-use crate::service::{Machine, PROVIDER, SECRET, Said, program, runnable};
+use crate::service::{
+    Machine, PROVIDER, SECRET, Said, copy_program, for_each_row, run_like, runnable,
+};
 
 const ROOT: u32 = 0;
 /// The user of the command.
 const OWN: u32 = 65_534;
 const OTHER: u32 = 12_345;
 
-/// A machine on which the command runs as [`OWN`].
-struct Machines {
-    machine: Machine,
-    _bin: TempDir,
-    program: PathBuf,
+#[derive(Debug)]
+enum File {
+    /// Name, owner and mode.
+    Dir(&'static str, u32, u32),
+    /// Name, target and owner. The word `HOME` stands for the home directory.
+    Link(&'static str, &'static str, u32),
+    /// This many links, each with a number after the name. The last one leads to the target.
+    Chain(&'static str, u32, &'static str),
+    /// Name and owner.
+    Regular(&'static str, u32),
+}
+use File::{Chain, Dir, Link, Regular};
+
+/// A copy of the command that [`OWN`] can run.
+struct Program {
+    _folder: TempDir,
+    path: PathBuf,
 }
 
-impl Machines {
-    /// `None` if this user cannot give files away.
+impl Program {
+    /// Returns `None` if this user cannot change the owner of a file.
     fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        lchown(folder.path(), Some(ROOT), Some(OWN)).ok()?;
+        let path = folder.path().join("program");
+        copy_program(&path);
+        Some(Self { _folder: folder, path })
+    }
+}
+
+/// A machine on which the command runs as [`OWN`].
+struct OwnMachine<'a> {
+    machine: Machine,
+    program: &'a Path,
+}
+
+impl<'a> OwnMachine<'a> {
+    fn new(program: &'a Program) -> Self {
         let machine = Machine::new();
-        let bin = tempfile::tempdir().unwrap();
-        for directory in [machine.home.path(), bin.path()] {
-            fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
-        }
-        lchown(bin.path(), Some(ROOT), Some(OWN)).ok()?;
-        // By another process: a file that is open for writing here cannot be run.
-        let program_of_all = bin.path().join("program");
-        let copied = Command::new("cp").arg(program()).arg(&program_of_all).status();
-        assert!(copied.unwrap().success());
-        Some(Self { machine, _bin: bin, program: program_of_all })
+        fs::set_permissions(machine.home.path(), Permissions::from_mode(0o755)).unwrap();
+        Self { machine, program: &program.path }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -54,29 +77,46 @@ impl Machines {
     }
 
     fn link(&self, name: &str, to: &str, owner: u32) {
-        symlink(to, self.path(name)).unwrap();
+        symlink(to.replace("HOME", self.path("").to_str().unwrap()), self.path(name)).unwrap();
         lchown(self.path(name), Some(owner), None).unwrap();
     }
 
-    fn file(&self, name: &str, owner: u32) {
-        fs::write(self.path(name), "").unwrap();
-        lchown(self.path(name), Some(owner), None).unwrap();
+    fn create(&self, files: &[File]) {
+        for file in files {
+            match *file {
+                Dir(name, owner, mode) => self.directory(name, owner, mode),
+                Link(name, to, owner) => self.link(name, to, owner),
+                Chain(name, length, to) => {
+                    self.link(&format!("{name}{length}"), to, OWN);
+                    for number in (1..length).rev() {
+                        self.link(
+                            &format!("{name}{number}"),
+                            &format!("{name}{}", number + 1),
+                            OWN,
+                        );
+                    }
+                }
+                Regular(name, owner) => {
+                    fs::write(self.path(name), "").unwrap();
+                    lchown(self.path(name), Some(owner), None).unwrap();
+                }
+            }
+        }
     }
 
     fn as_own(&self, program: &Path, arguments: &[&str]) -> Command {
-        let like = self.machine.command(arguments);
         let mut command = runnable(program);
-        command.args(arguments).current_dir(self.machine.home.path()).env_clear();
-        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(arguments);
+        run_like(&mut command, &self.machine.command(&[]));
         command.uid(OWN).gid(OWN);
         command
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        self.machine.finish(self.as_own(&self.program, arguments))
+        self.machine.finish(self.as_own(self.program, arguments))
     }
 
-    /// Every file below the home, with its owner and mode.
+    /// Returns every file below the home, with its owner and mode.
     fn tree(&self) -> BTreeMap<PathBuf, (u32, u32)> {
         fn add(directory: &Path, tree: &mut BTreeMap<PathBuf, (u32, u32)>) {
             for entry in fs::read_dir(directory).unwrap() {
@@ -94,145 +134,93 @@ impl Machines {
     }
 }
 
-type Prepare = &'static dyn Fn(&Machines);
+/// A cache directory, which may be missing.
+struct Case {
+    /// The files that exist.
+    files: &'static [File],
+    /// The value of `--cache-dir`.
+    path: &'static str,
+    /// The directory of the records, or a part of the error.
+    expected: &'static str,
+}
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
-    // What exists, the option, and where the records are.
-    let rows: [(&str, Prepare, &str, &str); 18] = [
-        ("own", &|m| m.directory("c", OWN, 0o700), "c", "c"),
-        ("own, readable", &|m| m.directory("c", OWN, 0o755), "c/", "c"),
-        ("own, with setgid", &|m| m.directory("c", OWN, 0o2755), "./c/.", "c"),
-        ("own, with dots in the path", &|m| m.directory("c", OWN, 0o700), "x/../c", "c"),
-        (
-            "own, in a directory of another user",
-            &|m| {
-                m.directory("o", OTHER, 0o755);
-                m.directory("o/c", OWN, 0o700);
-            },
-            "o/c",
-            "o/c",
-        ),
-        (
-            "own, in a directory that may be entered and not read",
-            &|m| {
-                m.directory("o", OTHER, 0o711);
-                m.directory("o/c", OWN, 0o700);
-            },
-            "o/c",
-            "o/c",
-        ),
-        ("missing, in a directory of root", &|m| m.directory("r", ROOT, 0o777), "r/c", "r/c"),
-        ("missing, in an own directory", &|m| m.directory("d", OWN, 0o700), "d/c", "d/c"),
-        ("missing, with its parents", &|m| m.directory("d", OWN, 0o700), "d/a/b/c", "d/a/b/c"),
-        (
-            "missing, in an own directory that others may write to",
-            &|m| m.directory("d", OWN, 0o777),
-            "d/c",
-            "d/c",
-        ),
-        (
-            "missing, in a sticky directory of another user",
-            &|m| m.directory("s", OTHER, 0o1777),
-            "s/a/c",
-            "s/a/c",
-        ),
-        (
-            "a link of root",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", ROOT);
-            },
-            "l",
-            "c",
-        ),
-        (
-            "a link of root, with a slash at its end",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "./c/", ROOT);
-            },
-            "l/",
-            "c",
-        ),
-        (
-            "an own link in a directory of another user",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.directory("o", OTHER, 0o755);
-                m.link("o/l", "../c", OWN);
-            },
-            "o/l",
-            "c",
-        ),
-        (
-            "a link of root on the way to a missing directory",
-            &|m| {
-                m.directory("d", OWN, 0o700);
-                m.link("l", "d", ROOT);
-            },
-            "l/c",
-            "d/c",
-        ),
-        (
-            "a link of systemd with DynamicUser",
-            &|m| {
-                m.directory("lib", ROOT, 0o755);
-                m.directory("lib/private", ROOT, 0o711);
-                m.directory("lib/private/x", OWN, 0o755);
-                m.link("lib/x", "private/x", ROOT);
-            },
-            "lib/x",
-            "lib/private/x",
-        ),
-        (
-            "a chain of links",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l40", "c", OWN);
-                for number in (1..40).rev() {
-                    m.link(&format!("l{number}"), &format!("l{}", number + 1), OWN);
-                }
-            },
-            "l1",
-            "c",
-        ),
-        (
-            "a whole path in a link",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", m.path("c").to_str().unwrap(), ROOT);
-            },
-            "l",
-            "c",
-        ),
+    let rows: [Case; 18] = [
+        Case { files: &[Dir("c", OWN, 0o700)], path: "c", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o755)], path: "c/", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o2755)], path: "./c/.", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o700)], path: "x/../c", expected: "c" },
+        Case {
+            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
+            expected: "o/c",
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o711), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
+            expected: "o/c",
+        },
+        Case { files: &[Dir("r", ROOT, 0o777)], path: "r/c", expected: "r/c" },
+        Case { files: &[Dir("d", OWN, 0o700)], path: "d/c", expected: "d/c" },
+        Case { files: &[Dir("d", OWN, 0o700)], path: "d/a/b/c", expected: "d/a/b/c" },
+        Case { files: &[Dir("d", OWN, 0o777)], path: "d/c", expected: "d/c" },
+        // In a sticky directory, nobody can replace the directory of another user.
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case { files: &[Dir("c", OWN, 0o700), Link("l", "c", ROOT)], path: "l", expected: "c" },
+        Case { files: &[Dir("c", OWN, 0o700), Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
+            path: "o/l",
+            expected: "c",
+        },
+        Case { files: &[Dir("d", OWN, 0o700), Link("l", "d", ROOT)], path: "l/c", expected: "d/c" },
+        // systemd creates this link with DynamicUser.
+        Case {
+            files: &[
+                Dir("lib", ROOT, 0o755),
+                Dir("lib/private", ROOT, 0o711),
+                Dir("lib/private/x", OWN, 0o755),
+                Link("lib/x", "private/x", ROOT),
+            ],
+            path: "lib/x",
+            expected: "lib/private/x",
+        },
+        Case { files: &[Dir("c", OWN, 0o700), Chain("l", 40, "c")], path: "l1", expected: "c" },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Link("l", "HOME/c", ROOT)],
+            path: "l",
+            expected: "c",
+        },
     ];
-    for (name, prepare, option, records) in rows {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("x", ROOT, 0o755);
-        prepare(&machines);
-        let option = format!("--cache-dir={option}");
-        let before = machines.tree();
-        assert!(machines.run(&["status", &option]).out.contains("none cached"), "{name}");
-        assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
+    let Some(program) = Program::new() else { return };
+    for_each_row(rows, |Case { files, path, expected: records }| {
+        let name = format!("{files:?} {path}");
+        let own = OwnMachine::new(&program);
+        own.directory("x", ROOT, 0o755);
+        own.create(files);
+        let option = format!("--cache-dir={path}");
+        let before = own.tree();
+        assert!(own.run(&["status", &option]).out.contains("none cached"), "{name}");
+        assert_eq!(own.run(&["identity", &option]).status, 1, "{name}");
         for forget in [&["forget", &option][..], &["forget", "--all", &option]] {
-            let said = machines.run(forget);
+            let said = own.run(forget);
             assert!(said.out.starts_with("nothing was stored "), "{name}: {said:?}");
         }
-        assert_eq!(machines.tree(), before, "{name}: reading makes nothing");
+        assert_eq!(own.tree(), before, "{name}: commands that read create nothing");
 
-        let said = machines.run(&["process", &option]);
+        let said = own.run(&["process", &option]);
         assert_eq!((said.status, &*said.err), (0, ""), "{name}");
-        let calls = machines.machine.calls();
-        assert_eq!(machines.run(&["process", &option]).out, said.out, "{name}");
-        let status = machines.run(&["status", &option]);
+        let calls = own.machine.calls();
+        assert_eq!(own.run(&["process", &option]).out, said.out, "{name}");
+        let status = own.run(&["status", &option]);
         assert!(status.out.contains(", valid for "), "{name}: {status:?}");
-        assert_eq!(machines.run(&["identity", &option]).status, 0, "{name}");
-        assert_eq!(machines.machine.calls(), calls, "{name}: the records are found");
+        assert_eq!(own.run(&["identity", &option]).status, 0, "{name}");
+        assert_eq!(own.machine.calls(), calls, "{name}: the records are found");
 
-        let mut made = machines.tree();
+        let mut made = own.tree();
         made.retain(|path, _| !before.contains_key(path));
-        let directory = machines.path(records);
+        let directory = own.path(records);
         assert!(
             made.keys().filter(|path| path.parent() == Some(&directory)).count() >= 2,
             "{name}"
@@ -241,120 +229,95 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             let expected = if path.is_dir() { 0o700 } else { 0o600 };
             assert_eq!((owner, mode & 0o777), (OWN, expected), "{name}: {}", path.display());
         }
-        let said = machines.run(&["forget", &option]);
+        let said = own.run(&["forget", &option]);
         assert!(
             said.out.starts_with("removed: the identity and the credentials"),
             "{name}: {said:?}"
         );
-    }
+    });
 }
 
 #[test]
 fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
-    let rows: [(&str, Prepare, &str, &str); 20] = [
-        ("of another user", &|m| m.directory("c", OTHER, 0o755), "c", theirs),
-        ("of another user, open", &|m| m.directory("c", OTHER, 0o777), "c", theirs),
-        ("of another user, sticky", &|m| m.directory("c", OTHER, 0o1777), "c", theirs),
-        ("of root", &|m| m.directory("c", ROOT, 0o755), "c", theirs),
-        ("own, for its group", &|m| m.directory("c", OWN, 0o770), "c", open),
-        ("own, for others", &|m| m.directory("c", OWN, 0o702), "c", open),
-        ("own, sticky", &|m| m.directory("c", OWN, 0o1777), "c", open),
-        ("of root, open", &|m| m.directory("c", ROOT, 0o777), "c", open),
-        ("of root, setgid", &|m| m.directory("c", ROOT, 0o2775), "c/", open),
-        (
-            "missing, in an open directory of another user",
-            &|m| m.directory("o", OTHER, 0o777),
-            "o/c",
-            theirs,
-        ),
-        ("missing with its parents, there", &|m| m.directory("o", OTHER, 0o777), "o/a/b", theirs),
-        (
-            "a link of another user to an own directory",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-            },
-            "l",
-            "the link ",
-        ),
-        (
-            "the same with a slash at its end",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-            },
-            "l/.",
-            "the link ",
-        ),
-        (
-            "a link of another user on the way",
-            &|m| {
-                m.directory("d", OWN, 0o700);
-                m.link("l", "d", OTHER);
-            },
-            "l/c",
-            "the link ",
-        ),
-        (
-            "a link of root to a link of another user",
-            &|m| {
-                m.directory("c", OWN, 0o700);
-                m.link("l", "c", OTHER);
-                m.link("k", "l", ROOT);
-            },
-            "k",
-            "the link ",
-        ),
-        (
-            "a link of root to a directory of another user",
-            &|m| {
-                m.directory("c", OTHER, 0o700);
-                m.link("l", "c", ROOT);
-            },
-            "l",
-            theirs,
-        ),
-        (
-            "a link that leads nowhere",
-            &|m| m.link("l", "x/nowhere", ROOT),
-            "l",
-            "to which a link leads",
-        ),
-        ("a link that leads to itself", &|m| m.link("l", "l", OWN), "l", "symbolic links"),
-        ("a file", &|m| m.file("f", OWN), "f", "is not a directory"),
-        ("a file on the way", &|m| m.file("f", OWN), "f/c", "is not a directory"),
+    let rows: [Case; 20] = [
+        Case { files: &[Dir("c", OTHER, 0o755)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OTHER, 0o777)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OTHER, 0o1777)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", ROOT, 0o755)], path: "c", expected: theirs },
+        Case { files: &[Dir("c", OWN, 0o770)], path: "c", expected: open },
+        Case { files: &[Dir("c", OWN, 0o702)], path: "c", expected: open },
+        Case { files: &[Dir("c", OWN, 0o1777)], path: "c", expected: open },
+        Case { files: &[Dir("c", ROOT, 0o777)], path: "c", expected: open },
+        Case { files: &[Dir("c", ROOT, 0o2775)], path: "c/", expected: open },
+        Case { files: &[Dir("o", OTHER, 0o777)], path: "o/c", expected: theirs },
+        Case { files: &[Dir("o", OTHER, 0o777)], path: "o/a/b", expected: theirs },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
+            path: "l",
+            expected: "the link ",
+        },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
+            path: "l/.",
+            expected: "the link ",
+        },
+        Case {
+            files: &[Dir("d", OWN, 0o700), Link("l", "d", OTHER)],
+            path: "l/c",
+            expected: "the link ",
+        },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER), Link("k", "l", ROOT)],
+            path: "k",
+            expected: "the link ",
+        },
+        Case {
+            files: &[Dir("c", OTHER, 0o700), Link("l", "c", ROOT)],
+            path: "l",
+            expected: theirs,
+        },
+        Case {
+            files: &[Link("l", "x/nowhere", ROOT)],
+            path: "l",
+            expected: "to which a link leads",
+        },
+        Case { files: &[Link("l", "l", OWN)], path: "l", expected: "symbolic links" },
+        Case { files: &[Regular("f", OWN)], path: "f", expected: "is not a directory" },
+        Case { files: &[Regular("f", OWN)], path: "f/c", expected: "is not a directory" },
     ];
-    for (name, prepare, option, words) in rows {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("x", ROOT, 0o777);
-        prepare(&machines);
-        let option = format!("--cache-dir={option}");
-        let before = machines.tree();
-        let said = machines.run(&["process", &option]);
+    let Some(program) = Program::new() else { return };
+    for_each_row(rows, |Case { files, path, expected: words }| {
+        let name = format!("{files:?} {path}");
+        let own = OwnMachine::new(&program);
+        own.directory("x", ROOT, 0o777);
+        own.create(files);
+        let option = format!("--cache-dir={path}");
+        let before = own.tree();
+        let said = own.run(&["process", &option]);
         assert_eq!(said.status, 0, "{name}: {said:?}");
         assert!(said.out.contains("AccessKeyId"), "{name}");
         assert!(
             said.err.contains("cannot be used: ") && said.err.contains(words),
             "{name}: {said:?}"
         );
-        let status = machines.run(&["status", &option]);
+        let status = own.run(&["status", &option]);
         assert_eq!(status.status, 0, "{name}");
         assert!(status.out.contains("cannot be used: "), "{name}: {status:?}");
         assert!(layout::joined(&status.out).contains(words), "{name}: {status:?}");
-        assert_eq!(machines.run(&["identity", &option]).status, 1, "{name}");
+        assert_eq!(own.run(&["identity", &option]).status, 1, "{name}");
         for forget in [&["forget", &option][..], &["forget", "--all", &option]] {
-            let said = machines.run(forget);
+            let said = own.run(forget);
             assert_eq!((said.status, &*said.out), (1, ""), "{name}: {said:?}");
             assert!(said.err.contains(words), "{name}: {said:?}");
         }
-        assert_eq!(machines.tree(), before, "{name}");
+        assert_eq!(own.tree(), before, "{name}");
         assert!(!said.err.contains("/proc/"), "{name}: {said:?}");
-    }
+    });
 }
 
-/// Another user replaces the directory during the run. The records in it must not be used.
+/// Another process replaces the directory during the run. The new directory must not be used.
 #[test]
 fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
     let machine = Machine::new();
@@ -369,37 +332,37 @@ fn a_directory_that_is_swapped_during_the_run_stays_in_use() {
     run("mv cache first; mkdir -m 700 cache; cat token");
     assert!(count("first") >= 2, "the identity and the credentials");
     assert_eq!(count("cache"), 0);
-    // One that was removed is created again.
+    // A directory that was removed is created again.
     run("rmdir cache; cat token");
     assert!(count("cache") >= 2);
 }
 
 #[test]
-fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_one() {
-    let plain: Prepare = &|_| ();
-    let rows: [(&str, u32, u32, Prepare); 11] = [
-        ("cache", ROOT, 0o777, plain),
-        ("cache", ROOT, 0o1777, plain),
-        ("cache", ROOT, 0o2775, plain),
-        ("cache", ROOT, 0o770, plain),
-        ("cache", OWN, 0o770, plain),
-        ("my cache", ROOT, 0o2777, plain),
-        ("it's `$HOME`", ROOT, 0o777, plain),
-        ("a\"b\\c;d", ROOT, 0o777, plain),
-        ("-x", ROOT, 0o777, plain),
-        // Another user, or this one, has followed the same advice.
-        ("cache", ROOT, 0o777, &|m| m.directory("cache/cognito-credentials", OTHER, 0o700)),
-        ("cache", ROOT, 0o777, &|m| m.directory("cache/cognito-credentials", OWN, 0o700)),
+fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
+    let rows: [(&str, u32, u32, &[File]); 11] = [
+        ("cache", ROOT, 0o777, &[]),
+        ("cache", ROOT, 0o1777, &[]),
+        ("cache", ROOT, 0o2775, &[]),
+        ("cache", ROOT, 0o770, &[]),
+        ("cache", OWN, 0o770, &[]),
+        ("my cache", ROOT, 0o2777, &[]),
+        ("it's `$HOME`", ROOT, 0o777, &[]),
+        ("a\"b\\c;d", ROOT, 0o777, &[]),
+        ("-x", ROOT, 0o777, &[]),
+        // Another user, or this one, has already followed the advice.
+        ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OTHER, 0o700)]),
+        ("cache", ROOT, 0o777, &[Dir("cache/cognito-credentials", OWN, 0o700)]),
     ];
-    for (name, owner, mode, prepare) in rows {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory(name, owner, mode);
-        prepare(&machines);
+    let Some(program) = Program::new() else { return };
+    for_each_row(rows, |(name, owner, mode, files)| {
+        let own = OwnMachine::new(&program);
+        own.directory(name, owner, mode);
+        own.create(files);
         let option = format!("--cache-dir={name}");
-        let said = machines.run(&["process", &option]);
+        let said = own.run(&["process", &option]);
         let advice = said.err.lines().find_map(|line| line.strip_prefix("  what to do: "));
         let advice = advice.unwrap_or_else(|| panic!("{name} {mode:o}: {said:?}"));
-        let shown = layout::joined(&machines.run(&["status", &option]).out);
+        let shown = layout::joined(&own.run(&["status", &option]).out);
         assert!(shown.contains(advice), "{name}: {shown}");
 
         let script = match advice.strip_prefix("run `") {
@@ -408,20 +371,20 @@ fn a_directory_of_several_users_is_refused_with_the_command_that_makes_a_usable_
             }
             None => advice.replace("use `", "program process ").replace('`', ""),
         };
-        let script = format!("program() {{ '{}' \"$@\"; }}; {script}", machines.program.display());
-        let follow = || machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &script]));
+        let script = format!("program() {{ '{}' \"$@\"; }}; {script}", own.program.display());
+        let follow = || own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
         let said = follow();
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
-        let calls = machines.machine.calls();
+        let calls = own.machine.calls();
         let again = script.replace("mkdir", "true");
-        let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &again]));
+        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &again]));
         assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
-        assert_eq!(machines.machine.calls(), calls, "{name} {mode:o}: it is cached");
-    }
+        assert_eq!(own.machine.calls(), calls, "{name} {mode:o}: it is cached");
+    });
 }
 
 #[test]
-fn the_default_directory_that_others_may_write_to_has_a_command_that_mends_it() {
+fn the_advice_for_an_open_default_directory_repairs_it() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     fs::set_permissions(machine.cache(), Permissions::from_mode(0o777)).unwrap();
@@ -432,25 +395,24 @@ fn the_default_directory_that_others_may_write_to_has_a_command_that_mends_it() 
 }
 
 #[test]
-fn a_created_directory_has_its_mode_whatever_the_umask() {
-    for umask in ["777", "277", "077", "0"] {
-        let Some(machines) = Machines::new() else { return };
-        machines.directory("d", OWN, 0o700);
-        let script = format!(
-            "umask {umask}; exec '{}' process --cache-dir d/a/b",
-            machines.program.display()
-        );
-        let said = machines.machine.finish(machines.as_own(Path::new("sh"), &["-c", &script]));
+fn a_created_directory_has_mode_0700_with_any_umask() {
+    let Some(program) = Program::new() else { return };
+    for_each_row(["777", "277", "077", "0"], |umask| {
+        let own = OwnMachine::new(&program);
+        own.directory("d", OWN, 0o700);
+        let script =
+            format!("umask {umask}; exec '{}' process --cache-dir d/a/b", own.program.display());
+        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
         assert_eq!((said.status, &*said.err), (0, ""), "{umask}");
         for name in ["d/a", "d/a/b"] {
-            let mode = fs::metadata(machines.path(name)).unwrap().mode();
+            let mode = fs::metadata(own.path(name)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{umask}: {name}");
         }
-    }
+    });
 }
 
 #[test]
-fn a_path_that_no_line_can_show_is_refused_without_a_command() {
+fn a_path_with_a_newline_is_refused_without_a_command() {
     let machine = Machine::new();
     let path = machine.home.path().join(std::ffi::OsStr::from_bytes(b"a\nb"));
     fs::create_dir(&path).unwrap();

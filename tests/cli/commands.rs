@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET};
 
-/// The credentials in the JSON document, or in the lines for a shell.
+/// Finds the access key ID in the output of any command.
 fn key(said: &str) -> &str {
     let start = said.find("ASIA").unwrap_or_else(|| panic!("no key in {said}"));
     let rest = &said[start..];
@@ -53,11 +53,11 @@ fn a_second_call_makes_no_service_call_whichever_command_it_is() {
     }
     assert_eq!(machine.calls(), 2);
     assert_ne!(key(&machine.fine(&["process", "--no-cache"])), key(&first));
-    assert_eq!(machine.calls(), 4, "without a cache, all of it is asked for");
+    assert_eq!(machine.calls(), 4, "without a cache, both calls are made");
 }
 
 #[test]
-fn commands_that_start_together_make_one_fetch() {
+fn commands_that_start_together_make_one_refresh() {
     let machine = Machine::new();
     let children: Vec<_> = (0..6)
         .map(|_| machine.command(&["process"]).stdout(Stdio::piped()).spawn().unwrap())
@@ -65,7 +65,7 @@ fn commands_that_start_together_make_one_fetch() {
     let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
     let said: Vec<_> = said.map(|output| String::from_utf8(output.stdout).unwrap()).collect();
     assert!(said.iter().all(|other| key(other) == key(&said[0])), "{said:?}");
-    assert_eq!(machine.calls(), 2, "one identity and one set, for all of them");
+    assert_eq!(machine.calls(), 2, "one identity and one set of credentials for all");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn status_and_forget_need_no_network() {
     assert!(status.contains("identity       none known yet"), "{status}");
     assert!(status.contains("credentials    none cached"), "{status}");
     assert_eq!(machine.calls(), 0);
-    assert!(!machine.cache().exists(), "looking makes no directory");
+    assert!(!machine.cache().exists(), "status creates no directory");
 
     machine.fine(&["process"]);
     let id = machine.cognito.requests()[1].identity_id().unwrap().to_owned();
@@ -100,7 +100,7 @@ fn status_and_forget_need_no_network() {
     assert_eq!(machine.run(&["identity"]).status, 1);
     assert_eq!(machine.calls(), 2);
     machine.fine(&["process"]);
-    assert_eq!(machine.calls(), 4, "another guest, and its keys");
+    assert_eq!(machine.calls(), 4, "another guest and its credentials");
     assert_ne!(machine.fine(&["identity"]), format!("{id}\n"));
 }
 
@@ -130,7 +130,7 @@ fn forget_reports_a_cache_that_cannot_be_changed() {
     assert_eq!(said, "nothing was removed: there is no cache\n");
 }
 
-/// The records' names, without those of locks.
+/// Returns the names of the records, without those of locks.
 fn records(machine: &Machine) -> Vec<String> {
     let entries = fs::read_dir(machine.cache()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -140,7 +140,7 @@ fn records(machine: &Machine) -> Vec<String> {
 }
 
 #[test]
-fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
+fn forget_removes_all_records_of_this_user_and_none_of_others() {
     let machine = Machine::new();
     let token = URL_SAFE_NO_PAD.encode(r#"{"iss": "https://p", "sub": "ann"}"#);
     let token = format!("e30.{token}.{SECRET}");
@@ -171,13 +171,13 @@ fn forgetting_leaves_nothing_of_this_user_and_all_of_the_others() {
         fill(user);
         let mut own = records(&machine);
         own.retain(|name| !before.contains(name));
-        assert_eq!(own.len(), 4, "an identity and three sets: {own:?}");
+        assert_eq!(own.len(), 4, "an identity and three sets of credentials: {own:?}");
         each.push(own);
     }
     for (user, own) in users.into_iter().zip(&each) {
         let mut others = records(&machine);
         others.retain(|name| !own.contains(name));
-        // The file of a writer that was killed.
+        // A killed process leaves a file like this.
         let leaving = format!("{}.0123456789abcdef", own[0]);
         fs::write(machine.cache().join(leaving), "").unwrap();
         let said = machine.fine(&[&["forget"], user].concat());
@@ -269,7 +269,7 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
     key(&said.out);
     let start = format!("cognito-credentials: warn: the cache {file} cannot be used: ");
     assert!(said.err.starts_with(&start) && said.err.contains("another guest"), "{said:?}");
-    assert_eq!(said.err.matches("warn: ").count(), 1, "once: {said:?}");
+    assert_eq!(said.err.matches("warn: ").count(), 1, "there is one warning: {said:?}");
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.file("token", SECRET);
     let login = format!("--login={PROVIDER}=@token");
@@ -281,7 +281,7 @@ fn an_unusable_cache_is_a_warning_and_credentials_are_printed() {
 }
 
 #[test]
-fn a_login_id_without_a_cache_is_a_contradiction() {
+fn a_login_id_without_a_cache_is_an_error() {
     for command in ["process", "status", "forget", "doctor"] {
         let said = Machine::new().run(&[command, "--login-id=ann", "--no-cache"]);
         assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
@@ -290,7 +290,7 @@ fn a_login_id_without_a_cache_is_a_contradiction() {
     }
 }
 
-/// Only root can give a directory away, so this test needs root.
+/// This test needs root, because only root can change the owner of a directory.
 #[test]
 fn no_cache_is_created_in_another_users_home() {
     let machine = Machine::new();
@@ -309,11 +309,11 @@ fn no_cache_is_created_in_another_users_home() {
     for words in ["belongs to another user", "--cache-dir", "--no-cache"] {
         assert!(said.err.contains(words), "{said:?}");
     }
-    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is made");
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is created");
     assert_eq!(run(&["--no-cache"]).status, 0);
     assert_eq!(run(&["--cache-dir", home.join("theirs/x").to_str().unwrap()]).err, "");
 
-    // The same with a cache that exists already, and with a link.
+    // The same result with an existing cache, and with a link.
     let theirs = home.join(".cache/cognito-credentials");
     fs::create_dir_all(&theirs).unwrap();
     std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
@@ -330,7 +330,7 @@ fn no_cache_is_created_in_another_users_home() {
     assert_eq!(fs::read_dir(machine.path("of-root")).unwrap().count(), 0);
 }
 
-/// The system's clocks as they were some time ago.
+/// The clocks of the system, but this much earlier.
 struct Earlier(Duration);
 
 impl Clock for Earlier {
@@ -351,7 +351,7 @@ impl Clock for Earlier {
     }
 }
 
-/// Stores credentials that lived for a minute when they were requested, some time ago.
+/// Stores credentials that were requested this long ago, and were valid for a minute then.
 fn cached_since(machine: &Machine, ago: Duration) -> Credentials {
     machine.cognito.set_lifetime(Duration::from_secs(60));
     machine.cognito.set_time(SystemTime::now() - ago);
@@ -390,7 +390,7 @@ fn cached_credentials_are_refreshed_early_and_used_while_that_fails() {
 }
 
 #[test]
-fn shells_read_any_secret_as_it_is() {
+fn shells_read_any_secret_unchanged() {
     let secrets =
         ["plain/+=", "it's", "''", "$HOME`id`$(id)${x}!x\\\\n\"q\"#;&|<>*?[]{}~", "#~!", "-n"];
     for secret in secrets {
@@ -424,7 +424,7 @@ fn shells_read_any_secret_as_it_is() {
 }
 
 #[test]
-fn lines_for_a_file_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
+fn dotenv_lines_are_plain_words_and_values_that_no_variable_can_hold_are_errors() {
     let machine = Machine::new();
     let lines = machine.fine(&["env", "--format=dotenv"]);
     let names: Vec<_> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -475,7 +475,7 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() {
+fn short_help_is_short_and_long_help_names_every_command_option_and_variable() {
     let machine = Machine::new();
     let short = machine.finish(machine.bare(&["-h"]));
     let long = machine.finish(machine.bare(&["--help"]));
@@ -555,7 +555,7 @@ fn help_is_short_with_h_and_names_every_command_option_and_variable_with_help() 
         ("doctor", &["--json"]),
         ("completions", &["bash", "fish", "zsh"]),
     ] {
-        // Also after other options, and without the values of variables.
+        // The option may follow others. The help shows no values of variables.
         let mut run = machine.command(&[command, "--region", "x y", "--help"]);
         run.env("AWS_COGNITO_IDENTITY_ID", SECRET);
         let help = machine.finish(run);

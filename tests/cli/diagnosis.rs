@@ -3,23 +3,20 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::layout;
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, listen, program, refusing_proxy,
-    runnable,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, copy_program, for_each_row, jwt,
+    listen, refusing_proxy, run_like, runnable,
 };
 
-fn examine(machine: &Machine, arguments: &[&str]) -> Said {
+pub(crate) fn examine(machine: &Machine, arguments: &[&str]) -> Said {
     let said = machine.run(&[&["doctor"], arguments].concat());
-    assert_eq!(said.err, "", "the report is the answer");
+    assert_eq!(said.err, "", "{arguments:?}: standard error is empty");
     for secret in [SECRET, "fake/secret", "fake+session"] {
         assert!(!said.out.contains(secret), "{}", said.out);
     }
@@ -33,7 +30,7 @@ fn examine(machine: &Machine, arguments: &[&str]) -> Said {
 }
 
 fn token(end: u64) -> String {
-    format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {end}}}"#)))
+    jwt(&format!(r#"{{"exp": {end}}}"#))
 }
 
 fn authority() -> String {
@@ -46,7 +43,7 @@ fn authority() -> String {
 }
 
 #[test]
-fn a_sound_machine_gets_a_clean_report() {
+fn without_faults_the_doctor_reports_no_bad_step() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, token(4_000_000_000), "ann");
     machine.file("token", token(4_000_000_000));
@@ -74,33 +71,48 @@ fn a_sound_machine_gets_a_clean_report() {
     assert!(!said.out.contains("BAD"), "{}", said.out);
     let before = machine.calls();
     examine(&machine, &[&login, "--role-arn", ROLE]);
-    assert!(machine.calls() > before, "it asks the service, whatever is kept");
+    assert!(
+        machine.calls() > before,
+        "the doctor makes calls, even if there are cached credentials"
+    );
 }
 
 #[test]
-fn each_thing_that_is_wrong_is_named_with_what_to_do() {
+fn the_doctor_names_each_fault_and_what_to_do() {
+    struct Case<'a> {
+        prepare: &'a (dyn Fn(&Machine) + Sync),
+        /// The word `URL` stands for the text of the file `url`.
+        arguments: &'a [&'a str],
+        status: i32,
+        says: [&'a str; 2],
+    }
+
     let (proxy, _) = refusing_proxy();
-    let rows: [(&dyn Fn(&Machine), &[&str], i32, [&str; 2]); 12] = [
-        (
-            &|machine| machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300)),
-            &[],
-            1,
-            [
+    let rows: [Case<'_>; 12] = [
+        Case {
+            prepare: &|machine| {
+                machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300));
+            },
+            arguments: &[],
+            status: 1,
+            says: [
                 "BAD     clock        this machine's clock is 2 hours behind the service's",
                 "set it (NTP)",
             ],
-        ),
-        (
-            &|machine| machine.cognito.set_time(SystemTime::now() - Duration::from_secs(7300)),
-            &[],
-            1,
-            [
+        },
+        Case {
+            prepare: &|machine| {
+                machine.cognito.set_time(SystemTime::now() - Duration::from_secs(7300));
+            },
+            arguments: &[],
+            status: 1,
+            says: [
                 "BAD     clock        this machine's clock is 2 hours ahead of the service's",
                 "set it (NTP)",
             ],
-        ),
-        (
-            &|machine| {
+        },
+        Case {
+            prepare: &|machine| {
                 machine.cognito.fail_next(
                     GET_CREDENTIALS,
                     2,
@@ -109,98 +121,97 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
                     ),
                 );
             },
-            &[],
-            1,
-            [
+            arguments: &[],
+            status: 1,
+            says: [
                 "BAD     call         GetCredentialsForIdentity: HTTP status 400",
                 "what to do: the pool allows no guests",
             ],
-        ),
-        (
-            &|machine| drop(machine.file("token", token(1))),
-            &["--login=p=@token"],
-            4,
-            [
+        },
+        Case {
+            prepare: &|machine| drop(machine.file("token", token(1))),
+            arguments: &["--login=p=@token"],
+            status: 4,
+            says: [
                 "BAD     login        p: the token from the file token expired ",
                 "what to do: sign in again",
             ],
-        ),
-        (
-            &|machine| {
-                let payload = URL_SAFE_NO_PAD.encode(r#"{"token_use":"access","exp":4000000000}"#);
-                machine.file("token", format!("e30.{payload}.{SECRET}"));
+        },
+        Case {
+            prepare: &|machine| {
+                machine.file("token", jwt(r#"{"token_use":"access","exp":4000000000}"#));
             },
-            &["--login=cognito-idp.us-east-1.amazonaws.com/us-east-1_x=@token"],
-            4,
-            [
+            arguments: &["--login=cognito-idp.us-east-1.amazonaws.com/us-east-1_x=@token"],
+            status: 4,
+            says: [
                 "BAD     login        cognito-idp.us-east-1.amazonaws.com/us-east-1_x: the token from the file token is an access token",
                 "what to do: give --login the ID token",
             ],
-        ),
-        (
-            &|_| {},
-            &["--login=p=@none"],
-            4,
-            ["BAD     login        --login: no token for p: none: ", "what to do"],
-        ),
-        (
-            &|_| {},
-            &["--timeout=0"],
-            2,
-            ["BAD     settings     --timeout: ", "must be longer than zero"],
-        ),
-        (
-            &|_| {},
-            &["--endpoint-url=http://127.0.0.1:1"],
-            3,
-            [
+        },
+        Case {
+            prepare: &|_| {},
+            arguments: &["--login=p=@none"],
+            status: 4,
+            says: ["BAD     login        --login: no token for p: none: ", "what to do"],
+        },
+        Case {
+            prepare: &|_| {},
+            arguments: &["--timeout=0"],
+            status: 2,
+            says: ["BAD     settings     --timeout: ", "must be longer than zero"],
+        },
+        Case {
+            prepare: &|_| {},
+            arguments: &["--endpoint-url=http://127.0.0.1:1"],
+            status: 3,
+            says: [
                 "BAD     call         GetId: could not connect to 127.0.0.1:1: 127.0.0.1 refused",
                 "what to do: nothing listens on that port",
             ],
-        ),
-        (
-            &|machine| {
-                // Speaks HTTP where TLS is expected.
+        },
+        Case {
+            prepare: &|machine| {
+                // This server answers with HTTP instead of TLS.
                 let url = listen(|mut stream| {
                     let _ = stream.read(&mut [0; 1024]);
                     let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
                 });
                 machine.file("url", url.replace("http://127.0.0.1", "https://localhost"));
             },
-            &["URL"],
-            3,
-            [
+            arguments: &["URL"],
+            status: 3,
+            says: [
                 "BAD     TLS          the answer is not TLS\n",
                 "GetId: no TLS connection to localhost:",
             ],
-        ),
-        (
-            &|_| {},
-            &["--endpoint-url=https://nowhere.invalid", "--timeout=10"],
-            3,
-            ["BAD     address      nowhere.invalid: ", "name server"],
-        ),
-        (
-            &|_| {},
-            &["--endpoint-url=https://nowhere.invalid", "--proxy", &proxy],
-            3,
-            [
+        },
+        Case {
+            prepare: &|_| {},
+            arguments: &["--endpoint-url=https://nowhere.invalid", "--timeout=10"],
+            status: 3,
+            says: ["BAD     address      nowhere.invalid: ", "name server"],
+        },
+        Case {
+            prepare: &|_| {},
+            arguments: &["--endpoint-url=https://nowhere.invalid", "--proxy", &proxy],
+            status: 3,
+            says: [
                 ": no tunnel to nowhere.invalid:443: it answered with status 403\n",
                 "GetId: no connection to nowhere.invalid:443 through the proxy ",
             ],
-        ),
-        (
-            &|machine| {
+        },
+        Case {
+            prepare: &|machine| {
                 std::fs::create_dir(machine.path("shared")).unwrap();
                 let open = std::fs::Permissions::from_mode(0o777);
                 std::fs::set_permissions(machine.path("shared"), open).unwrap();
             },
-            &["--cache-dir=shared"],
-            1,
-            ["BAD     cache        shared: ", "mkdir -m 700 "],
-        ),
+            arguments: &["--cache-dir=shared"],
+            status: 1,
+            says: ["BAD     cache        shared: ", "mkdir -m 700 "],
+        },
     ];
-    for (prepare, arguments, status, says) in rows {
+    for_each_row(rows, |Case { prepare, arguments, status, says }| {
         let machine = Machine::new();
         prepare(&machine);
         let url = std::fs::read_to_string(machine.path("url")).unwrap_or_default();
@@ -212,34 +223,30 @@ fn each_thing_that_is_wrong_is_named_with_what_to_do() {
         for words in says {
             assert!(said.out.contains(words), "{words} not in\n{}", said.out);
         }
-    }
+    });
 }
 
 const NOBODY: u32 = 65_534;
 
-/// Runs a copy of the command that every user can run, as another user if this one is root.
+/// Runs a copy of the command. If this user is root, the copy runs as another user.
 fn run_as_nobody(machine: &Machine, arguments: &[&str]) -> Said {
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(machine.home.path(), open).unwrap();
-    // By another process: a file that is open for writing here, and so in each process that another
-    // test starts just then, cannot be run.
     let copy = machine.path("program");
-    assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
-    let like = machine.command(arguments);
+    copy_program(&copy);
     let mut command = runnable(&copy);
-    command.args(arguments).current_dir(machine.home.path()).env_clear();
-    command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(arguments);
+    run_like(&mut command, &machine.command(&[]));
     if std::fs::metadata(machine.home.path()).unwrap().uid() == 0 {
         command.uid(NOBODY).gid(NOBODY);
     }
     machine.finish(command)
 }
 
-/// What is done to the cache directory, and what `status` and `doctor` say of it.
 #[test]
 fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
     let rows: [(&str, &dyn Fn(&Machine), &str); 4] = [
-        // Root writes wherever it likes, so the run is another user's if this one is root's.
+        // Root can write everywhere, so this case runs as another user.
         (
             "this user may not write to it",
             &|machine| {
@@ -304,7 +311,7 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
     }
 }
 
-/// A record that cannot be read, in a directory that can be written.
+/// The directory of the record can be written.
 #[test]
 fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     let machine = Machine::new();
@@ -324,7 +331,7 @@ fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     assert!(said.out.contains("ok      credentials"), "{}", said.out);
 }
 
-/// A fault that may pass by itself is bad too.
+/// A fault that a retry has solved is bad too.
 #[test]
 fn each_bad_step_sets_the_exit_status() {
     let (two, lost) = ("--max-attempts=2", Fault::NoAnswer(TransportErrorKind::Io));
@@ -336,7 +343,7 @@ fn each_bad_step_sets_the_exit_status() {
     ];
     for (fault, arguments, status, says) in rows {
         let machine = Machine::new();
-        // Expired only by this machine's clock.
+        // The token has expired by the clock of this machine, but the service accepts it.
         machine.cognito.accept_login(PROVIDER, token(1), "ann");
         machine.file("token", token(1));
         if let Some(fault) = fault {
@@ -385,9 +392,7 @@ fn the_doctor_shows_where_each_setting_comes_from() {
     ];
     for (variables, arguments, line) in rows {
         let arguments = [&["doctor", "--timeout=5"], arguments].concat();
-        let mut command = machine.command(&arguments);
-        command.envs(variables.iter().copied());
-        let said = machine.finish(command);
+        let said = machine.run_with(variables, &arguments);
         let said = Said { out: layout::joined(&said.out), ..said };
         assert!(said.out.contains(&line), "{line} not in\n{}", said.out);
         assert!(said.out.contains("ok      settings     region us-east-1 "), "{}", said.out);

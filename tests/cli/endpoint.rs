@@ -10,12 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::service::Machine;
+use crate::service::{Machine, PATIENCE, signal};
 
-/// Longer than any step takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Where an endpoint is, and its token.
+/// The URL of an endpoint, and its token.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: String,
@@ -23,7 +20,6 @@ pub(crate) struct Endpoint {
     pub(crate) token: String,
 }
 
-/// What the endpoint answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -39,7 +35,7 @@ impl Answer {
         Self { status, headers: headers.to_ascii_lowercase(), body }
     }
 
-    /// The access key ID; the answer must have credentials.
+    /// Returns the access key ID. The answer must have credentials.
     pub(crate) fn key(&self) -> String {
         assert_eq!(self.status, 200, "{self:?}");
         self.body["AccessKeyId"].as_str().unwrap().to_owned()
@@ -59,7 +55,7 @@ impl Endpoint {
         stream
     }
 
-    /// The request of an SDK.
+    /// Returns the request that an SDK sends.
     pub(crate) fn request(&self) -> String {
         let Self { address, path, token } = self;
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {token}\r\n\r\n")
@@ -109,7 +105,7 @@ impl Serving {
         signal(self.child.id(), name);
     }
 
-    /// Sends SIGTERM. The end must come within 2 s.
+    /// Sends SIGTERM. `serve` must end within 2 s.
     pub(crate) fn end(mut self) -> ExitStatus {
         self.signal("TERM");
         self.ended(Duration::from_secs(2))
@@ -137,12 +133,7 @@ pub(crate) fn command(machine: &Machine, arguments: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn signal(process: u32, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status();
-    assert!(status.unwrap().success(), "kill -{name}");
-}
-
-/// Asks again and again until there is an answer.
+/// Calls `ask` until it returns an answer.
 pub(crate) fn within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! How the lines of `doctor` and `status` are laid out.
+//! Checks of the layout of `doctor` and `status`.
 
 const WIDTH: usize = 100;
 /// The columns at which the texts of `doctor` and `status` begin.
@@ -18,7 +18,7 @@ pub(crate) fn check(report: &str) {
     }
 }
 
-/// The same for what `status` prints.
+/// Checks the same for the output of `status`.
 pub(crate) fn check_status(report: &str) {
     for line in report.lines() {
         let (name, text) = line.split_at(STATUS);
@@ -29,13 +29,13 @@ pub(crate) fn check_status(report: &str) {
 
 fn check_text(line: &str, text: &str, report: &str) {
     assert!(!text.is_empty() && !text.starts_with(' '), "text of {line:?} in\n{report}");
-    // A path, a name or a command that is longer than a line is not broken.
+    // A path, a name or a command may be longer than a line.
     let words: String = text.split('`').step_by(2).collect();
     let fits = line.chars().count() <= WIDTH || !words.trim().contains(' ');
     assert!(fits, "{line:?} is too long in\n{report}");
 }
 
-/// Joins the lines of each text.
+/// Joins the lines of each text to one line.
 pub(crate) fn joined(report: &str) -> String {
     let spaces = |count| format!("\n{}", " ".repeat(count));
     report.replace(&spaces(DOCTOR), " ").replace(&spaces(STATUS), " ")

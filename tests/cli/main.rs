@@ -1,5 +1,5 @@
-//! The command as a process. It has only the variables and files of its test, and talks to a fake
-//! service on loopback.
+//! The command as a process. It has only the variables and files of its test, and its service is a
+//! fake on loopback.
 
 #![cfg(unix)]
 #![allow(
@@ -14,6 +14,7 @@
 )]
 
 mod cache_directory;
+mod certificates;
 mod commands;
 mod diagnosis;
 mod endpoint;
@@ -21,7 +22,7 @@ mod layout;
 mod messages;
 mod options;
 mod programs;
-mod renewal;
+mod refresh;
 mod reports;
 mod serve;
 mod service;

@@ -5,13 +5,11 @@ use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::Fault;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, listen, refusing_proxy,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, for_each_row, jwt, open_terminal,
+    refusing_proxy, silent_service,
 };
 
 const HELP: &str = "--help lists";
@@ -20,8 +18,7 @@ const USER_POOL: &str = "cognito-idp.us-east-1.amazonaws.com/us-east-1_abc";
 const OPERATOR: &str = "ask the operator";
 
 fn token(issuer: &str) -> String {
-    let claims = format!(r#"{{"iss": "{issuer}", "sub": "ann", "exp": 4000000000}}"#);
-    format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(claims))
+    jwt(&format!(r#"{{"iss": "{issuer}", "sub": "ann", "exp": 4000000000}}"#))
 }
 
 fn refused(operation: &'static str, message: &str) -> (&'static str, Fault) {
@@ -38,10 +35,10 @@ struct Row<'a> {
     status: i32,
 }
 
-/// Runs each row on a machine of its own, which has a token file of a user pool. Without variables
-/// in the row, those of the pool and the service are set.
+/// Runs each row on a new machine with two token files. If the row has no variables, those of the
+/// pool and the service are set.
 fn check(rows: Vec<Row<'_>>) {
-    for row in rows {
+    for_each_row(rows, |row| {
         let machine = Machine::new();
         machine.file("token", token(&format!("https://{USER_POOL}")));
         machine.file("google", token("https://accounts.google.com"));
@@ -69,7 +66,7 @@ fn check(rows: Vec<Row<'_>>) {
             assert!(!text.contains(words), "{words:?} said of {typed:?} {variables:?}\n{text}");
         }
         assert!(row.says.contains(&HELP) || !text.contains(HELP), "{typed:?}\n{text}");
-    }
+    });
 }
 
 fn usage<'a>(typed: &'a [&'a str], says: &'a [&'a str]) -> Row<'a> {
@@ -302,7 +299,7 @@ fn the_message_for_a_wrong_command_or_option_names_the_right_one_or_the_help() {
 }
 
 #[test]
-fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
+fn a_suggestion_is_nearly_the_typed_word_or_means_the_same() {
     let never = |typed, says, never| Row { never, ..usage(typed, says) };
     check(vec![
         usage(&["run"], &["there is no command run", "did you mean exec?"]),
@@ -326,7 +323,7 @@ fn a_suggestion_is_near_what_was_typed_or_means_the_same_to_other_programs() {
 }
 
 #[test]
-fn a_token_that_cannot_be_read_is_told_what_to_do_about_its_source() {
+fn the_message_for_an_unreadable_token_says_what_to_do_about_its_source() {
     let general = "the user may have to sign in again";
     let rows = [
         ("@none", "none: No such file", "check the path after the @"),
@@ -543,19 +540,15 @@ fn verbose_shows_the_steps_of_a_command_that_succeeds_and_no_secret() {
 
 /// Runs the command with a terminal as its standard error, and returns what it wrote there.
 fn on_a_terminal(machine: &Machine, arguments: &[&str]) -> String {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let other = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let (mut terminal, name) = open_terminal();
+    let other = File::options().read(true).write(true).open(name).unwrap();
     let mut command = machine.command(arguments);
     command.stdout(Stdio::null()).stderr(other);
     let mut child = command.spawn().unwrap();
-    // Closes its own end of the terminal.
+    // The command keeps the terminal open here until it is dropped.
     drop(command);
-    let mut terminal = File::from(terminal);
     let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-    // Reading fails when nobody has the other end any more.
+    // Reading fails after the command has closed the other side.
     while let Ok(count @ 1..) = terminal.read(&mut buffer) {
         said.extend_from_slice(&buffer[..count]);
     }
@@ -565,10 +558,7 @@ fn on_a_terminal(machine: &Machine, arguments: &[&str]) -> String {
 
 #[test]
 fn a_wait_of_more_than_two_seconds_is_announced_once_and_only_on_a_terminal() {
-    let silent = listen(|mut stream| {
-        let _ = stream.read(&mut [0; 4096]);
-        std::thread::park_timeout(Duration::from_secs(60));
-    });
+    let (silent, _connections) = silent_service();
     let url = format!("--endpoint-url={silent}");
     let login = format!("--login={PROVIDER}=cmd:sleep 60");
     let host = "cognito-credentials: waiting for 127.0.0.1, at most 3s (--timeout)";

@@ -3,23 +3,19 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::Arc;
 
 use cognito_identity_credentials::testing::{Fault, ReceivedRequest};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::certificates::{Certificate, tls_server};
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, listen, program, refusing_proxy,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Variables, program, refusing_proxy,
+    silent_service,
 };
 
 const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const STS: &str = "AssumeRoleWithWebIdentity";
 
-type Variables<'a> = &'a [(&'a str, &'a str)];
-
-/// A request of this operation, made by a run with these arguments and variables.
+/// Runs the command, and returns its first request of this operation.
 fn request(
     machine: &Machine,
     variables: Variables<'_>,
@@ -27,9 +23,8 @@ fn request(
     operation: &str,
 ) -> ReceivedRequest {
     let before = machine.calls();
-    let mut command = machine.command(&[&["process", "--no-cache"], arguments].concat());
-    command.envs(variables.iter().copied());
-    let said = machine.finish(command);
+    let start = ["process", "--no-cache"];
+    let said = machine.run_with(variables, &[&start, arguments].concat());
     let requests = machine.cognito.requests().split_off(before);
     let mut found = requests.into_iter().filter(|request| request.operation() == operation);
     found.next().unwrap_or_else(|| panic!("no {operation} by {arguments:?}: {said:?}"))
@@ -37,35 +32,55 @@ fn request(
 
 #[test]
 fn requests_follow_the_options_and_the_variables() {
-    type Field = fn(&ReceivedRequest) -> Option<&str>;
-    let rows: [(&str, &str, &str, &str, Field); 5] = [
-        ("--account-id", "AWS_ACCOUNT_ID", "12345", "GetId", ReceivedRequest::account_id),
-        (
-            "--identity-id",
-            "AWS_COGNITO_IDENTITY_ID",
-            IDENTITY,
-            GET_CREDENTIALS,
-            ReceivedRequest::identity_id,
-        ),
-        (
-            "--custom-role-arn",
-            "AWS_COGNITO_CUSTOM_ROLE_ARN",
-            ROLE,
-            GET_CREDENTIALS,
-            ReceivedRequest::custom_role_arn,
-        ),
-        ("--role-arn", "AWS_COGNITO_ROLE_ARN", ROLE, STS, |request| request.form_field("RoleArn")),
-        (
-            "--identity-pool-id",
-            "AWS_COGNITO_IDENTITY_POOL_ID",
-            "us-east-1:00000000-0000-4000-8000-0000000000bb",
-            "GetId",
-            ReceivedRequest::identity_pool_id,
-        ),
+    struct Case {
+        option: &'static str,
+        variable: &'static str,
+        value: &'static str,
+        /// The call that has the value in its request, and the field with it.
+        operation: &'static str,
+        field: fn(&ReceivedRequest) -> Option<&str>,
+    }
+
+    let rows: [Case; 5] = [
+        Case {
+            option: "--account-id",
+            variable: "AWS_ACCOUNT_ID",
+            value: "12345",
+            operation: "GetId",
+            field: ReceivedRequest::account_id,
+        },
+        Case {
+            option: "--identity-id",
+            variable: "AWS_COGNITO_IDENTITY_ID",
+            value: IDENTITY,
+            operation: GET_CREDENTIALS,
+            field: ReceivedRequest::identity_id,
+        },
+        Case {
+            option: "--custom-role-arn",
+            variable: "AWS_COGNITO_CUSTOM_ROLE_ARN",
+            value: ROLE,
+            operation: GET_CREDENTIALS,
+            field: ReceivedRequest::custom_role_arn,
+        },
+        Case {
+            option: "--role-arn",
+            variable: "AWS_COGNITO_ROLE_ARN",
+            value: ROLE,
+            operation: STS,
+            field: |request| request.form_field("RoleArn"),
+        },
+        Case {
+            option: "--identity-pool-id",
+            variable: "AWS_COGNITO_IDENTITY_POOL_ID",
+            value: "us-east-1:00000000-0000-4000-8000-0000000000bb",
+            operation: "GetId",
+            field: ReceivedRequest::identity_pool_id,
+        },
     ];
     let machine = Machine::new();
-    machine.cognito.add_pool(rows[4].2);
-    for (option, variable, value, operation, field) in rows {
+    machine.cognito.add_pool(rows[4].value);
+    for Case { option, variable, value, operation, field } in rows {
         let got = request(&machine, &[], &[option, value], operation);
         assert_eq!(field(&got), Some(value), "{option}");
         let joined = format!("{option}={value}");
@@ -78,7 +93,7 @@ fn requests_follow_the_options_and_the_variables() {
 }
 
 #[test]
-fn the_region_of_the_sdks_may_be_another_than_the_pools() {
+fn the_region_of_the_sdks_may_differ_from_the_region_of_the_pool() {
     let machine = Machine::new();
     for variables in [
         &[("AWS_REGION", "us-west-2"), ("AWS_DEFAULT_REGION", "eu-west-1")][..],
@@ -97,7 +112,7 @@ fn the_region_of_the_sdks_may_be_another_than_the_pools() {
 }
 
 #[test]
-fn the_classic_flow_has_its_options() {
+fn the_options_of_the_role_select_the_classic_flow() {
     let machine = Machine::new();
     let policy = machine.file("policy.json", "{\"Version\": \"2012-10-17\"}\n");
     let policy = format!("@{policy}");
@@ -165,9 +180,8 @@ fn each_service_has_its_endpoint() {
         (&[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "yes")], cognito.to_vec()),
     ];
     for (number, (variables, arguments)) in rows.into_iter().enumerate() {
-        let mut command = machine.command(&[&["process", "--no-cache"], &arguments[..]].concat());
-        command.envs(variables.iter().copied());
-        let said = machine.finish(command);
+        let start = ["process", "--no-cache"];
+        let said = machine.run_with(variables, &[&start, &arguments[..]].concat());
         // The shared URL is checked by itself, because it is also the endpoint of STS.
         let expected = if [4, 7].contains(&number) { 2 } else { 0 };
         assert_eq!(said.status, expected, "{variables:?} {arguments:?} {said:?}");
@@ -235,11 +249,7 @@ fn time_and_attempts_are_limited() {
         assert_eq!(machine.calls(), before + attempts, "{arguments:?}");
         machine.cognito.fail_next("GetId", 0, Fault::internal_error());
     }
-    // Accepts connections and answers nothing.
-    let silent = listen(|stream| {
-        std::thread::sleep(std::time::Duration::from_secs(60));
-        drop(stream);
-    });
+    let (silent, _connections) = silent_service();
     for time in ["100ms", "--timeout=1"] {
         let option = if time.starts_with("--") { vec![time] } else { vec!["--timeout", time] };
         let arguments = [&["process", "--no-cache", "--endpoint-url", &silent], &option[..]];
@@ -248,35 +258,12 @@ fn time_and_attempts_are_limited() {
     }
 }
 
-/// A service behind TLS, with a certificate of an authority of the test's own.
 #[test]
 fn authorities_are_trusted_by_option_and_by_variable() {
     let machine = Machine::new();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&key).unwrap();
-    let own = KeyPair::generate().unwrap();
-    let issuer = rcgen::Issuer::new(params, key);
-    let certificate =
-        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(own.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let (config, cognito) = (Arc::new(config), machine.cognito.clone());
-    let url = listen(move |stream| {
-        let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-        let _ = cognito.serve(&mut stream);
-    });
-    let url = url.replace("http://127.0.0.1", "https://localhost");
-    let pem = machine.file("ca.pem", authority.pem());
+    let certificate = Certificate::default();
+    let (url, authority) = tls_server(&machine.cognito, &certificate, rustls::ALL_VERSIONS);
+    let pem = machine.file("ca.pem", authority);
 
     let rows: [(Variables<'_>, &[&str], i32, &str); 6] = [
         (&[], &[], 3, "an authority that is not trusted"),
@@ -288,16 +275,14 @@ fn authorities_are_trusted_by_option_and_by_variable() {
     ];
     for (variables, arguments, status, says) in rows {
         let start = ["process", "--no-cache", "--endpoint-url", &url];
-        let mut command = machine.command(&[&start, arguments].concat());
-        command.envs(variables.iter().copied());
-        let said = machine.finish(command);
+        let said = machine.run_with(variables, &[&start, arguments].concat());
         assert_eq!(said.status, status, "{variables:?} {arguments:?} {said:?}");
         assert!(said.err.contains(says), "{said:?}");
     }
 }
 
 #[test]
-fn verbose_tells_what_is_done_and_warnings_come_always() {
+fn verbose_prints_the_steps_and_warnings_are_always_printed() {
     let machine = Machine::new();
     for flag in ["--verbose", "-v"] {
         machine.cognito.fail_next("GetId", 1, Fault::internal_error());
@@ -319,7 +304,7 @@ fn the_examples_work() {
     machine.file("id-token", SECRET);
     let program = program();
     let program = program.display();
-    // As if it were installed. On another processor, an emulator runs it.
+    // This script stands for the installed command. It also runs an emulator, if there is one.
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
     let folder = machine.path("bin");
     fs::create_dir(&folder).unwrap();

@@ -1,17 +1,16 @@
-//! `exec`: the program, its arguments, its environment, its end.
+//! `exec`: the program, its arguments, its environment and its exit status.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
+use std::process::Stdio;
 
 use cognito_identity_credentials::CredentialVariables;
 
-use crate::service::{Machine, PROVIDER, SECRET, listen};
+use crate::service::{Machine, PATIENCE, PROVIDER, SECRET, signal, silent_service};
 
 #[test]
-fn a_program_has_the_credentials_and_nothing_that_leads_elsewhere() {
+fn a_program_gets_the_credentials_and_no_variable_that_selects_others() {
     let machine = Machine::new();
     machine.cognito.accept_login(PROVIDER, SECRET, "ann");
     machine.cognito.accept_login("www.amazon.com", SECRET, "ann");
@@ -54,7 +53,7 @@ fn a_program_has_the_credentials_and_nothing_that_leads_elsewhere() {
 }
 
 #[test]
-fn a_program_has_the_keys_of_an_identity_and_not_its_id() {
+fn a_program_gets_the_keys_of_an_identity_but_not_its_id() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     let id = machine.fine(&["identity"]);
@@ -62,7 +61,7 @@ fn a_program_has_the_keys_of_an_identity_and_not_its_id() {
     command.env("AWS_COGNITO_IDENTITY_ID", id.trim_end());
     let said = machine.finish(command);
     assert!(said.out.contains("AWS_ACCESS_KEY_ID=ASIA"), "{said:?}");
-    assert_eq!(machine.cognito.identities(), 1, "it was gone by");
+    assert_eq!(machine.cognito.identities(), 1, "one identity in all runs");
     assert!(!said.out.contains(id.trim_end()), "{said:?}");
 }
 
@@ -113,19 +112,9 @@ fn the_program_takes_the_commands_place_and_its_input() {
 #[test]
 fn a_signal_ends_the_command() {
     let machine = Machine::new();
-    let (connected, connections) = channel();
-    let connected = std::sync::Mutex::new(connected);
-    let (done, released) = channel::<()>();
-    let waiting = std::sync::Mutex::new(released);
-    let url = listen(move |stream| {
-        connected.lock().unwrap().send(()).unwrap();
-        let _ = waiting.lock().unwrap().recv();
-        drop(stream);
-    });
+    let (url, connections) = silent_service();
     let mut child = machine.command(&["process", "--endpoint-url", &url]).spawn().unwrap();
-    connections.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let _connection = connections.recv_timeout(PATIENCE).unwrap();
+    signal(child.id(), "TERM");
     assert_eq!(child.wait().unwrap().signal(), Some(15));
-    drop(done);
 }

@@ -1,264 +1,16 @@
-//! The reports of `doctor` and `status`: TLS and certificates, control characters, JSON, colours.
+//! The reports of `doctor` and `status`: steps, control characters, JSON, colours.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use cognito_identity_credentials::testing::Fault;
 use serde_json::Value;
 
+use crate::diagnosis::examine;
 use crate::layout;
-use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, SECRET, Said, listen};
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// How a server's certificate differs from a good one.
-struct Certificate {
-    name: &'static str,
-    subject: &'static str,
-    /// Days from now.
-    validity: [i64; 2],
-}
-
-impl Default for Certificate {
-    fn default() -> Self {
-        Self { name: "localhost", subject: "the server", validity: [-10, 61] }
-    }
-}
-
-fn days_from_now(days: i64) -> SystemTime {
-    let span = DAY * u32::try_from(days.unsigned_abs()).unwrap();
-    let now = SystemTime::now() + Duration::from_secs(60);
-    if days < 0 { now - span } else { now + span }
-}
-
-/// Starts the service with TLS. Returns its URL and the PEM of its authority.
-fn tls_server(
-    cognito: &FakeCognito,
-    certificate: &Certificate,
-    versions: &[&'static SupportedProtocolVersion],
-) -> (String, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "the office's authority");
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let mut params = CertificateParams::new([certificate.name.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, certificate.subject);
-    params.not_before = days_from_now(certificate.validity[0]).into();
-    params.not_after = days_from_now(certificate.validity[1]).into();
-    let key = KeyPair::generate().unwrap();
-    let signed = params.signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.der().clone()], key)
-        .unwrap();
-    let (config, cognito) = (Arc::new(config), cognito.clone());
-    let url = listen(move |stream| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let _ = cognito.serve(StreamOwned::new(connection, stream));
-    });
-    (url.replace("http://127.0.0.1", "https://localhost"), authority)
-}
-
-fn examine(machine: &Machine, arguments: &[&str]) -> Said {
-    let said = machine.run(&[&["doctor"], arguments].concat());
-    assert_eq!(said.err, "", "{arguments:?}");
-    layout::check(&said.out);
-    Said { out: layout::joined(&said.out), ..said }
-}
-
-#[test]
-fn the_doctor_shows_version_cipher_and_certificate_of_a_server_also_if_it_is_rejected() {
-    let (tls12, both) = ([&rustls::version::TLS12], rustls::ALL_VERSIONS);
-    let good = Certificate::default;
-    let issuer = "; issuer CN=the office's authority";
-    let rows: [(Certificate, &[_], bool, i32, [String; 3]); 7] = [
-        (
-            good(),
-            both,
-            true,
-            0,
-            [
-                "ok      TLS          TLS 1.3, TLS13_AES_256_GCM_SHA384\n".to_owned(),
-                format!(
-                    "ok      certificate  CN=the server{issuer}; for localhost; expires in 61 days ("
-                ),
-                "ok      clock        right\n".to_owned(),
-            ],
-        ),
-        (
-            good(),
-            &tls12,
-            true,
-            0,
-            [
-                "ok      TLS          TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\n"
-                    .to_owned(),
-                "ok      certificate  CN=the server".to_owned(),
-                "ok      credentials  ASIAFAKE".to_owned(),
-            ],
-        ),
-        (
-            Certificate { name: "other.example", ..good() },
-            both,
-            true,
-            3,
-            [
-                "BAD     TLS          the certificate is for another name\n".to_owned(),
-                format!(
-                    "BAD     certificate  CN=the server{issuer}; for other.example; expires in "
-                ),
-                "BAD     call         GetId: ".to_owned(),
-            ],
-        ),
-        (
-            good(),
-            both,
-            false,
-            3,
-            [
-                "BAD     TLS          the certificate's issuer is not a trusted authority\n"
-                    .to_owned(),
-                format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
-                "--ca-file".to_owned(),
-            ],
-        ),
-        (
-            Certificate { validity: [-30, -3], ..good() },
-            both,
-            true,
-            3,
-            [
-                "BAD     TLS          the certificate has expired by this machine's clock\n"
-                    .to_owned(),
-                format!(
-                    "BAD     certificate  CN=the server{issuer}; for localhost; expired 2 days ago ("
-                ),
-                "BAD     credentials  ".to_owned(),
-            ],
-        ),
-        (
-            Certificate { validity: [4, 90], ..good() },
-            both,
-            true,
-            3,
-            [
-                "BAD     TLS          the certificate is not valid yet by this machine's clock\n"
-                    .to_owned(),
-                format!(
-                    "BAD     certificate  CN=the server{issuer}; for localhost; begins in 4 days ("
-                ),
-                "BAD     credentials  ".to_owned(),
-            ],
-        ),
-        (
-            Certificate { subject: "the\u{1b}[31m\r\nok      server \u{202e}", ..good() },
-            both,
-            true,
-            0,
-            [
-                "ok      certificate  CN=the\\1b[31m\\0d\\0aok      server \\u{202e}; ".to_owned(),
-                "ok      TLS          TLS 1.3".to_owned(),
-                "ok      credentials  ASIAFAKE".to_owned(),
-            ],
-        ),
-    ];
-    for (certificate, versions, is_trusted, status, lines) in rows {
-        let machine = Machine::new();
-        let (url, authority) = tls_server(&machine.cognito, &certificate, versions);
-        let mut arguments = vec!["--endpoint-url", &url];
-        machine.file("ca.pem", authority);
-        if is_trusted {
-            arguments.push("--ca-file=ca.pem");
-        }
-        let said = examine(&machine, &arguments);
-        assert_eq!(said.status, status, "{}", said.out);
-        for line in lines {
-            assert!(said.out.contains(&line), "{line} not in\n{}", said.out);
-        }
-    }
-}
-
-#[test]
-fn the_doctor_makes_no_handshake_without_authorities() {
-    let machine = Machine::new();
-    let certificate = Certificate::default();
-    let (url, _) = tls_server(&machine.cognito, &certificate, rustls::ALL_VERSIONS);
-    machine.file("ca.pem", "no certificate");
-    for file in ["ca.pem", "missing.pem"] {
-        let said = examine(&machine, &["--endpoint-url", &url, "--ca-file", file]);
-        assert_ne!(said.status, 0, "{}", said.out);
-        let skipped = "skipped TLS          the authorities cannot be read\n";
-        assert!(said.out.contains(skipped), "{file}: {}", said.out);
-    }
-}
-
-/// Opens each tunnel to a server on this machine.
-fn tunnel_to(url: &str) -> String {
-    let server = url.rsplit_once(':').unwrap().1.to_owned();
-    listen(move |mut client| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if client.read(&mut byte).unwrap() == 0 {
-                return;
-            }
-            head.extend(byte);
-        }
-        let mut server = TcpStream::connect(format!("127.0.0.1:{server}")).unwrap();
-        let mut answer = &b"HTTP/1.1 200 OK\r\n\r\n"[..];
-        std::io::copy(&mut answer, &mut client).unwrap();
-        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-        let _ = std::io::copy(&mut server, &mut client);
-    })
-}
-
-#[test]
-fn the_doctor_shows_the_proxy_and_the_certificate_behind_it() {
-    let machine = Machine::new();
-    let certificate = Certificate { name: "service.test", ..Certificate::default() };
-    let (url, authority) = tls_server(&machine.cognito, &certificate, rustls::ALL_VERSIONS);
-    machine.file("ca.pem", authority);
-    let proxy = tunnel_to(&url);
-    let address = proxy.trim_start_matches("http://");
-    let with_password = proxy.replace("http://", &format!("http://ann:{SECRET}@"));
-    machine.file("proxy", with_password);
-    let port = url.rsplit_once(':').unwrap().1;
-    let url = format!("--endpoint-url=https://service.test:{port}");
-    for proxy in [&*proxy, "@proxy"] {
-        let said = examine(&machine, &[&url, "--ca-file=ca.pem", "--proxy", proxy]);
-        assert_eq!(said.status, 0, "{}", said.out);
-        assert!(said.out.contains(&format!("ok      proxy        {address}\n")), "{}", said.out);
-        assert!(said.out.contains("; for service.test; expires in 61 days"), "{}", said.out);
-        assert!(!said.out.contains(SECRET), "{}", said.out);
-    }
-    // A host in no_proxy is reached directly.
-    let mut command = machine.command(&["doctor", &url, "--ca-file=ca.pem", "--timeout=5"]);
-    command.env("HTTPS_PROXY", &proxy).env("NO_PROXY", ".test");
-    let said = machine.finish(command);
-    assert!(!said.out.contains("proxy        127.0.0.1"), "{}", said.out);
-    assert!(said.out.contains("address      service.test:"), "{}", said.out);
-}
-
-fn jwt(payload: &str) -> String {
-    format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(payload))
-}
+use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, for_each_row, jwt, open_terminal};
 
 #[test]
 fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
@@ -379,7 +131,7 @@ fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
     }
 }
 
-/// A text with visible ends and control characters between them.
+/// Control characters between two letters.
 const HOSTILE: &str = "a\u{1b}[2J\r\nok\t\u{9b}31m\u{202e}\u{2066}\u{200b}z";
 
 fn assert_harmless(out: &str) {
@@ -418,12 +170,12 @@ fn no_text_from_outside_controls_the_terminal() {
             }
         }
     };
-    for (what, arguments) in rows {
+    for_each_row(rows, |(what, arguments)| {
         let machine = Machine::new();
         machine.file("token", jwt(&payload.to_string()));
         check(&machine, what, arguments);
-    }
-    // From the service.
+    });
+    // Texts in an answer of the service.
     let keys = |key: &str| {
         serde_json::json!({
             "IdentityId": "us-east-1:12345678-dead-beef-cafe-123456790ab0",
@@ -439,14 +191,14 @@ fn no_text_from_outside_controls_the_terminal() {
         Fault::raw(200, keys(HOSTILE).to_string()),
         Fault::raw(200, HOSTILE),
     ];
-    for fault in faults {
+    for_each_row(faults, |fault| {
         let machine = Machine::new();
         machine.cognito.fail_next(GET_CREDENTIALS, usize::MAX, fault);
         check(&machine, "an answer", &[]);
-    }
+    });
 }
 
-/// The step, result and text of each step, without times of this run.
+/// Replaces the digits, because times differ between two runs.
 fn without_times(text: &str) -> String {
     let digits =
         |word: &str| word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
@@ -494,7 +246,7 @@ fn the_json_document_of_the_doctor_says_what_its_lines_say() {
 }
 
 #[test]
-fn the_details_of_the_json_documents_are_for_programs() {
+fn the_json_documents_have_details_for_programs() {
     let machine = Machine::new();
     let empty: Value = serde_json::from_str(&machine.fine(&["status", "--json"])).unwrap();
     assert!(empty["identity"].is_null() && empty["credentials"].is_null(), "{empty}");
@@ -529,7 +281,7 @@ fn the_details_of_the_json_documents_are_for_programs() {
     for id in machine.cognito.requests().iter().filter_map(|request| request.identity_id()) {
         assert!(!status.to_string().contains(id) && !doctor.to_string().contains(id));
     }
-    // A missing login token leaves the user unknown.
+    // Without the login token, the user is unknown.
     let login = format!("--login={PROVIDER}=@none");
     let missing: Value =
         serde_json::from_str(&machine.fine(&["status", "--json", &login])).unwrap();
@@ -564,7 +316,7 @@ fn the_lines_of_status_are_aligned_and_fit() {
 }
 
 #[test]
-fn status_names_a_wrong_setting_also_while_the_login_token_is_missing() {
+fn status_names_a_wrong_setting_even_if_the_login_token_is_missing() {
     let machine = Machine::new();
     let missing = ["status", "--login=accounts.google.com=@none"];
     let rows = ["--identity-pool-id=pool", "--region=eu-west-1", "--endpoint-url=x", "--timeout=0"];
@@ -580,21 +332,16 @@ fn status_names_a_wrong_setting_also_while_the_login_token_is_missing() {
 
 /// Runs a command whose standard output is a terminal.
 fn on_a_terminal(machine: &Machine, variables: &[(&str, &str)]) -> (i32, String) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let (mut terminal, name) = open_terminal();
     let side = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
     let mut command = machine.command(&["doctor", "--login=p=@none"]);
     command.envs(variables.iter().copied()).stdout(Stdio::from(side));
     let mut child = command.spawn().unwrap();
-    // Its copy of the terminal would keep the output open.
+    // The command keeps the terminal open here until it is dropped.
     drop(command);
     let mut out = Vec::new();
-    // The end of a terminal is an error on Linux.
-    let _ = std::fs::File::from(terminal).read_to_end(&mut out);
+    // On Linux, reading a closed terminal returns an error.
+    let _ = terminal.read_to_end(&mut out);
     let status = child.wait().unwrap().code().unwrap();
     (status, String::from_utf8(out).unwrap().replace("\r\n", "\n"))
 }

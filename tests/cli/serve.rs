@@ -6,8 +6,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +13,7 @@ use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::endpoint::{Answer, Serving, command, within};
-use crate::service::{GET_CREDENTIALS, Machine, listen};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::service::{GET_CREDENTIALS, Machine, PATIENCE, signal, silent_service};
 
 #[test]
 fn a_client_gets_credentials_in_the_format_of_the_sdks() {
@@ -39,7 +35,8 @@ fn a_client_gets_credentials_in_the_format_of_the_sdks() {
 }
 
 #[test]
-fn it_listens_on_any_loopback_address_and_its_token_is_in_the_cache_if_there_is_no_better_place() {
+fn serve_listens_on_any_loopback_address_and_without_a_runtime_directory_its_token_is_in_the_cache()
+{
     let machine = Machine::new();
     for (listen, authority) in [("127.0.0.1:0", "127.0.0.1:"), ("[::1]:0", "[::1]:")] {
         let serving = Serving::spawn(machine.command(&["serve", "--listen", listen]));
@@ -55,7 +52,7 @@ fn only_its_owner_can_read_the_token_file_and_the_end_removes_it() {
     let machine = Machine::new();
     let mut tokens = Vec::new();
     for name in ["TERM", "INT", "HUP"] {
-        // The umask cannot make it unreadable or readable for others.
+        // The umask must not change the rights of the file.
         let mut shell = command(&machine, &[]);
         let program = shell.get_program().to_owned();
         let script = "umask 777; exec \"$@\"";
@@ -125,7 +122,10 @@ fn only_a_request_of_an_sdk_with_the_token_gets_credentials() {
         }
         assert_eq!(answer.headers.contains("\r\nallow: get"), status == 405, "{answer:?}");
     }
-    assert!(serving.endpoint.get().key().starts_with("ASIA"), "it still serves");
+    assert!(
+        serving.endpoint.get().key().starts_with("ASIA"),
+        "after all refusals, the endpoint still answers"
+    );
 }
 
 #[test]
@@ -159,14 +159,14 @@ fn idle_and_slow_clients_delay_no_other_client_and_the_memory_is_bounded() {
     if cfg!(target_os = "linux") {
         assert!(memory() < before + 8 * 1024, "{before} KiB, then {} KiB", memory());
     }
-    // The oldest were closed for newer ones.
+    // The oldest connections were closed for newer ones.
     let mut closed = idle.into_iter().next().unwrap();
     assert_eq!(closed.read(&mut [0]).unwrap_or(0), 0);
     assert!(serving.end().success());
 }
 
 #[test]
-fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there() {
+fn serve_starts_without_network_and_has_credentials_when_the_service_answers() {
     let rows = [
         (Fault::NoAnswer(TransportErrorKind::Io), "check the network"),
         (Fault::throttled(), "TooManyRequestsException"),
@@ -195,7 +195,7 @@ fn a_device_starts_without_network_and_has_credentials_when_the_service_is_there
 }
 
 #[test]
-fn wrong_settings_end_it_at_once() {
+fn wrong_settings_end_serve_at_once() {
     let machine = Machine::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -232,7 +232,7 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     let mut killed = Serving::spawn(command(&machine, &arguments));
     let said = machine.finish(command(&machine, &arguments));
     assert!(said.err.contains("in use by another"), "{said:?}");
-    assert_eq!(killed.endpoint.get().status, 200, "the second one has changed nothing");
+    assert_eq!(killed.endpoint.get().status, 200, "the second process has changed nothing");
     killed.signal("KILL");
     killed.ended(PATIENCE);
     assert!(path.exists());
@@ -241,9 +241,9 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     assert_ne!(serving.endpoint.token, killed.endpoint.token);
     // A file that another process put there is not removed.
     fs::rename(&path, machine.path("away")).unwrap();
-    machine.file("token", "another one's");
+    machine.file("token", "of another process");
     assert!(serving.end().success());
-    assert_eq!(fs::read_to_string(&path).unwrap(), "another one's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of another process");
 
     fs::remove_file(&path).unwrap();
     machine.file("target", "target");
@@ -254,11 +254,9 @@ fn a_token_file_of_a_killed_process_is_replaced_and_no_link_is_followed() {
     assert!(path.is_symlink());
 }
 
-/// Starts `serve` with a service that accepts the connection, which is returned, and says nothing.
+/// Starts `serve` with a service that never answers. Returns their connection, to keep it open.
 fn start_with_silent_service(machine: &Machine) -> (Serving, TcpStream) {
-    let (connected, connections) = channel();
-    let connected = Mutex::new(connected);
-    let url = listen(move |stream| connected.lock().unwrap().send(stream).unwrap());
+    let (url, connections) = silent_service();
     let mut command = command(machine, &["--no-cache"]);
     command.env("AWS_ENDPOINT_URL", url);
     let serving = Serving::spawn(command);
@@ -266,7 +264,7 @@ fn start_with_silent_service(machine: &Machine) -> (Serving, TcpStream) {
 }
 
 #[test]
-fn it_ends_in_time_while_the_service_is_silent() {
+fn serve_ends_in_time_while_the_service_is_silent() {
     let machine = Machine::new();
     let (serving, silent) = start_with_silent_service(&machine);
     // The answer comes before a client gives up: boto3 does after 2 s.
@@ -285,7 +283,7 @@ fn it_ends_in_time_while_the_service_is_silent() {
 #[test]
 fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopped() {
     let machine = Machine::new();
-    // Credentials with less than 15 s left are no longer good.
+    // Credentials count as expired 15 s early, so these count as expired after about 1 s.
     machine.cognito.set_lifetime(Duration::from_secs(16));
     let serving = Serving::spawn(command(&machine, &["--no-cache"]));
     let mut key = serving.endpoint.get().key();
@@ -295,7 +293,7 @@ fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopp
             let begun = Instant::now();
             within(PATIENCE, || (begun.elapsed() > Duration::from_secs(2)).then_some(()));
             serving.signal("CONT");
-            assert_ne!(serving.endpoint.get().key(), key, "an old key after the stop");
+            assert_ne!(serving.endpoint.get().key(), key, "the key is new after the stop");
         }
         let old = std::mem::take(&mut key);
         key = within(PATIENCE, || Some(serving.endpoint.get().key()).filter(|key| *key != old));
@@ -304,7 +302,7 @@ fn clients_see_newer_keys_and_no_error_when_keys_expire_or_the_process_was_stopp
 }
 
 #[test]
-fn thousands_of_requests_make_no_calls_and_an_outage_is_not_seen_while_the_keys_are_good() {
+fn thousands_of_requests_make_no_calls_and_no_client_notices_an_outage_while_the_keys_are_good() {
     let machine = Machine::new();
     let serving = Serving::start(&machine);
     let key = serving.endpoint.get().key();
@@ -375,7 +373,7 @@ fn the_log_names_the_requests_and_no_secret() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
+fn a_log_that_nobody_reads_delays_no_client() {
     let machine = Machine::new();
     let mut command = command(&machine, &["--verbose"]);
     command.stderr(Stdio::piped());
@@ -388,7 +386,7 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_half_gets_the_answer_it_waits_for() {
+fn a_client_that_has_closed_its_half_still_gets_its_answer() {
     let machine = Machine::new();
     let (serving, silent) = start_with_silent_service(&machine);
     let mut client = serving.endpoint.connect();
@@ -454,6 +452,6 @@ fn a_closed_standard_output_is_no_reason_to_end() {
     let token = within(PATIENCE, || fs::read_to_string(&path).ok().filter(|it| !it.is_empty()));
     let endpoint = crate::endpoint::Endpoint::new(&format!("http://{listen}/credentials"), token);
     assert_eq!(endpoint.get().status, 200);
-    crate::endpoint::signal(child.id(), "TERM");
+    signal(child.id(), "TERM");
     assert!(child.wait().unwrap().success());
 }

@@ -1,14 +1,19 @@
 //! A machine with the command on it, and the service that it talks to.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::thread;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 use signal_hook::flag;
 use tempfile::TempDir;
@@ -18,8 +23,13 @@ pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
 pub(crate) const PROVIDER: &str = "accounts.google.com";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
 
-/// A part of every secret of these tests. It must not appear where no secret belongs.
+/// Longer than any step takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A part of every secret of these tests. The command must never print it on standard error.
 pub(crate) const SECRET: &str = "hunter2";
+
+pub(crate) type Variables<'a> = &'a [(&'a str, &'a str)];
 
 /// The service, and a machine's home.
 pub(crate) struct Machine {
@@ -93,6 +103,13 @@ impl Machine {
         self.finish(self.command(arguments))
     }
 
+    /// Like [`run`](Self::run), with more variables.
+    pub(crate) fn run_with(&self, variables: Variables<'_>, arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        self.finish(command)
+    }
+
     pub(crate) fn finish(&self, mut command: Command) -> Said {
         let output = command.output().unwrap();
         let said = Said {
@@ -143,8 +160,8 @@ fn stop_ignoring_signals() {
     });
 }
 
-/// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and the
-/// tests drops variables with a hyphen. Then the command is beside the folder of the tests.
+/// Returns the path of the command. Cargo sets a variable with it, but a shell between Cargo and
+/// the tests drops variables with a hyphen. Then the command is beside the folder of the tests.
 pub(crate) fn program() -> PathBuf {
     if let Some(program) = option_env!("CARGO_BIN_EXE_cognito-credentials") {
         return program.into();
@@ -153,7 +170,15 @@ pub(crate) fn program() -> PathBuf {
     tests.parent().unwrap().parent().unwrap().join("cognito-credentials")
 }
 
-/// As in the library's own tests: an emulator runs what the kernel cannot.
+/// Copies the command to a path that every user can run.
+///
+/// Another process makes the copy. A file that is open for writing here, and so in each process
+/// that another test starts at that moment, cannot be run.
+pub(crate) fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(program()).arg(to).status().unwrap().success());
+}
+
+/// As in the library's own tests: an emulator runs a program that the kernel cannot run.
 pub(crate) fn runnable(program: &Path) -> Command {
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
     let mut words = runner.split_whitespace();
@@ -161,6 +186,73 @@ pub(crate) fn runnable(program: &Path) -> Command {
     let mut command = Command::new(emulator);
     command.args(words).arg(program);
     command
+}
+
+/// Gives `command` the variables and the directory of another command, and no input.
+pub(crate) fn run_like(command: &mut Command, other: &Command) {
+    let variables = other.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).stdin(Stdio::null());
+    command.current_dir(other.get_current_dir().unwrap());
+}
+
+/// Runs a command by `wrapper`, which gets the command as its last arguments.
+pub(crate) fn wrapped(wrapper: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(wrapper[0]);
+    outer.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    run_like(&mut outer, command);
+    outer
+}
+
+/// Runs a command by a shell, after a script.
+pub(crate) fn after(script: &str, command: &Command) -> Command {
+    wrapped(&["sh", "-c", &format!("{script}; exec \"$@\""), "sh"], command)
+}
+
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status();
+    assert!(status.unwrap().success(), "kill -{name}");
+}
+
+/// Opens a terminal. Returns this side, and the path of the side for the command.
+pub(crate) fn open_terminal() -> (File, String) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    (terminal.into(), name)
+}
+
+/// Returns a JWT whose signature contains [`SECRET`].
+pub(crate) fn jwt(payload: &str) -> String {
+    format!("e30.{}.{SECRET}", URL_SAFE_NO_PAD.encode(payload))
+}
+
+/// Checks the rows of a table, some of them at the same time, because processes mostly wait.
+pub(crate) fn for_each_row<T: Send>(
+    rows: impl IntoIterator<Item = T, IntoIter: Send>,
+    check: impl Fn(T) + Sync,
+) {
+    let rows = Mutex::new(rows.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let row = rows.lock().unwrap().next();
+                    let Some(row) = row else { break };
+                    check(row);
+                }
+            });
+        }
+    });
+}
+
+/// Starts a service that accepts connections and never answers. Returns its URL and the
+/// connections.
+pub(crate) fn silent_service() -> (String, Receiver<TcpStream>) {
+    let (connected, connections) = channel();
+    let connected = Mutex::new(connected);
+    let url = listen(move |stream| drop(connected.lock().unwrap().send(stream)));
+    (url, connections)
 }
 
 /// Listens on loopback, and gives each connection to `serve`.

@@ -1,14 +1,24 @@
-//! Files that are not plain files: no option waits for them without end, or reads them without a bound.
+//! Options that name pipes, devices and other special files. Each wait and each read has a limit.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::service::{Machine, PROVIDER, ROLE, SECRET};
+use crate::service::{Machine, PROVIDER, ROLE, SECRET, for_each_row};
 
 #[test]
 fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
+    struct Case<'a> {
+        /// The option up to the file name.
+        option: &'a str,
+        /// The other options that this one needs.
+        more: &'a [&'a str],
+        status: i32,
+        /// How the error names the option.
+        named: &'static str,
+    }
+
     let machine = Machine::new();
     assert!(Command::new("mkfifo").arg(machine.path("pipe")).status().unwrap().success());
     let _listener = UnixListener::bind(machine.path("socket")).unwrap();
@@ -24,14 +34,15 @@ fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
     ];
     let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x"];
     let secret = ["--user-pool-username=x", "--refresh-token=env:SECRET"];
-    // The option before the file, the options that it needs, the exit status, and how messages name it.
-    let rows: [(&str, &[&str], i32, &str); 6] = [
-        (&format!("--login={PROVIDER}=@"), &[], 4, PROVIDER),
-        ("--refresh-token=@", &pool, 4, ""),
-        ("--user-pool-client-secret=@", &[pool, secret].concat(), 4, ""),
-        ("--proxy=@", &[], 2, "--proxy: "),
-        ("--policy=@", &["--role-arn", ROLE], 2, "--policy: "),
-        ("--ca-file=", &[], 2, "--ca-file: "),
+    let login = format!("--login={PROVIDER}=@");
+    let client_secret = [pool, secret].concat();
+    let options = [
+        Case { option: &login, more: &[], status: 4, named: PROVIDER },
+        Case { option: "--refresh-token=@", more: &pool, status: 4, named: "" },
+        Case { option: "--user-pool-client-secret=@", more: &client_secret, status: 4, named: "" },
+        Case { option: "--proxy=@", more: &[], status: 2, named: "--proxy: " },
+        Case { option: "--policy=@", more: &["--role-arn", ROLE], status: 2, named: "--policy: " },
+        Case { option: "--ca-file=", more: &[], status: 2, named: "--ca-file: " },
     ];
     let begun = Instant::now();
     let check = |mut command: Command, path: &str, status: i32, says: [&str; 3]| {
@@ -43,12 +54,12 @@ fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
         }
     };
     for (path, fault) in kinds {
-        for (option, more, status, name) in rows {
+        for_each_row(&options, |Case { option, more, status, named }| {
             let option = format!("{option}{path}");
             let start = ["process", "--no-cache", "--timeout=300ms", &option];
-            let command = machine.command(&[&start, more].concat());
-            check(command, &option, status, [name, path, fault]);
-        }
+            let command = machine.command(&[&start, *more].concat());
+            check(command, &option, *status, [named, path, fault]);
+        });
         let mut command = machine.command(&["process", "--no-cache", "--timeout=300ms"]);
         command.env("AWS_CA_BUNDLE", path);
         check(command, path, 2, ["AWS_CA_BUNDLE: ", path, fault]);

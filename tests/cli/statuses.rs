@@ -1,4 +1,4 @@
-//! The exit statuses, and that no secret is taken as an argument.
+//! The exit statuses. No secret is accepted as an argument.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET};
+use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET, for_each_row};
 
 #[test]
-fn the_exit_status_says_what_there_is_to_do() {
+fn the_exit_status_says_what_to_do() {
     let lost = || Fault::NoAnswer(TransportErrorKind::Io);
     let machine = Machine::new();
     let rows: [(&str, Fault, i32, &str); 15] = [
@@ -74,7 +74,7 @@ fn the_exit_status_says_what_there_is_to_do() {
         let said = machine.run(&["process", "--no-cache", "--verbose"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
-        // The rest, if this row did not use both.
+        // Use up the second fault, if the command has made only one call.
         while machine.run(&["process", "--no-cache"]).status != 0 {}
     }
     let nobody = machine.run(&["process", "--endpoint-url", "http://127.0.0.1:1"]);
@@ -114,15 +114,15 @@ fn a_missing_login_token_has_an_exit_status_of_its_own() {
     for (source, says) in rows {
         for more in [&["--no-cache"][..], &["--login-id", "me"], &[]] {
             let login = format!("{PROVIDER}={source}");
-            let mut command = machine.command(&[&["process", "--login", &login], more].concat());
-            command.env("EMPTY", "").env("JSON", "{\"t\": 1}").env("BEARER", "Bearer x");
-            let said = machine.finish(command);
+            let variables = [("EMPTY", ""), ("JSON", "{\"t\": 1}"), ("BEARER", "Bearer x")];
+            let arguments = [&["process", "--login", &login], more].concat();
+            let said = machine.run_with(&variables, &arguments);
             assert_eq!((said.status, &*said.out), (4, ""), "{login} {more:?} {said:?}");
             assert!(said.err.contains(says), "{login} {more:?} {said:?}");
-            // The text itself says it, or a line of its own.
+            // The error text contains the remedy, or another line does.
             let remedies = ["what to do", "; give only", "; save it", "; copy the token"];
-            let is_told = remedies.iter().any(|remedy| said.err.contains(remedy));
-            assert!(is_told, "{login} {more:?} {said:?}");
+            let has_remedy = remedies.iter().any(|remedy| said.err.contains(remedy));
+            assert!(has_remedy, "{login} {more:?} {said:?}");
             assert_eq!(said.err.contains("to the user"), source.contains("user"), "{said:?}");
         }
     }
@@ -136,14 +136,14 @@ fn a_pipe_for_a_secret_has_to_end_in_time() {
     assert!(Command::new("mkfifo").arg(machine.path("pipe")).status().unwrap().success());
     let login = format!("--login={PROVIDER}=@pipe");
     let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x", "--refresh-token=@pipe"];
-    for secret in [&[login.as_str()][..], &pool] {
+    for_each_row([&[login.as_str()][..], &pool], |secret| {
         for more in ["--no-cache", "--cache-dir=cache"] {
             let arguments = [&["process", "--timeout=300ms", more], secret].concat();
             let said = machine.run(&arguments);
             assert_eq!((said.status, &*said.out), (4, ""), "{arguments:?} {said:?}");
             assert!(said.err.contains("pipe: did not end within"), "{arguments:?} {said:?}");
         }
-    }
+    });
     assert_eq!(machine.calls(), 0);
 
     let path = machine.path("pipe");
@@ -285,7 +285,7 @@ fn a_secret_is_never_taken_as_an_argument_and_never_repeated() {
 
 /// Types of the command that hold secrets have no `Debug`, so nothing can print one by accident.
 #[test]
-fn only_types_without_secrets_can_be_printed_for_debugging() {
+fn only_types_without_secrets_have_debug() {
     fn collect(folder: &Path, printed: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -311,7 +311,7 @@ fn only_types_without_secrets_can_be_printed_for_debugging() {
     printed.sort();
     let without_secrets = [
         "pub(crate) enum Format {",
-        // Texts that were made to be shown.
+        // These texts are for the user.
         "pub(crate) struct Failure {",
         "pub(crate) struct InvalidValue {",
         // The names of variables.
@@ -322,5 +322,5 @@ fn only_types_without_secrets_can_be_printed_for_debugging() {
         "struct Recorder {",
         "struct Time;",
     ];
-    assert_eq!(printed, without_secrets, "may a secret be in the new one?");
+    assert_eq!(printed, without_secrets, "can the new type hold a secret?");
 }

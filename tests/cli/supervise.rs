@@ -3,15 +3,13 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cognito_identity_credentials::testing::Fault;
 
-use crate::endpoint::{Endpoint, signal, within};
-use crate::service::{Machine, PROVIDER, SECRET};
+use crate::endpoint::{Endpoint, within};
+use crate::service::{Machine, PATIENCE, PROVIDER, SECRET, after, signal, wrapped};
 use crate::token_commands::left;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn exec(machine: &Machine, script: &str) -> Command {
     machine.command(&["exec", "--serve", "--", "sh", "-c", script])
@@ -21,7 +19,7 @@ fn environment(text: &str) -> Vec<(&str, &str)> {
     text.split_terminator('\0').map(|line| line.split_once('=').unwrap()).collect()
 }
 
-/// Starts a program that traps signals, and waits until it does. `$1` is its file of notes.
+/// Starts a program that traps signals, and waits until it has set the traps.
 fn start(machine: &Machine, traps: &str) -> Child {
     let script = format!("{traps}; env -0 > env; while :; do sleep 0.01; done");
     let child = exec(machine, &script).stdout(Stdio::null()).spawn().unwrap();
@@ -32,7 +30,7 @@ fn start(machine: &Machine, traps: &str) -> Child {
 }
 
 #[test]
-fn a_program_has_the_endpoint_and_nothing_that_sdks_prefer() {
+fn a_program_gets_the_endpoint_and_no_variable_that_sdks_prefer() {
     let machine = Machine::new();
     let gone = [
         "AWS_ACCESS_KEY_ID",
@@ -81,7 +79,7 @@ fn a_program_gets_credentials_for_as_long_as_it_runs() {
     });
     signal(child.id(), "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(7));
-    assert!(std::net::TcpStream::connect(&endpoint.address).is_err(), "it is closed");
+    assert!(std::net::TcpStream::connect(&endpoint.address).is_err(), "the endpoint is closed");
 }
 
 #[test]
@@ -120,7 +118,7 @@ fn the_command_ends_as_the_program_ends() {
     ];
     for (script, code, by) in rows {
         let status = exec(&machine, script).status().unwrap();
-        // The numbers of SIGUSR1 differ between systems.
+        // The number of SIGUSR1 depends on the system.
         let by = by
             .filter(|_| script != "kill -USR1 $$" || cfg!(target_os = "linux"))
             .or(status.signal());
@@ -134,13 +132,10 @@ fn the_command_ends_as_the_program_ends() {
 }
 
 #[test]
-fn a_parent_that_ignores_signals_changes_nothing_else() {
+fn ignored_signals_stay_ignored_for_exec_serve() {
     let machine = Machine::new();
     let program = exec(&machine, "trap 'exit 3' TERM; kill -HUP $$; exit 42");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' CHLD HUP; exec \"$@\"", "sh"]).arg(program.get_program());
-    shell.args(program.get_args()).env_clear().current_dir(machine.home.path());
-    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut shell = after("trap '' CHLD HUP", &program);
     assert_eq!(shell.status().unwrap().code(), Some(42), "SIGHUP stays ignored");
 }
 
@@ -182,21 +177,11 @@ fn no_command_is_left_behind_when_the_program_ends() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_end_of_the_program_is_seen_if_the_parent_has_blocked_the_signal_that_tells_of_it() {
+fn the_end_of_the_program_is_noticed_even_if_the_parent_has_blocked_sigchld() {
     let machine = Machine::new();
     let program = exec(&machine, "exit 42");
-    let mut env = Command::new("env");
-    env.arg("--block-signal=CHLD").arg(program.get_program()).args(program.get_args());
-    env.env_clear().current_dir(machine.home.path()).stdout(Stdio::null());
-    env.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut child = env.spawn().unwrap();
-    let begun = Instant::now();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            None if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
-            status => break status,
-        }
-    };
-    let _ = child.kill();
-    assert_eq!(status.and_then(|status| status.code()), Some(42));
+    let mut env = wrapped(&["env", "--block-signal=CHLD"], &program);
+    let mut child = env.stdout(Stdio::null()).spawn().unwrap();
+    let status = within(PATIENCE, || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(42));
 }

@@ -6,9 +6,7 @@ use crate::service::{Machine, PROVIDER, SECRET, Said};
 
 /// Runs the command so that no thread can start: each asks for more stack than there is memory.
 fn run(machine: &Machine, arguments: &[&str]) -> Said {
-    let mut command = machine.command(arguments);
-    command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
-    machine.finish(command)
+    machine.run_with(&[("RUST_MIN_STACK", &(1_u64 << 60).to_string())], arguments)
 }
 
 #[test]

@@ -4,15 +4,13 @@ use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-use crate::service::{Machine, PROVIDER, SECRET, listen, program};
+use crate::service::{
+    Machine, PROVIDER, SECRET, after, open_terminal, program, signal, silent_service, wrapped,
+};
 
 /// Longer than any machine needs, and shorter than the commands sleep.
 const LONG: Duration = Duration::from_secs(50);
@@ -25,21 +23,11 @@ fn machine() -> Machine {
     machine
 }
 
-/// The login of a command that prints the token in place of TOKEN, and leaves the number of its process
-/// group in the file `id`.
+/// Returns the login option for a command. The word TOKEN stands for the token. The command first
+/// writes the ID of its process group to the file `id`.
 fn login(command: &str) -> String {
     let command = command.replace("TOKEN", SECRET);
     format!("--login={PROVIDER}=cmd:echo $$ > id; {command}")
-}
-
-/// The same command, run by a shell after `script`.
-fn after(script: &str, command: &Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{script}; exec \"$@\""), "sh"]);
-    shell.arg(command.get_program()).args(command.get_args()).env_clear();
-    let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    shell.envs(set).current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
-    shell
 }
 
 fn wait_for(what: &str, mut found: impl FnMut() -> bool) {
@@ -69,65 +57,100 @@ pub(crate) fn left(group: i32) -> Vec<String> {
     stats.collect()
 }
 
-fn send(signal: &str, child: &Child) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-}
-
 #[test]
-fn the_token_counts_that_a_command_has_printed_whole_and_in_time() {
-    const LATE: &str = "the command did not end within";
+fn a_token_counts_if_the_command_has_printed_all_of_it_in_time() {
+    struct Group {
+        /// The time limit of the option `--timeout`.
+        limit: &'static str,
+        /// Empty if the token counts.
+        error: &'static str,
+        commands: &'static [&'static str],
+    }
+
     let begun = Instant::now();
-    // What the command does, its time limit, and the expected error.
-    let rows = [
-        ("echo TOKEN", "60", ""),
-        ("printf TOKEN", "60", ""),
-        ("printf '\\n\\n  TOKEN\\r\\n'", "60", ""),
-        ("sleep 0.3; echo TOKEN", "60", ""),
-        ("echo TOKEN | cat", "60", ""),
-        ("trap '' TERM INT HUP; echo TOKEN", "60", ""),
-        // The shell has ended, but another process holds its output open.
-        ("sleep 55 2>&- & echo $! > daemon; echo TOKEN", "60", ""),
-        ("(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2", "60", ""),
+    let groups = [
+        Group {
+            limit: "60",
+            error: "",
+            commands: &[
+                "echo TOKEN",
+                "printf TOKEN",
+                "printf '\\n\\n  TOKEN\\r\\n'",
+                "sleep 0.3; echo TOKEN",
+                "echo TOKEN | cat",
+                "trap '' TERM INT HUP; echo TOKEN",
+                // The shell has ended, but another process holds its output open.
+                "sleep 55 2>&- & echo $! > daemon; echo TOKEN",
+                "(echo TOKEN; exec sleep 55 2>&-) & echo $! > daemon; sleep 0.2",
+            ],
+        },
         // The shell does not end.
-        ("echo TOKEN; sleep 60", "4", ""),
-        ("echo TOKEN & sleep 60", "4", ""),
-        ("echo TOKEN; trap '' TERM; sleep 60; sleep 60", "4", ""),
-        ("printf TOKEN; exec >&-; sleep 60", "4", ""),
-        ("echo TOKEN; kill -STOP $$", "4", ""),
+        Group {
+            limit: "4",
+            error: "",
+            commands: &[
+                "echo TOKEN; sleep 60",
+                "echo TOKEN & sleep 60",
+                "echo TOKEN; trap '' TERM; sleep 60; sleep 60",
+                "printf TOKEN; exec >&-; sleep 60",
+                "echo TOKEN; kill -STOP $$",
+            ],
+        },
         // The output may be only a part of the token, or no token.
-        ("printf TOKEN; sleep 60", "3", LATE),
-        ("echo please wait; sleep 60", "3", LATE),
-        ("echo; sleep 60", "3", LATE),
-        ("sleep 60", "3", LATE),
-        ("exec >&-; sleep 60", "3", LATE),
-        ("kill -STOP $$", "3", LATE),
-        ("echo TOKEN; exit 3", "60", "the command failed with exit status: 3"),
-        ("echo TOKEN; kill $$", "60", "the command failed with signal: 15"),
-        ("yes", "60", "more text than a token can have"),
-        ("yes 2>&- & sleep 60", "60", "more text than a token can have"),
+        Group {
+            limit: "3",
+            error: "the command did not end within",
+            commands: &[
+                "printf TOKEN; sleep 60",
+                "echo please wait; sleep 60",
+                "echo; sleep 60",
+                "sleep 60",
+                "exec >&-; sleep 60",
+                "kill -STOP $$",
+            ],
+        },
+        Group {
+            limit: "60",
+            error: "the command failed with exit status: 3",
+            commands: &["echo TOKEN; exit 3"],
+        },
+        Group {
+            limit: "60",
+            error: "the command failed with signal: 15",
+            commands: &["echo TOKEN; kill $$"],
+        },
+        Group {
+            limit: "60",
+            error: "more text than a token can have",
+            commands: &["yes", "yes 2>&- & sleep 60"],
+        },
     ];
-    let modes = ["--no-cache", "--login-id=me", "--cache-dir=cache"];
-    let runs = rows.iter().flat_map(|row| modes.map(|mode| (*row, mode)));
-    let runs: Vec<_> = runs.map(|(row, mode)| thread::spawn(move || counts(row, mode))).collect();
+    let mut runs = Vec::new();
+    for Group { limit, error, commands } in groups {
+        for command in commands {
+            for mode in ["--no-cache", "--login-id=me", "--cache-dir=cache"] {
+                runs.push(thread::spawn(move || run_in_time(command, limit, error, mode)));
+            }
+        }
+    }
     for run in runs {
         run.join().unwrap();
     }
-    assert!(begun.elapsed() < LONG, "nobody waits for what does not end");
+    assert!(begun.elapsed() < LONG, "no run waits for a process that does not end");
 }
 
-fn counts((command, time, says): (&str, &str, &str), mode: &str) {
+fn run_in_time(command: &str, limit: &str, error: &str, mode: &str) {
     let machine = machine();
-    let said = machine.run(&["process", &login(command), "--timeout", time, mode]);
-    let status = if says.is_empty() { 0 } else { 4 };
+    let said = machine.run(&["process", &login(command), "--timeout", limit, mode]);
+    let status = if error.is_empty() { 0 } else { 4 };
     assert_eq!(said.status, status, "{command} {mode} {said:?}");
     assert_eq!(said.out.contains("AccessKeyId"), status == 0, "{command} {said:?}");
-    assert!(said.err.contains(says), "{command} {mode} {said:?}");
+    assert!(said.err.contains(error), "{command} {mode} {said:?}");
     let group = group_of(&machine);
     let Ok(daemon) = fs::read_to_string(machine.path("daemon")) else {
         return assert_eq!(left(group), [""; 0], "{command} {mode}");
     };
-    assert_eq!(left(group).len(), 1, "it is left alone: {command}");
+    assert_eq!(left(group).len(), 1, "{command}: a background process is not ended");
     assert!(Command::new("kill").arg(daemon.trim()).status().unwrap().success());
 }
 
@@ -152,7 +175,7 @@ fn a_signal_ends_the_command_and_all_that_it_has_started() {
 
 fn is_ended(command: &str) {
     let machine = machine();
-    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         let _ = fs::remove_file(machine.path("id"));
         let mut child = machine
             .command(&["process", "--no-cache", &login(command)])
@@ -160,8 +183,8 @@ fn is_ended(command: &str) {
             .spawn()
             .unwrap();
         let group = group_of(&machine);
-        assert!(!left(group).is_empty(), "it has a group of its own: {command}");
-        send(signal, &child);
+        assert!(!left(group).is_empty(), "{command}: the process group is found");
+        signal(child.id(), name);
         let begun = Instant::now();
         let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(number), "{command}: {status}");
@@ -185,16 +208,15 @@ fn a_shell_that_is_killed_leaves_nothing_behind() {
 fn a_signal_that_the_parent_ignores_stays_ignored() {
     let machine = machine();
     let wait = login("while ! test -e go; do sleep 0.01; done; echo TOKEN");
-    for (ignored, signal) in [("HUP", "HUP"), ("INT", "INT"), ("TERM", "TERM"), ("HUP INT", "INT")]
-    {
-        for name in ["go", "id"] {
-            let _ = fs::remove_file(machine.path(name));
+    for (ignored, name) in [("HUP", "HUP"), ("INT", "INT"), ("TERM", "TERM"), ("HUP INT", "INT")] {
+        for file in ["go", "id"] {
+            let _ = fs::remove_file(machine.path(file));
         }
         let command = machine.command(&["process", "--no-cache", &wait]);
         let mut child =
             after(&format!("trap '' {ignored}"), &command).stdout(Stdio::null()).spawn().unwrap();
         group_of(&machine);
-        send(signal, &child);
+        signal(child.id(), name);
         machine.file("go", "");
         assert!(child.wait().unwrap().success(), "{ignored}");
     }
@@ -240,23 +262,14 @@ fn a_token_counts_if_the_parent_ignores_the_ends_of_children() {
 #[test]
 fn after_the_command_has_ended_a_signal_ends_the_process_at_once() {
     let machine = machine();
-    let (connected, connections) = channel();
-    let connected = Mutex::new(connected);
-    let (done, released) = channel::<()>();
-    let waiting = Mutex::new(released);
-    let url = listen(move |stream| {
-        connected.lock().unwrap().send(()).unwrap();
-        let _ = waiting.lock().unwrap().recv();
-        drop(stream);
-    });
-    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+    let (url, connections) = silent_service();
+    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         let arguments = ["process", "--no-cache", &login("echo TOKEN"), "--endpoint-url", &url];
         let mut child = machine.command(&arguments).spawn().unwrap();
-        connections.recv_timeout(LONG).unwrap();
-        send(signal, &child);
+        let _connection = connections.recv_timeout(LONG).unwrap();
+        signal(child.id(), name);
         assert_eq!(child.wait().unwrap().signal(), Some(number));
     }
-    drop(done);
 }
 
 #[test]
@@ -267,7 +280,7 @@ fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
         ("exec head -n 1 /dev/tty", asks),
         ("head -n 1 /dev/tty | cat", asks),
         ("stty -echo < /dev/tty; read answer < /dev/tty; echo TOKEN", asks),
-        // As ssh and sudo do: they catch the signal, and stop only themselves.
+        // ssh and sudo do the same: they catch the signal, and stop only themselves.
         ("sh -c 'kill -STOP $$'; echo TOKEN", asks),
         ("sh -c 'kill -STOP $$; echo TOKEN' | cat", asks),
         ("echo question > /dev/tty; echo TOKEN", ""),
@@ -284,18 +297,12 @@ fn a_command_that_asks_on_the_terminal_is_ended_with_an_error_that_says_so() {
 
 fn run_on_terminal(command: &str, says: &str) {
     let machine = machine();
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let (terminal, name) = open_terminal();
     assert!(terminal.as_raw_fd() > 2);
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let arguments = ["process", "--no-cache", &login(command)];
-    // The first terminal that the leader of a session opens is the one of the session.
+    // The first terminal that the leader of a session opens becomes the terminal of the session.
     let on_terminal = after(&format!("exec < {name}"), &machine.command(&arguments));
-    let mut session = Command::new("setsid");
-    session.arg(on_terminal.get_program()).args(on_terminal.get_args()).env_clear();
-    session.envs(on_terminal.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    session.current_dir(machine.home.path());
+    let session = wrapped(&["setsid"], &on_terminal);
     let said = machine.finish(session);
     assert_eq!(said.status, if says.is_empty() { 0 } else { 4 }, "{command} {said:?}");
     assert!(said.err.contains(says), "{command} {said:?}");

@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::FakeCognito;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said};
+use crate::service::{self, GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said, for_each_row};
 
-/// A token of this user's, as a provider of OpenID Connect issues them.
+/// Returns an ID token of this user.
 fn jwt(user: &str, number: u32) -> String {
     let payload = format!(r#"{{"iss": "https://p", "sub": "{user}", "exp": 4000000000}}"#);
-    format!("e30.{}.{SECRET}{user}{number}", URL_SAFE_NO_PAD.encode(payload))
+    format!("{}{user}{number}", service::jwt(&payload))
 }
 
 fn machine() -> Machine {
@@ -26,12 +26,10 @@ fn machine() -> Machine {
 }
 
 impl Machine {
-    /// Runs a command of the user of this token.
+    /// Runs a command with this token in the file `token` and in a variable.
     fn run_as(&self, token: &str, arguments: &[&str]) -> Said {
         self.file("token", token);
-        let mut command = self.command(arguments);
-        command.env("TOKEN", token);
-        self.finish(command)
+        self.run_with(&[("TOKEN", token)], arguments)
     }
 
     fn fine_as(&self, token: &str, arguments: &[&str]) -> String {
@@ -41,29 +39,26 @@ impl Machine {
     }
 }
 
-/// Returns the access key ID that the command printed, and how many service calls it made.
+/// Returns the access key ID that a program gets, and how many service calls the command made.
 fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
     let before = machine.calls();
-    let mut command =
-        machine.command(&[&["exec"], arguments, &["--", "printenv", "AWS_ACCESS_KEY_ID"]].concat());
-    machine.file("token", token);
-    command.env("TOKEN", token);
-    let said = machine.finish(command);
-    assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
-    (said.out, machine.calls() - before)
+    let program = ["--", "printenv", "AWS_ACCESS_KEY_ID"];
+    let key = machine.fine_as(token, &[&["exec"], arguments, &program].concat());
+    (key, machine.calls() - before)
 }
 
 #[test]
-fn a_users_second_call_makes_no_service_call_and_a_new_token_costs_one() {
-    for (source, token) in [
+fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
+    let rows = [
         ("@token", jwt("ann", 1)),
         ("env:TOKEN", jwt("ann", 1)),
         ("cmd:cat token", jwt("ann", 1)),
-        // These do not name their user.
+        // These tokens do not name their user.
         ("@token", format!("{SECRET}ann1")),
         ("env:TOKEN", format!("{SECRET}ann1")),
         ("cmd:cat token", format!("{SECRET}ann1")),
-    ] {
+    ];
+    for_each_row(rows, |(source, token)| {
         let machine = machine();
         let login = format!("--login={PROVIDER}={source}");
         let (first, calls) = run(&machine, &token, &[&login]);
@@ -76,16 +71,13 @@ fn a_users_second_call_makes_no_service_call_and_a_new_token_costs_one() {
         assert!(calls == 1 && second != first, "{source}");
         assert_eq!(run(&machine, &next, &[&login]), (second, 0), "{source}");
         assert_eq!(machine.fine_as(&next, &["identity", &login]), identity, "{source}");
-        assert!(
-            machine.fine(&["status"]).contains("none known yet"),
-            "the guest has no part in it"
-        );
-    }
+        assert!(machine.fine(&["status"]).contains("none known yet"), "no guest is stored");
+    });
 }
 
 #[test]
 fn another_user_never_gets_cached_credentials() {
-    for (source, ann, bob) in [
+    let rows = [
         ("@token", jwt("ann", 1), jwt("bob", 1)),
         ("env:TOKEN", jwt("ann", 1), jwt("bob", 1)),
         ("cmd:cat token", jwt("ann", 1), jwt("bob", 1)),
@@ -93,7 +85,8 @@ fn another_user_never_gets_cached_credentials() {
         ("@token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("env:TOKEN", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
         ("cmd:cat token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
-    ] {
+    ];
+    for_each_row(rows, |(source, ann, bob)| {
         let machine = machine();
         let login = format!("--login={PROVIDER}={source}");
         let (anns, _) = run(&machine, &ann, &[&login]);
@@ -106,7 +99,7 @@ fn another_user_never_gets_cached_credentials() {
         let (guests, calls) = run(&machine, "", &[]);
         assert_eq!(calls, 2);
         assert!(![anns, bobs].contains(&guests));
-    }
+    });
 }
 
 #[test]
@@ -133,7 +126,7 @@ fn a_login_id_finds_the_cache_without_reading_the_token() {
 }
 
 #[test]
-fn no_file_has_a_token_in_its_name_and_none_but_the_keys_in_its_text() {
+fn no_file_in_the_cache_has_a_token_in_its_name_or_text() {
     let machine = machine();
     for token in [jwt("ann", 1), format!("{SECRET}ann1")] {
         for source in ["@token", "env:TOKEN"] {
@@ -174,7 +167,7 @@ fn forgeries() -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
-    for source in ["@token", "env:TOKEN", "cmd:cat token"] {
+    for_each_row(["@token", "env:TOKEN", "cmd:cat token"], |source| {
         let login = format!("--login={PROVIDER}={source}");
         let machine = machine();
         let ann = jwt("ann", 1);
@@ -193,7 +186,7 @@ fn a_text_with_the_claims_of_a_token_gets_no_stored_credentials() {
         let calls = machine.calls();
         assert_eq!(machine.fine_as(&ann, &["process", &login]), keys, "{source}");
         assert_eq!(machine.calls(), calls, "{source}");
-    }
+    });
 }
 
 /// Anybody can compute a derived login ID from the claims, so as an option it must not replace the
@@ -228,9 +221,8 @@ fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
             machine.file("first", first);
             machine.file("second", second);
             let calls = machine.calls();
-            let mut command = machine.command(&["process", &logins[0], &logins[1]]);
-            command.env("FIRST", first).env("SECOND", second);
-            let said = machine.finish(command);
+            let variables = [("FIRST", first), ("SECOND", second)];
+            let said = machine.run_with(&variables, &["process", &logins[0], &logins[1]]);
             (said.status, machine.calls() - calls, said.out)
         };
         let (status, calls, keys) = run(&ann, &bob);
@@ -258,9 +250,7 @@ fn a_login_beside_a_user_pool_counts_too() {
     let run = |token: &str, refresh_token: &str| {
         machine.file("token", token);
         let calls = machine.calls();
-        let mut command = machine.command(&arguments);
-        command.env("REFRESH", refresh_token);
-        let said = machine.finish(command);
+        let said = machine.run_with(&[("REFRESH", refresh_token)], &arguments);
         (said.status, machine.calls() - calls, said.out)
     };
     let ann = jwt("ann", 1);

@@ -1,17 +1,17 @@
-//! The command `cognito-credentials`: temporary AWS credentials from an Amazon Cognito identity pool,
-//! for shells, for other programs, and for everything that supports `credential_process`. It uses only
-//! the public API of the library.
+//! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
+//! pool, for shells, for other programs, and for everything that supports `credential_process`. It
+//! uses only the public API of the library.
 //!
 //! | folder or file | holds |
 //! |---|---|
 //! | `options/` | the command line and the environment variables |
-//! | `login/` | the tokens of users: where they are read from, and what they say |
+//! | `login/` | the login tokens of users: their sources and their contents |
 //! | `cache/` | the cache directory, and the records in it |
 //! | `settings`, `transport` | the provider and its HTTPS transport, from options and variables |
 //! | `commands/` | `process`, `env`, `exec`, `identity`, `status`, `forget`, `completions` |
 //! | `serve/` | the command `serve`: the endpoint for the SDKs of other programs |
 //! | `doctor/` | the command `doctor` and its report |
-//! | `messages/` | what is shown to the user: failures, advice, steps |
+//! | `messages/` | failures, advice, log and other texts for the user |
 //! | `signals` | the signals that end the command |
 //!
 //! Results go to standard output, everything else to standard error.
@@ -27,13 +27,14 @@
 //! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
 //! The cache directory holds the identity and the credentials of each pool and user. A second call
-//! contacts the service only if the cached credentials are inside the advisory window (the last 15 of
-//! 60 minutes). It then makes one attempt, and uses the cached credentials if that fails. Systems without
-//! a boot ID (all but Linux and Android) cache only the identity.
+//! contacts the service only if the cached credentials are inside the advisory window (the last 15
+//! of 60 minutes). It then makes one attempt. If that fails, it uses the cached credentials.
+//! Systems without a boot ID (all but Linux and Android) cache only the identity.
 //!
-//! `--login-id` names the user of the cache. Without it, the command reads the login token each time and
-//! uses its issuer and subject, or the source of the token if it names no user. Nobody has verified the
-//! token, so stored credentials then serve only the token that they were fetched with.
+//! `--login-id` names the user of the cache. Without it, the command reads the login token each
+//! time. The issuer and subject of the token then name the user, or its source if it has no such
+//! claims. Nobody has verified the token, so stored credentials are then returned only for the
+//! token that they were requested with.
 
 #![forbid(unsafe_code)]
 

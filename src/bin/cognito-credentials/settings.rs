@@ -1,4 +1,4 @@
-//! The settings of the provider: environment variables, and options, which take precedence.
+//! The settings of the provider, from options and environment variables. Options take precedence.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,9 +22,9 @@ use crate::options::variables;
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
     pub(crate) pool: Option<String>,
-    /// The variable that the session name was read from here.
+    /// The variable from which this command has read the session name.
     session_name_variable: Option<&'static str>,
-    /// The user pool of the login, without the secrets.
+    /// The user pool of the login, without its secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     pub(crate) cache: Option<Cache>,
     pub(crate) cache_contents: CacheContents,
@@ -40,7 +40,7 @@ pub(crate) enum CacheContents {
 }
 
 impl CacheContents {
-    /// What the cache is limited to, and why.
+    /// Returns what the cache holds and why, if it does not hold credentials.
     pub(crate) fn limit(self) -> Option<&'static str> {
         match self {
             Self::Credentials => None,
@@ -53,12 +53,12 @@ type Apply = fn(Builder, String) -> Builder;
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
-/// Longer than any policy with white space around it.
+/// The most bytes of a policy. AWS allows fewer, so there is room for white space.
 const LONGEST_POLICY: usize = 64 * 1024;
 
 impl Settings {
-    /// Reads the files and variables that the options name. If there is a cache, reads the login tokens
-    /// too, because they name the user.
+    /// Reads the files and variables that the options name. If there is a cache, also reads the
+    /// login tokens, because they name the user.
     pub(crate) fn new(
         options: &Options,
         transport: Arc<dyn Transport>,
@@ -90,7 +90,7 @@ impl Settings {
         if options.danger_allow_http {
             builder = builder.danger_allow_http(true);
         }
-        // The library reads the session name only with the variable for the role.
+        // The library reads the session name only together with the role's variable.
         let mut session_name_variable = None;
         if options.role_arn.is_some() && options.role_session_name.is_none() {
             if let Some(name) = variables::text(SESSION_NAME)? {
@@ -113,7 +113,7 @@ impl Settings {
         let pool = pool(options);
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
-            // Without a pool there is no key for the records.
+            // The keys of the records contain the pool.
             cache: if pool.is_some() { cache(options)? } else { None },
             pool,
             session_name_variable,
@@ -123,7 +123,6 @@ impl Settings {
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
-    /// Whether new credentials are stored.
     pub(crate) fn stores_credentials(&self) -> bool {
         self.cache.is_some() && self.cache_contents == CacheContents::Credentials
     }
@@ -179,14 +178,13 @@ impl Settings {
     }
 }
 
-/// Returns the value of a variable that the provider reads, unless an option overrides it.
+/// Returns the value of a variable that the provider reads. `None` if an option replaces it.
 fn variable(options: &Options, name: &str) -> Option<OsString> {
-    // The transport reads the bundle.
+    // Only the transport reads this variable.
     let is_read = name != "AWS_CA_BUNDLE" && !options.overrides(name);
     env::var_os(name).filter(|_| is_read)
 }
 
-/// Returns the ID of the identity pool.
 fn pool(options: &Options) -> Option<String> {
     let set = || env::var(POOL).ok();
     options.identity_pool_id.clone().or_else(set).filter(|pool| !pool.is_empty())

@@ -1,5 +1,5 @@
-//! [`Signals`]: the signals that end the command. While it catches them, it can end other processes
-//! and remove files first.
+//! [`Signals`]: catches the signals that end the command, so that it can first end other processes
+//! and remove files.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,15 +17,15 @@ use signal_hook::{SigId, flag};
 
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Catches SIGINT, SIGTERM and SIGHUP until it is dropped: they do not end the process, but make this
-/// readable. Several can exist at the same time, and each receives every signal. After the last one is
-/// dropped, a signal has its default action again.
+/// Catches SIGINT, SIGTERM and SIGHUP until it is dropped. A signal then does not end the process,
+/// but makes this readable. Several can exist, and each receives every signal. After the last one
+/// is dropped, a signal has its default action again.
 ///
-/// A signal that the parent process has ignored, as `nohup` does, stays ignored. SIGCHLD does not.
+/// A signal that the parent process ignores, as `nohup` does, stays ignored, except SIGCHLD.
 pub(crate) struct Signals {
     caught: Vec<Caught>,
     wake: UnixStream,
-    /// Whether `received` has returned one of the three.
+    /// Whether `received` has returned one of the three signals.
     has_returned: Cell<bool>,
 }
 
@@ -35,8 +35,8 @@ struct Caught {
     actions: Vec<SigId>,
 }
 
-/// How many `Signals` catch a signal. Without any, `by_default` is true: the handler stays installed
-/// and does what the default action does.
+/// How many `Signals` catch a signal. If none does, `by_default` is true, and the handler, which
+/// stays installed, does the default action.
 #[derive(Default)]
 struct Catchers {
     count: usize,
@@ -46,13 +46,14 @@ struct Catchers {
 static CATCHERS: Mutex<BTreeMap<i32, Catchers>> = Mutex::new(BTreeMap::new());
 
 impl Signals {
-    /// Catches the three signals and `more`.
+    /// Catches the three signals, and those in `more`.
     pub(crate) fn catch(more: &[i32]) -> io::Result<Self> {
         let ignored = ignored();
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut signals = Self { caught: Vec::new(), wake, has_returned: Cell::new(false) };
-        // Without a handler for SIGCHLD, the exit status of a child would be lost.
+        // Without a handler for SIGCHLD, the exit status of a child is lost if the parent ignores
+        // the signal.
         let is_caught = |signal: &&i32| **signal == SIGCHLD || !ignored.contains(**signal);
         for &signal in ENDING.iter().chain(more).filter(is_caught) {
             signals.add(signal, &waker)?;
@@ -74,7 +75,7 @@ impl Signals {
         catchers.by_default.store(false, Ordering::SeqCst);
         drop(all);
         let arrived = Arc::new(AtomicBool::new(false));
-        // In the list before anything can fail, so that the drop undoes it.
+        // Added to the list before anything can fail, so that the drop undoes it.
         self.caught.push(Caught { signal, arrived: Arc::clone(&arrived), actions: Vec::new() });
         let Some(caught) = self.caught.last_mut() else { return Ok(()) };
         // In this order, so that the signal is noted before this becomes readable.
@@ -88,7 +89,7 @@ impl Signals {
         let found = self.take_next().or_else(|| {
             let mut bytes = [0; 64];
             while (&self.wake).read(&mut bytes).is_ok_and(|length| length > 0) {}
-            // One that arrived before the bytes were read would not make this readable again.
+            // A signal that arrived before the bytes were read does not make this readable again.
             self.take_next()
         });
         if found.is_some_and(|signal| ENDING.contains(&signal)) {
@@ -102,8 +103,8 @@ impl Signals {
         self.caught.iter().find(arrived).map(|caught| caught.signal)
     }
 
-    /// Ends the process by a signal that was received, unless another `Signals` has received it too
-    /// and decides.
+    /// Ends the process by a received signal. Does nothing if another `Signals` catches this
+    /// signal, because that one decides.
     pub(crate) fn pass_on(self, signal: i32) {
         drop(self);
         if catchers().get(&signal).is_none_or(|catchers| catchers.count == 0) {
@@ -118,7 +119,7 @@ impl AsFd for Signals {
     }
 }
 
-/// A signal that came too late for `received` has its default action.
+/// If this is the last one, a signal that `received` has not returned has its default action.
 impl Drop for Signals {
     fn drop(&mut self) {
         for caught in self.caught.drain(..) {
@@ -140,10 +141,10 @@ impl Drop for Signals {
     }
 }
 
-/// Ends the process as the default action of the signal does.
+/// Ends the process by the default action of the signal.
 pub(crate) fn end_by(signal: i32) -> ! {
     let _ = emulate_default_handler(signal);
-    // Reached only for a signal that does not end a process. Shells use this status.
+    // Reached only for a signal whose default action is not to end. Shells use this status.
     std::process::exit(128 + signal)
 }
 
@@ -151,14 +152,14 @@ fn catchers() -> MutexGuard<'static, BTreeMap<i32, Catchers>> {
     CATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the parent process has blocked a signal, so that it never arrives. Only Linux tells.
+/// Whether the parent process has blocked a signal, so that it never arrives. Works only on Linux.
 pub(crate) fn is_blocked(signal: i32) -> bool {
     Mask::read("SigBlk:").is_some_and(|blocked| blocked.contains(signal))
 }
 
-/// The signals that this process ignores.
+/// Returns the signals that this process ignores.
 fn ignored() -> Mask {
-    // Only Linux tells. Elsewhere `nohup` matters more than a SIGHUP that is caught.
+    // Only Linux shows them. On other systems, SIGHUP counts as ignored, because `nohup` must work.
     Mask::read("SigIgn:").unwrap_or(Mask(1 << (SIGHUP - 1)))
 }
 
@@ -194,24 +195,28 @@ mod tests {
     }
 
     #[test]
-    fn each_that_lives_receives_every_signal_once() {
+    fn each_signals_value_receives_every_signal_once() {
         let outer = Signals::catch(&[SIGUSR1, SIGWINCH]).unwrap();
         assert_eq!((outer.received(), is_readable(&outer)), (None, false));
         raise(SIGUSR1).unwrap();
         let inner = Signals::catch(&[SIGUSR1, SIGWINCH]).unwrap();
-        assert!(is_readable(&outer) && !is_readable(&inner), "only what comes while it lives");
+        assert!(is_readable(&outer) && !is_readable(&inner), "inner was created after the signal");
         raise(SIGUSR1).unwrap();
         raise(SIGWINCH).unwrap();
         for signals in [&outer, &inner] {
             assert!(is_readable(signals));
             assert_eq!(signals.received(), Some(SIGUSR1));
-            assert!(is_readable(signals), "there is another one");
+            assert!(is_readable(signals), "another signal has arrived");
             assert_eq!(signals.received(), Some(SIGWINCH));
             assert_eq!((signals.received(), is_readable(signals)), (None, false));
         }
         raise(SIGUSR1).unwrap();
         inner.pass_on(SIGUSR1);
-        assert_eq!(outer.received(), Some(SIGUSR1), "the outer one decides");
+        assert_eq!(
+            outer.received(),
+            Some(SIGUSR1),
+            "inner has not ended the process, because outer catches the signal"
+        );
     }
 
     #[test]

@@ -14,20 +14,19 @@ use crate::messages::logging_transport::LoggingTransport;
 use crate::options::arguments::Options;
 use crate::options::option_names;
 
-/// The variables of a proxy. The first that is set counts.
+/// The variables for a proxy. The first that is set counts.
 pub(crate) const PROXY_VARIABLES: [&str; 4] =
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
-/// Several times the bundle of an operating system.
+/// The most bytes of a CA file. The bundle of an operating system is several times smaller.
 pub(crate) const LONGEST_CA_FILE: usize = 1024 * 1024;
 
-/// Creates the transport with the authorities and the proxy of the options or the environment.
 pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     let mut builder = UreqTransport::builder().proxy_from_env(true);
     let mut ca_setting = String::new();
     if let Some((setting, path)) = ca_file(options) {
-        // The texts name the setting as the user typed it, and the file.
+        // The error texts name the setting as the user typed it, and the file.
         ca_setting = format!("{setting}: {}", path.display());
         match bounded_file::read(&path, LONGEST_CA_FILE, options.limit()) {
             Ok(pem) => builder = builder.ca_pem(&**pem),
@@ -46,7 +45,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     }
 }
 
-/// Returns the file of authorities, and the option or variable that names it.
+/// Returns the file with the certificate authorities, and the option or variable that names it.
 pub(crate) fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
     let set = || env::var_os(CA_BUNDLE).filter(|path| !path.is_empty());
     match &options.ca_file {
@@ -55,7 +54,7 @@ pub(crate) fn ca_file(options: &Options) -> Option<(&'static str, PathBuf)> {
     }
 }
 
-/// Returns the URL of the proxy, read from its source if it contains a password.
+/// Returns the URL of the proxy. If it contains a password, reads it from its source.
 pub(crate) fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(value) = &options.proxy else { return Ok(None) };
     match SecretSource::of_proxy(value) {

@@ -1,8 +1,9 @@
-//! [`BoundToToken`]: stored credentials serve only the login tokens that they were fetched with.
+//! [`BoundToToken`]: a storage that returns credentials only for the login tokens that they were
+//! requested with.
 //!
-//! The record is found by the claims of a token, which nobody has verified. Somebody may write a text
-//! with the same claims, and must not get the credentials. So the record begins with a digest of the
-//! tokens.
+//! The claims of a token say which record belongs to it, and nobody has verified the claims.
+//! Anybody can write a text with the same claims, and must not get the credentials. So the record
+//! begins with a digest of the tokens.
 
 use std::fmt::Write as _;
 use std::io;
@@ -27,7 +28,7 @@ impl<S> BoundToToken<S> {
         Self { storage, logins }
     }
 
-    /// Returns the first line of the record. `None` before all tokens have been read.
+    /// Returns the first line of a record. `None` until all tokens have been read.
     fn line(&self) -> Option<String> {
         let mut digest = Sha256::new();
         for login in &self.logins {
@@ -65,7 +66,7 @@ impl<S: Storage> Storage for BoundToToken<S> {
             return self.storage.store(key, value);
         }
         let line = self.line().ok_or_else(|| io::Error::other("no login token was read yet"))?;
-        // In one piece from the start, so that no copy of the secrets is left in memory.
+        // Allocated once, so that no copy of the secrets is left in memory.
         let mut bound = Zeroizing::new(Vec::with_capacity(line.len() + value.len()));
         bound.extend_from_slice(line.as_bytes());
         bound.extend_from_slice(value);
@@ -99,25 +100,24 @@ mod tests {
 
     #[test]
     fn a_record_of_other_tokens_or_without_a_digest_counts_as_absent() {
-        let rows: [(&[(&str, &str)], bool); 7] = [
-            (&[("p", "ann"), ("q", "bob")], true),
-            (&[("p", "bob"), ("q", "ann")], false),
-            (&[("q", "bob"), ("p", "ann")], false),
-            (&[("p", "ann")], false),
-            (&[("p", "ann"), ("q", "bo")], false),
-            (&[("p", "ann"), ("q", "bob"), ("r", "")], false),
-            (&[("pann", ""), ("q", "bob")], false),
+        let stored_with = [("p", "ann"), ("q", "bob")];
+        let others: [&[(&str, &str)]; 6] = [
+            &[("p", "bob"), ("q", "ann")],
+            &[("q", "bob"), ("p", "ann")],
+            &[("p", "ann")],
+            &[("p", "ann"), ("q", "bo")],
+            &[("p", "ann"), ("q", "bob"), ("r", "")],
+            &[("pann", ""), ("q", "bob")],
         ];
         let memory = Arc::new(MemoryStorage::new());
-        let stored_with = logins(rows[0].0);
         let key = "credentials/pool/user";
-        BoundToToken::new(Arc::clone(&memory), stored_with).store(key, b"keys").unwrap();
-        for (tokens, is_found) in rows {
-            let storage = BoundToToken::new(Arc::clone(&memory), logins(tokens));
-            let found = storage.load(key).unwrap();
-            assert_eq!(found.as_deref(), is_found.then_some(&b"keys"[..]), "{tokens:?}");
+        let with = |tokens: &[_]| BoundToToken::new(Arc::clone(&memory), logins(tokens));
+        with(&stored_with).store(key, b"keys").unwrap();
+        assert_eq!(with(&stored_with).load(key).unwrap().as_deref(), Some(&b"keys"[..]));
+        for tokens in others {
+            assert_eq!(with(tokens).load(key).unwrap(), None, "{tokens:?}");
         }
-        let storage = BoundToToken::new(Arc::clone(&memory), logins(rows[0].0));
+        let storage = with(&stored_with);
         memory.store(key, b"keys").unwrap();
         assert_eq!(storage.load(key).unwrap(), None, "a record of an earlier version");
         storage.store("identity/pool", b"id").unwrap();

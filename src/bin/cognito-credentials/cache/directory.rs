@@ -1,9 +1,10 @@
-//! Opens the cache directory, and creates it, so that no other user can lead the command elsewhere.
+//! Opens or creates the cache directory. Other users cannot make the command use another directory.
 //!
-//! The path is walked one name at a time, from one open directory to the next. A link is followed if
-//! it belongs to root or to this user. The last directory must belong to this user, and nobody else
-//! may write to it. A missing one is created only in a directory of root or of this user, or in a
-//! sticky one. After that the command uses the open directory, even if another one gets its name.
+//! The path is walked one name at a time, from one open directory to the next. A link is followed
+//! if it belongs to root or to this user. The last directory must belong to this user, and nobody
+//! else may write to it. A missing directory is created only if its parent belongs to root or to
+//! this user, or is sticky. After that the command uses the open directory, even if another one
+//! gets its name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -22,32 +23,30 @@ use super::remedy;
 /// The name of a cache directory that the command chooses.
 pub(super) const NAME: &str = "cognito-credentials";
 
-/// As many as the kernel follows.
+/// The most links that are followed, as in the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// A directory on the way need not be readable. Only Linux can open one that is not.
+/// Opens a directory on the path even if this user may not read it. Only Linux can do that.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const ON_THE_WAY: OFlags = OFlags::PATH;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const ON_THE_WAY: OFlags = OFlags::RDONLY;
 
-/// The cache directory, open and checked.
 pub(super) struct Directory {
     pub(super) storage: FileStorage,
     open: OwnedFd,
-    /// The path that `storage` uses.
+    /// A path below `/proc` that `storage` uses instead of `path`.
     alias: Option<String>,
     path: PathBuf,
 }
 
-/// What the path leads to.
 enum Found {
     Directory(Directory),
-    /// Nothing. The walk ended where the next directory would be created.
+    /// Nothing. The walk ended in the parent of the missing directory, whose name this is.
     Missing(Walk, OsString),
 }
 
-/// Opens the directory. `None` if it is missing, and could be created.
+/// Opens the directory. Returns `None` if it is missing and can be created.
 pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
     match Walk::new(path)?.run(false)? {
         Found::Directory(directory) => Ok(Some(directory)),
@@ -55,7 +54,6 @@ pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
     }
 }
 
-/// Opens the directory. Creates it and its parents if they are missing.
 pub(super) fn open_or_create(path: &Path) -> io::Result<Directory> {
     match Walk::new(path)?.run(true)? {
         Found::Directory(directory) => Ok(directory),
@@ -82,12 +80,11 @@ impl Directory {
         Self { storage, open, alias, path }
     }
 
-    /// Whether the directory was removed.
     pub(super) fn is_removed(&self) -> bool {
         rustix::fs::fstat(&self.open).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    /// Shows the path of the directory in an error of `storage`.
+    /// Replaces the alias in an error of `storage` with the path of the directory.
     pub(super) fn explain(&self, error: io::Error) -> io::Error {
         let Some(alias) = &self.alias else { return error };
         let text = error.to_string();
@@ -98,8 +95,8 @@ impl Directory {
     }
 }
 
-/// Returns the path below `/proc` that leads to the open directory. `None` without `/proc`: then the
-/// storage checks the path itself.
+/// Returns the path below `/proc` that leads to the open directory. Without `/proc`, returns
+/// `None`, and the storage checks the path itself.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn alias(open: &OwnedFd) -> Option<String> {
     use std::os::fd::AsRawFd;
@@ -122,7 +119,7 @@ struct Walk {
     /// The path of `directory`, without links.
     path: PathBuf,
     left: VecDeque<OsString>,
-    /// How many of the names that are left come from a link.
+    /// How many names in `left` come from a link.
     of_link: usize,
     links: u32,
 }
@@ -145,7 +142,7 @@ impl Walk {
             if self.enter(&name)? {
                 continue;
             }
-            // The disk that the link leads to may not be mounted yet.
+            // The link may lead to a disk that is not mounted yet, so nothing is created there.
             if is_of_link {
                 let path = self.path.join(&name);
                 return Err(Fault::new(format!(
@@ -168,7 +165,7 @@ impl Walk {
         match open_directory(&self.directory, name) {
             Ok(directory) => self.directory = directory,
             Err(Errno::NOENT) => return Ok(false),
-            // Systems return different errors for a link.
+            // The error for a link depends on the system.
             Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
                 return self.follow(name).map(|()| true);
             }
@@ -205,7 +202,7 @@ impl Walk {
         self.check_parent_of(name)?;
         let path = self.path.join(name);
         match rustix::fs::mkdirat(&self.directory, name, Mode::RWXU) {
-            // If another process has created it, it may not be synced yet.
+            // If another process has created it, it may not be synced yet, so go on.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(at(&path, error)),
         }
@@ -217,12 +214,12 @@ impl Walk {
         sync(&parent).map_err(|error| at(&path, error))
     }
 
-    /// Gives a directory the mode 0700 if the umask took rights of its owner.
+    /// Sets the mode 0700 if the umask has removed rights of the owner.
     fn give_mode(&self) {
         let Ok(stat) = rustix::fs::fstat(&self.directory) else { return };
         let is_own = stat.st_uid == own();
         if let Some(alias) = alias(&self.directory).filter(|_| is_own && !may(&stat, Mode::RWXU)) {
-            // If this fails, the first record that is stored shows it.
+            // If this fails, storing the first record returns the error.
             let _ = rustix::fs::chmod(alias, Mode::RWXU);
         }
     }
@@ -246,7 +243,8 @@ impl Walk {
             return Ok(());
         }
         let fault = Fault::new("others may write to the directory".to_owned());
-        // A directory in it works. To create one, this user must be able to write there.
+        // The advice is to use a directory inside this one. Creating it needs the right to write
+        // here.
         let can_write = is_writable(&self.directory).is_ok();
         let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
         Err(fault.with_remedy(remedy).into())
@@ -279,7 +277,7 @@ fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| rustix::fs::openat(&parent, name, flags, Mode::empty()))
 }
 
-/// Returns the owner of a link and where it leads. `None` if it is no link.
+/// Returns the owner and the target of a link. `None` if it is no link.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn read_link(parent: &OwnedFd, name: &OsStr) -> Result<Option<(u32, PathBuf)>, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -308,12 +306,12 @@ fn is_writable(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::accessat(directory, ".", access, AtFlags::empty())
 }
 
-/// Makes the names in a directory durable, as far as that is possible.
+/// Syncs the names in a directory to the disk, if the file system can do it.
 fn sync(directory: &OwnedFd) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = retry_on_intr(|| rustix::fs::openat(directory, ".", flags, Mode::empty()));
     match open.and_then(|open| retry_on_intr(|| rustix::fs::fsync(&open))) {
-        // The directory may not be read, or the file system cannot do it.
+        // This user may not read the directory, or the file system cannot sync it.
         Err(Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
         outcome => outcome,
     }

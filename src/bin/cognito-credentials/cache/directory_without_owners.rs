@@ -5,20 +5,19 @@ use std::path::Path;
 
 use cognito_identity_credentials::FileStorage;
 
-/// The name of a cache directory that the command chooses.
 pub(super) const NAME: &str = "cognito-credentials";
 
 pub(super) struct Directory {
     pub(super) storage: FileStorage,
 }
 
-/// Returns the directory. `None` if it is missing.
+/// Returns `None` if the directory is missing.
 #[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to check")]
 pub(super) fn open(path: &Path) -> io::Result<Option<Directory>> {
     Ok(path.exists().then(|| Directory { storage: FileStorage::new(path) }))
 }
 
-/// Returns the directory. Its first record creates it.
+/// Returns the directory, which the first record creates.
 #[expect(clippy::unnecessary_wraps, reason = "on Unix there is something to check")]
 pub(super) fn open_or_create(path: &Path) -> io::Result<Directory> {
     Ok(Directory { storage: FileStorage::new(path) })

@@ -1,4 +1,4 @@
-//! [`Fault`]: why a directory must not be used as the cache, and what to do.
+//! [`Fault`]: why a directory must not be used as the cache, and what to do about it.
 
 use std::error;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::io;
 pub(super) struct Fault {
     pub(super) text: String,
     pub(super) remedy: Option<String>,
-    /// Whether the command was led to the directory of another user, or through that user's link.
+    /// Whether the directory, or a link to it, belongs to another user.
     pub(super) is_of_another_user: bool,
 }
 
@@ -29,7 +29,6 @@ impl Fault {
 }
 
 impl Fault {
-    /// Returns the fault behind an error.
     pub(super) fn in_error(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }

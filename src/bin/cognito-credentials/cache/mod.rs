@@ -1,10 +1,10 @@
 //! The cache: where it is, whether it can be used, and the records in it.
 //!
 //! * this file: `Cache`, and the directory that the options or the system name
-//! * `directory`: opens and creates the directory, and checks whom it belongs to
+//! * `directory`: opens and creates the directory, and checks its owner
 //! * `fault`: why a directory must not be used
 //! * `remedy`: what to do if others may write to the directory
-//! * `bound_to_token`: credentials serve only the token that they were fetched with
+//! * `bound_to_token`: credentials are returned only for the token that they were requested with
 
 mod bound_to_token;
 #[cfg(unix)]
@@ -33,17 +33,16 @@ pub(crate) use bound_to_token::BoundToToken;
 use directory::{Directory, NAME};
 use fault::Fault;
 
-/// The key of a record that only shows whether records can be stored.
+/// The key of a test record, which shows whether records can be stored.
 const TRIAL: &str = "trial";
 
-/// The records of the cache directory. It is opened at the first call, and created by the first one
-/// that stores or locks something. Clones share the open directory.
+/// The records in the cache directory. The first call opens the directory. The first call that
+/// stores or locks something creates it. Clones share the open directory.
 #[derive(Clone)]
 pub(crate) struct Cache(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    /// Whether the directory is created if it is missing.
     creates: bool,
     open: Mutex<Option<Arc<Directory>>>,
 }
@@ -53,7 +52,7 @@ pub(crate) fn existing(options: &Options) -> Result<Option<Cache>, Failure> {
     cache(options, false)
 }
 
-/// Returns the cache, whose directory is created when it is needed. `None` with `--no-cache`.
+/// Returns the cache for a command that stores records. `None` with `--no-cache`.
 pub(crate) fn directory(options: &Options) -> Result<Option<Cache>, Failure> {
     cache(options, true)
 }
@@ -74,8 +73,8 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
         ));
     };
     let cache = cache(directory);
-    // Root may run with another user's HOME. That user could lead root elsewhere, and could not write
-    // to root's files there.
+    // Root may run with another user's HOME. That user could redirect root to other files, and
+    // could not write to root's files there.
     if let Err(error) = cache.existing_directory() {
         if Fault::in_error(&error).is_some_and(|fault| fault.is_of_another_user) {
             let path = cache.path().display();
@@ -85,7 +84,7 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
     Ok(Some(cache))
 }
 
-/// Returns the cache if it can be used. Otherwise a warning names the consequence.
+/// Returns the cache if it can be used. Otherwise prints a warning with the consequence.
 pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
     let Some(cache) = directory(options)? else { return Ok(None) };
     // Flash memory wears out, so nothing is written if the directory exists.
@@ -107,7 +106,7 @@ pub(crate) fn usable(options: &Options) -> Result<Option<Cache>, Failure> {
     Ok(None)
 }
 
-/// Returns why the cache cannot be used, and what to do.
+/// Returns why the cache cannot be used, and what to do about it.
 pub(crate) fn explain(error: &io::Error) -> (String, String) {
     let general =
         "set --cache-dir to a directory that only this user can write to, or use --no-cache";
@@ -118,12 +117,11 @@ pub(crate) fn explain(error: &io::Error) -> (String, String) {
 }
 
 impl Cache {
-    /// Returns the path that the options or the system name.
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Whether there is a directory that can be used.
+    /// Whether a usable directory exists.
     pub(crate) fn exists(&self) -> bool {
         self.existing_directory().is_ok_and(|directory| directory.is_some())
     }
@@ -140,7 +138,6 @@ impl Cache {
         directory::check_access(self.path()).err().map(|error| error.to_string())
     }
 
-    /// Returns whether there is a record of this key.
     pub(crate) fn contains(&self, key: &str) -> io::Result<bool> {
         let Some(directory) = self.existing_directory()? else { return Ok(false) };
         let keys = directory.storage.keys(key).map_err(|error| directory.explain(error))?;
@@ -153,7 +150,6 @@ impl Cache {
         directory.storage.remove_all(prefix).map_err(|error| directory.explain(error))
     }
 
-    /// Removes the locks of the keys that begin with `prefix`.
     pub(crate) fn remove_locks(&self, prefix: &str) -> io::Result<()> {
         let Some(directory) = self.existing_directory()? else { return Ok(()) };
         let removed = directory.storage.remove_locks(prefix);
@@ -170,7 +166,7 @@ impl Cache {
         Ok(found)
     }
 
-    /// Returns the directory, created if that is allowed and it is missing.
+    /// Returns the directory. Creates it if it is missing and `creates` is true.
     fn directory(&self) -> io::Result<Option<Arc<Directory>>> {
         if let Some(open) = self.existing_directory()? {
             return Ok(Some(open));
@@ -210,7 +206,7 @@ impl Storage for Cache {
     }
 }
 
-/// Returns the user's cache directory by the convention of the system.
+/// Returns the cache directory of the user, by the convention of the system.
 fn default_directory(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let root = if cfg!(windows) {

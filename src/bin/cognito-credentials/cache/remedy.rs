@@ -4,13 +4,13 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Returns the command that makes the cache usable, and the option that uses it. `None` if no line can
-/// show it.
+/// Returns advice for a cache directory that others may write to: a command that makes it usable,
+/// and the option to use. `None` if the path does not fit on one line of text.
 ///
-/// The rights on a volume that several users share, such as mode 0777 or 2775, must stay as they are. A
-/// directory in it works.
+/// A volume that several users share needs its rights, such as mode 0777 or 2775. So the advice is
+/// a new directory inside it.
 pub(super) fn for_shared(directory: &Path, name: &str, user: u32) -> Option<String> {
-    // The command has made this one for itself.
+    // The command has created this directory, so its mode can change.
     if directory.file_name().is_some_and(|last| last == name)
         && directory.metadata().is_ok_and(|found| found.uid() == user)
     {
@@ -24,13 +24,13 @@ pub(super) fn for_shared(directory: &Path, name: &str, user: u32) -> Option<Stri
         match path.symlink_metadata() {
             Err(_) => Some(format!("run `mkdir -m 700 {shown}` and use `--cache-dir {shown}`")),
             Ok(found) if is_usable(&found) => Some(format!("use `--cache-dir {shown}`")),
-            // Another user has the name.
+            // A file, or a directory that is not safe, has this name.
             Ok(_) => None,
         }
     })
 }
 
-/// Returns a path as one word of a shell. `None` for a path that a line of text cannot show.
+/// Quotes a path for a shell. `None` for a path that does not fit on one line of text.
 fn quoted(path: &Path) -> Option<String> {
     let path = path.to_str().filter(|path| !path.contains(char::is_control))?;
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_each_path_as_it_is() {
+    fn a_shell_reads_each_quoted_path_unchanged() {
         let paths = ["/cache/x-1.2_3", "/my cache", "/it's", "/a\"b`c$d\\e;f", "/Zwölf", "/*?~#&"];
         for path in paths {
             let word = quoted(Path::new(path)).unwrap();

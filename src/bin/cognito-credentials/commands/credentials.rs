@@ -1,4 +1,4 @@
-//! The credentials that `process`, `env`, `exec` and `serve` hand out.
+//! The credentials of the commands `process`, `env`, `exec` and `serve`.
 
 use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials};
 
@@ -10,7 +10,7 @@ use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::transport;
 
-/// Returns the settings of a provider with network and cache, whose steps `--verbose` shows.
+/// Returns settings with network and cache. With `--verbose`, each step is printed.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     let is_stored = settings.stores_credentials();
@@ -19,7 +19,7 @@ pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// Gets credentials. A long wait is announced on a terminal.
+/// Gets credentials. On a terminal, prints a line if this takes long.
 pub(crate) fn get(
     provider: &CognitoIdentityCredentials,
     options: &Options,

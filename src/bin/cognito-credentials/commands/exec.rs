@@ -11,18 +11,18 @@ use crate::login::secret_source::SecretSource;
 use crate::messages::failure::Failure;
 use crate::options::arguments::Options;
 
-/// The exit statuses of shells.
+/// The exit statuses that shells use.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Removed, because AWS's tools and SDKs would use other credentials or an old token.
+/// Removed, because with these the AWS tools and SDKs would use other credentials or an old token.
 const REMOVED: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
-/// Removed, because whoever has the ID of a guest can always get its credentials.
+/// Removed, because the ID of a guest is enough to get its credentials.
 const IDENTITY_ID: &str = "AWS_COGNITO_IDENTITY_ID";
 const REMOVED_PREFIX: &str = "AWS_WEB_IDENTITY_TOKEN";
 
-/// Replaces this process by the program, or runs it and exits with its status where the system has no
-/// `exec`. Returns only if the program cannot be run.
+/// Replaces this process with the program. Systems without `exec` run it, and then exit with its
+/// status. Returns only if the program cannot be run.
 pub(crate) fn exec(
     credentials: &Credentials,
     options: &Options,
@@ -33,7 +33,7 @@ pub(crate) fn exec(
     Err(cannot_run(program, &replace(command)))
 }
 
-/// Returns the program without the variables that lead to other credentials or are secrets.
+/// Returns the program without variables that are secrets or that select other credentials.
 pub(crate) fn command(options: &Options, program: &[OsString]) -> Command {
     let mut words = program.iter();
     let mut command = Command::new(words.next().map(OsString::as_os_str).unwrap_or_default());
@@ -46,7 +46,7 @@ pub(crate) fn command(options: &Options, program: &[OsString]) -> Command {
             command.env_remove(name);
         }
     }
-    // The program needs the credentials, not the secrets of our options.
+    // The program needs the credentials, but not the secrets that the options name.
     for source in options.secret_sources() {
         if let SecretSource::Variable(name) = source {
             command.env_remove(name);

@@ -1,4 +1,4 @@
-//! The command `forget`: removes what is stored for one user, or for all users.
+//! The command `forget`: removes the records of one user, or of all users.
 
 use std::io;
 use std::mem;
@@ -14,8 +14,8 @@ use crate::messages::failure::{Failure, REFUSED};
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 
-/// Removes all records of the pool and the user, and prints what they were. Lock files stay, because
-/// another process may hold one.
+/// Removes and prints all records of the user in the pool. Lock files stay, because another process
+/// may hold a lock.
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
     let Settings { cache: Some(cache), builder, user_pool, .. } = settings else {
@@ -51,7 +51,7 @@ pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     )
 }
 
-/// Removes all records of all users, and the lock files. It needs no settings.
+/// Removes the records and lock files of all users. It needs no settings.
 pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     let Some(cache) = cache::existing(options)? else {
         return output::print(b"nothing was removed: there is no cache\n");
@@ -76,7 +76,6 @@ pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     )
 }
 
-/// Names the user whose records are removed.
 fn user(options: &Options) -> String {
     match &options.login_id {
         Some(login_id) => format!("the login ID {login_id}"),
@@ -84,13 +83,11 @@ fn user(options: &Options) -> String {
     }
 }
 
-/// Removes a record. Returns whether there was one.
 fn remove(cache: &Cache, key: &str) -> io::Result<bool> {
     let was_stored = cache.contains(key);
     cache.remove(key).map(|()| was_stored.unwrap_or(true))
 }
 
-/// What was removed, and the first failure.
 #[derive(Default)]
 struct Removed {
     what: Vec<&'static str>,
@@ -106,7 +103,7 @@ impl Removed {
         }
     }
 
-    /// Returns the failure after everything has been tried.
+    /// Returns the first failure. All records have been tried before.
     fn finish(self, directory: &str) -> Result<Option<String>, Failure> {
         if let Some(error) = self.failure {
             let message = format!("not everything could be removed from {directory}: {error}");
@@ -120,7 +117,7 @@ impl Removed {
     }
 }
 
-/// Notes the keys that the library removes, because only the library knows how they are made.
+/// Collects the keys that the library removes. Only the library knows how keys are formed.
 #[derive(Clone, Default)]
 pub(crate) struct RemovedKeys(Arc<Mutex<Vec<String>>>);
 

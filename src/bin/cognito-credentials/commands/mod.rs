@@ -1,12 +1,12 @@
 //! The commands, except `serve` and `doctor`.
 //!
-//! * `credentials`: what `process`, `env`, `exec` and `serve` hand out
+//! * `credentials`: gets the credentials for `process`, `env`, `exec` and `serve`
 //! * `output`: `process` and `env`; standard output
 //! * `exec`: `exec`
 //! * `supervise`: `exec --serve`
 //! * `status`: `identity` and `status`
-//! * `stored`: what the cache holds, for `status` and `doctor`
-//! * `offline`: a provider without network
+//! * `stored`: the contents of the cache, for `status` and `doctor`
+//! * `offline`: a provider that makes no calls
 //! * `forget`: `forget`
 //! * `shell_files`: `completions`
 

@@ -1,4 +1,4 @@
-//! A provider without network, for the commands `identity`, `status` and `forget`.
+//! A provider that makes no calls, for the commands `identity`, `status` and `forget`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::messages::failure::{Failure, LOGIN};
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 
-/// Creates the provider of the options with a transport that always fails.
 pub(crate) fn provider(
     options: &Options,
 ) -> Result<(Settings, CognitoIdentityCredentials), Failure> {
@@ -22,17 +21,16 @@ pub(crate) fn provider(
     Ok((settings, credentials))
 }
 
-/// Checks the settings without the login tokens, one of which is missing. Returns the identity pool.
+/// Checks the settings without the login tokens, because one is missing. Returns the identity pool.
 pub(crate) fn pool_without_tokens(options: &Options) -> Result<Option<String>, Failure> {
     let mut options = options.clone();
-    // It is read already, and may be a pipe.
+    // The policy has been read before, and its file may be a pipe.
     options.policy = None;
     let settings = Settings::new(&options, no_network(), |_| Ok(None))?;
     settings.build()?;
     Ok(settings.pool)
 }
 
-/// Returns a transport that always fails.
 pub(crate) fn no_network() -> Arc<dyn Transport> {
     let no_network = |_: &HttpRequest| -> Result<HttpResponse, TransportError> {
         Err(TransportError::new(TransportErrorKind::Other, "no network is used"))
@@ -40,7 +38,7 @@ pub(crate) fn no_network() -> Arc<dyn Transport> {
     Arc::new(no_network)
 }
 
-/// Adds what to do if the login token is missing that would name the user.
+/// Adds advice: the login token is missing that would name the user.
 pub(crate) fn without_token(failure: Failure) -> Failure {
     if failure.status != LOGIN {
         return failure;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::messages::failure::{Failure, REFUSED};
 use crate::options::arguments::Format;
 
-/// Prints a text. It is no error if the reader closes the pipe early.
+/// Prints a text. Succeeds if the reader closes the pipe early.
 pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut to = io::stdout().lock();
     match to.write_all(text).and_then(|()| to.flush()) {
@@ -28,7 +28,6 @@ pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Prints lines that set the environment variables.
 pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
     let mut text = buffer(credentials);
     for (name, value) in &CredentialVariables::from(credentials) {
@@ -50,17 +49,17 @@ pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failu
     print(&text)
 }
 
-/// Creates a buffer that is large enough for every format. It never grows, so no copy of a secret is left
-/// in memory.
+/// Creates a buffer that is large enough for every format. It never grows, so no copy of a secret
+/// is left in memory.
 fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     let secrets =
         [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
-    // JSON writes a control character with six bytes.
+    // In JSON, a control character takes six bytes.
     let longest: usize = secrets.iter().map(|secret| secret.len() * 6).sum();
     Zeroizing::new(Vec::with_capacity(longest + 512))
 }
 
-/// Puts a value between single quotes, where a POSIX shell changes nothing.
+/// Puts a value between single quotes. A POSIX shell changes nothing between them.
 fn quote(value: &str, to: &mut Vec<u8>) {
     to.push(b'\'');
     for byte in value.bytes() {
@@ -72,8 +71,8 @@ fn quote(value: &str, to: &mut Vec<u8>) {
     to.push(b'\'');
 }
 
-/// Writes plain words, such as credentials, without quotes, because some readers keep quotes as part of
-/// the value. Quotes other values as most readers expect.
+/// Writes a plain word, such as a key, without quotes, because some readers keep quotes as part of
+/// the value. Quotes other values as most readers expect it.
 fn dotenv(value: &str, to: &mut Vec<u8>) {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-+/=.:@%,".contains(&b);
     if value.bytes().all(plain) {
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_a_file_is_plain_where_it_can_be() {
+    fn a_dotenv_value_has_quotes_only_if_it_needs_them() {
         let rows = [
             ("ASIA/+=x", "ASIA/+=x"),
             ("2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z"),

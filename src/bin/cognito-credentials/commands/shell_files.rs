@@ -6,7 +6,6 @@ use crate::commands::output;
 use crate::messages::failure::Failure;
 use crate::options::arguments;
 
-/// Prints the completions for a shell.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut command = arguments::command();
     let name = command.get_name().to_owned();
@@ -22,14 +21,14 @@ mod tests {
     use std::path::PathBuf;
     use std::{env, fs};
 
-    /// Writes the pages into the directory of the variable `MAN_DIRECTORY`, for packages.
+    /// Writes the manual pages into the directory in the variable `MAN_DIRECTORY`, for packages.
     #[test]
     fn manual_pages_name_the_commands_and_options() {
         let temporary = tempfile::tempdir().unwrap();
         let directory =
             env::var_os("MAN_DIRECTORY").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
         fs::create_dir_all(&directory).unwrap();
-        // A page has room for the options that `-h` leaves out.
+        // A manual page has room for the options that `-h` leaves out.
         let command = arguments::command().mut_args(|argument| argument.hide_short_help(false));
         let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
         clap_mangen::generate_to(command, &directory).unwrap();

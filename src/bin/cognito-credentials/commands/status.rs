@@ -1,4 +1,4 @@
-//! The commands `identity` and `status`: what is known without network.
+//! The commands `identity` and `status`: what is known without a call.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,6 @@ use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
 use crate::options::arguments::Options;
 
-/// Prints the identity ID and nothing else.
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
     if let Some(id) = credentials.identity_id() {
@@ -28,16 +27,14 @@ pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     Err(Failure { advice: Some(advice.to_owned()), ..unknown })
 }
 
-/// The column at which the values begin.
 const INDENT: usize = 15;
 
-/// What `status` prints, as lines or as JSON.
 #[derive(Serialize)]
 struct Status {
     version: u8,
     identity_pool_id: Option<String>,
     user: String,
-    /// Why the user is unknown, if a login token is missing.
+    /// Why the user is unknown, if a login token cannot be read.
     login_error: Option<String>,
     #[serde(flatten)]
     stored: Stored,

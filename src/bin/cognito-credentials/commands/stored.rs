@@ -1,4 +1,4 @@
-//! [`Stored`]: what the cache holds, for the commands `status` and `doctor`.
+//! [`Stored`]: the contents of the cache, for the commands `status` and `doctor`.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -18,16 +18,16 @@ use crate::settings::Settings;
 pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
     pub(crate) credentials: Option<StoredCredentials>,
-    /// Whether there is a refresh token that the user pool has rotated.
+    /// Whether the cache holds a refresh token that the user pool has rotated.
     pub(crate) rotated_refresh_token: bool,
     pub(crate) cache: Option<CacheState>,
 }
 
 #[derive(Serialize)]
 pub(crate) struct Identity {
-    /// Masked, because whoever has the ID of a guest can get its credentials.
+    /// Masked, because the ID of a guest is enough to get its credentials.
     id: String,
-    /// Whether the settings give it.
+    /// Whether the ID is a setting.
     given: bool,
 }
 
@@ -41,14 +41,14 @@ pub(crate) struct StoredCredentials {
 #[derive(Serialize)]
 pub(crate) struct CacheState {
     pub(crate) directory: String,
-    /// Why it cannot be used.
+    /// Why the cache cannot be used.
     pub(crate) problem: Option<String>,
-    /// Why it holds only the identity.
+    /// Why the cache holds only the identity.
     pub(crate) limit: Option<&'static str>,
 }
 
 impl Stored {
-    /// Reads the cache. Asks neither the network nor the sources of tokens.
+    /// Reads the cache. Makes no calls and reads no tokens.
     pub(crate) fn read(options: &Options, settings: &Settings) -> Result<Self, Failure> {
         let mut builder = settings.builder.clone().transport(offline::no_network()).max_attempts(1);
         let unread = || Err::<String, BoxError>("no token is read".into());
@@ -59,7 +59,7 @@ impl Stored {
             builder = builder.login_from(user_pool.clone().build()?.provider(), unread);
         }
         let provider = builder.build()?;
-        // Without stored credentials the provider would only ask for a login token.
+        // If credentials are never stored, the provider would only read a login token.
         let cache = settings.cache.as_ref();
         let found = cache.filter(|cache| cache.exists());
         let keys = found.and_then(|_| provider.get_within(Duration::from_secs(2)).ok());

@@ -1,4 +1,5 @@
-//! The command `exec --serve`: runs a program beside the endpoint that its AWS SDK reads.
+//! The command `exec --serve`: runs a program and an endpoint from which the program's AWS SDK gets
+//! credentials.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,25 +20,24 @@ use crate::options::arguments::Options;
 use crate::serve::{self, Endpoint};
 use crate::signals::{self, Signals};
 
-/// The variables that are removed, because SDKs prefer them to the endpoint.
+/// These variables are removed, because the SDKs prefer them to the endpoint.
 const PREFERRED: [&str; 7] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    // With these, the SDKs look for the token of a web identity.
+    // With these, the SDKs look for a web identity token.
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
 ];
 
-/// How often to look whether the program has ended, if no signal tells of it.
+/// How often to check whether the program has ended, if its signal is blocked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs the program, and ends as it ends.
 pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
     let provider = serve::settings(options)?.build()?;
-    // The program does not start with settings that give no credentials.
+    // With settings that give no credentials, the program must not start.
     credentials::get(&provider, options)?;
     let signals = Signals::catch(&[SIGCHLD, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH])
         .map_err(|error| lost(&error))?;
@@ -63,13 +63,13 @@ pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure
             }
         })?
         .map_err(|error| lost(&error))?;
-    // A signal that ends this process would leave a cmd: behind.
+    // If a signal ended this process now, the processes of a `cmd:` would stay.
     drop(endpoint);
     end_as(status)
 }
 
-/// Sends a signal to the program, if the terminal has not done so already: a terminal sends its signals
-/// to all processes in the foreground.
+/// Sends a signal to the program. If the program has it already, does nothing: a terminal sends its
+/// signals to all processes in the foreground.
 fn forward(signal: i32, child: &Child) {
     let from_terminal = [SIGINT, SIGQUIT, SIGWINCH].contains(&signal) && is_in_foreground();
     let (Some(id), Some(signal)) =
@@ -78,17 +78,16 @@ fn forward(signal: i32, child: &Child) {
         return;
     };
     if !from_terminal {
-        // An error says that the program has ended. SIGCHLD comes next.
+        // An error means that the program has ended. SIGCHLD reports that next.
         let _ = kill_process(id, signal);
     }
 }
 
-/// Whether this process and the program, which is in the same process group, own the terminal.
+/// Whether this process and the program own the terminal. Both are in one process group.
 fn is_in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
 
-/// Ends with the exit status of the program, or by the signal that ended it.
 fn end_as(status: ExitStatus) -> Result<(), Failure> {
     if let Some(signal) = status.signal() {
         signals::end_by(signal);

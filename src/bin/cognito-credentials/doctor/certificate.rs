@@ -1,4 +1,4 @@
-//! [`Certificate`]: what the command `doctor` says about the certificate of a server.
+//! [`Certificate`]: the description of a server's certificate for the command `doctor`.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::doctor::x509::Fields;
 use crate::messages::display::{rfc_3339, rounded};
 
-/// Names beyond these are only counted.
+/// More names than these are only counted.
 const MOST_NAMES: usize = 6;
 
 #[derive(Serialize)]
 pub(crate) struct Certificate {
     subject: String,
     issuer: String,
-    /// The DNS names and addresses that it is valid for.
+    /// The DNS names and IP addresses of the server.
     names: Vec<String>,
     not_before: String,
     not_after: String,
@@ -25,7 +25,7 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a certificate. `None` if it is malformed.
+    /// Parses a certificate. `None` if it is malformed.
     pub(crate) fn read(der: &[u8], now: SystemTime) -> Option<Self> {
         let Fields { subject, issuer, names, not_before, not_after } = Fields::read(der)?;
         Some(Self {

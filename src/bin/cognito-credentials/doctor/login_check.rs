@@ -1,4 +1,4 @@
-//! The step `login` of the command `doctor`: what each login token says, before a call uses it.
+//! The step `login` of the command `doctor`: checks each login token before a call uses it.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ struct Details {
     provider: String,
     source: String,
     issuer: Option<String>,
-    /// The name that a token of this issuer needs, if the login has another one.
+    /// The name that the login needs, if it does not fit the issuer of the token.
     needed_provider: Option<String>,
     expiration: Option<String>,
 }

@@ -1,9 +1,9 @@
 //! The command `doctor`: tries every step, from the settings to the credentials, and reports each.
 //!
 //! * `report`: the steps, as lines or as one JSON document
-//! * `login_check`: what each login token says
-//! * `probe`, `tls_probe`, `certificate`, `x509`: a connection of its own, to show addresses, proxy and TLS
-//! * `reporting_transport`: the calls of the service
+//! * `login_check`: checks each login token
+//! * `probe`, `tls_probe`, `certificate`, `x509`: addresses, proxy and TLS of a separate connection
+//! * `reporting_transport`: reports the calls of the service
 
 mod certificate;
 mod login_check;
@@ -38,9 +38,8 @@ use reporting_transport::ReportingTransport;
 /// The largest clock difference at which AWS accepts signatures.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Tries every step and prints the report.
 pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
-    // The report shows what fails.
+    // The report shows the failures, so the log does not have to.
     logger::silence();
     let report = Arc::new(Report::new(json));
     let tokens_are_read = login_check::report_tokens(&report, options);
@@ -84,7 +83,6 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     report.finish()
 }
 
-/// Describes new credentials.
 fn obtained(provider: &CognitoIdentityCredentials, keys: &Credentials) -> Step {
     let left = provider.status().expires_in.unwrap_or_default();
     let identity = keys.identity_id().map(masked).unwrap_or_default();
@@ -98,7 +96,7 @@ fn obtained(provider: &CognitoIdentityCredentials, keys: &Credentials) -> Step {
     }))
 }
 
-/// Reads the settings and reports them. `None` if they are wrong or a login token is missing.
+/// Reads and reports the settings. `None` if they are wrong or a login token is missing.
 fn prepare(
     report: &Report,
     options: &Options,
@@ -127,7 +125,7 @@ fn prepare(
             Some((settings, credentials))
         }
         Err(failure) if failure.status == LOGIN => {
-            // The step `login` has reported a missing token of `--login` already.
+            // The step `login` has already reported a missing token of `--login`.
             if tokens_are_read {
                 report.add(Step::failure("login", &failure));
             }
@@ -144,8 +142,9 @@ fn prepare(
     }
 }
 
-/// Returns the URL of the first call. Only the library knows it, so this begins a call and does not
-/// send it. Settings that do not change the URL are left out, because a wrong one would be an error.
+/// Returns the URL of the first call. Only the library knows it, so this starts a call, which a
+/// transport without network stops. Settings that do not change the URL are left out, because a
+/// wrong one would stop the call earlier.
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();
@@ -172,7 +171,7 @@ fn endpoint(options: &Options) -> Option<String> {
     })
 }
 
-/// Stands for the identity pool if only its region is known.
+/// Replaces the identity pool if only its region is known.
 const NO_POOL: &str = "00000000-0000-4000-8000-000000000000";
 
 fn first_url(options: &Options) -> Option<String> {
@@ -187,7 +186,6 @@ fn first_url(options: &Options) -> Option<String> {
     noted.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Reports what the cache holds for this user.
 fn stored(report: &Report, options: &Options, settings: &Settings) {
     if settings.cache.is_none() {
         return;
@@ -196,7 +194,8 @@ fn stored(report: &Report, options: &Options, settings: &Settings) {
     report.add(Step::ok("stored", stored.to_string()).details(&stored));
 }
 
-/// Reports whether the cache can be written, and what it may hold. Returns false if it cannot.
+/// Reports whether the cache can be written, and what it may hold. Returns `false` if it cannot be
+/// written.
 fn cache_of(
     report: &Report,
     options: &Options,
@@ -231,7 +230,7 @@ fn cache_of(
     is_usable
 }
 
-/// Reports whether the cache can be written, without the settings that name what it holds.
+/// Like `cache_of`, if the settings are wrong.
 fn cache_alone(report: &Report, options: &Options) {
     match cache::directory(options) {
         Ok(cache) => {
@@ -242,7 +241,7 @@ fn cache_alone(report: &Report, options: &Options) {
     report.add(Step::skipped("stored", "without right settings it is unknown whose cache it is"));
 }
 
-/// Reports whether the clock of this machine agrees with the clock of the service.
+/// Compares the clock of this machine with the clock of the service.
 fn clock(report: &Report, service: Option<SystemTime>) {
     let Some(service) = service else {
         return report.add(Step::skipped("clock", "the service did not tell its time"));

@@ -1,5 +1,5 @@
-//! The network steps of the command `doctor`: a connection of its own to the service, because the
-//! library does not show addresses, TLS details and certificates.
+//! The network steps of the command `doctor`. They use a separate connection, because the library
+//! does not show addresses, TLS details and certificates.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -22,26 +22,26 @@ use crate::messages::failure::NETWORK;
 use crate::options::arguments::Options;
 use crate::transport;
 
-// The library's own file, so that the command decides about proxies as the library does.
+// This is a file of the library, so that the command and the library choose proxies by the same
+// rules.
 #[path = "../../../transport/ureq/no_proxy.rs"]
 mod no_proxy;
 
 use no_proxy::{no_proxy_covers, normalized_host};
 
-/// How long a look-up, a connection to one address or an answer may take.
+/// The time limit of a look-up, of a connection to one address, and of an answer.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How long addresses of one family wait for those of the other.
+/// After one address family has an answer, the wait for the other one.
 const SECOND_ANSWER: Duration = Duration::from_millis(300);
-/// A longer head of an answer is not read.
+/// The most bytes that are read before the end of an HTTP header.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// A connection to the service.
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     host: String,
 }
 
-/// Reports each step to a connection with the service. Returns the connection if there is one.
+/// Connects to the service, and reports each step.
 pub(crate) fn connect(report: &Report, options: &Options, url: &str) -> Option<Connection> {
     let uri: Uri = url.parse().ok()?;
     let host = normalized_host(uri.host()?);
@@ -50,7 +50,7 @@ pub(crate) fn connect(report: &Report, options: &Options, url: &str) -> Option<C
     let proxy = proxy_for(options, host, port, is_https);
     let (next_host, next_port) =
         proxy.as_ref().map_or((host, port), |proxy| (normalized_host(proxy.host()), proxy.port()));
-    // A limit of zero is reported with the settings.
+    // A limit of zero is an error, which the step `settings` reports.
     let limit = options.timeout.filter(|limit| !limit.is_zero()).map_or(LIMIT, |it| it.min(LIMIT));
     let addresses = addresses(report, next_host, next_port, limit)?;
     let mut stream = dial(report, &addresses, limit)?;
@@ -81,7 +81,7 @@ pub(crate) fn connect(report: &Report, options: &Options, url: &str) -> Option<C
 }
 
 impl Connection {
-    /// Asks the server for its time, by a request without content.
+    /// Sends a request without content, and returns the time in the answer.
     pub(crate) fn service_time(mut self) -> Option<SystemTime> {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: cognito-credentials\r\nConnection: close\r\n\r\n",
@@ -110,10 +110,10 @@ fn proxy_for(options: &Options, host: &str, port: u16, is_https: bool) -> Option
     {
         return None;
     }
-    // A proxy that cannot be read is reported with the settings.
+    // The step `settings` reports a proxy that cannot be read.
     let url = match transport::proxy(options).ok()? {
         Some(url) => url,
-        // The variables are not for plain http.
+        // The variables count only for HTTPS.
         None if is_https => Zeroizing::new(variable(&transport::PROXY_VARIABLES)?),
         None => return None,
     };
@@ -125,7 +125,7 @@ fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
-/// Looks up the addresses of a host, and reports the resolver, the addresses and the time it took.
+/// Looks up the addresses of a host. Reports the name servers, the addresses and the time it took.
 fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Some(vec![(address, port).into()]);
@@ -172,9 +172,9 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
     }
 }
 
-/// Looks up IPv6 and IPv4 addresses separately, as the library does, so that a name server that never
-/// answers for one of them does not delay the other. The threads are there because the system's own
-/// limit can be a minute.
+/// Looks up IPv6 and IPv4 addresses separately, as the library does. So a name server that answers
+/// only one of the two questions causes no delay. Threads are needed because the limit of the
+/// system can be a minute.
 fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::channel();
@@ -217,7 +217,6 @@ fn look_up_family(host: &str, family: AddrFamily) -> io::Result<Vec<IpAddr>> {
     Ok(found.flatten().map(|info| info.sockaddr.ip()).collect())
 }
 
-/// Returns what `/etc/resolv.conf` names.
 fn name_servers() -> Vec<String> {
     let Ok(file) = fs::File::open("/etc/resolv.conf") else { return Vec::new() };
     let mut text = Vec::new();
@@ -255,7 +254,6 @@ fn dial(report: &Report, addresses: &[SocketAddr], limit: Duration) -> Option<Tc
     None
 }
 
-/// Asks the proxy for a tunnel.
 fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Result<()> {
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if proxy.username().or(proxy.password()).is_some() {
@@ -278,7 +276,7 @@ fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Resul
     }
 }
 
-/// Reads byte by byte, because what follows the head belongs to the tunnel.
+/// Reads one byte at a time, because the bytes after the header belong to the tunnel.
 fn read_head(stream: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::messages::display;
 use crate::messages::failure::{Failure, REFUSED};
 
-/// The columns of the verdict, and of the name of the step.
+/// The width of the columns for the result and for the name of the step.
 const VERDICT: usize = 8;
 const NAME: usize = 13;
 const INDENT: usize = VERDICT + NAME;
@@ -25,7 +25,6 @@ enum Verdict {
     Skipped,
 }
 
-/// One step of the report.
 #[derive(Serialize)]
 pub(crate) struct Step {
     #[serde(rename = "step")]
@@ -34,7 +33,7 @@ pub(crate) struct Step {
     text: String,
     advice: Option<String>,
     details: Value,
-    /// The exit status, unless an earlier step has one.
+    /// The exit status, if this is the first step that has one.
     #[serde(skip)]
     status: Option<u8>,
 }
@@ -44,17 +43,16 @@ impl Step {
         Self { name, result, text, advice: None, details: Value::Null, status: None }
     }
 
-    /// A step that worked.
     pub(crate) fn ok(step: &'static str, text: impl Into<String>) -> Self {
         Self::new(step, Verdict::Ok, text.into())
     }
 
-    /// A step that cannot be tried, and why.
+    /// A step that cannot be tried, and the reason.
     pub(crate) fn skipped(step: &'static str, reason: impl Into<String>) -> Self {
         Self::new(step, Verdict::Skipped, reason.into())
     }
 
-    /// A step that failed. Without a status, a later step decides the exit status.
+    /// A step that failed. Without a status, a later step sets the exit status.
     pub(crate) fn bad(
         step: &'static str,
         status: impl Into<Option<u8>>,
@@ -72,7 +70,6 @@ impl Step {
         Self { advice: Some(advice.into()), ..self }
     }
 
-    /// Adds what programs read instead of the text.
     pub(crate) fn details(self, details: impl Serialize) -> Self {
         Self { details: serde_json::to_value(details).unwrap_or_default(), ..self }
     }
@@ -91,13 +88,13 @@ impl Step {
             let advice = display::wrapped(&format!("what to do: {advice}"), INDENT);
             let _ = writeln!(lines, "{:INDENT$}{advice}", "");
         }
-        // An error is ignored: the reader may close the pipe.
+        // The reader may have closed the pipe, so an error is ignored.
         let mut to = AutoStream::auto(std::io::stdout());
         let _ = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
     }
 }
 
-/// Prints each step when it is added, or all of them at the end as JSON.
+/// Prints each step at once, or all steps at the end as JSON.
 pub(crate) struct Report {
     json: bool,
     steps: Mutex<Vec<Step>>,
@@ -122,7 +119,7 @@ impl Report {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
     }
 
-    /// Ends the report. The first step that failed decides the exit status.
+    /// Ends the report. The first failed step with a status sets the exit status.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = steps.iter().any(|step| step.result == Verdict::Bad);

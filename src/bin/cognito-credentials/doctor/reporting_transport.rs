@@ -12,7 +12,6 @@ use crate::doctor::report::{Report, Step};
 use crate::messages::failure::NETWORK;
 use crate::messages::logging_transport::operation;
 
-/// A transport that reports each exchange of another transport.
 pub(crate) struct ReportingTransport {
     inner: Arc<dyn Transport>,
     report: Arc<Report>,
@@ -39,7 +38,7 @@ impl Transport for ReportingTransport {
                     format!("{operation}: HTTP status {} in {ms} ms{date}", response.status());
                 match response.status() {
                     200..300 => Step::ok("call", text),
-                    // The step `credentials` says what the refusal means.
+                    // The step `credentials` explains the rejection.
                     _ => Step::bad("call", None, text),
                 }
             }

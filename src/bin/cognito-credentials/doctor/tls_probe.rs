@@ -1,4 +1,5 @@
-//! A TLS handshake that shows version, cipher and certificate, even if the certificate is rejected.
+//! A TLS handshake that shows version, cipher and certificate, even if the certificate is not
+//! trusted.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -29,8 +30,8 @@ use crate::transport::{self, LONGEST_CA_FILE};
 pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-/// The time of this machine, but not before the release: machines without a clock start in 1970. The
-/// library does the same. The clock of rustls panics before 1970.
+/// Returns the time of this machine, but at least the day of the release, as the library does. A
+/// machine without a clock starts in 1970, and the clock of rustls panics before 1970.
 #[derive(Debug)]
 struct Time;
 
@@ -41,7 +42,7 @@ impl TimeProvider for Time {
     }
 }
 
-/// Keeps the certificate that a server presents, and leaves the checks to rustls.
+/// Keeps the certificate that a server presents. The functions of rustls check it.
 #[derive(Debug)]
 struct Recorder {
     authorities: RootCertStore,
@@ -49,7 +50,6 @@ struct Recorder {
     presented: Mutex<Option<CertificateDer<'static>>>,
 }
 
-/// Makes the handshake and reports it.
 pub(crate) fn handshake(
     report: &Report,
     options: &Options,
@@ -90,7 +90,7 @@ pub(crate) fn handshake(
 }
 
 impl Recorder {
-    /// Trusts what the library trusts.
+    /// Trusts the authorities that the library trusts.
     fn new(options: &Options, algorithms: WebPkiSupportedAlgorithms) -> Option<Self> {
         let mut roots = RootCertStore::empty();
         match transport::ca_file(options) {
@@ -134,7 +134,8 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let presented = end_entity.clone().into_owned();
         *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
-        // What rustls itself does without revocation lists; its verifier brings those along.
+        // The verifier of rustls makes these checks too. It is not used, because it also brings
+        // code for revocation lists.
         let certificate = ParsedCertificate::try_from(end_entity)?;
         verify_server_cert_signed_by_trust_anchor(
             &certificate,

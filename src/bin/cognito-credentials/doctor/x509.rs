@@ -1,7 +1,7 @@
 //! [`Fields`]: the names and times of an X.509 certificate.
 //!
-//! Nothing is checked here. It is our own because x509-cert makes the command 270 KB larger, most
-//! of it a table of all object identifiers.
+//! This code only reads the fields, and checks nothing. x509-cert would make the command 270 KB
+//! larger, mostly for a table of all object identifiers.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ const IP_ADDRESS: u8 = 0x87;
 
 const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 
-/// The short names of RFC 4514, and others that certificates of servers have.
+/// The short names of RFC 4514, and other attributes in certificates of servers.
 const ATTRIBUTES: [(&[u8], &str); 11] = [
     (&[0x55, 4, 3], "CN"),
     (&[0x55, 4, 5], "serialNumber"),
@@ -36,17 +36,15 @@ const ATTRIBUTES: [(&[u8], &str); 11] = [
 ];
 
 pub(crate) struct Fields {
-    /// As RFC 4514 writes it, the most specific part first.
+    /// As in RFC 4514, with the most specific part first.
     pub(crate) subject: String,
     pub(crate) issuer: String,
-    /// The DNS names and addresses of the subject.
     pub(crate) names: Vec<String>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
 }
 
 impl Fields {
-    /// Reads a certificate. `None` if it is malformed.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let mut fields =
             Elements(Elements(der).expect(SEQUENCE)?).expect(SEQUENCE).map(Elements)?;
@@ -66,8 +64,8 @@ impl Fields {
     }
 }
 
-/// The elements in the content of another: the tag and the content of each. What is malformed, and
-/// all after it, is left out.
+/// Iterates over the elements in a value: the tag and the content of each. Ends at a malformed
+/// element.
 struct Elements<'a>(&'a [u8]);
 
 impl<'a> Elements<'a> {
@@ -82,7 +80,7 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (&tag, rest) = std::mem::take(&mut self.0).split_first()?;
         let (&first, rest) = rest.split_first()?;
-        // From 0x80 on, this many bytes of the length follow.
+        // From 0x80 on, this byte says how many bytes of length follow.
         let (length, rest) = match first.checked_sub(0x80) {
             None => (usize::from(first), rest),
             Some(count @ 1..=3) => {
@@ -122,7 +120,6 @@ fn distinguished_name(content: &[u8]) -> Option<String> {
     Some(parts.join(","))
 }
 
-/// Writes an object identifier, such as `2.5.4.3`.
 fn write_dotted(text: &mut String, identifier: &[u8]) {
     let mut number = 0_u64;
     let mut is_first = true;
@@ -176,7 +173,7 @@ fn write_escaped(text: &mut String, value: &str) {
 fn time((tag, text): (u8, &[u8])) -> Option<SystemTime> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let text = match tag {
-        // Two digits of the year, of 1950 to 2049.
+        // The year has two digits and is in 1950 to 2049.
         UTC_TIME if text.len() == 12 => format!("{}{text}", if text < "5" { "20" } else { "19" }),
         GENERALIZED_TIME if text.len() == 14 => text.to_owned(),
         _ => return None,
@@ -202,7 +199,7 @@ fn alternative_names(extensions: &[u8]) -> Vec<String> {
         if extension.expect(OBJECT_IDENTIFIER) != Some(SUBJECT_ALTERNATIVE_NAME) {
             continue;
         }
-        // Before the value may be whether it is critical.
+        // A flag for critical extensions may come before the value.
         let Some((_, value)) = extension.last() else { continue };
         let Some(value) = Elements(value).expect(SEQUENCE) else { continue };
         names.extend(Elements(value).filter_map(|(tag, name)| match tag {
@@ -305,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_extension_and_one_that_is_malformed_are_told_apart() {
+    fn a_critical_extension_is_read_and_a_malformed_one_is_left_out() {
         let names = [0x30, 3, 0x82, 1, b'b'];
         for (content, critical, expected) in [
             (names.to_vec(), true, &["b"][..]),
@@ -322,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_certificate_is_read() {
+    fn a_truncated_certificate_is_not_read() {
         let der = made(&params(&[(DnType::CommonName, "a".into())]));
         assert!(Fields::read(&der).is_some());
         for length in 0..der.len() {
@@ -332,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_changed_certificate_makes_it_panic(
+        fn no_changed_certificate_causes_a_panic(
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
             let mut der = made(&params(&[(DnType::CommonName, "a".into())]));
@@ -343,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(der in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn no_bytes_cause_a_panic(der in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Fields::read(&der);
         }
     }

@@ -1,5 +1,5 @@
-//! [`read`]: reads a file of any kind, up to a bound and within a time limit. The library's `FileToken`
-//! reads tokens in the same way, and checks them.
+//! [`read`]: reads any kind of file, up to a maximal length and within a time limit. For tokens,
+//! `FileToken` of the library does the same.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// Reads a file that is at most `longest` bytes long, a multiple of 1 KiB. A pipe, a terminal or a
-/// device may take `limit` to give everything. The buffer is wiped: the wrong file may hold a secret.
+/// Reads a file of at most `longest` bytes, a multiple of 1 KiB. `limit` is the time for a pipe, a
+/// terminal or a device. The buffer is zeroized, because a wrong file may hold a secret.
 pub(crate) fn read(path: &Path, longest: usize, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut source = open(path, limit)?;
     let mut text = Zeroizing::new(Vec::new());
@@ -49,7 +49,6 @@ mod unix {
 
     use super::{Duration, File, Path, Read, io};
 
-    /// A file whose reads end within the limit.
     pub(super) struct TimedReader {
         file: File,
         begun: Instant,
@@ -84,7 +83,7 @@ mod unix {
                     Err(error) => return Err(error.into()),
                 }
                 match self.file.read(buffer) {
-                    // Another process was faster.
+                    // Another process has read the bytes first.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return read,
                 }

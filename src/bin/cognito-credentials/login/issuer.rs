@@ -1,10 +1,10 @@
-//! Which name a login needs for the issuer of its token.
+//! The provider name that a login needs for the issuer of its token.
 
-/// Returns the name that the login needs if the token's issuer does not fit `provider`, the name that
-/// the login has. `None` if it fits or if the issuer names no host.
+/// Returns the name that the login needs, if its name `provider` does not fit the issuer of its
+/// token. `None` if the name fits or the issuer names no host.
 ///
-/// A name is the issuer without `https://`, or the ARN of an OIDC provider. The tokens of SAML and
-/// the access tokens of Facebook and Amazon have no issuer.
+/// A name is the issuer without `https://`, or the ARN of an OIDC provider. SAML tokens and the
+/// access tokens of Facebook and Amazon have no issuer.
 pub(crate) fn mismatch(provider: &str, issuer: &str) -> Option<String> {
     let needed = without_scheme(issuer);
     let (host, path) = needed.split_once('/').unwrap_or((needed, ""));
@@ -13,7 +13,7 @@ pub(crate) fn mismatch(provider: &str, issuer: &str) -> Option<String> {
     }
     let own = provider.split_once(":oidc-provider/").map_or(provider, |(_, name)| name);
     let (own_host, own_path) = own.split_once('/').unwrap_or((own, ""));
-    // A user pool has one ID and several issuers: of a region's dual-stack endpoint, of an emulator.
+    // A user pool has one ID and several issuers, for example a dual-stack endpoint or an emulator.
     let same_pool = path == own_path && path.contains('_');
     if same_pool || (host.eq_ignore_ascii_case(own_host) && path == own_path.trim_end_matches('/'))
     {
@@ -22,7 +22,7 @@ pub(crate) fn mismatch(provider: &str, issuer: &str) -> Option<String> {
     Some(needed.to_owned())
 }
 
-/// Some issuers end in a slash, which is no part of the name.
+/// Some issuers end in a slash, which is not part of the name.
 fn without_scheme(issuer: &str) -> &str {
     issuer.split_once("://").map_or(issuer, |(_, rest)| rest).trim_end_matches('/')
 }
@@ -54,7 +54,7 @@ mod tests {
                 "arn:aws:iam::123456789012:oidc-provider/sso.example.com/realms/devices",
                 "https://sso.example.com/realms/devices",
             ),
-            // No issuer that names a host.
+            // This issuer names no host.
             ("login.example.app", "our-issuer"),
             ("login.example.app", ""),
         ];

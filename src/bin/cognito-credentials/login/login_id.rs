@@ -1,4 +1,4 @@
-//! The login ID that is derived from the logins, for the cache, if there is no option `--login-id`.
+//! A login ID for the cache, derived from the logins. It replaces a missing option `--login-id`.
 
 use std::fmt::Write as _;
 use std::path;
@@ -10,12 +10,14 @@ use crate::login::provider_login::{Claims, ProviderLogin};
 use crate::login::secret_source::SecretSource;
 use crate::login::user_pool_login::UserPoolLogin;
 
-/// Derives the login ID of these logins. It is a digest of the issuer and the subject of each login
-/// token. Nobody has verified these, so the ID only finds the records: stored credentials are also
-/// bound to the token. If a token does not name its user, its source is used, which may belong to
-/// another user next time. A refresh token belongs to one user, so its text is used.
+/// Derives the login ID, which is a digest over all logins.
 ///
-/// The error says which login has no token.
+/// For each login, it covers the issuer and the subject of the token. Nobody has verified these, so
+/// the ID only finds the records, and stored credentials are also bound to the token. If the token
+/// does not name its user, the source of the token counts. Another user may have that source next
+/// time. A refresh token belongs to one user, so its text counts.
+///
+/// Returns an error that names the login whose token cannot be read.
 pub(crate) fn derive(
     logins: &[Arc<ProviderLogin>],
     user_pool: Option<&UserPoolLogin>,

@@ -1,13 +1,13 @@
-//! The tokens of users: where they are read from, and what they say.
+//! The login tokens of users: their sources and their contents.
 //!
-//! * `secret_source`: the file, variable or command that a secret is read from
+//! * `secret_source`: the file, variable or command from which a secret is read
 //! * `token_command`: the command that prints a secret
-//! * `bounded_file`: other files, read up to a bound and within a time limit
-//! * `token_text`: the check of a token, which is the library's
-//! * `provider_login`: a login of `--login`, and what its token says
+//! * `bounded_file`: other files, read up to a maximal length and within a time limit
+//! * `token_text`: the check of a token, a file of the library
+//! * `provider_login`: a login of `--login`, and the claims of its token
 //! * `user_pool_login`: the login of a user pool, with a refresh token
-//! * `login_id`: the login ID that is derived from the logins, for the cache
-//! * `issuer`: which name a login needs for the issuer of its token
+//! * `login_id`: the login ID for the cache, derived from the logins
+//! * `issuer`: the provider name that a login needs for the issuer of its token
 
 pub(crate) mod bounded_file;
 pub(crate) mod issuer;

@@ -1,4 +1,4 @@
-//! [`ProviderLogin`]: a login of the option `--login`, and what its token says.
+//! [`ProviderLogin`]: a login of the option `--login`, and the claims of its token.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,18 +16,19 @@ use crate::login::secret_source::SecretSource;
 pub(crate) struct ProviderLogin {
     pub(crate) provider: String,
     pub(crate) source: SecretSource,
-    /// How long it may take to read the token.
+    /// The time limit for reading the token.
     limit: Duration,
-    /// A token that was read for its claims. It is used once.
+    /// A token that was read for its claims. `token` returns it once.
     read: Mutex<Option<Zeroizing<String>>>,
     /// The issuer of the token that was used last.
     issuer: Mutex<Option<String>>,
-    /// The digest of the last token that was read. A source may return another one during a refresh.
+    /// The digest of the token that was read last. During a refresh, the source may return another
+    /// token.
     digest: Mutex<Option<[u8; 32]>>,
 }
 
-/// The claims of a JWT, not verified. They distinguish the caches of users, and `doctor` checks the end of
-/// the token.
+/// The claims of a JWT, not verified. They select the record of a user in the cache. `doctor`
+/// checks when the token expires.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Claims {
@@ -40,7 +41,7 @@ pub(crate) struct Claims {
     scp: Option<IgnoredAny>,
     nonce: Option<IgnoredAny>,
     at_hash: Option<IgnoredAny>,
-    /// The type in the header, which RFC 9068 gives to access tokens.
+    /// The `typ` in the header, by which RFC 9068 marks access tokens.
     #[serde(skip)]
     header_type: Option<String>,
 }
@@ -64,8 +65,8 @@ impl ProviderLogin {
         login
     }
 
-    /// Reads the token and returns its claims; `None` if it is no JWT. Keeps the token for the next call
-    /// of [`token`](Self::token).
+    /// Reads the token and returns its claims; `None` if it is not a JWT. Keeps the token for the
+    /// next call of [`token`](Self::token).
     pub(crate) fn claims(&self) -> Result<Option<Claims>, BoxError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let token = match read.take() {
@@ -78,17 +79,15 @@ impl ProviderLogin {
         Ok(claims)
     }
 
-    /// Returns the issuer of the token that was used last.
     pub(crate) fn issuer(&self) -> Option<String> {
         self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says that the token cannot be read.
     pub(crate) fn no_token(&self, error: &BoxError) -> String {
         format!("--login: no token for {}: {error}", self.provider)
     }
 
-    /// Returns the SHA-256 digest of the last token that was read. `None` before the first one.
+    /// Returns the SHA-256 digest of the token that was read last. `None` before the first one.
     pub(crate) fn token_digest(&self) -> Option<[u8; 32]> {
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +98,7 @@ impl ProviderLogin {
     }
 }
 
-/// Returns the token that `claims` has read, and reads a new one from then on.
+/// Returns the token that `claims` has read. After that, reads a new one each time.
 impl TokenSource for ProviderLogin {
     fn token(&self) -> Result<String, BoxError> {
         self.token_within(self.limit)
@@ -130,8 +129,8 @@ impl Claims {
         Some(claims)
     }
 
-    /// Whether this is an access token, which is no login. User pools say so by `token_use`, Keycloak
-    /// by `typ`, RFC 9068 in the header. Others show it by scopes, which no ID token has.
+    /// Whether this is an access token, which cannot be a login. User pools mark it by `token_use`,
+    /// Keycloak by `typ`, RFC 9068 in the header. Others show it by scopes, which no ID token has.
     pub(crate) fn is_access_token(&self) -> bool {
         let of_rfc_9068 = |typ: &str| typ.to_ascii_lowercase().ends_with("at+jwt");
         let is_id_token = self.nonce.is_some() || self.at_hash.is_some();
@@ -145,7 +144,6 @@ impl Claims {
         }
     }
 
-    /// Returns when the token expires.
     pub(crate) fn end(&self) -> Option<SystemTime> {
         let since_1970 = Duration::try_from_secs_f64(self.exp?).ok()?;
         SystemTime::UNIX_EPOCH.checked_add(since_1970)
@@ -180,25 +178,29 @@ mod tests {
 
     #[test]
     fn an_access_token_is_recognised_by_its_claims() {
-        let rows = [
-            ("{}", r#"{"token_use": "access"}"#, true),
-            ("{}", r#"{"token_use": "id", "scope": "openid"}"#, false),
-            ("{}", r#"{"typ": "Bearer"}"#, true),
-            ("{}", r#"{"typ": "ID"}"#, false),
-            (r#"{"typ": "at+jwt"}"#, "{}", true),
-            (r#"{"typ": "application/at+JWT"}"#, "{}", true),
-            (r#"{"typ": "JWT"}"#, r#"{"iss": "https://accounts.google.com"}"#, false),
-            ("{}", r#"{"scp": ["openid"]}"#, true),
-            ("{}", r#"{"scope": "openid profile"}"#, true),
-            ("{}", r#"{"scope": "openid", "nonce": "n"}"#, false),
-            ("{}", r#"{"scope": "openid", "at_hash": "h"}"#, false),
-            ("{}", "{}", false),
+        let access_tokens = [
+            ("{}", r#"{"token_use": "access"}"#),
+            ("{}", r#"{"typ": "Bearer"}"#),
+            (r#"{"typ": "at+jwt"}"#, "{}"),
+            (r#"{"typ": "application/at+JWT"}"#, "{}"),
+            ("{}", r#"{"scp": ["openid"]}"#),
+            ("{}", r#"{"scope": "openid profile"}"#),
         ];
-        for (header, payload, expected) in rows {
-            let part = |text| URL_SAFE_NO_PAD.encode(text);
-            let token = format!("{}.{}.c2ln", part(header), part(payload));
-            let claims = Claims::of(&token).unwrap();
-            assert_eq!(claims.is_access_token(), expected, "{header} {payload}");
+        let others = [
+            ("{}", r#"{"token_use": "id", "scope": "openid"}"#),
+            ("{}", r#"{"typ": "ID"}"#),
+            (r#"{"typ": "JWT"}"#, r#"{"iss": "https://accounts.google.com"}"#),
+            ("{}", r#"{"scope": "openid", "nonce": "n"}"#),
+            ("{}", r#"{"scope": "openid", "at_hash": "h"}"#),
+            ("{}", "{}"),
+        ];
+        for (rows, expected) in [(access_tokens, true), (others, false)] {
+            for (header, payload) in rows {
+                let part = |text| URL_SAFE_NO_PAD.encode(text);
+                let token = format!("{}.{}.c2ln", part(header), part(payload));
+                let claims = Claims::of(&token).unwrap();
+                assert_eq!(claims.is_access_token(), expected, "{header} {payload}");
+            }
         }
     }
 
@@ -206,7 +208,7 @@ mod tests {
     fn a_token_that_was_read_for_its_claims_is_used_once() {
         let source = SecretSource::File("/no/such/file".into());
         let login = ProviderLogin::already_read("p", source, "first");
-        assert!(login.claims().is_ok(), "it is not read again");
+        assert!(login.claims().is_ok(), "the second call reads nothing");
         assert_eq!(login.token().unwrap(), "first");
         assert!(login.token().unwrap_err().to_string().contains("/no/such/file"));
     }

@@ -1,5 +1,5 @@
-//! [`SecretSource`]: a file, an environment variable or a command that a secret is read from. A secret is
-//! never an option itself, because every user of the machine can read command lines.
+//! [`SecretSource`]: a file, an environment variable or a command from which a secret is read. A
+//! secret is never an argument, because every user of the machine can read command lines.
 
 use std::env;
 use std::fmt;
@@ -32,7 +32,7 @@ impl SecretSource {
         } else if text.is_empty() {
             return Err(InvalidValue::new("no source: write @FILE, env:NAME or cmd:COMMAND"));
         } else {
-            // The text is likely to be the secret itself, so the message does not repeat it.
+            // The text is probably the secret itself, so the message does not repeat it.
             let reason =
                 "secrets cannot be arguments, because other users of the machine can read those";
             let advice = "put it into a file and write @FILE, or into a variable and write env:NAME, or write cmd:COMMAND for a command that prints it";
@@ -55,13 +55,14 @@ impl SecretSource {
         }
     }
 
-    /// Parses the value of `--proxy`. A URL without a password is no secret: `None`.
+    /// Parses the value of `--proxy`. Returns `None` for a URL without a password, which is not a
+    /// secret.
     pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, InvalidValue> {
         let is_source = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
         if is_source || value.contains('@') { Self::parse(value).map(Some) } else { Ok(None) }
     }
 
-    /// Reads the secret, without byte order mark and white space around it. It may take `limit`.
+    /// Reads the secret within `limit`. Removes a byte order mark and white space around it.
     pub(crate) fn read(&self, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
         match self {
             Self::File(path) => FileToken::new(path).token_within(limit).map(Zeroizing::new),
@@ -78,7 +79,7 @@ impl SecretSource {
     }
 }
 
-/// Does not show a command, which may contain secrets.
+/// Never shows a command, because it may contain secrets.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_command_is_shown() {
+    fn a_command_is_never_shown() {
         assert_eq!(SecretSource::Command("curl -u ann:hunter2".into()).to_string(), "a command");
     }
 }

@@ -1,4 +1,5 @@
-//! [`token_in`]: the library's own check, so that secrets from all sources follow the same rules.
+//! [`token_in`]: the check of the library, so that the same rules hold for secrets from all
+//! sources.
 
 #[path = "../../../token_text.rs"]
 mod of_library;

@@ -1,4 +1,4 @@
-//! [`UserPoolLogin`]: the login of a user pool, which gets new login tokens with a refresh token.
+//! [`UserPoolLogin`]: a login of a user pool, which gets login tokens with a refresh token.
 
 use std::env;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::options::variables::{self, endpoint_variables};
 
 type Apply = fn(UserPoolTokensBuilder, String) -> UserPoolTokensBuilder;
 
-/// Reads its secrets at the first use, so not at all while the cached credentials are valid.
+/// Reads its secrets at the first use. While the cached credentials are valid, it reads nothing.
 pub(crate) struct UserPoolLogin {
     settings: UserPoolTokensBuilder,
     provider: String,
@@ -28,7 +28,7 @@ pub(crate) struct UserPoolLogin {
     /// The settings without the secrets.
     pub(crate) offline: UserPoolTokensBuilder,
     refresh_token: Option<SecretSource>,
-    /// How long it may take to read a secret.
+    /// The time limit for reading a secret.
     limit: Duration,
     client_secret: Option<SecretSource>,
     /// A refresh token that was read to derive a login ID.
@@ -66,7 +66,7 @@ impl UserPoolLogin {
         if let Some(timeout) = options.timeout {
             settings = settings.timeout(timeout);
         }
-        // The settings of the identity pool report a malformed variable.
+        // If a variable is malformed, the settings of the identity pool report it.
         let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
         if let Some(attempts) = options.max_attempts.or_else(set) {
             settings = settings.max_attempts(attempts);
@@ -78,7 +78,7 @@ impl UserPoolLogin {
             return Err(Failure::usage(how));
         }
         let client_secret = options.client_secret.clone();
-        // Checks the settings without reading the secret.
+        // Checks the settings without reading a secret.
         let trial = settings.clone();
         let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
         let offline = trial.clone();
@@ -106,7 +106,7 @@ impl UserPoolLogin {
         }))
     }
 
-    /// Adds what identifies this login to a digest. Reads the refresh token and keeps it for later.
+    /// Adds the user of this login to a digest. Reads the refresh token and keeps it for later.
     pub(crate) fn add_to_digest(&self, mut add: impl FnMut(&str)) -> Result<(), BoxError> {
         self.client.iter().for_each(|text| add(text));
         let token = self.read_refresh_token()?;
@@ -115,7 +115,6 @@ impl UserPoolLogin {
         Ok(())
     }
 
-    /// Stores rotated refresh tokens for this user.
     pub(crate) fn store_in(&mut self, storage: Cache, login_id: String) {
         self.offline = self.offline.clone().storage(storage.clone()).login_id(login_id.as_str());
         self.settings = self.settings.clone().storage(storage).login_id(login_id);
@@ -166,7 +165,7 @@ impl TokenSource for UserPoolLogin {
     }
 }
 
-/// Returns the URL of the user pool, if it is not AWS.
+/// Returns the URL of the user pool. `None` for AWS.
 fn endpoint(options: &Options) -> Result<Option<String>, Failure> {
     if let Some(url) = &options.user_pool_endpoint_url {
         return Ok(Some(url.clone()));

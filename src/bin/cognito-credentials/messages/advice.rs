@@ -1,5 +1,5 @@
-//! What to do about an error of the library, in the words of the command: with options and variables
-//! in place of the library's settings.
+//! What to do about an error of the library, with options and variables in place of the library's
+//! settings.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ const CLEAR_ID: &str = "clear the cached ID";
 const RUN_IT: &str =
     "run the command of cmd: by itself: it must print the token and end with status 0";
 
-/// What is wrong with the source of a token, and what to do. The last one is for all others.
+/// The faults of a token source, and what to do about each. The last row is for all others.
 const TOKEN_FAULTS: [(&str, &str); 7] = [
     ("No such file", "check the path after the @, and that the program that writes the token runs"),
     ("Permission denied", "let this user read the file of the token"),
@@ -36,8 +36,8 @@ const TOKEN_FAULTS: [(&str, &str); 7] = [
 
 const COPY_POOL: &str = "copy the ID from the page of the identity pool, without spaces and without what stands before REGION in an ARN; an ID of the form REGION_NAME is that of a user pool (--user-pool-id)";
 
-/// Phrases of the library's hints, and those of the command in their place. A longer phrase stands
-/// before one that is a part of it.
+/// Phrases in the library's hints, and the phrases of the command that replace them. A longer
+/// phrase comes before a phrase that is part of it.
 const PHRASES: [(&str, &str); 31] = [
     (
         "and that the device's name server knows the host",
@@ -81,7 +81,7 @@ const PHRASES: [(&str, &str); 31] = [
     ("that the storage works", "the cache (--cache-dir)"),
 ];
 
-/// Returns what to do about an error. `None` if its text says enough.
+/// Returns what to do about an error. `None` if the error text says it already.
 pub(crate) fn of_error(error: &Error) -> Option<String> {
     let hint = match error.kind() {
         ErrorKind::Config => return of_faults(error.config_faults()),
@@ -104,7 +104,7 @@ pub(crate) fn of_error(error: &Error) -> Option<String> {
     }
 }
 
-/// Returns what to do about a text that says why there is no token. `None` if it says so itself.
+/// Returns what to do about an error of a token source. `None` if the text says it already.
 pub(crate) fn of_token(text: &str) -> Option<&'static str> {
     let says_it =
         ["; give only", "; save it", "; copy the token", "; let the inner one", "; sign in first"];
@@ -115,7 +115,6 @@ pub(crate) fn of_token(text: &str) -> Option<&'static str> {
     Some(advice)
 }
 
-/// Returns what to do about an error of a refresh with these options.
 pub(crate) fn of_refresh(error: &Error, options: &Options) -> Option<String> {
     let rejected = matches!(error.kind(), ErrorKind::NotAuthorized | ErrorKind::Refused);
     let other_issuer = || options.logins.iter().find_map(|login| wrong_name(login.as_ref()));
@@ -123,7 +122,7 @@ pub(crate) fn of_refresh(error: &Error, options: &Options) -> Option<String> {
         return Some(advice);
     }
     match (options.origin(IDENTITY, "--identity-id"), error.hint()) {
-        // The cache is not where this identity comes from.
+        // This identity does not come from the cache.
         (Some(from), Some(hint)) if hint.contains(CLEAR_ID) => {
             Some(with_options(&hint.replace(CLEAR_ID, &format!("leave out or correct {from}"))))
         }
@@ -131,7 +130,7 @@ pub(crate) fn of_refresh(error: &Error, options: &Options) -> Option<String> {
     }
 }
 
-/// Names the issuer of a login's token, if the login has another name.
+/// Returns the name that a login needs, if it does not fit the issuer of its token.
 fn wrong_name(login: &ProviderLogin) -> Option<String> {
     let (provider, issuer) = (&login.provider, login.issuer()?);
     let needed = issuer::mismatch(provider, &issuer)?;
@@ -140,7 +139,7 @@ fn wrong_name(login: &ProviderLogin) -> Option<String> {
     ))
 }
 
-/// Returns what to do about wrong settings, as far as their texts do not say it.
+/// Returns what to do about wrong settings. `None` if their texts say it already.
 fn of_faults(faults: &[ConfigFault]) -> Option<String> {
     let mut advice = Vec::new();
     for text in faults.iter().filter_map(of_fault) {
@@ -188,8 +187,8 @@ fn no_pool() -> String {
     advice
 }
 
-/// Returns a text of the library with options in place of settings. The text is plain, so only names
-/// with an underscore, which are no words of a sentence, are replaced.
+/// Replaces the library's settings in a text with options. Only names with an underscore are
+/// replaced, because others may be ordinary words.
 pub(crate) fn with_options(text: &str) -> String {
     let mut text = text.to_owned();
     for (phrase, ours) in PHRASES {
@@ -229,7 +228,7 @@ mod tests {
         "user_pool_tokens/builder.rs",
     ];
 
-    /// Returns the string literals with a space in source files, without those of tests.
+    /// Returns the string literals with a space in source files, without those in tests.
     fn texts(files: &[&str]) -> Vec<String> {
         let code = |file: &&str| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
@@ -245,7 +244,7 @@ mod tests {
         all.filter(|text| text.contains(' ')).collect()
     }
 
-    /// Returns the words that only a reader of the library's documentation understands.
+    /// Returns the words that only a user of the library understands.
     fn names_of_the_library(text: &str) -> Vec<&str> {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let is_name = |word: &&str| {
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hint_reaches_the_user_with_a_name_of_the_library() {
+    fn hints_contain_no_names_of_the_library() {
         let hints = texts(&HINTS);
         assert!(hints.len() > 100, "only {} texts found", hints.len());
         for hint in hints {
@@ -271,8 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_of_a_setting_reaches_the_user_with_a_name_of_the_library() {
-        // What no option can set.
+    fn rules_of_settings_contain_no_names_of_the_library() {
+        // No option can set these.
         let unreachable = [
             "developer_identity",
             "needs storage",
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn each_phrase_is_one_of_the_library() {
+    fn each_replaced_phrase_is_in_the_library() {
         let all = texts(&HINTS).join("\n");
         for (phrase, _) in PHRASES {
             assert!(all.contains(phrase), "{phrase}");

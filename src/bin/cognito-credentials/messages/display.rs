@@ -1,4 +1,4 @@
-//! Texts, logins, identity IDs and times as the commands print them.
+//! The printed form of texts, logins, identity IDs and times.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,11 +10,11 @@ use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::printable::printable;
 use crate::options::arguments::Options;
 
-/// No line is longer, unless a single word is.
+/// The most characters of a line, unless one word is longer.
 const WIDTH: usize = 100;
 
-/// Breaks a printable form of the text into lines, the first of which begins at the column `indent`.
-/// A word that is longer than a line stays whole, and so does a command between backticks.
+/// Makes a text printable and breaks it into lines. The first line begins at the column `indent`. A
+/// long word stays whole, and so does a command between backticks.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     let text = printable(text);
     let mut lines = String::with_capacity(text.len());
@@ -40,7 +40,6 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     lines
 }
 
-/// Prints one JSON document.
 pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_value(document).and_then(|mut json| {
         make_printable(&mut json);
@@ -52,7 +51,7 @@ pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Failure> {
     }
 }
 
-/// Changes the texts in a document of ours. The names of its fields are printable.
+/// Makes the texts in a JSON document printable. The field names are printable already.
 fn make_printable(value: &mut Value) {
     match value {
         Value::String(text) => *text = printable(text).into_owned(),
@@ -62,15 +61,15 @@ fn make_printable(value: &mut Value) {
     }
 }
 
-/// Returns a time as RFC 3339 has it, to the second.
+/// Formats a time as in RFC 3339, in seconds.
 pub(crate) fn rfc_3339(time: SystemTime) -> String {
-    // A time that the format cannot hold would be an error of the formatter.
+    // The formatter cannot format a later time.
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let time = time.clamp(SystemTime::UNIX_EPOCH, last);
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Names the logins, or `guest`.
+/// Returns the names of the logins, or `guest`.
 pub(crate) fn logins(options: &Options) -> String {
     let logins = options.logins.iter();
     let logins = logins.map(|login| format!("{}, by {}", login.provider, login.source));
@@ -80,14 +79,14 @@ pub(crate) fn logins(options: &Options) -> String {
     if all.is_empty() { "guest".to_owned() } else { all.join("; ") }
 }
 
-/// Shortens an identity ID. Whoever has the whole ID of a guest can get its credentials.
+/// Shortens an identity ID, because the whole ID of a guest is enough to get its credentials.
 pub(crate) fn masked(id: &str) -> String {
     let region = id.split_once(':').map_or("", |(region, _)| region);
     let last: String = id.chars().skip(id.chars().count().saturating_sub(4)).collect();
     format!("{region}:…{last}")
 }
 
-/// Rounds a duration down to one unit.
+/// Rounds a duration down to a whole number of one unit.
 pub(crate) fn rounded(time: Duration) -> String {
     let (count, unit) = match time.as_secs() {
         seconds @ 0..120 => (seconds, "second"),

@@ -1,4 +1,4 @@
-//! [`Failure`]: why the command failed, its exit status, and what to do.
+//! [`Failure`]: why the command failed, its exit status, and what to do about it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,15 +12,11 @@ use crate::options::arguments::Options;
 use crate::options::invalid_value::InvalidValue;
 use crate::options::option_names;
 
-/// The service rejected a call, or anything else that has no status of its own.
+// The exit statuses. `main.rs` says what they mean.
 pub(crate) const REFUSED: u8 = 1;
-/// The options or the settings are wrong.
 pub(crate) const USAGE: u8 = 2;
-/// The service did not answer: network, proxy, TLS.
 pub(crate) const NETWORK: u8 = 3;
-/// There is no login token that the service accepts: sign in again.
 pub(crate) const LOGIN: u8 = 4;
-/// The service answered that it is throttling or unavailable: try again later.
 pub(crate) const TRY_LATER: u8 = 5;
 
 #[derive(Debug)]
@@ -36,28 +32,24 @@ impl Failure {
         Self { status, message: message.into(), advice: None }
     }
 
-    /// An error in the options or settings.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(USAGE, message)
     }
 
-    /// The value of an option is wrong.
     pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
         Self { advice, ..Self::usage(format!("{option}: {reason}")) }
     }
 
-    /// A login token is missing.
     pub(crate) fn login(message: impl Into<String>) -> Self {
         let message = message.into();
         Self { advice: advice::of_token(&message).map(str::to_owned), ..Self::new(LOGIN, message) }
     }
 
-    /// An error of a refresh with these options.
     pub(crate) fn of_refresh(error: &Error, options: &Options) -> Self {
         Self { advice: advice::of_refresh(error, options), ..error.into() }
     }
 
-    /// An error of the library, in whose text `name` returns the name to show for each setting.
+    /// An error of the library. `name` returns the name to show for each setting in its text.
     pub(crate) fn naming_settings<'a>(error: &'a Error, name: &dyn Fn(&'a str) -> &'a str) -> Self {
         let faults: Vec<_> =
             error.config_faults().iter().map(|fault| fault.describe(name)).collect();
@@ -68,14 +60,12 @@ impl Failure {
         Self { status: status(error), message, advice: advice::of_error(error) }
     }
 
-    /// A failure whose message was already printed.
     pub(crate) fn already_printed(status: u8) -> Self {
         Self::new(status, "")
     }
 
-    /// Prints the message and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
-        // An error is ignored: standard error may be closed.
+        // Standard error may be closed, so an error is ignored.
         let mut to = io::stderr().lock();
         if !self.message.is_empty() {
             let _ = writeln!(to, "cognito-credentials: {}", printable(&self.message));

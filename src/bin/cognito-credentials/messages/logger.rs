@@ -1,5 +1,5 @@
-//! The log of the library on standard error: warnings, and with `--verbose` more. It leaves out other
-//! libraries, because they may print requests.
+//! The log of the library on standard error: warnings, and more with `--verbose`. Other libraries
+//! are left out, because they may log requests.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -31,8 +31,8 @@ pub(crate) fn silence() {
     }
 }
 
-/// From now on, leaves out a line if it would have to wait, such as for a parent process that does not
-/// read its pipe. The endpoint must go on.
+/// From now on, drops a line if writing it would block, for example because the parent process does
+/// not read its pipe. The endpoint must not block.
 #[cfg(unix)]
 pub(crate) fn never_wait() {
     NEVER_WAITS.store(true, Ordering::Relaxed);
@@ -50,12 +50,10 @@ fn would_wait() -> bool {
     false
 }
 
-/// Prints a warning of the command itself.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
     line("warn", text);
 }
 
-/// Prints a step of the command itself, with `--verbose`.
 pub(crate) fn step(text: fmt::Arguments<'_>) {
     if is_verbose() {
         line("info", text);
@@ -71,13 +69,12 @@ fn line(level: &str, text: fmt::Arguments<'_>) {
         return;
     }
     let text = text.to_string();
-    // An error is ignored: standard error may be closed.
+    // Standard error may be closed, so an error is ignored.
     let _ = writeln!(io::stderr(), "cognito-credentials: {level}: {}", printable(&text));
 }
 
-/// Prints what to do about a warning.
 pub(crate) fn advise(text: &str) {
-    // An error is ignored: standard error may be closed.
+    // Standard error may be closed, so an error is ignored.
     let _ = writeln!(io::stderr(), "  what to do: {}", printable(text));
 }
 

@@ -1,5 +1,5 @@
-//! A transport that logs each call of another transport, for `--verbose`. It also sets the host that
-//! the line about a long wait names.
+//! A transport that logs each call of another transport, for `--verbose`. It also sets the host in
+//! the line about a long wait.
 
 use std::time::Instant;
 
@@ -34,7 +34,6 @@ impl<T: Transport> Transport for LoggingTransport<T> {
     }
 }
 
-/// Returns the host of a URL.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -44,7 +43,7 @@ fn host(url: &str) -> &str {
     }
 }
 
-/// Returns the name of the operation in AWS's documentation.
+/// Returns the operation name of the AWS documentation.
 pub(crate) fn operation(request: &HttpRequest) -> &str {
     let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
     match target.and_then(|(_, target)| target.rsplit_once('.')) {

@@ -1,11 +1,11 @@
-//! What is shown to the user.
+//! Texts for the user.
 //!
 //! * `failure`: why the command failed, and its exit status
 //! * `advice`: what to do about an error of the library
 //! * `regions`: the regions that have identity pools, to find a misspelt one
-//! * `display`: logins, identity IDs and times as the commands print them
-//! * `origins`: the network settings, and where each comes from
-//! * `printable`: escapes what controls a terminal
+//! * `display`: the printed form of logins, identity IDs and times
+//! * `origins`: the network settings and the source of each
+//! * `printable`: escapes characters that control a terminal
 //! * `logger`: the log of the library on standard error
 //! * `logging_transport`: each call, for `--verbose`
 //! * `steps`: the other steps, for `--verbose`

@@ -1,4 +1,4 @@
-//! [`origins`]: the network settings, and the option or variable that each comes from.
+//! [`origins`]: the network settings, and the option or variable that sets each.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,6 @@ use crate::options::arguments::Options;
 use crate::options::variables::endpoint_variables;
 use crate::transport;
 
-/// Describes the network settings and where they come from.
 pub(crate) fn origins(options: &Options, pool: Option<&str>) -> String {
     let (owner, id) = match pool {
         Some(pool) => ("pool", Some(pool.to_owned())),
@@ -33,7 +32,8 @@ pub(crate) fn origins(options: &Options, pool: Option<&str>) -> String {
     format!("region {region} (of the {owner}'s ID); {endpoint}; {authorities}; {proxy}")
 }
 
-/// Returns the value and the name of an option, or else of the first variable that is not empty.
+/// Returns the value and the name of an option. Without the option, uses the first variable that is
+/// not empty.
 fn found(
     option: &str,
     value: Option<&impl AsRef<OsStr>>,

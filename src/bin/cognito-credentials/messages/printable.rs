@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Escapes the characters that control a terminal, or that hide or reorder the text around them.
+/// Escapes characters that control a terminal, or that hide or reorder the text around them.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_invisible) {
         return Cow::Borrowed(text);
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_controls_a_terminal_is_escaped_and_all_else_is_shown_as_it_is() {
+    fn only_characters_that_control_a_terminal_are_escaped() {
         let rows = [
             ("plain", "plain"),
             ("Zürich, 東京 …", "Zürich, 東京 …"),

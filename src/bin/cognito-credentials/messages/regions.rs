@@ -1,8 +1,8 @@
-//! The regions that have identity pools, to find a misspelt one.
+//! The regions that have identity pools. They are used to find a misspelt region.
 //!
 //! They are the regions of `cognito-identity` in the endpoints that AWS publishes with its SDKs
-//! (botocore 1.43), as on <https://docs.aws.amazon.com/general/latest/gr/cognito_identity.html>.
-//! A region that is not in the list may be newer than it, so it is never an error by itself.
+//! (botocore 1.43), and on <https://docs.aws.amazon.com/general/latest/gr/cognito_identity.html>.
+//! AWS may add regions, so a region that is not in the list is not an error by itself.
 
 const REGIONS: [&str; 38] = [
     "af-south-1",
@@ -45,10 +45,11 @@ const REGIONS: [&str; 38] = [
     "us-west-2",
 ];
 
-/// A name that differs in more letters is another name, not a misspelt one.
+/// A name with more differences is another name, not a misspelt one.
 const MOST_CHANGES: usize = 2;
 
-/// Finds the first misspelt region in a text, and names the region that is probably meant.
+/// Finds the first misspelt region in a text, and returns a hint with the region that is probably
+/// meant.
 pub(crate) fn misspelt_in(text: &str) -> Option<String> {
     let ends_word = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     text.split(ends_word).find_map(|word| {
@@ -57,14 +58,14 @@ pub(crate) fn misspelt_in(text: &str) -> Option<String> {
     })
 }
 
-/// Whether a text says that `--region` contradicts an ID whose region is misspelt. Then `--region` may
-/// be right.
+/// Whether a text says that `--region` contradicts an ID, and the region in the ID is misspelt.
+/// Then `--region` may be right.
 pub(crate) fn owner_is_misspelt(text: &str) -> bool {
     let owner = text.split_once("which is in region ").map_or("", |(_, owner)| owner);
     owner.split(';').next().and_then(misspelt_in).is_some()
 }
 
-/// Returns the known region that a misspelt one is nearest to.
+/// Returns the known region that is nearest to a misspelt one.
 fn meant_by(region: &str) -> Option<&'static str> {
     if !(6..=32).contains(&region.len()) || REGIONS.contains(&region) {
         return None;
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_regions_are_sorted_and_none_is_taken_for_another() {
+    fn the_regions_are_sorted_and_no_region_counts_as_misspelt() {
         assert!(REGIONS.is_sorted());
         assert!(REGIONS.iter().all(|region| meant_by(region).is_none()));
     }

@@ -1,4 +1,4 @@
-//! The steps of a command that gets credentials, for `--verbose`.
+//! The steps that `--verbose` prints for a command that gets credentials.
 
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Credentials};
 
@@ -9,7 +9,7 @@ use crate::options::arguments::Options;
 use crate::options::near_misses::{NearMiss, near_misses};
 use crate::settings::Settings;
 
-/// Logs the settings, and the variables that are not read although they look like it.
+/// Logs the settings, and variables that are not read although their names are nearly right.
 pub(crate) fn log_settings(options: &Options, settings: &Settings) {
     if !logger::is_verbose() {
         return;
@@ -37,7 +37,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
     }
 }
 
-/// Logs each refresh: what it cost, and whether its result is stored.
+/// Logs each refresh: its calls and time, and whether the result is stored.
 pub(crate) fn log_refreshes(builder: Builder, is_stored: bool) -> Builder {
     if !logger::is_verbose() {
         return builder;
@@ -59,7 +59,7 @@ pub(crate) fn log_refreshes(builder: Builder, is_stored: bool) -> Builder {
     })
 }
 
-/// Logs whose credentials these are, and how long they are valid.
+/// Logs the key ID and the identity of the credentials, and how long they are valid.
 pub(crate) fn log_credentials(provider: &CognitoIdentityCredentials, credentials: &Credentials) {
     let left = rounded(provider.status().expires_in.unwrap_or_default());
     let identity = credentials.identity_id().map(masked).unwrap_or_default();

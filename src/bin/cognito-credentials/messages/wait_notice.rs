@@ -1,5 +1,5 @@
-//! [`WaitNotice`]: a line on standard error about a wait of more than two seconds. It is written only
-//! if standard error is a terminal, where a person may be waiting.
+//! [`WaitNotice`]: a line on standard error about a wait of more than two seconds. It is printed
+//! only on a terminal, where a person may be waiting.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// What this process waits for now.
 static WAIT: Mutex<Option<Wait>> = Mutex::new(None);
 
 #[derive(Clone)]
@@ -21,15 +20,15 @@ struct Wait {
     is_announced: bool,
 }
 
-/// Announces a wait while this value lives.
+/// Announces a wait until it is dropped.
 pub(crate) struct WaitNotice {
     before: Option<Wait>,
-    /// Ends the thread when it is dropped.
+    /// The thread ends when this is dropped.
     _ends: Option<mpsc::Sender<()>>,
 }
 
 impl WaitNotice {
-    /// Begins a wait for `what`, which takes at most `limit`.
+    /// Starts a wait for `what`, which takes at most `limit`.
     pub(crate) fn start(what: &str, limit: Duration) -> Self {
         let (what, since) = (what.to_owned(), Instant::now());
         let before = lock().replace(Wait { what, limit, since, is_announced: false });
@@ -44,7 +43,7 @@ impl Drop for WaitNotice {
     }
 }
 
-/// Sets the host that the line about this wait names.
+/// Sets the host in the line about this wait.
 pub(crate) fn name_host(host: &str) {
     if let Some(wait) = lock().as_mut().filter(|wait| wait.what != host) {
         host.clone_into(&mut wait.what);
@@ -52,7 +51,8 @@ pub(crate) fn name_host(host: &str) {
     }
 }
 
-/// Starts the thread that prints the line. `None` if it cannot start: then there is no line.
+/// Starts the thread that prints the line. If the thread cannot start, returns `None`, and there is
+/// no line.
 fn watch() -> Option<mpsc::Sender<()>> {
     if !io::stderr().is_terminal() {
         return None;
@@ -77,7 +77,7 @@ fn announce() {
     let (what, limit) = (&wait.what, rounded_up(wait.limit));
     let line = format!("cognito-credentials: waiting for {what}, at most {limit:?} (--timeout)\n");
     drop(now);
-    // An error is ignored: the terminal may be gone.
+    // The terminal may be gone, so an error is ignored.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_rounded_up_to_what_was_typed() {
+    fn a_limit_is_rounded_up_to_the_typed_value() {
         let rows = [
             (2_999_985, "3s"),
             (3_000_000, "3s"),

@@ -1,5 +1,5 @@
-//! The command line, described once: the commands, the options, their variables and their texts.
-//! An option that sets a setting of the library has that setting's name as its field.
+//! The command line: commands, options, variables and their help texts, each described once. If an
+//! option sets a setting of the library, its field has the name of that setting.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -242,7 +242,7 @@ pub(crate) struct Options {
     /// The logins of `--login`.
     #[arg(skip)]
     pub(crate) logins: Vec<Arc<ProviderLogin>>,
-    /// The variables whose option is on the command line.
+    /// The variables that an option on the command line replaces.
     #[arg(skip)]
     overridden: Vec<OsString>,
 }
@@ -253,18 +253,16 @@ struct Login {
     source: SecretSource,
 }
 
-/// Parses the arguments of this process.
 pub(crate) fn read() -> Result<Arguments, clap::Error> {
     parse_from(&env::args_os().collect::<Vec<_>>())
 }
 
-/// Describes the command line for help, completions and manual pages.
 pub(crate) fn command() -> clap::Command {
     Arguments::command().mut_args(|arg| arg.global(true).hide_env_values(true))
 }
 
 fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
-    // The library reads the variables. Here they are only shown, by `--help`.
+    // Only the library reads the variables. Clap only shows them in `--help`.
     let mut parser = command().mut_args(|arg| arg.env(Resettable::Reset));
     let matches = match parser.try_get_matches_from_mut(arguments) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -289,7 +287,8 @@ fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Ok(parsed)
 }
 
-/// Checks that no `--login` is lost: the parser drops those before the command if others follow it.
+/// Checks that no `--login` is lost. If there are logins before and after the command, clap drops
+/// the first ones.
 fn check_places_of_logins(parsed: &Arguments, arguments: &[OsString]) -> Result<(), clap::Error> {
     let of_program = match &parsed.command {
         Command::Exec { program, .. } => program.len(),
@@ -307,12 +306,11 @@ fn check_places_of_logins(parsed: &Arguments, arguments: &[OsString]) -> Result<
 }
 
 impl Options {
-    /// Returns how long everything may take, including a command that prints a secret.
+    /// Returns the time limit for everything, including commands that print secrets.
     pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
-    /// Whether there is no login.
     pub(crate) fn is_guest(&self) -> bool {
         self.logins.is_empty() && self.user_pool_id.is_none()
     }
@@ -322,7 +320,7 @@ impl Options {
         self.overridden.iter().any(|name| name == variable)
     }
 
-    /// Returns where a setting comes from: its option, or else its variable.
+    /// Returns the option, or else the variable, that sets a setting.
     pub(crate) fn origin(
         &self,
         variable: &'static str,
@@ -334,7 +332,6 @@ impl Options {
         env::var_os(variable).is_some_and(|value| !value.is_empty()).then_some(variable)
     }
 
-    /// Returns the sources of the secrets of all options.
     pub(crate) fn secret_sources(&self) -> impl Iterator<Item = SecretSource> {
         let proxy = self.proxy.as_ref().and_then(|value| SecretSource::of_proxy(value).ok()?);
         let pool = [self.refresh_token.clone(), self.client_secret.clone()];
@@ -347,7 +344,7 @@ impl Login {
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         let how = "must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
         match text.split_once('=') {
-            // The user has mixed up the two sides: the message must not repeat the token.
+            // Here the token is on the wrong side of the `=`, and the message must not repeat it.
             Some((provider, source)) if !provider.starts_with("eyJ") => {
                 Ok(Self { provider: provider.to_owned(), source: SecretSource::parse(source)? })
             }
@@ -371,7 +368,7 @@ fn text() -> impl TypedValueParser<Value = String> {
     parse(|text| Ok(text.to_owned()))
 }
 
-/// Parses the text of an option. No error repeats the value, which may be a secret.
+/// Makes a parser for the value of an option. No error repeats the value, which may be a secret.
 fn parse<T: Clone + Send + Sync + 'static>(
     parser: fn(&str) -> Result<T, InvalidValue>,
 ) -> impl TypedValueParser<Value = T> {
@@ -396,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn options_count_before_and_after_the_command() {
+    fn options_may_stand_before_and_after_the_command() {
         for arguments in [["--no-cache", "process"], ["process", "--no-cache"]] {
             assert!(parsed(&arguments).unwrap().options.no_cache, "{arguments:?}");
         }

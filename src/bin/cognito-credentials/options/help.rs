@@ -1,4 +1,4 @@
-//! The texts of `--help` that belong to no option: examples and exit statuses.
+//! Texts of `--help` that belong to no option: examples and exit statuses.
 
 pub(crate) const ROOT_EXAMPLES: &str = "\
 Examples:

@@ -2,8 +2,8 @@
 //!
 //! * `arguments`: the commands, their options and variables, described once
 //! * `help`: the examples of `--help`
-//! * `usage`: what is wrong with the command line
-//! * `invalid_value`: what is wrong with the value of an option
+//! * `usage`: error messages about the command line
+//! * `invalid_value`: why the value of an option is wrong
 //! * `option_names`: the option that sets each setting of the library
 //! * `variables`: the variables that the command reads itself
 //! * `near_misses`: variables whose names are nearly right

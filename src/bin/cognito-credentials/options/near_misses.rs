@@ -7,14 +7,14 @@ use crate::options::arguments;
 /// Variables that the command reads but that have no option.
 const OTHERS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
 
-/// A variable in the environment that is not read, and the one that was probably meant.
+/// A variable that is set but not read, and the variable that was probably meant.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NearMiss {
     pub(crate) set: String,
     pub(crate) meant: String,
 }
 
-/// Returns the variables of this process whose names look like one that the command reads.
+/// Returns the variables that are set and whose names are nearly those that the command reads.
 pub(crate) fn near_misses() -> Vec<NearMiss> {
     let command = arguments::command();
     let of_options = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
@@ -32,7 +32,7 @@ fn near_miss(set: &str, read: &[&str]) -> Option<NearMiss> {
     Some(NearMiss { set: set.to_owned(), meant: (*meant).to_owned() })
 }
 
-/// Whether AWS's own programs read the variable, or it has nothing to do with AWS.
+/// Whether the AWS tools read the variable, or it has nothing to do with AWS.
 fn is_of_aws(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let of_cognito = upper.contains("COGNITO") || upper.contains("POOL");
@@ -40,7 +40,7 @@ fn is_of_aws(name: &str) -> bool {
     !of_cognito && (of_aws || !upper.starts_with("AWS"))
 }
 
-/// Whether two names differ in a letter or two, or one of them leaves out words of the other.
+/// Whether two names differ in one or two letters, or one of them leaves out words of the other.
 fn is_near(set: &str, read: &str) -> bool {
     let plain = |name: &str| {
         let upper = name.to_ascii_uppercase().replace('_', "");

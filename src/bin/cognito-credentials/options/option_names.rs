@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use crate::options::arguments;
 
-/// Settings whose option has another name, or that several options decide.
+/// Settings whose option has another name, or that depend on several options.
 const OTHERS: [(&str, &str); 2] = [("login_from", "--login"), ("persist_credentials", "the cache")];
 
-/// Returns the option that sets a setting of the library, or the setting's own name.
+/// Returns the option of a setting. If there is none, returns the name of the setting.
 pub(crate) fn of_setting(setting: &str) -> &str {
     static OPTIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(options);
     let found = OPTIONS.iter().find(|(name, _)| name == setting);

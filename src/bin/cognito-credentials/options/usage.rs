@@ -1,5 +1,5 @@
-//! What is wrong with the command line, as a [`Failure`]. The parser's own texts are not shown,
-//! because they repeat arguments, which may be secrets.
+//! Errors in the command line, as a [`Failure`]. The texts of clap are not shown, because they
+//! repeat arguments, which may be secrets.
 
 use std::error::Error as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use crate::messages::failure::Failure;
 use crate::options::arguments;
 use crate::options::invalid_value::InvalidValue;
 
-/// What other programs call the commands and options.
+/// The names that other programs use for commands and options, and ours.
 const WORDS_OF_OTHERS: [(&str, &str); 12] = [
     ("run", "exec"),
     ("start", "serve"),
@@ -26,11 +26,11 @@ const WORDS_OF_OTHERS: [(&str, &str); 12] = [
     ("--debug", "--verbose"),
 ];
 
-/// Prints help or the version, or returns what is wrong.
+/// Prints help or the version, or returns the error.
 pub(crate) fn report(error: &clap::Error) -> Result<(), Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // It is no error if the reader closes the pipe early.
+            // The reader may close the pipe early, so an error is ignored.
             let _ = error.print();
             let _ = std::io::stdout().flush();
             Ok(())
@@ -41,7 +41,7 @@ pub(crate) fn report(error: &clap::Error) -> Result<(), Failure> {
 
 fn failure(error: &clap::Error) -> Failure {
     let option = text(error, ContextKind::InvalidArg);
-    // The parser shows an option together with its value.
+    // Clap shows an option together with its value.
     let option = name(&option);
     if let Some(fault) = error.source().and_then(|source| source.downcast_ref::<InvalidValue>()) {
         return Failure::invalid(option, fault.clone());
@@ -77,7 +77,6 @@ fn failure(error: &clap::Error) -> Failure {
     }
 }
 
-/// A message that does not say what is right: it points to the help.
 fn see_help(message: &str) -> Failure {
     let advice = "cognito-credentials --help lists the commands and options";
     Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }
@@ -96,7 +95,7 @@ fn missing(error: &clap::Error) -> Failure {
     })
 }
 
-/// Returns the name of an option, which the parser shows together with its value.
+/// Returns the name of an option without the value that clap shows.
 fn name(option: &str) -> &str {
     let name = option.split([' ', '=', '[']).next().unwrap_or_default();
     name.trim_start_matches('<').trim_end_matches('>')
@@ -115,7 +114,8 @@ fn no_such_option(option: &str, error: &clap::Error) -> Failure {
     no_such("option", error, ContextKind::InvalidArg)
 }
 
-/// Names a wrong word if it cannot be a secret, and the word that was probably meant.
+/// Returns a failure that names a wrong word if it cannot be a secret, and the word that was
+/// probably meant.
 fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
     let word = text(error, place);
     let word = name(&word);
@@ -131,8 +131,8 @@ fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
     Failure { advice, ..usage }
 }
 
-/// Returns what a wrong word probably means: the word in this command for one of other programs, or
-/// the nearest suggestion of the parser, which also suggests words that are not near.
+/// Returns what a wrong word probably means: our name for a word of other programs, or the first
+/// suggestion of clap. Clap also suggests words that are not near, which do not count.
 fn meant_by<'a>(word: &str, suggested: &'a [String]) -> Option<&'a str> {
     if let Some((_, meant)) = WORDS_OF_OTHERS.iter().find(|(other, _)| *other == word) {
         return Some(meant);
@@ -144,7 +144,7 @@ fn meant_by<'a>(word: &str, suggested: &'a [String]) -> Option<&'a str> {
     suggested.iter().map(String::as_str).find(is_near)
 }
 
-/// Names the command that has the option which another command was given.
+/// If another command has this option, returns advice that names the command.
 fn goes_with(option: &str) -> Option<String> {
     let (name, all) = (option.strip_prefix("--")?, arguments::command());
     let has_it = |command: &&clap::Command| {
@@ -156,7 +156,7 @@ fn goes_with(option: &str) -> Option<String> {
         .then(|| format!("{option} goes with the command {}", commands.join(" or ")))
 }
 
-/// Returns whether a text looks like a typed word and not like a secret.
+/// Whether a text looks like a word and not like a secret.
 fn is_plain(word: &str) -> bool {
     let is_short_option = word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphanumeric());
     is_short_option

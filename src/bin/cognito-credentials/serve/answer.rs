@@ -1,4 +1,4 @@
-//! [`Answer`]: what a client gets, in the format of the SDKs.
+//! [`Answer`]: an HTTP response to a client, in the format of the SDKs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::request::Refusal;
 /// SDKs retry this status.
 const UNAVAILABLE: &str = "503 Service Unavailable";
 
-/// An HTTP response, wiped on drop.
+/// An HTTP response. It is zeroized on drop.
 pub(super) struct Answer {
     /// The status line, without the version.
     pub(super) status: &'static str,
@@ -44,7 +44,8 @@ impl Answer {
             expiration: expiration.map_or("", |(_, expiration)| expiration),
         };
         let secrets = [document.access_key_id, document.secret_access_key, document.token];
-        // JSON writes a control character with six bytes. The buffer never grows, so that no copy is left.
+        // In JSON, a control character takes six bytes. The buffer never grows, so that no copy is
+        // left in memory.
         let longest = secrets.iter().map(|secret| secret.len() * 6).sum::<usize>() + 256;
         Self::new("200 OK", "", &document, longest)
     }
@@ -55,7 +56,7 @@ impl Answer {
         Self::new(status, headers, &ErrorDocument { code, message }, 512)
     }
 
-    /// There are no credentials now. `retry_after` is the time until the next attempt.
+    /// Says that there are no credentials now. `retry_after` is the time until the next attempt.
     pub(super) fn unavailable(message: &str, retry_after: Option<Duration>) -> Self {
         let seconds = retry_after.map(|wait| wait.as_secs() + 1);
         let header = seconds.map(|seconds| format!("Retry-After: {seconds}\r\n"));
@@ -65,7 +66,7 @@ impl Answer {
 
     fn new(status: &'static str, headers: &str, document: &impl Serialize, longest: usize) -> Self {
         let mut body = Zeroizing::new(Vec::with_capacity(longest));
-        // Text in memory can always be written as JSON.
+        // Writing to memory cannot fail.
         let _ = serde_json::to_writer(&mut *body, document);
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n{headers}\r\n",

@@ -1,4 +1,4 @@
-//! [`Connections`]: the connections of the clients, on one thread. No client can block another.
+//! [`Connections`]: the connections of all clients, on one thread. No client can block another.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,16 +13,17 @@ use super::keeper::{Keeper, Wait};
 use super::request::{Guard, LONGEST_HEAD};
 use crate::messages::logger;
 
-/// The most open connections. For a new one, the oldest is closed. This bounds the memory too.
+/// The most open connections, which also limits the memory. For one more connection, the oldest is
+/// closed.
 const MOST: u64 = 256;
-/// The time that a client has to send its request, and again to take the answer.
+/// The time limit for a client to send its request, and again to read the answer.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
-/// The time that a client has to close the connection. If this side closed it while data is unread,
-/// the client could lose the answer.
+/// The time limit for a client to close its connection. If this side closed it while it has unread
+/// data, the client could lose the answer.
 const LONGEST_CLOSE: Duration = Duration::from_secs(1);
-/// The pause after a connection cannot be accepted, for example because file descriptors ran out.
+/// The pause after a connection cannot be accepted, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How many new connections are accepted before the open ones have their turn.
+/// The most new connections that are accepted before the open ones are served.
 const ACCEPTED_AT_ONCE: usize = 32;
 
 pub(super) struct Connections {
@@ -56,12 +57,12 @@ impl Connections {
         Self { most, list: Vec::new(), paused_until: None }
     }
 
-    /// Returns what to wait for: first the connections in their order, then the listener.
+    /// Returns what to poll: first the connections in their order, then the listener.
     pub(super) fn sources<'a>(&'a self, listener: &'a TcpListener) -> Vec<PollFd<'a>> {
         let connections = self.list.iter().map(|connection| {
             let events = match connection.state {
                 State::Writing { .. } => PollFlags::OUT,
-                // A client may have closed its half, and wants the answer all the same.
+                // A client that has closed its half still gets the answer.
                 State::Waiting(_) => PollFlags::empty(),
                 _ => PollFlags::IN,
             };
@@ -77,7 +78,7 @@ impl Connections {
         deadlines.chain(self.paused_until).min()
     }
 
-    /// Does what can be done without waiting. `ready` says which sources have something to do.
+    /// Does everything that does not block. `ready` says which sources are ready.
     pub(super) fn advance(
         &mut self,
         ready: &[bool],
@@ -112,7 +113,7 @@ impl Connections {
                     self.list.push(Connection::new(stream, now));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The client has gone already.
+                // The client has already closed the connection.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
@@ -124,7 +125,8 @@ impl Connections {
         }
     }
 
-    /// Closes the oldest connection that does not wait for credentials, or the oldest if all wait.
+    /// Closes the oldest connection that does not wait for credentials. If all wait, closes the
+    /// oldest.
     fn close_oldest(&mut self) {
         let waits = |connection: &Connection| matches!(connection.state, State::Waiting(_));
         let oldest = self.list.iter().position(|connection| !waits(connection)).unwrap_or(0);
@@ -212,7 +214,7 @@ impl Connection {
     }
 }
 
-/// Drops what comes after the request. Returns whether the client has closed the connection.
+/// Discards the bytes after the request. Returns whether the client has closed the connection.
 fn is_at_end(stream: &TcpStream) -> bool {
     let most = LONGEST_HEAD as u64;
     match io::copy(&mut stream.take(most), &mut io::sink()) {

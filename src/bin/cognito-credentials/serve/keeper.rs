@@ -1,5 +1,5 @@
-//! [`Keeper`]: keeps good credentials. A worker thread calls `get()`, so that no request waits for a
-//! slow network while the cached credentials are good.
+//! [`Keeper`]: holds credentials and keeps them fresh. A worker thread calls `get()`. So no request
+//! waits for a slow network while the cached credentials are good.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,15 +14,14 @@ use super::answer::Answer;
 use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::logger;
 
-/// The time between two calls of `get()` while clients ask. It is half of the remaining life if that
-/// is shorter.
+/// The time between two calls of `get()`. If half of the remaining life is shorter, that counts.
 const INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// After the last request, `get()` is called for this long.
+/// `get()` is called for this long after the last request.
 const ATTENTION: Duration = Duration::from_secs(60 * 60);
-/// With less life left than this, SDKs refresh credentials early.
+/// If less life is left than this, the SDKs refresh credentials early.
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
-/// With less life left than this, a client cannot use credentials.
+/// If less life is left than this, clients cannot use the credentials.
 const LAST_LIFE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
@@ -39,20 +38,20 @@ pub(super) struct Keeper {
     /// How many calls of `get()` have ended.
     ended: u64,
     explain: Explain,
-    /// Why the last call failed, cleaned and without secrets.
+    /// Why the last call failed, without secrets.
     fault: Option<String>,
 }
 
 /// A request that waits for the worker.
 pub(super) struct Wait {
-    /// How many calls had ended when it began.
+    /// How many calls had ended when the request came.
     ended: u64,
     pub(super) until: Duration,
 }
 
 impl Keeper {
-    /// Starts the worker. The first call of `get()` does not wait for a request. `explain` says what to
-    /// do about an error.
+    /// Starts the worker. The first call of `get()` starts before the first request. `explain`
+    /// returns the failure and the advice for an error.
     pub(super) fn start(
         provider: CognitoIdentityCredentials,
         explain: Explain,
@@ -73,19 +72,19 @@ impl Keeper {
         Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, explain, fault: None })
     }
 
-    /// Calls `get()` if it is time to.
+    /// Starts a call of `get()` if it is time for one.
     pub(super) fn tick(&mut self, now: Duration) {
         if self.schedule.is_time(now) {
             self.call(now);
         }
     }
 
-    /// Returns when `tick` has something to do, if the worker does not end a call before.
+    /// Returns when to call `tick` next. The end of a call can change this.
     pub(super) fn next_tick(&self, now: Duration) -> Option<Duration> {
         self.schedule.next(now)
     }
 
-    /// Answers a request, or lets it wait for the worker.
+    /// Answers a request, or returns a wait for the worker.
     pub(super) fn request(&mut self, now: Duration) -> Result<Answer, Wait> {
         self.schedule.asked = now;
         let wait = Wait { ended: self.ended, until: now + LONGEST_WAIT };
@@ -101,7 +100,7 @@ impl Keeper {
         Ok(Answer::credentials(&good))
     }
 
-    /// Answers a waiting request, if the worker has finished or the time of the request is over.
+    /// Answers a waiting request after a call of `get()` has ended, or when its time is over.
     pub(super) fn waiting(&mut self, wait: &mut Wait, now: Duration) -> Option<Answer> {
         let has_ended = wait.ended != self.ended;
         if !has_ended && now < wait.until {
@@ -110,7 +109,7 @@ impl Keeper {
         if let Some(good) = self.good() {
             return Some(Answer::credentials(&good));
         }
-        // They expire within seconds, which is better than an error.
+        // The cached credentials still work for some seconds, which is better than an error.
         if self.life() > LAST_LIFE {
             if let Some(last) = self.provider.cached() {
                 return Some(Answer::credentials(&last));
@@ -123,16 +122,16 @@ impl Keeper {
             let message = "the service has not answered yet; try again";
             return Some(Answer::unavailable(message, None));
         }
-        // The process was stopped, or the system was suspended, until the new credentials expired.
+        // The new credentials expired while the process was stopped or the system was suspended.
         wait.ended = self.ended;
         self.call(now);
         None
     }
 
-    /// Takes the worker's outcomes. The error says that the worker is gone.
+    /// Receives the outcomes of the worker. Returns an error if the worker has ended.
     pub(super) fn receive(&mut self) -> Result<(), Failure> {
         let mut bytes = [0; 64];
-        // End of file is the end of the worker.
+        // At end of file, the worker has ended.
         if matches!(self.wake.read(&mut bytes), Ok(0)) {
             return Err(Failure::new(REFUSED, "the thread that gets credentials has ended"));
         }
@@ -171,8 +170,8 @@ impl Keeper {
         }
     }
 
-    /// Returns the cached credentials if they are good. It checks first and reads second: it returns
-    /// those that were checked, or newer ones.
+    /// Returns the cached credentials if they are good. The check comes before the read, so newer
+    /// credentials may be returned than were checked.
     fn good(&self) -> Option<Credentials> {
         if self.provider.needs_refresh() { None } else { self.provider.cached() }
     }
@@ -189,7 +188,7 @@ impl AsFd for Keeper {
     }
 }
 
-/// Calls `get()` for each order, until the keeper is gone.
+/// Calls `get()` for each order, until the keeper is dropped.
 fn work(
     provider: &CognitoIdentityCredentials,
     orders: &Receiver<()>,
@@ -203,7 +202,7 @@ fn work(
     }
 }
 
-/// When to call `get()`, on the boot clock.
+/// When to call `get()`. The times are on the boot clock.
 struct Schedule {
     running: bool,
     asked: Duration,
@@ -216,7 +215,6 @@ fn interval(life: Duration) -> Duration {
 }
 
 impl Schedule {
-    /// Whether the last call is long enough ago, and no call runs.
     fn is_due(&self, now: Duration) -> bool {
         let last = self.called.map(|called| now.saturating_sub(called));
         !self.running && last.is_none_or(|last| last >= self.interval)
@@ -263,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_hangs_is_not_made_again() {
+    fn no_call_starts_while_another_one_runs() {
         let start = Duration::ZERO;
         let schedule =
             Schedule { running: true, asked: start, called: Some(start), interval: INTERVAL };
@@ -301,7 +299,7 @@ mod tests {
             self.clock.boot()
         }
 
-        /// Does what the loop does until a request has its answer.
+        /// Asks as a client does, and runs the loop until there is an answer.
         fn ask(&mut self) -> String {
             let now = self.now();
             let answer = match self.keeper.request(now) {
@@ -320,7 +318,6 @@ mod tests {
             self.pass(60);
         }
 
-        /// Lets time pass.
         fn pass(&mut self, seconds: u64) {
             self.clock.advance(Duration::from_secs(seconds));
             let now = self.now();
@@ -332,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_get_more_than_15_minutes_of_life_all_day() {
+    fn clients_always_get_credentials_with_more_than_15_minutes_left() {
         let mut bench = Bench::new();
         for minute in 0..24 * 60 {
             assert!(bench.ask().starts_with("HTTP/1.1 200 OK"), "{minute}");
@@ -345,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn after_hours_without_requests_the_first_client_gets_a_long_life() {
+    fn after_hours_without_requests_the_first_client_gets_fresh_credentials() {
         let mut bench = Bench::new();
         bench.ask();
         for _ in 0..80 {
@@ -380,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn no_client_sees_an_outage_of_12_seconds_even_if_credentials_live_for_40() {
+    fn no_client_notices_an_outage_of_12_seconds_even_if_credentials_live_for_40_seconds() {
         for start in 0..45 {
             let mut bench = Bench::new();
             bench.cognito.set_lifetime(Duration::from_secs(40));
             for second in 0..120 {
                 let lost = || Fault::NoAnswer(TransportErrorKind::Io);
                 match second {
-                    // The first set must have been got.
+                    // The first credentials must have arrived before the outage.
                     0 => {}
                     _ if second == start + 1 => {
                         bench.cognito.fail_next("GetCredentialsForIdentity", 1000, lost());
@@ -404,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_make_no_calls_while_the_set_is_good() {
+    fn requests_make_no_calls_while_the_credentials_are_good() {
         let mut bench = Bench::new();
         bench.ask();
         let calls = bench.cognito.requests().len();

@@ -1,10 +1,10 @@
-//! The command `serve`: the endpoint for container credentials, which every AWS SDK can read.
+//! The command `serve`: an endpoint for container credentials, which every AWS SDK can use.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `token`, `token_file` | the secret that clients send, and the file that they read it from |
+//! | `token`, `token_file` | the secret that clients send, and the file with it |
 //! | `request`, `answer` | one request and its answer, without sockets |
-//! | `keeper` | the credentials, and the thread that gets new ones |
+//! | `keeper` | the credentials, and the thread that refreshes them |
 //! | `connections` | the connections of the clients |
 //! | `notify` | the messages to systemd |
 //!
@@ -42,14 +42,14 @@ use request::Guard;
 use token::Token;
 use token_file::TokenFile;
 
-/// boto3 and .NET refresh below 15 minutes of life, and boto3 blocks its caller below 10.
+/// boto3 and .NET refresh credentials with less than 15 minutes left. boto3 blocks its caller below
+/// 10.
 const ADVISORY_WINDOW: Duration = Duration::from_secs(30 * 60);
-/// The end does not wait longer for the command of a `cmd:`.
+/// How long the end waits for the command of a `cmd:`.
 const LONGEST_FINISH: Duration = Duration::from_millis(1200);
-/// The kernel's time-outs stand still while the system is suspended.
+/// The kernel's timeouts stop while the system is suspended, so a poll must not be longer.
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 
-/// Serves until a signal ends it.
 pub(crate) fn serve(
     options: &Options,
     listen: Option<&str>,
@@ -66,7 +66,7 @@ pub(crate) fn serve(
             settings.cache.as_ref().map(Cache::path),
         )?,
     };
-    // Removed first at the end.
+    // Declared last, so that it is dropped first.
     let file = TokenFile::create(&path, &endpoint.guard.token)?;
     announce(&endpoint.uri(), &file.path);
     notify::ready(&endpoint.uri());
@@ -78,17 +78,15 @@ pub(crate) fn serve(
     ended
 }
 
-/// Returns the settings of the provider whose credentials the endpoint serves.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = credentials::settings(options)?;
-    // A shorter life must not mean a call each minute.
+    // If the window were longer than the lifetime, there would be a call each minute.
     let half = options.duration.map(|duration| duration / 2);
     let window = half.map_or(ADVISORY_WINDOW, |half| half.min(ADVISORY_WINDOW));
     settings.builder = settings.builder.advisory_window(window);
     Ok(settings)
 }
 
-/// The endpoint: its port, its token and its credentials.
 pub(crate) struct Endpoint {
     address: SocketAddr,
     listener: TcpListener,
@@ -115,18 +113,18 @@ impl Endpoint {
         Ok(Self { address, listener, guard, keeper, connections: Connections::new() })
     }
 
-    /// The value of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    /// Returns the value of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
     pub(crate) fn uri(&self) -> String {
         self.guard.uri()
     }
 
-    /// The value of `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    /// Returns the value of `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
     pub(crate) fn token(&self) -> &str {
         self.guard.token.as_str()
     }
 
-    /// Serves until `on_wake` breaks. It is called for each signal, and once without one each time that
-    /// there is something to do, at least once in `longest_poll`.
+    /// Serves until `on_wake` breaks. Each time this wakes up, at least once in `longest_poll`, it
+    /// calls `on_wake` for each signal, and then once with `None`.
     pub(crate) fn run<T>(
         &mut self,
         signals: &Signals,
@@ -153,7 +151,7 @@ impl Endpoint {
         }
     }
 
-    /// Waits for something to do, and returns which connections have something.
+    /// Waits until a source is ready, and returns which ones are.
     fn wait(
         &self,
         signals: &Signals,
@@ -175,16 +173,17 @@ impl Endpoint {
     }
 }
 
-/// The worker may run the command of a `cmd:`, which must not be left behind.
+/// The worker may run the command of a `cmd:`, which must not outlive the process.
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        // That a command is ended is no news then.
+        // The end of the command is no news then, so it is not logged.
         logger::silence();
         token_command::end_all(LONGEST_FINISH);
     }
 }
 
-/// Parses `--listen`. Other machines must not reach the endpoint.
+/// Parses `--listen`. Only loopback addresses are allowed, because other machines must not reach
+/// the endpoint.
 fn address(text: &str) -> Result<SocketAddr, Failure> {
     let how = "--listen: must be ADDRESS:PORT with an address of this machine's loopback, such as 127.0.0.1:9911 or [::1]:9911";
     match text.parse::<SocketAddr>() {
@@ -193,7 +192,7 @@ fn address(text: &str) -> Result<SocketAddr, Failure> {
     }
 }
 
-/// Prints the lines that a client's environment needs. A closed standard output is no reason to end.
+/// Prints the variables for a client. If standard output is closed, the endpoint still runs.
 fn announce(uri: &str, token_file: &Path) {
     let mut text = format!("AWS_CONTAINER_CREDENTIALS_FULL_URI={uri}\n").into_bytes();
     text.extend_from_slice(b"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=");
@@ -228,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_the_loopback_can_be_listened_on() {
+    fn listen_accepts_only_loopback_addresses() {
         for good in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:9911"] {
             assert_eq!(address(good).unwrap().to_string(), good);
         }

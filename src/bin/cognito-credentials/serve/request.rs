@@ -1,4 +1,4 @@
-//! One request: [`Guard`] reads its head and refuses it unless it is the request of an SDK.
+//! One request: [`Guard`] reads its header, and refuses all requests but those of an SDK.
 
 use std::net::SocketAddr;
 
@@ -6,14 +6,14 @@ use httparse::{EMPTY_HEADER, Error, Header, Status};
 
 use super::token::Token;
 
-/// The longest head of a request. SDKs send less than 1 KiB.
+/// The most bytes of a request header. SDKs send less than 1 KiB.
 pub(super) const LONGEST_HEAD: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 const PATH: &str = "/credentials";
-/// The longest path that is logged.
+/// The most characters of a path in the log.
 const LONGEST_SHOWN: usize = 64;
 
-/// Why a request is refused, as the SDKs show it.
+/// Why a request is refused. The SDKs show this text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The status line, without the version.
@@ -53,14 +53,13 @@ const WRONG_METHOD: Refusal = Refusal {
     message: "only GET is allowed",
 };
 
-/// A request whose head is complete.
+/// A request whose header is complete.
 pub(super) struct Request {
     /// Method and path, for the log.
     pub(super) line: String,
     pub(super) refusal: Option<Refusal>,
 }
 
-/// What a request has to contain.
 pub(super) struct Guard {
     host: String,
     pub(super) token: Token,
@@ -75,7 +74,7 @@ impl Guard {
         format!("http://{}{PATH}", self.host)
     }
 
-    /// Reads the head of a request; `None` if it is not complete yet.
+    /// Reads the header of a request. `None` if it is not complete yet.
     pub(super) fn read(&self, bytes: &[u8]) -> Option<Request> {
         let mut headers = [EMPTY_HEADER; MOST_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
@@ -95,7 +94,7 @@ impl Guard {
         else {
             return Some(MALFORMED);
         };
-        // A web page can reach this port through a host name that resolves to 127.0.0.1.
+        // Web pages can reach this port through a host name that resolves to 127.0.0.1.
         if !self.is_own_host(host) {
             return Some(WRONG_HOST);
         }
@@ -112,14 +111,14 @@ impl Guard {
         (!is_right).then_some(WRONG_TOKEN)
     }
 
-    /// Clients leave out the port if it is 80.
+    /// Whether a Host header names this endpoint. Clients leave out the port if it is 80.
     fn is_own_host(&self, host: &[u8]) -> bool {
         host == self.host.as_bytes()
             || self.host.strip_suffix(":80").is_some_and(|name| host == name.as_bytes())
     }
 }
 
-/// Returns the value of a header; an error if there are two.
+/// Returns the value of a header. Returns an error if the header appears twice.
 fn only<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, ()> {
     let mut found = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
     match (found.next(), found.next()) {
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_read_when_its_head_is_complete_and_not_before() {
+    fn a_request_is_read_only_when_its_head_is_complete() {
         let guard = guard(80);
         let token = guard.token.as_str();
         let head = format!(
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sends_is_cleaned_for_the_log() {
+    fn text_from_a_client_is_escaped_and_shortened_for_the_log() {
         let guard = guard(1);
         let head = format!("GET /\u{9b}2J{} HTTP/1.1\r\n\r\n", "x".repeat(300));
         let line = guard.read(head.as_bytes()).unwrap().line;

@@ -9,14 +9,14 @@ use zeroize::Zeroizing;
 use crate::messages::failure::{Failure, REFUSED};
 
 const BYTES: usize = 32;
-/// The length of its text.
 pub(super) const LENGTH: usize = 2 * BYTES;
 
-/// 256 bits as hexadecimal digits. It stays the same for the life of the process.
+/// 256 random bits as hexadecimal digits. The token stays the same while the process runs.
 pub(crate) struct Token(Zeroizing<String>);
 
 impl Token {
-    /// Creates a token from the system's random numbers. Early after boot, this waits for them.
+    /// Creates a token from the random numbers of the system. Soon after boot, this may wait for
+    /// them.
     pub(crate) fn new() -> Result<Self, Failure> {
         let mut bytes = Zeroizing::new([0; BYTES]);
         let random = ring::default_provider().secure_random;
@@ -35,7 +35,7 @@ impl Token {
         &self.0
     }
 
-    /// Compares in constant time, so that a local program cannot find the token digit by digit.
+    /// Compares in constant time, so that a local program cannot guess the token digit by digit.
     pub(super) fn is(&self, given: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(given).into()
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_256_bits_and_no_other_process_has_the_same() {
+    fn a_token_has_256_bits_and_each_process_has_its_own() {
         let [one, other] = [Token::new().unwrap(), Token::new().unwrap()];
         assert_eq!(one.as_str().len(), 64);
         assert!(one.as_str().bytes().all(|b| b.is_ascii_hexdigit()));

@@ -1,4 +1,4 @@
-//! [`TokenFile`]: the file that clients read the token from.
+//! [`TokenFile`]: the file from which clients read the token.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,21 +17,21 @@ use zeroize::Zeroizing;
 use super::token::{LENGTH, Token};
 use crate::messages::failure::{Failure, REFUSED};
 
-/// Removed when it is dropped.
+/// The file is removed when this is dropped.
 pub(super) struct TokenFile {
     pub(super) path: PathBuf,
     directory: OwnedFd,
     name: OsString,
-    /// Stays open, because its lock tells another process that the file is in use.
+    /// Stays open, because its lock shows other processes that the file is in use.
     file: File,
 }
 
 impl TokenFile {
-    /// Creates the file in the open directory that was checked, so that nobody can replace the
-    /// directory meanwhile. Replaces a file that a killed process left behind.
+    /// Creates the file in a checked, open directory, so that nobody can replace the directory
+    /// meanwhile. Replaces a file that a killed process has left.
     pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
         let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
-        // The path is printed on a line of its own.
+        // The path is printed on one line.
         if path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
             return Err(Failure::usage("--token-file: has a control character in its name"));
         }
@@ -51,11 +51,11 @@ impl TokenFile {
     }
 
     fn write(&mut self, token: &Token, mode: Mode) -> io::Result<()> {
-        // A file system without locks is no reason to stop.
+        // If the file system has no locks, the file works without one.
         let _ = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
-        // The umask may have removed the owner's rights.
+        // The umask may have removed rights of the owner.
         fchmod(&self.file, mode)?;
-        // Without a newline: several SDKs send the whole content as a header.
+        // Written without a newline, because several SDKs send the whole content as a header.
         self.file.write_all(token.as_str().as_bytes())
     }
 }
@@ -63,7 +63,7 @@ impl TokenFile {
 impl Drop for TokenFile {
     fn drop(&mut self) {
         let found = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        // Another process may have replaced the file by its own.
+        // Another process may have replaced the file.
         if let (Ok(found), Ok(own)) = (found, fstat(&self.file)) {
             if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) {
                 let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
@@ -72,7 +72,8 @@ impl Drop for TokenFile {
     }
 }
 
-/// Returns the default path: in the runtime directory of the service or of the user, or else in the cache.
+/// Returns the default path: in the runtime directory of the service or the user, or else in the
+/// cache.
 pub(super) fn default_path(port: u16, cache: Option<&Path>) -> Result<PathBuf, Failure> {
     default_directory(|name| env::var_os(name), cache)
         .map(|directory| directory.join(format!("cognito-credentials-{port}.token")))
@@ -89,7 +90,7 @@ fn default_directory(
 ) -> Option<PathBuf> {
     let path = |name| {
         let value = lookup(name)?;
-        // systemd separates several directories by colons.
+        // In this variable, systemd separates several directories by colons.
         let first = value.to_str()?.split(':').next()?;
         Some(PathBuf::from(first)).filter(|path| path.is_absolute())
     };
@@ -98,7 +99,8 @@ fn default_directory(
         .or_else(|| cache.map(Path::to_path_buf))
 }
 
-/// Opens the directory. It is an error if other users than this one and root can replace files in it.
+/// Opens the directory. Returns an error if users other than this one and root can replace files in
+/// it.
 fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let shown = path.display();
@@ -124,8 +126,8 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(directory)
 }
 
-/// Removes the file of a process that was killed, perhaps before it was written. Nothing else is
-/// removed, such as a file that was named by mistake, and no link is followed.
+/// Removes the token file of a killed process, which may be incomplete. Removes no other file,
+/// which may be named by mistake, and follows no link.
 fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_file_is_in_the_runtime_directory_and_else_in_the_cache() {
+    fn the_token_file_is_in_the_runtime_directory_or_else_in_the_cache() {
         type Variables<'a> = &'a [(&'a str, &'a str)];
         let rows: [(Variables<'_>, Option<&str>, Option<&str>); 7] = [
             (

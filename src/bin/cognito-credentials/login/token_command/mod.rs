@@ -1,7 +1,7 @@
 //! [`token`]: runs the command of `cmd:COMMAND`, and returns the token that it prints.
 //!
-//! `unix` ends all processes that the command has started; `other` ends only the shell. `running` ends
-//! the commands of other threads. `fault` says why there is no token.
+//! `unix` ends all processes of the command; `other` ends only its shell. `running` ends the
+//! commands of other threads. `fault` holds the error texts.
 
 mod fault;
 #[cfg(not(unix))]
@@ -30,16 +30,16 @@ pub(crate) use running::end_all;
 #[cfg(unix)]
 use unix::output;
 
-/// Set for the command. A `cognito-credentials` that the command runs, perhaps through `aws` and its
-/// `credential_process`, recognises by it that it runs inside a `cmd:`.
+/// This variable is set for the command. If the command runs `cognito-credentials` again, perhaps
+/// through `aws` and its `credential_process`, that process sees that it runs inside a `cmd:`.
 const MARK: &str = "COGNITO_CREDENTIALS_IN_CMD";
 
 /// Returns the token that the command prints within `limit`.
 ///
-/// The token counts when the shell has ended with status 0, even if a process in the background still
-/// has its output open. It also counts if the shell goes on for three quarters of `limit`, but has
-/// printed a whole line that is a token: then the command is ended, and the last quarter is left for
-/// the calls of the service.
+/// The token is valid if the shell ends with status 0, even if a background process still has the
+/// output open. The token is also valid if the shell has printed it as a whole line, and still runs
+/// after three quarters of `limit`. Then the command is ended, and the last quarter is left for the
+/// service calls.
 ///
 /// The command gets no input, because the input belongs to the program of `exec`.
 pub(crate) fn token(command: &str, limit: Duration) -> Result<Zeroizing<String>, BoxError> {
@@ -66,8 +66,8 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// `cmd` does not understand escaped quotes, so the line is passed as it is. With /S, `cmd` removes
-/// only the outer quotes.
+/// `cmd` does not understand escaped quotes, so the line is passed unchanged. With /S, `cmd`
+/// removes only the outer quotes.
 #[cfg(windows)]
 fn shell(command: &str) -> Command {
     use std::os::windows::process::CommandExt;

@@ -1,4 +1,4 @@
-//! A command on systems without process groups: only its shell is ended, not what the shell started.
+//! A command on systems without process groups. Only its shell is ended, not the other processes.
 
 use std::io::{self, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -21,7 +21,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
         let _ = child.wait();
     }
     let (text, status) = outcome?;
-    // The exit status says more than a broken pipe.
+    // The exit status says more than an error of the pipe.
     if !status.success() {
         return Err(format!("the command failed with {status}").into());
     }
@@ -32,7 +32,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     let begun = Instant::now();
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
-    // A grandchild can hold the pipe open for ever. Then this thread never ends.
+    // If another process holds the pipe open for ever, this thread never ends.
     thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
         format!("the command's output cannot be read without a thread: {error}")
     })?;

@@ -1,4 +1,4 @@
-//! [`ProcessGroup`]: a shell and all that it has started.
+//! [`ProcessGroup`]: a shell and all processes that it has started.
 
 use std::fs;
 use std::io;
@@ -13,14 +13,14 @@ use rustix::process::{
 };
 use signal_hook::consts::{SIGTTIN, SIGTTOU};
 
-/// Holds the process ID of the shell, which is the number of the group.
+/// Holds the process ID of the shell, which is also the ID of the group.
 pub(super) struct ProcessGroup(pub(super) Pid);
 
 pub(super) enum Shell {
     Runs,
-    /// It has stopped, because only the group in the foreground can use the terminal.
+    /// The shell has stopped, because only a group in the foreground can use the terminal.
     WantsTerminal,
-    /// The status is not known if the system has dropped it, because SIGCHLD was ignored.
+    /// `None` if SIGCHLD is ignored: then the system drops the exit status.
     Ended(Option<ExitStatus>),
 }
 
@@ -41,18 +41,19 @@ impl ProcessGroup {
         }
     }
 
-    /// Whether a process other than the shell has stopped. `ssh` and `sudo` stop only themselves when
-    /// they want to use the terminal.
+    /// Whether a process other than the shell has stopped. `ssh` and `sudo` stop only themselves
+    /// when they want to use the terminal.
     pub(super) fn has_stopped_process(&self) -> bool {
         self.processes()
             .iter()
             .any(|process| process.id != self.0.as_raw_pid() && process.state == "T")
     }
 
-    /// Ends all processes of the group: by SIGTERM, and by SIGKILL those that are left after `grace`.
+    /// Sends SIGTERM to all processes of the group, and SIGKILL to those that still run after
+    /// `grace`.
     pub(super) fn end(&self, grace: Duration) {
         let _ = kill_process_group(self.0, Signal::TERM);
-        // A stopped process gets the signal when it goes on.
+        // A stopped process receives SIGTERM only when it continues.
         let _ = kill_process_group(self.0, Signal::CONT);
         if !self.wait_for_all(grace) {
             let _ = kill_process_group(self.0, Signal::KILL);
@@ -60,16 +61,16 @@ impl ProcessGroup {
         }
     }
 
-    /// Waits until no process is left; returns `false` if there is one after `limit`.
+    /// Returns whether all processes have ended within `limit`.
     fn wait_for_all(&self, limit: Duration) -> bool {
         let begun = Instant::now();
         loop {
-            // The shell is in the group until its status was read.
+            // The shell stays in the group until its exit status is read.
             let _ = self.shell();
             if test_kill_process_group(self.0) == Err(Errno::SRCH) {
                 return true;
             }
-            // The first process of a container may be slow to take notice of those that have ended.
+            // In a container, the first process may be slow to reap processes that have ended.
             let processes = self.processes();
             if !processes.is_empty() && processes.iter().all(|process| process.state == "Z") {
                 return true;
@@ -81,7 +82,7 @@ impl ProcessGroup {
         }
     }
 
-    /// Returns the processes of the group, where the system lists them in `/proc`.
+    /// Returns the processes of the group, if the system has `/proc`.
     fn processes(&self) -> Vec<Process> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let stats = entries.filter_map(|entry| {
@@ -100,7 +101,7 @@ struct Process {
 impl Process {
     /// Parses `/proc/ID/stat`; `None` if the process is not in the group.
     fn of(id: i32, stat: &str, group: Pid) -> Option<Self> {
-        // The name before the parenthesis can have spaces and parentheses in it.
+        // The name before the parenthesis may contain spaces and parentheses.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let (state, _parent, its_group) = (fields.next()?, fields.next()?, fields.next()?);
         let is_member = its_group.parse() == Ok(group.as_raw_pid());

@@ -1,4 +1,4 @@
-//! The commands that run now, so that none is left behind when the process ends.
+//! The commands that run now, so that none is left when the process ends.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,10 @@ struct Commands {
 static COMMANDS: Mutex<Commands> = Mutex::new(Commands { running: 0, must_end: false });
 static ENDED: Condvar = Condvar::new();
 
-/// Lives as long as a command.
 pub(super) struct Running(());
 
 impl Running {
-    /// `None` if the process is about to end.
+    /// Returns `None` if the process is about to end.
     pub(super) fn begin() -> Option<Self> {
         let mut commands = commands();
         if commands.must_end {
@@ -33,13 +32,11 @@ impl Drop for Running {
     }
 }
 
-/// Whether the process is about to end.
 pub(super) fn must_end() -> bool {
     commands().must_end
 }
 
-/// Ends the commands that other threads run, and lets no other one begin. Waits for them at most
-/// `limit`.
+/// Ends the commands of other threads, and prevents new ones. Waits for them at most `limit`.
 pub(crate) fn end_all(limit: Duration) {
     let mut commands = commands();
     commands.must_end = true;

@@ -1,4 +1,4 @@
-//! A command in a process group of its own, which is ended as a whole.
+//! A command in a new process group, whose processes are ended together.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,10 +22,10 @@ use crate::signals::Signals;
 
 /// How long the processes of a command have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often to look for stopped processes, if there is a terminal that they can want to use.
+/// How often to look for stopped processes, if there is a terminal that they may want to use.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often to look at the shell, because the parent process may have blocked SIGCHLD, which reports
-/// its end, and whether the process ends.
+/// How often to check whether the shell has ended and whether this process ends. The signal SIGCHLD
+/// is not enough, because the parent process may have blocked it.
 const TICK: Duration = Duration::from_millis(100);
 
 const MUST_END: &str = "the command was ended, because cognito-credentials ends";
@@ -34,7 +34,7 @@ const WANTS_TERMINAL: &str = "the command wants to use the terminal, but a cmd: 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
     let begun = Instant::now();
     let _running = Running::begin().ok_or(MUST_END)?;
-    // Before the start, so that no signal leaves the command behind.
+    // Caught before the start, so that no signal leaves the command running.
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
     let mut child = shell.process_group(0).spawn().map_err(|error| cannot_run(&error))?;
@@ -45,14 +45,14 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     };
     outcome.or_else(|why| match why {
         Interruption::Failed(status) => {
-            // The system, short of memory, may have ended the shell alone.
+            // If memory is short, the system may have killed only the shell.
             if status.signal().is_some() {
                 group.end(GRACE);
             }
             Err(format!("the command failed with {status}").into())
         }
         Interruption::Enough(text) => {
-            // The calls of the service need what is left of the time.
+            // The rest of the time is for the service calls.
             group.end(GRACE.min(limit / 8));
             Ok(text)
         }
@@ -69,10 +69,10 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     })
 }
 
-/// Why the wait ended before the shell succeeded. All but `Failed` end the command.
+/// Why the wait ended before the shell succeeded. All cases but `Failed` end the command.
 enum Interruption {
     Failed(ExitStatus),
-    /// There is a token, but the shell goes on.
+    /// The token is complete, but the shell still runs.
     Enough(Zeroizing<Vec<u8>>),
     Signal(i32),
     Other(BoxError),
@@ -84,7 +84,6 @@ impl<E: Into<BoxError>> From<E> for Interruption {
     }
 }
 
-/// Waits until the shell has ended, and returns what was printed until then.
 fn wait(
     group: &ProcessGroup,
     stdout: ChildStdout,
@@ -97,7 +96,7 @@ fn wait(
     let mut last_look = begun;
     loop {
         let shell = group.shell()?;
-        // Read after the check: all that an ended shell has printed is in the pipe now.
+        // Read after the check: the pipe now holds all that an ended shell has printed.
         output.read()?;
         match shell {
             Shell::Ended(Some(status)) if !status.success() => {
@@ -142,7 +141,6 @@ fn wait(
     }
 }
 
-/// What a command has printed so far.
 struct Output {
     /// `None` at the end of the output.
     stdout: Option<ChildStdout>,
@@ -156,7 +154,6 @@ impl Output {
         Ok(Self { stdout: Some(stdout), text: Zeroizing::new(Vec::with_capacity(2 * LONGEST)) })
     }
 
-    /// Reads what is there.
     fn read(&mut self) -> Result<(), BoxError> {
         let mut part = Zeroizing::new([0; 4096]);
         while let Some(stdout) = &mut self.stdout {
@@ -174,7 +171,6 @@ impl Output {
         Ok(())
     }
 
-    /// Whether this is a complete token.
     fn has_token(&self) -> bool {
         let is_complete = self.stdout.is_none() || self.text.ends_with(b"\n");
         is_complete && token_in(&self.text).is_ok()

@@ -1,4 +1,4 @@
-//! The login of a user pool, which is refreshed with a refresh token.
+//! The login of a user pool: the command gets login tokens with a refresh token.
 
 use std::fs;
 use std::time::Duration;
@@ -7,17 +7,19 @@ use cognito_identity_credentials::testing::{FakeCognito, Fault, ReceivedRequest}
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::layout;
-use crate::service::{GET_CREDENTIALS, Machine, POOL, SECRET, Said, listen, refusing_proxy};
+use crate::service::{
+    GET_CREDENTIALS, Machine, POOL, SECRET, Said, refusing_proxy, silent_service,
+};
 
 const CLIENT: [&str; 4] =
     ["--user-pool-id", FakeCognito::USER_POOL_ID, "--user-pool-client-id", FakeCognito::CLIENT_ID];
 
-/// Runs with this refresh token in a file and in a variable. No run may print it.
+/// Runs a command with this refresh token in a file and in a variable. Checks that it is not
+/// printed.
 fn run(machine: &Machine, command: &str, token: &str, arguments: &[&str]) -> Said {
     machine.file("refresh-token", format!("{token}\n"));
-    let mut command = machine.command(&[&[command], &CLIENT[..], arguments].concat());
-    command.env("REFRESH", token).env("CLIENT_SECRET", SECRET);
-    let said = machine.finish(command);
+    let variables = [("REFRESH", token), ("CLIENT_SECRET", SECRET)];
+    let said = machine.run_with(&variables, &[&[command], &CLIENT[..], arguments].concat());
     assert!(token.is_empty() || !format!("{said:?}").contains(token), "{said:?}");
     said
 }
@@ -29,7 +31,7 @@ fn key(said: &Said) -> String {
 }
 
 #[test]
-fn a_refresh_token_is_all_that_is_needed_and_a_second_call_makes_no_service_call() {
+fn with_only_a_refresh_token_a_second_call_makes_no_service_call() {
     for source in ["@refresh-token", "env:REFRESH", "cmd:cat refresh-token"] {
         let machine = Machine::new();
         let ann = machine.cognito.sign_in("ann");
@@ -57,7 +59,7 @@ fn lose_credentials(machine: &Machine) {
 }
 
 #[test]
-fn a_rotated_refresh_token_is_forgotten_with_the_rest() {
+fn forget_removes_a_rotated_refresh_token_too() {
     let machine = Machine::new();
     machine.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
     let logins: [&[&str]; 3] = [
@@ -91,13 +93,13 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
     let login = ["--refresh-token", "@refresh-token"];
     let mut keys = vec![key(&run(&machine, "process", &given, &login))];
     for _ in 0..2 {
-        // The login is needed again, and the given refresh token is no longer valid.
+        // Now the command needs a login token, and the given refresh token is no longer valid.
         lose_credentials(&machine);
         keys.push(key(&run(&machine, "process", &given, &login)));
     }
     keys.dedup();
     assert_eq!(keys.len(), 3);
-    assert_eq!(machine.cognito.identities(), 1, "it is the same user all the time");
+    assert_eq!(machine.cognito.identities(), 1, "all runs have the same user");
 
     machine.cognito.sign_out("ann");
     lose_credentials(&machine);
@@ -107,7 +109,7 @@ fn a_rotated_refresh_token_is_stored_until_the_user_signs_in_again() {
     let anew = machine.cognito.sign_in("ann");
     key(&run(&machine, "process", &anew, &login));
 
-    // The stored refresh token is enough.
+    // With a login ID, the stored refresh token is enough.
     let named = ["--login-id", "ann", "--refresh-token", "@refresh-token"];
     let said = run(&machine, "process", &machine.cognito.sign_in("ann"), &named);
     key(&said);
@@ -143,7 +145,7 @@ fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() 
         let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH", "-v"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
-        assert_eq!(machine.calls(), 1, "AWS_MAX_ATTEMPTS is for the user pool too: {fault:?}");
+        assert_eq!(machine.calls(), 1, "{fault:?}: AWS_MAX_ATTEMPTS counts for the user pool too");
     }
     let machine = Machine::new();
     for (source, says) in
@@ -160,22 +162,22 @@ fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() 
 }
 
 #[test]
-fn an_app_client_with_a_secret_has_its_options() {
+fn an_app_client_with_a_secret_needs_the_secret_and_the_user_name() {
     let machine = Machine::new();
     machine.cognito.set_client_secret(Some(SECRET));
     let token = machine.cognito.sign_in("ann");
     let login = ["--refresh-token=env:REFRESH", "--user-pool-username=ann", "--no-cache"];
     let said = run(&machine, "process", &token, &login);
-    assert_eq!(said.status, 2, "a name alone is for nothing: {said:?}");
+    assert_eq!(said.status, 2, "the user name needs a client secret: {said:?}");
     let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH"]);
-    assert_eq!(said.status, 4, "without its secret: {said:?}");
+    assert_eq!(said.status, 4, "the client secret is missing: {said:?}");
     assert!(said.err.contains("check --user-pool-client-secret"), "{said:?}");
     machine.file("secret", SECRET);
     for source in ["env:CLIENT_SECRET", "@secret", "cmd:cat secret"] {
         let secret = format!("--user-pool-client-secret={source}");
         key(&run(&machine, "process", &token, &[&login[..], &[&secret]].concat()));
     }
-    // The same with another endpoint, and with the key of a remembered device.
+    // The options for the endpoint and the device key work too.
     let url = machine.server.url();
     let more = [
         "--user-pool-client-secret=env:CLIENT_SECRET",
@@ -189,7 +191,7 @@ fn an_app_client_with_a_secret_has_its_options() {
 }
 
 #[test]
-fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
+fn exec_passes_no_refresh_token_and_the_doctor_reports_the_refresh() {
     let machine = Machine::new();
     machine.cognito.set_client_secret(Some(SECRET));
     let token = machine.cognito.sign_in("ann");
@@ -211,7 +213,7 @@ fn exec_passes_no_refresh_token_and_the_doctor_shows_the_refresh() {
 }
 
 #[test]
-fn what_is_cached_is_shown_without_the_refresh_token_and_the_user_pool() {
+fn status_and_doctor_show_the_cache_without_reading_the_refresh_token() {
     let machine = Machine::new();
     let token = machine.cognito.sign_in("ann");
     let login = ["--refresh-token=cmd:touch asked; cat refresh-token", "--login-id=ann"];
@@ -239,6 +241,7 @@ fn wrong_settings_of_a_user_pool_are_shown_as_options() {
     let machine = Machine::new();
     let login = format!("cognito-idp.us-east-1.amazonaws.com/{}=@x", FakeCognito::USER_POOL_ID);
     let both = [&CLIENT[..], &["--refresh-token=@x", "--login", &login]].concat();
+    let with = |options: &[&'static str]| [&CLIENT[..], options].concat();
     let rows: [(&[&str], &str); 10] = [
         (&both, "--login: cannot name the user pool of --user-pool-id; leave one of them out"),
         (&["--refresh-token=@x"], "--user-pool-id: not given"),
@@ -246,32 +249,14 @@ fn wrong_settings_of_a_user_pool_are_shown_as_options() {
         (&CLIENT, "--refresh-token: not given"),
         (&["--user-pool-id=x", "--refresh-token=@x"], "--user-pool-id: "),
         (&["--user-pool-id=us-east-1_x", "--refresh-token=@x"], "--user-pool-client-id: "),
-        (&[CLIENT[0], CLIENT[1], CLIENT[2], CLIENT[3], "--refresh-token", SECRET], "env:NAME"),
+        (&with(&["--refresh-token", SECRET]), "env:NAME"),
+        (&with(&["--refresh-token=@x", "--user-pool-client-secret", SECRET]), "env:NAME"),
         (
-            &[
-                CLIENT[0],
-                CLIENT[1],
-                CLIENT[2],
-                CLIENT[3],
-                "--refresh-token=@x",
-                "--user-pool-client-secret",
-                SECRET,
-            ],
-            "env:NAME",
-        ),
-        (
-            &[
-                CLIENT[0],
-                CLIENT[1],
-                CLIENT[2],
-                CLIENT[3],
-                "--refresh-token=@x",
-                "--user-pool-endpoint-url=x",
-            ],
+            &with(&["--refresh-token=@x", "--user-pool-endpoint-url=x"]),
             "--user-pool-endpoint-url: ",
         ),
         (
-            &[CLIENT[0], CLIENT[1], CLIENT[2], CLIENT[3], "--refresh-token=@x", "--fips"],
+            &with(&["--refresh-token=@x", "--fips"]),
             "--fips: cannot be combined with --user-pool-endpoint-url",
         ),
     ];
@@ -284,7 +269,7 @@ fn wrong_settings_of_a_user_pool_are_shown_as_options() {
 }
 
 #[test]
-fn what_is_for_every_service_is_for_the_user_pool_too() {
+fn general_network_settings_apply_to_the_user_pool_too() {
     let (proxy, asked) = refusing_proxy();
     let machine = Machine::new();
     let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
@@ -323,14 +308,14 @@ fn what_is_for_every_service_is_for_the_user_pool_too() {
         assert!(asked.starts_with(expected), "{arguments:?}: {asked}");
     }
 
-    let silent = listen(|stream| {
-        std::thread::sleep(Duration::from_secs(60));
-        drop(stream);
-    });
+    let (silent, _connections) = silent_service();
     let token = machine.cognito.sign_in("ann");
     let begun = std::time::Instant::now();
     let limits = ["--timeout=100ms", "--refresh-token=env:REFRESH"];
     let limits = [&limits[..], &["--user-pool-endpoint-url", &silent]].concat();
     assert_eq!(run(&machine, "process", &token, &limits).status, 3);
-    assert!(begun.elapsed() < Duration::from_secs(8), "it has its own limit of 10 seconds");
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "--timeout counts, not the default of the user pool"
+    );
 }
