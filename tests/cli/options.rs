@@ -3,18 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::Arc;
 
 use cognito_identity_credentials::testing::{Fault, ReceivedRequest};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::authority::{Authority, accept, for_names};
+use crate::ids::IDENTITY;
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, listen, program, refusing_proxy,
 };
 
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const STS: &str = "AssumeRoleWithWebIdentity";
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
@@ -252,31 +249,14 @@ fn time_and_attempts_are_limited() {
 #[test]
 fn authorities_are_trusted_by_option_and_by_variable() {
     let machine = Machine::new();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = params.self_signed(&key).unwrap();
-    let own = KeyPair::generate().unwrap();
-    let issuer = rcgen::Issuer::new(params, key);
-    let certificate =
-        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(own.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let (config, cognito) = (Arc::new(config), machine.cognito.clone());
+    let authority = Authority::new();
+    let config = authority.server_config(for_names(&["localhost"]));
+    let cognito = machine.cognito.clone();
     let url = listen(move |stream| {
-        let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-        let _ = cognito.serve(&mut stream);
+        let _ = cognito.serve(accept(&config, stream));
     });
     let url = url.replace("http://127.0.0.1", "https://localhost");
-    let pem = machine.file("ca.pem", authority.pem());
+    let pem = machine.file("ca.pem", authority.pem);
 
     let rows: [(Variables<'_>, &[&str], i32, &str); 6] = [
         (&[], &[], 3, "an authority that is not trusted"),

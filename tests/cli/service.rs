@@ -1,22 +1,22 @@
 //! A machine with the command on it, and the service that it talks to.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
-use std::thread;
 
 use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 use signal_hook::flag;
 use tempfile::TempDir;
 
-pub(crate) const POOL: &str = FakeCognito::POOL_ID;
+pub(crate) use crate::emulator::runnable;
+pub(crate) use crate::ids::{POOL, PROVIDER, ROLE};
+use crate::server::{self, read_head};
+
 pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
-pub(crate) const PROVIDER: &str = "accounts.google.com";
-pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
 
 /// A part of every secret of these tests. It must not appear where no secret belongs.
 pub(crate) const SECRET: &str = "hunter2";
@@ -153,28 +153,9 @@ pub(crate) fn program() -> PathBuf {
     tests.parent().unwrap().parent().unwrap().join("cognito-credentials")
 }
 
-/// As in the library's own tests: an emulator runs what the kernel cannot.
-pub(crate) fn runnable(program: &Path) -> Command {
-    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else { return Command::new(program) };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(program);
-    command
-}
-
-/// Listens on loopback, and gives each connection to `serve`.
+/// Listens on loopback, and gives each connection to `serve`. Returns the URL.
 pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    url
+    format!("http://{}", server::listen(serve))
 }
 
 /// A proxy that notes each request and refuses it.
@@ -182,14 +163,8 @@ pub(crate) fn refusing_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = asked.clone();
     let url = listen(move |mut stream| {
-        let mut head = Vec::new();
-        for line in BufReader::new(&stream).lines().map_while(Result::ok) {
-            if line.is_empty() {
-                break;
-            }
-            head.push(line);
-        }
-        notes.lock().unwrap().push(head.join("\n"));
+        let head = read_head(&mut stream).unwrap_or_default();
+        notes.lock().unwrap().push(head.trim_end().replace("\r\n", "\n"));
         let _ = stream.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
     });
     (url, asked)

@@ -8,7 +8,7 @@ use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
 
 use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
 
-pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+pub(crate) use crate::support::ROLE;
 const OPEN_ID: &str = "GetOpenIdToken";
 const ASSUME: &str = "AssumeRoleWithWebIdentity";
 

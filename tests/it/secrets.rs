@@ -15,6 +15,7 @@ use cognito_identity_credentials::{
     FileToken, Logins, MemoryStorage, Storage,
 };
 
+use crate::recorder::Recorder;
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
 
 const TOKEN: &str = "SENTINEL-TOKEN";
@@ -27,30 +28,18 @@ thread_local! {
     static LOG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-struct Recorder;
+/// The tests run side by side, so the level of the process must not change.
+static RECORDER: Recorder = Recorder { takes_answers: || false, keep };
 
-impl log::Log for Recorder {
-    /// Filters the lines for which `UreqTransport` would lower the level of the whole process, and with
-    /// it that of the tests beside.
-    fn enabled(&self, line: &log::Metadata<'_>) -> bool {
-        !(line.level() == log::Level::Trace && line.target().starts_with("ureq_proto"))
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
-        let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
-        LOG.with_borrow_mut(|log| log.push_str(&line));
-    }
-
-    fn flush(&self) {}
+fn keep(record: &log::Record<'_>) {
+    let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
+    LOG.with_borrow_mut(|log| log.push_str(&line));
 }
 
 pub(crate) fn record_log() {
     static START: Once = Once::new();
     START.call_once(|| {
-        log::set_logger(&Recorder).unwrap();
+        log::set_logger(&RECORDER).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
     });
 }

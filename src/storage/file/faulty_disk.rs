@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::super::Storage;
 use super::Files;
 use super::disk::{Call, Disk, FileSystem};
+#[cfg(test)]
+use rustix::io::Errno;
 
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +74,40 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+/// Errors of the system. The first ones differ most in what they mean for a record.
+#[cfg(test)]
+pub(crate) const ERRORS: &[Errno] = &[
+    Errno::INTR,
+    Errno::IO,
+    Errno::ACCESS,
+    Errno::ROFS,
+    Errno::INVAL,
+    Errno::OPNOTSUPP,
+    Errno::NOSYS,
+    Errno::LOOP,
+    Errno::NAMETOOLONG,
+    Errno::NOTDIR,
+    Errno::NOENT,
+    Errno::EXIST,
+    Errno::AGAIN,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOMEM,
+    Errno::STALE,
+    Errno::PERM,
+    Errno::NOSPC,
+    Errno::DQUOT,
+    Errno::BUSY,
+    Errno::TIMEDOUT,
+    Errno::NOLCK,
+    Errno::BADF,
+    Errno::NODEV,
+    Errno::NXIO,
+    Errno::ISDIR,
+    Errno::FBIG,
+    Errno::HOSTDOWN,
+];
+
 /// What becomes of a record when any call fails in any way.
 #[cfg(test)]
 mod tests {
@@ -79,8 +115,6 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
-
-    use rustix::io::Errno;
 
     use super::super::super::Storage;
     use super::super::names::FileKind;
@@ -90,38 +124,6 @@ mod tests {
 
     /// The first of each kind; `SOAK` tries all.
     const KINDS: usize = 13;
-
-    const ERRORS: &[Errno] = &[
-        Errno::INTR,
-        Errno::IO,
-        Errno::ACCESS,
-        Errno::ROFS,
-        Errno::INVAL,
-        Errno::OPNOTSUPP,
-        Errno::NOSYS,
-        Errno::LOOP,
-        Errno::NAMETOOLONG,
-        Errno::NOTDIR,
-        Errno::NOENT,
-        Errno::EXIST,
-        Errno::AGAIN,
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::STALE,
-        Errno::PERM,
-        Errno::NOSPC,
-        Errno::DQUOT,
-        Errno::BUSY,
-        Errno::TIMEDOUT,
-        Errno::NOLCK,
-        Errno::BADF,
-        Errno::NODEV,
-        Errno::NXIO,
-        Errno::ISDIR,
-        Errno::FBIG,
-        Errno::HOSTDOWN,
-    ];
 
     const OLD: &[u8] = b"old";
     const NEW: &[u8] = b"new";

@@ -25,6 +25,13 @@ mod stream;
 mod tls;
 mod tunnel;
 
+#[cfg(test)]
+#[path = "../../../tests/support/authority.rs"]
+mod authority;
+#[cfg(test)]
+#[path = "../../../tests/support/server.rs"]
+mod server;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -527,8 +534,7 @@ mod tests {
 
     #[test]
     fn an_authority_of_ones_own_is_trusted_alone_unless_both_kinds_are_asked_for() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let pem = authority::Authority::new().pem;
         let none = UreqTransport::builder;
         let rows = [
             (none(), true),

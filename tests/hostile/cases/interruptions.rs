@@ -1,0 +1,166 @@
+//! The peer falls silent, is slow, or closes the connection too early.
+
+use super::*;
+
+pub(super) fn silent() -> Vec<Case> {
+    let good = issued("HOSTILE");
+    let length = good.len();
+    let half = &good[..length / 2];
+    let size = format!("{length:x}");
+    let all = vec![
+        plain("silent from the start", TIMEOUT, [Hold]),
+        plain("silent after the request", TIMEOUT, [Request, Hold]),
+        plain("silent in the status line", TIMEOUT, [Request, say("HTTP/1.1 2"), Hold]),
+        plain("silent in a header", TIMEOUT, [Request, say("HTTP/1.1 200 OK\r\nDa"), Hold]),
+        plain(
+            "silent before the end of the head",
+            TIMEOUT,
+            [Request, say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"), Hold],
+        ),
+        plain(
+            "silent after the head",
+            TIMEOUT,
+            [Request, say(raw("Content-Length: 9\r\n", "")), Hold],
+        ),
+        plain(
+            "silent in the body",
+            TIMEOUT,
+            [Request, say(raw("Content-Length: 9999\r\n", half)), Hold],
+        ),
+        plain("silent in a chunk's size", TIMEOUT, [Request, say(chunked("f")), Hold]),
+        plain("silent in a chunk", TIMEOUT, [Request, say(chunked("ff\r\nhalf")), Hold]),
+        plain(
+            "silent before the last chunk",
+            TIMEOUT,
+            [Request, say(chunked(format!("{size}\r\n{good}\r\n"))), Hold],
+        ),
+        plain(
+            "silent in the last chunk",
+            TIMEOUT,
+            [Request, say(chunked(format!("{size}\r\n{good}\r\n0\r\n"))), Hold],
+        ),
+        plain(
+            "a body without a length, on a connection that stays open",
+            TIMEOUT,
+            [Request, say(raw("", &good)), Hold],
+        ),
+        plain("100 and then silence", TIMEOUT, [Request, say("HTTP/1.1 100 C\r\n\r\n"), Hold]),
+        plain(
+            "Content-Length too long, and silence",
+            TIMEOUT,
+            [Request, say(raw(&format!("Content-Length: {}\r\n", length + 1), &good)), Hold],
+        ),
+        plain(
+            "chunks with bare line feeds, and silence",
+            TIMEOUT,
+            [Request, say(chunked(format!("{size}\n{good}\n0\n\n"))), Hold],
+        ),
+        case("silent at the second call", Wire::Plain, Calls::Two, TIMEOUT, [First, Request, Hold]),
+        case("sts: silent", Wire::Plain, Calls::Classic, TIMEOUT, [First, Request, Hold]),
+    ];
+    all
+}
+
+pub(super) fn slow() -> Vec<Case> {
+    let good = issued("HOSTILE");
+    let length = good.len();
+    let all = vec![
+        plain("a slow status line", TIMEOUT, [Request, Drip(ok(&good)), Hold]),
+        plain("a slow header", TIMEOUT, [Request, say("HTTP/1.1 200 OK\r\n"), Drip(block())]),
+        plain(
+            "a slow body",
+            TIMEOUT,
+            [
+                Request,
+                say(raw(&format!("Content-Length: {length}\r\n"), "")),
+                Drip(good.clone().into()),
+            ],
+        ),
+        plain("a slow body without a length", TIMEOUT, [Request, say(raw("", "")), Drip(block())]),
+        plain(
+            "slow chunks",
+            TIMEOUT,
+            [Request, say(chunked("")), Drip("1\r\n \r\n".repeat(999).into())],
+        ),
+        plain("a slow 103", TIMEOUT, [Request, Drip("HTTP/1.1 103 E\r\n\r\n".repeat(99).into())]),
+        plain(
+            "103 without end",
+            UNUSABLE,
+            [
+                Request,
+                Repeat("HTTP/1.1 103 Early\r\nLink: <x>\r\n\r\n".repeat(2000).into(), usize::MAX),
+            ],
+        ),
+        plain(
+            "100 without end",
+            UNUSABLE,
+            [Request, Repeat("HTTP/1.1 100 Continue\r\n\r\n".repeat(2000).into(), usize::MAX)],
+        ),
+        plain(
+            "trailers without end",
+            TIMEOUT,
+            [Request, say(chunked("0\r\n")), Repeat("a: b\r\n".repeat(99).into(), usize::MAX)],
+        ),
+    ];
+    all
+}
+
+pub(super) fn closed() -> Vec<Case> {
+    let good = issued("HOSTILE");
+    let length = good.len();
+    let half = &good[..length / 2];
+    let size = format!("{length:x}");
+    let mut all = Vec::new();
+
+    for (how, end) in [("FIN", None), ("RST", Some(Reset))] {
+        let mut broken = |name: &str, bytes: Vec<u8>| {
+            let steps = [Request, say(bytes)].into_iter().chain(end.clone());
+            all.push(plain(format!("{how} {name}"), BROKEN, steps.collect::<Vec<_>>()));
+        };
+        broken("after the request", Vec::new());
+        broken("in the status line", "HTTP/1.1 2".into());
+        broken("after the status line", "HTTP/1.1 200 OK\r\n".into());
+        broken("in a header", "HTTP/1.1 200 OK\r\nContent-".into());
+        broken("after the head", raw("Content-Length: 9\r\n", ""));
+        broken("in the body", raw(&format!("Content-Length: {length}\r\n"), half));
+        broken("in a chunk's size", chunked("f"));
+        broken("in a chunk", chunked(format!("{size}\r\n{half}")));
+        broken("after a chunk", chunked(format!("{size}\r\n{good}\r\n")));
+    }
+    all.extend([
+        plain("FIN at once", BROKEN, []),
+        plain("RST at once", BROKEN, [Reset]),
+        plain("FIN in the request", BROKEN, [Listen, Cut]),
+        last("FIN in the last chunk", TAKEN, chunked(format!("{size}\r\n{good}\r\n0\r\n"))),
+        case("FIN between the calls", Wire::Plain, Calls::Two, HEALTHY, [Request, Answer]),
+        case(
+            "RST between the calls",
+            Wire::Plain,
+            Calls::Two,
+            HEALTHY,
+            [Request, Answer, Listen, Reset],
+        ),
+        case(
+            "FIN at the second call",
+            Wire::Plain,
+            Calls::Two,
+            HEALTHY,
+            [Request, Answer, Request, Cut],
+        ),
+        case(
+            "RST in the second answer",
+            Wire::Plain,
+            Calls::Two,
+            HEALTHY,
+            [Request, Answer, Request, say(raw("Content-Length: 9\r\n", "{")), Reset],
+        ),
+        case(
+            "sts: FIN in the answer",
+            Wire::Plain,
+            Calls::Classic,
+            HEALTHY,
+            [Request, Answer, Request, say(raw("Content-Length: 9\r\n", "<"))],
+        ),
+    ]);
+    all
+}
