@@ -1,5 +1,5 @@
-//! What a cached `get()` and a refresh allocate. A test target by itself, because the allocator counts
-//! the whole process.
+//! What a cached `get()` and a refresh allocate. A test target by itself, because the allocator
+//! counts the whole process.
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tests fail by panicking")]
 
@@ -267,8 +267,8 @@ fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
             most: most(51, 2, 16),
             ..row("the credentials too, in memory", |b| b, first(enhanced()))
         },
-        // The allocations above 60 are for the record of credentials: its name, its lock, the look-up
-        // and the text. The names and the text are small, and grow.
+        // The allocations above 60 are for the record of credentials: its name, its lock, reading
+        // and writing. The names and the text are small, and grow.
         Row {
             known: false,
             storage: Kept::Memory,

@@ -53,8 +53,8 @@ thread_local! {
 
 struct Watcher;
 
-// SAFETY: every call goes to the system's allocator with the same layout. A block is only read, within
-// its bounds, before it is freed. It was zeroed, so all its bytes are initialized.
+// SAFETY: every call goes to the system's allocator with the same layout. A block is only read,
+// within its bounds, before it is freed. It was zeroed, so all its bytes are initialized.
 unsafe impl GlobalAlloc for Watcher {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         unsafe { System.alloc_zeroed(layout) }
@@ -162,8 +162,8 @@ fn good(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// Returns settings with a service that answers one operation with `what`. The blocks of an answer are
-/// examined when the library frees them.
+/// Returns settings with a service that answers one operation with `what`. The blocks of an answer
+/// are examined when the library frees them.
 fn service(
     replaced: &'static str,
     what: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
@@ -268,7 +268,7 @@ fn stored_and_loaded_credentials_leave_no_secret() {
                 let mut paths = entries.map(|entry| entry.unwrap().path());
                 let is_record = |path: &PathBuf| {
                     let name = path.file_name().unwrap().to_str().unwrap();
-                    name.contains("credentials") && !name.ends_with(".lock")
+                    name.contains("credentials") && path.extension().is_none_or(|it| it != "lock")
                 };
                 paths.find(is_record).unwrap()
             };

@@ -30,11 +30,11 @@ const GUID: &str = "12345678-dead";
 const TOKEN: &str = "SENTINEL-TOKEN";
 const OPEN_ID_TOKEN: &str = "SENTINEL-OPEN-ID";
 
-/// Whether the logger rejects the lines with the answers. Then the library does not change the level.
+/// Whether the logger rejects the lines with answers. Then the library does not change the level.
 static FILTERS: AtomicBool = AtomicBool::new(false);
 
-/// Whether the server raises the level while the client waits for the answer, as a program does that
-/// changes its log settings during an exchange.
+/// Whether the server raises the level while the client waits for the answer. A program may change
+/// its log settings during an exchange.
 static RAISES: AtomicBool = AtomicBool::new(false);
 
 /// Whether the logger panics at the next line that ureq writes while it holds the lock of its pool.
@@ -51,15 +51,14 @@ static RECORDER: Recorder = Recorder { takes_answers: || !FILTERS.load(Ordering:
 
 fn keep(record: &log::Record<'_>) {
     let text = record.args().to_string();
-    if text.starts_with("Use pooled") && PANICS.swap(false, Ordering::SeqCst) {
-        panic!("the test wants this panic");
-    }
+    let panics = text.starts_with("Use pooled") && PANICS.swap(false, Ordering::SeqCst);
+    assert!(!panics, "the test wants this panic");
     let source = format!("{} {}", record.level(), record.target());
     LOG.lock().unwrap().push(Line { source, text });
 }
 
-/// Serves as the service, and as a proxy with tunnels to it. Below `/refuse`, the answers contain what
-/// the client sent.
+/// Serves as the service, and as a proxy with tunnels to it. Below `/refuse`, the answers contain
+/// what the client sent.
 fn serve(stream: impl Read + Write) {
     let mut stream = BufReader::new(stream);
     while let Some(Request { head, body }) = Request::read(&mut stream) {

@@ -14,8 +14,8 @@ use crate::testing::{FakeCognito, ManualClock};
 /// The first of each kind; `SOAK` tries all.
 const KINDS: usize = 10;
 
-/// Without ENOENT and ENAMETOOLONG, which mean that there is no record, and EAGAIN, which means that
-/// another process holds the lock.
+/// Without ENOENT and ENAMETOOLONG, which mean that there is no record, and EAGAIN, which means
+/// that another process holds the lock.
 fn errors() -> Vec<Errno> {
     let others = [Errno::NOENT, Errno::NAMETOOLONG, Errno::AGAIN];
     ERRORS.iter().copied().filter(|errno| !others.contains(errno)).collect()

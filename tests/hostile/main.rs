@@ -170,8 +170,8 @@ fn run(case: &Case, pem: &str, tls: &Arc<ServerConfig>, faults: &mut Vec<String>
     Measured { memory, over: took.saturating_sub(whole) }
 }
 
-/// Calls `get()` after the peer has become a good one. Repeats it if a short limit was too short for
-/// a loaded machine.
+/// Calls `get()` after the peer has become a good one. Repeats it if a loaded machine needs more
+/// than a short limit.
 fn next(credentials: &CognitoIdentityCredentials, outcome: Outcome) -> Result<Credentials, Error> {
     let deadline = Instant::now() + MARGIN;
     loop {

@@ -21,32 +21,22 @@ const REQUEST_ID: &str = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
 #[test]
 fn each_documented_error_code_has_its_kind_in_every_form_of_answer() {
     use ErrorKind::{NotAuthorized, NotFound, Refused, Throttled, Unavailable};
-    struct Row {
-        code: &'static str,
-        status: u16,
-        kind: ErrorKind,
-        retryable: bool,
-    }
     let rows = [
-        Row { code: "ExternalServiceException", status: 400, kind: Unavailable, retryable: true },
-        Row { code: "InternalErrorException", status: 500, kind: Unavailable, retryable: true },
-        Row {
-            code: "InvalidIdentityPoolConfigurationException",
-            status: 400,
-            kind: Refused,
-            retryable: false,
-        },
-        Row { code: "InvalidParameterException", status: 400, kind: Refused, retryable: false },
-        Row { code: "LimitExceededException", status: 400, kind: Refused, retryable: false },
-        Row { code: "NotAuthorizedException", status: 400, kind: NotAuthorized, retryable: false },
-        Row { code: "ResourceConflictException", status: 409, kind: Refused, retryable: false },
-        Row { code: "ResourceNotFoundException", status: 404, kind: NotFound, retryable: false },
-        Row { code: "TooManyRequestsException", status: 429, kind: Throttled, retryable: true },
-        Row { code: "TooManyRequestsException", status: 400, kind: Throttled, retryable: true },
-        Row { code: "TooManyRequestsException", status: 200, kind: Throttled, retryable: true },
-        Row { code: "ValidationException", status: 400, kind: Refused, retryable: false },
+        ("ExternalServiceException", 400, Unavailable),
+        ("InternalErrorException", 500, Unavailable),
+        ("InvalidIdentityPoolConfigurationException", 400, Refused),
+        ("InvalidParameterException", 400, Refused),
+        ("LimitExceededException", 400, Refused),
+        ("NotAuthorizedException", 400, NotAuthorized),
+        ("ResourceConflictException", 409, Refused),
+        ("ResourceNotFoundException", 404, NotFound),
+        ("TooManyRequestsException", 429, Throttled),
+        ("TooManyRequestsException", 400, Throttled),
+        ("TooManyRequestsException", 200, Throttled),
+        ("ValidationException", 400, Refused),
     ];
-    for Row { code, status, kind, retryable } in rows {
+    for (code, status, kind) in rows {
+        let retryable = matches!(kind, Throttled | Unavailable);
         let plain = format!(r#"{{"__type": "{code}", "message": "m"}}"#);
         let namespaced = format!(r#"{{"__type": "com.amazonaws.x#{code}", "Message": "m"}}"#);
         let message = r#"{"message": "m"}"#.to_owned();
@@ -368,9 +358,15 @@ fn temporary_failures_are_retried_and_others_are_not() {
             assert!(sleep.as_millis() <= longest_first_wait << n, "{fault:?}: {sleeps:?}");
         }
     };
-    throttled.iter().for_each(|fault| check(fault, 4, 1_000));
-    temporary.iter().for_each(|fault| check(fault, 4, 100));
-    permanent.iter().for_each(|fault| check(fault, 1, 0));
+    for fault in &throttled {
+        check(fault, 4, 1_000);
+    }
+    for fault in &temporary {
+        check(fault, 4, 100);
+    }
+    for fault in &permanent {
+        check(fault, 1, 0);
+    }
 }
 
 #[test]
@@ -474,53 +470,18 @@ fn the_code_of_an_sts_error_is_read_in_every_form() {
     let json = |code: &str| format!(r#"{{"__type":"{code}","message":"m"}}"#);
     let xml =
         |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
-    struct Row {
-        body: String,
-        /// `x-amzn-errortype`
-        header: Option<&'static str>,
-        kind: ErrorKind,
-        retried: bool,
-    }
     let rows = [
-        Row {
-            body: json("ThrottlingException"),
-            header: None,
-            kind: ErrorKind::Throttled,
-            retried: true,
-        },
-        Row {
-            body: String::new(),
-            header: Some("ThrottlingException:http://x/"),
-            kind: ErrorKind::Throttled,
-            retried: true,
-        },
-        Row {
-            body: json("aws#LimitExceededException"),
-            header: None,
-            kind: ErrorKind::Refused,
-            retried: false,
-        },
-        Row {
-            body: json("AccessDenied"),
-            header: None,
-            kind: ErrorKind::NotAuthorized,
-            retried: false,
-        },
-        Row {
-            body: xml("aws#Throttling"),
-            header: None,
-            kind: ErrorKind::Throttled,
-            retried: true,
-        },
-        Row {
-            body: xml("AccessDenied"),
-            header: Some("Throttling"),
-            kind: ErrorKind::NotAuthorized,
-            retried: false,
-        },
-        Row { body: "<html>".to_owned(), header: None, kind: ErrorKind::Response, retried: false },
+        // body, `x-amzn-errortype`, kind
+        (json("ThrottlingException"), None, ErrorKind::Throttled),
+        (String::new(), Some("ThrottlingException:http://x/"), ErrorKind::Throttled),
+        (json("aws#LimitExceededException"), None, ErrorKind::Refused),
+        (json("AccessDenied"), None, ErrorKind::NotAuthorized),
+        (xml("aws#Throttling"), None, ErrorKind::Throttled),
+        (xml("AccessDenied"), Some("Throttling"), ErrorKind::NotAuthorized),
+        ("<html>".to_owned(), None, ErrorKind::Response),
     ];
-    for Row { body, header, kind, retried } in rows {
+    for (body, header, kind) in rows {
+        let retried = kind == ErrorKind::Throttled;
         let stage = Stage::with(|builder| builder.role_arn(ROLE).max_attempts(2));
         let fault = Fault::raw(400, body.as_str());
         let fault = match header {

@@ -1,5 +1,5 @@
-//! The fakes, because tests of other programs rely on them: `FakeServer` over sockets, the settings of
-//! `FakeCognito`, and `FaultyStorage`.
+//! The fakes, because tests of other programs rely on them: `FakeServer` over sockets, the settings
+//! of `FakeCognito`, and `FaultyStorage`.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -47,6 +47,14 @@ fn get_id(headers: &str, body: &str) -> String {
 
 #[test]
 fn the_fake_server_reads_every_form_of_request() {
+    struct Row {
+        name: &'static str,
+        request: String,
+        /// How the answer begins, after `HTTP/1.1 `.
+        begins: &'static str,
+        /// A part of the answer.
+        contains: &'static str,
+    }
     let json = get_id_body();
     let length = json.len();
     let (start, rest) = json.split_at(7);
@@ -54,151 +62,78 @@ fn the_fake_server_reads_every_form_of_request() {
     let close = "Connection: close\r\n";
     let sized = get_id(&format!("Content-Length: {length}\r\n{close}"), &json);
     let large = "x".repeat(7_000_000);
-    struct Row {
-        name: &'static str,
-        request: String,
-        /// How the answer begins.
-        begins: &'static str,
-        /// A part of the answer.
-        contains: &'static str,
-    }
+    let row = |name, request, begins| Row { name, request, begins, contains: "" };
+    let ok = |name, request| Row { contains: "IdentityId", ..row(name, request, "200 ") };
     let rows = [
+        Row { contains: "\"IdentityId\":\"us-east-1:", ..row("a length", sized.clone(), "200 ") },
+        ok("bare line feeds", sized.replace("\r\n", "\n")),
+        ok("empty lines before it", format!("\r\n\r\n{sized}")),
         Row {
-            name: "a length",
-            request: sized.clone(),
-            begins: "HTTP/1.1 200 ",
-            contains: "\"IdentityId\":\"us-east-1:",
-        },
-        Row {
-            name: "bare line feeds",
-            request: sized.replace("\r\n", "\n"),
-            begins: "HTTP/1.1 200 ",
-            contains: "IdentityId",
-        },
-        Row {
-            name: "empty lines before it",
-            request: format!("\r\n\r\n{sized}"),
-            begins: "HTTP/1.1 200 ",
-            contains: "IdentityId",
-        },
-        Row {
-            name: "HTTP/1.0",
-            request: sized.replace("/1.1", "/1.0").replace(close, ""),
-            begins: "HTTP/1.1 200 ",
             contains: "close",
+            ..row("HTTP/1.0", sized.replace("/1.1", "/1.0").replace(close, ""), "200 ")
         },
+        ok(
+            "chunks with an extension and a trailer",
+            get_id(&format!("Transfer-Encoding: chunked\r\n{close}"), &chunks),
+        ),
         Row {
-            name: "chunks with an extension and a trailer",
-            request: get_id(&format!("Transfer-Encoding: chunked\r\n{close}"), &chunks),
-            begins: "HTTP/1.1 200 ",
             contains: "IdentityId",
+            ..row(
+                "a client that expects 100",
+                get_id(
+                    &format!("Content-Length: {length}\r\nExpect: 100-continue\r\n{close}"),
+                    &json,
+                ),
+                "100 Continue\r\n\r\nHTTP/1.1 200 ",
+            )
         },
         Row {
-            name: "a client that expects 100",
-            request: get_id(
-                &format!("Content-Length: {length}\r\nExpect: 100-continue\r\n{close}"),
-                &json,
-            ),
-            begins: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ",
-            contains: "IdentityId",
-        },
-        Row {
-            name: "GET",
-            request: format!("GET / HTTP/1.1\r\n{close}\r\n"),
-            begins: "HTTP/1.1 404 ",
             contains: "<UnknownOperation",
+            ..row("GET", format!("GET / HTTP/1.1\r\n{close}\r\n"), "404 ")
         },
         Row {
-            name: "HEAD",
-            request: format!("HEAD / HTTP/1.1\r\n{close}\r\n"),
-            begins: "HTTP/1.1 404 ",
             contains: "content-length: 28",
+            ..row("HEAD", format!("HEAD / HTTP/1.1\r\n{close}\r\n"), "404 ")
         },
         Row {
-            name: "no operation",
-            request: format!("POST / HTTP/1.1\r\n{close}\r\n"),
-            begins: "HTTP/1.1 400 ",
             contains: "__type",
+            ..row("no operation", format!("POST / HTTP/1.1\r\n{close}\r\n"), "400 ")
         },
+        Row { contains: "SerializationException", ..row("no body", get_id(close, ""), "400 ") },
         Row {
-            name: "no body",
-            request: get_id(close, ""),
-            begins: "HTTP/1.1 400 ",
-            contains: "SerializationException",
-        },
-        Row {
-            name: "an unknown action of STS",
-            request: format!(
-                "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n{close}\r\nAction=A+%2Bb"
-            ),
-            begins: "HTTP/1.1 400 ",
             contains: "<Code>InvalidAction</Code><Message>Could not find operation A +b ",
+            ..row(
+                "an unknown action of STS",
+                format!(
+                    "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n{close}\r\nAction=A+%2Bb"
+                ),
+                "400 ",
+            )
         },
-        Row {
-            name: "not HTTP",
-            request: "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "a future version",
-            request: "POST / HTTP/9\r\n\r\n".into(),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "a header without a colon",
-            request: get_id("x\r\n", ""),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "a space in a header's name",
-            request: get_id("x : y\r\n", ""),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "no number",
-            request: get_id("Content-Length: +1\r\n", ""),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "a length and chunks",
-            request: get_id("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", ""),
-            begins: "HTTP/1.1 400 ",
-            contains: "",
-        },
-        Row {
-            name: "another encoding",
-            request: get_id("Transfer-Encoding: gzip\r\n", ""),
-            begins: "HTTP/1.1 501 ",
-            contains: "",
-        },
-        Row {
-            name: "a body of 7 MB",
-            request: get_id("Content-Length: 7000000\r\n", &large),
-            begins: "HTTP/1.1 413 ",
-            contains: "",
-        },
-        Row {
-            name: "a chunk of 7 MB",
-            request: get_id("Transfer-Encoding: chunked\r\n", &format!("6ACFC0\r\n{large}")),
-            begins: "HTTP/1.1 413 ",
-            contains: "",
-        },
-        Row {
-            name: "a head of 100 KB",
-            request: get_id(&large[..100_000], ""),
-            begins: "HTTP/1.1 431 ",
-            contains: "",
-        },
+        row("not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(), "400 "),
+        row("a future version", "POST / HTTP/9\r\n\r\n".into(), "400 "),
+        row("a header without a colon", get_id("x\r\n", ""), "400 "),
+        row("a space in a header's name", get_id("x : y\r\n", ""), "400 "),
+        row("no number", get_id("Content-Length: +1\r\n", ""), "400 "),
+        row(
+            "a length and chunks",
+            get_id("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", ""),
+            "400 ",
+        ),
+        row("another encoding", get_id("Transfer-Encoding: gzip\r\n", ""), "501 "),
+        row("a body of 7 MB", get_id("Content-Length: 7000000\r\n", &large), "413 "),
+        row(
+            "a chunk of 7 MB",
+            get_id("Transfer-Encoding: chunked\r\n", &format!("6ACFC0\r\n{large}")),
+            "413 ",
+        ),
+        row("a head of 100 KB", get_id(&large[..100_000], ""), "431 "),
     ];
     let (_, server) = server();
     for Row { name, request, begins, contains } in rows {
         let answer = say(&server, request);
-        assert!(answer.starts_with(begins) && answer.contains(contains), "{name}: {answer}");
+        let begins = format!("HTTP/1.1 {begins}");
+        assert!(answer.starts_with(&begins) && answer.contains(contains), "{name}: {answer}");
         if contains.contains("IdentityId") {
             for header in ["\r\ndate: ", "\r\nx-amzn-requestid: ", "\r\ncontent-type: applic"] {
                 assert!(answer.contains(header), "{name}: {answer}");
@@ -327,13 +262,13 @@ fn send(cognito: &FakeCognito, target: &str, body: &str) -> HttpResponse {
 
 #[test]
 fn the_date_of_the_fake_can_be_missing_fixed_shifted_any_text_or_doubled() {
-    let epoch = SystemTime::UNIX_EPOCH;
-    let date = |text: &str| Fault::Date(None).with_header("date", text);
     struct Row {
         fault: Fault,
         offset: i64,
         dates: Vec<&'static str>,
     }
+    let epoch = SystemTime::UNIX_EPOCH;
+    let date = |text: &str| Fault::Date(None).with_header("date", text);
     let rows = [
         Row { fault: Fault::Date(None), offset: 0, dates: vec![] },
         Row {

@@ -91,8 +91,6 @@ fn provider(url: &str, transport: UreqTransportBuilder) -> Builder {
 
 #[test]
 fn the_connect_request_is_exact_and_only_tls_passes_the_tunnel() {
-    let (server, authority) = service(&[HOST, "10.1.2.3", "fd00::1"]);
-    let (port, seen) = tunnel_to(server);
     struct Row {
         user: &'static str,
         host: &'static str,
@@ -100,6 +98,8 @@ fn the_connect_request_is_exact_and_only_tls_passes_the_tunnel() {
         port: &'static str,
         authorization: &'static str,
     }
+    let (server, authority) = service(&[HOST, "10.1.2.3", "fd00::1"]);
+    let (port, seen) = tunnel_to(server);
     let rows = [
         Row {
             user: "ann:hunter2@",

@@ -144,7 +144,7 @@ fn fixed_parts(quote: &str) -> Vec<&str> {
     parts.into_iter().filter(|part| part.trim().len() >= 4).collect()
 }
 
-/// Returns whether a literal contains the text, or its adjacent pieces are at least 40 % of the text.
+/// Returns whether a literal contains the text, or adjacent pieces of it are 40 % of the text.
 fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
     let fits = |pieces: &Vec<String>| {
         (0..pieces.len()).any(|first| {

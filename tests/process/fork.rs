@@ -351,8 +351,8 @@ fn lock() {
     other.join();
 }
 
-/// Over sockets. The login token of a process is its ID. The service answers with this ID as the access
-/// key ID, and with the connection in the session token.
+/// Over sockets. The login token of a process is its ID. The service answers with this ID as the
+/// access key ID, and with the connection in the session token.
 mod connections {
     use super::{
         BTreeSet, Child, CognitoIdentityCredentials, Credentials, Duration, HttpRequest, Transport,

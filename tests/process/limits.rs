@@ -72,7 +72,7 @@ struct Asked {
     ask: Box<dyn Fn() -> Result<String, Error>>,
 }
 
-/// Returns credentials, and with the feature `user-pool` login tokens, from the service at this host.
+/// Returns credentials, and with `user-pool` also login tokens, from the service at this host.
 fn asked(host: &str) -> Vec<Asked> {
     let clock = ManualClock::new();
     let credentials = CognitoIdentityCredentials::builder()

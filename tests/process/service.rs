@@ -92,8 +92,8 @@ fn serve(stream: impl Read + Write, kind: &str) {
     }
 }
 
-/// Holds back the answer to `HELD` until another caller has one. `GET /held` waits until an answer is
-/// held back.
+/// Holds back the answer to `HELD` until another caller has one. `GET /held` waits until an answer
+/// is held back.
 fn hold(head: &str, caller: Option<&str>) {
     struct Callers {
         held: u32,

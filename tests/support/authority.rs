@@ -1,6 +1,7 @@
 //! A certificate authority, and TLS servers with its certificates.
 
 #![allow(dead_code, reason = "each test target uses some of it")]
+#![allow(clippy::needless_pass_by_value, reason = "callers create the parameters in place")]
 
 use std::io::{Read, Write};
 use std::sync::Arc;

@@ -252,8 +252,8 @@ fn raw_string(text: &str) -> Option<usize> {
         .then(|| start + text[start..].find(&end).unwrap() + end.len())
 }
 
-/// Removes the items that only a test build has. Also returns the names of the test modules that are
-/// separate files.
+/// Removes the items that only a test build has. Also returns the names of the test modules that
+/// are separate files.
 fn without_tests(code: &str) -> (String, Vec<String>) {
     let (mut kept, mut children) = (String::new(), Vec::new());
     let mut rest = code;
