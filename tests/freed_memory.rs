@@ -574,7 +574,7 @@ fn a_user_pools_tokens_leave_nothing_behind() {
                         if !body.contains("newer") || answer.status() == 200 {
                             return answer.clone();
                         }
-                        // A refusal repeats the token that it is of.
+                        // A refusal repeats the token of its request.
                         let text = String::from_utf8_lossy(answer.body()).replace("given", "newer");
                         HttpResponse::new(answer.status(), text)
                     }))

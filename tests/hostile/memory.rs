@@ -1,4 +1,4 @@
-//! An allocator that counts.
+//! An allocator that counts the bytes of the whole process.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe code")]
 

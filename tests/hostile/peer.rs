@@ -53,7 +53,7 @@ pub(crate) enum Step {
 
 use Step::*;
 
-/// What the steps are sent over.
+/// How the client and the peer are connected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wire {
     Plain,

@@ -16,7 +16,7 @@ pub(crate) fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     http("200 OK", "", body)
 }
 
-/// An answer with these headers, and no `Content-Length` unless it is one of them.
+/// An answer with exactly these headers, also without `Content-Length`.
 pub(crate) fn raw(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\n{DATE}{headers}\r\n");
     [head.as_bytes(), body.as_ref()].concat()

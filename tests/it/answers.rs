@@ -273,16 +273,21 @@ fn every_form_of_expiration_is_read() {
 #[test]
 fn each_failure_of_a_transport_has_its_kind() {
     use TransportErrorKind as T;
+    struct Row {
+        transport: TransportErrorKind,
+        kind: ErrorKind,
+        retryable: bool,
+    }
     let rows = [
-        (T::Connect, ErrorKind::Unreachable, true),
-        (T::Tls, ErrorKind::Tls, false),
-        (T::Timeout, ErrorKind::Timeout, true),
-        (T::Closed, ErrorKind::Unreachable, true),
-        (T::Io, ErrorKind::Unreachable, true),
-        (T::TooLarge, ErrorKind::Response, false),
-        (T::Other, ErrorKind::Unreachable, false),
+        Row { transport: T::Connect, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::Tls, kind: ErrorKind::Tls, retryable: false },
+        Row { transport: T::Timeout, kind: ErrorKind::Timeout, retryable: true },
+        Row { transport: T::Closed, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::Io, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::TooLarge, kind: ErrorKind::Response, retryable: false },
+        Row { transport: T::Other, kind: ErrorKind::Unreachable, retryable: false },
     ];
-    for (transport, kind, retryable) in rows {
+    for Row { transport, kind, retryable } in rows {
         let credentials = answering(move |_| Err(TransportError::new(transport, "why")));
         let error = credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{transport:?}");

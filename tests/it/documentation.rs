@@ -95,7 +95,7 @@ fn the_manifests_pin_the_tested_minor_version_of_ureq() {
     }
 }
 
-/// A device without the time checks certificates at this day.
+/// A device that does not know the time checks certificates as if it were this day.
 #[test]
 fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,6 +1,5 @@
 //! Providers with fakes, and single answers.
 
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -133,7 +132,7 @@ mod emulator;
 
 /// Returns a command that runs one test of this program in another process.
 #[cfg(any(feature = "aws-sdk", feature = "ureq"))]
-pub(crate) fn this_test_again(test: &str) -> Command {
+pub(crate) fn this_test_again(test: &str) -> std::process::Command {
     let mut command = runnable(&std::env::current_exe().unwrap());
     command.args(["--nocapture", "--exact", test]);
     command

@@ -1,4 +1,4 @@
-//! Much more than an answer needs.
+//! Answers that are much too large.
 
 use super::*;
 
