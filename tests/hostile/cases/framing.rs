@@ -99,7 +99,7 @@ pub(super) fn chunks() -> Vec<Case> {
 pub(super) fn second_answers() -> Vec<Case> {
     let good = issued("HOSTILE");
     let injected = injected();
-    let all = vec![
+    vec![
         answer("a second answer behind the first", TAKEN, [ok(&good), injected.clone()].concat()),
         answer("a second answer behind an error", UNUSABLE, {
             [http("400 Bad", "", "{}"), injected.clone()].concat()
@@ -116,6 +116,5 @@ pub(super) fn second_answers() -> Vec<Case> {
             TAKEN,
             [Request, say(ok(&good)), SayLate(injected.clone()), Serve],
         ),
-    ];
-    all
+    ]
 }

@@ -7,64 +7,40 @@ pub(super) fn silent() -> Vec<Case> {
     let length = good.len();
     let half = &good[..length / 2];
     let size = format!("{length:x}");
-    let all = vec![
+    vec![
         plain("silent from the start", TIMEOUT, [Hold]),
         plain("silent after the request", TIMEOUT, [Request, Hold]),
-        plain("silent in the status line", TIMEOUT, [Request, say("HTTP/1.1 2"), Hold]),
-        plain("silent in a header", TIMEOUT, [Request, say("HTTP/1.1 200 OK\r\nDa"), Hold]),
-        plain(
+        silent_after("silent in the status line", "HTTP/1.1 2"),
+        silent_after("silent in a header", "HTTP/1.1 200 OK\r\nDa"),
+        silent_after(
             "silent before the end of the head",
-            TIMEOUT,
-            [Request, say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"), Hold],
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
         ),
-        plain(
-            "silent after the head",
-            TIMEOUT,
-            [Request, say(raw("Content-Length: 9\r\n", "")), Hold],
-        ),
-        plain(
-            "silent in the body",
-            TIMEOUT,
-            [Request, say(raw("Content-Length: 9999\r\n", half)), Hold],
-        ),
-        plain("silent in a chunk's size", TIMEOUT, [Request, say(chunked("f")), Hold]),
-        plain("silent in a chunk", TIMEOUT, [Request, say(chunked("ff\r\nhalf")), Hold]),
-        plain(
-            "silent before the last chunk",
-            TIMEOUT,
-            [Request, say(chunked(format!("{size}\r\n{good}\r\n"))), Hold],
-        ),
-        plain(
-            "silent in the last chunk",
-            TIMEOUT,
-            [Request, say(chunked(format!("{size}\r\n{good}\r\n0\r\n"))), Hold],
-        ),
-        plain(
-            "a body without a length, on a connection that stays open",
-            TIMEOUT,
-            [Request, say(raw("", &good)), Hold],
-        ),
-        plain("100 and then silence", TIMEOUT, [Request, say("HTTP/1.1 100 C\r\n\r\n"), Hold]),
-        plain(
+        silent_after("silent after the head", raw("Content-Length: 9\r\n", "")),
+        silent_after("silent in the body", raw("Content-Length: 9999\r\n", half)),
+        silent_after("silent in a chunk's size", chunked("f")),
+        silent_after("silent in a chunk", chunked("ff\r\nhalf")),
+        silent_after("silent before the last chunk", chunked(format!("{size}\r\n{good}\r\n"))),
+        silent_after("silent in the last chunk", chunked(format!("{size}\r\n{good}\r\n0\r\n"))),
+        silent_after("a body without a length, on a connection that stays open", raw("", &good)),
+        silent_after("100 and then silence", "HTTP/1.1 100 C\r\n\r\n"),
+        silent_after(
             "Content-Length too long, and silence",
-            TIMEOUT,
-            [Request, say(raw(&format!("Content-Length: {}\r\n", length + 1), &good)), Hold],
+            raw(&format!("Content-Length: {}\r\n", length + 1), &good),
         ),
-        plain(
+        silent_after(
             "chunks with bare line feeds, and silence",
-            TIMEOUT,
-            [Request, say(chunked(format!("{size}\n{good}\n0\n\n"))), Hold],
+            chunked(format!("{size}\n{good}\n0\n\n")),
         ),
         case("silent at the second call", Wire::Plain, Calls::Two, TIMEOUT, [First, Request, Hold]),
         case("sts: silent", Wire::Plain, Calls::Classic, TIMEOUT, [First, Request, Hold]),
-    ];
-    all
+    ]
 }
 
 pub(super) fn slow() -> Vec<Case> {
     let good = issued("HOSTILE");
     let length = good.len();
-    let all = vec![
+    vec![
         plain("a slow status line", TIMEOUT, [Request, Drip(ok(&good)), Hold]),
         plain("a slow header", TIMEOUT, [Request, say("HTTP/1.1 200 OK\r\n"), Drip(block())]),
         plain(
@@ -101,8 +77,7 @@ pub(super) fn slow() -> Vec<Case> {
             TIMEOUT,
             [Request, say(chunked("0\r\n")), Repeat("a: b\r\n".repeat(99).into(), usize::MAX)],
         ),
-    ];
-    all
+    ]
 }
 
 pub(super) fn closed() -> Vec<Case> {

@@ -103,6 +103,11 @@ fn last(name: impl Into<String>, outcome: Outcome, bytes: impl Into<Vec<u8>>) ->
     plain(name, outcome, [Request, say(bytes)])
 }
 
+/// Answers the request with these bytes, and falls silent.
+fn silent_after(name: &str, bytes: impl Into<Vec<u8>>) -> Case {
+    plain(name, TIMEOUT, [Request, say(bytes), Hold])
+}
+
 fn say(bytes: impl Into<Vec<u8>>) -> Step {
     Say(bytes.into())
 }
