@@ -1,12 +1,16 @@
-//! What a cached `get()` and a refresh allocate. A binary of its own, for the allocator counts
-//! everything.
+//! What a cached `get()` and a refresh allocate. A test target by itself, because the allocator
+//! counts the whole process.
 
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tests fail by panicking")]
+
+#[path = "../benches/shared/answers.rs"]
+mod answers;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use answers::{IDENTITY, POOL, ROLE, SESSION_TOKEN, get_id, open_id_token};
 use cognito_identity_credentials::testing::FakeCognito;
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError,
@@ -19,15 +23,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-const END: u64 = 1_785_589_200;
-const DATE: &str = "Sat, 01 Aug 2026 12:00:00 GMT";
-
-/// The session token alone has about as many characters as the service's.
-const SESSION_TOKEN: usize = 1_200;
-
-/// The tests take turns, for each would count what the others allocate.
+/// The tests take turns, because each would count the allocations of the others.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -37,7 +33,7 @@ fn alone() -> MutexGuard<'static, ()> {
 fn a_cached_get_allocates_nothing() {
     let _alone = alone();
     let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(FakeCognito::POOL_ID)
+        .identity_pool_id(POOL)
         .transport(FakeCognito::new())
         .build()
         .unwrap();
@@ -45,7 +41,7 @@ fn a_cached_get_allocates_nothing() {
     let first = credentials.get().unwrap();
     assert!(region.change().allocations > 10, "the allocator counts");
 
-    // The harness has threads of its own, which may allocate at any time: the least of many counts.
+    // Threads of the test harness may allocate at any time, so the smallest of many counts decides.
     let least = (0..100).map(|_| {
         let region = Region::new(ALLOCATOR);
         for _ in 0..100 {
@@ -56,14 +52,14 @@ fn a_cached_get_allocates_nothing() {
     assert_eq!(least.min(), Some(0));
 }
 
-/// Answers that were made before, each for one request, so that the transport allocates nothing.
+/// A transport that allocates nothing: each prepared answer is for one request.
 #[derive(Clone, Default)]
 struct Prepared(Arc<Mutex<Exchange>>);
 
 #[derive(Default)]
 struct Exchange {
     answers: VecDeque<HttpResponse>,
-    /// How much there was to send.
+    /// The bytes of all request bodies.
     sent: usize,
 }
 
@@ -76,64 +72,25 @@ impl Transport for Prepared {
 }
 
 impl Prepared {
-    fn prepare(&self, bodies: &[String]) {
+    fn prepare(&self, answers: &[HttpResponse]) {
         let mut exchange = self.0.lock().unwrap();
         exchange.sent = 0;
-        exchange.answers = bodies
-            .iter()
-            .map(|body| {
-                HttpResponse::new(200, body.clone())
-                    .with_header("date", DATE)
-                    .with_header("x-amzn-requestid", "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1")
-            })
-            .collect();
+        exchange.answers = answers.iter().cloned().collect();
     }
 
     fn sent(&self) -> usize {
         let exchange = self.0.lock().unwrap();
-        assert!(exchange.answers.is_empty(), "an answer was not asked for");
+        assert!(exchange.answers.is_empty(), "no request took an answer");
         exchange.sent
     }
 }
 
-fn get_id() -> String {
-    format!(r#"{{"IdentityId":"{IDENTITY}"}}"#)
+fn credentials() -> HttpResponse {
+    answers::credentials_for_an_hour()
 }
 
-fn credentials() -> String {
-    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
-    let keys = format!(
-        r#""AccessKeyId":"ASIAEXAMPLE","SecretKey":"{secret}","SessionToken":"{token}","Expiration":{END}"#
-    );
-    format!(r#"{{"IdentityId":"{IDENTITY}","Credentials":{{{keys}}}}}"#)
-}
-
-fn open_id_token() -> String {
-    format!(r#"{{"IdentityId":"{IDENTITY}","Token":"{}"}}"#, "o".repeat(SESSION_TOKEN))
-}
-
-fn assumed_role() -> String {
-    let (secret, token) = ("s".repeat(40), "t".repeat(SESSION_TOKEN));
-    format!(
-        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">
-  <AssumeRoleWithWebIdentityResult>
-    <SubjectFromWebIdentityToken>{IDENTITY}</SubjectFromWebIdentityToken>
-    <Audience>{POOL}</Audience>
-    <AssumedRoleUser>
-      <Arn>arn:aws:sts::123456789012:assumed-role/device/device</Arn>
-      <AssumedRoleId>AROACLKWSDQRAOEXAMPLE:device</AssumedRoleId>
-    </AssumedRoleUser>
-    <Credentials>
-      <SessionToken>{token}</SessionToken>
-      <SecretAccessKey>{secret}</SecretAccessKey>
-      <Expiration>2026-08-01T13:00:00Z</Expiration>
-      <AccessKeyId>ASIAEXAMPLE</AccessKeyId>
-    </Credentials>
-    <Provider>cognito-identity.amazonaws.com</Provider>
-  </AssumeRoleWithWebIdentityResult>
-  <ResponseMetadata><RequestId>ad4156e9-bce1-11e2-82e6-6b6ef4e1a2b3</RequestId></ResponseMetadata>
-</AssumeRoleWithWebIdentityResponse>"
-    )
+fn assumed_role() -> HttpResponse {
+    answers::assumed_role(&humantime::format_rfc3339_seconds(answers::in_an_hour()).to_string())
 }
 
 fn logins(builder: Builder, number: usize, length: usize) -> Builder {
@@ -148,13 +105,13 @@ fn token(length: usize) -> String {
 struct Row {
     what: &'static str,
     settings: fn(Builder) -> Builder,
-    /// Whether the identity is configured, and the refresh not the first.
+    /// Whether the identity is configured, and a refresh took place before.
     known: bool,
-    answers: Vec<String>,
+    answers: Vec<HttpResponse>,
     storage: Kept,
-    /// Whether the credentials are kept too.
+    /// Whether the credentials are stored too.
     persisted: bool,
-    /// The bytes of the token that a source makes.
+    /// The bytes of the token that a token source creates.
     of_source: usize,
     most: Most,
 }
@@ -165,11 +122,11 @@ struct Most {
     allocations: usize,
     /// How often one of them grows.
     growths: usize,
-    /// Of memory, besides what is sent and what a source makes.
+    /// The memory, without the request bodies and the token of a source.
     kib: usize,
 }
 
-/// Without a storage, but for the lists of the parser of XML, which grow; nothing of ours does.
+/// The limits without a storage. The lists of the XML parser grow.
 const LITTLE: Most = most(60, 0, 16);
 const CLASSIC: Most = most(60, 6, 16);
 
@@ -177,7 +134,7 @@ const fn most(allocations: usize, growths: usize, kib: usize) -> Most {
     Most { allocations, growths, kib }
 }
 
-/// Where a row keeps what.
+/// Where a row stores its records.
 #[derive(Clone, Copy, PartialEq)]
 enum Kept {
     Nowhere,
@@ -187,7 +144,7 @@ enum Kept {
 }
 
 /// A refresh that is not the first, without a storage.
-fn row(what: &'static str, settings: fn(Builder) -> Builder, answers: Vec<String>) -> Row {
+fn row(what: &'static str, settings: fn(Builder) -> Builder, answers: Vec<HttpResponse>) -> Row {
     let (known, storage, persisted, of_source, most) = (true, Kept::Nowhere, false, 0, LITTLE);
     Row { what, settings, known, answers, storage, persisted, of_source, most }
 }
@@ -195,14 +152,14 @@ fn row(what: &'static str, settings: fn(Builder) -> Builder, answers: Vec<String
 const LONG: usize = 50_000;
 
 fn role(builder: Builder) -> Builder {
-    builder.role_arn("arn:aws:iam::123456789012:role/device")
+    builder.role_arn(ROLE)
 }
 
 fn all(builder: Builder) -> Builder {
     logins(role(builder), 10, LONG)
 }
 
-/// The fewest allocations and bytes of many refreshes, and how many of the bytes were bodies to send.
+/// Returns the fewest allocations of some refreshes, and how many bytes were request bodies.
 fn refresh(row: &Row) -> (Stats, usize) {
     let counts = (0..4).map(|_| {
         let transport = Prepared::default();
@@ -236,11 +193,11 @@ fn refresh(row: &Row) -> (Stats, usize) {
         let (loaded, sent) = (loaded.unwrap(), transport.sent());
         assert_eq!(loaded.session_token().len(), SESSION_TOKEN);
         if storage.is_some() {
-            assert_eq!(next.identity_id().as_deref(), Some(IDENTITY), "{}: not kept", row.what);
+            assert_eq!(next.identity_id().as_deref(), Some(IDENTITY), "{}: not stored", row.what);
         }
         if row.persisted {
             transport.prepare(&[]);
-            assert_eq!(next.get().unwrap(), loaded, "{}: not kept", row.what);
+            assert_eq!(next.get().unwrap(), loaded, "{}: not stored", row.what);
         }
         (stats, sent)
     });
@@ -248,11 +205,11 @@ fn refresh(row: &Row) -> (Stats, usize) {
 }
 
 #[test]
-fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
+fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
     let _alone = alone();
     let enhanced = || vec![credentials()];
     let classic = || vec![open_id_token(), assumed_role()];
-    let first = |mut answers: Vec<String>| {
+    let first = |mut answers: Vec<HttpResponse>| {
         answers.insert(0, get_id());
         answers
     };
@@ -295,13 +252,13 @@ fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
             known: false,
             storage: Kept::Memory,
             most: most(41, 0, 16),
-            ..row("a guest's first, kept in memory", |b| b, first(enhanced()))
+            ..row("a guest's first, stored in memory", |b| b, first(enhanced()))
         },
         Row {
             known: false,
             storage: Kept::Files,
             most: most(53, 60, 24), // 48 and 23; both go by the length of the path
-            ..row("a guest's first, kept in a file", |b| b, first(enhanced()))
+            ..row("a guest's first, stored in a file", |b| b, first(enhanced()))
         },
         Row {
             known: false,
@@ -310,8 +267,8 @@ fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
             most: most(51, 2, 16),
             ..row("the credentials too, in memory", |b| b, first(enhanced()))
         },
-        // What is more than 60 is the price of the record of credentials: it is looked for and locked,
-        // written, and named by what the set is for. Names and that text are small, and grow.
+        // The allocations above 60 are for the record of credentials: its name, its lock, reading
+        // and writing. The names and the text are small, and grow.
         Row {
             known: false,
             storage: Kept::Memory,
@@ -333,15 +290,18 @@ fn a_refresh_allocates_little_and_holds_each_token_once_more_at_most() {
         let Stats { allocations, reallocations, bytes_allocated, .. } = stats;
         let besides = bytes_allocated - sent - row.of_source;
         println!(
-            "{what}: {allocations} allocations, {reallocations} that grew, {bytes_allocated} bytes, {besides} besides what is sent"
+            "{what}: {allocations} allocations, {reallocations} that grew, {bytes_allocated} bytes, {besides} besides the request bodies"
         );
         assert!(allocations <= row.most.allocations, "{what}: {allocations} allocations");
         assert!(reallocations <= row.most.growths, "{what}: {reallocations} that grew");
-        assert!(besides <= row.most.kib * 1024, "{what}: {besides} bytes besides what is sent");
+        assert!(
+            besides <= row.most.kib * 1024,
+            "{what}: {besides} bytes besides the request bodies"
+        );
     }
 }
 
-/// An error looks for each token in what the service said, and need not copy them to do so.
+/// An error replaces each token in the text of the service, and must not copy the tokens for that.
 #[test]
 fn a_refusal_copies_no_token() {
     let _alone = alone();
@@ -359,7 +319,7 @@ fn a_refusal_copies_no_token() {
                 body.store(request.body().len(), Ordering::Relaxed);
                 Ok(refusal.lock().unwrap().take().unwrap())
             });
-        let provider = logins(builder, 10, 50_000).build().unwrap();
+        let provider = logins(builder, 10, LONG).build().unwrap();
         let region = Region::new(ALLOCATOR);
         let error = provider.refresh().unwrap_err();
         let bytes = region.change().bytes_allocated;
@@ -367,5 +327,5 @@ fn a_refusal_copies_no_token() {
         bytes - sent.load(Ordering::Relaxed)
     });
     let besides = least.min().unwrap();
-    assert!(besides <= 16 * 1024, "{besides} bytes besides what is sent");
+    assert!(besides <= 16 * 1024, "{besides} bytes besides the request bodies");
 }

@@ -1,5 +1,5 @@
-//! No block of memory is given back with a secret still in it. A binary of its own, for its
-//! allocator looks at every block that is freed.
+//! No block of memory is freed while it contains a secret. A test target by itself, because its
+//! allocator examines every block that is freed.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe code")]
 #![allow(
@@ -11,9 +11,13 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "support/ids.rs"]
+mod ids;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -26,35 +30,31 @@ use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, Credentials, DeveloperIdentity, Error, FileStorage,
     FileToken, Logins, MemoryStorage,
 };
+use ids::{IDENTITY, POOL, PROVIDER, ROLE};
 
-/// What every secret here has in it, more than once, and nothing else has.
+/// Every secret here contains this text more than once. Nothing else contains it.
 const MARK: &[u8] = b"SENTINEL";
 
-/// Characters that JSON may escape, and that a form does.
+/// With characters that JSON may escape, and that a form must escape.
 const TOKEN: &str = "eyJSENTINEL/login+SENTINEL=";
 const NEWER_TOKEN: &str = "eyJSENTINEL/newer+SENTINEL=";
 const OPEN_ID_TOKEN: &str = "eyJSENTINEL/open+id+SENTINEL=";
 const KEYS: &str = r#""AccessKeyId":"ASIA","SecretKey":"SENTINEL/secret+SENTINEL","SessionToken":"SENTINEL/session+SENTINEL=""#;
 
-const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-const PROVIDER: &str = "accounts.google.com";
-const ROLE: &str = "arn:aws:iam::123456789012:role/r";
-
 #[global_allocator]
 static ALLOCATOR: Watcher = Watcher;
 
 thread_local! {
-    /// The blocks that were freed with a secret in them, and where.
+    /// The freed blocks that contained a secret, with a backtrace.
     static FOUND: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// Whether blocks that this thread frees are looked at.
+    /// Whether the blocks that this thread frees are examined.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Watcher;
 
-// SAFETY: every call goes to the system's allocator, with the layout that came; blocks are read
-// alone, within their bounds, before they are freed. They begin as zeros, so all of it may be read.
+// SAFETY: every call goes to the system's allocator with the same layout. A block is only read,
+// within its bounds, before it is freed. It was zeroed, so all its bytes are initialized.
 unsafe impl GlobalAlloc for Watcher {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         unsafe { System.alloc_zeroed(layout) }
@@ -63,14 +63,15 @@ unsafe impl GlobalAlloc for Watcher {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if WATCHED.get() {
             let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
-            look_at(bytes);
+            examine(bytes);
         }
         unsafe { System.dealloc(block, layout) }
     }
 
-    /// Always moves, as it may at any time.
+    /// Always moves the block, as an allocator may.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let moved = Layout::from_size_align(size, layout.align()).expect("the caller's promise");
+        let moved =
+            Layout::from_size_align(size, layout.align()).expect("the caller passes a valid size");
         unsafe {
             let new = self.alloc(moved);
             if !new.is_null() {
@@ -82,8 +83,8 @@ unsafe impl GlobalAlloc for Watcher {
     }
 }
 
-fn look_at(bytes: &[u8]) {
-    // A test that fails prints what it failed by, with a lock held that a backtrace takes too.
+fn examine(bytes: &[u8]) {
+    // A panic holds a lock that a backtrace needs too.
     if std::thread::panicking() || !bytes.windows(MARK.len()).any(|part| part == MARK) {
         return;
     }
@@ -94,7 +95,7 @@ fn look_at(bytes: &[u8]) {
     });
 }
 
-/// Runs code of the test's own, whose copies are its own.
+/// Runs code of the test, which may copy secrets.
 fn unwatched<T>(code: impl FnOnce() -> T) -> T {
     let before = WATCHED.replace(false);
     let result = code();
@@ -102,7 +103,7 @@ fn unwatched<T>(code: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The blocks that were freed with a secret in them, and where.
+/// Returns the freed blocks that contained a secret.
 fn leaks(code: impl FnOnce()) -> Vec<String> {
     let watch = Watch::begin();
     code();
@@ -110,7 +111,7 @@ fn leaks(code: impl FnOnce()) -> Vec<String> {
     FOUND.take()
 }
 
-/// Ends with the code that is watched, also where that panics.
+/// Watches until it is dropped, also by a panic.
 struct Watch;
 
 impl Watch {
@@ -161,8 +162,8 @@ fn good(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// A service that answers `what` in place of one operation. What it makes is not looked at until the
-/// library frees it.
+/// Returns settings with a service that answers one operation with `what`. The blocks of an answer
+/// are examined when the library frees them.
 fn service(
     replaced: &'static str,
     what: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
@@ -178,35 +179,36 @@ fn service(
         })
 }
 
-fn well() -> Builder {
-    service("", |_| HttpResponse::new(500, ""))
+fn good_service() -> Builder {
+    service("none", |_| HttpResponse::new(500, ""))
 }
 
 #[test]
-fn what_is_freed_is_looked_at() {
+fn every_freed_block_is_examined() {
     assert_eq!(leaks(|| drop(TOKEN.to_owned())).len(), 1);
     let grown = leaks(|| {
         let mut text = TOKEN.to_owned();
         text.reserve(1_000);
         unwatched(|| drop(text));
     });
-    assert_eq!(grown.len(), 1, "the old block of one that grows");
-    assert_clean("the test's own", || unwatched(|| drop(TOKEN.to_owned())));
-    assert_clean("no secret", || drop("nothing of the kind".to_owned()));
+    assert_eq!(grown.len(), 1, "the old block of a text that grows");
+    assert_clean("unwatched code", || unwatched(|| drop(TOKEN.to_owned())));
+    assert_clean("no secret", || drop("no secret".to_owned()));
 }
 
 #[test]
-fn a_life_of_refreshes_leaves_nothing_behind() {
+fn refreshes_of_every_flow_leave_no_secret() {
     let flows: [(&str, fn() -> Builder); 6] = [
-        ("a guest", well),
-        ("a login", || well().login(PROVIDER, TOKEN)),
-        ("the classic flow", || well().login(PROVIDER, TOKEN).role_arn(ROLE)),
-        ("a source", || well().login_from(PROVIDER, || Ok(TOKEN.to_owned()))),
+        ("a guest", good_service),
+        ("a login", || good_service().login(PROVIDER, TOKEN)),
+        ("the classic flow", || good_service().login(PROVIDER, TOKEN).role_arn(ROLE)),
+        ("a source", || good_service().login_from(PROVIDER, || Ok(TOKEN.to_owned()))),
         ("a backend", || {
-            well().developer_identity(|| Ok(DeveloperIdentity::new(IDENTITY, OPEN_ID_TOKEN)))
+            good_service()
+                .developer_identity(|| Ok(DeveloperIdentity::new(IDENTITY, OPEN_ID_TOKEN)))
         }),
         ("a backend in the classic flow", || {
-            well()
+            good_service()
                 .developer_identity(|| Ok(DeveloperIdentity::new(IDENTITY, OPEN_ID_TOKEN)))
                 .role_arn(ROLE)
         }),
@@ -230,14 +232,14 @@ fn a_life_of_refreshes_leaves_nothing_behind() {
             drop(first);
         });
     }
-    assert_clean("credentials made by hand", || {
+    assert_clean("credentials that the program creates", || {
         let (secret, token) = ("SENTINEL".to_owned(), "SENTINEL".to_owned());
         drop(Credentials::new("ASIA", secret, token, SystemTime::UNIX_EPOCH));
     });
 }
 
 #[test]
-fn stored_and_loaded_credentials_leave_nothing_behind() {
+fn stored_and_loaded_credentials_leave_no_secret() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("d");
     let clock = ManualClock::new();
@@ -253,21 +255,22 @@ fn stored_and_loaded_credentials_leave_nothing_behind() {
         ))
     };
     let answers: [(&str, &dyn Fn() -> Builder); 4] = [
-        ("usual keys", &well),
-        ("a role", &|| well().role_arn(ROLE)),
+        ("usual keys", &good_service),
+        ("a role", &|| good_service().role_arn(ROLE)),
         ("escapes", &|| service("GetCredentialsForIdentity", escaped)),
         ("a long token", &|| service("GetCredentialsForIdentity", long)),
     ];
     for (what, builder) in answers {
         for in_files in [true, false] {
             let memory = Arc::new(MemoryStorage::new());
-            let record = |name: &str| {
-                let name = name.to_owned();
-                unwatched(|| {
-                    let entries = std::fs::read_dir(&directory).unwrap();
-                    let mut entries = entries.map(|entry| entry.unwrap().path());
-                    entries.find(|path| path.to_str().unwrap().contains(&name)).unwrap()
-                })
+            let record = || {
+                let entries = std::fs::read_dir(&directory).unwrap();
+                let mut paths = entries.map(|entry| entry.unwrap().path());
+                let is_record = |path: &PathBuf| {
+                    let name = path.file_name().unwrap().to_str().unwrap();
+                    name.contains("credentials") && path.extension().is_none_or(|it| it != "lock")
+                };
+                paths.find(is_record).unwrap()
             };
             assert_clean(&format!("{what}, in files: {in_files}"), || {
                 let process = || {
@@ -282,17 +285,17 @@ fn stored_and_loaded_credentials_leave_nothing_behind() {
                 let first = process();
                 let set = first.get().unwrap();
                 let next = process();
-                assert!(next.get().unwrap() == set, "it is reused");
+                assert!(next.get().unwrap() == set, "the stored credentials are used");
                 assert_eq!(next.data(), None);
                 clock.advance(Duration::from_secs(1));
                 first.refresh().unwrap();
                 first.refresh().unwrap();
                 next.expire();
                 next.get().unwrap();
-                // One that does not serve, and one that is damaged.
+                // Then a record of an unknown version, and a damaged record.
                 drop(process().refresh());
                 if in_files {
-                    let path = record("credentials");
+                    let path = unwatched(record);
                     let text = unwatched(|| std::fs::read_to_string(&path).unwrap());
                     assert!(text.contains("SENTINEL"));
                     for damaged in
@@ -313,9 +316,9 @@ fn stored_and_loaded_credentials_leave_nothing_behind() {
 }
 
 #[test]
-fn logins_that_are_replaced_leave_nothing_behind() {
+fn replaced_logins_leave_no_secret() {
     assert_clean("logins", || {
-        let credentials = well().login(PROVIDER, TOKEN).build().unwrap();
+        let credentials = good_service().login(PROVIDER, TOKEN).build().unwrap();
         credentials.get().unwrap();
         credentials.set_login(PROVIDER, NEWER_TOKEN.to_owned());
         credentials.refresh().unwrap();
@@ -326,11 +329,11 @@ fn logins_that_are_replaced_leave_nothing_behind() {
         credentials.refresh().unwrap();
         credentials.remove_login(PROVIDER);
     });
-    assert_clean("settings that are refused", || {
+    assert_clean("settings with faults", || {
         let long = "SENTINEL".repeat(7_000);
-        drop(well().login(PROVIDER, long).build().unwrap_err());
-        drop(well().login(PROVIDER, TOKEN).region("x").build().unwrap_err());
-        drop(well().login(PROVIDER, TOKEN));
+        drop(good_service().login(PROVIDER, long).build().unwrap_err());
+        drop(good_service().login(PROVIDER, TOKEN).region("x").build().unwrap_err());
+        drop(good_service().login(PROVIDER, TOKEN));
     });
 }
 
@@ -342,7 +345,7 @@ fn sources_leave_nothing_behind() {
         std::fs::write(file.path(), &token).unwrap();
         assert_clean("a file", || {
             let source = FileToken::new(file.path());
-            let credentials = well().login_from(PROVIDER, source).build().unwrap();
+            let credentials = good_service().login_from(PROVIDER, source).build().unwrap();
             for _ in 0..3 {
                 credentials.refresh().unwrap();
             }
@@ -361,11 +364,11 @@ fn sources_leave_nothing_behind() {
         }),
     ];
     for (what, source) in refused {
-        assert_clean(what, || drop(source(well()).build().unwrap().get().unwrap_err()));
+        assert_clean(what, || drop(source(good_service()).build().unwrap().get().unwrap_err()));
     }
     assert_clean("a file that is no text", || {
         let source = FileToken::new(file.path());
-        drop(well().login_from(PROVIDER, source).build().unwrap().get().unwrap_err());
+        drop(good_service().login_from(PROVIDER, source).build().unwrap().get().unwrap_err());
     });
 }
 
@@ -457,7 +460,7 @@ fn refusals_that_repeat_a_token_leave_nothing_behind() {
     });
     assert_clean("a transport that fails", || {
         let transport = |_: &HttpRequest| Err(TransportError::new(TransportErrorKind::Io, "cut"));
-        let builder = well().login(PROVIDER, TOKEN).transport(transport);
+        let builder = good_service().login(PROVIDER, TOKEN).transport(transport);
         drop(builder.build().unwrap().get().unwrap_err());
     });
 }
@@ -571,7 +574,7 @@ fn a_user_pools_tokens_leave_nothing_behind() {
                         if !body.contains("newer") || answer.status() == 200 {
                             return answer.clone();
                         }
-                        // A refusal repeats the token that it is of.
+                        // A refusal repeats the token of its request.
                         let text = String::from_utf8_lossy(answer.body()).replace("given", "newer");
                         HttpResponse::new(answer.status(), text)
                     }))
@@ -587,7 +590,7 @@ fn a_user_pools_tokens_leave_nothing_behind() {
                     .transport(transport);
                 for _ in 0..2 {
                     let tokens = settings.clone().build().unwrap();
-                    let credentials = well().login_from_user_pool(&tokens).build().unwrap();
+                    let credentials = good_service().login_from_user_pool(&tokens).build().unwrap();
                     for _ in 0..2 {
                         let token = tokens.id_token();
                         unwatched(|| drop(token));

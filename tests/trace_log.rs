@@ -1,83 +1,74 @@
-//! What stands in the log at level trace when answers come over real sockets. A binary of its own,
-//! for the logger must be there before the first exchange.
+//! What the log has at level trace when answers come over sockets. A test target by itself, because
+//! the logger must be set before the first exchange.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+#[path = "support/authority.rs"]
+mod authority;
+#[path = "support/ids.rs"]
+mod ids;
+#[path = "support/recorder.rs"]
+mod recorder;
+#[path = "support/server.rs"]
+mod server;
+
+use std::io::{BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use authority::{Authority, accept, for_names};
 use cognito_identity_credentials::CognitoIdentityCredentials;
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::UreqTransport;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use ids::{IDENTITY, PROVIDER, ROLE};
+use recorder::Recorder;
+use server::{Request, listen};
 
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const GUID: &str = "12345678-dead";
 const TOKEN: &str = "SENTINEL-TOKEN";
 const OPEN_ID_TOKEN: &str = "SENTINEL-OPEN-ID";
 
-/// Whether the logger filters by itself what would print the answers; the library leaves the level of
-/// such a program alone.
+/// Whether the logger rejects the lines with answers. Then the library does not change the level.
 static FILTERS: AtomicBool = AtomicBool::new(false);
 
-/// Whether the server raises the level while the client waits for the answer, as a program does whose
-/// log settings are changed in the middle of an exchange.
+/// Whether the server raises the level while the client waits for the answer. A program may change
+/// its log settings during an exchange.
 static RAISES: AtomicBool = AtomicBool::new(false);
 
-/// Whether the logger panics at the next line that ureq writes with the lock of its pool held.
+/// Whether the logger panics at the next line that ureq writes while it holds the lock of its pool.
 static PANICS: AtomicBool = AtomicBool::new(false);
 
-static LOG: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
-
-struct Recorder;
-
-impl log::Log for Recorder {
-    fn enabled(&self, line: &log::Metadata<'_>) -> bool {
-        let dump = line.target().starts_with("ureq_proto") && line.level() == log::Level::Trace;
-        !(FILTERS.load(Ordering::SeqCst) && dump)
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
-        if PANICS.load(Ordering::SeqCst) && record.args().to_string().starts_with("Use pooled") {
-            PANICS.store(false, Ordering::SeqCst);
-            panic!("as the test wants");
-        }
-        let source = format!("{} {}", record.level(), record.target());
-        let line = (source, record.args().to_string());
-        LOG.lock().unwrap().push(line);
-    }
-
-    fn flush(&self) {}
+struct Line {
+    source: String,
+    text: String,
 }
 
-/// The service, and a proxy that opens tunnels to it. Below `/refuse` it answers with what it was sent.
-fn serve(mut stream: impl Read + Write) {
-    let (mut request, mut part) = (Vec::new(), [0; 4096]);
-    while let Ok(length @ 1..) = stream.read(&mut part) {
-        request.extend_from_slice(part.get(..length).unwrap_or_default());
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+static LOG: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+static RECORDER: Recorder = Recorder { takes_answers: || !FILTERS.load(Ordering::SeqCst), keep };
+
+fn keep(record: &log::Record<'_>) {
+    let text = record.args().to_string();
+    let panics = text.starts_with("Use pooled") && PANICS.swap(false, Ordering::SeqCst);
+    assert!(!panics, "the test wants this panic");
+    let source = format!("{} {}", record.level(), record.target());
+    LOG.lock().unwrap().push(Line { source, text });
+}
+
+/// Serves as the service, and as a proxy with tunnels to it. Below `/refuse`, the answers contain
+/// what the client sent.
+fn serve(stream: impl Read + Write) {
+    let mut stream = BufReader::new(stream);
+    while let Some(Request { head, body }) = Request::read(&mut stream) {
         let tunnel = head.starts_with("CONNECT");
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-        });
-        if !tunnel && body.len() < length.unwrap_or(0) {
-            continue;
-        }
-        let answer = if tunnel { "HTTP/1.1 200 OK\r\n\r\n".to_owned() } else { answer(head, body) };
-        request.clear();
+        let answer =
+            if tunnel { "HTTP/1.1 200 OK\r\n\r\n".to_owned() } else { answer(&head, &body) };
         if RAISES.load(Ordering::SeqCst) {
             log::set_max_level(log::LevelFilter::Trace);
         }
+        let stream = stream.get_mut();
         if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
             return;
         }
@@ -120,58 +111,25 @@ fn answer(head: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\n{date}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The address of a server, and the authority that vouches for it.
+/// Starts a server with TLS. Returns its address, and the authority to trust.
 fn start_tls() -> (SocketAddr, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let address = start(move |stream| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        serve(StreamOwned::new(connection, stream));
-    });
-    (address, authority)
+    let authority = Authority::new();
+    let config = authority.server_config(for_names(&["127.0.0.1"]));
+    (listen(move |stream| serve(accept(&config, stream))), authority.pem)
 }
 
-fn start(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    address
-}
-
-/// Every flow against one server: what it grants, and what it refuses.
+/// Runs every flow twice: the service issues credentials, and it refuses.
 fn all_flows(url: &str, transport: &Arc<UreqTransport>) {
-    let urls = [(String::new(), String::new()), ("/refuse".into(), "/refuse".into())];
-    for (cognito, sts) in urls.into_iter().chain([(String::new(), "/refuse".into())]) {
+    for (cognito, sts) in [("", ""), ("/refuse", "/refuse"), ("", "/refuse")] {
         for classic in [false, true] {
             let mut builder = CognitoIdentityCredentials::builder()
                 .identity_id(IDENTITY)
-                .login("accounts.google.com", TOKEN)
+                .login(PROVIDER, TOKEN)
                 .endpoint_url(format!("{url}{cognito}"))
                 .transport(transport.clone())
                 .clock(ManualClock::new());
             if classic {
-                let role = "arn:aws:iam::123456789012:role/r";
-                builder = builder.role_arn(role).sts_endpoint_url(format!("{url}{sts}"));
+                builder = builder.role_arn(ROLE).sts_endpoint_url(format!("{url}{sts}"));
             }
             let refused = !cognito.is_empty() || (classic && !sts.is_empty());
             let credentials = builder.build().unwrap();
@@ -188,12 +146,12 @@ fn all_flows(url: &str, transport: &Arc<UreqTransport>) {
     }
 }
 
-/// The HTTP library underneath would print every answer, sixteen bytes a line.
+/// Without a lower log level, the HTTP library prints every answer, sixteen bytes on each line.
 #[test]
 fn answers_and_passwords_are_not_in_the_log() {
-    log::set_logger(&Recorder).unwrap();
+    log::set_logger(&RECORDER).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let address = start(serve);
+    let address = listen(serve);
     let url = format!("http://{address}");
     let (tls, authority) = start_tls();
     let over_tls = || {
@@ -235,14 +193,13 @@ fn answers_and_passwords_are_not_in_the_log() {
             scope.spawn(over_tls);
             (0..8).for_each(|_| drop(scope.spawn(refreshes)));
         });
-        assert_eq!(log::max_level(), log::LevelFilter::Trace, "the level is what it was");
+        assert_eq!(log::max_level(), log::LevelFilter::Trace, "the level is the same as before");
     }
-    // One exchange at a time: where another one reads at that moment, the level may be raised in the
-    // microseconds before the line is logged.
+    // One exchange at a time: another exchange may raise the level just before a line is logged.
     FILTERS.store(false, Ordering::SeqCst);
     RAISES.store(true, Ordering::SeqCst);
     over_tls();
-    assert_eq!(log::max_level(), log::LevelFilter::Trace, "the program has raised it");
+    assert_eq!(log::max_level(), log::LevelFilter::Trace, "the program raised the level");
 
     RAISES.store(false, Ordering::SeqCst);
     let credentials = CognitoIdentityCredentials::builder()
@@ -261,12 +218,12 @@ fn answers_and_passwords_are_not_in_the_log() {
     let log = LOG.lock().unwrap();
     let ours = "TRACE cognito_identity_credentials";
     for source in [ours, "DEBUG ureq", "DEBUG rustls::client", "TRACE rustls::client"] {
-        assert!(log.iter().any(|(of, _)| of.starts_with(source)), "nothing of {source}");
+        assert!(log.iter().any(|line| line.source.starts_with(source)), "no line from {source}");
     }
-    let dumped = log.iter().find(|(of, _)| of == "TRACE ureq_proto::util");
-    assert_eq!(dumped, None, "a part of an answer is in the log");
+    let has_answer = log.iter().any(|line| line.source == "TRACE ureq_proto::util");
+    assert!(!has_answer, "a part of an answer is in the log");
     for secret in ["SENTINEL", "SessionToken", GUID, "hunter2", "YW5uOmh1bnRlcjI"] {
-        let found = log.iter().find(|(_, text)| text.contains(secret));
-        assert_eq!(found, None, "{secret}");
+        let found = log.iter().find(|line| line.text.contains(secret));
+        assert!(found.is_none(), "{secret}");
     }
 }

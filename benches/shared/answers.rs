@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::transport::HttpResponse;
 
-pub(crate) const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
+#[allow(unused_imports, reason = "each bench uses some of them")]
+pub(crate) use ids::{IDENTITY, POOL, ROLE};
+
+#[path = "../../tests/support/ids.rs"]
+mod ids;
 
 /// The usual length, in characters.
 pub(crate) const SESSION_TOKEN: usize = 1_200;

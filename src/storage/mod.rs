@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) use digest::digest;
 pub use file::FileStorage;
 #[cfg(all(test, unix, feature = "testing"))]
-pub(crate) use file::{FaultyDisk, Lasts};
+pub(crate) use file::{ERRORS, FaultyDisk, Lasts};
 pub use memory::MemoryStorage;
 pub(crate) use record::{
     ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, StorageFailure,

@@ -2,14 +2,13 @@
 
 use std::io::Read as _;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::FakeCognito;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rcgen::DnType;
+use rustls::SupportedProtocolVersion;
 
+use crate::authority::{Authority, accept, for_names};
 use crate::diagnosis::examine;
 use crate::service::{Machine, SECRET, listen};
 
@@ -41,32 +40,19 @@ pub(crate) fn tls_server(
     certificate: &Certificate,
     versions: &[&'static SupportedProtocolVersion],
 ) -> (String, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "the office's authority");
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let mut params = CertificateParams::new([certificate.name.to_owned()]).unwrap();
+    let authority = Authority::root(|params| {
+        params.distinguished_name.push(DnType::CommonName, "the office's authority");
+    });
+    let mut params = for_names(&[certificate.name]);
     params.distinguished_name.push(DnType::CommonName, certificate.subject);
     params.not_before = days_from_now(certificate.validity[0]).into();
     params.not_after = days_from_now(certificate.validity[1]).into();
-    let key = KeyPair::generate().unwrap();
-    let signed = params.signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.der().clone()], key)
-        .unwrap();
-    let (config, cognito) = (Arc::new(config), cognito.clone());
+    let config = authority.issue(params).config(versions);
+    let cognito = cognito.clone();
     let url = listen(move |stream| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let _ = cognito.serve(StreamOwned::new(connection, stream));
+        let _ = cognito.serve(accept(&config, stream));
     });
-    (url.replace("http://127.0.0.1", "https://localhost"), authority)
+    (url.replace("http://127.0.0.1", "https://localhost"), authority.pem)
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
+use crate::authority::Authority;
 use crate::layout;
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Said, copy_program, for_each_row, jwt,
@@ -31,15 +32,6 @@ pub(crate) fn examine(machine: &Machine, arguments: &[&str]) -> Said {
 
 fn token(end: u64) -> String {
     jwt(&format!(r#"{{"exp": {end}}}"#))
-}
-
-fn authority() -> String {
-    let key = rcgen::KeyPair::generate().unwrap();
-    rcgen::CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap()
-        .pem()
 }
 
 #[test]
@@ -359,7 +351,7 @@ fn each_bad_step_sets_the_exit_status() {
 #[test]
 fn the_doctor_shows_where_each_setting_comes_from() {
     let machine = Machine::new();
-    let pem = machine.file("ca.pem", authority());
+    let pem = machine.file("ca.pem", Authority::new().pem);
     let secret = format!("http://ann:{SECRET}@proxy.invalid:3128/");
     machine.file("proxy", &secret);
     let url = machine.server.url();

@@ -32,3 +32,12 @@ mod supervise;
 mod threads;
 mod token_commands;
 mod users;
+
+#[path = "../support/authority.rs"]
+mod authority;
+#[path = "../support/emulator.rs"]
+mod emulator;
+#[path = "../support/ids.rs"]
+mod ids;
+#[path = "../support/server.rs"]
+mod server;

@@ -7,12 +7,12 @@ use std::process::Command;
 use cognito_identity_credentials::testing::{Fault, ReceivedRequest};
 
 use crate::certificates::{Certificate, tls_server};
+use crate::ids::IDENTITY;
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Variables, program, refusing_proxy,
     silent_service,
 };
 
-const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
 const STS: &str = "AssumeRoleWithWebIdentity";
 
 /// Runs the command, and returns its first request of this operation.

@@ -443,7 +443,7 @@ fn the_advice_in_an_answer_fits_the_options() {
 fn a_closed_standard_output_is_no_reason_to_end() {
     let machine = Machine::new();
     let path = machine.path("token");
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let listen = crate::server::closed_address().to_string();
     let mut child = command(&machine, &["--token-file", "token", "--listen", &listen])
         .stdout(Stdio::piped())
         .spawn()

@@ -1,8 +1,8 @@
 //! A machine with the command on it, and the service that it talks to.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -18,10 +18,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 use signal_hook::flag;
 use tempfile::TempDir;
 
-pub(crate) const POOL: &str = FakeCognito::POOL_ID;
+pub(crate) use crate::emulator::runnable;
+pub(crate) use crate::ids::{POOL, PROVIDER, ROLE};
+use crate::server::{self, read_head};
+
 pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
-pub(crate) const PROVIDER: &str = "accounts.google.com";
-pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/device";
 
 /// Longer than any step takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,16 +179,6 @@ pub(crate) fn copy_program(to: &Path) {
     assert!(Command::new("cp").arg(program()).arg(to).status().unwrap().success());
 }
 
-/// As in the library's own tests: an emulator runs a program that the kernel cannot run.
-pub(crate) fn runnable(program: &Path) -> Command {
-    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else { return Command::new(program) };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(program);
-    command
-}
-
 /// Gives `command` the variables and the directory of another command, and no input.
 pub(crate) fn run_like(command: &mut Command, other: &Command) {
     let variables = other.get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -257,16 +248,7 @@ pub(crate) fn silent_service() -> (String, Receiver<TcpStream>) {
 
 /// Listens on loopback, and gives each connection to `serve`.
 pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    url
+    format!("http://{}", server::listen(serve))
 }
 
 /// A proxy that notes each request and refuses it.
@@ -274,14 +256,8 @@ pub(crate) fn refusing_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = asked.clone();
     let url = listen(move |mut stream| {
-        let mut head = Vec::new();
-        for line in BufReader::new(&stream).lines().map_while(Result::ok) {
-            if line.is_empty() {
-                break;
-            }
-            head.push(line);
-        }
-        notes.lock().unwrap().push(head.join("\n"));
+        let head = read_head(&mut stream).unwrap_or_default();
+        notes.lock().unwrap().push(head.trim_end().replace("\r\n", "\n"));
         let _ = stream.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
     });
     (url, asked)

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::authority::Authority;
 use crate::service::{Machine, PROVIDER, ROLE, SECRET, for_each_row};
 
 #[test]
@@ -106,10 +107,10 @@ fn a_policy_may_be_read_from_a_pipe_and_have_white_space_around_it() {
 #[test]
 fn authorities_may_be_read_from_a_pipe() {
     let machine = Machine::new();
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = Authority::new().pem;
     let path = machine.path("pipe");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let writer = std::thread::spawn(move || fs::write(path, key.cert.pem()).unwrap());
+    let writer = std::thread::spawn(move || fs::write(path, pem).unwrap());
     machine.fine(&["process", "--no-cache", "--ca-file=pipe"]);
     writer.join().unwrap();
 }

@@ -19,6 +19,9 @@ mod matrix;
 mod scenarios;
 mod services;
 
+#[path = "../support/ids.rs"]
+mod ids;
+
 use matrix::{COLUMNS, Cannot, Cell, Column, table};
 use scenarios::SCENARIOS;
 use services::{Failure, Service};

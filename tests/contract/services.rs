@@ -17,6 +17,7 @@ use cognito_identity_credentials::{
 };
 use serde_json::{Value, json};
 
+use crate::ids::{POOL, ROLE};
 use crate::matrix::{Column, EndsSignIn};
 
 /// Why a scenario did not do what it should.
@@ -187,11 +188,11 @@ struct Fake {
 
 impl Controls for Fake {
     fn identity_pool_id(&self) -> Result<String, Failure> {
-        Ok(FakeCognito::POOL_ID.to_owned())
+        Ok(POOL.to_owned())
     }
 
     fn role_arn(&self) -> Result<String, Failure> {
-        Ok("arn:aws:iam::123456789012:role/device".to_owned())
+        Ok(ROLE.to_owned())
     }
 
     fn sign_in(&self, rotating: bool) -> Result<SignIn, Failure> {

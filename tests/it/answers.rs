@@ -1,4 +1,4 @@
-//! Every kind of answer, what becomes of it, and what is repeated.
+//! Every kind of answer: which error the caller gets, and whether the call is retried.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,33 +9,34 @@ use cognito_identity_credentials::transport::{
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
 use proptest::prelude::*;
 
-use crate::classic::ROLE;
 use crate::refusals::STS;
 use crate::support::{
-    GET_CREDENTIALS, HEADERS, IDENTITY, POOL, Stage, answering, both, issued, seconds,
+    GET_CREDENTIALS, HEADERS, IDENTITY, POOL, ROLE, Stage, answering, issued, seconds,
+    with_and_without_socket,
 };
 
-/// In the form that AWS gives them, which is that of an identity's GUID.
+/// AWS writes request IDs as GUIDs, like the GUID of an identity ID.
 const REQUEST_ID: &str = "d0f4f0a5-6d37-4c9a-9c3b-0b8ff6d5f7a1";
 
 #[test]
-fn each_documented_error_has_its_kind_wherever_its_code_hides() {
+fn each_documented_error_code_has_its_kind_in_every_form_of_answer() {
     use ErrorKind::{NotAuthorized, NotFound, Refused, Throttled, Unavailable};
     let rows = [
-        ("ExternalServiceException", 400, Unavailable, true),
-        ("InternalErrorException", 500, Unavailable, true),
-        ("InvalidIdentityPoolConfigurationException", 400, Refused, false),
-        ("InvalidParameterException", 400, Refused, false),
-        ("LimitExceededException", 400, Refused, false),
-        ("NotAuthorizedException", 400, NotAuthorized, false),
-        ("ResourceConflictException", 409, Refused, false),
-        ("ResourceNotFoundException", 404, NotFound, false),
-        ("TooManyRequestsException", 429, Throttled, true),
-        ("TooManyRequestsException", 400, Throttled, true),
-        ("TooManyRequestsException", 200, Throttled, true),
-        ("ValidationException", 400, Refused, false),
+        ("ExternalServiceException", 400, Unavailable),
+        ("InternalErrorException", 500, Unavailable),
+        ("InvalidIdentityPoolConfigurationException", 400, Refused),
+        ("InvalidParameterException", 400, Refused),
+        ("LimitExceededException", 400, Refused),
+        ("NotAuthorizedException", 400, NotAuthorized),
+        ("ResourceConflictException", 409, Refused),
+        ("ResourceNotFoundException", 404, NotFound),
+        ("TooManyRequestsException", 429, Throttled),
+        ("TooManyRequestsException", 400, Throttled),
+        ("TooManyRequestsException", 200, Throttled),
+        ("ValidationException", 400, Refused),
     ];
-    for (code, status, kind, retryable) in rows {
+    for (code, status, kind) in rows {
+        let retryable = matches!(kind, Throttled | Unavailable);
         let plain = format!(r#"{{"__type": "{code}", "message": "m"}}"#);
         let namespaced = format!(r#"{{"__type": "com.amazonaws.x#{code}", "Message": "m"}}"#);
         let message = r#"{"message": "m"}"#.to_owned();
@@ -51,7 +52,7 @@ fn each_documented_error_has_its_kind_wherever_its_code_hides() {
         ];
         for form in forms {
             let form = form.with_header("x-amzn-RequestId", REQUEST_ID);
-            both(form, |credentials| {
+            with_and_without_socket(form, |credentials| {
                 let error = credentials.get().unwrap_err();
                 assert_eq!(error.kind(), kind, "{code}");
                 assert_eq!(error.code(), Some(code));
@@ -72,10 +73,10 @@ fn each_documented_error_has_its_kind_wherever_its_code_hides() {
 }
 
 #[test]
-fn the_id_of_a_request_that_sts_refused_is_found_in_the_body() {
+fn the_request_id_of_an_sts_error_is_read_from_the_body() {
     let credentials = CognitoIdentityCredentials::builder()
         .identity_id(IDENTITY)
-        .role_arn("arn:aws:iam::123456789012:role/r")
+        .role_arn(ROLE)
         .transport(|request: &HttpRequest| {
             Ok(if request.url().starts_with("https://sts.") {
                 let error = "<Error><Code>AccessDenied</Code><Message>m</Message></Error>";
@@ -92,31 +93,54 @@ fn the_id_of_a_request_that_sts_refused_is_found_in_the_body() {
 }
 
 #[test]
-fn answers_that_are_not_the_services_are_distinguished() {
+fn answers_that_do_not_come_from_the_service_have_their_own_errors() {
     use ErrorKind::{Refused, Response, Throttled, Unavailable};
+    struct Row {
+        status: u16,
+        body: &'static str,
+        kind: ErrorKind,
+        message: &'static str,
+    }
+    const NO_MESSAGE: &str = "the service gave no message";
+    const NOT_THE_SERVICE: &str = "the answer is not one that the service gives";
     let rows = [
-        (200, "", Response, "the answer is empty"),
-        (200, "<html>Please accept the terms", Response, "the answer is not a JSON object"),
-        (200, "{", Response, "the answer is not JSON (line 1, column 1)"),
-        (200, "[]", Response, "the answer is not a JSON object"),
-        (200, "{}", Response, "the answer lacks Credentials"),
-        (200, "{\"Credentials\": {}}", Response, "the answer lacks Credentials.AccessKeyId"),
-        (204, "", Response, "the answer is empty"),
-        (301, "", Response, "the answer is not one that the service gives"),
-        (302, "<html>", Response, "the answer is not one that the service gives"),
-        (307, "", Response, "the answer is not one that the service gives"),
-        (403, "<html>", Response, "the answer is not one that the service gives"),
-        (418, "{\"__type\": \"X\"}", Refused, "the service gave no message"),
-        (408, "", Unavailable, "the service gave no message"),
-        (408, "<html>", Unavailable, "the service gave no message"),
-        (429, "", Throttled, "the service gave no message"),
-        (520, "", Unavailable, "the service gave no message"),
-        (529, "", Unavailable, "the service gave no message"),
-        (500, "", Unavailable, "the service gave no message"),
-        (503, "<html>", Unavailable, "the service gave no message"),
+        Row { status: 200, body: "", kind: Response, message: "the answer is empty" },
+        Row {
+            status: 200,
+            body: "<html>Please accept the terms",
+            kind: Response,
+            message: "the answer is not a JSON object",
+        },
+        Row {
+            status: 200,
+            body: "{",
+            kind: Response,
+            message: "the answer is not JSON (line 1, column 1)",
+        },
+        Row { status: 200, body: "[]", kind: Response, message: "the answer is not a JSON object" },
+        Row { status: 200, body: "{}", kind: Response, message: "the answer lacks Credentials" },
+        Row {
+            status: 200,
+            body: "{\"Credentials\": {}}",
+            kind: Response,
+            message: "the answer lacks Credentials.AccessKeyId",
+        },
+        Row { status: 204, body: "", kind: Response, message: "the answer is empty" },
+        Row { status: 301, body: "", kind: Response, message: NOT_THE_SERVICE },
+        Row { status: 302, body: "<html>", kind: Response, message: NOT_THE_SERVICE },
+        Row { status: 307, body: "", kind: Response, message: NOT_THE_SERVICE },
+        Row { status: 403, body: "<html>", kind: Response, message: NOT_THE_SERVICE },
+        Row { status: 418, body: "{\"__type\": \"X\"}", kind: Refused, message: NO_MESSAGE },
+        Row { status: 408, body: "", kind: Unavailable, message: NO_MESSAGE },
+        Row { status: 408, body: "<html>", kind: Unavailable, message: NO_MESSAGE },
+        Row { status: 429, body: "", kind: Throttled, message: NO_MESSAGE },
+        Row { status: 520, body: "", kind: Unavailable, message: NO_MESSAGE },
+        Row { status: 529, body: "", kind: Unavailable, message: NO_MESSAGE },
+        Row { status: 500, body: "", kind: Unavailable, message: NO_MESSAGE },
+        Row { status: 503, body: "<html>", kind: Unavailable, message: NO_MESSAGE },
     ];
-    for (status, body, kind, message) in rows {
-        both(HttpResponse::new(status, body), |credentials| {
+    for Row { status, body, kind, message } in rows {
+        with_and_without_socket(HttpResponse::new(status, body), |credentials| {
             let error = credentials.get().unwrap_err();
             assert_eq!((error.kind(), error.status()), (kind, Some(status)), "{status} {body}");
             if let Some((prefix, _)) = message.split_once(" (") {
@@ -128,9 +152,9 @@ fn answers_that_are_not_the_services_are_distinguished() {
     }
 }
 
-/// Whatever the transport lets through; `wire` shows that `UreqTransport` does not.
+/// The limit is for any transport. A test in `wire` checks that of `UreqTransport`.
 #[test]
-fn an_answer_over_256_kib_is_refused() {
+fn an_answer_over_256_kib_is_an_error_with_every_transport() {
     for (length, accepted) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
         let credentials = answering(move |_| {
             let mut body = issued("K").body().to_vec();
@@ -149,10 +173,9 @@ fn an_answer_over_256_kib_is_refused() {
     }
 }
 
-/// A signer would put it into a header, and a terminal would obey it.
+/// Such a key would end in a header, or on a terminal that obeys control characters.
 #[test]
-fn a_key_that_is_empty_or_not_printable_ascii_is_refused_in_both_flows() {
-    const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+fn a_key_that_is_empty_or_not_printable_ascii_is_an_error_in_both_flows() {
     let unclean = [
         "",
         "a b",
@@ -167,7 +190,7 @@ fn a_key_that_is_empty_or_not_printable_ascii_is_refused_in_both_flows() {
         "\u{feff}a",
         "\u{1f980}",
     ];
-    // XML cannot hold these.
+    // XML cannot contain these.
     let controls = ["\0", "a\u{7}", "\u{1b}[31m", "a\r\nb: c"];
     let all: String = (0x21..=0x7e_u8).map(char::from).collect();
     let names = ["AccessKeyId", "SecretAccessKey", "SessionToken"];
@@ -234,7 +257,7 @@ fn every_form_of_expiration_is_read() {
         let body = body.replace("1767229200", form);
         let answer =
             HttpResponse::new(200, body).with_header("date", issued("K").header("date").unwrap());
-        both(answer, |credentials| {
+        with_and_without_socket(answer, |credentials| {
             let set = credentials.get().unwrap();
             let off = set.expiration().duration_since(expected).unwrap();
             assert!(off <= Duration::from_millis(250), "{form}");
@@ -250,16 +273,21 @@ fn every_form_of_expiration_is_read() {
 #[test]
 fn each_failure_of_a_transport_has_its_kind() {
     use TransportErrorKind as T;
+    struct Row {
+        transport: TransportErrorKind,
+        kind: ErrorKind,
+        retryable: bool,
+    }
     let rows = [
-        (T::Connect, ErrorKind::Unreachable, true),
-        (T::Tls, ErrorKind::Tls, false),
-        (T::Timeout, ErrorKind::Timeout, true),
-        (T::Closed, ErrorKind::Unreachable, true),
-        (T::Io, ErrorKind::Unreachable, true),
-        (T::TooLarge, ErrorKind::Response, false),
-        (T::Other, ErrorKind::Unreachable, false),
+        Row { transport: T::Connect, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::Tls, kind: ErrorKind::Tls, retryable: false },
+        Row { transport: T::Timeout, kind: ErrorKind::Timeout, retryable: true },
+        Row { transport: T::Closed, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::Io, kind: ErrorKind::Unreachable, retryable: true },
+        Row { transport: T::TooLarge, kind: ErrorKind::Response, retryable: false },
+        Row { transport: T::Other, kind: ErrorKind::Unreachable, retryable: false },
     ];
-    for (transport, kind, retryable) in rows {
+    for Row { transport, kind, retryable } in rows {
         let credentials = answering(move |_| Err(TransportError::new(transport, "why")));
         let error = credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{transport:?}");
@@ -273,55 +301,58 @@ fn each_failure_of_a_transport_has_its_kind() {
     }
 }
 
-/// Four attempts, with full jitter, all on the manual clock.
 #[test]
-fn what_passes_is_repeated_and_what_does_not_is_not() {
-    let rows = [
-        (Fault::throttled(), 4, 1_000),
-        (Fault::error(400, "TooManyRequestsException", ""), 4, 1_000),
-        (Fault::error(200, "ThrottlingException", ""), 4, 1_000),
-        (Fault::error(400, "ProvisionedThroughputExceededException", ""), 4, 1_000),
-        (Fault::error(503, "SlowDown", ""), 4, 1_000),
-        (Fault::raw(429, ""), 4, 1_000),
-        (Fault::internal_error(), 4, 100),
-        (Fault::error(400, "InternalErrorException", ""), 4, 100),
-        (Fault::error(200, "InternalErrorException", ""), 4, 100),
-        (Fault::error(400, "ExternalServiceException", ""), 4, 100),
-        (Fault::raw(500, ""), 4, 100),
-        (Fault::raw(502, ""), 4, 100),
-        (Fault::raw(503, ""), 4, 100),
-        (Fault::raw(504, ""), 4, 100),
-        (Fault::raw(408, ""), 4, 100),
-        (Fault::raw(408, "<html>"), 4, 100),
-        (Fault::raw(520, ""), 4, 100),
-        (Fault::raw(529, ""), 4, 100),
-        (Fault::error(400, "RequestTimeout", ""), 4, 100),
-        (Fault::error(408, "RequestTimeoutException", ""), 4, 100),
-        (Fault::error(400, "ServiceUnavailable", ""), 4, 100),
-        (Fault::error(400, "ServiceUnavailableException", ""), 4, 100),
-        (Fault::raw(400, r#"{"Code": "ThrottlingException"}"#), 4, 1_000),
-        (Fault::raw(400, r#"{"Code": "RequestTimeout"}"#), 4, 100),
-        (Fault::timeout(), 4, 100),
-        (Fault::NoAnswer(TransportErrorKind::Connect), 4, 100),
-        (Fault::NoAnswer(TransportErrorKind::Io), 4, 100),
-        (Fault::NoAnswer(TransportErrorKind::Tls), 1, 0),
-        (Fault::NoAnswer(TransportErrorKind::TooLarge), 1, 0),
-        (Fault::NoAnswer(TransportErrorKind::Other), 1, 0),
-        (Fault::raw(501, ""), 1, 0),
-        (Fault::raw(505, ""), 1, 0),
-        (Fault::raw(519, ""), 1, 0),
-        (Fault::raw(530, ""), 1, 0),
-        (Fault::raw(511, ""), 1, 0),
-        (Fault::raw(400, ""), 1, 0),
-        (Fault::raw(403, ""), 1, 0),
-        (Fault::raw(404, ""), 1, 0),
-        (Fault::raw(413, ""), 1, 0),
-        (Fault::raw(200, ""), 1, 0),
-        (Fault::raw(302, ""), 1, 0),
-        (Fault::error(400, "LimitExceededException", ""), 1, 0),
-        (Fault::error(400, "InvalidParameterException", ""), 1, 0),
+fn temporary_failures_are_retried_and_others_are_not() {
+    let throttled = [
+        Fault::throttled(),
+        Fault::error(400, "TooManyRequestsException", ""),
+        Fault::error(200, "ThrottlingException", ""),
+        Fault::error(400, "ProvisionedThroughputExceededException", ""),
+        Fault::error(503, "SlowDown", ""),
+        Fault::raw(429, ""),
+        Fault::raw(400, r#"{"Code": "ThrottlingException"}"#),
     ];
-    for (fault, attempts, base) in rows {
+    let temporary = [
+        Fault::internal_error(),
+        Fault::error(400, "InternalErrorException", ""),
+        Fault::error(200, "InternalErrorException", ""),
+        Fault::error(400, "ExternalServiceException", ""),
+        Fault::raw(500, ""),
+        Fault::raw(502, ""),
+        Fault::raw(503, ""),
+        Fault::raw(504, ""),
+        Fault::raw(408, ""),
+        Fault::raw(408, "<html>"),
+        Fault::raw(520, ""),
+        Fault::raw(529, ""),
+        Fault::error(400, "RequestTimeout", ""),
+        Fault::error(408, "RequestTimeoutException", ""),
+        Fault::error(400, "ServiceUnavailable", ""),
+        Fault::error(400, "ServiceUnavailableException", ""),
+        Fault::raw(400, r#"{"Code": "RequestTimeout"}"#),
+        Fault::timeout(),
+        Fault::NoAnswer(TransportErrorKind::Connect),
+        Fault::NoAnswer(TransportErrorKind::Io),
+    ];
+    let permanent = [
+        Fault::NoAnswer(TransportErrorKind::Tls),
+        Fault::NoAnswer(TransportErrorKind::TooLarge),
+        Fault::NoAnswer(TransportErrorKind::Other),
+        Fault::raw(501, ""),
+        Fault::raw(505, ""),
+        Fault::raw(519, ""),
+        Fault::raw(530, ""),
+        Fault::raw(511, ""),
+        Fault::raw(400, ""),
+        Fault::raw(403, ""),
+        Fault::raw(404, ""),
+        Fault::raw(413, ""),
+        Fault::raw(200, ""),
+        Fault::raw(302, ""),
+        Fault::error(400, "LimitExceededException", ""),
+        Fault::error(400, "InvalidParameterException", ""),
+    ];
+    let check = |fault: &Fault, attempts: usize, longest_first_wait: u128| {
         let stage = Stage::with(|builder| builder.identity_id(IDENTITY));
         stage.cognito.fail_next(GET_CREDENTIALS, 99, fault.clone());
         stage.credentials.get().unwrap_err();
@@ -329,13 +360,22 @@ fn what_passes_is_repeated_and_what_does_not_is_not() {
         let sleeps = stage.clock.sleeps();
         assert_eq!(sleeps.len(), attempts - 1, "{fault:?}: no sleep after the last attempt");
         for (n, sleep) in sleeps.iter().enumerate() {
-            assert!(sleep.as_millis() <= base << n, "{fault:?}: {sleeps:?}");
+            assert!(sleep.as_millis() <= longest_first_wait << n, "{fault:?}: {sleeps:?}");
         }
+    };
+    for fault in &throttled {
+        check(fault, 4, 1_000);
+    }
+    for fault in &temporary {
+        check(fault, 4, 100);
+    }
+    for fault in &permanent {
+        check(fault, 1, 0);
     }
 }
 
 #[test]
-fn a_stale_connection_is_repeated_at_once() {
+fn a_call_on_a_stale_connection_is_retried_without_a_wait() {
     let stage = Stage::new();
     stage.cognito.fail_next("GetId", 1, Fault::NoAnswer(TransportErrorKind::Closed));
     stage.credentials.get().unwrap();
@@ -344,7 +384,7 @@ fn a_stale_connection_is_repeated_at_once() {
 }
 
 #[test]
-fn what_the_service_asks_for_is_kept_and_what_does_not_fit_ends_the_call() {
+fn a_retry_waits_as_the_service_asks_and_too_long_a_wait_ends_the_call() {
     let run = |name: &'static str, value: &'static str, shortest, longest| {
         let clock = ManualClock::new();
         let credentials = CognitoIdentityCredentials::builder()
@@ -366,12 +406,15 @@ fn what_the_service_asks_for_is_kept_and_what_does_not_fit_ends_the_call() {
     assert_eq!(run("Retry-After", "7", 7_000, 14_000), 3);
     assert_eq!(run("Retry-After", "Thu, 01 Jan 2026 00:00:05 GMT", 5_000, 10_000), 3);
     assert_eq!(run("x-amz-retry-after", "1500", 1_500, 3_000), 3);
-    assert!(run("Retry-After", "25", 25_000, 50_000) <= 2, "a third one does not fit into 60 s");
+    assert!(
+        run("Retry-After", "25", 25_000, 50_000) <= 2,
+        "the time limit of 60 s leaves no time for a third retry"
+    );
     assert_eq!(run("Retry-After", "60", 0, 0), 0);
     assert_eq!(run("Retry-After", "99999999999", 0, 0), 0);
 }
 
-/// Two calls, one time limit; the limit ends the second one with its last error.
+/// The time limit ends the second call with its last error.
 #[test]
 fn one_limit_covers_all_calls_and_attempts() {
     let clock = ManualClock::new();
@@ -379,7 +422,7 @@ fn one_limit_covers_all_calls_and_attempts() {
     let (slow, service) = (clock.clone(), cognito.clone());
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
-        .transport(move |request: &cognito_identity_credentials::transport::HttpRequest| {
+        .transport(move |request: &HttpRequest| {
             use cognito_identity_credentials::transport::Transport;
             assert!(request.timeout() <= seconds(10));
             slow.advance(request.timeout().min(seconds(8)));
@@ -409,7 +452,7 @@ proptest! {
         check(status, body, &headers);
     }
 
-    /// Close to the real thing: a field replaced by any JSON-like text.
+    /// One field of a good answer is replaced.
     #[test]
     fn any_field_gives_an_answer_or_an_error(
         field in prop::sample::select(vec![
@@ -426,23 +469,24 @@ proptest! {
     }
 }
 
-/// What stands between the program and STS may answer as JSON services do.
+/// A proxy or firewall before STS may answer with JSON.
 #[test]
 fn the_code_of_an_sts_error_is_read_in_every_form() {
     let json = |code: &str| format!(r#"{{"__type":"{code}","message":"m"}}"#);
     let xml =
         |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
     let rows = [
-        // body, header, kind, whether it is retried
-        (json("ThrottlingException"), None, ErrorKind::Throttled, true),
-        (String::new(), Some("ThrottlingException:http://x/"), ErrorKind::Throttled, true),
-        (json("aws#LimitExceededException"), None, ErrorKind::Refused, false),
-        (json("AccessDenied"), None, ErrorKind::NotAuthorized, false),
-        (xml("aws#Throttling"), None, ErrorKind::Throttled, true),
-        (xml("AccessDenied"), Some("Throttling"), ErrorKind::NotAuthorized, false),
-        ("<html>".to_owned(), None, ErrorKind::Response, false),
+        // body, `x-amzn-errortype`, kind
+        (json("ThrottlingException"), None, ErrorKind::Throttled),
+        (String::new(), Some("ThrottlingException:http://x/"), ErrorKind::Throttled),
+        (json("aws#LimitExceededException"), None, ErrorKind::Refused),
+        (json("AccessDenied"), None, ErrorKind::NotAuthorized),
+        (xml("aws#Throttling"), None, ErrorKind::Throttled),
+        (xml("AccessDenied"), Some("Throttling"), ErrorKind::NotAuthorized),
+        ("<html>".to_owned(), None, ErrorKind::Response),
     ];
-    for (body, header, kind, is_retried) in rows {
+    for (body, header, kind) in rows {
+        let retried = kind == ErrorKind::Throttled;
         let stage = Stage::with(|builder| builder.role_arn(ROLE).max_attempts(2));
         let fault = Fault::raw(400, body.as_str());
         let fault = match header {
@@ -451,12 +495,12 @@ fn the_code_of_an_sts_error_is_read_in_every_form() {
         };
         stage.cognito.fail_next(STS, 2, fault);
         let error = stage.credentials.get().unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (kind, is_retried), "{body} {header:?}");
-        assert_eq!(stage.cognito.calls(STS), if is_retried { 2 } else { 1 }, "{body} {header:?}");
+        assert_eq!((error.kind(), error.is_retryable()), (kind, retried), "{body} {header:?}");
+        assert_eq!(stage.cognito.calls(STS), if retried { 2 } else { 1 }, "{body} {header:?}");
     }
 }
 
-/// Whatever comes back is not a panic, and what is served is alive.
+/// Checks that the provider does not panic, and returns only valid credentials.
 fn check(status: u16, body: Vec<u8>, headers: &[(usize, String)]) {
     let mut answer = HttpResponse::new(status, body);
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! The provider as the AWS SDK sees it, polled by the smallest of executors.
+//! The provider as a credentials provider of the AWS SDK, polled by a small executor.
 
 use std::collections::HashSet;
 use std::error::Error as _;
@@ -23,9 +23,10 @@ use cognito_identity_credentials::{
 
 use crate::support::{
     GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, answering, issued, seconds,
+    this_test_again,
 };
 
-/// Wakes a thread, and counts how often.
+/// A waker that counts how often it wakes its thread.
 struct Bell {
     thread: Thread,
     rung: AtomicUsize,
@@ -44,7 +45,7 @@ impl Wake for Bell {
     }
 }
 
-/// Runs a future on this thread, and fails if it does not end.
+/// Runs a future on this thread. Panics if it does not end.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Bell::new());
@@ -54,7 +55,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         let left = limit.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "the future is never woken");
+        assert!(!left.is_zero(), "nothing woke the future");
         thread::park_timeout(left);
     }
 }
@@ -68,7 +69,7 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Ou
     future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
 }
 
-/// A stage whose requests for credentials wait to be let go.
+/// Returns a stage that holds each request for credentials until the test lets it pass.
 fn gated(settings: impl FnOnce(Builder) -> Builder) -> (Stage, Gatekeeper) {
     let clock = ManualClock::new();
     let cognito = FakeCognito::with_clock(clock.clone());
@@ -82,7 +83,7 @@ fn gated(settings: impl FnOnce(Builder) -> Builder) -> (Stage, Gatekeeper) {
 fn await_that(mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + seconds(30);
     while !condition() {
-        assert!(Instant::now() < limit, "what the test waits for does not come");
+        assert!(Instant::now() < limit, "the condition does not become true");
         thread::yield_now();
     }
 }
@@ -95,7 +96,7 @@ fn matches_ours(sdk: &SdkCredentials, ours: &Credentials) -> bool {
 }
 
 #[test]
-fn the_sdks_credentials_have_all_that_ours_have_and_print_no_secret() {
+fn sdk_credentials_have_the_same_values_and_print_no_secret() {
     let end = SystemTime::UNIX_EPOCH + seconds(1_800_000_000);
     let ours = Credentials::new("ASIAEXAMPLE", "hunter2", "hunter3", end);
     let sdk = SdkCredentials::from(&ours);
@@ -109,29 +110,28 @@ fn the_sdks_credentials_have_all_that_ours_have_and_print_no_secret() {
     assert_eq!(SdkCredentials::from(ours), sdk);
 }
 
-/// Where each request was sent from.
+/// Returns a provider, and the threads that send its requests.
 fn recording(
     answer: impl Fn() -> Result<HttpResponse, TransportError> + Send + Sync + 'static,
-) -> (CognitoIdentityCredentials, Arc<Mutex<Vec<(ThreadId, Option<String>)>>>) {
+) -> (CognitoIdentityCredentials, Arc<Mutex<Vec<Thread>>>) {
     let threads = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&threads);
     let credentials = answering(move |_: &HttpRequest| {
-        let thread = thread::current();
-        seen.lock().unwrap().push((thread.id(), thread.name().map(str::to_owned)));
+        seen.lock().unwrap().push(thread::current());
         answer()
     });
     (credentials, threads)
 }
 
 #[test]
-fn a_refresh_runs_on_a_thread_of_its_own_and_a_fresh_set_needs_none() {
+fn a_refresh_runs_on_another_thread_and_fresh_credentials_need_none() {
     let (credentials, threads) = recording(|| Ok(issued("ASIAFIRST")));
     let first = provided(&credentials).unwrap();
     assert!(matches_ours(&first, &credentials.cached().unwrap()));
     let seen = threads.lock().unwrap().clone();
     assert_eq!(seen.len(), 1);
-    assert_ne!(seen[0].0, thread::current().id(), "the executor's thread is blocked");
-    assert_eq!(seen[0].1.as_deref(), Some("cognito-refresh"));
+    assert_ne!(seen[0].id(), thread::current().id(), "the executor's thread is blocked");
+    assert_eq!(seen[0].name(), Some("cognito-refresh"));
 
     let bell = Bell::new();
     let mut future = pin!(credentials.provide_credentials());
@@ -139,15 +139,16 @@ fn a_refresh_runs_on_a_thread_of_its_own_and_a_fresh_set_needs_none() {
     assert_eq!(threads.lock().unwrap().len(), 1);
 }
 
-/// Each future is polled twice, the second time with another waker, and only that one counts.
+/// Each future is polled twice. Only the waker of the second poll counts.
 #[test]
 fn any_number_of_futures_share_one_thread_and_one_refresh() {
-    let clock = WatchedClock(ManualClock::new(), Arc::default());
+    let clock = WatchedClock::default();
     let (stage, keeper) = gated(|builder| builder.clock(clock.clone()));
-    let (outdated, bells): (Vec<_>, Vec<_>) = (0..20).map(|_| (Bell::new(), Bell::new())).unzip();
+    let (first_bells, bells): (Vec<_>, Vec<_>) =
+        (0..20).map(|_| (Bell::new(), Bell::new())).unzip();
     let mut futures: Vec<_> =
         bells.iter().map(|_| Box::pin(stage.credentials.provide_credentials())).collect();
-    for which in [&outdated, &bells] {
+    for which in [&first_bells, &bells] {
         for (future, bell) in futures.iter_mut().zip(which) {
             assert!(poll(future.as_mut(), bell).is_pending());
         }
@@ -156,43 +157,46 @@ fn any_number_of_futures_share_one_thread_and_one_refresh() {
     assert!(bells.iter().all(|bell| bell.rung.load(Ordering::SeqCst) == 0));
     keeper.let_pass();
     await_that(|| bells.iter().all(|bell| bell.rung.load(Ordering::SeqCst) == 1));
-    assert!(outdated.iter().all(|bell| bell.rung.load(Ordering::SeqCst) == 0));
+    assert!(first_bells.iter().all(|bell| bell.rung.load(Ordering::SeqCst) == 0));
     let sets: Vec<_> = futures.into_iter().map(|future| block_on(future).unwrap()).collect();
     assert!(sets.iter().all(|set| *set == sets[0]));
     assert_eq!(stage.contacts(), 1);
-    let mut threads = clock.1.lock().unwrap().clone();
+    let mut threads = clock.readers.lock().unwrap().clone();
     assert!(threads.remove(&thread::current().id()));
-    assert_eq!(threads.len(), 1, "one thread for all of them");
+    assert_eq!(threads.len(), 1, "one thread for all futures");
 }
 
-/// Notes the threads that look at it, as each call of the provider does.
-#[derive(Clone)]
-struct WatchedClock(ManualClock, Arc<Mutex<HashSet<ThreadId>>>);
+/// A clock that remembers which threads read it. Each call of the provider reads it.
+#[derive(Clone, Default)]
+struct WatchedClock {
+    time: ManualClock,
+    readers: Arc<Mutex<HashSet<ThreadId>>>,
+}
 
 impl Clock for WatchedClock {
     fn wall(&self) -> SystemTime {
-        self.0.wall()
+        self.time.wall()
     }
 
     fn boot(&self) -> Duration {
-        self.1.lock().unwrap().insert(thread::current().id());
-        self.0.boot()
+        self.readers.lock().unwrap().insert(thread::current().id());
+        self.time.boot()
     }
 
     fn sleep(&self, duration: Duration) {
-        self.0.sleep(duration);
+        self.time.sleep(duration);
     }
 }
 
 #[test]
-fn a_dropped_future_is_not_woken_and_its_thread_goes_on_for_the_next() {
+fn a_dropped_future_is_not_woken_and_its_refresh_serves_the_next_future() {
     let (stage, keeper) = gated(|builder| builder);
     let bell = Bell::new();
     let mut future = Box::pin(stage.credentials.provide_credentials());
     assert!(poll(future.as_mut(), &bell).is_pending());
     keeper.await_request();
     drop(future);
-    assert_eq!(Arc::strong_count(&bell), 1, "what is dropped is not held on to");
+    assert_eq!(Arc::strong_count(&bell), 1, "nothing keeps the waker of a dropped future");
     keeper.let_pass();
     await_that(|| stage.credentials.cached().is_some());
     let set = provided(&stage.credentials).unwrap();
@@ -200,7 +204,6 @@ fn a_dropped_future_is_not_woken_and_its_thread_goes_on_for_the_next() {
     assert_eq!((stage.contacts(), bell.rung.load(Ordering::SeqCst)), (1, 0));
 }
 
-/// A future that is never polled asks nobody.
 #[test]
 fn a_future_does_nothing_before_it_is_polled() {
     let stage = Stage::new();
@@ -212,32 +215,36 @@ fn a_future_does_nothing_before_it_is_polled() {
 }
 
 #[test]
-fn when_a_refresh_is_due_a_thread_begins_it_and_nobody_waits() {
-    let clock = WatchedClock(ManualClock::new(), Arc::default());
+fn an_early_refresh_runs_on_another_thread_and_no_future_waits() {
+    let clock = WatchedClock::default();
     let (stage, keeper) = gated(|builder| builder.clock(clock.clone()));
-    let time = &clock.0;
-    let threads = || clock.1.lock().unwrap().len();
+    let time = &clock.time;
+    let threads = || clock.readers.lock().unwrap().len();
     keeper.let_pass();
     let first = provided(&stage.credentials).unwrap();
     keeper.await_request();
     assert_eq!(threads(), 2);
 
-    // A failure shows in the status alone, and keeps the next attempt away.
+    // A failure shows only in the status, and delays the next attempt.
     time.advance(seconds(2701));
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
     for _ in 0..3 {
         let mut future = pin!(stage.credentials.provide_credentials());
         let set = poll(future.as_mut(), &Bell::new()).map(Result::unwrap);
-        assert_eq!(set, Poll::Ready(first.clone()), "the set is good");
+        assert_eq!(set, Poll::Ready(first.clone()), "the credentials are valid");
     }
     keeper.await_request();
     keeper.let_pass();
     await_that(|| stage.credentials.status().last_error.is_some());
     assert_eq!(provided(&stage.credentials).unwrap(), first);
-    assert_eq!((stage.contacts(), threads()), (2, 3), "one for all, and none during the pause");
+    assert_eq!(
+        (stage.contacts(), threads()),
+        (2, 3),
+        "one thread for all futures, and no thread during the pause"
+    );
 
     time.advance(stage.credentials.status().next_attempt_in.unwrap());
-    // The thread of the last attempt may not be at its very end yet.
+    // The thread of the last attempt may still be running.
     await_that(|| {
         assert_eq!(provided(&stage.credentials).unwrap(), first);
         keeper.has_request()
@@ -248,7 +255,7 @@ fn when_a_refresh_is_due_a_thread_begins_it_and_nobody_waits() {
     assert!(matches_ours(&second, &stage.credentials.cached().unwrap()));
     assert_eq!((stage.contacts(), threads()), (3, 4));
 
-    // Somebody else is at it already.
+    // Another caller leads the refresh.
     time.advance(seconds(2701));
     thread::scope(|scope| {
         let leader = scope.spawn(|| stage.credentials.get().unwrap());
@@ -257,30 +264,29 @@ fn when_a_refresh_is_due_a_thread_begins_it_and_nobody_waits() {
         keeper.let_pass();
         assert!(!matches_ours(&second, &leader.join().unwrap()));
     });
-    assert_eq!((stage.contacts(), threads()), (4, 5), "the leader's own thread alone");
+    assert_eq!((stage.contacts(), threads()), (4, 5), "only the thread of the leader");
 }
 
-/// By the system's clock, as with the threads that wait for another's refresh.
+/// The limit is on the system's clock, as for threads that wait for the refresh of another thread.
 #[test]
-fn a_transport_that_hangs_holds_up_those_who_wait_for_it_and_nobody_after_the_timeout() {
+fn only_futures_from_before_the_timeout_wait_for_a_transport_that_hangs() {
     let limit = Duration::from_millis(50);
     let (stage, keeper) = gated(|builder| builder.timeout(limit));
     let bell = Bell::new();
-    let mut held_up = Box::pin(stage.credentials.provide_credentials());
-    assert!(poll(held_up.as_mut(), &bell).is_pending());
+    let mut waiting = Box::pin(stage.credentials.provide_credentials());
+    assert!(poll(waiting.as_mut(), &bell).is_pending());
     let begun = Instant::now();
     keeper.await_request();
     await_that(|| begun.elapsed() > limit);
     let error = provided(&stage.credentials).unwrap_err();
     assert!(matches!(error, CredentialsError::ProviderTimedOut(_)), "{error:?}");
-    assert!(poll(held_up.as_mut(), &bell).is_pending());
+    assert!(poll(waiting.as_mut(), &bell).is_pending());
     keeper.let_pass();
-    assert!(matches_ours(&block_on(held_up).unwrap(), &stage.credentials.cached().unwrap()));
+    assert!(matches_ours(&block_on(waiting).unwrap(), &stage.credentials.cached().unwrap()));
 }
 
-/// The set counts as over, or other settings are in force, since the refresh under way began.
 #[test]
-fn a_future_after_a_change_does_not_take_the_answer_from_before_it() {
+fn a_future_after_a_new_login_does_not_get_the_credentials_from_before() {
     let (stage, keeper) = gated(|builder| builder);
     stage.cognito.accept_login(PROVIDER, "token", "ann");
     let bell = Bell::new();
@@ -300,9 +306,9 @@ fn a_future_after_a_change_does_not_take_the_answer_from_before_it() {
     assert_eq!(stage.contacts(), 2);
 }
 
-/// It is handed to who asked for it, though the next one gets another.
+/// The next future gets other credentials.
 #[test]
-fn a_set_that_lives_shorter_than_the_window_ends_the_wait() {
+fn a_future_accepts_credentials_that_expire_within_the_window() {
     let stage = Stage::with(|builder| builder.expiry_window(seconds(7200)));
     let (first, second) =
         (provided(&stage.credentials).unwrap(), provided(&stage.credentials).unwrap());
@@ -317,7 +323,7 @@ fn ours(error: &CredentialsError) -> Option<&Error> {
 }
 
 #[test]
-fn each_kind_of_error_has_its_variant_and_our_error_as_its_source() {
+fn each_error_kind_has_a_variant_of_the_sdk_with_our_error_as_its_source() {
     let answer = |code: &str, status| {
         let body = format!(r#"{{"__type": "{code}", "message": "No."}}"#);
         move || Ok(HttpResponse::new(status, body.clone()))
@@ -359,9 +365,9 @@ fn each_kind_of_error_has_its_variant_and_our_error_as_its_source() {
     assert_eq!(ours(&error).unwrap().kind(), ErrorKind::IdentityUnknown);
 }
 
-/// A refusal that still stands is told without a thread, as `get()` does it without contact.
+/// During the cooldown, `get()` returns the last error without a request. So does a future.
 #[test]
-fn what_get_refuses_without_contact_is_refused_at_the_first_poll() {
+fn during_the_cooldown_the_first_poll_returns_the_error() {
     let stage = Stage::new();
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
     assert_eq!(stage.credentials.get().unwrap_err().kind(), ErrorKind::NotAuthorized);
@@ -375,12 +381,12 @@ fn what_get_refuses_without_contact_is_refused_at_the_first_poll() {
     }
     assert_eq!(stage.contacts(), 1);
     stage.clock.advance(seconds(5));
-    assert!(provided(&stage.credentials).is_ok(), "and not for ever");
+    assert!(provided(&stage.credentials).is_ok(), "the cooldown ends");
 }
 
-/// From inside the transport, on the refresh's own thread, and on one that `get()` leads.
+/// The transport runs on the thread of the refresh, or on the thread that calls `get()`.
 #[test]
-fn a_transport_that_awaits_the_credentials_it_helps_to_fetch_is_reentrant() {
+fn a_transport_that_awaits_its_own_credentials_gets_a_reentrant_error() {
     let slot = Arc::new(std::sync::OnceLock::<CognitoIdentityCredentials>::new());
     let inner = Arc::clone(&slot);
     let credentials = answering(move |_: &HttpRequest| {
@@ -396,7 +402,7 @@ fn a_transport_that_awaits_the_credentials_it_helps_to_fetch_is_reentrant() {
 }
 
 #[test]
-fn a_panicking_transport_fails_every_future_and_the_next_one_tries_again() {
+fn a_panic_of_the_transport_fails_every_future_and_the_next_future_tries_again() {
     let (arrived, arrivals) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let (arrived, released) = (Mutex::new(arrived), Mutex::new(released));
@@ -405,7 +411,7 @@ fn a_panicking_transport_fails_every_future_and_the_next_one_tries_again() {
         if calls.fetch_add(1, Ordering::SeqCst) == 0 {
             arrived.lock().unwrap().send(()).unwrap();
             released.lock().unwrap().recv().unwrap();
-            panic!("a fault of the transport");
+            panic!("the transport panics");
         }
         Ok(issued("ASIASECOND"))
     });
@@ -425,10 +431,9 @@ fn a_panicking_transport_fails_every_future_and_the_next_one_tries_again() {
     assert_eq!(provided(&credentials).unwrap().access_key_id(), "ASIASECOND");
 }
 
-/// An SDK client that loses its patience takes what is still alive, and nothing that is over or
-/// called off.
+/// An SDK client whose own timeout ends uses the fallback.
 #[test]
-fn the_fallback_is_the_cached_set_while_it_lives() {
+fn the_fallback_is_the_cached_credentials_while_they_are_valid() {
     let stage = Stage::new();
     let fallback = || stage.credentials.fallback_on_interrupt();
     assert_eq!(fallback(), None);
@@ -450,9 +455,9 @@ fn the_fallback_is_the_cached_set_while_it_lives() {
     assert_eq!(stage.contacts(), 3);
 }
 
-/// The SDK's cache asks 10 s before a set's end, and takes as new whatever lives longer than that.
+/// The SDK's cache asks 10 s before the credentials expire.
 #[test]
-fn when_the_sdks_cache_asks_for_a_new_set_it_gets_one() {
+fn the_cache_of_the_sdk_gets_new_credentials_when_it_asks() {
     const BUFFER: Duration = Duration::from_secs(10);
     let stage = Stage::new();
     let first = provided(&stage.credentials).unwrap();
@@ -463,7 +468,7 @@ fn when_the_sdks_cache_asks_for_a_new_set_it_gets_one() {
 }
 
 #[test]
-fn the_future_may_move_between_threads() {
+fn the_future_is_send() {
     fn assert_send<T: Send>(value: T) -> T {
         value
     }
@@ -476,22 +481,23 @@ fn the_future_may_move_between_threads() {
     assert!(!format!("{shared:?}").contains(IDENTITY));
 }
 
-/// In a process of its own, where every new thread asks for more stack than there is memory.
+/// In a child process, every new thread asks for more stack than there is memory.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
-fn a_thread_that_cannot_be_had_is_an_error_and_costs_no_good_set() {
+fn without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned() {
     const CHILD: &str = "AWS_SDK_TEST_WITHOUT_THREADS";
     if std::env::var_os(CHILD).is_none() {
-        let name = "aws_sdk::a_thread_that_cannot_be_had_is_an_error_and_costs_no_good_set";
-        let output = crate::support::runnable(&std::env::current_exe().unwrap())
-            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        let name =
+            "aws_sdk::without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned";
+        let output = this_test_again(name)
+            .arg("--test-threads=1")
             .env(CHILD, "1")
             .env("RUST_MIN_STACK", (1_u64 << 60).to_string())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("no thread, and all is well"), "{said}");
+        assert!(said.contains("there was no thread"), "{said}");
         return;
     }
     let stage = Stage::new();
@@ -504,13 +510,21 @@ fn a_thread_that_cannot_be_had_is_an_error_and_costs_no_good_set() {
     stage.clock.advance(seconds(2701));
     assert!(matches_ours(&provided(&stage.credentials).unwrap(), &first));
     assert_eq!(stage.contacts(), 1);
-    println!("no thread, and all is well");
+    println!("there was no thread");
 }
 
 #[test]
-fn a_refresh_on_its_own_thread_is_reported_once_and_futures_do_not_wait_for_the_listener() {
-    // Whether the refresh fails, and whether the listener then panics.
-    for (fails, panics) in [(false, false), (true, false), (false, true), (true, true)] {
+fn a_refresh_is_reported_once_and_futures_do_not_wait_for_the_listener() {
+    struct Row {
+        refresh_fails: bool,
+        listener_panics: bool,
+    }
+    for Row { refresh_fails, listener_panics } in [
+        Row { refresh_fails: false, listener_panics: false },
+        Row { refresh_fails: true, listener_panics: false },
+        Row { refresh_fails: false, listener_panics: true },
+        Row { refresh_fails: true, listener_panics: true },
+    ] {
         let (entered, entries) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
@@ -518,10 +532,10 @@ fn a_refresh_on_its_own_thread_is_reported_once_and_futures_do_not_wait_for_the_
             builder.on_refresh(move |report| {
                 entered.send((thread::current().id(), report.service_calls)).unwrap();
                 released.lock().unwrap().recv().unwrap();
-                assert!(!panics, "the listener has a fault");
+                assert!(!listener_panics, "the listener panics");
             })
         });
-        if fails {
+        if refresh_fails {
             stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::not_authorized("No."));
         }
         let bell = Bell::new();
@@ -537,22 +551,17 @@ fn a_refresh_on_its_own_thread_is_reported_once_and_futures_do_not_wait_for_the_
         assert_eq!(calls, 2);
         for future in futures {
             let result = block_on(future);
-            let kind = match &result {
-                Ok(_) => None,
-                Err(error) => {
-                    error.source().and_then(|error| error.downcast_ref()).map(Error::kind)
-                }
-            };
-            assert_eq!(kind, fails.then_some(ErrorKind::NotAuthorized), "{result:?}");
+            let kind = result.as_ref().err().and_then(ours).map(Error::kind);
+            assert_eq!(kind, refresh_fails.then_some(ErrorKind::NotAuthorized), "{result:?}");
         }
         release.send(()).unwrap();
-        assert_eq!(provided(&stage.credentials).is_err(), fails, "cached, or the cooldown");
+        assert_eq!(provided(&stage.credentials).is_err(), refresh_fails, "cached, or the cooldown");
         assert!(entries.try_recv().is_err(), "one report");
     }
 }
 
 #[test]
-fn an_early_refresh_on_its_own_thread_is_reported() {
+fn an_early_refresh_on_another_thread_is_reported() {
     let (send, reports) = mpsc::channel();
     let stage = Stage::with(|builder| {
         builder.on_refresh(move |report| {
@@ -569,14 +578,13 @@ fn an_early_refresh_on_its_own_thread_is_reported() {
 }
 
 #[test]
-fn a_future_inside_the_listener_is_reentrant() {
+fn a_future_inside_the_listener_gets_a_reentrant_error() {
     let provider: Arc<std::sync::OnceLock<CognitoIdentityCredentials>> = Arc::default();
     let (inside, (send, kinds)) = (Arc::clone(&provider), mpsc::channel());
     let stage = Stage::with(|builder| {
         builder.on_refresh(move |_| {
             let error = provided(inside.get().unwrap()).unwrap_err();
-            let source = error.source().and_then(|error| error.downcast_ref());
-            send.send(source.map(Error::kind)).unwrap();
+            send.send(ours(&error).map(Error::kind)).unwrap();
         })
     });
     provider.set(stage.credentials.clone()).unwrap();
@@ -584,9 +592,9 @@ fn a_future_inside_the_listener_is_reentrant() {
     assert_eq!(kinds.try_recv(), Ok(Some(ErrorKind::Reentrant)));
 }
 
-/// A stored set whose early refresh fails is still good.
+/// The stored credentials are still valid if their early refresh fails.
 #[test]
-fn a_future_gets_stored_credentials_whatever_the_listener_does_with_a_failed_early_refresh() {
+fn a_future_gets_stored_credentials_if_the_listener_panics_after_a_failed_early_refresh() {
     let storage = Arc::new(cognito_identity_credentials::MemoryStorage::new());
     let stored = |builder: Builder| builder.storage(storage.clone()).persist_credentials(true);
     let first = Stage::with(stored);
@@ -597,7 +605,7 @@ fn a_future_gets_stored_credentials_whatever_the_listener_does_with_a_failed_ear
         .identity_pool_id(POOL)
         .transport(first.cognito.clone())
         .clock(first.clock.clone())
-        .on_refresh(|report| assert!(report.result.is_ok(), "the listener has a fault"))
+        .on_refresh(|report| assert!(report.result.is_ok(), "the listener panics"))
         .build()
         .unwrap();
     assert!(matches_ours(&provided(&next).unwrap(), &keys));

@@ -10,7 +10,7 @@ use crate::secrets::{logged, record_log};
 use crate::sharing::with_transport;
 use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
 
-pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+use crate::support::ROLE;
 const OPEN_ID: &str = "GetOpenIdToken";
 const ASSUME: &str = "AssumeRoleWithWebIdentity";
 

@@ -10,8 +10,8 @@ use cognito_identity_credentials::{
     Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage,
 };
 
-use crate::classic::ROLE;
 use crate::sharing::with_transport;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, operation, seconds};
 
 const YEARS_56: Duration = Duration::from_secs(56 * 365 * 86_400);

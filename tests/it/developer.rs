@@ -8,8 +8,8 @@ use cognito_identity_credentials::{
     BoxError, DeveloperIdentity, ErrorKind, IdentityOrigin, MemoryStorage,
 };
 
-use crate::classic::ROLE;
 use crate::stored::again;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
 
 #[test]

@@ -1,7 +1,7 @@
-//! The example of a transport without an HTTP crate, against gateways of every sort.
+//! The example of a transport without an HTTP crate, with good and bad gateways.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,63 +10,53 @@ use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::TransportErrorKind;
 use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error, ErrorKind};
 
+use crate::server::{Request, closed_address, drain};
 use crate::support::{IDENTITY, POOL, issued};
 
-#[allow(dead_code, reason = "its main function")]
+#[allow(dead_code, reason = "the test does not call its main function")]
 #[path = "../../examples/device_transport.rs"]
 mod example;
 
-/// What a gateway does once it has the request.
+/// What a gateway does after its answer.
 enum Then {
     Close,
-    /// Waits for the client to go.
+    /// Waits until the client closes the connection.
     Hold,
-    /// Says this again and again, with as many milliseconds in between.
-    Repeat(&'static [u8], u64),
-    /// Closes without having read the request.
-    Deaf,
+    /// Sends the text again and again.
+    Repeat {
+        text: &'static [u8],
+        pause_ms: u64,
+    },
+    /// Closes the connection before it reads the request or answers.
+    CloseUnread,
 }
 
-/// A gateway for one request, which the test gets to see.
+/// Starts a gateway for one request. Returns its address, and a channel with the request.
 fn gateway(answer: Vec<u8>, then: Then) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        if matches!(then, Then::Deaf) {
+        if matches!(then, Then::CloseUnread) {
             return;
         }
-        sender.send(read_request(&mut stream)).unwrap();
-        // The client may have gone, having seen enough.
+        let Request { head, body } = Request::read(&mut stream).unwrap();
+        sender.send(head + &body).unwrap();
+        // The client may have closed the connection.
         let _ = stream.write_all(&answer);
         match then {
-            Then::Close | Then::Deaf => {}
-            Then::Hold => while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {},
-            Then::Repeat(text, pause) => {
+            Then::Close | Then::CloseUnread => {}
+            Then::Hold => drain(stream),
+            Then::Repeat { text, pause_ms } => {
                 let end = Instant::now() + Duration::from_secs(20);
                 while stream.write_all(text).is_ok() && Instant::now() < end {
-                    thread::sleep(Duration::from_millis(pause));
+                    thread::sleep(Duration::from_millis(pause_ms));
                 }
             }
         }
     });
     (address, requests)
-}
-
-fn read_request(stream: &mut TcpStream) -> String {
-    let mut request = String::new();
-    let mut byte = [0];
-    loop {
-        if let Some((head, body)) = request.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() == length.unwrap().parse::<usize>().unwrap() {
-                return request;
-            }
-        }
-        stream.read_exact(&mut byte).unwrap();
-        request.push(byte[0].into());
-    }
 }
 
 fn get(address: SocketAddr, limit: Duration) -> Result<Credentials, Error> {
@@ -105,30 +95,30 @@ fn the_request_is_exact() {
 }
 
 #[test]
-fn an_answer_is_taken_in_every_form_that_a_gateway_may_give_it() {
+fn an_answer_is_accepted_in_every_form_of_http_1() {
     let length = body(0).len();
     let most = 256 * 1024;
     let rows = [
         ("up to the end", answer("HTTP/1.0 200 OK", &body(0)), Then::Close),
         ("of HTTP/1.1", answer("HTTP/1.1 200 OK", &body(0)), Then::Close),
         ("without a reason", answer("HTTP/1.1 200", &body(0)), Then::Close),
-        ("bare line ends", [b"HTTP/1.1 200 OK\n\n", &body(0)[..]].concat(), Then::Close),
+        ("bare line feeds", [b"HTTP/1.1 200 OK\n\n", &body(0)[..]].concat(), Then::Close),
         (
-            "with its length, held open",
+            "with a length, on a connection that stays open",
             answer(&format!("HTTP/1.1 200 OK\r\ncontent-LENGTH:{length}"), &body(0)),
             Then::Hold,
         ),
         (
-            "with its length twice",
+            "with the length twice",
             answer(
                 &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Length: {length}"),
                 &body(0),
             ),
             Then::Hold,
         ),
-        ("the largest", answer("HTTP/1.0 200 OK", &body(most)), Then::Close),
+        ("the largest body", answer("HTTP/1.0 200 OK", &body(most)), Then::Close),
         (
-            "the largest, with its length",
+            "the largest body, with a length",
             answer(&format!("HTTP/1.0 200 OK\r\nContent-Length: {most}"), &body(most)),
             Then::Hold,
         ),
@@ -147,56 +137,83 @@ fn an_answer_is_taken_in_every_form_that_a_gateway_may_give_it() {
 }
 
 #[test]
-fn a_hostile_gateway_gets_the_kind_that_fits_and_no_more_than_the_time_and_the_size() {
+fn each_fault_of_a_gateway_has_its_error_kind_within_the_limits_of_time_and_size() {
     use TransportErrorKind::{Closed, Connect, Io, Timeout, TooLarge};
+    struct Row {
+        what: &'static str,
+        answer: Vec<u8>,
+        then: Then,
+        expected: TransportErrorKind,
+    }
     let limit = Duration::from_millis(300);
     let over = 256 * 1024 + 1;
     let ok = |more: &str| answer(&format!("HTTP/1.1 200 OK\r\n{more}"), b"{}");
+    let row = |what, answer, then, expected| Row { what, answer, then, expected };
     let rows = [
-        ("closes", Vec::new(), Then::Close, Closed),
-        ("closes without reading", Vec::new(), Then::Deaf, Closed),
-        ("is silent", Vec::new(), Then::Hold, Timeout),
-        ("breaks off in the head", b"HTTP/1.1 200 OK\r\nDate: x".to_vec(), Then::Close, Io),
-        ("breaks off in the body", ok("Content-Length: 3"), Then::Close, Io),
-        ("stops in the head", b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Hold, Timeout),
-        ("stops in the body", ok("Content-Length: 3"), Then::Hold, Timeout),
-        ("drips", b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Repeat(b"a: b\r\n", 20), Timeout),
-        ("drips a body", ok("a: b"), Then::Repeat(b" ", 20), Timeout),
-        (
+        row("closes", Vec::new(), Then::Close, Closed),
+        row("closes before it reads", Vec::new(), Then::CloseUnread, Closed),
+        row("is silent", Vec::new(), Then::Hold, Timeout),
+        row("breaks off in the head", b"HTTP/1.1 200 OK\r\nDate: x".to_vec(), Then::Close, Io),
+        row("breaks off in the body", ok("Content-Length: 3"), Then::Close, Io),
+        row("stops in the head", b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Hold, Timeout),
+        row("stops in the body", ok("Content-Length: 3"), Then::Hold, Timeout),
+        row(
+            "slow headers",
+            b"HTTP/1.1 200 OK\r\n".to_vec(),
+            Then::Repeat { text: b"a: b\r\n", pause_ms: 20 },
+            Timeout,
+        ),
+        row("a slow body", ok("a: b"), Then::Repeat { text: b" ", pause_ms: 20 }, Timeout),
+        row(
             "a line without end",
             b"HTTP/1.1 200 OK\r\na:".to_vec(),
-            Then::Repeat(&[b'x'; 4096], 0),
+            Then::Repeat { text: &[b'x'; 4096], pause_ms: 0 },
             TooLarge,
         ),
-        (
+        row(
             "headers without end",
             b"HTTP/1.1 200 OK\r\n".to_vec(),
-            Then::Repeat(b"a: b\r\n", 0),
+            Then::Repeat { text: b"a: b\r\n", pause_ms: 0 },
             TooLarge,
         ),
-        ("a body without end", ok("a: b"), Then::Repeat(&[b' '; 4096], 0), TooLarge),
-        ("a byte too much", answer("HTTP/1.0 200 OK", &body(over)), Then::Close, TooLarge),
-        (
-            "a length too much",
+        row(
+            "a body without end",
+            ok("a: b"),
+            Then::Repeat { text: &[b' '; 4096], pause_ms: 0 },
+            TooLarge,
+        ),
+        row(
+            "a body that is one byte too long",
+            answer("HTTP/1.0 200 OK", &body(over)),
+            Then::Close,
+            TooLarge,
+        ),
+        row(
+            "a length that is too large",
             ok("Content-Length: 262145"),
-            Then::Repeat(&[b' '; 4096], 0),
+            Then::Repeat { text: &[b' '; 4096], pause_ms: 0 },
             TooLarge,
         ),
-        ("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), Then::Hold, Io),
-        ("another version", b"HTTP/2.0 200 OK\r\n\r\n".to_vec(), Then::Hold, Io),
-        ("no status", b"HTTP/1.1 OK\r\n\r\n".to_vec(), Then::Hold, Io),
-        ("a short status", b"HTTP/1.1 20\r\n\r\n".to_vec(), Then::Hold, Io),
-        ("an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), Then::Hold, Io),
-        ("no header", b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n".to_vec(), Then::Hold, Io),
-        ("no length", ok("Content-Length: two"), Then::Hold, Io),
-        ("a length below nothing", ok("Content-Length: -2"), Then::Hold, Io),
-        ("two lengths", ok("Content-Length: 2\r\nContent-Length: 3"), Then::Hold, Io),
-        ("in chunks", ok("Transfer-Encoding: chunked"), Then::Hold, Io),
+        row("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), Then::Hold, Io),
+        row("another version", b"HTTP/2.0 200 OK\r\n\r\n".to_vec(), Then::Hold, Io),
+        row("no status", b"HTTP/1.1 OK\r\n\r\n".to_vec(), Then::Hold, Io),
+        row("a short status", b"HTTP/1.1 20\r\n\r\n".to_vec(), Then::Hold, Io),
+        row("an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), Then::Hold, Io),
+        row(
+            "a header without a colon",
+            b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n".to_vec(),
+            Then::Hold,
+            Io,
+        ),
+        row("a length that is no number", ok("Content-Length: two"), Then::Hold, Io),
+        row("a negative length", ok("Content-Length: -2"), Then::Hold, Io),
+        row("two different lengths", ok("Content-Length: 2\r\nContent-Length: 3"), Then::Hold, Io),
+        row("chunks", ok("Transfer-Encoding: chunked"), Then::Hold, Io),
     ];
     let kind = |error: &Error| error.transport_error().unwrap().kind();
-    for (what, answer, then, expected) in rows {
+    for Row { what, answer, then, expected } in rows {
         let (address, _requests) = gateway(answer, then);
-        // Only those who end at the limit need a short one.
+        // Only rows that time out need a short limit.
         let limit = if expected == Timeout { limit } else { Duration::from_secs(10) };
         let begin = Instant::now();
         let error = get(address, limit).expect_err(what);
@@ -204,6 +221,5 @@ fn a_hostile_gateway_gets_the_kind_that_fits_and_no_more_than_the_time_and_the_s
         assert!(begin.elapsed() < limit + Duration::from_secs(3), "{what}: {:?}", begin.elapsed());
         assert!(expected != Timeout || begin.elapsed() >= limit, "{what}");
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_eq!(kind(&get(nobody, limit).unwrap_err()), Connect);
+    assert_eq!(kind(&get(closed_address(), limit).unwrap_err()), Connect);
 }

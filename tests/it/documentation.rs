@@ -1,17 +1,19 @@
-//! What the documentation and the manifests say about the code is so.
+//! The documentation and the manifests agree with the code.
 
 use std::fs;
 use std::path::Path;
 
-/// Checks that `cargo test --all-features PATH` finds a test: the files declare its modules, and
-/// the last one has it. Returns whether the test is only compiled for loom.
+/// Checks that a test with this path exists: files declare its modules, and the last module has the
+/// test. Returns whether the test is only compiled for loom.
 fn is_for_loom(root: &Path, path: &str) -> bool {
     let mut modules: Vec<_> = path.split("::").collect();
     let name = modules.pop().unwrap();
-    let is_ours = |first: &&str| root.join(format!("tests/it/{first}.rs")).exists();
+    let is_ours = |first: &&str| {
+        [".rs", "/mod.rs"].iter().any(|end| root.join(format!("tests/it/{first}{end}")).exists())
+    };
     let (mut file, mut folder) = match modules.first() {
-        // The only test target of its own that is named.
-        None => ("tests/it/hostile.rs".to_owned(), String::new()),
+        // The page names one other test target.
+        None => ("tests/hostile/main.rs".to_owned(), String::new()),
         Some(first) if is_ours(first) => ("tests/it/main.rs".to_owned(), "tests/it".to_owned()),
         Some(_) => ("src/lib.rs".to_owned(), "src".to_owned()),
     };
@@ -41,7 +43,7 @@ fn is_for_loom(root: &Path, path: &str) -> bool {
     loom
 }
 
-/// The rows of the only table below a heading, without its head.
+/// Returns the rows of the only table below a heading, without its header.
 fn table<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let section = page.split("\n## ").find(|s| s.starts_with(heading));
     let section = section.unwrap_or_else(|| panic!("no heading {heading}"));
@@ -50,25 +52,25 @@ fn table<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
 }
 
 #[test]
-fn every_row_of_what_happens_when_names_tests_that_exist() {
+fn every_guarantee_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
     let situations = table(&page, "What happens when");
     let shown = table(&page, "Which tests show it");
-    assert_eq!(situations.len(), 15, "a guarantee more or less: is that meant?");
+    assert_eq!(situations.len(), 15, "if you add or remove a guarantee, change this number");
     let first = |rows: &[Vec<&str>]| rows.iter().map(|row| row[0].to_owned()).collect::<Vec<_>>();
     assert_eq!(first(&situations), first(&shown));
     for row in &shown {
         let tests: Vec<_> = row[1].split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test in: {row:?}");
         for test in tests {
-            // The command above the table for these ends so.
+            // The page has a command for each module of such tests.
             let command = format!("--lib {}`", test.rsplit_once("::").map_or("", |(of, _)| of));
             assert!(!is_for_loom(root, test) || page.contains(&command), "no command for {test}");
         }
     }
     let totals = table(&page, "How much was tried");
-    assert_eq!(totals.len(), 9, "a total more or less: is that meant?");
+    assert_eq!(totals.len(), 9, "if you add or remove a total, change this number");
     for row in totals {
         assert_eq!(row.len(), 3, "{row:?}");
         assert!(row[1].contains(|c: char| c.is_ascii_digit()), "no total in: {row:?}");
@@ -76,12 +78,12 @@ fn every_row_of_what_happens_when_names_tests_that_exist() {
     }
 }
 
-/// Certificates are checked at no time before it, where the device has none.
+/// A device that does not know the time checks certificates as if it were this day.
 #[test]
 fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let log = fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
-    // The heading of what is not released yet has no day.
+    // The heading of an unreleased version has no day.
     let mut headings = log.lines().filter_map(|line| line.strip_prefix("## ")?.split_once(", "));
     let (version, day) = headings.next().unwrap();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));

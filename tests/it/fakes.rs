@@ -1,5 +1,5 @@
-//! The fakes themselves, on which the tests of other programs rely: `FakeServer` over raw sockets,
-//! what can be set on `FakeCognito`, and `FaultyStorage`.
+//! The fakes, because tests of other programs rely on them: `FakeServer` over sockets, the settings
+//! of `FakeCognito`, and `FaultyStorage`.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use cognito_identity_credentials::testing::{
 use cognito_identity_credentials::transport::{HttpResponse, Transport, TransportErrorKind};
 use cognito_identity_credentials::{MemoryStorage, Storage};
 
-use crate::support::{GET_CREDENTIALS, POOL, Stage, seconds};
+use crate::support::{GET_CREDENTIALS, POOL, ROLE, Stage, seconds};
 
 const GET_ID: &str = "X-Amz-Target: AWSCognitoIdentityService.GetId\r\n";
 
@@ -27,7 +27,7 @@ fn connect(server: &FakeServer) -> TcpStream {
     stream
 }
 
-/// What the server says to these bytes until it closes the connection.
+/// Sends these bytes, and returns what the server sends until it closes the connection.
 fn say(server: &FakeServer, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = connect(server);
     stream.write_all(bytes.as_ref()).unwrap();
@@ -40,13 +40,21 @@ fn get_id_body() -> String {
     format!(r#"{{"IdentityPoolId":"{POOL}"}}"#)
 }
 
-/// A request for an identity with these headers, which name the length of the body.
+/// Returns a `GetId` request. The headers must give the length of the body.
 fn get_id(headers: &str, body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: x\r\n{GET_ID}{headers}\r\n{body}")
 }
 
 #[test]
 fn the_fake_server_reads_every_form_of_request() {
+    struct Row {
+        name: &'static str,
+        request: String,
+        /// How the answer begins, after `HTTP/1.1 `.
+        begins: &'static str,
+        /// A part of the answer.
+        contains: &'static str,
+    }
     let json = get_id_body();
     let length = json.len();
     let (start, rest) = json.split_at(7);
@@ -54,67 +62,84 @@ fn the_fake_server_reads_every_form_of_request() {
     let close = "Connection: close\r\n";
     let sized = get_id(&format!("Content-Length: {length}\r\n{close}"), &json);
     let large = "x".repeat(7_000_000);
-    let rows: [(&str, String, &str, &str); 21] = [
-        // name, request, how the answer begins, what is in it
-        ("a length", sized.clone(), "HTTP/1.1 200 ", "\"IdentityId\":\"us-east-1:"),
-        ("bare line feeds", sized.replace("\r\n", "\n"), "HTTP/1.1 200 ", "IdentityId"),
-        ("empty lines before it", format!("\r\n\r\n{sized}"), "HTTP/1.1 200 ", "IdentityId"),
-        ("HTTP/1.0", sized.replace("/1.1", "/1.0").replace(close, ""), "HTTP/1.1 200 ", "close"),
-        (
+    let row = |name, request, begins| Row { name, request, begins, contains: "" };
+    let ok = |name, request| Row { contains: "IdentityId", ..row(name, request, "200 ") };
+    let rows = [
+        Row { contains: "\"IdentityId\":\"us-east-1:", ..row("a length", sized.clone(), "200 ") },
+        ok("bare line feeds", sized.replace("\r\n", "\n")),
+        ok("empty lines before it", format!("\r\n\r\n{sized}")),
+        Row {
+            contains: "close",
+            ..row("HTTP/1.0", sized.replace("/1.1", "/1.0").replace(close, ""), "200 ")
+        },
+        ok(
             "chunks with an extension and a trailer",
             get_id(&format!("Transfer-Encoding: chunked\r\n{close}"), &chunks),
-            "HTTP/1.1 200 ",
-            "IdentityId",
         ),
-        (
-            "a client that expects 100",
-            get_id(&format!("Content-Length: {length}\r\nExpect: 100-continue\r\n{close}"), &json),
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ",
-            "IdentityId",
-        ),
-        ("GET", format!("GET / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 404 ", "<UnknownOperation"),
-        ("HEAD", format!("HEAD / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 404 ", "content-length: 28"),
-        ("no operation", format!("POST / HTTP/1.1\r\n{close}\r\n"), "HTTP/1.1 400 ", "__type"),
-        ("no body", get_id(close, ""), "HTTP/1.1 400 ", "SerializationException"),
-        (
-            "an unknown action of STS",
-            format!(
-                "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n{close}\r\nAction=A+%2Bb"
-            ),
-            "HTTP/1.1 400 ",
-            "<Code>InvalidAction</Code><Message>Could not find operation A +b ",
-        ),
-        ("not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(), "HTTP/1.1 400 ", ""),
-        ("a version to come", "POST / HTTP/9\r\n\r\n".into(), "HTTP/1.1 400 ", ""),
-        ("a header without a colon", get_id("x\r\n", ""), "HTTP/1.1 400 ", ""),
-        ("a space in a header's name", get_id("x : y\r\n", ""), "HTTP/1.1 400 ", ""),
-        ("no number", get_id("Content-Length: +1\r\n", ""), "HTTP/1.1 400 ", ""),
-        (
+        Row {
+            contains: "IdentityId",
+            ..row(
+                "a client that expects 100",
+                get_id(
+                    &format!("Content-Length: {length}\r\nExpect: 100-continue\r\n{close}"),
+                    &json,
+                ),
+                "100 Continue\r\n\r\nHTTP/1.1 200 ",
+            )
+        },
+        Row {
+            contains: "<UnknownOperation",
+            ..row("GET", format!("GET / HTTP/1.1\r\n{close}\r\n"), "404 ")
+        },
+        Row {
+            contains: "content-length: 28",
+            ..row("HEAD", format!("HEAD / HTTP/1.1\r\n{close}\r\n"), "404 ")
+        },
+        Row {
+            contains: "__type",
+            ..row("no operation", format!("POST / HTTP/1.1\r\n{close}\r\n"), "400 ")
+        },
+        Row { contains: "SerializationException", ..row("no body", get_id(close, ""), "400 ") },
+        Row {
+            contains: "<Code>InvalidAction</Code><Message>Could not find operation A +b ",
+            ..row(
+                "an unknown action of STS",
+                format!(
+                    "POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 13\r\n{close}\r\nAction=A+%2Bb"
+                ),
+                "400 ",
+            )
+        },
+        row("not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".into(), "400 "),
+        row("a future version", "POST / HTTP/9\r\n\r\n".into(), "400 "),
+        row("a header without a colon", get_id("x\r\n", ""), "400 "),
+        row("a space in a header's name", get_id("x : y\r\n", ""), "400 "),
+        row("no number", get_id("Content-Length: +1\r\n", ""), "400 "),
+        row(
             "a length and chunks",
             get_id("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", ""),
-            "HTTP/1.1 400 ",
-            "",
+            "400 ",
         ),
-        ("another encoding", get_id("Transfer-Encoding: gzip\r\n", ""), "HTTP/1.1 501 ", ""),
-        ("a body of 7 MB", get_id("Content-Length: 7000000\r\n", &large), "HTTP/1.1 413 ", ""),
-        (
+        row("another encoding", get_id("Transfer-Encoding: gzip\r\n", ""), "501 "),
+        row("a body of 7 MB", get_id("Content-Length: 7000000\r\n", &large), "413 "),
+        row(
             "a chunk of 7 MB",
             get_id("Transfer-Encoding: chunked\r\n", &format!("6ACFC0\r\n{large}")),
-            "HTTP/1.1 413 ",
-            "",
+            "413 ",
         ),
-        ("a head of 100 KB", get_id(&large[..100_000], ""), "HTTP/1.1 431 ", ""),
+        row("a head of 100 KB", get_id(&large[..100_000], ""), "431 "),
     ];
     let (_, server) = server();
-    for (name, request, start, part) in rows {
+    for Row { name, request, begins, contains } in rows {
         let answer = say(&server, request);
-        assert!(answer.starts_with(start) && answer.contains(part), "{name}: {answer}");
-        if part.contains("IdentityId") {
+        let begins = format!("HTTP/1.1 {begins}");
+        assert!(answer.starts_with(&begins) && answer.contains(contains), "{name}: {answer}");
+        if contains.contains("IdentityId") {
             for header in ["\r\ndate: ", "\r\nx-amzn-requestid: ", "\r\ncontent-type: applic"] {
                 assert!(answer.contains(header), "{name}: {answer}");
             }
         }
-        assert_eq!(answer.ends_with("\r\n\r\n"), name == "HEAD" || part.is_empty(), "{name}");
+        assert_eq!(answer.ends_with("\r\n\r\n"), name == "HEAD" || contains.is_empty(), "{name}");
     }
 }
 
@@ -143,7 +168,7 @@ fn open_connections_delay_neither_other_clients_nor_the_end() {
     let request = get_id(&format!("Content-Length: {}\r\n", json.len()), &json);
     cognito.fail_next("GetId", 1, Fault::timeout());
     let rows = [
-        // name, what the client says, before it waits
+        // name, what the client sends before it waits
         ("idle", String::new()),
         ("in the middle of the head", "POST / HTTP/1.1\r\nContent-Length: 9".to_owned()),
         ("in the middle of the body", request.trim_end_matches('}').to_owned()),
@@ -166,7 +191,7 @@ fn open_connections_delay_neither_other_clients_nor_the_end() {
     drop(server);
     assert!(begun.elapsed() < seconds(1), "{:?}", begun.elapsed());
     for (name, client) in &mut clients {
-        // A reset is an end too.
+        // A reset also ends the connection.
         let _ = client.read_to_end(&mut Vec::new());
         assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "{name}");
     }
@@ -174,12 +199,12 @@ fn open_connections_delay_neither_other_clients_nor_the_end() {
 }
 
 #[test]
-fn faults_without_an_answer_look_like_themselves_over_a_socket() {
+fn a_fault_without_an_answer_is_the_same_over_a_socket() {
     let (cognito, server) = server();
     let json = get_id_body();
     let request = get_id(&format!("Content-Length: {}\r\n", json.len()), &json);
     let rows = [
-        // kind, how many bytes come
+        // kind, how many bytes the client receives
         (TransportErrorKind::Closed, 0..=0),
         (TransportErrorKind::Connect, 0..=0),
         (TransportErrorKind::Io, 20..=100),
@@ -204,14 +229,13 @@ fn every_flow_of_the_library_goes_over_the_fake_server() {
     use cognito_identity_credentials::CognitoIdentityCredentials;
 
     let (cognito, server) = server();
-    let role = "arn:aws:iam::123456789012:role/r";
     for classic in [false, true] {
         let builder = CognitoIdentityCredentials::builder()
             .identity_pool_id(POOL)
             .endpoint_url(server.url())
             .sts_endpoint_url(server.url());
         let builder =
-            if classic { builder.role_arn(role).policy(r#"{"a": "+ %"}"#) } else { builder };
+            if classic { builder.role_arn(ROLE).policy(r#"{"a": "+ %"}"#) } else { builder };
         let credentials = builder.build().unwrap();
         credentials.get().unwrap();
     }
@@ -237,23 +261,39 @@ fn send(cognito: &FakeCognito, target: &str, body: &str) -> HttpResponse {
 }
 
 #[test]
-fn the_date_of_the_fake_can_be_absent_fixed_wrong_any_text_or_there_twice() {
+fn the_date_of_the_fake_can_be_missing_fixed_shifted_any_text_or_doubled() {
+    struct Row {
+        fault: Fault,
+        offset: i64,
+        dates: Vec<&'static str>,
+    }
     let epoch = SystemTime::UNIX_EPOCH;
     let date = |text: &str| Fault::Date(None).with_header("date", text);
     let rows = [
-        // fault, offset, the Date headers
-        (Fault::Date(None), 0, vec![]),
-        (Fault::Date(Some(epoch)), 0, vec!["Thu, 01 Jan 1970 00:00:00 GMT"]),
-        (date("yesterday"), 0, vec!["yesterday"]),
-        (date("a").with_header("date", "b"), 0, vec!["a", "b"]),
-        (Fault::throttled(), -60, vec!["Wed, 31 Dec 2025 23:59:00 GMT"]),
-        (Fault::throttled(), 3600, vec!["Thu, 01 Jan 2026 01:00:00 GMT"]),
+        Row { fault: Fault::Date(None), offset: 0, dates: vec![] },
+        Row {
+            fault: Fault::Date(Some(epoch)),
+            offset: 0,
+            dates: vec!["Thu, 01 Jan 1970 00:00:00 GMT"],
+        },
+        Row { fault: date("yesterday"), offset: 0, dates: vec!["yesterday"] },
+        Row { fault: date("a").with_header("date", "b"), offset: 0, dates: vec!["a", "b"] },
+        Row {
+            fault: Fault::throttled(),
+            offset: -60,
+            dates: vec!["Wed, 31 Dec 2025 23:59:00 GMT"],
+        },
+        Row {
+            fault: Fault::throttled(),
+            offset: 3600,
+            dates: vec!["Thu, 01 Jan 2026 01:00:00 GMT"],
+        },
     ];
     let cognito = Stage::new().cognito;
-    for (fault, offset, dates) in rows {
+    for Row { fault, offset, dates } in rows {
         cognito.set_date_offset(offset);
         cognito.fail_next("GetId", 1, fault.clone());
-        // The headers are seen as a client sees them.
+        // Only over a socket are all headers visible.
         let server = FakeServer::start(cognito.clone()).unwrap();
         let json = get_id_body();
         let headers = format!("Content-Length: {}\r\nConnection: close\r\n", json.len());
@@ -273,7 +313,7 @@ fn the_expiration_of_the_fake_can_be_in_the_past_in_both_flows() {
     let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!(answer["Credentials"]["Expiration"], 1_000_000_000.0);
 
-    let stage = Stage::with(|builder| builder.role_arn(crate::classic::ROLE));
+    let stage = Stage::with(|builder| builder.role_arn(ROLE));
     stage.cognito.set_expiration(Some(end));
     let error = stage.credentials.get().unwrap_err();
     assert_eq!(error.operation(), Some("AssumeRoleWithWebIdentity"), "{error:#}");
@@ -282,7 +322,7 @@ fn the_expiration_of_the_fake_can_be_in_the_past_in_both_flows() {
 }
 
 #[test]
-fn an_answer_of_the_fake_can_name_another_identity_which_then_exists() {
+fn the_fake_can_answer_with_another_identity_which_then_exists() {
     const OTHER: &str = "us-east-1:ffffffff-dead-beef-cafe-123456790ab0";
     for operation in ["GetId", GET_CREDENTIALS] {
         let stage = Stage::new();
@@ -294,7 +334,7 @@ fn an_answer_of_the_fake_can_name_another_identity_which_then_exists() {
 }
 
 #[test]
-fn faults_happen_in_order_as_often_as_asked_until_they_are_cleared() {
+fn faults_happen_in_order_and_as_often_as_set_until_they_are_cleared() {
     let cognito = FakeCognito::new();
     cognito.fail_next("GetId", 0, Fault::raw(418, ""));
     cognito.fail_next("GetId", 2, Fault::raw(500, ""));
@@ -309,7 +349,7 @@ fn faults_happen_in_order_as_often_as_asked_until_they_are_cleared() {
 }
 
 #[test]
-fn a_faulty_storage_fails_as_often_as_asked_and_changes_nothing_then() {
+fn a_faulty_storage_fails_as_often_as_set_and_changes_no_record() {
     type Call = fn(&FaultyStorage) -> io::Result<()>;
     let rows: [(&str, Call); 4] = [
         ("load", |storage| storage.load("k").map(drop)),
@@ -335,10 +375,10 @@ fn a_faulty_storage_fails_as_often_as_asked_and_changes_nothing_then() {
 }
 
 #[test]
-fn a_fault_for_a_prefix_leaves_the_other_keys_of_a_storage_alone() {
+fn a_fault_for_a_prefix_does_not_affect_other_keys() {
     let storage = FaultyStorage::new();
     storage.fail_next_for("store", "identity/", 2, io::ErrorKind::StorageFull);
-    // Key, whether the call fails.
+    // key, whether the call fails
     let rows = [
         ("identity/a", true),
         ("credentials/a", false),
@@ -352,7 +392,7 @@ fn a_fault_for_a_prefix_leaves_the_other_keys_of_a_storage_alone() {
     }
     assert_eq!((storage.calls("store"), storage.calls("load")), (rows.len(), 0));
 
-    // A fault for other keys does not hide the next one.
+    // A fault for other keys does not hide a later fault.
     storage.fail_next_for("load", "identity/", 1, io::ErrorKind::PermissionDenied);
     storage.fail_next("load", 1, io::ErrorKind::TimedOut);
     let kind = |key| storage.load(key).err().map(|error| error.kind());
@@ -362,7 +402,7 @@ fn a_fault_for_a_prefix_leaves_the_other_keys_of_a_storage_alone() {
 }
 
 #[test]
-fn a_wrong_name_of_an_operation_panics() {
+fn an_unknown_operation_name_panics() {
     let storage = FaultyStorage::new();
     let calls: [fn(&FaultyStorage); 3] = [
         |storage| storage.fail_next("laod", 1, io::ErrorKind::Other),

@@ -52,7 +52,7 @@ use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage,
 };
 
-use crate::classic::ROLE;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, seconds};
 
 const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";

@@ -125,7 +125,7 @@ fn arrows_of(sources: &[(&str, &str)]) -> Arrows {
 }
 
 #[test]
-fn an_upward_arrow_is_found_with_the_path_that_makes_it() {
+fn an_upward_arrow_is_found_with_its_path() {
     let arrows = arrows_of(&[
         ("lib.rs", "mod error; mod transport;"),
         ("error/mod.rs", "fn f(e: &crate::transport::ureq::Broken) {}"),
@@ -140,7 +140,7 @@ fn an_upward_arrow_is_found_with_the_path_that_makes_it() {
 }
 
 #[test]
-fn a_circle_in_a_folder_is_found_behind_a_re_export_too() {
+fn a_circle_in_a_folder_is_also_found_through_a_re_export() {
     let mut sources = vec![
         ("cell/mod.rs", "mod flight; mod lease; pub(crate) use self::flight::Flight;"),
         ("cell/flight.rs", "use super::lease::{self, Lease as Life};"),
@@ -164,7 +164,7 @@ fn a_circle_between_a_folder_and_its_file_is_found() {
         ("cell/flight.rs", "struct Flight; impl super::Cell {}"),
     ];
     assert_eq!(circle(&arrows_of(&sources)).len(), 2);
-    // The folder may be named by a file that it only declares and re-exports.
+    // A file may name its `mod.rs` if that only declares and re-exports the file.
     let sources = [
         ("cell/mod.rs", "mod flight; pub use flight::Flight; pub struct Cell;"),
         ("cell/flight.rs", "struct Flight; impl super::Cell {}"),

@@ -1,4 +1,4 @@
-//! The crate from outside: its public API, over real sockets and over the fakes.
+//! Tests of the public API, with the fakes and over sockets on loopback.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,3 +59,11 @@ mod user_pool;
 mod windows;
 #[cfg(feature = "ureq")]
 mod wire;
+
+#[cfg(feature = "ureq")]
+#[path = "../support/authority.rs"]
+mod authority;
+#[path = "../support/recorder.rs"]
+mod recorder;
+#[path = "../support/server.rs"]
+mod server;

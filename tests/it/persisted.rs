@@ -13,7 +13,7 @@ use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Credentials, IdentityOrigin, MemoryStorage, Storage,
 };
 
-use crate::classic::ROLE;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, seconds};
 
 const OTHER_POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000bb";

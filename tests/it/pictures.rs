@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 const PICTURES: [&str; 2] = ["credentials-life.svg", "fleet.svg"];
 
 #[test]
-fn the_pictures_of_the_api_documentation_are_those_of_the_guides() {
+fn the_api_documentation_has_the_same_pictures_as_the_guides() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let definitions: String = PICTURES
         .iter()

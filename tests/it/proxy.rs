@@ -1,55 +1,53 @@
-//! `UreqTransport` through proxies on loopback. The service has a name that only they know.
+//! `UreqTransport` through proxies on loopback. Only the proxies know the host name of the service.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cognito_identity_credentials::testing::{FakeCognito, FakeServer, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, FakeServer};
 use cognito_identity_credentials::transport::{
     TransportErrorKind, UreqTransport, UreqTransportBuilder,
 };
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error, ErrorKind};
-use rustls::{ServerConnection, StreamOwned};
+use cognito_identity_credentials::{Builder, ErrorKind};
 
-use crate::support::{IDENTITY, POOL, PROVIDER, runnable};
-use crate::tls::{Authority, answer, for_names};
-use crate::wire::{read_request, respond};
+use crate::authority::{Authority, accept, for_names};
+use crate::server::{closed_address, drain, listen, read_head};
+use crate::support::{IDENTITY, POOL, PROVIDER, at, this_test_again};
+use crate::tls::answer;
+use crate::wire::{read_request, respond, transport_kind};
 
 const HOST: &str = "cognito.example";
 const AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
-/// What a proxy has seen: the head of each request to it, and what clients sent through it.
+/// What a proxy received.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<(Vec<String>, Vec<u8>)>>);
+pub(crate) struct Seen {
+    /// The head of each request to the proxy.
+    heads: Arc<Mutex<Vec<String>>>,
+    /// What clients sent through the tunnels.
+    passed: Arc<Mutex<Vec<u8>>>,
+}
 
 impl Seen {
     fn heads(&self) -> Vec<String> {
-        self.0.lock().unwrap().0.clone()
+        self.heads.lock().unwrap().clone()
     }
 
-    fn passed(&self) -> Vec<u8> {
-        self.0.lock().unwrap().1.clone()
+    fn forget_heads(&self) {
+        self.heads.lock().unwrap().clear();
     }
 }
 
-/// A proxy that does with a connection whatever the test says.
+/// Starts a proxy that serves each connection as the test says.
 pub(crate) fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> (u16, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let seen = Seen::default();
-    let (serve, kept) = (Arc::new(serve), seen.clone());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (serve, kept) = (serve.clone(), kept.clone());
-            thread::spawn(move || serve(stream.unwrap(), &kept));
-        }
-    });
-    (port, seen)
+    let kept = seen.clone();
+    (listen(move |stream| serve(stream, &kept)).port(), seen)
 }
 
-/// A proxy that opens every tunnel to one server, whatever its name.
+/// Starts a proxy whose tunnels all lead to one server.
 pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
     proxy(move |mut client, seen| {
         take_head(&mut client, seen);
@@ -62,7 +60,7 @@ pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
         });
         let mut chunk = [0; 4096];
         while let Ok(length @ 1..) = client.read(&mut chunk) {
-            seen.0.lock().unwrap().1.extend_from_slice(&chunk[..length]);
+            seen.passed.lock().unwrap().extend_from_slice(&chunk[..length]);
             server.write_all(&chunk[..length]).unwrap();
         }
         let _ = server.shutdown(Shutdown::Both);
@@ -71,20 +69,14 @@ pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
 }
 
 fn take_head(client: &mut impl Read, seen: &Seen) {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|length| length == 1) {
-        head.push(byte[0]);
-    }
-    seen.0.lock().unwrap().0.push(String::from_utf8(head).unwrap());
+    seen.heads.lock().unwrap().extend(read_head(client));
 }
 
-/// The service: a TLS server on loopback with a certificate for `names`.
+/// Starts the service: a TLS server with a certificate for `names`.
 fn service(names: &[&str]) -> (u16, Authority) {
     let authority = Authority::new();
     let config = authority.server_config(for_names(names));
-    let (port, _) = proxy(move |stream, _| answer(stream, config.clone()));
-    (port, authority)
+    (listen(move |stream| answer(stream, &config)).port(), authority)
 }
 
 fn through(port: u16, authority: &Authority) -> UreqTransportBuilder {
@@ -94,35 +86,44 @@ fn through(port: u16, authority: &Authority) -> UreqTransportBuilder {
 }
 
 fn provider(url: &str, transport: UreqTransportBuilder) -> Builder {
-    CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .endpoint_url(url)
-        .clock(ManualClock::new())
-        .transport(transport.build().unwrap())
-}
-
-fn transport_kind(error: &Error) -> TransportErrorKind {
-    error.transport_error().unwrap().kind()
+    at(url).transport(transport.build().unwrap())
 }
 
 #[test]
-fn a_tunnel_is_asked_for_exactly_and_what_passes_is_tls_for_the_service() {
+fn the_connect_request_is_exact_and_only_tls_passes_the_tunnel() {
+    struct Row {
+        user: &'static str,
+        host: &'static str,
+        /// The port of the service, if the endpoint URL has one.
+        port: &'static str,
+        authorization: &'static str,
+    }
     let (server, authority) = service(&[HOST, "10.1.2.3", "fd00::1"]);
     let (port, seen) = tunnel_to(server);
     let rows = [
-        ("ann:hunter2@", "", HOST, "Proxy-Authorization: Basic YW5uOmh1bnRlcjI=\r\n"),
-        (
-            "a%40n:p%3a%25%c3%a9%20@",
-            ":8443",
-            HOST,
-            "Proxy-Authorization: Basic YUBuOnA6JcOpIA==\r\n",
-        ),
-        ("ann@", ":443", HOST, "Proxy-Authorization: Basic YW5uOg==\r\n"),
-        ("", "", "10.1.2.3", ""),
-        ("", ":8443", "[fd00::1]", ""),
+        Row {
+            user: "ann:hunter2@",
+            host: HOST,
+            port: "",
+            authorization: "Proxy-Authorization: Basic YW5uOmh1bnRlcjI=\r\n",
+        },
+        Row {
+            user: "a%40n:p%3a%25%c3%a9%20@",
+            host: HOST,
+            port: ":8443",
+            authorization: "Proxy-Authorization: Basic YUBuOnA6JcOpIA==\r\n",
+        },
+        Row {
+            user: "ann@",
+            host: HOST,
+            port: ":443",
+            authorization: "Proxy-Authorization: Basic YW5uOg==\r\n",
+        },
+        Row { user: "", host: "10.1.2.3", port: "", authorization: "" },
+        Row { user: "", host: "[fd00::1]", port: ":8443", authorization: "" },
     ];
-    for (user, target, host, authorization) in rows {
-        seen.0.lock().unwrap().0.clear();
+    for Row { user, host, port: target, authorization } in rows {
+        seen.forget_heads();
         let transport = UreqTransport::builder()
             .proxy(format!("http://{user}127.0.0.1:{port}"))
             .ca_pem(authority.pem.clone());
@@ -137,7 +138,7 @@ fn a_tunnel_is_asked_for_exactly_and_what_passes_is_tls_for_the_service() {
         );
         assert_eq!(seen.heads(), [head]);
     }
-    let passed = seen.passed();
+    let passed = seen.passed.lock().unwrap();
     assert!(passed.starts_with(&[22, 3]), "a TLS handshake");
     let plain = String::from_utf8_lossy(&passed);
     for secret in ["a-login-token", "GetId", IDENTITY, POOL, "hunter2", "YW5uOmh1"] {
@@ -146,11 +147,11 @@ fn a_tunnel_is_asked_for_exactly_and_what_passes_is_tls_for_the_service() {
 }
 
 #[test]
-fn the_services_certificate_is_checked_through_a_proxy_too() {
+fn the_certificate_of_the_service_is_also_checked_through_a_proxy() {
     let (server, authority) = service(&["other.example"]);
     let (port, seen) = tunnel_to(server);
     for trusted in [&authority, &Authority::new()] {
-        seen.0.lock().unwrap().0.clear();
+        seen.forget_heads();
         let settings = provider(&format!("https://{HOST}"), through(port, trusted));
         let error = settings.build().unwrap().get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls, "{error:#}");
@@ -162,15 +163,15 @@ fn the_services_certificate_is_checked_through_a_proxy_too() {
 }
 
 #[test]
-fn a_proxy_speaks_tls_itself_if_its_url_says_https() {
+fn an_https_proxy_url_means_tls_to_the_proxy() {
     let authority = Authority::new();
     let outer = authority.server_config(for_names(&["localhost"]));
     let inner = authority.server_config(for_names(&[HOST]));
     let (port, seen) = proxy(move |stream, seen| {
-        let mut stream = StreamOwned::new(ServerConnection::new(outer.clone()).unwrap(), stream);
+        let mut stream = accept(&outer, stream);
         take_head(&mut stream, seen);
         if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_ok() {
-            answer(stream, inner.clone());
+            answer(stream, &inner);
         }
     });
     let to = |host: &str| {
@@ -181,15 +182,15 @@ fn a_proxy_speaks_tls_itself_if_its_url_says_https() {
     };
     assert_eq!(to("localhost").get().unwrap().access_key_id(), "K");
     assert!(seen.heads().iter().all(|head| head.contains("Basic YW5uOmh1bnRlcjI=")));
-    seen.0.lock().unwrap().0.clear();
+    seen.forget_heads();
     let error = to("127.0.0.1").get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:#}");
-    assert!(!seen.heads().concat().contains("Basic"), "no password without the right name");
+    assert!(!seen.heads().concat().contains("Basic"), "no password for a proxy with another name");
 }
 
 /// Any 2xx opens the tunnel, and 1xx is interim (RFC 9110, sections 9.3.6 and 15.2).
 #[test]
-fn whatever_opens_a_tunnel_is_taken() {
+fn every_2xx_status_opens_the_tunnel() {
     let rows = [
         "HTTP/1.1 200 Connection established\r\n\r\n",
         "HTTP/1.0 200 OK\r\nProxy-Agent: x\r\n\r\n",
@@ -206,7 +207,7 @@ fn whatever_opens_a_tunnel_is_taken() {
         let (port, seen) = proxy(move |mut stream, seen| {
             take_head(&mut stream, seen);
             stream.write_all(opens.as_bytes()).unwrap();
-            answer(stream, config.clone());
+            answer(stream, &config);
         });
         let credentials = provider(&format!("https://{HOST}"), through(port, &authority));
         let credentials = credentials.max_attempts(1).build().unwrap();
@@ -217,7 +218,7 @@ fn whatever_opens_a_tunnel_is_taken() {
 }
 
 #[test]
-fn a_refused_tunnel_is_asked_for_again_if_that_may_help() {
+fn a_refused_tunnel_is_retried_if_the_status_is_temporary() {
     let rows = [
         (
             "407 Proxy Authentication Required",
@@ -257,8 +258,8 @@ fn a_refused_tunnel_is_asked_for_again_if_that_may_help() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+fn an_unreachable_proxy_is_named_in_the_error() {
+    let port = closed_address().port();
     let settings = provider(&format!("https://{HOST}"), through(port, &Authority::new()));
     let error = settings.max_attempts(2).build().unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
@@ -271,31 +272,40 @@ fn a_proxy_that_is_not_there_is_named() {
 }
 
 #[test]
-fn whatever_a_proxy_does_the_attempt_ends_in_time() {
-    type Serve = fn(TcpStream, &Seen);
-    let tunnelled = b"HTTP/1.1 200 OK\r\n\r\n";
+fn every_attempt_through_a_bad_proxy_ends_in_time() {
+    use TransportErrorKind::{Closed, Connect, Io, Timeout, Tls};
+    struct Row {
+        what: &'static str,
+        /// The answer to the CONNECT request. Empty: the proxy does not read the request.
+        answer: &'static [u8],
+        then: fn(TcpStream, &Seen),
+        expected: &'static [TransportErrorKind],
+    }
+    let row = |what, answer, then, expected| Row { what, answer, then, expected };
+    let open = b"HTTP/1.1 200 OK\r\n\r\n";
     let short = Duration::from_millis(400);
-    let rows: [(&str, &[u8], Serve, &[TransportErrorKind]); 8] = {
-        use TransportErrorKind::{Closed, Connect, Io, Timeout, Tls};
-        [
-            ("closes at once", b"", |_, _| {}, &[Connect, Closed]),
-            ("closes when asked", b"", |mut client, seen| take_head(&mut client, seen), &[Connect]),
-            ("says nothing", b"", hold, &[Timeout]),
-            ("drips", b"HTTP/1.1 200 OK\r\n", drip, &[Timeout]),
-            ("talks garbage", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", hold, &[Io]),
-            ("talks without end", b"HTTP/1.1 200 OK\r\n", flood, &[Connect, Io, Timeout]),
-            ("opens the tunnel and says nothing", tunnelled, hold, &[Timeout]),
-            ("talks garbage in the tunnel", b"HTTP/1.1 200 OK\r\n\r\nhello", hold, &[Tls]),
-        ]
-    };
-    for (what, first, then, expected) in rows {
-        // Where time does not decide, a loaded machine shall not either.
-        let limit =
-            if expected.contains(&TransportErrorKind::Timeout) { short } else { 25 * short };
+    let rows = [
+        row("closes immediately", b"", |_, _| {}, &[Connect, Closed]),
+        row(
+            "closes after the request",
+            b"",
+            |mut client, seen| take_head(&mut client, seen),
+            &[Connect],
+        ),
+        row("is silent", b"", hold, &[Timeout]),
+        row("is slow", b"HTTP/1.1 200 OK\r\n", drip, &[Timeout]),
+        row("sends garbage", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", hold, &[Io]),
+        row("sends without end", b"HTTP/1.1 200 OK\r\n", flood, &[Connect, Io, Timeout]),
+        row("opens the tunnel and is silent", open, hold, &[Timeout]),
+        row("sends garbage in the tunnel", b"HTTP/1.1 200 OK\r\n\r\nhello", hold, &[Tls]),
+    ];
+    for Row { what, answer, then, expected } in rows {
+        // Only rows that time out need a short limit; a loaded machine may be slow.
+        let limit = if expected.contains(&Timeout) { short } else { 25 * short };
         let (port, seen) = proxy(move |mut client, seen| {
-            if !first.is_empty() {
+            if !answer.is_empty() {
                 take_head(&mut client, seen);
-                client.write_all(first).unwrap();
+                client.write_all(answer).unwrap();
             }
             then(client, seen);
         });
@@ -310,7 +320,7 @@ fn whatever_a_proxy_does_the_attempt_ends_in_time() {
         assert!(took < 10 * limit, "{what}: {took:?}");
         let kind = transport_kind(&error);
         assert!(expected.contains(&kind), "{what}: {kind:?} {error:#}");
-        assert!(kind != TransportErrorKind::Timeout || took >= limit, "{what}: {took:?}");
+        assert!(kind != Timeout || took >= limit, "{what}: {took:?}");
         let text = format!("{error:#}");
         assert!(text.contains(&format!("through the proxy http://127.0.0.1:{port}: ")), "{text}");
         assert!(seen.heads().len() <= 1, "{what}: one attempt");
@@ -325,17 +335,16 @@ fn the_connect_timeout_bounds_the_wait_for_the_tunnel() {
         provider(&format!("https://{HOST}"), transport).max_attempts(1).build().unwrap();
     let begin = Instant::now();
     assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
-    assert!(begin.elapsed() < Duration::from_secs(5), "not the attempt's ten seconds");
+    assert!(begin.elapsed() < Duration::from_secs(5), "the limit of the attempt is ten seconds");
 }
 
 #[test]
-fn what_goes_through_a_tunnel_may_take_longer_than_connecting() {
+fn the_connect_timeout_does_not_limit_the_answer_through_a_tunnel() {
     let limit = Duration::from_secs(2);
     let authority = Authority::new();
     let config = authority.server_config(for_names(&[HOST]));
     let (server, _) = proxy(move |stream, _| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let mut stream = StreamOwned::new(connection, stream);
+        let mut stream = accept(&config, stream);
         assert!(read_request(&mut stream));
         thread::sleep(limit + Duration::from_millis(200));
         respond(&mut stream, 1);
@@ -349,9 +358,9 @@ fn what_goes_through_a_tunnel_may_take_longer_than_connecting() {
     assert_eq!(credentials.build().unwrap().get().unwrap().access_key_id(), "K");
 }
 
-/// One is kept waiting by the proxy; the others share the transport and not its fate.
+/// The proxy holds one exchange. The others share the transport, and must not wait.
 #[test]
-fn exchanges_through_a_proxy_do_not_end_each_other() {
+fn a_slow_exchange_through_a_proxy_does_not_disturb_the_others() {
     let (server, authority) = service(&[HOST]);
     let (good, _) = tunnel_to(server);
     let (port, _) = proxy(move |mut client, seen| {
@@ -370,10 +379,7 @@ fn exchanges_through_a_proxy_do_not_end_each_other() {
     });
     let transport = Arc::new(through(port, &authority).build().unwrap());
     let at = |host: &str, limit| {
-        CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .endpoint_url(format!("https://{host}"))
-            .clock(ManualClock::new())
+        crate::support::at(&format!("https://{host}"))
             .attempt_timeout(Duration::from_millis(limit))
             .max_attempts(1)
             .transport(transport.clone())
@@ -391,12 +397,11 @@ fn exchanges_through_a_proxy_do_not_end_each_other() {
     at(HOST, 10_000).get().unwrap();
 }
 
-/// Waits for the client to go.
-fn hold(mut client: TcpStream, _: &Seen) {
-    let _ = io::copy(&mut client, &mut io::sink());
+fn hold(client: TcpStream, _: &Seen) {
+    drain(client);
 }
 
-/// A byte now and then, each well within the time limit, for far longer than that.
+/// Sends a byte every 50 ms, for much longer than the time limit.
 fn drip(mut client: TcpStream, _: &Seen) {
     let mut left = 100;
     while left > 0 && client.write_all(b"x").is_ok() {
@@ -410,7 +415,7 @@ fn flood(mut client: TcpStream, _: &Seen) {
 }
 
 #[test]
-fn loopback_is_reached_without_the_proxy_and_other_plain_http_stays_forbidden() {
+fn loopback_needs_no_proxy_and_plain_http_to_other_hosts_is_an_error() {
     let cognito = FakeCognito::new();
     let emulator = FakeServer::start(cognito.clone()).unwrap();
     let (port, seen) = tunnel_to(emulator.url().rsplit(':').next().unwrap().parse().unwrap());
@@ -429,7 +434,7 @@ fn loopback_is_reached_without_the_proxy_and_other_plain_http_stays_forbidden() 
 }
 
 #[test]
-fn a_wrong_proxy_is_an_error_of_the_settings() {
+fn an_invalid_proxy_url_is_a_configuration_error() {
     let rows = [
         ("socks5://ann:hunter2@127.0.0.1:1080", "proxy: is a SOCKS proxy (socks5)"),
         ("http://ann:hunter2@", "proxy: has no valid host name"),
@@ -449,16 +454,23 @@ fn a_wrong_proxy_is_an_error_of_the_settings() {
     }
 }
 
-/// The host of the service in what the child does: an address that leads back here and yet is not a
-/// loopback address.
+/// An address that leads to this machine, and that the library does not treat as loopback.
 #[cfg(target_os = "linux")]
 const HERE: &str = "0.0.0.0";
 
-/// The environment is the child's own, in which it runs this test alone.
+/// A child process with its own environment runs this test.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_proxy_environment_is_read_only_if_the_builder_says_so() {
+fn proxy_variables_are_read_only_if_the_builder_says_so() {
     const CHILD: &str = "PROXY_CHILD";
+    struct Row<'a> {
+        from_env: bool,
+        variables: Vec<(&'a str, &'a str)>,
+        /// How the outcome begins.
+        expected: &'a str,
+        /// How many tunnels the proxy was asked for.
+        tunnels: usize,
+    }
     if let Ok(task) = std::env::var(CHILD) {
         let [from_env, url, pem] = task.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
         let builder = UreqTransport::builder().ca_pem(pem).proxy_from_env(from_env == "true");
@@ -475,32 +487,31 @@ fn the_proxy_environment_is_read_only_if_the_builder_says_so() {
     let (server, authority) = service(&[HERE]);
     let (port, seen) = tunnel_to(server);
     let own = &format!("http://ann:hunter2@127.0.0.1:{port}");
-    let rows: [(&str, &[(&str, &str)], &str, usize); 9] = [
-        ("false", &[("HTTPS_PROXY", own), ("ALL_PROXY", own), ("http_proxy", own)], "K", 0),
-        ("true", &[], "K", 0),
-        ("true", &[("HTTPS_PROXY", own)], "K", 1),
-        ("true", &[("all_proxy", own)], "K", 1),
-        ("true", &[("http_proxy", own), ("HTTP_PROXY", own)], "K", 0),
-        ("true", &[("https_proxy", own), ("NO_PROXY", "a, 0.0.0.0/8")], "K", 0),
-        ("true", &[("https_proxy", own), ("no_proxy", "0.0.0.0:443")], "K", 1),
-        (
-            "true",
-            &[("https_proxy", "socks5://ann:hunter2@h:1")],
-            "Config https_proxy: is a SOCKS",
-            0,
-        ),
-        ("false", &[("https_proxy", "socks5://ann:hunter2@h:1")], "K", 0),
+    let row = |variables| Row { from_env: true, variables, expected: "K", tunnels: 0 };
+    let socks = "socks5://ann:hunter2@h:1";
+    let rows = [
+        Row {
+            from_env: false,
+            ..row(vec![("HTTPS_PROXY", own), ("ALL_PROXY", own), ("http_proxy", own)])
+        },
+        row(vec![]),
+        Row { tunnels: 1, ..row(vec![("HTTPS_PROXY", own)]) },
+        Row { tunnels: 1, ..row(vec![("all_proxy", own)]) },
+        row(vec![("http_proxy", own), ("HTTP_PROXY", own)]),
+        row(vec![("https_proxy", own), ("NO_PROXY", "a, 0.0.0.0/8")]),
+        Row { tunnels: 1, ..row(vec![("https_proxy", own), ("no_proxy", "0.0.0.0:443")]) },
+        Row { expected: "Config https_proxy: is a SOCKS", ..row(vec![("https_proxy", socks)]) },
+        Row { from_env: false, ..row(vec![("https_proxy", socks)]) },
     ];
-    for (from_env, variables, expected, tunnels) in rows {
-        seen.0.lock().unwrap().0.clear();
-        let mut child = runnable(&std::env::current_exe().unwrap());
-        child.args(["--nocapture", "--exact"]);
-        child.arg("proxy::the_proxy_environment_is_read_only_if_the_builder_says_so");
+    for Row { from_env, variables, expected, tunnels } in rows {
+        seen.forget_heads();
+        let mut child =
+            this_test_again("proxy::proxy_variables_are_read_only_if_the_builder_says_so");
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             child.env_remove(name).env_remove(name.to_ascii_uppercase());
         }
         let task = format!("{from_env} https://{HERE}:{server} {}", authority.pem);
-        let output = child.envs(variables.iter().copied()).env(CHILD, task).output().unwrap();
+        let output = child.envs(variables.clone()).env(CHILD, task).output().unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
         let outcome = output.split_once("OUTCOME: ").unwrap().1;
         assert!(outcome.starts_with(expected), "{from_env} {variables:?}: {outcome}");

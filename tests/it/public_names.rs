@@ -1,5 +1,4 @@
-//! The public names that programs compile against. Nothing here runs: a renamed or removed item
-//! does not compile.
+//! The public names. This file does not compile if an item is renamed or removed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

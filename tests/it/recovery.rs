@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{Builder, MemoryStorage};
 
-use crate::classic::ROLE;
 use crate::stored::again;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, PROVIDER, Stage};
 
 #[test]

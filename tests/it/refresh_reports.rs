@@ -14,9 +14,9 @@ use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage, RefreshReport,
 };
 
-use crate::classic::ROLE;
 use crate::persisted::NoBootId;
 use crate::sharing::{gated, get_while, with_transport};
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage, seconds};
 
 type Reports = Arc<Mutex<Vec<RefreshReport>>>;

@@ -1,4 +1,4 @@
-//! What the services refuse: each refusal has a hint that fits, and says whether signing in helps.
+//! Refusals of the services: each has the right hint, and says whether the user must sign in again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,8 +10,7 @@ use cognito_identity_credentials::{
     BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, Error, ErrorKind,
 };
 
-use crate::classic::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage};
 
 const GET_ID: &str = "GetId";
 const OPEN_ID: &str = "GetOpenIdToken";
@@ -33,7 +32,7 @@ pub(crate) fn tokens_of(cognito: &FakeCognito) -> UserPoolTokens {
         .unwrap()
 }
 
-/// Returns the error of a `get()` in which `operation` is refused each time.
+/// Returns the error of a `get()` if the service always refuses `operation`.
 pub(crate) fn refused(operation: &str, code: &str, message: &str) -> Error {
     let stage = Stage::with(|builder| {
         let builder = builder.login(PROVIDER, "token").max_attempts(1);
@@ -46,253 +45,213 @@ pub(crate) fn refused(operation: &str, code: &str, message: &str) -> Error {
     error
 }
 
+/// A refusal of the service, and what the library makes of it.
+struct Refusal {
+    operation: &'static str,
+    code: &'static str,
+    message: &'static str,
+    hint: &'static str,
+    not_in_hint: Option<&'static str>,
+    needs_sign_in: bool,
+}
+
+fn refusal(operation: &'static str, code: &'static str, message: &'static str) -> Refusal {
+    Refusal { operation, code, message, hint: "", not_in_hint: None, needs_sign_in: false }
+}
+
+impl Refusal {
+    /// The hint contains this.
+    fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// The hint does not contain this, which another refusal of the same code has.
+    fn not_in_hint(self, wrong: &'static str) -> Self {
+        Self { not_in_hint: Some(wrong), ..self }
+    }
+
+    fn needs_sign_in(self) -> Self {
+        Self { needs_sign_in: true, ..self }
+    }
+
+    fn check(&self, error: &Error) {
+        let hint = error.hint().unwrap_or_else(|| panic!("no hint for {error}"));
+        assert!(hint.contains(self.hint), "{error}: {hint}");
+        assert!(!self.not_in_hint.is_some_and(|wrong| hint.contains(wrong)), "{error}: {hint}");
+        assert_eq!(error.needs_sign_in(), self.needs_sign_in, "{error}");
+    }
+}
+
 #[test]
-fn every_refusal_of_an_identity_pool_or_sts_has_a_hint_that_fits() {
+fn every_refusal_of_an_identity_pool_or_sts_has_the_right_hint() {
     let rows = [
-        // operation, code, message, needs sign-in, a word of the hint, a word that is wrong in it
-        (GET_ID, DENIED, MISMATCH, false, "provider", "cached ID"),
-        (GET_CREDENTIALS, DENIED, MISMATCH, false, "another user", "provider"),
-        (OPEN_ID, DENIED, "LOGINS DON'T MATCH.", false, "another user", "provider"),
-        (
-            GET_ID,
-            DENIED,
-            "Token is not from a supported provider of this identity pool.",
-            false,
-            "app client",
-            "sign in",
-        ),
-        (
-            GET_CREDENTIALS,
-            DENIED,
-            "token is not from a supported provider",
-            false,
-            "app client",
-            "sign in",
-        ),
-        (
+        refusal(GET_ID, DENIED, MISMATCH).hint("provider").not_in_hint("cached ID"),
+        refusal(GET_CREDENTIALS, DENIED, MISMATCH).hint("another user").not_in_hint("provider"),
+        refusal(OPEN_ID, DENIED, "LOGINS DON'T MATCH.")
+            .hint("another user")
+            .not_in_hint("provider"),
+        refusal(GET_ID, DENIED, "Token is not from a supported provider of this identity pool.")
+            .hint("app client")
+            .not_in_hint("sign in"),
+        refusal(GET_CREDENTIALS, DENIED, "token is not from a supported provider")
+            .hint("app client")
+            .not_in_hint("sign in"),
+        refusal(
             GET_ID,
             DENIED,
             "Identity pool - us-east-1:0 does not have identity providers configured.",
-            false,
-            "provider",
-            "cached ID",
-        ),
-        (
-            GET_CREDENTIALS,
-            DENIED,
-            "Invalid login token. Missing a required claim: aud",
-            false,
-            "ID token",
-            "expired",
-        ),
-        (
-            GET_ID,
-            DENIED,
-            "Invalid login token. Incorrect token audience",
-            false,
-            "app client",
-            "expired",
-        ),
-        (GET_ID, DENIED, "Incorrect token audience", false, "app client", "expired"),
-        (
-            OPEN_ID,
-            DENIED,
-            "Not a valid OpenId Connect identity token.",
-            false,
-            "ID token",
-            "expired",
-        ),
-        (
-            GET_ID,
-            DENIED,
-            "Invalid login token. Not a valid OpenID Connect identity token.",
-            false,
-            "access token",
-            "expired",
-        ),
-        (GET_ID, DENIED, "Invalid login token. Token is expired.", true, "has expired", "issuer"),
-        (
+        )
+        .hint("provider")
+        .not_in_hint("cached ID"),
+        refusal(GET_CREDENTIALS, DENIED, "Invalid login token. Missing a required claim: aud")
+            .hint("ID token")
+            .not_in_hint("expired"),
+        refusal(GET_ID, DENIED, "Invalid login token. Incorrect token audience")
+            .hint("app client")
+            .not_in_hint("expired"),
+        refusal(GET_ID, DENIED, "Incorrect token audience")
+            .hint("app client")
+            .not_in_hint("expired"),
+        refusal(OPEN_ID, DENIED, "Not a valid OpenId Connect identity token.")
+            .hint("ID token")
+            .not_in_hint("expired"),
+        refusal(GET_ID, DENIED, "Invalid login token. Not a valid OpenID Connect identity token.")
+            .hint("access token")
+            .not_in_hint("expired"),
+        refusal(GET_ID, DENIED, "Invalid login token. Token is expired.")
+            .hint("has expired")
+            .not_in_hint("issuer")
+            .needs_sign_in(),
+        refusal(
             GET_CREDENTIALS,
             DENIED,
             "Invalid login token. Token expired: 1446742058 >= 1446727732",
-            true,
-            "has expired",
-            "issuer",
-        ),
-        (OPEN_ID, DENIED, "invalid login token. token expired: 1 >= 0", true, "expired", "issuer"),
-        (
-            GET_ID,
-            DENIED,
-            "Invalid login token. Couldn't verify signed token.",
-            true,
-            "not accepted",
-            "expired",
-        ),
-        (
-            GET_ID,
-            DENIED,
-            "Invalid login token. Issuer doesn't match providerName",
-            false,
-            "without https://",
-            "expired",
-        ),
-        (
+        )
+        .hint("has expired")
+        .not_in_hint("issuer")
+        .needs_sign_in(),
+        refusal(OPEN_ID, DENIED, "invalid login token. token expired: 1 >= 0")
+            .hint("expired")
+            .not_in_hint("issuer")
+            .needs_sign_in(),
+        refusal(GET_ID, DENIED, "Invalid login token. Couldn't verify signed token.")
+            .hint("not accepted")
+            .not_in_hint("expired")
+            .needs_sign_in(),
+        refusal(GET_ID, DENIED, "Invalid login token. Issuer doesn't match providerName")
+            .hint("without https://")
+            .not_in_hint("expired"),
+        refusal(GET_CREDENTIALS, DENIED, "Invalid login token. Can't pass in a Cognito token.")
+            .hint("identity_id")
+            .not_in_hint("expired"),
+        refusal(GET_ID, DENIED, "Unauthenticated access is not supported for this identity pool.")
+            .hint("guest")
+            .not_in_hint("identity_pool_id"),
+        refusal(GET_CREDENTIALS, DENIED, "Access to Identity 'x' is forbidden.")
+            .hint("merged")
+            .not_in_hint("role"),
+        refusal(
             GET_CREDENTIALS,
             DENIED,
-            "Invalid login token. Can't pass in a Cognito token.",
-            false,
-            "identity_id",
-            "expired",
-        ),
-        (
-            GET_ID,
-            DENIED,
-            "Unauthenticated access is not supported for this identity pool.",
-            false,
-            "guest",
-            "identity_pool_id",
-        ),
-        (GET_CREDENTIALS, DENIED, "Access to Identity 'x' is forbidden.", false, "merged", "role"),
-        (
-            GET_CREDENTIALS,
-            DENIED,
-            "Access to Role 'arn:aws:iam::123456789012:role/r' is forbidden.",
-            false,
-            "custom_role_arn",
-            "merged",
-        ),
-        (
+            "Access to Role 'arn:aws:iam::123456789012:role/device' is forbidden.",
+        )
+        .hint("custom_role_arn")
+        .not_in_hint("merged"),
+        refusal(
             GET_CREDENTIALS,
             DENIED,
             "The ambiguous role mapping rules for: accounts.google.com denied this request.",
-            false,
-            "role rules",
-            "merged",
-        ),
-        (
+        )
+        .hint("role rules")
+        .not_in_hint("merged"),
+        refusal(
             GET_CREDENTIALS,
             "InvalidIdentityPoolConfigurationException",
             "Invalid identity pool configuration. Check assigned IAM roles for this pool.",
-            false,
-            "trust policy",
-            "merged",
-        ),
-        (
-            GET_ID,
-            MISSING,
-            "IdentityPool 'x' not found.",
-            false,
-            "identity_pool_id and region",
-            "deleted",
-        ),
-        (
-            GET_ID,
-            MISSING,
-            "Identity pool x not found.",
-            false,
-            "identity_pool_id and region",
-            "deleted",
-        ),
-        (
-            GET_ID,
-            MISSING,
-            "Identity 'x' not found.",
-            false,
-            "identity_pool_id and region",
-            "deleted",
-        ),
-        (GET_ID, MISSING, "", false, "identity_pool_id and region", "deleted"),
-        (
-            GET_CREDENTIALS,
-            MISSING,
-            "Identity pool x not found.",
-            false,
-            "identity_pool_id and region",
-            "deleted",
-        ),
-        (
-            OPEN_ID,
-            MISSING,
-            "IdentityPool 'x' not found.",
-            false,
-            "identity_pool_id and region",
-            "deleted",
-        ),
-        (GET_CREDENTIALS, MISSING, "Identity 'x' not found.", false, "deleted", "identity_pool_id"),
-        (OPEN_ID, MISSING, "identity 'x' not found.", false, "deleted", "identity_pool_id"),
-        (GET_CREDENTIALS, MISSING, "Not here.", false, "identity_pool_id", "deleted"),
-        (
-            OPEN_ID,
-            INVALID,
-            "Basic (classic) flow is not enabled, please use enhanced flow.",
-            false,
-            "leave out role_arn",
-            "the message",
-        ),
-        (
+        )
+        .hint("trust policy")
+        .not_in_hint("merged"),
+        refusal(GET_ID, MISSING, "IdentityPool 'x' not found.")
+            .hint("identity_pool_id and region")
+            .not_in_hint("deleted"),
+        refusal(GET_ID, MISSING, "Identity pool x not found.")
+            .hint("identity_pool_id and region")
+            .not_in_hint("deleted"),
+        refusal(GET_ID, MISSING, "Identity 'x' not found.")
+            .hint("identity_pool_id and region")
+            .not_in_hint("deleted"),
+        refusal(GET_ID, MISSING, "").hint("identity_pool_id and region").not_in_hint("deleted"),
+        refusal(GET_CREDENTIALS, MISSING, "Identity pool x not found.")
+            .hint("identity_pool_id and region")
+            .not_in_hint("deleted"),
+        refusal(OPEN_ID, MISSING, "IdentityPool 'x' not found.")
+            .hint("identity_pool_id and region")
+            .not_in_hint("deleted"),
+        refusal(GET_CREDENTIALS, MISSING, "Identity 'x' not found.")
+            .hint("deleted")
+            .not_in_hint("identity_pool_id"),
+        refusal(OPEN_ID, MISSING, "identity 'x' not found.")
+            .hint("deleted")
+            .not_in_hint("identity_pool_id"),
+        refusal(GET_CREDENTIALS, MISSING, "Not here.")
+            .hint("identity_pool_id")
+            .not_in_hint("deleted"),
+        refusal(OPEN_ID, INVALID, "Basic (classic) flow is not enabled, please use enhanced flow.")
+            .hint("leave out role_arn")
+            .not_in_hint("the message"),
+        refusal(
             OPEN_ID,
             INVALID,
             "Basic (classic) flow is not supported with RoleMappings, please use enhanced flow.",
-            false,
-            "by rules",
-            "turn",
-        ),
-        (
-            GET_ID,
-            INVALID,
-            "Please provide a valid public provider",
-            false,
-            "login's name",
-            "policy",
-        ),
-        (GET_CREDENTIALS, INVALID, "No.", false, "settings", "policy"),
-        (GET_ID, "ValidationException", "No.", false, "settings", "policy"),
-        (GET_ID, "ResourceConflictException", "", false, "another identity", "expired"),
-        (GET_CREDENTIALS, "ResourceConflictException", "", false, "another identity", "expired"),
-        (OPEN_ID, "ExternalServiceException", "", false, "provider did not answer", "expired"),
-        (GET_ID, "LimitExceededException", "", false, "quota", "try again"),
-        (GET_ID, "ForbiddenException", "", false, "firewall", "try again"),
-        (GET_ID, "TooManyRequestsException", "Rate exceeded", false, "try again later", "quota"),
-        (GET_CREDENTIALS, "InternalErrorException", "", false, "try again later", "settings"),
-        (
-            STS,
-            "AccessDenied",
-            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
-            false,
-            "audience",
-            "STS rejects",
-        ),
-        (STS, "IDPRejectedClaim", "", false, "amr", "STS rejects"),
-        (STS, "ExpiredTokenException", "", false, "fresh", "amr"),
-        (
-            STS,
-            "InvalidIdentityToken",
-            "Incorrect token audience",
-            false,
-            "identity provider",
-            "amr",
-        ),
-        (STS, "IDPCommunicationError", "", false, "try again later", "amr"),
-        (STS, "MalformedPolicyDocument", "", false, "JSON", "amr"),
-        (STS, "PackedPolicyTooLarge", "", false, "policy_arns", "JSON"),
-        (STS, "RegionDisabledException", "", false, "sts_endpoint_url", "amr"),
-        (
+        )
+        .hint("by rules")
+        .not_in_hint("turn"),
+        refusal(GET_ID, INVALID, "Please provide a valid public provider")
+            .hint("login's name")
+            .not_in_hint("policy"),
+        refusal(GET_CREDENTIALS, INVALID, "No.").hint("settings").not_in_hint("policy"),
+        refusal(GET_ID, "ValidationException", "No.").hint("settings").not_in_hint("policy"),
+        refusal(GET_ID, "ResourceConflictException", "")
+            .hint("another identity")
+            .not_in_hint("expired"),
+        refusal(GET_CREDENTIALS, "ResourceConflictException", "")
+            .hint("another identity")
+            .not_in_hint("expired"),
+        refusal(OPEN_ID, "ExternalServiceException", "")
+            .hint("provider did not answer")
+            .not_in_hint("expired"),
+        refusal(GET_ID, "LimitExceededException", "").hint("quota").not_in_hint("try again"),
+        refusal(GET_ID, "ForbiddenException", "").hint("firewall").not_in_hint("try again"),
+        refusal(GET_ID, "TooManyRequestsException", "Rate exceeded")
+            .hint("try again later")
+            .not_in_hint("quota"),
+        refusal(GET_CREDENTIALS, "InternalErrorException", "")
+            .hint("try again later")
+            .not_in_hint("settings"),
+        refusal(STS, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+            .hint("audience")
+            .not_in_hint("STS rejects"),
+        refusal(STS, "IDPRejectedClaim", "").hint("amr").not_in_hint("STS rejects"),
+        refusal(STS, "ExpiredTokenException", "").hint("fresh").not_in_hint("amr"),
+        refusal(STS, "InvalidIdentityToken", "Incorrect token audience")
+            .hint("identity provider")
+            .not_in_hint("amr"),
+        refusal(STS, "IDPCommunicationError", "").hint("try again later").not_in_hint("amr"),
+        refusal(STS, "MalformedPolicyDocument", "").hint("JSON").not_in_hint("amr"),
+        refusal(STS, "PackedPolicyTooLarge", "").hint("policy_arns").not_in_hint("JSON"),
+        refusal(STS, "RegionDisabledException", "").hint("sts_endpoint_url").not_in_hint("amr"),
+        refusal(
             STS,
             "ValidationError",
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            false,
-            "shorter duration",
-            "amr",
-        ),
-        (STS, "ValidationError", "No.", false, "settings", "amr"),
-        (STS, "Throttling", "Rate exceeded", false, "try again later", "amr"),
+        )
+        .hint("shorter duration")
+        .not_in_hint("amr"),
+        refusal(STS, "ValidationError", "No.").hint("settings").not_in_hint("amr"),
+        refusal(STS, "Throttling", "Rate exceeded").hint("try again later").not_in_hint("amr"),
     ];
-    for (operation, code, message, sign_in, word, wrong) in rows {
-        let error = refused(operation, code, message);
-        let hint = error.hint().unwrap_or_else(|| panic!("no hint for {error}"));
-        assert!(hint.contains(word), "{error}: {hint}");
-        assert!(!hint.contains(wrong), "{error}: {hint}");
-        assert_eq!(error.needs_sign_in(), sign_in, "{error}");
+    for row in rows {
+        row.check(&refused(row.operation, row.code, row.message));
     }
 }
 
@@ -315,70 +274,59 @@ fn an_unknown_refusal_has_no_hint() {
 
 #[cfg(feature = "user-pool")]
 #[test]
-fn every_refusal_of_a_user_pool_has_a_hint_that_fits() {
+fn every_refusal_of_a_user_pool_has_the_right_hint() {
+    let row = |code, message| refusal("InitiateAuth", code, message);
     let rows = [
-        // code, message, needs sign-in, a word of the hint
-        (DENIED, "Refresh Token has expired", true, "sign in again"),
-        (DENIED, "Refresh Token has been revoked", true, "sign in again"),
-        (DENIED, "Invalid Refresh Token", true, "check client_id and device_key"),
-        (DENIED, "User is disabled.", false, "administrator"),
-        (DENIED, "Unable to verify secret hash for client x", false, "client_secret"),
-        (DENIED, "SecretHash does not match the client", false, "client_secret"),
-        (
-            DENIED,
-            "Client x is configured for secret but secret was not received",
-            false,
-            "client_secret",
-        ),
-        (DENIED, "Auth flow not enabled for this client", false, "ALLOW_REFRESH_TOKEN_AUTH"),
-        ("RefreshTokenReuseException", "", true, "sign in again"),
-        ("UserNotFoundException", "User does not exist.", true, "sign in again"),
-        ("UserNotConfirmedException", "", true, "sign in again"),
-        ("PasswordResetRequiredException", "", true, "sign in again"),
-        (MISSING, "User pool client x does not exist.", false, "client_id"),
-        (INVALID, "", false, "app client"),
-        ("UnsupportedOperationException", "", false, "app client"),
-        ("OperationNotEnabledException", "", false, "app client"),
-        ("UnsupportedTokenTypeException", "", false, "refresh_token"),
-        ("UserLambdaValidationException", "PreTokenGeneration failed", false, "trigger"),
-        ("UnexpectedLambdaException", "", false, "trigger"),
-        ("InvalidLambdaResponseException", "", false, "trigger"),
-        ("InvalidUserPoolConfigurationException", "", false, "owner"),
-        ("InvalidSmsRoleAccessPolicyException", "", false, "owner"),
-        ("InvalidSmsRoleTrustRelationshipException", "", false, "owner"),
-        ("InvalidEmailRoleAccessPolicyException", "", false, "owner"),
-        ("ForbiddenException", "Request not allowed due to WAF block.", false, "firewall"),
-        ("LimitExceededException", "", false, "quota"),
-        ("TooManyRequestsException", "", false, "try again later"),
-        ("InternalErrorException", "", false, "try again later"),
+        row(DENIED, "Refresh Token has expired").hint("sign in again").needs_sign_in(),
+        row(DENIED, "Refresh Token has been revoked").hint("sign in again").needs_sign_in(),
+        row(DENIED, "Invalid Refresh Token").hint("check client_id and device_key").needs_sign_in(),
+        row(DENIED, "User is disabled.").hint("administrator"),
+        row(DENIED, "Unable to verify secret hash for client x").hint("client_secret"),
+        row(DENIED, "SecretHash does not match the client").hint("client_secret"),
+        row(DENIED, "Client x is configured for secret but secret was not received")
+            .hint("client_secret"),
+        row(DENIED, "Auth flow not enabled for this client").hint("ALLOW_REFRESH_TOKEN_AUTH"),
+        row("RefreshTokenReuseException", "").hint("sign in again").needs_sign_in(),
+        row("UserNotFoundException", "User does not exist.").hint("sign in again").needs_sign_in(),
+        row("UserNotConfirmedException", "").hint("sign in again").needs_sign_in(),
+        row("PasswordResetRequiredException", "").hint("sign in again").needs_sign_in(),
+        row(MISSING, "User pool client x does not exist.").hint("client_id"),
+        row(INVALID, "").hint("app client"),
+        row("UnsupportedOperationException", "").hint("app client"),
+        row("OperationNotEnabledException", "").hint("app client"),
+        row("UnsupportedTokenTypeException", "").hint("refresh_token"),
+        row("UserLambdaValidationException", "PreTokenGeneration failed").hint("trigger"),
+        row("UnexpectedLambdaException", "").hint("trigger"),
+        row("InvalidLambdaResponseException", "").hint("trigger"),
+        row("InvalidUserPoolConfigurationException", "").hint("owner"),
+        row("InvalidSmsRoleAccessPolicyException", "").hint("owner"),
+        row("InvalidSmsRoleTrustRelationshipException", "").hint("owner"),
+        row("InvalidEmailRoleAccessPolicyException", "").hint("owner"),
+        row("ForbiddenException", "Request not allowed due to WAF block.").hint("firewall"),
+        row("LimitExceededException", "").hint("quota"),
+        row("TooManyRequestsException", "").hint("try again later"),
+        row("InternalErrorException", "").hint("try again later"),
     ];
-    for (code, message, sign_in, word) in rows {
-        for operation in ["InitiateAuth", "GetTokensFromRefreshToken"] {
+    for row in rows {
+        for operation in [row.operation, "GetTokensFromRefreshToken"] {
             let cognito = FakeCognito::new();
-            // The second operation follows where the first one is not allowed.
-            if operation == "GetTokensFromRefreshToken" {
-                cognito.fail_next("InitiateAuth", 9, Fault::error(400, INVALID, "rotation"));
-            }
-            let fault = Fault::error(400, code, message);
-            cognito.fail_next(operation, 9, fault.clone());
-            // Where it is allowed to try both, both refuse.
-            if operation == "InitiateAuth" {
-                cognito.fail_next("GetTokensFromRefreshToken", 9, fault);
+            let fault = Fault::error(400, row.code, row.message);
+            cognito.fail_next("GetTokensFromRefreshToken", 9, fault.clone());
+            if operation == row.operation {
+                cognito.fail_next(operation, 9, fault);
+            } else {
+                // The library tries the second operation if rotation forbids the first.
+                cognito.fail_next(row.operation, 9, Fault::error(400, INVALID, "rotation"));
             }
             let error = tokens_of(&cognito).id_token().unwrap_err();
-            let hint = error.hint().unwrap_or_else(|| panic!("no hint for {error}"));
-            assert!(hint.contains(word), "{error}: {hint}");
-            assert_eq!(error.needs_sign_in(), sign_in, "{error}");
-            assert_eq!(
-                error.kind() == ErrorKind::NotAuthorized,
-                sign_in || code == DENIED,
-                "{error}"
-            );
+            row.check(&error);
+            let not_authorized = row.needs_sign_in || row.code == DENIED;
+            assert_eq!(error.kind() == ErrorKind::NotAuthorized, not_authorized, "{error}");
         }
     }
 }
 
-/// A JWT with this payload.
+/// Returns a JWT with this payload.
 fn jwt(payload: &str) -> String {
     let mut encoded = String::new();
     for group in payload.as_bytes().chunks(3) {
@@ -396,30 +344,33 @@ fn jwt(payload: &str) -> String {
 const USER_POOL: &str = "cognito-idp.us-east-1.amazonaws.com/us-east-1_aBcDeFgHi";
 
 #[test]
-fn only_an_access_token_of_a_user_pool_is_refused_before_the_call() {
+fn only_an_access_token_of_a_user_pool_is_an_error_before_the_call() {
     let access = jwt(r#"{"sub":"ann","token_use":"access","client_id":"é?>~","exp":1767229200}"#);
-    let rows = [
-        // provider, token, whether it is refused
-        (USER_POOL, access.clone(), true),
-        (USER_POOL, jwt(r#"{"token_use" : "\u0061ccess"}"#), true),
-        ("cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_aB9", access.clone(), true),
-        ("cognito-idp-fips.us-gov-west-1.amazonaws.com/us-gov-west-1_aB9", access.clone(), true),
-        ("localhost:9229/local_4Xy2", access.clone(), true),
-        (USER_POOL, jwt(r#"{"token_use":"id"}"#), false),
-        (USER_POOL, jwt(r#"{"sub":"token_use access"}"#), false),
-        (USER_POOL, jwt(r#"{"inner":{"token_use":"access"}}"#), false),
-        (USER_POOL, jwt(r#"{"token_use":["access"]}"#), false),
-        (USER_POOL, jwt(r#"["token_use","access"]"#), false),
-        (USER_POOL, jwt(r#"{"token_use":"access""#), false),
-        (USER_POOL, "token_use=access".to_owned(), false),
-        (USER_POOL, "a.!.c".to_owned(), false),
-        (USER_POOL, "PHNhbWxwOlJlc3BvbnNlPg==".to_owned(), false),
-        ("accounts.google.com", access.clone(), false),
-        ("graph.facebook.com", access.clone(), false),
-        ("arn:aws:iam::123456789012:saml-provider/an_idp", "PHNhbWw-".to_owned(), false),
+    let rejected = [
+        (USER_POOL, access.clone()),
+        (USER_POOL, jwt(r#"{"token_use" : "\u0061ccess"}"#)),
+        ("cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_aB9", access.clone()),
+        ("cognito-idp-fips.us-gov-west-1.amazonaws.com/us-gov-west-1_aB9", access.clone()),
+        ("localhost:9229/local_4Xy2", access.clone()),
+    ];
+    let sent = [
+        (USER_POOL, jwt(r#"{"token_use":"id"}"#)),
+        (USER_POOL, jwt(r#"{"sub":"token_use access"}"#)),
+        (USER_POOL, jwt(r#"{"inner":{"token_use":"access"}}"#)),
+        (USER_POOL, jwt(r#"{"token_use":["access"]}"#)),
+        (USER_POOL, jwt(r#"["token_use","access"]"#)),
+        (USER_POOL, jwt(r#"{"token_use":"access""#)),
+        (USER_POOL, "token_use=access".to_owned()),
+        (USER_POOL, "a.!.c".to_owned()),
+        (USER_POOL, "PHNhbWxwOlJlc3BvbnNlPg==".to_owned()),
+        ("accounts.google.com", access.clone()),
+        ("graph.facebook.com", access.clone()),
+        ("arn:aws:iam::123456789012:saml-provider/an_idp", "PHNhbWw-".to_owned()),
     ];
     let text = "is an access token, but the identity pool needs the ID token";
-    for (provider, token, is_refused) in rows {
+    let rejected = rejected.into_iter().map(|(provider, token)| (provider, token, true));
+    let sent = sent.into_iter().map(|(provider, token)| (provider, token, false));
+    for (provider, token, is_rejected) in rejected.chain(sent) {
         for way in ["build", "set_login", "source"] {
             let stage = Stage::with(|builder| {
                 let token = token.clone();
@@ -434,7 +385,7 @@ fn only_an_access_token_of_a_user_pool_is_refused_before_the_call() {
                 stage.credentials.set_login(provider, &*token);
             }
             let outcome = stage.credentials.get();
-            if !is_refused {
+            if !is_rejected {
                 outcome.unwrap_or_else(|error| panic!("{way} {provider} {token}: {error}"));
                 assert_eq!(stage.cognito.requests()[1].login(provider), Some(&*token));
                 continue;
@@ -450,7 +401,7 @@ fn only_an_access_token_of_a_user_pool_is_refused_before_the_call() {
 }
 
 #[test]
-fn a_source_that_changes_to_an_access_token_is_refused_at_that_refresh() {
+fn an_access_token_from_a_source_fails_the_next_refresh() {
     let asked = Arc::new(AtomicU32::new(0));
     let (id, access) = (jwt(r#"{"token_use":"id"}"#), jwt(r#"{"token_use":"access"}"#));
     let (first, counter) = (id.clone(), asked.clone());
@@ -467,9 +418,9 @@ fn a_source_that_changes_to_an_access_token_is_refused_at_that_refresh() {
     assert_eq!((stage.cognito.requests().len(), asked.load(Ordering::Relaxed)), (requests, 2));
 }
 
-/// `WebIdentityToken` has 4 to 20,000 characters.
+/// AWS STS: `WebIdentityToken` has 4 to 20,000 characters.
 #[test]
-fn a_token_that_sts_does_not_take_is_refused_before_the_call() {
+fn a_token_with_a_length_that_sts_does_not_accept_is_an_error_before_the_call() {
     let rows = [(1, false), (3, false), (4, true), (20_000, true), (20_001, false)];
     for (length, is_sent) in rows {
         let token = "e".repeat(length);
@@ -503,9 +454,8 @@ fn a_token_that_sts_does_not_take_is_refused_before_the_call() {
     }
 }
 
-/// The recovery stays what it was: the ID is kept, and the token source is asked once more.
 #[test]
-fn a_token_of_the_wrong_kind_is_asked_for_once_more_and_the_identity_is_kept() {
+fn after_a_rejected_token_the_source_is_asked_again_and_the_identity_is_kept() {
     for text in [
         "Invalid login token. Incorrect token audience",
         "Invalid login token. Missing a required claim: aud",

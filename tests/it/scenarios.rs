@@ -6,7 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{Fault, seed_delays};
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
 
-use crate::classic::ROLE;
+use crate::support::ROLE;
 use crate::support::{EXPIRED, GET_CREDENTIALS, PROVIDER, Stage, seconds};
 
 /// The age of the cached credentials in seconds, if there are any. They live for one hour.

@@ -15,7 +15,8 @@ use cognito_identity_credentials::{
     FileStorage, FileToken, Logins, MemoryStorage, Storage,
 };
 
-use crate::classic::ROLE;
+use crate::recorder::Recorder;
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
 
 const TOKEN: &str = "SENTINEL-TOKEN";
@@ -28,31 +29,19 @@ thread_local! {
     static LOG: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-struct Recorder;
+/// The tests run side by side, so the level of the process must not change.
+static RECORDER: Recorder = Recorder { takes_answers: || false, keep };
 
-impl log::Log for Recorder {
-    /// `UreqTransport` lowers the log level of the process if these lines are enabled. Other tests
-    /// in this process need the level.
-    fn enabled(&self, line: &log::Metadata<'_>) -> bool {
-        !(line.level() == log::Level::Trace && line.target().starts_with("ureq_proto"))
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
-        let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
-        LOG.with_borrow_mut(|log| log.push_str(&line));
-    }
-
-    fn flush(&self) {}
+fn keep(record: &log::Record<'_>) {
+    let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
+    LOG.with_borrow_mut(|log| log.push_str(&line));
 }
 
 /// Starts the log, for all tests of this process. Each test sees the lines of its own thread.
 pub(crate) fn record_log() {
     static START: Once = Once::new();
     START.call_once(|| {
-        log::set_logger(&Recorder).unwrap();
+        log::set_logger(&RECORDER).unwrap();
         log::set_max_level(log::LevelFilter::Trace);
     });
 }

@@ -10,7 +10,7 @@ use cognito_identity_credentials::{
     ErrorKind, Logins, MemoryStorage,
 };
 
-use crate::classic::ROLE;
+use crate::support::ROLE;
 use crate::support::{IDENTITY, POOL};
 
 fn builder() -> Builder {

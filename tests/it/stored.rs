@@ -10,8 +10,8 @@ use cognito_identity_credentials::{
     IdentityOrigin, Logins, MemoryStorage, Storage,
 };
 
-use crate::classic::ROLE;
 use crate::storages::{Hooked, fail_writes};
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
 
 /// The next run of the program: a new stage with the same service and clock.

@@ -1,7 +1,5 @@
-//! A provider on the fakes, and answers made by hand.
+//! Providers with fakes, and single answers.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,16 +12,18 @@ use cognito_identity_credentials::transport::{
 };
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials};
 
-pub(crate) const POOL: &str = FakeCognito::POOL_ID;
-pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
+pub(crate) use ids::{IDENTITY, POOL, PROVIDER, ROLE};
+
+#[path = "../support/ids.rs"]
+mod ids;
+
 pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
-pub(crate) const PROVIDER: &str = "accounts.google.com";
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A provider, its service and its time.
+/// A provider with a fake service and a clock that the test moves.
 pub(crate) struct Stage {
     pub(crate) clock: ManualClock,
     pub(crate) cognito: FakeCognito,
@@ -48,19 +48,19 @@ impl Stage {
         Self { clock, cognito, credentials: settings(builder).build().unwrap() }
     }
 
-    /// How many times the service was asked for credentials.
+    /// Returns how many calls for credentials the service received.
     pub(crate) fn contacts(&self) -> usize {
         self.cognito.calls(GET_CREDENTIALS)
     }
 }
 
-/// The operation that a request is for.
+/// Returns the operation of a request.
 pub(crate) fn operation(request: &HttpRequest) -> &str {
     let target = request.headers().iter().find(|(name, _)| name == "x-amz-target").unwrap();
     target.1.strip_prefix("AWSCognitoIdentityService.").unwrap()
 }
 
-/// An answer with credentials that live for an hour of the answer's own date.
+/// Returns an answer with credentials that expire an hour after its `Date`.
 pub(crate) fn issued(key: &str) -> HttpResponse {
     let body = format!(
         r#"{{"IdentityId": "{IDENTITY}", "Credentials": {{"AccessKeyId": "{key}",
@@ -69,11 +69,11 @@ pub(crate) fn issued(key: &str) -> HttpResponse {
     HttpResponse::new(200, body).with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
 }
 
-/// An answer with credentials that ended in 1970.
+/// The body of an answer with credentials that expired in 1970.
 pub(crate) const EXPIRED: &str = r#"{"Credentials": {"AccessKeyId": "ASIAEXPIRED",
     "SecretKey": "s", "SessionToken": "t", "Expiration": 1}}"#;
 
-/// A provider with a known identity whose every call gets `answer`.
+/// Returns a provider with a known identity. The transport answers each call with `answer`.
 pub(crate) fn answering(
     answer: impl Fn(&HttpRequest) -> Result<HttpResponse, TransportError> + Send + Sync + 'static,
 ) -> CognitoIdentityCredentials {
@@ -88,8 +88,11 @@ pub(crate) fn answering(
         .unwrap()
 }
 
-/// Checks what a provider makes of `answer`: from memory, and over a real socket.
-pub(crate) fn both(answer: HttpResponse, check: impl Fn(CognitoIdentityCredentials)) {
+/// Checks how a provider handles `answer`, first over a socket, then without one.
+pub(crate) fn with_and_without_socket(
+    answer: HttpResponse,
+    check: impl Fn(CognitoIdentityCredentials),
+) {
     #[cfg(feature = "ureq")]
     {
         let cognito = FakeCognito::new();
@@ -112,7 +115,7 @@ pub(crate) fn both(answer: HttpResponse, check: impl Fn(CognitoIdentityCredentia
     check(answering(move |_| Ok(answer.clone())));
 }
 
-/// The headers that the library looks at.
+/// The headers that the library reads.
 pub(crate) const HEADERS: [&str; 6] = [
     "x-amzn-errortype",
     "x-amzn-errormessage",
@@ -122,18 +125,29 @@ pub(crate) const HEADERS: [&str; 6] = [
     "date",
 ];
 
-/// A command that runs a program of this machine's kind. Where the kernel cannot run those, the
-/// variable `TEST_RUNNER` names the emulator, with its arguments, that runs the tests.
-pub(crate) fn runnable(program: &Path) -> Command {
-    let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else { return Command::new(program) };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(program);
+pub(crate) use emulator::runnable;
+
+#[path = "../support/emulator.rs"]
+mod emulator;
+
+/// Returns a command that runs one test of this program in another process.
+#[cfg(any(feature = "aws-sdk", feature = "ureq"))]
+pub(crate) fn this_test_again(test: &str) -> std::process::Command {
+    let mut command = runnable(&std::env::current_exe().unwrap());
+    command.args(["--nocapture", "--exact", test]);
     command
 }
 
-/// Holds up the requests for credentials until the test lets them go, one by one.
+/// Returns settings for a service at this URL that answers with the date of a new `ManualClock`.
+#[cfg(feature = "ureq")]
+pub(crate) fn at(url: &str) -> Builder {
+    CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .endpoint_url(url)
+        .clock(ManualClock::new())
+}
+
+/// A transport that holds each request for credentials until the test lets it pass.
 pub(crate) struct Gate {
     inner: Arc<dyn Transport>,
     arrived: Sender<()>,
@@ -166,18 +180,18 @@ impl Transport for Gate {
 }
 
 impl Gatekeeper {
-    /// Waits for a request to arrive.
+    /// Waits until a request arrives.
     pub(crate) fn await_request(&self) {
-        self.arrived.recv_timeout(seconds(30)).expect("no request came");
+        self.arrived.recv_timeout(seconds(30)).expect("no request arrived");
     }
 
-    /// Whether a request has arrived.
+    /// Returns whether a request has arrived.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn has_request(&self) -> bool {
         self.arrived.try_recv().is_ok()
     }
 
-    /// Lets one request pass, at once or when it comes.
+    /// Lets one request pass, now or when it arrives.
     pub(crate) fn let_pass(&self) {
         self.release.send(()).unwrap();
     }

@@ -1,5 +1,4 @@
-//! `docs/troubleshooting.md` quotes messages as they are, and has an entry for each one. The other
-//! guides quote them as they are too.
+//! `docs/troubleshooting.md` has an entry for each message. All guides quote messages exactly.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +35,7 @@ fn quoted_messages(page: &str) -> Vec<String> {
     quotes
 }
 
-/// Returns the texts in code font, without backticks of their own.
+/// Returns the texts in code font, without their backticks.
 fn code_spans(text: &str) -> Vec<String> {
     let text = text.replace("`` ", "``").replace(" ``", "``");
     let spans = text.split("``").enumerate().flat_map(|(at, part)| {
@@ -50,7 +49,7 @@ fn code_spans(text: &str) -> Vec<String> {
     spans.collect()
 }
 
-/// A message of a service begins with its code.
+/// Splits the message of a service, which begins with a code.
 fn code_and_message(quote: &str) -> Option<(&str, &str)> {
     let (code, message) = quote.split_once(": ")?;
     let is_code = code.starts_with(|c: char| c.is_ascii_uppercase())
@@ -59,7 +58,7 @@ fn code_and_message(quote: &str) -> Option<(&str, &str)> {
     is_code.then_some((code, message))
 }
 
-/// Returns the code before the module of its tests, which is the last one in it.
+/// Returns the code before the test module, which is the last module of the file.
 fn without_tests(source: &str) -> &str {
     let starts = ["\n#[cfg(test)]\n", "\n#[cfg(all(test, "].map(|cfg| source.match_indices(cfg));
     let starts = starts.into_iter().flatten().map(|(start, _)| start);
@@ -70,10 +69,10 @@ fn without_tests(source: &str) -> &str {
     tests.next().map_or(source, |start| &source[..start])
 }
 
-/// Returns the literals of the code without its tests, each as the pieces between its `{…}`.
+/// Returns the string literals outside the tests, each split at its `{…}`.
 fn literals(source: &str) -> Vec<Vec<String>> {
     let source = without_tests(source);
-    // Attributes and their reasons have no messages.
+    // Attributes and their reasons contain no messages.
     let no_code = ["//", "#[", "#![", "reason = "];
     let is_code = |line: &&str| !no_code.iter().any(|start| line.trim_start().starts_with(start));
     let code = source.lines().filter(is_code);
@@ -98,7 +97,7 @@ fn literals(source: &str) -> Vec<Vec<String>> {
     all.filter(|pieces| !pieces.is_empty()).collect()
 }
 
-/// Rules of settings name other settings in braces.
+/// Messages about settings name other settings in braces.
 const SETTINGS: [&str; 8] = [
     "danger_allow_http",
     "endpoint_url",
@@ -145,7 +144,7 @@ fn fixed_parts(quote: &str) -> Vec<&str> {
     parts.into_iter().filter(|part| part.trim().len() >= 4).collect()
 }
 
-/// Whether a literal has the text, or neighbouring pieces of it make up at least 40 % of the text.
+/// Returns whether a literal contains the text, or adjacent pieces of it are 40 % of the text.
 fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
     let fits = |pieces: &Vec<String>| {
         (0..pieces.len()).any(|first| {
@@ -163,16 +162,16 @@ fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
     literals.iter().any(fits)
 }
 
-/// The literals of all source files, by the path below `src`.
+/// Returns the literals of all source files, with the path below `src`.
 fn all_literals() -> Vec<(String, Vec<Vec<String>>)> {
     let mut files = Vec::new();
     source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
     files.iter().map(|file| (file.clone(), literals(&read(&format!("src/{file}"))))).collect()
 }
 
-/// The parts of a quote that the source code must have.
+/// Returns the parts of a quote that the source code must contain.
 fn parts(quote: &str) -> Vec<&str> {
-    // `role_arn: ` or `--role-arn: ` is no part of the text in the source code.
+    // The source code adds `role_arn: ` or `--role-arn: ` to a message elsewhere.
     let is_setting = |name: &str| {
         name.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c)) && name.len() > 7
     };
@@ -182,7 +181,7 @@ fn parts(quote: &str) -> Vec<&str> {
 }
 
 #[test]
-fn each_quoted_message_is_one_of_the_source_code() {
+fn each_quoted_message_exists_in_the_source_code() {
     let literals: Vec<_> = all_literals().into_iter().flat_map(|(_, literals)| literals).collect();
     let quotes = quoted_messages(&page());
     assert!(quotes.len() > 200, "only {} messages found", quotes.len());
@@ -199,9 +198,9 @@ fn each_quoted_message_is_one_of_the_source_code() {
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
-/// The messages of the services stand in `docs/troubleshooting.md`, where they are compared.
+/// Messages of the services must be in `docs/troubleshooting.md`, which another test checks.
 #[test]
-fn each_message_quoted_in_another_guide_is_one_of_the_source_code_or_of_a_service() {
+fn each_message_quoted_in_another_guide_exists_in_the_source_code_or_in_troubleshooting() {
     // The compiler, the linker and the system wrote these.
     const OTHERS: [&str; 8] = [
         "linking with cc failed",
@@ -224,7 +223,7 @@ fn each_message_quoted_in_another_guide_is_one_of_the_source_code_or_of_a_servic
             continue;
         }
         let quotes = quoted_messages(&fs::read_to_string(&path).unwrap());
-        // The name of an item, an operation's name, a code or a status has no space.
+        // Names of items and operations, codes and statuses contain no space.
         let parts = quotes.iter().flat_map(|quote| parts(quote));
         let parts = parts.flat_map(|part| part.split(": ")).map(str::trim);
         for part in parts.filter(|part| part.contains(' ')) {
@@ -248,9 +247,9 @@ fn each_message_of_the_source_code_has_an_entry() {
         "cell/tests.rs",
         "provider/storage_faults.rs",
         "transport/ureq/error/tests.rs",
-        // Panics of fakes, which name the mistake in the test.
+        // Panics of the fakes: they describe the mistake in the test.
         "testing/",
-        // Beginnings of the services' messages, and hints: `each_refusal_with_a_hint_has_an_entry`.
+        // Another test checks these: `each_refusal_with_a_hint_has_an_entry`.
         "error/refusals.rs",
         // The help.
         "bin/cognito-credentials/options/help.rs",
@@ -268,7 +267,7 @@ fn each_message_of_the_source_code_has_an_entry() {
     let page = page().replace('`', "");
     let files = all_literals();
     for path in WITHOUT_ENTRIES {
-        assert!(files.iter().any(|(file, _)| file.starts_with(path)), "{path} is gone");
+        assert!(files.iter().any(|(file, _)| file.starts_with(path)), "{path} does not exist");
     }
     let mut missing = Vec::new();
     for (file, literals) in files {
@@ -288,7 +287,7 @@ fn each_message_of_the_source_code_has_an_entry() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Whether a text is a hint, which repeats what the page says, or is never shown.
+/// Returns whether a text is a hint, which repeats what the page says, or is never shown.
 fn is_no_message(text: &str) -> bool {
     const HINTS: [&str; 32] = [
         "--login PROVIDER=@FILE",
@@ -325,7 +324,7 @@ fn is_no_message(text: &str) -> bool {
         "use a proxy",
     ];
     const OTHERS: [&str; 23] = [
-        // What never happens.
+        // Never shown, because the case cannot happen.
         "a key cannot be used for HMAC",
         "no login token was read yet",
         "the command has no output",
@@ -348,14 +347,14 @@ fn is_no_message(text: &str) -> bool {
         "pkcs7 -inform DER -print_certs",
         "pkey -inform DER",
         "x509 -inform DER",
-        // What `doctor` shows.
+        // Shown by `doctor`.
         "a token that is no JWT",
         "a token valid for",
         "a token without an expiry time",
         "only the identity: this system has no boot ID",
     ];
     let is_status = text.starts_with(|c: char| c.is_ascii_digit()); // of HTTP
-    // The level debug is for those who read the code.
+    // Log lines of level debug.
     let is_debug = text.starts_with("the rotated refresh token is still not stored")
         || text.starts_with("the rotated refresh token is stored after all")
         || text.starts_with("the app client may rotate refresh tokens");

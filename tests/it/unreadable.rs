@@ -10,8 +10,8 @@ use cognito_identity_credentials::{
     IdentityChangeReason, IdentityOrigin, MemoryStorage, Storage,
 };
 
-use crate::classic::ROLE;
 use crate::storages::{Colliding, fail_writes};
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
 
 const FOR_GOOD: usize = usize::MAX;

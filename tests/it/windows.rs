@@ -9,8 +9,8 @@ use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, see
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
-use crate::classic::ROLE;
 use crate::sharing::{gated, with_transport};
+use crate::support::ROLE;
 use crate::support::{
     EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, Stage, answering, issued, seconds,
 };

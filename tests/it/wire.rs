@@ -1,4 +1,4 @@
-//! `UreqTransport` over real sockets: what stands on the wire, and what it does with odd answers.
+//! `UreqTransport` over sockets: the bytes of requests, and unusual answers.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,23 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{
-    HttpResponse, TransportError, TransportErrorKind, UreqTransport,
+    HttpResponse, IpFamily, TransportErrorKind, UreqTransport,
 };
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error, ErrorKind};
 use mockito::{Matcher, Mock, Server, ServerGuard};
 use serde_json::json;
 
-use crate::support::{IDENTITY, POOL, PROVIDER, issued};
+use crate::server::{Request, closed_address, listen};
+use crate::support::{IDENTITY, POOL, PROVIDER, ROLE, at, issued};
 
-fn at(server: &ServerGuard) -> Builder {
-    CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .endpoint_url(server.url())
-        .clock(cognito_identity_credentials::testing::ManualClock::new())
-}
-
-/// A mock that takes nothing but the exact request.
+/// Returns a mock that accepts only the exact request.
 fn exactly(server: &mut ServerGuard, operation: &str, body: serde_json::Value) -> Mock {
     server
         .mock("POST", "/")
@@ -52,33 +47,38 @@ fn answered(mock: Mock, answer: &HttpResponse) -> Mock {
 
 #[test]
 fn both_requests_are_exact_with_and_without_each_optional_field() {
-    type Settings = fn(Builder) -> Builder;
-    let role = "arn:aws:iam::123456789012:role/r";
-    let rows: [(Settings, serde_json::Value, serde_json::Value); 5] = [
-        (|b| b, json!({}), json!({})),
-        (|b| b.account_id("123456789012"), json!({ "AccountId": "123456789012" }), json!({})),
-        (
-            |b| b.login(PROVIDER, "to\"ken\\"),
-            json!({ "Logins": { PROVIDER: "to\"ken\\" } }),
-            json!({ "Logins": { PROVIDER: "to\"ken\\" } }),
-        ),
-        (
-            |b| b.custom_role_arn("arn:aws:iam::123456789012:role/r"),
-            json!({}),
-            json!({ "CustomRoleArn": role }),
-        ),
-        (
-            |b| {
-                b.account_id("1")
-                    .login("a", "x")
-                    .login("b", "y")
-                    .custom_role_arn("arn:aws:iam::123456789012:role/r")
-            },
-            json!({ "AccountId": "1", "Logins": { "a": "x", "b": "y" } }),
-            json!({ "Logins": { "a": "x", "b": "y" }, "CustomRoleArn": role }),
-        ),
+    struct Row {
+        settings: fn(Builder) -> Builder,
+        /// The fields besides `IdentityPoolId`.
+        get_id: serde_json::Value,
+        /// The fields besides `IdentityId`.
+        get_credentials: serde_json::Value,
+    }
+    let login = json!({ "Logins": { PROVIDER: "to\"ken\\" } });
+    let rows = [
+        Row { settings: |b| b, get_id: json!({}), get_credentials: json!({}) },
+        Row {
+            settings: |b| b.account_id("123456789012"),
+            get_id: json!({ "AccountId": "123456789012" }),
+            get_credentials: json!({}),
+        },
+        Row {
+            settings: |b| b.login(PROVIDER, "to\"ken\\"),
+            get_id: login.clone(),
+            get_credentials: login,
+        },
+        Row {
+            settings: |b| b.custom_role_arn(ROLE),
+            get_id: json!({}),
+            get_credentials: json!({ "CustomRoleArn": ROLE }),
+        },
+        Row {
+            settings: |b| b.account_id("1").login("a", "x").login("b", "y").custom_role_arn(ROLE),
+            get_id: json!({ "AccountId": "1", "Logins": { "a": "x", "b": "y" } }),
+            get_credentials: json!({ "Logins": { "a": "x", "b": "y" }, "CustomRoleArn": ROLE }),
+        },
     ];
-    for (settings, mut get_id, mut get_credentials) in rows {
+    for Row { settings, mut get_id, mut get_credentials } in rows {
         get_id["IdentityPoolId"] = json!(POOL);
         get_credentials["IdentityId"] = json!(IDENTITY);
         let mut server = Server::new();
@@ -87,7 +87,7 @@ fn both_requests_are_exact_with_and_without_each_optional_field() {
             .create();
         let second = exactly(&mut server, "GetCredentialsForIdentity", get_credentials);
         let second = answered(second, &issued("K"));
-        let set = settings(at(&server)).build().unwrap().get().unwrap();
+        let set = settings(at(&server.url())).build().unwrap().get().unwrap();
         assert_eq!((set.access_key_id(), set.identity_id()), ("K", Some(IDENTITY)));
         first.assert();
         second.assert();
@@ -103,7 +103,7 @@ fn the_request_to_sts_is_exact() {
         open_id,
         &HttpResponse::new(200, json!({ "IdentityId": IDENTITY, "Token": "a+b=" }).to_string()),
     );
-    let role = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr";
+    let role = "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdevice";
     let form = format!(
         "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={role}&RoleSessionName=web-identity&WebIdentityToken=a%2Bb%3D"
     );
@@ -119,9 +119,9 @@ fn the_request_to_sts_is_exact() {
             "<R><AssumeRoleWithWebIdentityResult><Credentials>{keys}</Credentials></AssumeRoleWithWebIdentityResult></R>"
         ))
         .create();
-    let credentials = at(&cognito)
+    let credentials = at(&cognito.url())
         .identity_id(IDENTITY)
-        .role_arn("arn:aws:iam::123456789012:role/r")
+        .role_arn(ROLE)
         .sts_endpoint_url(sts.url())
         .build()
         .unwrap();
@@ -132,10 +132,17 @@ fn the_request_to_sts_is_exact() {
 }
 
 #[test]
-fn answers_over_256_kib_are_refused_and_not_repeated() {
-    for (length, chunked, accepted) in
-        [(256 * 1024, false, true), (256 * 1024 + 1, false, false), (300 * 1024, true, false)]
-    {
+fn an_answer_over_256_kib_is_an_error_without_a_retry() {
+    struct Row {
+        length: usize,
+        chunked: bool,
+        accepted: bool,
+    }
+    for Row { length, chunked, accepted } in [
+        Row { length: 256 * 1024, chunked: false, accepted: true },
+        Row { length: 256 * 1024 + 1, chunked: false, accepted: false },
+        Row { length: 300 * 1024, chunked: true, accepted: false },
+    ] {
         let mut server = Server::new();
         let mut body = issued("K").body().to_vec();
         body.resize(length, b' ');
@@ -149,45 +156,35 @@ fn answers_over_256_kib_are_refused_and_not_repeated() {
             mock.with_body(body)
         };
         let mock = mock.create();
-        let outcome = at(&server).identity_id(IDENTITY).build().unwrap().get();
+        let outcome = at(&server.url()).identity_id(IDENTITY).build().unwrap().get();
         mock.assert();
         match outcome {
             Ok(_) => assert!(accepted, "{length}"),
             Err(error) => {
                 assert!(!accepted, "{length}: {error:#}");
                 assert_eq!(error.kind(), ErrorKind::Response);
-                assert_eq!(transport_kind(&error), Some(TransportErrorKind::TooLarge));
+                assert_eq!(transport_kind(&error), TransportErrorKind::TooLarge);
             }
         }
     }
 }
 
-fn transport_kind(error: &Error) -> Option<TransportErrorKind> {
-    error.transport_error().map(TransportError::kind)
+pub(crate) fn transport_kind(error: &Error) -> TransportErrorKind {
+    error.transport_error().unwrap().kind()
 }
 
-/// A server that reads requests and leaves the answer to `answer`, until it returns `false`.
+/// Starts a server. `answer` answers each request by its number, until it returns `false`.
 fn server(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> Served {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));
-    let (counter, answer) = (connections.clone(), Arc::new(answer));
-    let requests = Arc::new(AtomicUsize::new(0));
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            counter.fetch_add(1, Ordering::SeqCst);
-            let (answer, requests) = (answer.clone(), requests.clone());
-            thread::spawn(move || {
-                let mut stream = stream.unwrap();
-                while read_request(&mut stream) {
-                    if !answer(&mut stream, requests.fetch_add(1, Ordering::SeqCst)) {
-                        break;
-                    }
-                }
-            });
-        }
+    let counter = connections.clone();
+    let requests = AtomicUsize::new(0);
+    let address = listen(move |mut stream| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        while read_request(&mut stream)
+            && answer(&mut stream, requests.fetch_add(1, Ordering::SeqCst))
+        {}
     });
-    Served { url, connections }
+    Served { url: format!("http://{address}"), connections }
 }
 
 struct Served {
@@ -203,22 +200,12 @@ impl Served {
     }
 }
 
-/// Reads one request, head and body. False at the end of the connection.
+/// Returns false at the end of the connection.
 pub(crate) fn read_request(stream: &mut impl Read) -> bool {
-    let mut request = Vec::new();
-    let mut byte = [0];
-    while !request.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => request.push(byte[0]),
-            _ => return false,
-        }
-    }
-    let head = String::from_utf8(request).unwrap().to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body).is_ok()
+    Request::read(stream).is_some()
 }
 
+/// Answers `GetId` if the number of the request is even, or else `GetCredentialsForIdentity`.
 pub(crate) fn respond(stream: &mut impl Write, request: usize) {
     let body = if request % 2 == 0 {
         json!({ "IdentityId": IDENTITY }).to_string()
@@ -242,21 +229,21 @@ fn both_calls_go_over_one_connection() {
 }
 
 #[test]
-fn a_peer_that_closes_before_the_answer_is_tried_again_at_once() {
+fn a_connection_that_closes_before_the_answer_is_retried_without_a_wait() {
     let served = server(|stream, request| {
         if request > 0 {
             respond(stream, request + 1);
         }
         request > 0
     });
-    let clock = cognito_identity_credentials::testing::ManualClock::new();
+    let clock = ManualClock::new();
     let time = clock.clone();
     served.provider(|builder| builder.clock(time)).get().unwrap();
     assert!(clock.sleeps().is_empty());
 }
 
 #[test]
-fn a_broken_answer_and_a_missing_peer_have_their_kinds() {
+fn broken_answers_and_closed_ports_have_their_own_error_kinds() {
     let broken = server(|stream, _| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
         false
@@ -266,10 +253,7 @@ fn a_broken_answer_and_a_missing_peer_have_their_kinds() {
         false
     });
     let closed = server(|_, _| false);
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    let nobody = format!("http://{}", closed_address());
     let rows = [
         (&broken.url, TransportErrorKind::Io),
         (&garbage.url, TransportErrorKind::Io),
@@ -277,34 +261,24 @@ fn a_broken_answer_and_a_missing_peer_have_their_kinds() {
         (&nobody, TransportErrorKind::Connect),
     ];
     for (url, kind) in rows {
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .endpoint_url(url)
-            .max_attempts(1)
-            .build()
-            .unwrap();
+        let credentials = at(url).max_attempts(1).build().unwrap();
         let error = credentials.get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:#}");
-        assert_eq!(transport_kind(&error), Some(kind), "{error:#}");
+        assert_eq!(transport_kind(&error), kind, "{error:#}");
     }
 }
 
-/// No name has a label of 64 characters, so the look-up fails without asking a server.
+/// A label of 64 characters is not valid, so the look-up fails without a request to a name server.
 #[test]
-fn a_host_that_cannot_be_found_is_a_failure_to_connect() {
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .endpoint_url(format!("https://{}.invalid", "x".repeat(64)))
-        .max_attempts(1)
-        .build()
-        .unwrap();
-    let error = credentials.get().unwrap_err();
+fn an_unknown_host_name_is_a_connect_error() {
+    let settings = at(&format!("https://{}.invalid", "x".repeat(64))).max_attempts(1);
+    let error = settings.build().unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:#}");
-    assert_eq!(transport_kind(&error), Some(TransportErrorKind::Connect), "{error:#}");
+    assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
 }
 
 #[test]
-fn the_transports_own_settings_are_checked() {
+fn faults_in_the_settings_of_the_transport_are_reported_together() {
     let error = UreqTransport::builder()
         .ca_file("/no/such/file")
         .ca_pem("no PEM at all")
@@ -321,7 +295,7 @@ fn the_transports_own_settings_are_checked() {
 }
 
 #[test]
-fn the_longest_time_limits_are_no_limits() {
+fn time_limits_of_duration_max_work() {
     let served = server(|stream, request| {
         respond(stream, request);
         true
@@ -332,10 +306,51 @@ fn the_longest_time_limits_are_no_limits() {
 }
 
 #[test]
-fn a_user_agent_of_ones_own_is_sent() {
+fn a_configured_user_agent_is_sent() {
     let mut server = Server::new();
     let mock = server.mock("POST", "/").match_header("user-agent", "sensor/7").create();
     let transport = UreqTransport::builder().user_agent("sensor/7").build().unwrap();
-    at(&server).transport(transport).build().unwrap().get().unwrap_err();
+    at(&server.url()).transport(transport).build().unwrap().get().unwrap_err();
     mock.assert();
+}
+
+#[test]
+fn an_ip_family_can_be_excluded() {
+    use IpFamily::{Any, Ipv4Only, Ipv6Only};
+    struct Row {
+        url: String,
+        family: IpFamily,
+        reached: bool,
+    }
+    let served = server(|stream, _| {
+        respond(stream, 1);
+        true
+    });
+    let row = |url: &str, family, reached| Row { url: url.to_owned(), family, reached };
+    let four = &*served.url;
+    let mut rows =
+        vec![row(four, Any, true), row(four, Ipv4Only, true), row(four, Ipv6Only, false)];
+    // Some machines have no IPv6.
+    if let Ok(listener) = TcpListener::bind("[::1]:0") {
+        let six = &format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                while read_request(&mut stream) {
+                    respond(&mut stream, 1);
+                }
+            }
+        });
+        rows.extend([row(six, Any, true), row(six, Ipv4Only, false), row(six, Ipv6Only, true)]);
+    }
+    for Row { url, family, reached } in rows {
+        let transport = UreqTransport::builder().ip_family(family).build().unwrap();
+        match at(&url).transport(transport).max_attempts(1).build().unwrap().get() {
+            Ok(_) => assert!(reached, "{url} {family:?}"),
+            Err(error) => {
+                assert!(!reached, "{url} {family:?}: {error:#}");
+                assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A child that `fork` makes, and what it and its parent tell each other.
+//! A forked child, and a connection between it and its parent.
 
 #![allow(unsafe_code, reason = "fork, _exit and alarm have no safe form")]
 
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-/// The longest that a child lives.
+/// The time limit of a child.
 const SECONDS: u32 = 60;
 
 /// One end of a connection between a child and its parent.
@@ -19,11 +19,11 @@ impl Line {
         writeln!(self.0.get_mut(), "{text}").unwrap();
     }
 
-    /// Waits for the next line that the other side tells.
+    /// Waits for the next line from the other side.
     pub(crate) fn hear(&mut self) -> String {
         let mut text = String::new();
         self.0.read_line(&mut text).unwrap();
-        text.strip_suffix('\n').expect("the other process has ended").to_owned()
+        text.strip_suffix('\n').expect("the other process ended").to_owned()
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `run` in a child, which ends when `run` does.
+    /// Runs `run` in a child. The child ends when `run` returns.
     pub(crate) fn fork(run: impl FnOnce(&mut Line)) -> Self {
         let (parents, childs) = UnixStream::pair().unwrap();
         // SAFETY: the tests fork while no other thread holds a lock that the child needs.
@@ -45,34 +45,34 @@ impl Child {
             end_after(SECONDS);
             let mut line = Line(BufReader::new(childs));
             let passed = catch_unwind(AssertUnwindSafe(|| run(&mut line))).is_ok();
-            // SAFETY: it ends this process, and what it leaves undone belongs to the parent.
+            // SAFETY: it ends this process. The destructors that it skips are those of the parent.
             unsafe { libc::_exit(i32::from(!passed)) }
         }
         Self { pid: Pid::from_raw(pid).unwrap(), line: Line(BufReader::new(parents)) }
     }
 
-    /// Waits for the end of the child, and says whether it was a good one.
+    /// Waits for the end of the child. Returns whether it succeeded.
     pub(crate) fn wait(self) -> bool {
         let ended = waitpid(Some(self.pid), WaitOptions::empty()).unwrap();
         ended.and_then(|(_, status)| status.exit_status()) == Some(0)
     }
 
-    /// Kills the child after the next line that it tells.
-    pub(crate) fn kill_when_it_has_told(mut self) {
+    /// Waits for the next line from the child, and kills the child.
+    pub(crate) fn kill_after_a_line(mut self) {
         self.line.hear();
         kill_process(self.pid, Signal::KILL).unwrap();
         let (_, status) = waitpid(Some(self.pid), WaitOptions::empty()).unwrap().unwrap();
-        assert!(status.signaled(), "the child has ended before: {status:?}");
+        assert!(status.signaled(), "the child ended before: {status:?}");
     }
 
-    /// Waits for the end of the child, which must be a good one.
+    /// Waits for the end of the child. Panics if it failed.
     pub(crate) fn join(self) {
-        assert!(self.wait(), "a child has failed");
+        assert!(self.wait(), "a child failed");
     }
 }
 
-/// Ends this process by a signal if it takes longer.
+/// Lets a signal end this process after this time.
 pub(crate) fn end_after(seconds: u32) {
-    // SAFETY: it sets a timer of this process, and no signal is handled here.
+    // SAFETY: it only sets a timer of this process.
     unsafe { libc::alarm(seconds) };
 }

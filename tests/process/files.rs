@@ -1,4 +1,4 @@
-//! A storage in files that several processes write to, and one under an unusual umask.
+//! A `FileStorage` that several processes write to, and one with unusual umasks.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,14 +14,17 @@ use crate::child::Child;
 use crate::runner::Test;
 
 pub(crate) const TESTS: &[Test] = &[
-    ("files::no_store_is_lost_beside_other_writers_and_writers_that_are_killed", stores),
-    ("files::directories_and_files_have_their_modes_whatever_the_umask", umasks),
+    Test { name: "files::a_record_survives_other_writers_and_killed_writers", run: stores },
+    Test {
+        name: "files::the_umask_does_not_change_the_modes_of_directories_and_files",
+        run: umasks,
+    },
 ];
 
-/// The stores of each process.
+/// How many times each process stores a value.
 const STORES: u32 = 5_000;
 
-/// In memory, where a store takes a hundredth of the time.
+/// A store in memory takes a hundredth of the time.
 fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
@@ -37,7 +40,7 @@ fn stores() {
         }
     };
     let children = ["one", "two", "three", "four"].map(|who| Child::fork(|_| write(who)));
-    // Each of these leaves a temporary file if it is killed at the right moment.
+    // A process that is killed at the right moment leaves a temporary file.
     for number in 0..STORES / 100 {
         let victim = Child::fork(|line| {
             line.tell("begins");
@@ -45,14 +48,14 @@ fn stores() {
                 storage.store("key", format!("victim {number} {next}").as_bytes()).unwrap();
             }
         });
-        victim.kill_when_it_has_told();
+        victim.kill_after_a_line();
     }
     children.into_iter().for_each(Child::join);
     storage.store("key", b"after them").unwrap();
     assert_eq!(storage.load("key").unwrap().unwrap(), b"after them");
     let names: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(names, ["key"], "temporary files are left");
+    assert_eq!(names, ["key"], "there are temporary files");
 }
 
 fn umasks() {

@@ -1,4 +1,4 @@
-//! A process that is forked after it has used a provider, or while another thread uses it.
+//! A process forks after it used a provider, or while another thread uses it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,28 +21,49 @@ use crate::child::Child;
 use crate::runner::Test;
 
 pub(crate) const TESTS: &[Test] = &[
-    ("fork::a_cached_set_is_served_in_the_child_without_a_call", cached_set),
-    ("fork::a_refresh_of_a_thread_of_the_parent_is_not_waited_for", refresh_under_way),
-    ("fork::a_child_that_was_forked_inside_a_refresh_may_refresh", inside_a_refresh),
-    ("fork::a_child_does_not_stay_in_a_listener_of_its_parent", inside_a_listener),
-    ("fork::the_threads_of_a_child_share_one_refresh", threads_of_a_child),
-    ("fork::parent_and_children_draw_different_random_numbers", random_numbers),
-    ("fork::parent_and_children_store_one_record_at_the_same_time", stores),
-    ("fork::parent_and_child_refresh_on_connections_of_their_own", connections::apart),
-    ("fork::a_child_forked_during_an_exchange_has_its_own", connections::during_an_exchange),
-    ("fork::a_lock_stays_with_the_process_that_it_was_granted_to", lock),
+    Test { name: "fork::a_child_uses_the_cached_credentials_without_a_call", run: cached_set },
+    Test { name: "fork::a_child_does_not_wait_for_a_refresh_of_its_parent", run: during_a_refresh },
+    Test {
+        name: "fork::a_child_that_was_forked_inside_a_refresh_can_refresh",
+        run: inside_a_refresh,
+    },
+    Test {
+        name: "fork::a_child_that_was_forked_inside_a_listener_can_refresh",
+        run: inside_a_listener,
+    },
+    Test { name: "fork::the_threads_of_a_child_share_one_refresh", run: threads_of_a_child },
+    Test { name: "fork::parent_and_children_draw_different_random_numbers", run: random_numbers },
+    Test { name: "fork::parent_and_children_can_store_one_record_at_the_same_time", run: stores },
+    Test {
+        name: "fork::parent_and_child_refresh_on_different_connections",
+        run: connections::apart,
+    },
+    Test {
+        name: "fork::a_child_forked_during_an_exchange_uses_another_connection",
+        run: connections::during_an_exchange,
+    },
+    Test { name: "fork::a_child_cannot_release_the_lock_of_its_parent", run: lock },
     #[cfg(feature = "user-pool")]
-    ("fork::parent_and_child_renew_login_tokens_for_themselves", user_pool::renewal),
+    Test {
+        name: "fork::parent_and_child_refresh_login_tokens_independently",
+        run: user_pool::refresh,
+    },
     #[cfg(feature = "user-pool")]
-    ("fork::a_child_does_not_store_what_its_parent_could_not", user_pool::unsaved),
+    Test {
+        name: "fork::a_child_does_not_store_a_token_that_its_parent_could_not_store",
+        run: user_pool::unstored,
+    },
     #[cfg(feature = "aws-sdk")]
-    ("fork::a_future_waits_for_no_thread_of_the_parent", futures::under_way),
+    Test {
+        name: "fork::a_future_does_not_wait_for_a_thread_of_the_parent",
+        run: futures::during_the_refresh,
+    },
 ];
 
 const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
 
-/// A service whose next answer to this process waits until the test lets it go. A child is answered
-/// at once.
+/// A service that holds the next answer to the parent until the test releases it. It never holds an
+/// answer to a child.
 struct Gate {
     cognito: FakeCognito,
     process: u32,
@@ -61,7 +82,6 @@ impl Transport for Gate {
     }
 }
 
-/// A provider, and its service and time.
 struct Stage {
     clock: ManualClock,
     cognito: FakeCognito,
@@ -98,7 +118,7 @@ impl Stage {
         self.cognito.calls(GET_CREDENTIALS)
     }
 
-    /// Runs `child` in a child that is forked while another thread waits in `call` for the service.
+    /// Forks while another thread waits in `call` for the service. Runs `child` in the child.
     fn fork_during<T: Send>(&self, call: impl FnOnce() -> T + Send, child: impl FnOnce()) -> T {
         self.gate.closed.store(true, Ordering::SeqCst);
         thread::scope(|scope| {
@@ -107,7 +127,7 @@ impl Stage {
             let passed = Child::fork(|_| child()).wait();
             self.release.send(()).unwrap();
             let returned = caller.join().unwrap();
-            assert!(passed, "the child has failed");
+            assert!(passed, "the child failed");
             returned
         })
     }
@@ -126,7 +146,7 @@ fn cached_set() {
 
 type Call = fn(&CognitoIdentityCredentials) -> Result<Credentials, Error>;
 
-fn refresh_under_way() {
+fn during_a_refresh() {
     #[derive(Clone, Copy, Debug)]
     enum Cached {
         Nothing,
@@ -136,29 +156,29 @@ fn refresh_under_way() {
     }
     struct Row {
         cached: Cached,
-        /// What a thread of the parent is in the middle of.
-        parents: Call,
-        childs: Call,
+        /// What another thread of the parent does during the fork.
+        parent: Call,
+        child: Call,
         /// How many calls the child makes.
         calls: usize,
     }
     let get: Call = CognitoIdentityCredentials::get;
     let refresh: Call = CognitoIdentityCredentials::refresh;
-    let hasty: Call = |credentials| credentials.get_within(Duration::from_secs(1));
+    let hurried: Call = |credentials| credentials.get_within(Duration::from_secs(1));
     let rows = [
-        Row { cached: Cached::Nothing, parents: get, childs: get, calls: 1 },
-        Row { cached: Cached::Nothing, parents: get, childs: hasty, calls: 1 },
-        Row { cached: Cached::Nothing, parents: get, childs: refresh, calls: 1 },
-        Row { cached: Cached::Nothing, parents: refresh, childs: get, calls: 1 },
-        Row { cached: Cached::Fresh, parents: refresh, childs: get, calls: 0 },
-        Row { cached: Cached::Fresh, parents: refresh, childs: refresh, calls: 1 },
-        Row { cached: Cached::Advisory, parents: get, childs: get, calls: 1 },
-        Row { cached: Cached::Advisory, parents: refresh, childs: get, calls: 1 },
-        Row { cached: Cached::Advisory, parents: get, childs: refresh, calls: 1 },
-        Row { cached: Cached::Expired, parents: get, childs: get, calls: 1 },
-        Row { cached: Cached::Expired, parents: get, childs: refresh, calls: 1 },
+        Row { cached: Cached::Nothing, parent: get, child: get, calls: 1 },
+        Row { cached: Cached::Nothing, parent: get, child: hurried, calls: 1 },
+        Row { cached: Cached::Nothing, parent: get, child: refresh, calls: 1 },
+        Row { cached: Cached::Nothing, parent: refresh, child: get, calls: 1 },
+        Row { cached: Cached::Fresh, parent: refresh, child: get, calls: 0 },
+        Row { cached: Cached::Fresh, parent: refresh, child: refresh, calls: 1 },
+        Row { cached: Cached::Advisory, parent: get, child: get, calls: 1 },
+        Row { cached: Cached::Advisory, parent: refresh, child: get, calls: 1 },
+        Row { cached: Cached::Advisory, parent: get, child: refresh, calls: 1 },
+        Row { cached: Cached::Expired, parent: get, child: get, calls: 1 },
+        Row { cached: Cached::Expired, parent: get, child: refresh, calls: 1 },
     ];
-    for (number, Row { cached, parents, childs, calls }) in rows.into_iter().enumerate() {
+    for (number, Row { cached, parent, child, calls }) in rows.into_iter().enumerate() {
         let stage = Stage::new();
         let credentials = &stage.credentials;
         let first = match cached {
@@ -171,21 +191,21 @@ fn refresh_under_way() {
             Cached::Expired => stage.clock.advance(Duration::from_secs(3601)),
         }
         let before = stage.calls();
-        let parents = stage.fork_during(
-            || parents(credentials),
+        let refreshed = stage.fork_during(
+            || parent(credentials),
             || {
-                let set = childs(credentials).unwrap();
+                let set = child(credentials).unwrap();
                 assert_eq!(stage.calls() - before, calls, "row {number}, {cached:?}");
                 assert_eq!(Some(&set) == first.as_ref(), calls == 0, "row {number}, {cached:?}");
                 assert_eq!(credentials.get().unwrap(), set, "row {number}, {cached:?}");
             },
         );
-        assert_ne!(Some(parents.unwrap()), first, "row {number}, {cached:?}");
+        assert_ne!(Some(refreshed.unwrap()), first, "row {number}, {cached:?}");
         assert_eq!(stage.calls() - before, 1, "row {number}, {cached:?}");
     }
 }
 
-/// The child goes on with the leader's own thread, in the middle of the program's own code.
+/// The thread that refreshes forks inside a token source.
 fn inside_a_refresh() {
     let parent = process::id();
     let cognito = FakeCognito::new();
@@ -210,7 +230,7 @@ fn inside_a_refresh() {
     credentials.get().unwrap();
 }
 
-/// Also if the child goes on with the thread that runs the listener.
+/// The thread that runs the listener forks.
 fn inside_a_listener() {
     let parent = process::id();
     let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
@@ -253,7 +273,7 @@ fn threads_of_a_child() {
     parents.unwrap();
 }
 
-/// How long a provider keeps away after a refusal is random.
+/// The cooldown after a refusal is random.
 fn random_numbers() {
     fn draw() -> String {
         let stage = Stage::new();
@@ -303,7 +323,7 @@ fn stores() {
     storage.store("key", b"after them").unwrap();
     let files = fs::read_dir(folder.path().join("records")).unwrap();
     let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(names, ["key"], "temporary files are left");
+    assert_eq!(names, ["key"], "there are temporary files");
 }
 
 fn lock() {
@@ -314,12 +334,12 @@ fn lock() {
     let mut held = Some(held);
     let mut child = Child::fork(|line| {
         drop(held.take());
-        assert!(try_lock().is_none(), "the child gave the lock of its parent back");
+        assert!(try_lock().is_none(), "the child released the lock of its parent");
         line.tell("dropped");
         assert_eq!(line.hear(), "dropped");
         drop(try_lock().unwrap());
     });
-    // This one keeps its copy, and the file with it.
+    // This child keeps its copy of the lock, and the open file.
     let mut other = Child::fork(|line| assert_eq!(line.hear(), "end"));
     assert_eq!(child.line.hear(), "dropped");
     assert!(try_lock().is_none());
@@ -331,16 +351,17 @@ fn lock() {
     other.join();
 }
 
-/// Over real sockets. Each process names itself by its login token, and the service says in the access
-/// key ID whom it answers, in the session token over which connection.
+/// Over sockets. The login token of a process is its ID. The service answers with this ID as the
+/// access key ID, and with the connection in the session token.
 mod connections {
     use super::{
         BTreeSet, Child, CognitoIdentityCredentials, Credentials, Duration, HttpRequest, Transport,
         process, thread,
     };
-    use crate::service::{self, HELD, IDENTITY, POOL, PROVIDER};
+    use crate::ids::{IDENTITY, POOL, PROVIDER};
+    use crate::service::{self, HELD};
 
-    /// Providers by each kind of connection.
+    /// Returns a provider for each kind of connection.
     fn providers(
         source: impl Fn() -> String + Clone + Send + Sync + 'static,
     ) -> Vec<CognitoIdentityCredentials> {
@@ -373,14 +394,14 @@ mod connections {
         process::id().to_string()
     }
 
-    /// Refreshes again and again, and returns the connections over which the answers came.
+    /// Refreshes many times. Returns the connections of the answers.
     fn refresh(credentials: &CognitoIdentityCredentials) -> BTreeSet<String> {
         (0..20).map(|_| connection(&credentials.refresh().unwrap())).collect()
     }
 
-    /// The connection over which this set came, which is for this process.
+    /// Returns the connection of these credentials. They must be for this process.
     fn connection(set: &Credentials) -> String {
-        assert_eq!(set.access_key_id(), own_id(), "another process's answer");
+        assert_eq!(set.access_key_id(), own_id(), "the answer for another process");
         let (connection, rest) = set.session_token().split_once(':').unwrap();
         assert!(!rest.ends_with("resumed"), "a TLS session of another process");
         connection.to_owned()
@@ -419,7 +440,7 @@ mod connections {
                 let passed = Child::fork(|_| drop(refresh(&credentials))).wait();
                 (caller.join().unwrap(), passed)
             });
-            assert!(passed, "the child has failed");
+            assert!(passed, "the child failed");
             assert_eq!(set.unwrap().access_key_id(), HELD);
         }
     }
@@ -429,11 +450,10 @@ mod connections {
 mod user_pool {
     use std::io;
 
-    use cognito_identity_credentials::{MemoryStorage, StorageLock, TokenSource, UserPoolTokens};
+    use cognito_identity_credentials::testing::FaultyStorage;
+    use cognito_identity_credentials::{MemoryStorage, TokenSource, UserPoolTokens};
 
-    use super::{
-        Arc, AtomicBool, Child, Duration, FakeCognito, FileStorage, Ordering, Stage, Storage, fs,
-    };
+    use super::{Child, Duration, FakeCognito, FileStorage, Stage, Storage, fs};
 
     fn tokens(stage: &Stage, storage: impl Storage + 'static) -> UserPoolTokens {
         UserPoolTokens::builder()
@@ -449,75 +469,48 @@ mod user_pool {
             .unwrap()
     }
 
-    pub(super) fn renewal() {
+    pub(super) fn refresh() {
         let stage = Stage::new();
         let tokens = tokens(&stage, MemoryStorage::new());
         let parents = stage.fork_during(
             || tokens.id_token(),
             || {
                 let token = tokens.id_token().unwrap();
-                assert_eq!(tokens.id_token().unwrap(), token, "it is cached");
+                assert_eq!(tokens.id_token().unwrap(), token, "the token is cached");
             },
         );
         let token = parents.unwrap();
-        let renewed = || {
+        let check = || {
             let calls = stage.cognito.calls("InitiateAuth");
             assert_eq!(tokens.id_token().unwrap(), token);
-            assert_eq!(stage.cognito.calls("InitiateAuth"), calls, "the cached one needs no call");
+            assert_eq!(stage.cognito.calls("InitiateAuth"), calls, "a cached token needs no call");
             let limit = Duration::from_secs(10);
             assert_ne!(tokens.token_after_refusal(&token, limit).unwrap(), token);
             assert_eq!(stage.cognito.calls("InitiateAuth"), calls + 1);
         };
-        let child = Child::fork(|_| renewed());
-        renewed();
+        let child = Child::fork(|_| check());
+        check();
         child.join();
     }
 
-    /// A storage on which writes fail as long as the test says so.
-    #[derive(Clone)]
-    struct Disk {
-        files: FileStorage,
-        full: Arc<AtomicBool>,
-    }
-
-    impl Storage for Disk {
-        fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-            self.files.load(key)
-        }
-
-        fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-            if self.full.load(Ordering::SeqCst) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.files.store(key, value)
-        }
-
-        fn remove(&self, key: &str) -> io::Result<()> {
-            self.files.remove(key)
-        }
-
-        fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-            self.files.lock(key, wait)
-        }
-    }
-
-    /// By the time that the child could store it, the parent has stored a newer one.
-    pub(super) fn unsaved() {
+    /// The parent stores a newer token before the child can store the old one.
+    pub(super) fn unstored() {
         let folder = tempfile::tempdir().unwrap();
         let files = FileStorage::new(folder.path().join("records"));
-        let disk = Disk { files, full: Arc::new(AtomicBool::new(true)) };
+        let disk = FaultyStorage::around(files);
+        disk.fail_next("store", usize::MAX, io::ErrorKind::StorageFull);
         let stage = Stage::new();
         stage.cognito.set_refresh_token_rotation(Some(Duration::ZERO));
         let tokens = tokens(&stage, disk.clone());
         tokens.id_token().unwrap();
-        let record = || fs::read(records(&folder)).unwrap();
+        let record = || fs::read(record_path(&folder)).unwrap();
 
-        disk.full.store(false, Ordering::SeqCst);
+        disk.clear_faults();
         let mut child = Child::fork(|line| {
             assert_eq!(line.hear(), "stored");
             let before = record();
             tokens.id_token().unwrap();
-            assert_eq!(record(), before, "the child has stored an older token");
+            assert_eq!(record(), before, "the child stored an older token");
         });
         tokens.id_token().unwrap();
         let first = record();
@@ -528,8 +521,8 @@ mod user_pool {
         child.join();
     }
 
-    /// The one record.
-    fn records(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    /// Returns the path of the only record.
+    fn record_path(folder: &tempfile::TempDir) -> std::path::PathBuf {
         let files = fs::read_dir(folder.path().join("records")).unwrap();
         let paths = files.map(|file| file.unwrap().path());
         let mut records = paths.filter(|path| path.extension().is_none());
@@ -568,7 +561,7 @@ pub(crate) mod futures {
         }
     }
 
-    pub(super) fn under_way() {
+    pub(super) fn during_the_refresh() {
         let stage = Stage::new();
         let credentials = &stage.credentials;
         stage.gate.closed.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! A process that gets no thread or no file descriptor, and one whose wall clock is far off.
+//! Processes that get no more threads or file descriptors, and wall clocks with a wrong time.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -12,21 +12,31 @@ use cognito_identity_credentials::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::ids::{IDENTITY, POOL, PROVIDER, ROLE};
 use crate::runner::Test;
-use crate::service::{IDENTITY, POOL, PROVIDER, transport, url};
+use crate::service::{transport, url};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("limits::without_a_set_a_limit_is_an_error_that_passes_with_it", nothing_cached),
-    ("limits::a_good_set_is_served_whatever_the_limit", good_set),
-    ("limits::a_storage_without_descriptors_returns_errors_and_loses_nothing", storage),
-    ("limits::a_wall_clock_far_from_now_is_no_obstacle", wall_clocks),
+    Test {
+        name: "limits::without_cached_credentials_a_limit_is_an_error_until_it_ends",
+        run: nothing_cached,
+    },
+    Test { name: "limits::valid_credentials_are_returned_despite_a_limit", run: valid_credentials },
+    Test {
+        name: "limits::a_storage_without_descriptors_returns_errors_and_keeps_its_records",
+        run: storage,
+    },
+    Test { name: "limits::a_wrong_wall_clock_does_not_prevent_credentials", run: wall_clocks },
     #[cfg(feature = "ureq")]
-    ("limits::a_wall_clock_far_from_now_panics_in_no_handshake", handshakes),
+    Test { name: "limits::a_wrong_wall_clock_causes_no_panic_in_a_handshake", run: handshakes },
     #[cfg(feature = "aws-sdk")]
-    ("limits::a_future_without_a_thread_is_an_error_or_a_good_set", future),
+    Test {
+        name: "limits::a_future_without_a_thread_returns_an_error_or_valid_credentials",
+        run: future,
+    },
 ];
 
-/// An address, and a name that the system's resolver knows without asking anybody.
+/// An address, and a name that the system resolves without a name server.
 const ADDRESS: &str = "127.0.0.1";
 const NAME: &str = "127.1";
 
@@ -37,7 +47,7 @@ enum Limit {
 }
 
 impl Limit {
-    /// Runs `run` while this process gets none of these.
+    /// Runs `run` while this process gets no more of the resource.
     fn during<T>(self, run: impl FnOnce() -> T) -> T {
         let resource = match self {
             Self::Threads => Resource::Nproc,
@@ -55,14 +65,14 @@ impl Limit {
     }
 }
 
-/// What a program asks for, with one attempt.
+/// Credentials or a login token of a program, with one attempt.
 struct Asked {
     what: &'static str,
     clock: ManualClock,
     ask: Box<dyn Fn() -> Result<String, Error>>,
 }
 
-/// Credentials, and with the feature `user-pool` login tokens too, from the service at this host.
+/// Returns credentials, and with `user-pool` also login tokens, from the service at this host.
 fn asked(host: &str) -> Vec<Asked> {
     let clock = ManualClock::new();
     let credentials = CognitoIdentityCredentials::builder()
@@ -102,11 +112,11 @@ fn asked(host: &str) -> Vec<Asked> {
 struct Row {
     limit: Limit,
     host: &'static str,
-    /// Whether the service can be reached all the same.
+    /// Whether the program reaches the service despite the limit.
     reached: bool,
 }
 
-/// A program's own transport looks names up on the thread that calls it.
+/// Without `ureq`, the transport of the test looks up names on the thread that calls it.
 const ROWS: [Row; 4] = [
     Row { limit: Limit::Threads, host: ADDRESS, reached: true },
     Row { limit: Limit::Threads, host: NAME, reached: cfg!(not(feature = "ureq")) },
@@ -129,13 +139,13 @@ fn nothing_cached() {
     }
 }
 
-fn good_set() {
+fn valid_credentials() {
     for Row { limit, host, reached } in ROWS {
         for Asked { what, clock, ask } in asked(host) {
             let row = format!("{what} from {host} without {limit:?}");
             let first = ask().unwrap_or_else(|error| panic!("{row}, before: {error:#}"));
             assert_eq!(limit.during(&ask).unwrap(), first, "{row}, fresh");
-            // Inside the advisory window, and longer after that than the pause after a failure.
+            // Into the advisory window, and then beyond the pause after a failure.
             clock.advance(Duration::from_secs(2701));
             let now = limit.during(&ask).unwrap();
             assert_eq!(now != first, reached, "{row}, advisory");
@@ -170,7 +180,7 @@ fn storage() {
     storage.store("key", b"new").unwrap();
     assert_eq!(storage.load("key").unwrap().as_deref(), Some(&b"new"[..]));
 
-    // What cannot be stored never makes a refresh fail.
+    // A refresh succeeds even if nothing can be stored.
     let cognito = FakeCognito::new();
     let credentials = CognitoIdentityCredentials::builder()
         .identity_pool_id(FakeCognito::POOL_ID)
@@ -202,7 +212,7 @@ fn wall_clocks() {
     ];
     let flows: [fn(Builder, &FakeCognito) -> Builder; 4] = [
         |builder, _| builder,
-        |builder, _| builder.role_arn("arn:aws:iam::123456789012:role/device"),
+        |builder, _| builder.role_arn(ROLE),
         |builder, _| builder.storage(MemoryStorage::new()).persist_credentials(true),
         logged_in,
     ];
@@ -247,7 +257,7 @@ fn handshakes() {
     struct Row {
         /// Seconds since 1970.
         wall: i64,
-        /// Whether the certificate is valid then, or at the release of this crate if that is later.
+        /// Whether the certificate is valid at this time, or at the later release of this crate.
         valid: bool,
     }
     let rows = [
@@ -301,7 +311,7 @@ fn logged_in(builder: Builder, cognito: &FakeCognito) -> Builder {
     builder.login(PROVIDER, "token")
 }
 
-/// A device whose wall clock shows one time, while all else goes on.
+/// The wall clock always shows the same time. The other clocks are those of `time`.
 #[derive(Clone)]
 struct FixedWall {
     wall: SystemTime,

@@ -1,10 +1,8 @@
-//! What becomes of a process that is forked, and of one that the system refuses a thread or a file
-//! descriptor.
+//! Processes that fork, and processes that get no more threads or file descriptors.
 //!
-//! `main.rs` runs each test in a process of its own, which has one thread when the test begins: `fork`
-//! copies no other, and a limit is a whole process's. So there is no test harness. `child.rs` forks,
-//! `service.rs` answers on loopback, `files.rs`,
-//! `fork.rs` and `limits.rs` hold the tests.
+//! There is no test harness. `main.rs` runs each test in a new process with one thread, because
+//! `fork` copies only one thread, and a limit is for a whole process. `child.rs` forks, `service.rs`
+//! answers on loopback. The tests are in `files.rs`, `fork.rs` and `limits.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +24,19 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod service;
 
+#[cfg(all(target_os = "linux", feature = "ureq"))]
+#[path = "../support/authority.rs"]
+mod authority;
+#[cfg(target_os = "linux")]
+#[path = "../support/emulator.rs"]
+mod emulator;
+#[cfg(target_os = "linux")]
+#[path = "../support/ids.rs"]
+mod ids;
+#[cfg(target_os = "linux")]
+#[path = "../support/server.rs"]
+mod server;
+
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     runner::main()
@@ -41,32 +52,37 @@ mod runner {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     use std::path::Path;
-    use std::process::{Command, ExitCode, Output};
+    use std::process::{ExitCode, Output};
 
+    use crate::emulator::runnable;
     use crate::service::Service;
     use crate::{child, files, fork, limits};
 
-    /// The variable that names the test to run in this process.
+    /// The variable with the name of the test that this process runs.
     const TEST: &str = "PROCESS_TEST";
-    /// What a test's process prints when the test has ended well.
+    /// The process of a test prints this if the test succeeds.
     const PASSED: &str = "the test has passed";
-    /// The longest that a test takes.
+    /// The time limit of a test.
     const SECONDS: u32 = 120;
-    /// The user `nobody`: root may have more threads than a limit says.
+    /// The user `nobody`: limits do not count the threads of root.
     const NOBODY: u32 = 65_534;
 
-    pub(crate) type Test = (&'static str, fn());
+    #[derive(Clone, Copy)]
+    pub(crate) struct Test {
+        pub(crate) name: &'static str,
+        pub(crate) run: fn(),
+    }
 
     pub(crate) fn main() -> ExitCode {
         let tests = [files::TESTS, fork::TESTS, limits::TESTS].concat();
         if let Ok(name) = env::var(TEST) {
-            let (_, test) = tests.iter().find(|(known, _)| *known == name).unwrap();
+            let test = tests.iter().find(|test| test.name == name).unwrap();
             child::end_after(SECONDS);
-            test();
+            (test.run)();
             println!("{PASSED}");
             return ExitCode::SUCCESS;
         }
-        // As with other tests: `cargo test NAME`, where a test's name contains it.
+        // `cargo test NAME` runs the tests whose names contain NAME, as in other targets.
         let wanted: Vec<String> =
             env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
         let chosen =
@@ -79,7 +95,7 @@ mod runner {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let service = Service::start();
         let mut failed = 0;
-        for (name, _) in tests.iter().filter(|(name, _)| chosen(name)) {
+        for Test { name, .. } in tests.iter().filter(|test| chosen(test.name)) {
             let output = run(&program, name, &service);
             let said = String::from_utf8_lossy(&output.stdout);
             if output.status.success() && said.contains(PASSED) {
@@ -94,11 +110,8 @@ mod runner {
     }
 
     fn run(program: &Path, name: &str, service: &Service) -> Output {
-        // Where the kernel cannot run this program, the variable names an emulator that does.
-        let emulator = env::var("TEST_RUNNER").unwrap_or_default();
-        let mut words = emulator.split_whitespace().map(Path::new).chain([program]);
-        let mut command = Command::new(words.next().unwrap());
-        command.args(words).env(TEST, name).current_dir("/");
+        let mut command = runnable(program);
+        command.env(TEST, name).current_dir("/");
         service.announce(&mut command);
         if rustix::process::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);

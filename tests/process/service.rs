@@ -4,21 +4,20 @@
 //! itself by its login token, or by its refresh token.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::sync::{Condvar, Mutex};
 use std::time::SystemTime;
 
 use cognito_identity_credentials::transport::Transport;
 use serde_json::{Value, json};
 
-pub(crate) const POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000aa";
-pub(crate) const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
-pub(crate) const PROVIDER: &str = "accounts.google.com";
-/// A caller of this name gets no answer before a caller of another name got one.
+use crate::ids::{IDENTITY, PROVIDER};
+use crate::server::{Request, listen};
+
+/// A caller with this name gets its answer after another caller.
 pub(crate) const HELD: &str = "held";
 
 const PORT: &str = "PROCESS_TEST_PORT";
@@ -46,13 +45,13 @@ impl Service {
     }
 }
 
-/// The URL of the service, by this name or address of the machine. Below `/once` a connection ends
-/// with its first answer.
+/// Returns the URL of the service with this name or address of the machine. Below `/once`, the
+/// service closes a connection after one answer.
 pub(crate) fn url(host: &str) -> String {
     format!("http://{host}:{}", env::var(PORT).unwrap())
 }
 
-/// Waits until the service holds a caller up.
+/// Waits until the service holds back an answer.
 pub(crate) fn await_held() {
     let mut stream = TcpStream::connect(url("127.0.0.1").trim_start_matches("http://")).unwrap();
     stream.write_all(b"GET /held HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
@@ -61,26 +60,14 @@ pub(crate) fn await_held() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    address
-}
-
-/// Answers what comes over one connection of this kind, until the caller closes it.
+/// Answers each request of one connection.
 fn serve(stream: impl Read + Write, kind: &str) {
     static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
     let connection = CONNECTIONS.fetch_add(1, Ordering::SeqCst);
     let mut stream = BufReader::new(stream);
     let mut callers = Vec::new();
-    while let Some((head, body)) = request(&mut stream) {
+    while let Some(Request { head, body }) = Request::read(&mut stream) {
+        let body = serde_json::from_str(&body).unwrap_or_default();
         let name = format!("{connection}:{}:{kind}", callers.len());
         let (caller, mut answer) = answer(&head, &body, &name);
         hold(&head, caller.as_deref());
@@ -105,12 +92,12 @@ fn serve(stream: impl Read + Write, kind: &str) {
     }
 }
 
-/// Lets a held caller wait until another caller is answered, and a caller that waits for a held one
-/// until that one is held.
+/// Holds back the answer to `HELD` until another caller has one. `GET /held` waits until an answer
+/// is held back.
 fn hold(head: &str, caller: Option<&str>) {
     struct Callers {
         held: u32,
-        /// How many others were answered.
+        /// How many other callers have an answer.
         others: u32,
     }
     static CALLERS: Mutex<Callers> = Mutex::new(Callers { held: 0, others: 0 });
@@ -130,22 +117,7 @@ fn hold(head: &str, caller: Option<&str>) {
     }
 }
 
-/// The head and the body of the next request.
-fn request(stream: &mut BufReader<impl Read>) -> Option<(String, Value)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        stream.read_line(&mut head).ok().filter(|length| *length > 0)?;
-    }
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
-    });
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body).ok()?;
-    Some((head, serde_json::from_slice(&body).unwrap_or_default()))
-}
-
-/// Who asks, and the answer of this name.
+/// Returns the caller, if there is one, and an answer that contains `name`.
 fn answer(head: &str, body: &Value, name: &str) -> (Option<String>, Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if head.contains("InitiateAuth") {
@@ -168,13 +140,12 @@ fn answer(head: &str, body: &Value, name: &str) -> (Option<String>, Value) {
     }
 }
 
-/// The transport that asks the service.
 #[cfg(feature = "ureq")]
 pub(crate) fn transport() -> impl Transport {
     cognito_identity_credentials::transport::UreqTransport::new()
 }
 
-/// The transport that asks the service: a program's own, with a connection for each request.
+/// Without `ureq`: a transport with one connection for each request.
 #[cfg(not(feature = "ureq"))]
 pub(crate) fn transport() -> impl Transport {
     use cognito_identity_credentials::transport::{
@@ -210,11 +181,10 @@ pub(crate) fn transport() -> impl Transport {
 #[cfg(feature = "ureq")]
 pub(crate) mod tls {
     use cognito_identity_credentials::transport::{UreqTransport, UreqTransportBuilder};
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    use rustls::pki_types::PrivateKeyDer;
-    use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+    use rustls::HandshakeKind;
 
-    use super::{Arc, Command, SocketAddr, env, listen, serve};
+    use super::{Command, SocketAddr, env, listen, serve};
+    use crate::authority::{Authority, accept, for_names};
 
     const PORT: &str = "PROCESS_TEST_TLS_PORT";
     const AUTHORITY: &str = "PROCESS_TEST_AUTHORITY";
@@ -226,34 +196,19 @@ pub(crate) mod tls {
 
     impl Tls {
         pub(super) fn start() -> Self {
-            let mut params = CertificateParams::default();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let key = KeyPair::generate().unwrap();
-            let authority = params.self_signed(&key).unwrap().pem();
-            let issuer = Issuer::new(params, key);
-            let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-            let certificate = params.signed_by(&key, &issuer).unwrap();
-            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = ServerConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate.der().clone()], key);
-            let config = Arc::new(config.unwrap());
-            let address = listen(move |mut stream| {
-                let mut connection = ServerConnection::new(config.clone()).unwrap();
-                while connection.is_handshaking() {
-                    if connection.complete_io(&mut stream).is_err() {
+            let authority = Authority::new();
+            let config = authority.server_config(for_names(&["127.0.0.1"]));
+            let address = listen(move |stream| {
+                let mut stream = accept(&config, stream);
+                while stream.conn.is_handshaking() {
+                    if stream.conn.complete_io(&mut stream.sock).is_err() {
                         return;
                     }
                 }
-                let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-                let kind = if resumed { "resumed" } else { "full" };
-                serve(StreamOwned::new(connection, stream), kind);
+                let resumed = stream.conn.handshake_kind() == Some(HandshakeKind::Resumed);
+                serve(stream, if resumed { "resumed" } else { "full" });
             });
-            Self { address, authority }
+            Self { address, authority: authority.pem }
         }
 
         pub(super) fn announce(&self, command: &mut Command) {

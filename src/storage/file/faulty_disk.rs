@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::super::Storage;
 use super::Files;
 use super::disk::{Call, Disk, FileSystem};
+#[cfg(test)]
+use rustix::io::Errno;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Lasts {
@@ -68,14 +70,46 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+/// Errors of the system. The first ones differ most in what they mean for a record.
+#[cfg(test)]
+pub(crate) const ERRORS: &[Errno] = &[
+    Errno::INTR,
+    Errno::IO,
+    Errno::ACCESS,
+    Errno::ROFS,
+    Errno::INVAL,
+    Errno::OPNOTSUPP,
+    Errno::NOSYS,
+    Errno::LOOP,
+    Errno::NAMETOOLONG,
+    Errno::NOTDIR,
+    Errno::NOENT,
+    Errno::EXIST,
+    Errno::AGAIN,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOMEM,
+    Errno::STALE,
+    Errno::PERM,
+    Errno::NOSPC,
+    Errno::DQUOT,
+    Errno::BUSY,
+    Errno::TIMEDOUT,
+    Errno::NOLCK,
+    Errno::BADF,
+    Errno::NODEV,
+    Errno::NXIO,
+    Errno::ISDIR,
+    Errno::FBIG,
+    Errno::HOSTDOWN,
+];
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
-
-    use rustix::io::Errno;
 
     use super::super::super::Storage;
     use super::super::names::FileKind;
@@ -85,38 +119,6 @@ mod tests {
 
     /// The tests try this many errors. With `SOAK` they try all.
     const KINDS: usize = 13;
-
-    const ERRORS: &[Errno] = &[
-        Errno::INTR,
-        Errno::IO,
-        Errno::ACCESS,
-        Errno::ROFS,
-        Errno::INVAL,
-        Errno::OPNOTSUPP,
-        Errno::NOSYS,
-        Errno::LOOP,
-        Errno::NAMETOOLONG,
-        Errno::NOTDIR,
-        Errno::NOENT,
-        Errno::EXIST,
-        Errno::AGAIN,
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::STALE,
-        Errno::PERM,
-        Errno::NOSPC,
-        Errno::DQUOT,
-        Errno::BUSY,
-        Errno::TIMEDOUT,
-        Errno::NOLCK,
-        Errno::BADF,
-        Errno::NODEV,
-        Errno::NXIO,
-        Errno::ISDIR,
-        Errno::FBIG,
-        Errno::HOSTDOWN,
-    ];
 
     const OLD: &[u8] = b"old";
     const NEW: &[u8] = b"new";

@@ -34,7 +34,7 @@ use super::Storage;
 use super::StorageLock;
 
 #[cfg(all(test, unix, feature = "testing"))]
-pub(crate) use self::faulty_disk::{FaultyDisk, Lasts};
+pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 
 /// Keeps each record in its own file, in one directory. It is a [`Storage`].
 ///

@@ -25,6 +25,13 @@ mod stream;
 mod tls;
 mod tunnel;
 
+#[cfg(test)]
+#[path = "../../../tests/support/authority.rs"]
+mod authority;
+#[cfg(test)]
+#[path = "../../../tests/support/server.rs"]
+mod server;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -527,8 +534,7 @@ mod tests {
 
     #[test]
     fn given_authorities_replace_mozillas_roots_unless_bundled_roots_is_set() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let pem = authority::Authority::new().pem;
         let builder = UreqTransport::builder;
         let rows = [
             (builder(), true),

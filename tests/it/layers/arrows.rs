@@ -1,12 +1,12 @@
-//! Which source file names which other one. It reads the paths in Rust sources that begin with `crate`,
-//! `self`, `super`, a child module or an import, and follows re-exports to the file of the item.
+//! Finds which source file names which other file. Reads the paths that begin with `crate`, `self`,
+//! `super`, a child module or an import, and follows re-exports to the file of the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Texts by the path below `src/`.
+/// The text of each file, by the path below `src/`.
 pub(super) type Sources = BTreeMap<String, String>;
 
-/// From a file to another one, and a path that names it.
+/// From a file to another file, with a path that names the other.
 pub(super) type Arrows = BTreeMap<(String, String), String>;
 
 /// Sources by module: the path of the file without `.rs` and `/mod.rs`; empty for `lib.rs`.
@@ -56,7 +56,7 @@ pub(super) fn arrows(sources: &Sources) -> Arrows {
     arrows
 }
 
-/// Returns the module whose file defines what a path names; `None` if it is of another crate.
+/// Returns the module that defines the item of a path. Returns `None` if another crate defines it.
 fn resolve(modules: &Modules, module: &str, path: &[String], depth: u32) -> Option<String> {
     assert!(depth < 10, "{module}: {path:?} leads in a circle of re-exports");
     let parent = |module: &str| module.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
@@ -139,7 +139,7 @@ impl Source {
     }
 }
 
-/// Adds what a `use` imports: `text` is what stands behind `prefix`.
+/// Adds the imports of a `use`: `text` is the part after `prefix`.
 fn expand(prefix: &[String], text: &str, is_public: bool, imports: &mut Vec<Import>) {
     let text = text.trim();
     if let Some((head, group)) = text.split_once('{') {
@@ -207,7 +207,7 @@ fn paths(code: &str) -> BTreeSet<Vec<String>> {
     paths
 }
 
-/// Returns the source without comments and literals.
+/// Removes comments and literals.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -252,8 +252,8 @@ fn raw_string(text: &str) -> Option<usize> {
         .then(|| start + text[start..].find(&end).unwrap() + end.len())
 }
 
-/// Returns the code without the items that only a test build has, and the names of the test modules in
-/// files of their own.
+/// Removes the items that only a test build has. Also returns the names of the test modules that
+/// are separate files.
 fn without_tests(code: &str) -> (String, Vec<String>) {
     let (mut kept, mut children) = (String::new(), Vec::new());
     let mut rest = code;
@@ -281,7 +281,7 @@ fn without_tests(code: &str) -> (String, Vec<String>) {
     (kept, children)
 }
 
-/// Returns the length of an item: to a `;` or a closing brace.
+/// Returns the length of the item that begins here: up to a `;` or a closing brace.
 fn item_end(code: &str) -> usize {
     let is_use = find_word(code, "use", 0).is_some_and(|at| !code[..at].contains([';', '{']));
     let mut depth = 0;

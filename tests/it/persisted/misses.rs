@@ -9,10 +9,10 @@ use cognito_identity_credentials::{
 };
 
 use super::{Device, OTHER_POOL, RECORD, ann};
-use crate::classic::ROLE;
 use crate::secrets::{logged, record_log};
 use crate::sharing::get_while;
 use crate::storages::{Colliding, Hooked};
+use crate::support::ROLE;
 use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, seconds};
 
 const OTHER_ROLE: &str = "arn:aws:iam::123456789012:role/other";

@@ -1,18 +1,17 @@
 //! Causes every network error with a real socket.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::TcpStream;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::date_time_ymd;
 use socket2::SockRef;
 use zeroize::Zeroizing;
 
+use super::super::authority::{Authority, accept, for_names};
 use super::super::dial::full;
 use super::super::dns::Resolver;
+use super::super::server::{closed_address, drain, listen};
 use super::*;
 use crate::transport::ureq::{UreqTransport, UreqTransportBuilder};
 use crate::transport::{HttpRequest, Transport};
@@ -41,23 +40,6 @@ struct Row {
     hint: &'static str,
 }
 
-/// Serves each connection on a thread of its own.
-fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    port
-}
-
-fn refusing() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Reads from the client up to `end`, sends `answer`, and then calls `then`.
 fn after(end: &'static [u8], answer: &'static [u8], then: fn(TcpStream)) -> u16 {
     listen(move |mut stream| {
@@ -68,11 +50,7 @@ fn after(end: &'static [u8], answer: &'static [u8], then: fn(TcpStream)) -> u16 
         let _ = stream.write_all(answer);
         then(stream);
     })
-}
-
-/// Waits until the client closes the connection.
-fn hold(mut stream: TcpStream) {
-    let _ = io::copy(&mut stream, &mut io::sink());
+    .port()
 }
 
 fn reset(stream: TcpStream) {
@@ -83,28 +61,15 @@ fn reset(stream: TcpStream) {
 /// Starts a TLS server for `name` whose certificate is valid in these years. Returns its port and
 /// the authority that signed the certificate.
 fn tls(name: &str, years: (i32, i32)) -> (u16, String) {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let pem = authority.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(authority, key);
-    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    let authority = Authority::new();
+    let mut params = for_names(&[name]);
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
-    let key = KeyPair::generate().unwrap();
-    let chain = vec![params.signed_by(&key, &issuer).unwrap().der().clone()];
-    let provider = rustls::crypto::ring::default_provider();
-    let config = ServerConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap());
-    let config = Arc::new(config.unwrap());
+    let config = authority.server_config(params);
     let port = listen(move |stream| {
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let _ = io::copy(&mut StreamOwned::new(connection, stream), &mut io::sink());
+        drain(accept(&config, stream));
     });
-    (port, pem)
+    (port.port(), authority.pem)
 }
 
 /// A row without a proxy.
@@ -151,7 +116,7 @@ fn connections(silent: u16) -> Vec<Row> {
         Row {
             text: &["could not connect to service.example:", "127.0.0.1 refused the connection"],
             hint: "nothing listens on that port",
-            ..direct("refused", at(refusing()), Kind::Connect)
+            ..direct("refused", at(closed_address().port()), Kind::Connect)
         },
         Row {
             text: &["could not connect to service.example:", "127.0.0.1 did not answer"],
@@ -163,7 +128,7 @@ fn connections(silent: u16) -> Vec<Row> {
             text: &["no complete answer from service.example:"],
             hint: "allow more time",
             limit: SHORT,
-            ..direct("no answer", at(after(request, b"", hold)), Kind::Timeout)
+            ..direct("no answer", at(after(request, b"", drain)), Kind::Timeout)
         },
         Row {
             text: &["no complete answer from service.example:"],
@@ -171,7 +136,7 @@ fn connections(silent: u16) -> Vec<Row> {
             limit: SHORT,
             ..direct(
                 "half an answer",
-                at(after(request, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", hold)),
+                at(after(request, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", drain)),
                 Kind::Timeout,
             )
         },
@@ -197,14 +162,14 @@ fn connections(silent: u16) -> Vec<Row> {
         Row {
             text: &["the answer of service.example:", "is not HTTP"],
             hint: "captive portal",
-            ..direct("not HTTP", at(after(request, b"SSH-2.0-OpenSSH_9.6\r\n", hold)), Kind::Io)
+            ..direct("not HTTP", at(after(request, b"SSH-2.0-OpenSSH_9.6\r\n", drain)), Kind::Io)
         },
         Row {
             text: &["the answer of service.example:", "is larger than any answer of the service"],
             hint: "captive portal",
             ..direct(
                 "too large",
-                at(after(request, b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", hold)),
+                at(after(request, b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", drain)),
                 Kind::TooLarge,
             )
         },
@@ -224,8 +189,9 @@ fn handshakes() -> Vec<Row> {
     let plain = listen(|mut stream| {
         let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        hold(stream);
-    });
+        drain(stream);
+    })
+    .port();
     vec![
         row(
             "another name",
@@ -271,7 +237,7 @@ fn handshakes() -> Vec<Row> {
             limit: SHORT,
             ..row(
                 "silent in the handshake",
-                (after(b"\x16", b"", hold), UreqTransport::builder()),
+                (after(b"\x16", b"", drain), UreqTransport::builder()),
                 &["no TLS connection to service.example:", "did not answer in the handshake"],
                 "does not use TLS on this port",
             )
@@ -288,7 +254,7 @@ fn proxies() -> Vec<Row> {
                 "(for service.example:443): 127.0.0.1 refused the connection",
             ],
             hint: "check host and port in the proxy's URL",
-            ..proxied("a proxy that refuses", refusing(), Kind::Connect)
+            ..proxied("a proxy that refuses", closed_address().port(), Kind::Connect)
         },
         Row {
             transport: UreqTransport::builder().proxy("http://none.example:3128"),
@@ -345,11 +311,11 @@ fn proxies() -> Vec<Row> {
         Row {
             text: &["through the proxy http://proxy.example:", "the proxy did not answer"],
             limit: SHORT,
-            ..proxied("a silent proxy", after(request, b"", hold), Kind::Timeout)
+            ..proxied("a silent proxy", after(request, b"", drain), Kind::Timeout)
         },
         Row {
             text: &["the answer of the proxy is not HTTP"],
-            ..proxied("no proxy", after(request, b"SSH-2.0\r\n\r\n", hold), Kind::Io)
+            ..proxied("no proxy", after(request, b"SSH-2.0\r\n\r\n", drain), Kind::Io)
         },
     ]
 }
