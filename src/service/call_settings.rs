@@ -100,7 +100,7 @@ impl CallSettings {
 }
 
 #[cfg(feature = "ureq")]
-#[expect(clippy::unnecessary_wraps, reason = "without this feature it fails")]
+#[expect(clippy::unnecessary_wraps, reason = "without this feature it returns `None`")]
 fn default_transport() -> Option<Arc<dyn Transport>> {
     Some(Arc::new(crate::transport::UreqTransport::new()))
 }
