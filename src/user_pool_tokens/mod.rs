@@ -7,6 +7,8 @@
 mod builder;
 mod refresh_token;
 mod store;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 use std::fmt;
 use std::mem;

@@ -236,6 +236,12 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_the_directory() {
+        let storage = FileStorage::new("/var/lib/sensor");
+        assert_eq!(format!("{storage:?}"), r#"FileStorage { directory: "/var/lib/sensor" }"#);
+    }
+
+    #[test]
     fn records_and_new_directories_are_private_to_their_owner() {
         let root = temporary();
         let directory = root.path().join("a/b");
