@@ -24,7 +24,8 @@
 //! | `interleavings` | loom tests |
 
 mod flight;
-#[cfg(all(loom, test))]
+#[cfg(test)]
+#[cfg(loom)]
 mod interleavings;
 pub(crate) mod lease;
 mod reentry;

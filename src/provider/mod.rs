@@ -4,6 +4,7 @@
 //! * `settings`: their values and defaults
 //! * `validate`: their checks; one error reports every fault
 //! * `environment`: settings from environment variables
+//! * `newer_records`: tests of a provider whose records another process changed
 //! * `storage_faults`: tests of a provider on a disk whose calls fail
 //! * `status`: what a provider knows at one moment, and what it reports about each refresh
 //! * `aws_sdk`: `ProvideCredentials` of the AWS SDK (feature `aws-sdk`)
@@ -15,6 +16,9 @@ mod aws_sdk;
 mod background;
 pub(crate) mod builder;
 mod environment;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod newer_records;
 mod settings;
 mod status;
 #[cfg(test)]

@@ -289,7 +289,8 @@ impl LoadOrRefresh for StoredCredentials {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use super::*;
     use crate::cell::lease::Lease;

@@ -7,7 +7,8 @@
 mod builder;
 mod refresh_token;
 mod store;
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests;
 
 use std::fmt;

@@ -214,7 +214,10 @@ pub(super) fn is_name_too_long(error: &io::Error) -> bool {
     has_errno(error, &[Errno::NAMETOOLONG])
 }
 
+// cargo-mutants does not evaluate `cfg`. `mutants::skip`, which is never active, keeps it from
+// functions that Linux does not compile.
 #[cfg(not(unix))]
+#[cfg_attr(unix, mutants::skip)]
 pub(super) fn is_name_too_long(_: &io::Error) -> bool {
     false
 }
@@ -236,6 +239,7 @@ fn open(path: &Path, write: bool) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
+#[cfg_attr(unix, mutants::skip)]
 fn open(path: &Path, _: bool) -> io::Result<File> {
     if fs::symlink_metadata(path)?.is_symlink() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is a symbolic link"));
@@ -253,6 +257,7 @@ fn try_lock(file: &File, mode: LockMode) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[cfg_attr(unix, mutants::skip)]
 fn try_lock(_: &File, _: LockMode) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -278,9 +283,28 @@ fn set_mode_unopened(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg_attr(windows, mutants::skip)]
 fn set_mode_unopened(path: &Path, mode: u32) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, Mode, RawMode, chmodat};
 
     let mode = Mode::from_raw_mode(mode as RawMode);
     Ok(chmodat(CWD, path, mode, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_a_signal_interrupts_is_repeated_at_most_1000_times() {
+        for (interruptions, is_ok) in [(0, true), (1, true), (1000, true), (1001, false)] {
+            let mut calls = 0;
+            let outcome = Disk.repeat(Call::Stat(Path::new("k")), || {
+                calls += 1;
+                if calls > interruptions { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+            });
+            assert_eq!(outcome.is_ok(), is_ok, "{interruptions}");
+            assert_eq!(calls, interruptions.min(1000) + 1, "{interruptions}");
+        }
+    }
 }

@@ -72,6 +72,16 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+/// A real directory. The closure sees each call first, and may make it fail.
+pub(super) struct Watched<W>(pub(super) W);
+
+impl<W: Fn(Call<'_>) -> io::Result<()>> FileSystem for Watched<W> {
+    fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        (self.0)(call)?;
+        Disk.call(call, operation)
+    }
+}
+
 /// What becomes of a record when any call fails in any way.
 #[cfg(test)]
 mod tests {
