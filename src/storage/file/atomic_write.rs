@@ -482,20 +482,26 @@ mod tests {
 
     #[test]
     fn a_writer_waits_for_a_sweeper_and_then_keeps_others_away_while_it_creates_its_file() {
-        // the errors of the writer's locks of the directory, whether it holds one when it creates
-        // the file, and how often it tried
+        struct Row {
+            /// What the writer's first attempts to lock the directory return.
+            errors: Vec<Errno>,
+            attempts: usize,
+            /// Whether the writer holds the lock when it creates the file.
+            is_held: bool,
+        }
+
         let rows = [
-            (vec![], true, 1),
-            (vec![Errno::AGAIN; 3], true, 4),
-            (vec![Errno::AGAIN; 100], false, 100),
-            (vec![Errno::NOLCK; 100], false, 1),
+            Row { errors: vec![], attempts: 1, is_held: true },
+            Row { errors: vec![Errno::AGAIN; 3], attempts: 4, is_held: true },
+            Row { errors: vec![Errno::AGAIN; 100], attempts: 100, is_held: false },
+            Row { errors: vec![Errno::NOLCK; 100], attempts: 1, is_held: false },
         ];
-        for (mut errors, is_held, tries) in rows {
+        for Row { errors, attempts, is_held } in rows {
             let what = format!("{errors:?}");
+            let errors = RefCell::new(errors);
             let root = temporary();
             let path = root.path();
             let (locks, held) = (Cell::new(0), Cell::new(false));
-            let errors = RefCell::new(&mut errors);
             let disk = Watched(|call: Call<'_>| match call {
                 Call::Lock(locked) if locked == path => {
                     locks.set(locks.get() + 1);
@@ -510,7 +516,7 @@ mod tests {
                 _ => Ok(()),
             });
             write(&disk, path, &names("k").unwrap(), b"value").unwrap();
-            assert_eq!((held.get(), locks.get()), (is_held, tries), "{what}");
+            assert_eq!((held.get(), locks.get()), (is_held, attempts), "{what}");
         }
     }
 

@@ -307,4 +307,27 @@ mod tests {
             assert_eq!(calls, interruptions.min(1000) + 1, "{interruptions}");
         }
     }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn a_directory_gets_its_mode_and_neither_a_file_nor_what_a_link_leads_to() {
+        use super::super::tests::{mode, temporary};
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let root = temporary();
+        let [directory, link, file] =
+            ["directory", "link", "file"].map(|name| root.path().join(name));
+        fs::create_dir(&directory).unwrap();
+        symlink(&directory, &link).unwrap();
+        fs::write(&file, "").unwrap();
+        for path in [&directory, &file] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        for wrong in [&link, &file] {
+            assert!(Disk.set_mode_unopened(wrong, 0o700).is_err(), "{}", wrong.display());
+        }
+        assert_eq!((mode(&directory), mode(&file)), (0o500, 0o500));
+        Disk.set_mode_unopened(&directory, 0o700).unwrap();
+        assert_eq!(mode(&directory), 0o700);
+    }
 }

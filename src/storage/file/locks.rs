@@ -206,7 +206,7 @@ mod tests {
                     opens.set(opens.get() + 1);
                     if opens.get() == 1 { Err(Errno::ACCESS.into()) } else { Ok(()) }
                 }
-                Call::Create(_) => Err(Errno::ACCESS.into()),
+                Call::Create(_) if key == "missing" => Err(Errno::ACCESS.into()),
                 _ => Ok(()),
             });
             let error = lock_key(&disk, root.path(), key, Duration::ZERO).err().unwrap();
