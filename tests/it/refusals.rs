@@ -10,7 +10,7 @@ use cognito_identity_credentials::{
     BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, Error, ErrorKind,
 };
 
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage, jwt};
 
 const GET_ID: &str = "GetId";
 const OPEN_ID: &str = "GetOpenIdToken";
@@ -324,21 +324,6 @@ fn every_refusal_of_a_user_pool_has_the_right_hint() {
             assert_eq!(error.kind() == ErrorKind::NotAuthorized, not_authorized, "{error}");
         }
     }
-}
-
-/// Returns a JWT with this payload.
-fn jwt(payload: &str) -> String {
-    let mut encoded = String::new();
-    for group in payload.as_bytes().chunks(3) {
-        let [a, b, c] = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or_default()));
-        let bits = a << 16 | b << 8 | c;
-        for at in 0..=group.len() {
-            let sextet = (bits >> (18 - 6 * at) & 63) as usize;
-            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-            encoded.push(char::from(alphabet[sextet]));
-        }
-    }
-    format!("eyJhbGciOiJSUzI1NiJ9.{encoded}.c2ln")
 }
 
 const USER_POOL: &str = "cognito-idp.us-east-1.amazonaws.com/us-east-1_aBcDeFgHi";

@@ -4,6 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
 #[cfg(feature = "ureq")]
 use cognito_identity_credentials::testing::{FakeServer, Fault};
@@ -18,6 +20,11 @@ pub(crate) use ids::{IDENTITY, POOL, PROVIDER, ROLE};
 mod ids;
 
 pub(crate) const GET_CREDENTIALS: &str = "GetCredentialsForIdentity";
+
+/// Returns a JWT with this payload.
+pub(crate) fn jwt(payload: &str) -> String {
+    format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+}
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -11,8 +11,6 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
@@ -22,7 +20,7 @@ use cognito_identity_credentials::{
     UserPoolTokensBuilder,
 };
 
-use crate::support::{POOL, seconds};
+use crate::support::{POOL, jwt, seconds};
 
 const INITIATE: &str = "InitiateAuth";
 const GET_TOKENS: &str = "GetTokensFromRefreshToken";
@@ -184,16 +182,14 @@ fn answering(clock: &ManualClock, result: &str) -> UserPoolTokensBuilder {
     settings.refresh_token("given").clock(clock.clone()).transport(transport)
 }
 
-/// An unsigned ID token with this `exp` claim.
-fn jwt(exp: &str) -> String {
-    format!("eyJ.{}.sig", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)))
-}
-
 #[test]
 fn a_token_lives_until_its_exp_claim_or_for_expires_in_if_it_has_none() {
     const ISSUED: u64 = 1_767_225_600;
     let token = |life: u64| {
-        format!(r#"{{"IdToken":"{}","ExpiresIn":77}}"#, jwt(&(ISSUED + life).to_string()))
+        format!(
+            r#"{{"IdToken":"{}","ExpiresIn":77}}"#,
+            jwt(&format!(r#"{{"exp":{}}}"#, ISSUED + life))
+        )
     };
     let rows: [(String, Result<u64, &str>); 8] = [
         (token(3600), Ok(3600)),

@@ -11,6 +11,8 @@ use cognito_identity_credentials::{
 
 use super::{Pool, USER_POOL};
 use crate::secrets::{assert_clean, logged, record_log};
+#[cfg(feature = "ureq")]
+use crate::support::jwt;
 use crate::support::{POOL, seconds};
 
 #[test]
@@ -233,7 +235,7 @@ fn errors_and_logs_show_no_secret_that_was_sent_or_received() {
 #[test]
 fn the_request_goes_over_a_socket_as_documented() {
     let mut server = mockito::Server::new();
-    let id_token = super::jwt("1767229200");
+    let id_token = jwt(r#"{"exp":1767229200}"#);
     let mock = server
         .mock("POST", "/")
         .match_header("content-type", "application/x-amz-json-1.1")
