@@ -54,7 +54,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
             assert!(provider.cached().is_none());
             if fuzzed == "GetId" {
                 let uses = notes.count_of("GetCredentialsForIdentity");
-                assert_eq!(uses, 0, "an ID from nowhere was used");
+                assert_eq!(uses, 0, "an ID that no answer contained was used");
             }
             return;
         }

@@ -119,7 +119,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
         on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
-        // If the wall clock decides, it must be read each time.
+        // If the boot clock stops during suspend, the wall clock must be read each time.
         if !self.wall_decides {
             if let Some(value) = self.fresh()? {
                 return Ok(value);
@@ -423,7 +423,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
     }
 
-    /// Returns the remaining lifetime. The wall clock counts only if the boot clock stops during
+    /// Returns the remaining lifetime. Uses the wall clock only if the boot clock stops during
     /// suspend.
     fn left(&self, cached: &Cached<T>, now: Duration) -> Duration {
         let left = cached.lease.left(now);
@@ -446,7 +446,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         if !due {
             return (state, now);
         }
-        // The time is set before the reading, so that no other thread reads the clock too.
+        // Note the time of the reading first, so that no other thread reads the wall clock too.
         let left = cached.wall.map_or(Duration::MAX, |last| last.left);
         cached.wall = Some(WallReading { at: now, left });
         drop(state);

@@ -15,7 +15,7 @@ use crate::testing::{FakeCognito, ManualClock};
 /// Without `SOAK`, only this many of the [`errors`] are tested.
 const KINDS: usize = 10;
 
-/// All errors of a disk, without three that are no failures: ENOENT and ENAMETOOLONG mean that there
+/// All errors of a disk, without three that are not failures: ENOENT and ENAMETOOLONG mean that there
 /// is no record, and EAGAIN that another process holds the lock.
 fn errors() -> Vec<Errno> {
     let others = [Errno::NOENT, Errno::NAMETOOLONG, Errno::AGAIN];

@@ -39,7 +39,7 @@ fn is_for_loom(root: &Path, path: &str) -> bool {
         file = if is_folder { format!("{folder}/mod.rs") } else { format!("{folder}.rs") };
         text = read(&file);
     }
-    assert!(text.contains(&format!("\n#[test]\nfn {name}(")), "{path} is no test of {file}");
+    assert!(text.contains(&format!("\n#[test]\nfn {name}(")), "{path} is not a test of {file}");
     loom
 }
 

@@ -231,7 +231,8 @@ fn a_transports_own_cause_is_kept_as_the_source() {
     );
 }
 
-/// All types that the other tests of this file do not print. Each holds a secret, if it can.
+/// All types that the other tests of this file do not print. Each value here holds a secret, if the
+/// type allows it.
 #[test]
 fn no_other_public_type_prints_a_secret() {
     record_log();

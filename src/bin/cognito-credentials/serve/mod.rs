@@ -176,7 +176,7 @@ impl Endpoint {
 /// The worker may run the command of a `cmd:`, which must not outlive the process.
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        // The end of the command is no news then, so it is not logged.
+        // The user expects the command to end then, so the end is not logged.
         logger::silence();
         token_command::end_all(LONGEST_FINISH);
     }
