@@ -41,7 +41,8 @@ fn a_cached_get_allocates_nothing() {
     let first = credentials.get().unwrap();
     assert!(region.change().allocations > 10, "the allocator counts");
 
-    // Threads of the test harness may allocate at any time, so the test takes the smallest of many counts.
+    // Threads of the test harness may allocate at any time, so the test takes the smallest of many
+    // counts.
     let least = (0..100).map(|_| {
         let region = Region::new(ALLOCATOR);
         for _ in 0..100 {

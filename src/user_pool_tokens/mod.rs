@@ -49,8 +49,8 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// password or in a browser. This type only needs the refresh token of that sign-in.
 ///
 /// * **Lifetime.** Each returned token is valid for at least one minute. The end of a token is its
-///   claim `exp`, measured on the clock of the service. If the claim is missing, the token
-///   is valid for the `ExpiresIn` of the answer. A lifetime of more than 24 hours is cut to 24 hours.
+///   claim `exp`, measured on the clock of the service. If the claim is missing, the token is valid
+///   for the `ExpiresIn` of the answer. A lifetime of more than 24 hours is cut to 24 hours.
 /// * **Refresh.** Tokens are cached and refreshed in the same way as credentials; see
 ///   [`get`](crate::CognitoIdentityCredentials::get). One caller refreshes the token early. If that
 ///   fails, the cached token stays in use. If the identity pool rejects a token, it is refreshed at

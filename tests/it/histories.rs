@@ -218,7 +218,8 @@ impl History {
         Self { settings, clock, service, credentials, ended: None, wall_jumped: false }
     }
 
-    /// The access key of the cached credentials, the rest of their lifetime, and their whole lifetime.
+    /// The access key of the cached credentials, the rest of their lifetime, and their whole
+    /// lifetime.
     fn cached(&self) -> Option<(String, Duration, Duration)> {
         let key = self.credentials.cached()?.access_key_id().to_owned();
         let (left, life) = self.life(&key);

@@ -8,8 +8,8 @@
 //!   `clear_cached_id_removes_given_and_stored_identities`
 //! * clients are created when they are needed:
 //!   `settings::no_call_is_made_before_get_or_refresh`
-//! * without a role: `GetId`, `GetCredentialsForIdentity`; the ID in the answer replaces the old one:
-//!   `the_enhanced_flow_as_in_javascript`
+//! * without a role: `GetId`, `GetCredentialsForIdentity`; the ID in the answer replaces the old
+//!   ID: `the_enhanced_flow_as_in_javascript`
 //! * with a role: `GetId`, `GetOpenIdToken`, STS; the ID in the answer replaces the old one:
 //!   `the_classic_flow_as_in_javascript`
 //! * no `GetId` with a given ID: the last two tests

@@ -236,8 +236,8 @@ fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
     assert!(record.contains(PROVIDER) && !record.contains("secret-token"), "{record}");
 }
 
-/// While the record cannot be read, the device is another guest. The next run has the stored identity
-/// again.
+/// While the record cannot be read, the device is another guest. The next run has the stored
+/// identity again.
 #[test]
 fn a_record_that_cannot_be_read_for_a_moment_is_not_overwritten() {
     let storage = FaultyStorage::new();

@@ -100,7 +100,8 @@ impl Keeper {
         Ok(Answer::credentials(&good))
     }
 
-    /// Answers a waiting request after a call of `get()` has ended, or when its time limit has passed.
+    /// Answers a waiting request after a call of `get()` has ended, or when its time limit has
+    /// passed.
     pub(super) fn waiting(&mut self, wait: &mut Wait, now: Duration) -> Option<Answer> {
         let has_ended = wait.ended != self.ended;
         if !has_ended && now < wait.until {
@@ -170,8 +171,8 @@ impl Keeper {
         }
     }
 
-    /// Returns the cached credentials if they need no refresh. Another thread may replace them after
-    /// the check; then this returns the newer ones.
+    /// Returns the cached credentials if they need no refresh. Another thread may replace them
+    /// after the check; then this returns the newer ones.
     fn good(&self) -> Option<Credentials> {
         if self.provider.needs_refresh() { None } else { self.provider.cached() }
     }
