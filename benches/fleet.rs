@@ -321,7 +321,7 @@ fn print_rows(rows: &[(&str, Scenario)]) {
     }
 }
 
-/// Compares limits for the growth of the cooldown.
+/// Compares limits for the doubling of the cooldown.
 fn alternatives(options: &Options, devices: u32) {
     let Quotas { credentials, get_id } = options.quotas;
     println!(

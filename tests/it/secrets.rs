@@ -396,7 +396,8 @@ fn no_part_of_a_refusal_reveals_what_was_sent() {
     assert_eq!(odd, None);
 }
 
-/// The identity of an earlier successful answer, and one that was refused before.
+/// The request ID repeats the identity of an earlier answer, or an identity that was refused
+/// before.
 #[test]
 fn a_request_id_never_reveals_the_identity_of_another_call() {
     let guid = IDENTITY.rsplit(':').next().unwrap();
