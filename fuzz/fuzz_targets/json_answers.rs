@@ -74,11 +74,11 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     match fuzzed {
         "GetId" => assert_eq!(notes.last_identity().as_deref(), Some(expected)),
         "GetOpenIdToken" => {
-            let token = text_member(&document, "Token").expect("the answer has no Token");
+            let token = text_member(&document, "Token").expect("the answer has a Token");
             assert_eq!(sent.lock().unwrap().as_deref(), Some(token.as_bytes()));
         }
         _ => {
-            let keys = member(&document, "Credentials").expect("the answer has no Credentials");
+            let keys = member(&document, "Credentials").expect("the answer has Credentials");
             assert!(keys.is_object(), "Credentials is not an object");
             let texts = [
                 ("AccessKeyId", set.access_key_id()),
