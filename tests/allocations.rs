@@ -269,7 +269,7 @@ fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
             ..row("the credentials too, in memory", |b| b, first(enhanced()))
         },
         // The allocations above 60 are for the record of credentials: its name, its lock, reading
-        // and writing. The names and the text are small, and grow.
+        // and writing. The buffers of the names and of the text are small at first, and grow.
         Row {
             known: false,
             storage: Kept::Memory,

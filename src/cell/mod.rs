@@ -191,7 +191,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Changes the settings. `change` returns whether it changed any. If it did, the result of a
-    /// running refresh is out of date. The caller drops the other result outside the lock.
+    /// running refresh is out of date. The caller gets the other value that `change` returned, and
+    /// drops it outside the lock.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
