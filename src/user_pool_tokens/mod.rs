@@ -399,7 +399,7 @@ impl TokenRefresher {
                 return Err(Error::challenge(operation, metadata, &name));
             }
         };
-        // First, because a later step can fail, and the old token ends.
+        // Store the new refresh token first: the old one is no longer valid, and a later step can fail.
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
