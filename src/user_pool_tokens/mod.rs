@@ -399,7 +399,7 @@ impl TokenRefresher {
                 return Err(Error::challenge(operation, metadata, &name));
             }
         };
-        // Store the new refresh token first: the old one is no longer valid, and a later step can fail.
+        // Store the new refresh token first: the old one ends, and a later step can fail.
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;
