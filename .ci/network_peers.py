@@ -128,7 +128,7 @@ class Service(http.server.ThreadingHTTPServer):
 
 class Exchange(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or head and body are 40 ms apart
+    disable_nagle_algorithm = True  # otherwise, the body is sent 40 ms after the head
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -248,7 +248,7 @@ class Proxy:
         connection.sendall(self.answer)
         if not self.opens:
             return self.then(connection)
-        # Every name of the tests is the service's for the proxy.
+        # For the proxy, every name of the tests leads to the service.
         port = int(request.split()[1].rsplit(b":", 1)[1])
         with socket.create_connection((HERE, port)) as service:
             threading.Thread(target=pump, args=(connection, service), daemon=True).start()

@@ -1,7 +1,7 @@
 //! Gets credentials for `.ci/network` in ways that the command has no option for.
 //!
 //! `network-probe CA_FILE URL ipv4-only`, or `ipv6-only`, gets them once over that family.
-//! `network-probe CA_FILE URL suspend` gets them three times. Its boot clock moves on by 40 minutes
+//! `network-probe CA_FILE URL suspend` gets them three times. Its boot clock advances by 40 minutes
 //! before each refresh. It prints one line for each refresh.
 
 use std::env;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cognito_identity_credentials::transport::{IpFamily, UreqTransport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, SystemClock};
 
-/// The system's clock on a machine that has been suspended for so many seconds.
+/// The system's clock on a machine that has been suspended for this many seconds.
 #[derive(Default)]
 struct SuspendedClock(AtomicU64);
 

@@ -2,7 +2,7 @@
 //! same result.
 //!
 //! It compares this library with the AWS SDK for JavaScript v2 and with the standard mode of the
-//! AWS SDKs, in two situations: all devices start at once, and a day with an outage.
+//! AWS SDKs, in two situations: all devices start at the same time, and a day with an outage.
 //!
 //! ```sh
 //! cargo bench --bench fleet --features _bench
@@ -140,7 +140,7 @@ impl Options {
     }
 }
 
-/// All devices start at once, with stored identities and patient programs.
+/// All devices start at the same time, with stored identities and patient programs.
 fn power_up(options: &Options, devices: u32, policy: Policy) -> Scenario {
     Scenario {
         devices,
@@ -321,7 +321,7 @@ fn print_rows(rows: &[(&str, Scenario)]) {
     }
 }
 
-/// Compares limits for the growth of the cooldown.
+/// Compares limits for the doubling of the cooldown.
 fn alternatives(options: &Options, devices: u32) {
     let Quotas { credentials, get_id } = options.quotas;
     println!(
@@ -417,7 +417,7 @@ fn main() {
         || !std::env::args().any(|argument| argument == "--bench");
     let (seeds, hours) = if test { (60, 6) } else { (300, 12) };
     let same = equivalence::assert_same(seeds, hours);
-    assert!(same.failures_seen > 1000 && same.renewals_failed > 100, "{same:?}");
+    assert!(same.failures_seen > 1000 && same.refreshes_failed > 100, "{same:?}");
     assert!(same.longest_cooldown > Duration::from_secs(20), "the cooldown did not grow: {same:?}");
     println!(
         "the simulated device makes the library's calls, to the nanosecond: {} calls, {} failures of \

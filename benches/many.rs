@@ -114,6 +114,9 @@ fn main() {
             "{number} providers: {heap:.0} bytes of heap each, {:.3} of one's",
             heap / heaps[0]
         );
-        assert!((heap / heaps[0] - 1.0).abs() <= 0.1, "the heap of {number} providers is not flat");
+        assert!(
+            (heap / heaps[0] - 1.0).abs() <= 0.1,
+            "the heap of each provider differs with {number} providers"
+        );
     }
 }

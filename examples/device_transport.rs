@@ -66,7 +66,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// A connection with one limit for the whole time and the whole size. With a limit for each read, a
-/// server that sends single bytes could keep the connection open for ever.
+/// server that sends single bytes could keep the connection open forever.
 struct Socket {
     stream: TcpStream,
     deadline: Instant,

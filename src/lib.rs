@@ -115,7 +115,7 @@
 //!
 //! * If a user pool rotates refresh tokens, parent and child must share a [`Storage`].
 //! * If another thread holds a mutex of this crate at the moment of the fork, the child may wait
-//!   for ever. The library holds a mutex only for a short time, and never during a network call.
+//!   forever. The library holds a mutex only for a short time, and never during a network call.
 //! * The library recognizes a child by its process ID. A child in another PID namespace must not
 //!   have the same ID as its parent. Process 1 of a container can have such a child.
 //! * Your own transport, storage or clock must itself allow a fork.
@@ -168,7 +168,7 @@
 //! | `testing` | no | `testing::FakeCognito`, `FakeServer`, `FaultyStorage` and `ManualClock`, for tests. |
 //! | `user-pool` | no | `UserPoolTokens`: login tokens of a Cognito user pool, refreshed with a refresh token. |
 //!
-//! A feature never changes the behavior of another one.
+//! A feature never changes the behaviour of another one.
 //!
 //! [`log`]: https://docs.rs/log
 //! [Amazon Cognito identity pool]: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-identity.html

@@ -22,10 +22,10 @@ const LONGEST_TOKEN: usize = 50_000;
 /// Other callers of `get()` wait at most [`timeout`](crate::Builder::timeout).
 ///
 /// If the source fails, `get()` returns an error of kind [`Login`](crate::ErrorKind::Login). The
-/// source's error is its [`source`](std::error::Error::source), so its text must hold no secret.
-/// The source can also return an [`Error`] of this library that is not about the login, such as a
-/// network failure. Then `get()` returns an error of the same kind, which is
-/// [retryable](Error::is_retryable) if the source's error is.
+/// error of the token source becomes the [`source`](std::error::Error::source) of that error, so
+/// its text must hold no secret. The source can also return an [`Error`] of this library that is
+/// not about the login, such as a network failure. Then `get()` returns an error of the same kind,
+/// which is [retryable](Error::is_retryable) if the source's error is.
 ///
 /// # Example
 ///

@@ -41,7 +41,8 @@ fn a_cached_get_allocates_nothing() {
     let first = credentials.get().unwrap();
     assert!(region.change().allocations > 10, "the allocator counts");
 
-    // Threads of the test harness may allocate at any time, so the smallest of many counts decides.
+    // Threads of the test harness may allocate at any time, so the test takes the smallest of many
+    // counts.
     let least = (0..100).map(|_| {
         let region = Region::new(ALLOCATOR);
         for _ in 0..100 {
@@ -116,13 +117,13 @@ struct Row {
     most: Most,
 }
 
-/// What a refresh may take at most.
+/// The limits of a refresh.
 #[derive(Clone, Copy)]
 struct Most {
     allocations: usize,
-    /// How often one of them grows.
+    /// How many times an allocation grows.
     growths: usize,
-    /// The memory, without the request bodies and the token of a source.
+    /// The allocated memory, without the request bodies and the token of a source.
     kib: usize,
 }
 
@@ -257,7 +258,7 @@ fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
         Row {
             known: false,
             storage: Kept::Files,
-            most: most(53, 60, 24), // 48 and 23; both go by the length of the path
+            most: most(53, 60, 24), // usually 48 and 23; a longer path costs more
             ..row("a guest's first, stored in a file", |b| b, first(enhanced()))
         },
         Row {
@@ -268,7 +269,7 @@ fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
             ..row("the credentials too, in memory", |b| b, first(enhanced()))
         },
         // The allocations above 60 are for the record of credentials: its name, its lock, reading
-        // and writing. The names and the text are small, and grow.
+        // and writing. The buffers of the names and of the text are small at first, and grow.
         Row {
             known: false,
             storage: Kept::Memory,
@@ -280,7 +281,7 @@ fn a_refresh_allocates_little_and_copies_each_token_at_most_once() {
             known: false,
             storage: Kept::Files,
             persisted: true,
-            most: most(128, 100, 32), // 116 and 63; both go by the length of the path
+            most: most(128, 100, 32), // usually 116 and 63; a longer path costs more
             ..row("those of 10 logins, in files", |b| all(b).login_id("user"), first(classic()))
         },
     ];

@@ -338,7 +338,7 @@ fn replaced_logins_leave_no_secret() {
 }
 
 #[test]
-fn sources_leave_nothing_behind() {
+fn token_sources_leave_no_secret() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for length in [1, 500, 1_000, 6_000] {
         let token = format!("\n {}\r\n", "SENTINEL".repeat(length));
@@ -366,7 +366,7 @@ fn sources_leave_nothing_behind() {
     for (what, source) in refused {
         assert_clean(what, || drop(source(good_service()).build().unwrap().get().unwrap_err()));
     }
-    assert_clean("a file that is no text", || {
+    assert_clean("a file that is not text", || {
         let source = FileToken::new(file.path());
         drop(good_service().login_from(PROVIDER, source).build().unwrap().get().unwrap_err());
     });
@@ -428,7 +428,7 @@ fn sent(request: &HttpRequest) -> &'static str {
 }
 
 #[test]
-fn refusals_that_repeat_a_token_leave_nothing_behind() {
+fn refusals_that_repeat_a_token_leave_no_secret() {
     for replaced in ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", "AssumeRole"] {
         for (number, answer) in refusals().into_iter().enumerate() {
             let classic = matches!(replaced, "GetOpenIdToken" | "AssumeRole");
@@ -471,7 +471,7 @@ fn assert_prints_nothing(error: &Error) {
 }
 
 #[test]
-fn answers_that_cannot_be_used_leave_nothing_behind() {
+fn answers_that_cannot_be_used_leave_no_secret() {
     let keys = |keys: &'static str| move || json(keys);
     let text = |body: &'static str| move || HttpResponse::new(200, body);
     let of_keys: Vec<Box<dyn Fn() -> HttpResponse + Send + Sync>> = vec![
@@ -512,7 +512,7 @@ fn answers_that_cannot_be_used_leave_nothing_behind() {
 }
 
 #[test]
-fn keys_with_escapes_leave_nothing_behind() {
+fn keys_with_escapes_leave_no_secret() {
     assert_clean("escapes", || {
         let answer = |_: &HttpRequest| {
             json(
@@ -529,13 +529,13 @@ fn keys_with_escapes_leave_nothing_behind() {
 /// Every token that a user pool sends or is sent, over rotations, restarts, refusals and sign-ins.
 #[cfg(feature = "user-pool")]
 #[test]
-fn a_user_pools_tokens_leave_nothing_behind() {
+fn a_user_pools_tokens_leave_no_secret() {
     use cognito_identity_credentials::{FileStorage, Storage, UserPoolTokens};
 
     // {"exp":1767229200,"x":"SENTINEL"}
     const ID_TOKEN: &str =
         "eyJSENTINEL.eyJleHAiOjE3NjcyMjkyMDAsIngiOiJTRU5USU5FTCJ9.SENTINEL-SENTINEL";
-    let renewed = |number: usize| {
+    let refreshed = |number: usize| {
         let result = format!(
             r#""AccessToken":"SENTINEL","IdToken":"{ID_TOKEN}","RefreshToken":"SENTINEL_{number}-SENTINEL""#
         );
@@ -553,10 +553,10 @@ fn a_user_pools_tokens_leave_nothing_behind() {
     };
     let off = |number: usize| match number {
         0 => HttpResponse::new(400, r#"{"__type":"InvalidParameterException"}"#),
-        _ => renewed(number),
+        _ => refreshed(number),
     };
     let answers: [(&str, &(dyn Fn(usize) -> HttpResponse + Sync)); 4] =
-        [("renewed", &renewed), ("refused", &refused), ("unusable", &unusable), ("off", &off)];
+        [("refreshed", &refreshed), ("refused", &refused), ("unusable", &unusable), ("off", &off)];
     let folder = tempfile::tempdir().unwrap();
     for (what, answer) in answers {
         let storages: [fn(&std::path::Path) -> Arc<dyn Storage>; 2] =

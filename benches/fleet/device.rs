@@ -105,9 +105,9 @@ impl Rules {
 }
 
 pub(crate) struct Device {
-    /// From `renew_from` on, `get()` tries a refresh. From `renew_at_last` on, it needs one.
-    renew_from: Nanos,
-    renew_at_last: Nanos,
+    /// From `refresh_from` on, `get()` tries a refresh. From `refresh_at_last` on, it needs one.
+    refresh_from: Nanos,
+    refresh_at_last: Nanos,
     keep_away_until: Nanos,
     /// The time of the program's first call.
     first_asked: Nanos,
@@ -133,7 +133,7 @@ enum Stage {
     /// `get()` needs credentials.
     Fetching,
     /// `get()` has valid credentials and tries a refresh.
-    Renewing,
+    RefreshingEarly,
 }
 
 /// The result of one step of a device.
@@ -163,8 +163,8 @@ impl Device {
             _ => 0,
         };
         Self {
-            renew_from: 0,
-            renew_at_last: 0,
+            refresh_from: 0,
+            refresh_at_last: 0,
             keep_away_until: 0,
             first_asked,
             deadline: 0,
@@ -183,7 +183,7 @@ impl Device {
     /// Gives the device credentials that expire at `end`. Returns the time of its next step.
     pub(crate) fn hold(&mut self, end: Nanos, rules: &Rules, rng: &mut Rng) -> Nanos {
         self.take(end, rules, rng);
-        self.next_renewal(self.first_asked.saturating_sub(1))
+        self.next_refresh(self.first_asked.saturating_sub(1))
     }
 
     pub(crate) fn without_since(&self) -> Option<Nanos> {
@@ -229,7 +229,7 @@ impl Device {
                     first: !std::mem::replace(&mut self.ever_held, true),
                 };
                 self.without_since = NONE;
-                Step { next: self.next_renewal(then), got: Some(got) }
+                Step { next: self.next_refresh(then), got: Some(got) }
             }
             (Answer::Failed(failure, asked), _) => {
                 let delay = self.delay(failure, asked, rules, rng);
@@ -243,17 +243,17 @@ impl Device {
     }
 
     fn ask(&mut self, now: Nanos, rules: &Rules) {
-        let renewing = now < self.renew_at_last;
-        self.stage = if renewing { Stage::Renewing } else { Stage::Fetching };
+        let early = now < self.refresh_at_last;
+        self.stage = if early { Stage::RefreshingEarly } else { Stage::Fetching };
         self.attempt = 0;
         self.spent = 0;
         let limit = match rules.policy {
-            Policy::Ours(_) if renewing => nanos(rules.defaults.attempt_timeout),
+            Policy::Ours(_) if early => nanos(rules.defaults.attempt_timeout),
             Policy::Ours(_) => nanos(rules.defaults.timeout),
             Policy::JavaScript | Policy::Standard => NONE - now,
         };
         self.deadline = now + limit;
-        if !renewing && self.without_since == NONE {
+        if !early && self.without_since == NONE {
             self.without_since = now;
         }
     }
@@ -283,7 +283,7 @@ impl Device {
             }
             Policy::Ours(_) => {
                 let attempts =
-                    if self.stage == Stage::Renewing { 1 } else { rules.defaults.attempts };
+                    if self.stage == Stage::RefreshingEarly { 1 } else { rules.defaults.attempts };
                 retry_policy::delay(failure, attempt, attempts, asked, rng.f64()).map(nanos)
             }
         }
@@ -299,7 +299,7 @@ impl Device {
         self.keep_away_until = 0;
         self.throttled = 0;
         let before_end = |window: Duration| (end + 1).saturating_sub(nanos(window));
-        (self.renew_from, self.renew_at_last) = match rules.policy {
+        (self.refresh_from, self.refresh_at_last) = match rules.policy {
             Policy::JavaScript => (before_end(Duration::from_secs(15)), 0),
             Policy::Standard => (end + 1 - 5 * SECOND - share(5 * SECOND, rng.f64()), 0),
             Policy::Ours(_) => {
@@ -323,12 +323,12 @@ impl Device {
         let stage = std::mem::replace(&mut self.stage, Stage::Idle);
         if let Policy::Ours(ours) = rules.policy {
             let (thirds, fifths) = (rng.f64(), rng.f64());
-            if stage == Stage::Renewing {
+            if stage == Stage::RefreshingEarly {
                 let asked = failure.and_then(|(_, asked)| asked);
                 let pause = retry_policy::advisory_pause(self.window(rules), asked, thirds);
-                self.renew_from = then + nanos(pause);
-                if then < self.renew_at_last {
-                    return self.next_renewal(then);
+                self.refresh_from = then + nanos(pause);
+                if then < self.refresh_at_last {
+                    return self.next_refresh(then);
                 }
                 // The credentials expired during the attempt. The same `get()` continues with a
                 // refresh.
@@ -364,11 +364,11 @@ impl Device {
 
     /// Returns the first upload after `after` at which `get()` calls the service. The simulation
     /// skips the uploads before it.
-    fn next_renewal(&self, after: Nanos) -> Nanos {
-        let from = match self.renew_at_last {
+    fn next_refresh(&self, after: Nanos) -> Nanos {
+        let from = match self.refresh_at_last {
             // This policy has no early refresh.
-            0 => self.renew_from,
-            at_last => self.renew_from.min(at_last),
+            0 => self.refresh_from,
+            at_last => self.refresh_from.min(at_last),
         };
         let from = from.max(after + 1).max(self.first_asked);
         self.first_asked + (from - self.first_asked).div_ceil(UPLOAD) * UPLOAD

@@ -69,7 +69,7 @@ impl Service for Script {
 pub(crate) struct Compared {
     pub(crate) calls: usize,
     pub(crate) failures_seen: usize,
-    pub(crate) renewals_failed: usize,
+    pub(crate) refreshes_failed: usize,
     /// The longest `next_attempt_in` of the library.
     pub(crate) longest_cooldown: Duration,
 }
@@ -137,7 +137,7 @@ fn library(
         }
         let pause = if provider.get().is_ok() {
             let status = provider.status();
-            compared.renewals_failed += usize::from(status.last_error.is_some());
+            compared.refreshes_failed += usize::from(status.last_error.is_some());
             let now = nanos(clock.boot()) - zero;
             (now / UPLOAD + 1) * UPLOAD - now
         } else {

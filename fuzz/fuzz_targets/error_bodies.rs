@@ -86,7 +86,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     let fields = ["__type", "code", "Code"].map(field);
     let in_body = fields.iter().flatten();
     let in_body = in_body.filter_map(|code| code.split('#').next_back()?.split(':').next());
-    // A code without visible characters is no code.
+    // A code without visible characters counts as absent.
     let blank = |c: char| c.is_whitespace() || is_invisible(c);
     let mut codes = in_header.chain(in_body).map(|code| code.trim_matches(blank).to_owned());
     let code = codes.find(|code| !code.is_empty());

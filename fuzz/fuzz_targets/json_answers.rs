@@ -54,7 +54,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
             assert!(provider.cached().is_none());
             if fuzzed == "GetId" {
                 let uses = notes.count_of("GetCredentialsForIdentity");
-                assert_eq!(uses, 0, "an ID from nowhere was used");
+                assert_eq!(uses, 0, "an ID that no answer contained was used");
             }
             return;
         }
@@ -74,11 +74,11 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     match fuzzed {
         "GetId" => assert_eq!(notes.last_identity().as_deref(), Some(expected)),
         "GetOpenIdToken" => {
-            let token = text_member(&document, "Token").expect("the answer has no Token");
+            let token = text_member(&document, "Token").expect("the answer has a Token");
             assert_eq!(sent.lock().unwrap().as_deref(), Some(token.as_bytes()));
         }
         _ => {
-            let keys = member(&document, "Credentials").expect("the answer has no Credentials");
+            let keys = member(&document, "Credentials").expect("the answer has Credentials");
             assert!(keys.is_object(), "Credentials is not an object");
             let texts = [
                 ("AccessKeyId", set.access_key_id()),

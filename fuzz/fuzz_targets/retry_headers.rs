@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     let error = provider.get().expect_err("the service refuses");
     check_error(&error);
 
-    // A date in `Retry-After` only counts if the answer also has a `Date`.
+    // A date in `Retry-After` is only used if the answer also has a `Date`.
     let (asked, is_date) = asked(&values);
     let sleeps = clock.sleeps();
     let (least, most) = match asked {

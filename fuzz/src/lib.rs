@@ -140,7 +140,7 @@ pub fn is_invisible(c: char) -> bool {
             | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
-/// Whether this can be an access key ID, a secret key or a session token: visible ASCII.
+/// Whether this can be an access key ID, a secret key or a session token: printable ASCII.
 pub fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| (b'!'..=b'~').contains(&b))
 }

@@ -90,7 +90,7 @@ struct World {
 #[derive(Default)]
 struct Totals {
     orders: AtomicUsize,
-    /// Calls that gave up because their time was over.
+    /// Calls that gave up because their time limit had passed.
     late: AtomicUsize,
 }
 
@@ -250,7 +250,7 @@ impl World {
     /// Checks what must be true when all threads have ended.
     fn check(&self) {
         let seen = self.seen.lock().unwrap();
-        assert!(!seen.overlapped, "two refreshes ran at once");
+        assert!(!seen.overlapped, "two refreshes ran at the same time");
         assert!(!seen.bad_report, "the listener was called too early, or could refresh");
         let results = if self.listens { seen.refreshes - seen.panics } else { 0 };
         assert_eq!(seen.reports, results, "one report for each result");
@@ -307,7 +307,7 @@ fn two_threads_meet_while_their_time_runs_out() {
     assert!(explore_all(&threads, true) > 0, "no call ran out of time");
 }
 
-/// Returns the number of calls that gave up because their time was over.
+/// Returns the number of calls that gave up because their time limit had passed.
 fn explore_all(threads: &[[&'static [Call]; 3]], listens: bool) -> usize {
     let plans: [&[Plan]; 5] = [
         &[],

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// A lifetime. It counts from the moment before the value was requested.
+/// A lifetime. It begins just before the value was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) lifetime: Duration,
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_window_goes_by_the_lifetime() {
+    fn the_default_window_depends_on_the_lifetime() {
         let default = Windows { expiry: Duration::ZERO, advisory: None };
         let rows = [
             (1, 500),

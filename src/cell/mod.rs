@@ -189,7 +189,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Changes the settings. `change` returns whether it changed any. If it did, the result of a
-    /// running refresh is out of date. The caller drops the other result outside the lock.
+    /// running refresh is out of date. The caller gets the other value that `change` returned, and
+    /// drops it outside the lock.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();
@@ -421,7 +422,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
     }
 
-    /// Returns the remaining lifetime. The wall clock counts only if the boot clock stops during
+    /// Returns the remaining lifetime. Uses the wall clock only if the boot clock stops during
     /// suspend.
     fn left(&self, cached: &Cached<T>, now: Duration) -> Duration {
         let left = cached.lease.left(now);
@@ -444,7 +445,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         if !due {
             return (state, now);
         }
-        // The time is set before the reading, so that no other thread reads the clock too.
+        // Note the time of the reading first, so that no other thread reads the wall clock too.
         let left = cached.wall.map_or(Duration::MAX, |last| last.left);
         cached.wall = Some(WallReading { at: now, left });
         drop(state);

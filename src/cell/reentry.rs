@@ -73,7 +73,7 @@ mod tests {
         let (own, foreign) = (process::id(), process::id() + 1);
         let this = sync::current().id();
         let other = std::thread::spawn(|| sync::current().id()).join().unwrap();
-        // The threads inside the listener, whether this thread counts, and how many stay.
+        // The threads in the list, whether this thread is inside the listener, and how many stay.
         let rows: [Row<'_>; 5] = [
             (&[], false, 0),
             (&[(own, this)], true, 1),

@@ -2,8 +2,8 @@
 
 use super::kind::{ErrorKind, Retry};
 
-/// Returns the kind of a failed call. The code decides; the status counts only if the code is
-/// unknown.
+/// Returns the kind of a failed call. A known code decides. The status decides only if the
+/// code is missing or unknown.
 ///
 /// The throttling codes are AWS's standard list without `LimitExceededException`. Cognito uses that
 /// code for limits that do not end with time.

@@ -385,7 +385,7 @@ impl Error {
         self.0.response.as_ref()?.retry_after
     }
 
-    /// Returns the wait that the service asks for. The answer of a captive portal does not count.
+    /// Returns the wait that the service asks for. It ignores the answer of a captive portal.
     pub(crate) fn cooldown_asked(&self) -> Option<Duration> {
         self.retry_after().filter(|_| self.kind() != ErrorKind::Response)
     }

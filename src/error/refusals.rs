@@ -40,7 +40,7 @@ impl Refusal {
 ///
 /// A code has no ending `Exception`, because STS sometimes omits it. Upper and lower case in the
 /// message are the same. `^` marks the beginning of the message. An empty part fits every message.
-/// The first row that fits counts.
+/// The first row that fits is used.
 pub(crate) type KnownRefusal = (&'static str, &'static str, Refusal, &'static str);
 
 pub(super) fn find(

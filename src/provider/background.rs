@@ -104,7 +104,7 @@ impl<T: Clone> Future for JobFuture<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // To clone or drop a waker runs code of the executor, so it happens without the lock.
+        // Cloning or dropping a waker runs code of the executor, so it happens without the lock.
         let waker = context.waker().clone();
         let this = self.get_mut();
         let replaced = match &mut *lock(&this.job.state) {

@@ -26,7 +26,7 @@ impl CognitoIdentityCredentials {
     ///
     /// The lifetime is `Expiration` minus the `Date` of the answer, so a wrong local clock does not
     /// matter. If the `Date` is missing, unreadable or not before `Expiration`, the library uses
-    /// the local wall clock. The lifetime counts from the moment before the request. It is at most
+    /// the local wall clock. The lifetime begins just before the request. It is at most
     /// what was requested: one hour, or in the classic flow [`duration`](crate::Builder::duration).
     /// If the service issues a lifetime shorter than `expiry_window`, the caller that requested the
     /// credentials still gets them.

@@ -209,8 +209,8 @@ impl CognitoIdentityCredentials {
         }
     }
 
-    /// Replaces all logins at once. The old ones may own a token source, and its destructor must
-    /// not run under the lock.
+    /// Replaces all logins in one step. The old ones may own a token source, and its destructor
+    /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
         let old = self.0.cell.change_settings(|settings| {
             let mut logins = (*settings.principal.logins).clone();

@@ -87,7 +87,7 @@ pub(super) struct LoadCall<'a> {
     shared: &'a Shared,
     /// Whether stored credentials must not be used.
     from_service: bool,
-    /// Noted for the report, because another thread may already run the next refresh then.
+    /// Kept for the report: when it is made, another thread may already run the next refresh.
     service_calls: Cell<u32>,
     storage_error: Cell<Option<Error>>,
     /// Gives the result to the futures that wait for this call.

@@ -111,8 +111,8 @@ pub(crate) trait IdentityRecords: Send + Sync {
         or_guest: bool,
     ) -> Result<Option<Id>, Error>;
 
-    /// Stores an identity, unless the record is already the same. Without providers, the record
-    /// keeps its own, as in JavaScript. A record that cannot be read now is not overwritten,
+    /// Stores an identity, unless the record already holds the same. Without providers, the record
+    /// keeps its providers, as in JavaScript. A record that cannot be read now is not overwritten,
     /// because it may be good.
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome;
 

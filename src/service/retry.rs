@@ -84,7 +84,7 @@ pub(crate) fn portion(duration: Duration, share: f64) -> Duration {
 }
 
 /// Returns how long the service asks callers to wait: `x-amz-retry-after` in milliseconds, or
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest value counts. A malformed
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). The longest value is used. A malformed
 /// value is ignored. A date is ignored if the answer has no `Date`, because the local clock may be
 /// wrong. The wait until a date is [spread](spread_until) by `roll`.
 pub(crate) fn retry_after(

@@ -30,9 +30,10 @@ pub(crate) struct RoleRequest {
 pub(crate) struct AssumeRoleWithWebIdentity<'a> {
     pub(crate) role: &'a RoleRequest,
     pub(crate) web_identity_token: &'a Secret,
-    /// The identity of the token. It is not sent, only masked in error texts.
+    /// The identity that the token was issued for. It is not sent, only masked in error texts.
     pub(crate) identity_id: &'a Id,
-    /// The logins of the identity. They are not sent, only masked in error texts.
+    /// The login tokens that the token was issued for. They are not sent, only masked in error
+    /// texts.
     pub(crate) logins: &'a Tokens,
 }
 

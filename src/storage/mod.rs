@@ -96,7 +96,7 @@ pub(crate) use record::{
 /// * Keep the values secret: credentials and refresh tokens are among them.
 /// * Make [`store`](Self::store) atomic: after a crash or a loss of power at any moment, `load`
 ///   must return the old value or the new one.
-/// * Expect calls from several threads at once. The library holds no lock during a call.
+/// * Expect calls from several threads at the same time. The library holds no lock during a call.
 pub trait Storage: Send + Sync {
     /// Returns the value of `key`. Return `Ok(None)` if there is no value, or if it is damaged.
     ///

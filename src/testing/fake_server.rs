@@ -14,7 +14,7 @@ use super::fake_cognito::FakeCognito;
 /// any language.
 ///
 /// One [`url`](Self::url) serves Cognito Identity, STS and the user pool. Several clients can be
-/// connected at once, and a slow one does not delay the others.
+/// connected at the same time, and a slow one does not delay the others.
 ///
 /// Dropping the server closes its port and its connections, and waits for its threads. It connects
 /// to its own port to wake the thread that accepts connections. If that fails within 500 ms, this

@@ -57,7 +57,7 @@ pub(crate) const LARGEST_BODY: usize = 256 * 1024;
 ///    rejects every answer over 256 KiB.
 /// 6. Do not log bodies or answers.
 /// 7. Return the headers of the answer. The most important is `Date`: without it, the library
-///    measures the life of the credentials on the device's wall clock, which may be wrong.
+///    measures the lifetime of the credentials on the device's wall clock, which may be wrong.
 ///
 /// A closure is a transport. So are `Arc<T>` and `Box<dyn Transport>`.
 ///

@@ -52,8 +52,8 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// password or in a browser. This type only needs the refresh token of that sign-in.
 ///
 /// * **Lifetime.** Each returned token is valid for at least one minute. The end of a token is its
-///   claim `exp`, measured on the clock of the service. If the claim is missing, `ExpiresIn` of the
-///   answer counts. A lifetime of more than 24 hours is cut to 24 hours.
+///   claim `exp`, measured on the clock of the service. If the claim is missing, the token is valid
+///   for the `ExpiresIn` of the answer. A lifetime of more than 24 hours is cut to 24 hours.
 /// * **Refresh.** Tokens are cached and refreshed in the same way as credentials; see
 ///   [`get`](crate::CognitoIdentityCredentials::get). One caller refreshes the token early. If that
 ///   fails, the cached token stays in use. If the identity pool rejects a token, it is refreshed at
@@ -165,7 +165,7 @@ impl UserPoolTokens {
     ///
     /// After an error from the user pool, calls return the same error for 1 to 5 seconds, without a
     /// request. While the user pool throttles, each failure doubles this time, to at most 16 to 80
-    /// seconds. A longer `Retry-After` counts instead, up to 5 minutes.
+    /// seconds. A longer `Retry-After` sets this time instead, up to 5 minutes.
     ///
     /// # Blocking
     ///
@@ -402,7 +402,7 @@ impl TokenRefresher {
                 return Err(Error::challenge(operation, metadata, &name));
             }
         };
-        // First, because a later step can fail, and the old token ends.
+        // Store the new refresh token first: the old one ends, and a later step can fail.
         let rotated = issued.refresh_token.take();
         if let Some(rotated) = rotated.filter(|token| *token != refresh_token.token) {
             refresh_token.token = rotated;

@@ -145,7 +145,11 @@ fn the_exit_status_says_whether_to_sign_in_again_or_to_wait_for_the_user_pool() 
         let said = run(&machine, "process", &token, &["--refresh-token=env:REFRESH", "-v"]);
         assert_eq!((said.status, &*said.out), (status, ""), "{fault:?} {said:?}");
         assert!(said.err.contains(says), "{fault:?} {said:?}");
-        assert_eq!(machine.calls(), 1, "{fault:?}: AWS_MAX_ATTEMPTS counts for the user pool too");
+        assert_eq!(
+            machine.calls(),
+            1,
+            "{fault:?}: AWS_MAX_ATTEMPTS limits the calls to the user pool too"
+        );
     }
     let machine = Machine::new();
     for (source, says) in
@@ -316,6 +320,6 @@ fn general_network_settings_apply_to_the_user_pool_too() {
     assert_eq!(run(&machine, "process", &token, &limits).status, 3);
     assert!(
         begun.elapsed() < Duration::from_secs(8),
-        "--timeout counts, not the default of the user pool"
+        "--timeout limits the call, not the default of the user pool"
     );
 }

@@ -13,7 +13,7 @@ use crate::layout;
 use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, for_each_row, jwt, open_terminal};
 
 #[test]
-fn a_report_goes_on_after_a_step_that_fails_and_says_what_it_skips() {
+fn a_report_continues_after_a_step_that_fails_and_says_what_it_skips() {
     let user_pool = "cognito-idp.us-east-1.amazonaws.com/us-east-1_abc";
     let of_user_pool = jwt(&format!(r#"{{"iss": "https://{user_pool}", "exp": 4000000000}}"#));
     let access = jwt(r#"{"typ": "Bearer", "iss": "https://sso.example.com", "exp": 4000000000}"#);

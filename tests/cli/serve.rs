@@ -175,7 +175,7 @@ fn serve_starts_without_network_and_has_credentials_when_the_service_answers() {
             "Unauthenticated access",
         ),
     ];
-    // Side by side: after a failure that the service answered, the library waits up to 5 s.
+    // In parallel, because the library waits up to 5 s after an error of the service.
     thread::scope(|scope| {
         for (fault, says) in rows {
             scope.spawn(move || {
@@ -440,7 +440,7 @@ fn the_advice_in_an_answer_fits_the_options() {
 }
 
 #[test]
-fn a_closed_standard_output_is_no_reason_to_end() {
+fn serve_continues_after_its_standard_output_is_closed() {
     let machine = Machine::new();
     let path = machine.path("token");
     let listen = crate::server::closed_address().to_string();

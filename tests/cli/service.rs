@@ -186,7 +186,7 @@ pub(crate) fn run_like(command: &mut Command, other: &Command) {
     command.current_dir(other.get_current_dir().unwrap());
 }
 
-/// Runs a command by `wrapper`, which gets the command as its last arguments.
+/// Runs a command through `wrapper`, which gets the command as its last arguments.
 pub(crate) fn wrapped(wrapper: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(wrapper[0]);
     outer.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
@@ -194,7 +194,7 @@ pub(crate) fn wrapped(wrapper: &[&str], command: &Command) -> Command {
     outer
 }
 
-/// Runs a command by a shell, after a script.
+/// Runs a command through a shell, after a script.
 pub(crate) fn after(script: &str, command: &Command) -> Command {
     wrapped(&["sh", "-c", &format!("{script}; exec \"$@\""), "sh"], command)
 }

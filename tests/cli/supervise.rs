@@ -168,7 +168,7 @@ fn no_command_is_left_behind_when_the_program_ends() {
         assert_eq!(
             String::from_utf8(output.stderr).unwrap(),
             "",
-            "the end of the command is no news"
+            "the end of the command is not logged"
         );
         let group = fs::read_to_string(machine.path("id")).unwrap();
         assert_eq!(left(group.trim().parse().unwrap()), [""; 0], "{end}: the command still runs");

@@ -1,4 +1,4 @@
-//! `cmd:COMMAND`: when its token counts, and that all its processes are ended.
+//! `cmd:COMMAND`: when its token is used, and that all its processes are ended.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -58,11 +58,11 @@ pub(crate) fn left(group: i32) -> Vec<String> {
 }
 
 #[test]
-fn a_token_counts_if_the_command_has_printed_all_of_it_in_time() {
+fn a_token_is_used_if_the_command_has_printed_all_of_it_in_time() {
     struct Group {
         /// The time limit of the option `--timeout`.
         limit: &'static str,
-        /// Empty if the token counts.
+        /// Empty if the token is used.
         error: &'static str,
         commands: &'static [&'static str],
     }
@@ -246,7 +246,7 @@ fn the_program_of_exec_has_the_signals_of_the_parent() {
 }
 
 #[test]
-fn a_token_counts_if_the_parent_ignores_the_ends_of_children() {
+fn a_token_is_used_if_the_parent_ignores_the_ends_of_children() {
     let machine = machine();
     let rows = [("echo TOKEN", 0), ("echo TOKEN | cat", 0), ("echo TOKEN; exit 3", 4)];
     for (command, status) in rows {

@@ -208,7 +208,7 @@ fn a_derived_login_id_as_an_option_gets_no_stored_credentials() {
 }
 
 #[test]
-fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
+fn credentials_are_bound_to_both_of_two_tokens_and_to_their_providers() {
     const OTHER: &str = "graph.facebook.com";
     for [first, second] in
         [["@first", "@second"], ["env:FIRST", "env:SECOND"], ["cmd:cat first", "cmd:cat second"]]
@@ -240,7 +240,7 @@ fn each_of_two_tokens_counts_and_belongs_to_its_provider() {
 
 /// The refresh token names the user of the cache, but says nothing about the other login.
 #[test]
-fn a_login_beside_a_user_pool_counts_too() {
+fn credentials_are_bound_to_the_login_and_to_the_user_pool() {
     let machine = machine();
     let refresh_token = machine.cognito.sign_in("ann");
     let user_pool = format!("--user-pool-id={}", FakeCognito::USER_POOL_ID);

@@ -29,9 +29,9 @@ pub(crate) enum Step {
     /// Reads one request. Answers the first call of a `get()`, and falls silent at the second.
     First,
     Say(Vec<u8>),
-    /// Sends it so many times, or until the client closes the connection.
+    /// Sends it this many times, or until the client closes the connection.
     Repeat(Vec<u8>, usize),
-    /// Sends both at once; with TLS, each in its own record.
+    /// Sends both in one write; with TLS, each in its own record.
     Together([Vec<u8>; 2]),
     /// Sends it slowly, byte by byte.
     Drip(Vec<u8>),
@@ -58,11 +58,11 @@ use Step::*;
 pub(crate) enum Wire {
     Plain,
     Tls,
-    /// TLS that falls silent after so many bytes.
+    /// TLS that falls silent after this many bytes.
     TlsStuck(usize),
     /// TLS that comes byte by byte.
     TlsSlow,
-    /// TLS that is cut after so many bytes.
+    /// TLS that is cut after this many bytes.
     TlsCut(usize),
     /// The client expects TLS, and the steps send plain bytes.
     Beneath,

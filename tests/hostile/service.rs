@@ -4,7 +4,7 @@ use crate::ids::IDENTITY;
 
 pub(crate) const DATE: &str = "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
 
-/// A complete answer of HTTP.
+/// A complete HTTP answer.
 pub(crate) fn http(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();

@@ -139,7 +139,7 @@ fn a_refresh_runs_on_another_thread_and_fresh_credentials_need_none() {
     assert_eq!(threads.lock().unwrap().len(), 1);
 }
 
-/// Each future is polled twice. Only the waker of the second poll counts.
+/// Each future is polled twice. The future wakes only the waker of the second poll.
 #[test]
 fn any_number_of_futures_share_one_thread_and_one_refresh() {
     let clock = WatchedClock::default();

@@ -280,7 +280,7 @@ fn a_wrong_date_does_not_make_fresh_credentials_expired() {
 }
 
 #[test]
-fn without_a_date_the_local_wall_clock_counts_and_no_lifetime_is_longer_than_requested() {
+fn without_a_date_the_local_wall_clock_is_used_and_no_lifetime_is_longer_than_requested() {
     let stage = Stage::new();
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(None));
     stage.credentials.get().unwrap();
@@ -291,7 +291,7 @@ fn without_a_date_the_local_wall_clock_counts_and_no_lifetime_is_longer_than_req
     assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)));
 }
 
-/// The lifetime counts from before the request, so that a slow network does not make it longer.
+/// The lifetime begins just before the request, so that a slow network does not make it longer.
 #[test]
 fn the_duration_of_the_exchange_is_subtracted_from_the_lifetime() {
     let slow = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {

@@ -77,10 +77,10 @@ fn each_throttled_refresh_in_a_row_doubles_the_cooldown_up_to_sixteen_times() {
     }
 }
 
-/// After five throttled refreshes the next cooldown is at least 32 s. If something ended the
-/// growth, it is at most 10 s.
+/// After five throttled refreshes the next cooldown is at least 32 s. If something has
+/// reset the doubling, it is at most 10 s.
 #[test]
-fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
+fn what_resets_the_doubling_of_a_cooldown_and_what_does_not() {
     type Step = fn(&Stage);
     fn fails(stage: &Stage, fault: Fault) {
         fail_after_the_cooldown(stage, fault);
@@ -96,7 +96,7 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
         ("invalidate", |s| s.credentials.invalidate("ASIAFAKE")),
         ("no answer", |s| fails(s, Fault::timeout())),
     ];
-    let end: [(&str, Step); 9] = [
+    let reset: [(&str, Step); 9] = [
         ("unavailable", |s| fails(s, Fault::internal_error())),
         ("a refusal", |s| fails(s, Fault::not_authorized("No."))),
         ("refresh", |s| drop(s.credentials.refresh())),
@@ -107,18 +107,18 @@ fn what_ends_the_growth_of_a_cooldown_and_what_does_not() {
         ("set_identity_id", |s| s.credentials.set_identity_id(IDENTITY).unwrap()),
         ("clear_cached_id", |s| s.credentials.clear_cached_id()),
     ];
-    let rows = keep.map(|row| (row, false)).into_iter().chain(end.map(|row| (row, true)));
-    for ((name, step), ends) in rows {
+    let rows = keep.map(|row| (row, false)).into_iter().chain(reset.map(|row| (row, true)));
+    for ((name, step), resets) in rows {
         let stage = throttled_stage(5);
         assert!(stage.credentials.status().next_attempt_in >= Some(seconds(32)), "{name}");
         step(&stage);
         stage.credentials.expire();
         let wait = fail_after_the_cooldown(&stage, Fault::throttled()).unwrap();
-        assert_eq!(wait <= seconds(10), ends, "{name}: {wait:?}");
-        assert!(ends || wait >= seconds(32), "{name}: {wait:?}");
+        assert_eq!(wait <= seconds(10), resets, "{name}: {wait:?}");
+        assert!(resets || wait >= seconds(32), "{name}: {wait:?}");
     }
 
-    // `refresh()` ends the growth, and its own failure counts as the first.
+    // `refresh()` resets the doubling, so its own failure is the first one.
     let stage = throttled_stage(5);
     stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::throttled());
     stage.credentials.refresh().unwrap_err();

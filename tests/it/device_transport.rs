@@ -205,7 +205,7 @@ fn each_fault_of_a_gateway_has_its_error_kind_within_the_limits_of_time_and_size
             Then::Hold,
             Io,
         ),
-        row("a length that is no number", ok("Content-Length: two"), Then::Hold, Io),
+        row("a length that is not a number", ok("Content-Length: two"), Then::Hold, Io),
         row("a negative length", ok("Content-Length: -2"), Then::Hold, Io),
         row("two different lengths", ok("Content-Length: 2\r\nContent-Length: 3"), Then::Hold, Io),
         row("chunks", ok("Transfer-Encoding: chunked"), Then::Hold, Io),

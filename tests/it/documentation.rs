@@ -39,7 +39,7 @@ fn is_for_loom(root: &Path, path: &str) -> bool {
         file = if is_folder { format!("{folder}/mod.rs") } else { format!("{folder}.rs") };
         text = read(&file);
     }
-    assert!(text.contains(&format!("\n#[test]\nfn {name}(")), "{path} is no test of {file}");
+    assert!(text.contains(&format!("\n#[test]\nfn {name}(")), "{path} is not a test of {file}");
     loom
 }
 
@@ -78,7 +78,7 @@ fn every_guarantee_names_tests_that_exist() {
     }
 }
 
-/// A device that does not know the time checks certificates as if it were this day.
+/// A device that does not know the time checks certificates as if today were this day.
 #[test]
 fn the_default_earliest_time_is_the_day_of_the_release() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -16,7 +16,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
 
-/// The longest life of credentials in the enhanced flow, whatever the answer says.
+/// The longest lifetime of credentials in the enhanced flow, whatever the answer says.
 const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ enum Step {
 #[derive(Clone, Debug)]
 enum Answer {
     /// Credentials that expire this many seconds after the `Date` of the answer. If this is not
-    /// positive, their life is measured on the wall clock.
+    /// positive, their lifetime is measured on the wall clock.
     Issued(i64),
     Error(u16, &'static str),
     None(TransportErrorKind),
@@ -51,8 +51,8 @@ struct Settings {
     advisory: Option<u64>,
     cooldown: u64,
     attempts: u32,
-    /// The boot clock stops while the device is suspended. The wall clock must be right then,
-    /// because it decides.
+    /// The boot clock stops while the device is suspended. Credentials then also expire by the wall
+    /// clock, so it must be right.
     stops_in_suspend: bool,
 }
 
@@ -218,7 +218,8 @@ impl History {
         Self { settings, clock, service, credentials, ended: None, wall_jumped: false }
     }
 
-    /// The access key of the cached credentials, the rest of their life, and their whole life.
+    /// The access key of the cached credentials, the rest of their lifetime, and their whole
+    /// lifetime.
     fn cached(&self) -> Option<(String, Duration, Duration)> {
         let key = self.credentials.cached()?.access_key_id().to_owned();
         let (left, life) = self.life(&key);

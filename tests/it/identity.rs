@@ -460,5 +460,5 @@ fn an_unknown_pool_is_a_not_found_error() {
     };
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.hint(), Some("check identity_pool_id and region"));
-    assert!(error.message().contains("0000000000cc"), "a pool ID is no secret: {error}");
+    assert!(error.message().contains("0000000000cc"), "a pool ID is not secret: {error}");
 }

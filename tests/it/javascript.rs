@@ -4,13 +4,13 @@
 //!
 //! * a stored ID is loaded if no ID is given: `stored_identities_are_used_as_in_javascript`
 //! * a stored ID needs a matching provider and the same `LoginId`: the same test
-//! * `clearCachedId` clears the storage and the object, a given ID too:
+//! * `clearCachedId` clears the ID in the storage and in the object, even an ID from the program:
 //!   `clear_cached_id_removes_given_and_stored_identities`
 //! * clients are created when they are needed:
 //!   `settings::no_call_is_made_before_get_or_refresh`
-//! * `GetId`, `GetCredentialsForIdentity` without a role; the ID of the answer counts:
-//!   `the_enhanced_flow_as_in_javascript`
-//! * `GetId`, `GetOpenIdToken`, STS with a role; the ID of the answer counts:
+//! * without a role: `GetId`, `GetCredentialsForIdentity`; the ID in the answer replaces the old
+//!   ID: `the_enhanced_flow_as_in_javascript`
+//! * with a role: `GetId`, `GetOpenIdToken`, STS; the ID in the answer replaces the old one:
 //!   `the_classic_flow_as_in_javascript`
 //! * no `GetId` with a given ID: the last two tests
 //! * a failed call makes the refresh fail, and a second refresh tries again:

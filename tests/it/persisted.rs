@@ -228,7 +228,7 @@ fn no_wall_clock_extends_or_ends_stored_credentials() {
 
 /// If the boot clock stops in suspend, stored credentials are used only if the wall clock agrees.
 #[test]
-fn time_spent_suspended_counts_on_every_clock() {
+fn stored_credentials_also_expire_during_suspend() {
     struct Event {
         name: &'static str,
         happen: fn(&ManualClock),

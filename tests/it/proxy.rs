@@ -450,7 +450,7 @@ fn an_invalid_proxy_url_is_a_configuration_error() {
     let error = UreqTransport::builder().ca_pem("x").proxy("x:y").user_agent("\n").build();
     let text = error.unwrap_err().message().to_owned();
     for setting in ["ca_pem: ", "proxy: ", "user_agent: "] {
-        assert!(text.contains(setting), "every fault at once: {text}");
+        assert!(text.contains(setting), "every fault in one error: {text}");
     }
 }
 

@@ -59,7 +59,7 @@ fn the_traits_are_implemented_for_pointers_and_closures() {
 }
 
 #[test]
-fn the_methods_of_the_provider_have_their_names() {
+fn the_names_of_the_methods_of_the_provider() {
     let _: fn() -> Builder = Provider::builder;
     let _: fn() -> Result<Provider, Error> = Provider::from_env;
     let _: fn(&Provider) -> Result<Credentials, Error> = Provider::get;
@@ -81,7 +81,7 @@ fn the_methods_of_the_provider_have_their_names() {
 }
 
 #[test]
-fn the_settings_have_their_names() {
+fn the_names_of_the_settings() {
     let second = Duration::from_secs(1);
     let _ = |builder: Builder, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>| {
         let _: fn() -> Result<Builder, Error> = Builder::from_env;
@@ -132,7 +132,7 @@ fn the_settings_have_their_names() {
 }
 
 #[test]
-fn the_values_have_their_names() {
+fn the_names_of_the_values() {
     let _ = |credentials: &Credentials| -> Option<SystemTime> {
         let _: (&str, &str) = (credentials.access_key_id(), credentials.secret_access_key());
         let _: (&str, Option<&str>) = (credentials.session_token(), credentials.identity_id());
@@ -162,7 +162,7 @@ fn the_values_have_their_names() {
 }
 
 #[test]
-fn the_variants_have_their_names() {
+fn the_names_of_the_variants() {
     use ErrorKind as E;
     use IdentityChangeReason as R;
     use IdentityOrigin as O;

@@ -375,7 +375,7 @@ fn the_duration_is_the_boot_time_from_start_to_end() {
         assert_eq!(slept.is_zero(), faults == 0);
         assert_eq!(take(&reports)[0].duration, slept);
     }
-    // A wall clock that jumps does not count.
+    // A jump of the wall clock does not change the duration.
     let reports = Reports::default();
     let jumps = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
         clock.set_wall(clock.wall() + seconds(86_400));

@@ -231,7 +231,8 @@ fn a_transports_own_cause_is_kept_as_the_source() {
     );
 }
 
-/// All types that the other tests of this file do not print. Each holds a secret, if it can.
+/// All types that the other tests of this file do not print. Each value here holds a secret, if the
+/// type allows it.
 #[test]
 fn no_other_public_type_prints_a_secret() {
     record_log();
@@ -395,7 +396,8 @@ fn no_part_of_a_refusal_reveals_what_was_sent() {
     assert_eq!(odd, None);
 }
 
-/// The identity of an earlier successful answer, and one that was refused before.
+/// The request ID repeats the identity of an earlier answer, or an identity that was refused
+/// before.
 #[test]
 fn a_request_id_never_reveals_the_identity_of_another_call() {
     let guid = IDENTITY.rsplit(':').next().unwrap();

@@ -205,7 +205,7 @@ fn identity_changes_are_reported_with_their_reason_and_without_a_lock() {
             .on_identity_change(move |change| list.lock().unwrap().push(change.clone()))
     });
     found.credentials.get().unwrap();
-    assert_eq!(reasons(), [], "the stored identity is no change");
+    assert_eq!(reasons(), [], "reading the stored identity is not a change");
 }
 
 #[test]
@@ -236,7 +236,8 @@ fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
     assert!(record.contains(PROVIDER) && !record.contains("secret-token"), "{record}");
 }
 
-/// In that run the device is another guest. In the next run it has its stored identity again.
+/// While the record cannot be read, the device is another guest. The next run has the stored
+/// identity again.
 #[test]
 fn a_record_that_cannot_be_read_for_a_moment_is_not_overwritten() {
     let storage = FaultyStorage::new();

@@ -3,8 +3,8 @@
 use log::{Level, Log, Metadata, Record};
 
 pub(crate) struct Recorder {
-    /// Whether to take the lines in which the HTTP library prints answers. Only if the logger takes
-    /// them does `UreqTransport` lower the level of the whole process during an exchange.
+    /// Whether to take the lines in which the HTTP library prints answers. If the logger takes
+    /// them, `UreqTransport` lowers the level of the whole process during an exchange.
     pub(crate) takes_answers: fn() -> bool,
     pub(crate) keep: fn(&Record<'_>),
 }

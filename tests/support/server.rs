@@ -26,7 +26,7 @@ pub(crate) fn closed_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// A request of HTTP. The head ends with the empty line.
+/// An HTTP request. The head ends with the empty line.
 pub(crate) struct Request {
     pub(crate) head: String,
     pub(crate) body: String,

@@ -24,7 +24,7 @@ exports.cached = async (get) => {
 };
 
 // Makes a fetch for each line of the input. At the line `restart`, `fetch` must start again with
-// nothing but the identity.
+// the identity only.
 exports.steps = async (fetch) => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     console.log(`key ${await fetch(line === 'restart')}`);

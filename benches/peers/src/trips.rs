@@ -23,7 +23,7 @@ pub struct Trips {
     pub kept: Counts,
     /// A refresh after the service has closed the connection.
     pub closed: Counts,
-    /// A fetch after a restart, with nothing but the identity.
+    /// A fetch after a restart, with the identity only.
     pub restarted: Counts,
 }
 

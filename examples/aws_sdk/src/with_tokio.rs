@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let under_tokio = |config: aws_sdk_sts::config::Builder| {
         config.http_client(http.clone()).sleep_impl(TokioSleep::new())
     };
-    // With one thread: a refresh that blocks it would stop everything.
+    // The runtime has one thread, to show that a refresh does not block it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(common::run(under_tokio))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, error, fmt, fs};
 
-/// A setting whose value is wrong. The program can only work with another one.
+/// A setting whose value is wrong. The program cannot work until somebody corrects it.
 #[derive(Debug)]
 pub struct WrongSetting(pub String);
 

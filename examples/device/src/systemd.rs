@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_does_not_read_holds_nobody_up() {
+    fn a_listener_that_does_not_read_blocks_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let _listener = UnixDatagram::bind(&path).unwrap();

@@ -346,7 +346,7 @@ fn credentials_that_s3_calls_expired_are_replaced_once() {
 }
 
 #[test]
-fn sigterm_ends_it_in_the_middle_of_a_call_with_a_log_that_takes_nothing() {
+fn sigterm_ends_it_in_the_middle_of_a_call_even_if_the_log_cannot_be_written() {
     for silent in ["network", "s3"] {
         let mut device = Device::new();
         let server = if silent == "s3" { &device.s3 } else { &device.network };

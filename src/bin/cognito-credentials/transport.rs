@@ -14,7 +14,7 @@ use crate::messages::logging_transport::LoggingTransport;
 use crate::options::arguments::Options;
 use crate::options::option_names;
 
-/// The variables for a proxy. The first that is set counts.
+/// The variables for a proxy. The first one that is set is used.
 pub(crate) const PROXY_VARIABLES: [&str; 4] =
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 

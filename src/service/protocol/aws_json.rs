@@ -185,7 +185,7 @@ fn hex(text: &str) -> Option<(u16, &str)> {
 
 struct Members<'n, const N: usize> {
     names: [&'n str; N],
-    /// Whether a member may occur twice. The last one counts.
+    /// Whether a member may occur twice. The last one is used.
     twice: bool,
 }
 

@@ -87,8 +87,8 @@ pub(crate) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<No
 }
 
 /// Returns the text of the element of this name inside `node`. An empty element counts as absent.
-/// So does an element with a comment or another element inside: its text may be only a part of a
-/// key.
+/// An element with a comment or another element inside counts as absent too: its text may be only a
+/// part of a key.
 pub(crate) fn text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     untrimmed(node, name).map(str::trim_ascii).filter(|text| !text.is_empty())
 }

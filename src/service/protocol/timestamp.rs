@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::aws_json;
 
-/// The last second of the year 9999, which has twelve digits. A larger number is not in seconds.
+/// The last second of the year 9999, which has twelve digits. A larger number is an error,
+/// because it is not in seconds.
 const LAST: u64 = 253_402_300_799;
 
 /// Parses a timestamp in JSON: a number of seconds since 1970 (integer, fraction or exponent form),

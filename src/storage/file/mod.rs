@@ -455,7 +455,11 @@ mod tests {
 
         storage.store(key, b"new").unwrap();
         put(&earlier, b"old");
-        assert_eq!(storage.load(key).unwrap().as_deref(), Some(&b"new"[..]), "the new name counts");
+        assert_eq!(
+            storage.load(key).unwrap().as_deref(),
+            Some(&b"new"[..]),
+            "the record with the new name is read"
+        );
         storage.store(key, b"new").unwrap();
         assert_eq!(files(root.path()), [&*names.record], "an unchanged record moves too");
 

@@ -197,7 +197,7 @@ impl LookUp {
     fn record(&mut self, answer: Answer) {
         match answer {
             Ok(addresses) => self.found.extend(addresses),
-            // A failure counts more than "not found", because the name may exist.
+            // Keep a failure rather than "not found", because the name may exist.
             Err(DnsError::NotFound) if self.failure.is_some() => {}
             Err(error) => self.failure = Some(error),
         }
@@ -475,7 +475,7 @@ mod tests {
             let waiting: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| addresses(&RESOLVER, "slow", BOTH, LONG))).collect();
             let slow = lock(&RESOLVER.queries)[0].clone();
-            // The references of the test, the list, the thread, and each caller that waits.
+            // Three references belong to the test, the list and the thread, and one to each caller.
             while Arc::strong_count(&slow) < 3 + 4 || SLOW.load(Ordering::SeqCst) < 2 {
                 thread::yield_now();
             }

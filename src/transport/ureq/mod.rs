@@ -1,8 +1,8 @@
-//! HTTPS by ureq and rustls.
+//! HTTPS with ureq and rustls.
 //!
 //! * this file: [`UreqTransport`] and its settings
 //! * `exchange`: one exchange, with the agent of this process
-//! * `connector`: makes a connection, by `dns`, `dial`, `tunnel` and `tls`
+//! * `connector`: makes a connection, with `dns`, `dial`, `tunnel` and `tls`
 //! * `connection`: a connection as ureq uses it, over a `stream` with a `deadline`
 //! * `proxy`, `no_proxy`: which requests use a proxy, and the list of hosts that do not
 //! * `certificates`, `pem`: the authorities, the client certificate, and their files
@@ -55,7 +55,7 @@ pub(crate) use self::no_proxy::no_proxy_covers;
 
 const USER_AGENT: &str = concat!("cognito-identity-credentials/", env!("CARGO_PKG_VERSION"));
 
-/// Sends requests by HTTP/1.1 over TLS 1.2 or 1.3, with ureq and rustls. It is the default
+/// Sends requests with HTTP/1.1 over TLS 1.2 or 1.3, with ureq and rustls. It is the default
 /// [`Transport`].
 ///
 /// It follows no redirects, and reads environment variables only with

@@ -439,7 +439,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_file_is_an_error_or_holds_as_many_blocks_as_begin_lines(
+        fn damage_to_a_file_causes_an_error_or_loses_no_block(
             (_, text) in files(),
             at in any::<prop::sample::Index>(),
             removed in 0_usize..40,

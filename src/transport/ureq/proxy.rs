@@ -10,7 +10,7 @@ use super::no_proxy::{no_proxy_covers, normalized_host};
 use crate::error::ConfigFaults;
 use crate::loopback;
 
-/// The first variable that is not empty counts. Lower case comes first, as in curl.
+/// The first variable that is not empty is used. Lower case comes first, as in curl.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 

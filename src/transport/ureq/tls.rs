@@ -1,4 +1,4 @@
-//! TLS by rustls, with what ureq's own settings lack: the clock for certificate checks, both kinds
+//! TLS with rustls, and what ureq's own settings lack: the clock for certificate checks, both kinds
 //! of authorities together, and one small store of sessions.
 
 use std::fmt;

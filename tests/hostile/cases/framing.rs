@@ -79,7 +79,7 @@ pub(super) fn chunks() -> Vec<Case> {
         ),
     ]);
     for (name, body) in [
-        ("size is no number", "xyz\r\nabc\r\n0\r\n\r\n".to_owned()),
+        ("size is not a number", "xyz\r\nabc\r\n0\r\n\r\n".to_owned()),
         ("size is negative", "-5\r\nabc\r\n0\r\n\r\n".to_owned()),
         ("size is empty", "\r\nabc\r\n0\r\n\r\n".to_owned()),
         ("size overflows", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n".to_owned()),

@@ -22,7 +22,7 @@ pub(super) fn heads() -> Vec<Case> {
         ("a header that is not ASCII", TAKEN, b"a: \xe4\xff\r\n"),
         ("a header's name that is not ASCII", BROKEN, b"\xe4: x\r\n"),
         ("the same date again", TAKEN, DATE.as_bytes()),
-        // Then the local clock decides, and the credentials have expired.
+        // Then the expiry is measured on the local clock, and the credentials have expired.
         ("two other dates", UNUSABLE, b"Date: never\r\nDate: \xff\r\n"),
         ("gzip that nobody asked for", TAKEN, b"Content-Encoding: gzip\r\n"),
         ("another type", TAKEN, b"Content-Type: text/html; charset=utf-16\r\n"),

@@ -25,7 +25,7 @@ pub(super) fn statuses() -> Vec<Case> {
         }),
         answer("304", UNUSABLE, "HTTP/1.1 304 Not Modified\r\n\r\n"),
         answer("304 with a body", UNUSABLE, http("304 Not Modified", "", &good)),
-        last("503 for ever", UNAVAILABLE, {
+        last("503 forever", UNAVAILABLE, {
             http("503 Busy", "Connection: close\r\n", "<html>busy</html>")
         }),
         answer("503 and come back at a time beyond counting", HEALTHY, {

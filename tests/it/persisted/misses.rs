@@ -94,7 +94,7 @@ fn stored_credentials_are_not_used_if_anything_differs() {
             },
         ),
         ("another given identity", same, |b| b.identity_id(IDENTITY)),
-        ("a shorter life than the window", same, |b| b.expiry_window(seconds(3600))),
+        ("a shorter lifetime than the window", same, |b| b.expiry_window(seconds(3600))),
     ];
     for (what, first, second) in settings {
         let device = Device::new();

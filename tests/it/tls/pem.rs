@@ -42,7 +42,8 @@ fn a_server_that_asks_for_a_client_certificate_gets_the_configured_one() {
         let at = key.windows(begin.len()).rposition(|window| window == begin).unwrap();
         key[at..].to_vec()
     };
-    // The inner keys begin so: an EC key of 107 bytes; an RSA key with its version and its modulus.
+    // The inner keys begin with these bytes: an EC key of 107 bytes; an RSA key with its version
+    // and its modulus.
     let sec1 = inner(&ecdsa_key, &[0x30, 0x6b, 2, 1, 1, 4, 0x20]);
     let pkcs1 = inner(&rsa_key, &[0x30, 0x82, rsa_key[24 + 4], rsa_key[24 + 5], 2, 1, 0, 2, 0x82]);
 

@@ -202,7 +202,7 @@ impl Walk {
         self.check_parent_of(name)?;
         let path = self.path.join(name);
         match rustix::fs::mkdirat(&self.directory, name, Mode::RWXU) {
-            // If another process has created it, it may not be synced yet, so go on.
+            // If another process has created it, it may not be synced yet, so continue.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(at(&path, error)),
         }
@@ -277,7 +277,7 @@ fn open_directory(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| rustix::fs::openat(&parent, name, flags, Mode::empty()))
 }
 
-/// Returns the owner and the target of a link. `None` if it is no link.
+/// Returns the owner and the target of a link. `None` if it is not a link.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn read_link(parent: &OwnedFd, name: &OsStr) -> Result<Option<(u32, PathBuf)>, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -113,7 +113,7 @@ fn proxy_for(options: &Options, host: &str, port: u16, is_https: bool) -> Option
     // The step `settings` reports a proxy that cannot be read.
     let url = match transport::proxy(options).ok()? {
         Some(url) => url,
-        // The variables count only for HTTPS.
+        // The variables are only for HTTPS.
         None if is_https => Zeroizing::new(variable(&transport::PROXY_VARIABLES)?),
         None => return None,
     };

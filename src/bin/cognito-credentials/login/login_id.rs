@@ -12,10 +12,12 @@ use crate::login::user_pool_login::UserPoolLogin;
 
 /// Derives the login ID, which is a digest over all logins.
 ///
-/// For each login, it covers the issuer and the subject of the token. Nobody has verified these, so
-/// the ID only finds the records, and stored credentials are also bound to the token. If the token
-/// does not name its user, the source of the token counts. Another user may have that source next
-/// time. A refresh token belongs to one user, so its text counts.
+/// For each login, the digest covers the issuer and the subject of the token. If the token does not
+/// name its user, it covers the source of the token instead, such as the path of a file. For a
+/// refresh token it covers the text, because the token belongs to one user.
+///
+/// The ID only finds the records: nobody has verified the claims, and the next token from the same
+/// source may belong to another user. So stored credentials are also bound to the token.
 ///
 /// Returns an error that names the login whose token cannot be read.
 pub(crate) fn derive(

@@ -398,7 +398,7 @@ mod tests {
             assert!(parsed(&arguments).unwrap().options.no_cache, "{arguments:?}");
         }
         let twice = parsed(&["--timeout", "1", "process", "--timeout", "2"]).unwrap();
-        assert_eq!(twice.options.timeout, Some(Duration::from_secs(2)), "the last one counts");
+        assert_eq!(twice.options.timeout, Some(Duration::from_secs(2)), "the last one is used");
     }
 
     #[test]

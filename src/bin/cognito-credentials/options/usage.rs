@@ -132,7 +132,7 @@ fn no_such(what: &str, error: &clap::Error, place: ContextKind) -> Failure {
 }
 
 /// Returns what a wrong word probably means: our name for a word of other programs, or the first
-/// suggestion of clap. Clap also suggests words that are not near, which do not count.
+/// suggestion of clap. Clap also suggests words that differ too much; these are ignored.
 fn meant_by<'a>(word: &str, suggested: &'a [String]) -> Option<&'a str> {
     if let Some((_, meant)) = WORDS_OF_OTHERS.iter().find(|(other, _)| *other == word) {
         return Some(meant);

@@ -21,7 +21,7 @@ const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
 /// The time limit for a client to close its connection. If this side closed it while it has unread
 /// data, the client could lose the answer.
 const LONGEST_CLOSE: Duration = Duration::from_secs(1);
-/// The pause after a connection cannot be accepted, for example for lack of file descriptors.
+/// The pause after a connection cannot be accepted, for example because no file descriptor is left.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The most new connections that are accepted before the open ones are served.
 const ACCEPTED_AT_ONCE: usize = 32;

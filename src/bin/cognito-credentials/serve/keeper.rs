@@ -14,14 +14,14 @@ use super::answer::Answer;
 use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::logger;
 
-/// The time between two calls of `get()`. If half of the remaining life is shorter, that counts.
+/// The time between two calls of `get()`. Half of the remaining lifetime is used if it is shorter.
 const INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// `get()` is called for this long after the last request.
 const ATTENTION: Duration = Duration::from_secs(60 * 60);
-/// If less life is left than this, the SDKs refresh credentials early.
+/// With less time left than this, the SDKs refresh credentials early.
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
-/// If less life is left than this, clients cannot use the credentials.
+/// With less time left than this, clients cannot use the credentials.
 const LAST_LIFE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
@@ -100,7 +100,8 @@ impl Keeper {
         Ok(Answer::credentials(&good))
     }
 
-    /// Answers a waiting request after a call of `get()` has ended, or when its time is over.
+    /// Answers a waiting request after a call of `get()` has ended, or when its time limit has
+    /// passed.
     pub(super) fn waiting(&mut self, wait: &mut Wait, now: Duration) -> Option<Answer> {
         let has_ended = wait.ended != self.ended;
         if !has_ended && now < wait.until {
@@ -170,8 +171,8 @@ impl Keeper {
         }
     }
 
-    /// Returns the cached credentials if they are good. The check comes before the read, so newer
-    /// credentials may be returned than were checked.
+    /// Returns the cached credentials if they need no refresh. Another thread may replace them
+    /// after the check; then this returns the newer ones.
     fn good(&self) -> Option<Credentials> {
         if self.provider.needs_refresh() { None } else { self.provider.cached() }
     }

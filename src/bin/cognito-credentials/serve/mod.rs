@@ -45,7 +45,7 @@ use token_file::TokenFile;
 /// boto3 and .NET refresh credentials with less than 15 minutes left. boto3 blocks its caller below
 /// 10.
 const ADVISORY_WINDOW: Duration = Duration::from_secs(30 * 60);
-/// How long the end waits for the command of a `cmd:`.
+/// How long `serve` waits for the command of a `cmd:` when it ends.
 const LONGEST_FINISH: Duration = Duration::from_millis(1200);
 /// The kernel's timeouts stop while the system is suspended, so a poll must not be longer.
 const LONGEST_POLL: Duration = Duration::from_secs(10);
@@ -176,7 +176,7 @@ impl Endpoint {
 /// The worker may run the command of a `cmd:`, which must not outlive the process.
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        // The end of the command is no news then, so it is not logged.
+        // The user expects the command to end then, so the end is not logged.
         logger::silence();
         token_command::end_all(LONGEST_FINISH);
     }

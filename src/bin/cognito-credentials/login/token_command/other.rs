@@ -32,7 +32,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     let begun = Instant::now();
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
-    // If another process holds the pipe open for ever, this thread never ends.
+    // If another process holds the pipe open forever, this thread never ends.
     thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
         format!("the command's output cannot be read without a thread: {error}")
     })?;
