@@ -52,8 +52,9 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time since a fixed moment, usually the start of the system.
     ///
-    /// Never let it go backwards or follow changes of the wall clock. Count the time that the system
-    /// is suspended, or return `false` from [`boot_counts_suspend`](Self::boot_counts_suspend).
+    /// Never let it go backwards or follow changes of the wall clock. Count the time that the
+    /// system is suspended, or return `false` from
+    /// [`boot_counts_suspend`](Self::boot_counts_suspend).
     ///
     /// See the [example](Self#example).
     fn boot(&self) -> Duration;

@@ -15,8 +15,8 @@ use crate::testing::{FakeCognito, ManualClock};
 /// Without `SOAK`, only this many of the [`errors`] are tested.
 const KINDS: usize = 10;
 
-/// All errors of a disk, without three that are no failures: ENOENT and ENAMETOOLONG mean that there
-/// is no record, and EAGAIN that another process holds the lock.
+/// The errors of a disk, without the three that are not failures: ENOENT and ENAMETOOLONG mean that
+/// there is no record, and EAGAIN means that another process holds the lock.
 fn errors() -> Vec<Errno> {
     let others = [Errno::NOENT, Errno::NAMETOOLONG, Errno::AGAIN];
     ERRORS.iter().copied().filter(|errno| !others.contains(errno)).collect()

@@ -140,7 +140,8 @@ fn the_table_names_existing_scenarios_each_once() {
 
 #[test]
 fn the_documented_table_is_the_one_that_is_tested() {
-    let page = include_str!("../../docs/contract.md").replace("\r\n", "\n");
+    // Long list items are wrapped in the document.
+    let page = include_str!("../../docs/contract.md").replace("\r\n", "\n").replace("\n  ", " ");
     let table = table();
     assert!(page.contains(&table), "docs/contract.md must have this table:\n\n{table}");
 }

@@ -1,8 +1,8 @@
 //! Processes that fork, and processes that get no more threads or file descriptors.
 //!
 //! There is no test harness. `main.rs` runs each test in a new process with one thread, because
-//! `fork` copies only one thread, and a limit is for a whole process. `child.rs` forks, `service.rs`
-//! answers on loopback. The tests are in `files.rs`, `fork.rs` and `limits.rs`.
+//! `fork` copies only one thread, and a limit is for a whole process. `child.rs` forks, and
+//! `service.rs` answers on loopback. The tests are in `files.rs`, `fork.rs` and `limits.rs`.
 
 #![allow(
     clippy::unwrap_used,

@@ -35,7 +35,7 @@ def cached(threads, get):
 
 
 def steps(fetch):
-    """Makes a fetch for each line of the input. At the line `restart`, `fetch` must start again with
-    nothing but the identity."""
+    """Makes a fetch for each line of the input. At the line `restart`, `fetch` must start again,
+    and keep only the identity."""
     for line in sys.stdin:
         print("key", fetch(line.strip() == "restart"), flush=True)
