@@ -191,5 +191,5 @@ print(f"seed {seed}: {minutes} minutes, {counts}, {len(used)} access keys used, 
       f"{longest_wait:.1f} s, memory {memory[0]} to {max(memory)} KiB, ended in {took:.2f} s, status {status}")
 for error in errors[:20]:
     print("error:", error)
-if errors or not alive or took > 2 or os.path.exists(token_file) or len(used) < minutes / 2:
+if errors or not alive or status != 0 or took > 2 or os.path.exists(token_file) or len(used) < minutes / 2:
     sys.exit(1)

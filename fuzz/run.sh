@@ -31,7 +31,9 @@ else
 fi
 cargo fuzz build --fuzz-dir . --target-dir "$target" --sanitizer "$sanitizer"
 host=$(rustc -vV | sed -n 's/^host: //p')
-read -ra names <<<"${FUZZ_TARGETS:-$(cargo fuzz list --fuzz-dir . | tr '\n' ' ')}"
+targets=${FUZZ_TARGETS:-$(cargo fuzz list --fuzz-dir . | tr '\n' ' ')}
+read -ra names <<<"$targets"
+((${#names[@]} > 0)) || { echo "there are no fuzz targets" >&2; exit 1; }
 # `fuzz NAME`
 fuzz() {
   local name=$1 log=$work/$1.log dictionary=dictionaries/$1.dict status=0 runs took

@@ -400,6 +400,21 @@ fn a_client_that_has_closed_its_half_still_gets_its_answer() {
 }
 
 #[test]
+fn a_client_that_waits_for_credentials_is_not_closed_for_newer_connections() {
+    let machine = Machine::new();
+    let (serving, silent) = start_with_silent_service(&machine);
+    let mut client = serving.endpoint.connect();
+    client.write_all(serving.endpoint.request().as_bytes()).unwrap();
+    // More than `serve` keeps open.
+    let newer: Vec<_> = (0..400).map(|_| serving.endpoint.connect()).collect();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(Answer::parse(&text).status, 503, "{text}");
+    drop((newer, silent));
+    assert!(serving.end().success());
+}
+
+#[test]
 fn only_a_token_file_is_replaced() {
     let machine = Machine::new();
     let token = "0123456789abcdef".repeat(4);

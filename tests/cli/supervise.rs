@@ -1,6 +1,7 @@
 //! `exec --serve`: the environment, the signals and the end of the program.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::Fault;
 
 use crate::endpoint::{Endpoint, within};
-use crate::service::{Machine, PATIENCE, PROVIDER, SECRET, after, signal, wrapped};
+use crate::service::{Machine, PATIENCE, PROVIDER, SECRET, after, open_terminal, signal, wrapped};
 use crate::token_commands::left;
 
 fn exec(machine: &Machine, script: &str) -> Command {
@@ -103,6 +104,37 @@ fn signals_go_to_the_program_once() {
     assert_eq!(notes(), expected);
 }
 
+/// The terminal itself sends them to the program too.
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_of_the_terminal_go_to_the_program_once() {
+    let machine = Machine::new();
+    let (mut terminal, name) = open_terminal();
+    let script = "trap 'echo INT >> notes' INT; trap 'echo QUIT >> notes' QUIT
+        trap 'echo USR1 >> notes' USR1; trap 'exit 3' TERM; echo > ready
+        while :; do sleep 0.01; done";
+    // The first terminal that the leader of a session opens becomes the terminal of the session.
+    let on_terminal = after(&format!("exec < {name}"), &exec(&machine, script));
+    let mut child = wrapped(&["setsid"], &on_terminal).spawn().unwrap();
+    within(PATIENCE, || machine.path("ready").exists().then_some(()));
+    let notes = || fs::read_to_string(machine.path("notes")).unwrap_or_default();
+    let mut expected = String::new();
+    // Ctrl-C and Ctrl-\. The command sees the signal when the program has handled it.
+    for (key, name) in [(b"\x03", "INT"), (b"\x1c", "QUIT")] {
+        signal(child.id(), "STOP");
+        terminal.write_all(key).unwrap();
+        within(PATIENCE, || notes().contains(name).then_some(()));
+        signal(child.id(), "CONT");
+        // The command would pass the other signal on before this one.
+        signal(child.id(), "USR1");
+        expected.push_str(&format!("{name}\nUSR1\n"));
+        within(PATIENCE, || (notes().len() >= expected.len()).then_some(()));
+        assert_eq!(notes(), expected);
+    }
+    signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
 #[test]
 fn the_command_ends_as_the_program_ends() {
     let machine = Machine::new();
@@ -135,8 +167,13 @@ fn the_command_ends_as_the_program_ends() {
 fn ignored_signals_stay_ignored_for_exec_serve() {
     let machine = Machine::new();
     let program = exec(&machine, "trap 'exit 3' TERM; kill -HUP $$; exit 42");
-    let mut shell = after("trap '' CHLD HUP", &program);
+    let mut shell = after("trap '' HUP", &program);
     assert_eq!(shell.status().unwrap().code(), Some(42), "SIGHUP stays ignored");
+    if cfg!(target_os = "linux") {
+        // Not by `trap`: dash does not ignore SIGCHLD then.
+        let mut env = wrapped(&["env", "--ignore-signal=CHLD", "--ignore-signal=HUP"], &program);
+        assert_eq!(env.status().unwrap().code(), Some(42), "the exit status is not lost");
+    }
 }
 
 #[test]

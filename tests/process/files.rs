@@ -1,17 +1,24 @@
-//! A `FileStorage` that several processes write to, and one with unusual umasks.
+//! A `FileStorage` that several processes write to, one with unusual umasks, and what a new program
+//! inherits.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use cognito_identity_credentials::{FileStorage, Storage};
-use rustix::fs::Mode;
+use cognito_identity_credentials::{
+    CognitoIdentityCredentials, FileStorage, FileToken, Storage, TokenSource,
+};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::umask;
 use tempfile::TempDir;
 
 use crate::child::Child;
+use crate::ids::{IDENTITY, POOL, PROVIDER};
 use crate::runner::Test;
+use crate::service::{transport, url};
 
 pub(crate) const TESTS: &[Test] = &[
     Test { name: "files::a_record_survives_other_writers_and_killed_writers", run: stores },
@@ -19,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
         name: "files::the_umask_does_not_change_the_modes_of_directories_and_files",
         run: umasks,
     },
+    Test { name: "files::a_new_program_inherits_no_file_and_no_connection", run: inheritance },
 ];
 
 /// How many times each process stores a value.
@@ -78,4 +86,40 @@ fn umasks() {
             assert_eq!(mode(&directory.join(name)), 0o600, "{mask:o}, {name}");
         }
     }
+}
+
+/// A program that is started meanwhile has an idle connection, a lock and a token file, unless they
+/// are closed for it.
+fn inheritance() {
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .identity_id(IDENTITY)
+        .login(PROVIDER, "ann")
+        .endpoint_url(url("127.0.0.1"))
+        .transport(transport())
+        .build()
+        .unwrap();
+    credentials.get().unwrap();
+
+    let folder = in_memory();
+    let lock = FileStorage::new(folder.path().join("records")).lock("key", Duration::ZERO).unwrap();
+    assert!(lock.is_some());
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| FileToken::new(&pipe).token_within(Duration::from_secs(60)));
+        // Waits until the pipe is open for reading.
+        let writer = File::options().write(true).open(&pipe).unwrap();
+        let mut list = Command::new("ls");
+        let output = list.args(["-l", "/proc/self/fd"]).stdin(Stdio::null()).output().unwrap();
+        let files = String::from_utf8(output.stdout).unwrap();
+        assert!(files.contains("0 -> /dev/null"), "{files}");
+        let ours = |line: &&str| {
+            line.contains("socket:") || line.contains(&*folder.path().to_string_lossy())
+        };
+        assert_eq!(files.lines().find(ours), None, "{files}");
+        drop(writer);
+        assert!(reader.join().unwrap().is_err(), "the pipe is empty");
+    });
+    drop(lock);
 }

@@ -301,6 +301,7 @@ mod tests {
             let start = Instant::now();
             let stream = host.dial(&addresses, LONG).unwrap();
             assert_eq!(stream.peer_addr().unwrap().ip(), local(GOOD), "{row:?}");
+            assert!(stream.nodelay().unwrap(), "{row:?}: a small packet would wait for an answer");
             assert!(start.elapsed() < LONG / 3, "{row:?}: a silent address took too much time");
         }
     }

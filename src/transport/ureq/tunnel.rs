@@ -57,7 +57,8 @@ fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
     proxy.username().or(proxy.password())?;
     let (user, password) = (proxy.username().unwrap_or(""), proxy.password().unwrap_or(""));
     let pair = Zeroizing::new(format!("{user}:{password}"));
-    Some(Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes()))))
+    let pair = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    Some(Zeroizing::new(["Basic ", pair.as_str()].concat()))
 }
 
 fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<(), TunnelError> {

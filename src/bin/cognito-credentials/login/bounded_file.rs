@@ -91,3 +91,21 @@ mod unix {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_have_the_longest_length_and_not_one_byte_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |length: usize| {
+            std::fs::write(file.path(), vec![b'x'; length]).unwrap();
+            read(file.path(), 8192, Duration::from_secs(60))
+        };
+        for length in [0, 4096, 8192] {
+            assert_eq!(read(length).unwrap().len(), length);
+        }
+        assert_eq!(read(8193).unwrap_err().to_string(), "is longer than 8 KiB");
+    }
+}

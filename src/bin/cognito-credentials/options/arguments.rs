@@ -261,7 +261,7 @@ pub(crate) fn command() -> clap::Command {
     Arguments::command().mut_args(|arg| arg.global(true).hide_env_values(true))
 }
 
-fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+pub(crate) fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     // Only the library reads the variables. Clap only shows them in `--help`.
     let mut parser = command().mut_args(|arg| arg.env(Resettable::Reset));
     let matches = match parser.try_get_matches_from_mut(arguments) {

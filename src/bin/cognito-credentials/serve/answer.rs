@@ -78,3 +78,23 @@ impl Answer {
         Self { status, bytes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_to_come_back_only_after_the_next_attempt() {
+        let told = |wait: Option<u64>| {
+            let answer = Answer::unavailable("later", wait.map(Duration::from_millis));
+            let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
+            let header = text.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+            header.map(str::to_owned)
+        };
+        for (milliseconds, seconds) in [(0, "1"), (1, "1"), (999, "1"), (1200, "2"), (59_900, "60")]
+        {
+            assert_eq!(told(Some(milliseconds)).as_deref(), Some(seconds), "{milliseconds} ms");
+        }
+        assert_eq!(told(None), None);
+    }
+}

@@ -402,6 +402,19 @@ mod tests {
     }
 
     #[test]
+    fn in_an_outage_credentials_are_given_out_until_five_seconds_before_their_end() {
+        let mut bench = Bench::new();
+        bench.cognito.set_lifetime(Duration::from_secs(40));
+        bench.ask();
+        bench.cognito.fail_next("GetCredentialsForIdentity", 1000, Fault::internal_error());
+        for (seconds, status) in [(34, "200"), (1, "503")] {
+            bench.clock.advance(Duration::from_secs(seconds));
+            let answer = bench.ask();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{seconds} s: {answer}");
+        }
+    }
+
+    #[test]
     fn requests_make_no_calls_while_the_credentials_are_good() {
         let mut bench = Bench::new();
         bench.ask();

@@ -225,6 +225,8 @@ fn unusable(error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::arguments;
+    use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
 
     #[test]
     fn listen_accepts_only_loopback_addresses() {
@@ -245,6 +247,34 @@ mod tests {
             "[fe80::1]:1",
         ] {
             assert!(address(bad).unwrap_err().message.starts_with("--listen: must be"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_refreshed_30_minutes_or_half_of_the_duration_before_their_end() {
+        let role = "--role-arn arn:aws:iam::123456789012:role/device --role-session-name device";
+        // the options, the lifetime of the credentials, and when they are refreshed, in minutes
+        let rows = [
+            (String::new(), 60, 30),
+            (format!("{role} --duration 12h"), 720, 690),
+            (format!("{role} --duration 30m"), 30, 15),
+        ];
+        for (options, life, refresh) in rows {
+            let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+            let line = "cognito-credentials serve --no-cache --identity-pool-id";
+            let line = format!("{line} {} {options}", FakeCognito::POOL_ID);
+            let words: Vec<_> = line.split_whitespace().map(Into::into).collect();
+            let options = arguments::parse_from(&words).unwrap().options;
+            let clock = ManualClock::new();
+            let cognito = FakeCognito::with_clock(clock.clone());
+            cognito.set_lifetime(minutes(life));
+            let builder = settings(&options).unwrap().builder;
+            let provider = builder.transport(cognito.clone()).clock(clock.clone()).build().unwrap();
+            let first = provider.get().unwrap();
+            clock.advance(minutes(refresh) - Duration::from_secs(1));
+            assert_eq!(provider.get().unwrap(), first, "{line}");
+            clock.advance(Duration::from_secs(2));
+            assert_ne!(provider.get().unwrap(), first, "{line}");
         }
     }
 }

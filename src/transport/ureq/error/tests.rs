@@ -421,3 +421,26 @@ fn the_failures_of_all_addresses_are_listed_and_the_most_useful_one_decides() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_cannot_be_opened_says_whether_resources_or_rights_are_missing() {
+    let rows = [
+        ("EMFILE", 24, "no file descriptor left"),
+        ("ENFILE", 23, "no file descriptor left"),
+        ("ENOMEM", 12, "no memory"),
+        ("ENOBUFS", 105, "no memory"),
+        ("EACCES", 13, "the system forbids"),
+        ("EPERM", 1, "the system forbids"),
+        ("EAFNOSUPPORT", 97, "the system forbids"),
+    ];
+    for (name, number, hint) in rows {
+        let error = DialError::NoSocket(io::Error::from_raw_os_error(number));
+        let error = NetworkError::Dial(vec![(([127, 0, 0, 1], 443).into(), error)]);
+        assert_eq!(error.kind(Stage::BeforeAnswer), Kind::Connect, "{name}");
+        assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());
+        let text = error.text_for("h:443", Stage::BeforeAnswer);
+        let start = "could not connect to h:443: no socket could be opened: ";
+        assert!(text.starts_with(start), "{name}: {text}");
+    }
+}
