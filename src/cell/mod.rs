@@ -24,7 +24,8 @@
 //! | `interleavings` | loom tests |
 
 mod flight;
-#[cfg(all(loom, test))]
+#[cfg(test)]
+#[cfg(loom)]
 mod interleavings;
 pub(crate) mod lease;
 mod reentry;
@@ -119,11 +120,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         refresh: impl Fn(&RefreshInput<S>) -> Result<Refreshed<T>, Error>,
         on_completed: Option<&OnCompleted<'_, T>>,
     ) -> Result<T, Error> {
-        // If the boot clock stops during suspend, the wall clock must be read each time.
-        if !self.wall_decides {
-            if let Some(value) = self.fresh()? {
-                return Ok(value);
-            }
+        if let Some(value) = self.fresh()? {
+            return Ok(value);
         }
         let within = within.min(self.limits.timeout);
         let give_up = Instant::now().checked_add(within);
@@ -316,7 +314,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     /// Returns the value if one comparison shows that it is fresh. Nearly every call of `get` ends
-    /// here.
+    /// here. Where the wall clock decides, it returns `None`: that clock must be read each time.
     fn fresh(&self) -> Result<Option<T>, Error> {
         let guard = self.guard_clock()?;
         let now = self.clock.boot();

@@ -354,3 +354,22 @@ fn a_poisoned_mutex_is_ignored() {
     assert!(poison.is_err() && cell.state.is_poisoned());
     assert_eq!(cell.get(Duration::MAX, |_| refreshed(1), None).unwrap(), 1);
 }
+
+#[test]
+fn a_value_counts_as_issued_after_an_earlier_flight_unless_it_comes_from_storage() {
+    for from_storage in [false, true] {
+        let cell = cell();
+        assert_eq!(cell.lock().issued_after(0), None, "nothing is cached");
+        for number in 1..=3 {
+            let refresh =
+                |_: &RefreshInput<()>| refreshed(7).map(|done| Refreshed { from_storage, ..done });
+            cell.refresh(refresh, None).unwrap();
+            let state = cell.lock();
+            assert_eq!(state.flights, number);
+            assert_eq!(state.issued_after(number - 1), (!from_storage).then_some(7));
+            assert_eq!(state.issued_after(number), None);
+        }
+        cell.invalidate(|_| true);
+        assert_eq!(cell.lock().issued_after(0), None, "it is invalidated");
+    }
+}

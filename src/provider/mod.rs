@@ -10,6 +10,7 @@
 //! * `environment`: settings from environment variables
 //! * `status`: the types `Status` and `RefreshReport`
 //! * `aws_sdk`: the provider trait of the AWS SDK (feature `aws-sdk`)
+//! * `newer_records`: tests of a provider whose records another process has changed
 //! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
 //! * `storage_faults`: tests of a provider on a disk whose calls fail
 
@@ -22,6 +23,9 @@ mod credentials;
 mod environment;
 mod identity;
 mod load;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod newer_records;
 mod settings;
 mod status;
 #[cfg(test)]

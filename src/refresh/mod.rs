@@ -583,3 +583,25 @@ impl Refresher {
 fn log_rejection(error: &Error) {
     log::info!("the service rejected the identity; requesting another one: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rejected_identity_that_may_be_stored_is_noted_once() {
+        let guest = |digit: char| {
+            let id = Id::parse(&format!("us-east-1:{}", digit.to_string().repeat(8))).unwrap();
+            Identity::new(id, IdentityOrigin::Minted)
+        };
+        let temporary = Identity { temporary: true, ..guest('2') };
+        for any in [false, true] {
+            let mut stale = StaleIdentities { any, rejected: Vec::new() };
+            for rejected in [&guest('1'), &temporary, &guest('3'), &guest('1')] {
+                stale.reject(rejected);
+            }
+            let noted = if any { vec![] } else { vec![guest('1').id, guest('3').id] };
+            assert_eq!(stale.rejected, noted, "any: {any}");
+        }
+    }
+}

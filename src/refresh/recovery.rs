@@ -20,8 +20,6 @@
 //! [`NewOpenIdToken`]: Recovery::NewOpenIdToken
 
 use crate::error::{Error, Refusal};
-use crate::service::protocol::Operation;
-use crate::service::sts::AssumeRoleWithWebIdentity;
 
 /// What to do before the second attempt.
 #[derive(Clone, Copy)]
@@ -63,11 +61,7 @@ impl Recovery {
             | (IdentityForbidden | IdentityNotFound | OpenIdTokenRejected, DeveloperUser) => {
                 Self::NewTokens
             }
-            (OpenIdTokenRejected, Guest | User)
-                if error.operation() == Some(AssumeRoleWithWebIdentity::NAME) =>
-            {
-                Self::NewOpenIdToken
-            }
+            (OpenIdTokenRejected, Guest | User) => Self::NewOpenIdToken,
             // A wrong guess would cost the device its identity.
             _ => Self::None,
         }

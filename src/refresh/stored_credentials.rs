@@ -287,3 +287,47 @@ impl LoadOrRefresh for StoredCredentials {
         self.store.storage_error()
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use super::*;
+    use crate::cell::lease::Lease;
+    use crate::credentials::Credentials;
+    use crate::storage::MemoryStorage;
+    use crate::testing::ManualClock;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn record(lease: Lease) -> CredentialRecord {
+        let identity = Id::parse("us-east-1:0").unwrap();
+        let text = |text: &str| zeroize::Zeroizing::new(text.to_owned()).into();
+        let credentials = Credentials::of_identity(
+            identity.as_str().to_owned(),
+            "ASIA".to_owned(),
+            text("secret"),
+            text("token"),
+            lease.wall_end.unwrap(),
+        );
+        CredentialRecord { credentials, identity, lease, service: None }
+    }
+
+    #[test]
+    fn clocks_that_differ_by_more_than_5_seconds_may_hide_a_suspend() {
+        let second = Duration::from_secs(1);
+        // how far the wall clock was set back, and whether the credentials are used
+        for (set_back, is_used) in [(0, true), (4, true), (5, true), (6, false)] {
+            let clock = ManualClock::new().stopping_in_suspend();
+            let pool = Id::parse("us-east-1:0").unwrap();
+            let store =
+                CredentialStore::new(Arc::new(MemoryStorage::new()), None, &pool, None, None);
+            let windows = Windows { expiry: 15 * second, advisory: None };
+            let clock_of_store = Arc::new(clock.clone());
+            let stored = StoredCredentials::new(store, clock_of_store, windows, second, None);
+            let lease = Lease::new(clock.boot(), clock.wall(), HOUR);
+            clock.set_wall(clock.wall() - set_back * second);
+            let freshness = stored.freshness(record(lease), clock.boot());
+            assert_eq!(matches!(freshness, Freshness::Fresh(_)), is_used, "{set_back} s");
+        }
+    }
+}

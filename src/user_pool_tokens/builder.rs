@@ -468,3 +468,41 @@ impl fmt::Debug for UserPoolTokensBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_fault(settings: UserPoolTokensBuilder, setting: &str) -> bool {
+        let error = settings.build().err().map(|error| error.to_string());
+        error.is_some_and(|error| error.contains(setting))
+    }
+
+    #[test]
+    fn a_client_id_has_letters_digits_underscores_and_plus_signs() {
+        let rows = [("aZ09", true), ("a_b", true), ("a+b", true), ("a-b", false), ("a b", false)];
+        for (id, is_good) in rows {
+            let settings = UserPoolTokens::builder().client_id(id);
+            assert_eq!(has_fault(settings, "client_id: may only"), !is_good, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_device_key_is_a_region_and_a_guid() {
+        let rows = [
+            ("us-east-1_0123456789abcdef-0-f", true),
+            ("us_east_1_0", true),
+            ("us-east-1_", false),
+            ("_0", false),
+            ("us-east-1", false),
+            ("us east-1_0", false),
+            ("us-east-1_g", false),
+            ("us-east-1_F", false),
+            ("us-east-1_0 1", false),
+        ];
+        for (key, is_good) in rows {
+            let settings = UserPoolTokens::builder().device_key(key);
+            assert_eq!(has_fault(settings, "device_key: must have"), !is_good, "{key}");
+        }
+    }
+}

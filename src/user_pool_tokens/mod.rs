@@ -7,6 +7,9 @@
 mod builder;
 mod refresh_token;
 mod store;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests;
 
 use std::fmt;
 use std::mem;

@@ -30,6 +30,7 @@ mod identity;
 mod javascript;
 mod javascript_names;
 mod layers;
+mod log_lines;
 mod persisted;
 mod pictures;
 #[cfg(feature = "ureq")]

@@ -157,13 +157,13 @@ fn prepare<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> 
 #[cfg(unix)]
 mod tests {
     use super::super::FileStorage;
-    use super::super::disk::{Call, Disk};
-    use super::super::faulty_disk::{FaultyDisk, Lasts};
+    use super::super::disk::{Call, Disk, Errno};
+    use super::super::faulty_disk::{FaultyDisk, Lasts, Watched};
     use super::super::tests::{files, temporary};
     use super::*;
     use crate::random;
     use crate::storage::Storage;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -399,5 +399,134 @@ mod tests {
         store(&recorder, root.path(), "k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
         assert_eq!(recorder.0.into_inner(), [synced], "the writer may not have synced");
+    }
+
+    #[test]
+    fn the_directory_of_a_relative_path_without_a_slash_is_the_current_one() {
+        for (path, directory) in [("k", "."), ("a/k", "a"), ("/k", "/"), ("/", "/")] {
+            assert_eq!(parent(Path::new(path)), Path::new(directory), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_takes_no_long_names_has_no_record_under_the_earlier_name() {
+        let key = "x".repeat(300);
+        let earlier = names(&key).unwrap().earlier.unwrap();
+        for (errno, is_ok) in [(Errno::NAMETOOLONG, true), (Errno::IO, false)] {
+            let root = temporary();
+            let path = root.path().join(&earlier);
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Unlink(unlinked) if unlinked == path => Err(errno.into()),
+                _ => Ok(()),
+            });
+            assert_eq!(store(&disk, root.path(), &key, b"value").is_ok(), is_ok, "{errno}");
+            assert_eq!(remove(&disk, root.path(), &key).is_ok(), is_ok, "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_another_process_creates_at_the_same_time_is_used_and_made_durable() {
+        let root = temporary();
+        let directory = root.path().join("d");
+        let synced = RefCell::new(Vec::new());
+        let disk = Watched(|call: Call<'_>| {
+            match call {
+                Call::MakeDirectory(path) => Disk.make_directory(path)?,
+                Call::SyncDirectory(path) => synced.borrow_mut().push(path.to_owned()),
+                _ => {}
+            }
+            Ok(())
+        });
+        store(&disk, &directory, "k", b"value").unwrap();
+        assert_eq!(synced.into_inner(), [root.path(), &directory]);
+    }
+
+    #[test]
+    fn the_error_is_that_of_the_directory_that_could_not_be_created() {
+        let root = temporary();
+        let disk = Watched(|call: Call<'_>| match call {
+            Call::MakeDirectory(_) => Err(Errno::ROFS.into()),
+            _ => Ok(()),
+        });
+        let error = store(&disk, &root.path().join("d"), "k", b"value").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+    }
+
+    /// Only a sweeper locks the temporary file of another process. It is about to remove the file.
+    #[test]
+    fn a_temporary_file_that_a_sweeper_has_locked_is_replaced_by_another_one() {
+        // the error of the first lock, and how many files are created
+        for (errno, files_created) in [(None, 1), (Some(Errno::AGAIN), 2), (Some(Errno::NOLCK), 1)]
+        {
+            let root = temporary();
+            let (error, created) = (Cell::new(errno), Cell::new(0));
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Create(_) => {
+                    created.set(created.get() + 1);
+                    Ok(())
+                }
+                Call::Lock(path) if path != root.path() => {
+                    error.take().map_or(Ok(()), |errno| Err(errno.into()))
+                }
+                _ => Ok(()),
+            });
+            store(&disk, root.path(), "k", b"value").unwrap();
+            assert_eq!(created.get(), files_created, "{errno:?}");
+            assert_eq!(files(root.path()), ["k"], "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn a_writer_waits_for_a_sweeper_and_then_keeps_others_away_while_it_creates_its_file() {
+        struct Row {
+            /// What the writer's first attempts to lock the directory return.
+            errors: Vec<Errno>,
+            attempts: usize,
+            /// Whether the writer holds the lock when it creates the file.
+            is_held: bool,
+        }
+
+        let rows = [
+            Row { errors: vec![], attempts: 1, is_held: true },
+            Row { errors: vec![Errno::AGAIN; 3], attempts: 4, is_held: true },
+            Row { errors: vec![Errno::AGAIN; 100], attempts: 100, is_held: false },
+            Row { errors: vec![Errno::NOLCK; 100], attempts: 1, is_held: false },
+        ];
+        for Row { errors, attempts, is_held } in rows {
+            let what = format!("{errors:?}");
+            let errors = RefCell::new(errors);
+            let root = temporary();
+            let path = root.path();
+            let (locks, held) = (Cell::new(0), Cell::new(false));
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Lock(locked) if locked == path => {
+                    locks.set(locks.get() + 1);
+                    errors.borrow_mut().pop().map_or(Ok(()), |errno| Err(errno.into()))
+                }
+                Call::Create(_) => {
+                    let other = Disk.open_directory(path)?;
+                    let sweeper = Disk.try_lock(path, &other, LockMode::Exclusive);
+                    held.set(sweeper.is_err());
+                    Ok(())
+                }
+                _ => Ok(()),
+            });
+            write(&disk, path, &names("k").unwrap(), b"value").unwrap();
+            assert_eq!((held.get(), locks.get()), (is_held, attempts), "{what}");
+        }
+    }
+
+    #[test]
+    fn the_mode_of_what_is_already_private_is_not_set_again() {
+        let root = temporary();
+        let directory = root.path().join("d");
+        let disk = Watched(|call: Call<'_>| match call {
+            Call::SetMode(path) => panic!("{}", path.display()),
+            _ => Ok(()),
+        });
+        for value in [b"one", b"two"] {
+            store(&disk, &directory, "k", value).unwrap();
+            assert!(read(&disk, &directory.join("k"), None).unwrap().is_some());
+        }
     }
 }

@@ -104,6 +104,16 @@ pub(crate) const ERRORS: &[Errno] = &[
     Errno::HOSTDOWN,
 ];
 
+/// A real directory. The closure sees each call first, and may make it fail.
+pub(super) struct Watched<W>(pub(super) W);
+
+impl<W: Fn(Call<'_>) -> io::Result<()>> FileSystem for Watched<W> {
+    fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        (self.0)(call)?;
+        Disk.call(call, operation)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;

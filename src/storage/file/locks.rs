@@ -99,10 +99,12 @@ fn create<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::super::FileStorage;
-    use super::super::disk::Disk;
+    use super::super::disk::{Call, Disk};
+    use super::super::faulty_disk::Watched;
     use super::super::tests::{files, mode, temporary};
     use super::*;
     use crate::storage::Storage;
+    use std::cell::Cell;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -158,5 +160,56 @@ mod tests {
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
         assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_no_error_and_any_other_failure_is_one() {
+        let root = temporary();
+        let rows = [
+            (Errno::AGAIN, Ok(false)),
+            (Errno::NOTSUP, Ok(false)),
+            (Errno::NOSYS, Ok(false)),
+            (Errno::NOLCK, Ok(false)),
+            (Errno::IO, Err(Errno::IO)),
+        ];
+        for (errno, expected) in rows {
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Lock(_) => Err(errno.into()),
+                _ => Ok(()),
+            });
+            let outcome = lock_key(&disk, root.path(), "k", Duration::ZERO);
+            let outcome = outcome.map(|lock| lock.is_some());
+            let outcome = outcome.map_err(|error| Errno::from_io_error(&error).unwrap());
+            assert_eq!(outcome, expected, "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_lock_file_that_another_process_creates_at_the_same_time_is_used() {
+        let root = temporary();
+        let disk = Watched(|call: Call<'_>| match call {
+            Call::Create(path) => Disk.create_new(path).map(drop),
+            _ => Ok(()),
+        });
+        assert!(lock_key(&disk, root.path(), "k", Duration::ZERO).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_file_that_cannot_be_opened_or_created_is_an_error() {
+        let root = temporary();
+        drop(lock_key(&Disk, root.path(), "there", Duration::ZERO).unwrap().unwrap());
+        for key in ["there", "missing"] {
+            let opens = Cell::new(0);
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Open(_) if key == "there" => {
+                    opens.set(opens.get() + 1);
+                    if opens.get() == 1 { Err(Errno::ACCESS.into()) } else { Ok(()) }
+                }
+                Call::Create(_) if key == "missing" => Err(Errno::ACCESS.into()),
+                _ => Ok(()),
+            });
+            let error = lock_key(&disk, root.path(), key, Duration::ZERO).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{key}");
+        }
     }
 }

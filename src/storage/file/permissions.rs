@@ -145,7 +145,12 @@ pub(super) fn permission_denied(why: &str) -> io::Error {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use super::super::disk::{Call, Errno};
+    use super::super::faulty_disk::Watched;
+    use super::super::tests::{mode, temporary};
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn another_owner_and_other_writers_have_different_errors() {
@@ -162,6 +167,22 @@ mod tests {
             let fault = owner_fault("it", mode, owner, 7);
             let fault = fault.as_deref().map(|fault| fault.split(';').next().unwrap());
             assert_eq!(fault, says, "{mode:o} {owner}");
+        }
+    }
+
+    #[test]
+    fn a_new_directory_that_its_owner_may_not_read_gets_its_mode_and_a_broken_one_is_an_error() {
+        for (errno, is_ok) in [(Errno::ACCESS, true), (Errno::IO, false)] {
+            let root = temporary();
+            let path = root.path().join("d");
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o300)).unwrap();
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Open(_) => Err(errno.into()),
+                _ => Ok(()),
+            });
+            assert_eq!(give_directory_mode(&disk, &path).is_ok(), is_ok, "{errno}");
+            assert_eq!(mode(&path), if is_ok { 0o700 } else { 0o300 }, "{errno}");
         }
     }
 }

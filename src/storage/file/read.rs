@@ -84,3 +84,27 @@ pub(super) fn read<F: FileSystem>(
     value.drain(..header.len());
     Ok(Some(value))
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::super::disk::{Call, Errno};
+    use super::super::faulty_disk::Watched;
+    use super::super::tests::temporary;
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_takes_no_long_names_has_no_record_under_the_earlier_name() {
+        let root = temporary();
+        let key = "x".repeat(150);
+        let earlier = root.path().join(names(&key).unwrap().earlier_uncut().unwrap());
+        for (errno, is_ok) in [(Errno::NAMETOOLONG, true), (Errno::IO, false)] {
+            let disk = Watched(|call: Call<'_>| match call {
+                Call::Open(path) if path == earlier => Err(errno.into()),
+                _ => Ok(()),
+            });
+            let outcome = load(&disk, root.path(), &key);
+            assert!(outcome.as_ref().is_ok_and(Option::is_none) == is_ok, "{errno}: {outcome:?}");
+        }
+    }
+}
