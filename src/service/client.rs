@@ -85,7 +85,7 @@ impl Client {
             let sent = ClockReading { wall: self.clock.wall(), boot: self.clock.boot() };
             let left = budget.deadline.saturating_sub(sent.boot);
             if left.is_zero() {
-                // There is no time for the first attempt, or the delay was too long.
+                // No time was left for the first attempt, or the delay took too long.
                 let timeout = || Error::timeout("no time is left to ask the service");
                 return Err(last.unwrap_or_else(timeout));
             }
