@@ -211,6 +211,32 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &second));
     }
 
+    /// As an executor that polls or drops its futures inside `wake`.
+    #[test]
+    fn a_waker_may_use_other_futures_of_the_job() {
+        struct Dropping(Mutex<Option<JobFuture<Arc<u8>>>>, mpsc::Sender<()>);
+        impl std::task::Wake for Dropping {
+            fn wake(self: Arc<Self>) {
+                drop(lock(&self.0).take());
+                self.1.send(()).unwrap();
+            }
+        }
+        let rig = Rig::new(LONG);
+        let (first, end) = rig.join(1, 1);
+        assert_eq!(rig.began(), 1);
+        let (other, _unused) = rig.join(1, 2);
+        let (sender, woken) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Dropping(Mutex::new(Some(other)), sender)));
+        let mut first = Box::pin(first);
+        assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        end.send(7).unwrap();
+        if woken.recv_timeout(Duration::from_secs(30)).is_err() {
+            mem::forget(first); // its drop would wait for the lock
+            panic!("a lock is held during `wake`");
+        }
+        assert_eq!(*block_on(first).unwrap(), 7);
+    }
+
     #[test]
     fn a_job_that_has_finished_or_has_another_key_is_not_joined() {
         let rig = Rig::new(LONG);

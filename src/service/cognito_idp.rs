@@ -415,7 +415,10 @@ mod tests {
 
     #[test]
     fn the_error_for_an_unusable_answer_says_why_and_does_not_quote_it() {
-        for (name, shown) in [("SMS_MFA", "SMS_MFA"), ("x y", "unknown")] {
+        let (longest, longer) = (&*"X".repeat(64), &*"X".repeat(65));
+        let rows =
+            [("SMS_MFA", "SMS_MFA"), ("x y", "unknown"), (longest, longest), (longer, "unknown")];
+        for (name, shown) in rows {
             match read(&format!(r#"{{"ChallengeName":"{name}","Session":"SENTINEL"}}"#)).unwrap() {
                 AuthOutput::Challenge(name) => assert_eq!(name, shown),
                 AuthOutput::Tokens(_) => panic!("tokens"),

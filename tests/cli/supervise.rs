@@ -127,7 +127,7 @@ fn signals_of_the_terminal_go_to_the_program_once() {
         signal(child.id(), "CONT");
         // The command would pass the other signal on before this one.
         signal(child.id(), "USR1");
-        expected.push_str(&format!("{name}\nUSR1\n"));
+        expected.extend([name, "\nUSR1\n"]);
         within(PATIENCE, || (notes().len() >= expected.len()).then_some(()));
         assert_eq!(notes(), expected);
     }

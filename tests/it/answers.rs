@@ -73,6 +73,28 @@ fn each_documented_error_code_has_its_kind_in_every_form_of_answer() {
 }
 
 #[test]
+fn the_request_id_is_read_from_either_header() {
+    const OTHER: &str = "other";
+    let rows: [(&[(&str, &str)], _); 4] = [
+        (&[], None),
+        (&[("x-amzn-requestid", REQUEST_ID)], Some(REQUEST_ID)),
+        (&[("x-amz-request-id", REQUEST_ID)], Some(REQUEST_ID)),
+        (&[("x-amz-request-id", OTHER), ("x-amzn-requestid", REQUEST_ID)], Some(REQUEST_ID)),
+    ];
+    for (headers, id) in rows {
+        let credentials = CognitoIdentityCredentials::builder()
+            .identity_id(IDENTITY)
+            .transport(move |_: &HttpRequest| {
+                let answer = HttpResponse::new(400, r#"{"__type": "NotAuthorizedException"}"#);
+                Ok(headers.iter().fold(answer, |answer, (name, id)| answer.with_header(*name, *id)))
+            })
+            .build()
+            .unwrap();
+        assert_eq!(credentials.get().unwrap_err().request_id(), id, "{headers:?}");
+    }
+}
+
+#[test]
 fn the_request_id_of_an_sts_error_is_read_from_the_body() {
     let credentials = CognitoIdentityCredentials::builder()
         .identity_id(IDENTITY)

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -196,6 +196,66 @@ fn a_clock_that_calls_get_receives_an_error() {
     let first = credentials.get().unwrap();
     assert_eq!(credentials.get().unwrap(), first);
     assert!(calls.load(Ordering::Relaxed) > 5);
+}
+
+/// A clock that calls the methods that only read, once each time that it is armed.
+struct ReadingClock(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
+
+impl ReadingClock {
+    fn read(&self) {
+        if self.1.swap(0, Ordering::SeqCst) > 0 {
+            if let Some(credentials) = self.0.get() {
+                let _ = (credentials.service_time(), credentials.identity_id());
+                let _ = (credentials.cached(), credentials.needs_refresh(), credentials.status());
+            }
+        }
+    }
+}
+
+impl Clock for ReadingClock {
+    fn wall(&self) -> SystemTime {
+        self.read();
+        SystemClock.wall()
+    }
+
+    fn boot(&self) -> Duration {
+        self.read();
+        SystemClock.boot()
+    }
+
+    fn sleep(&self, _: Duration) {}
+}
+
+#[test]
+fn a_clock_may_read_the_provider_that_reads_it() {
+    let (slot, armed) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let credentials = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .transport(FakeCognito::new())
+        .clock(ReadingClock(slot.clone(), armed.clone()))
+        .build()
+        .unwrap();
+    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    let (sender, finished) = mpsc::channel();
+    thread::spawn(move || {
+        let calls: [fn(&CognitoIdentityCredentials); 5] = [
+            |credentials| drop(credentials.refresh().unwrap()),
+            |credentials| drop(credentials.get().unwrap()),
+            |credentials| assert!(credentials.service_time().is_some()),
+            |credentials| assert!(!credentials.needs_refresh()),
+            |credentials| assert!(!credentials.status().needs_refresh),
+        ];
+        for call in calls {
+            armed.store(1, Ordering::SeqCst);
+            call(&credentials);
+            assert_eq!(armed.load(Ordering::SeqCst), 0, "the clock was read");
+            sender.send(()).unwrap();
+        }
+    });
+    for call in 0..5 {
+        let done = finished.recv_timeout(Duration::from_secs(30));
+        done.unwrap_or_else(|_| panic!("call {call} waits for its own lock, or has failed"));
+    }
 }
 
 #[test]

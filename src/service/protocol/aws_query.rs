@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_64_kib_is_read_and_a_longer_one_is_not() {
+        for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+            let body = format!("<a>{}</a>", "x".repeat(length - "<a></a>".len()));
+            let read = decode(&HttpResponse::new(200, body), |_| Ok(()));
+            assert_eq!(read.is_ok(), fits, "{length}");
+        }
+    }
+
+    #[test]
     fn hostile_documents_are_an_error() {
         let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
         let wide = format!("<a>{}</a>", "<b/>".repeat(600));

@@ -301,6 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_nobody_has_used_counts_for_ten_seconds() {
+        let now = Instant::now();
+        for (age, counts) in [(0, true), (9, true), (10, false), (600, false)] {
+            let Some(at) = now.checked_sub(Duration::from_secs(age)) else { continue };
+            let query = Query {
+                host: "host.example".to_owned(),
+                family: Family::V4,
+                process: process::id(),
+                answer: OnceLock::from((at, Ok(vec![]))),
+                used: AtomicBool::new(false),
+            };
+            assert_eq!(query.serves(process::id()), counts, "{age} s");
+        }
+    }
+
+    #[test]
     fn addresses_and_localhost_are_never_looked_up() {
         static RESOLVER: Resolver = Resolver::new(|host, _| panic!("{host} is looked up"));
         let this_machine = || vec![LOCAL_V4, LOCAL_V6];

@@ -271,7 +271,7 @@ mod tests {
             let builder = settings(&options).unwrap().builder;
             let provider = builder.transport(cognito.clone()).clock(clock.clone()).build().unwrap();
             let first = provider.get().unwrap();
-            clock.advance(minutes(refresh) - Duration::from_secs(1));
+            clock.advance(minutes(refresh).saturating_sub(Duration::from_secs(1)));
             assert_eq!(provider.get().unwrap(), first, "{line}");
             clock.advance(Duration::from_secs(2));
             assert_ne!(provider.get().unwrap(), first, "{line}");
