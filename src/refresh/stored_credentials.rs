@@ -288,8 +288,8 @@ impl LoadOrRefresh for StoredCredentials {
     }
 }
 
-#[cfg(test)]
 #[cfg(feature = "testing")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::cell::lease::Lease;
