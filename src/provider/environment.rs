@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn each_variable_is_in_the_table_of_from_env() {
+        let rows = include_str!("environment.rs").lines().filter(|line| line.contains("/// | `"));
+        let table = rows.collect::<String>();
+        let lookup = |name: &str| {
+            assert!(table.contains(&format!("`{name}`")), "{name} is not documented");
+            (name == "AWS_COGNITO_ROLE_ARN").then(|| ROLE.into())
+        };
+        assert!(Builder::from_variables(lookup).is_ok());
+    }
+
+    #[test]
     fn a_malformed_value_is_reported_with_its_variable() {
         let rows = [
             ("AWS_COGNITO_IDENTITY_POOL_ID", "nonsense"),

@@ -284,7 +284,7 @@ fn each_message_of_the_source_code_has_an_entry() {
             }
         }
     }
-    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(missing.is_empty(), "no entry in docs/troubleshooting.md: {missing:#?}");
 }
 
 /// Returns whether a text is a hint, which repeats what the page says, or is never shown.
@@ -372,7 +372,7 @@ fn each_error_code_of_the_services_has_an_entry() {
     assert!(codes.len() > 30, "only {} codes found", codes.len());
     for code in codes {
         let code = code.strip_suffix("Exception").unwrap_or(&code);
-        assert!(page.contains(code), "{code}");
+        assert!(page.contains(code), "docs/troubleshooting.md does not name {code}");
     }
 }
 
@@ -411,7 +411,8 @@ fn each_refusal_with_a_hint_has_an_entry() {
     let hints = hints();
     assert!(hints.len() > 30, "only {} hints found", hints.len());
     let without: Vec<_> = hints.iter().filter(|hint| !found.contains(hint.as_str())).collect();
-    assert!(without.is_empty(), "{without:#?}");
+    let what = "docs/troubleshooting.md quotes no refusal with these hints";
+    assert!(without.is_empty(), "{what}: {without:#?}");
 }
 
 fn refused_by_a_user_pool(code: &str, message: &str) -> Option<&'static str> {

@@ -264,7 +264,8 @@ mod tests {
         assert!(hints.len() > 100, "only {} texts found", hints.len());
         for hint in hints {
             let shown = with_options(&hint);
-            assert_eq!(names_of_the_library(&shown), [""; 0], "{shown}");
+            let what = "needs a phrase in PHRASES, or other words";
+            assert_eq!(names_of_the_library(&shown), [""; 0], "{shown}: {what}");
             assert!(!shown.contains("cached ID"), "{shown}");
         }
     }

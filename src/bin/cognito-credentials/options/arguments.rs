@@ -393,6 +393,17 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_has_each_variable_of_an_option() {
+        let guide = include_str!("../../../../docs/command.md");
+        for option in command().get_arguments() {
+            let Some(variable) = option.get_env() else { continue };
+            let cell = format!("`{}`", variable.display());
+            let has_row = guide.lines().any(|line| line.starts_with('|') && line.contains(&cell));
+            assert!(has_row, "{cell} is in no row of docs/command.md");
+        }
+    }
+
+    #[test]
     fn options_may_stand_before_and_after_the_command() {
         for arguments in [["--no-cache", "process"], ["process", "--no-cache"]] {
             assert!(parsed(&arguments).unwrap().options.no_cache, "{arguments:?}");
