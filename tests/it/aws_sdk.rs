@@ -23,7 +23,6 @@ use cognito_identity_credentials::{
 
 use crate::support::{
     GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, answering, issued, seconds,
-    this_test_again,
 };
 
 /// A waker that counts how often it wakes its thread.
@@ -489,7 +488,7 @@ fn without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned(
     if std::env::var_os(CHILD).is_none() {
         let name =
             "aws_sdk::without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned";
-        let output = this_test_again(name)
+        let output = crate::support::this_test_again(name)
             .arg("--test-threads=1")
             .env(CHILD, "1")
             .env("RUST_MIN_STACK", (1_u64 << 60).to_string())

@@ -198,6 +198,7 @@ fn a_valid_certificate_is_accepted_in_every_form() {
         vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
     let (params, key) = (local(), KeyPair::generate().unwrap());
     let own = params.self_signed(&key).unwrap();
+    let own_pem = own.pem();
     let self_signed = Identity { chain: vec![own.der().clone()], key };
     let row =
         |what, shown| Row { what, host: "localhost", shown, trusted: Some(&root.pem), says: "" };
@@ -217,7 +218,7 @@ fn a_valid_certificate_is_accepted_in_every_form() {
             trusted: Some(&constrained.pem),
             ..row("inside the root's names", constrained.issue(local()))
         },
-        Row { trusted: Some(&own.pem()), ..row("self-signed, and trusted", self_signed) },
+        Row { trusted: Some(&own_pem), ..row("self-signed, and trusted", self_signed) },
     ];
     for Row { what, host, shown, trusted, .. } in rows {
         let server = Server::start(shown.config(rustls::ALL_VERSIONS));

@@ -397,7 +397,7 @@ mod tests {
         let guide = include_str!("../../../../docs/command.md");
         for option in command().get_arguments() {
             let Some(variable) = option.get_env() else { continue };
-            let cell = format!("`{}`", variable.display());
+            let cell = format!("`{}`", variable.to_str().unwrap());
             let has_row = guide.lines().any(|line| line.starts_with('|') && line.contains(&cell));
             assert!(has_row, "{cell} is in no row of docs/command.md");
         }
