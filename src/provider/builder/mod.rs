@@ -1,7 +1,14 @@
 //! The builder: every setting with its default, and `build`.
 //!
-//! There is a file for the setters of each subject. The order of the files is the order of the
-//! setters in the API documentation.
+//! The setters are in files by subject. The order of the files is the order of the setters in the
+//! API documentation.
+//!
+//! * `identity`: the pool, the identity, the region, new guests
+//! * `logins`: the tokens of signed-in users, and your own backend
+//! * `refresh`: the refresh windows, the cooldown, `on_refresh` and the clock
+//! * `role`: the roles and the classic flow
+//! * `service`: time limits, attempts, endpoints and the transport
+//! * `storage`: where records are stored, for whom, and whether credentials are too
 
 mod identity;
 mod logins;
