@@ -53,9 +53,10 @@
 //! # Contract
 //!
 //! **Blocking.** Only `get`, `get_within`, `refresh` and a `UserPoolTokens` use the network. They
-//! work on the calling thread. All other methods return at once. With a [`Storage`], `identity_id`,
-//! `status` and `clear_cached_id` may wait for the disk, and so may `set_refresh_token` and
-//! `forget_refresh_token` of a `UserPoolTokens`.
+//! work on the calling thread. With a [`Storage`], `identity_id`, `status` and `clear_cached_id`
+//! may wait for the disk, and so may `set_refresh_token` and `forget_refresh_token` of a
+//! `UserPoolTokens`. [`from_env`](Builder::from_env) and `transport::UreqTransportBuilder::build`
+//! may read files of certificates. All other methods of these types return at once.
 //!
 //! | limit | default |
 //! |---|---|
@@ -68,17 +69,18 @@
 //! source or storage returns late, or a user pool rotates the refresh token (see
 //! [`get`](CognitoIdentityCredentials::get)). All other callers return within `timeout`.
 //!
-//! **Threads.** All types are `Send + Sync`, and clones of a provider share one cache. If several
-//! threads need a refresh, one of them runs it, and all get its result. The library holds no lock
-//! while it waits for the network or calls the program's own code. If that code calls `get` of the
-//! same provider, it gets an error of kind [`Reentrant`](ErrorKind::Reentrant) and no deadlock. The
-//! library starts no background threads, with two exceptions: name look-ups of
-//! `transport::UreqTransport` (at most two threads for each host name), and refreshes for the AWS
-//! SDK (feature `aws-sdk`).
+//! **Threads.** All types are `Send`, and all but [`StorageLock`] are `Sync`. Clones of a provider
+//! share one cache. If several threads need a refresh, one of them runs it, and all get its result.
+//! The library holds no lock while it waits for the network or calls the program's own code. If
+//! that code calls `get` of the same provider, it gets an error of kind
+//! [`Reentrant`](ErrorKind::Reentrant) and no deadlock. The library starts no background threads,
+//! with two exceptions: name look-ups of `transport::UreqTransport` (at most two threads for each
+//! host name), and refreshes for the AWS SDK (feature `aws-sdk`).
 //!
 //! **Freshness.** Credentials that `get` returns are valid for at least
 //! [`expiry_window`](Builder::expiry_window) (default: 15 s), measured on the boot clock, with an
-//! error of about one second. While the cached credentials are valid for longer than that, `get`
+//! error of about one second. If the service issues a shorter lifetime, the callers of that refresh
+//! still get the credentials. While the cached credentials are valid for longer than that, `get`
 //! does not fail. Inside the [`advisory_window`](Builder::advisory_window) (the last 15 minutes of
 //! one hour), one caller tries to refresh them early, and the other callers get them at once.
 //!
@@ -130,11 +132,11 @@
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
 //! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their
-//! URL (trace). It never logs an error that `get` returns, nor tokens, keys, identity IDs or
-//! bodies. While `transport::UreqTransport` exchanges data, it keeps ureq from logging answers
-//! (trace). To see the log, install any logger of that crate before the first call, for example
-//! `env_logger`. Without a logger, [`Builder::on_refresh`] and [`Status`] show failed refreshes and
-//! failures of the storage.
+//! URL (trace). An error that `get` returns appears only at debug. No level shows tokens, keys,
+//! identity IDs or bodies. While `transport::UreqTransport` exchanges data, it keeps ureq from
+//! logging answers (trace). To see the log, install any logger of that crate before the first call,
+//! for example `env_logger`. Without a logger, [`Builder::on_refresh`] and [`Status`] show failed
+//! refreshes and failures of the storage.
 //!
 //! **Versions.** The crate needs Rust 1.85 or later. Only a minor release may raise this version.
 //! The feature `ureq` needs ureq 3.5, because it uses traits that ureq may change in a minor

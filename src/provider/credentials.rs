@@ -28,8 +28,8 @@ impl CognitoIdentityCredentials {
     /// matter. If the `Date` is missing, unreadable or not before `Expiration`, the library uses
     /// the local wall clock. The lifetime begins just before the request. It is at most
     /// what was requested: one hour, or in the classic flow [`duration`](crate::Builder::duration).
-    /// If the service issues a lifetime shorter than `expiry_window`, the caller that requested the
-    /// credentials still gets them.
+    /// If the service issues a lifetime shorter than `expiry_window`, the callers of that refresh
+    /// still get the credentials.
     ///
     /// # Blocking
     ///

@@ -39,7 +39,8 @@ impl CognitoIdentityCredentials {
     }
 
     /// Sets the identity ID that the next refresh uses. The cached credentials do not change; call
-    /// [`expire`](Self::expire) to refresh them. Never blocks.
+    /// [`expire`](Self::expire) to refresh them. It waits for
+    /// [`on_identity_change`](crate::Builder::on_identity_change), but not for a running refresh.
     ///
     /// # Errors
     ///

@@ -55,8 +55,7 @@ pub use self::status::{RefreshReport, Status};
 ///
 /// Create it with [`builder`](Self::builder), give a clone to each thread, and call
 /// [`get`](Self::get) whenever credentials are needed. `get()` returns the cached credentials while
-/// they are fresh, and contacts the service when they are not. There are no background threads; an
-/// unused provider does nothing.
+/// they are fresh, and contacts the service when they are not. An unused provider does nothing.
 ///
 /// Clones share one identity, one set of cached credentials and one refresh at a time.
 ///

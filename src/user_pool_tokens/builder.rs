@@ -230,7 +230,7 @@ impl UserPoolTokensBuilder {
 
     /// Sets whether to use the endpoint with both IPv4 and IPv6. Default: `false`.
     ///
-    /// See the example of [`Builder::use_dual_stack`](crate::Builder::use_fips).
+    /// See the example of [`Builder::use_fips`](crate::Builder::use_fips).
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
         self.calls.use_dual_stack = dual_stack;
         self

@@ -51,9 +51,10 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// refresh token is valid for days or years. Your program signs the user in, for example with a
 /// password or in a browser. This type only needs the refresh token of that sign-in.
 ///
-/// * **Lifetime.** Each returned token is valid for at least one minute. The end of a token is its
-///   claim `exp`, measured on the clock of the service. If the claim is missing, the token is valid
-///   for the `ExpiresIn` of the answer. A lifetime of more than 24 hours is cut to 24 hours.
+/// * **Lifetime.** Each returned token is valid for at least one minute, unless the user pool
+///   issues a shorter lifetime. The end of a token is its claim `exp`, measured on the clock of the
+///   service. If the claim is missing, the token is valid for the `ExpiresIn` of the answer. A
+///   lifetime of more than 24 hours is cut to 24 hours.
 /// * **Refresh.** Tokens are cached and refreshed in the same way as credentials; see
 ///   [`get`](crate::CognitoIdentityCredentials::get). One caller refreshes the token early. If that
 ///   fails, the cached token stays in use. If the identity pool rejects a token, it is refreshed at
@@ -159,9 +160,8 @@ impl UserPoolTokens {
     }
 
     /// Returns an ID token that is valid for at least one minute. It contacts the user pool only if
-    /// that is necessary. Keep the returned copy secret.
-    /// If the user pool issues a token with a shorter lifetime, it is returned to the caller that
-    /// requested it.
+    /// that is necessary. If the user pool issues a token with a shorter lifetime, the callers of
+    /// that refresh still get it. Keep the returned copy secret.
     ///
     /// After an error from the user pool, calls return the same error for 1 to 5 seconds, without a
     /// request. While the user pool throttles, each failure doubles this time, to at most 16 to 80

@@ -1,6 +1,7 @@
 //! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
 //! pool, for shells, for other programs, and for everything that supports `credential_process`. It
-//! uses only the public API of the library.
+//! uses the public API of the library, and compiles two of its private files (`token_text.rs` and
+//! `transport/ureq/no_proxy.rs`).
 //!
 //! | folder or file | holds |
 //! |---|---|

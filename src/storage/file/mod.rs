@@ -55,8 +55,9 @@ pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 ///   and mode 0600, and is not removed. The kernel releases the lock of a process that ends. A
 ///   waiting process tries again every 10 ms. Locks need Unix and a file system with `flock`.
 /// * **Names.** The file name is the key. In it, everything but lower-case letters, digits, `-` and
-///   `_` is escaped. A name has at most 120 bytes. A longer one is cut and ends with a digest of
-///   the key; then the first line of the file is the whole key.
+///   `_` is escaped. It has at most 103 bytes (120 with the suffix of a temporary file). A longer
+///   one is cut and ends with a digest of the key; then the first line of the file is the whole
+///   key.
 /// * **File systems.** If a file system has no locks or no modes, or cannot sync a directory, the
 ///   storage works without that. A call that a signal interrupts is repeated.
 ///

@@ -10,7 +10,7 @@ use super::disk::{FileSystem, is_name_too_long};
 use super::names::{self, names};
 use super::permissions::{check_directory, check_permissions, permission_denied, tighten};
 
-/// The library never stores a longer record.
+/// A longer record counts as absent.
 const LONGEST_RECORD: u64 = 64 * 1024;
 
 pub(super) fn load<F: FileSystem>(

@@ -29,7 +29,7 @@ impl Drop for LockedFile {
 }
 
 /// Prevents sweeps until the returned lock is dropped. Returns `None` if there are no locks,
-/// because then there are no sweeps.
+/// because then there are no sweeps, and if another sweep runs for longer than 100 ms.
 pub(super) fn hold_off_sweepers<F: FileSystem>(disk: &F, directory: &Path) -> Option<LockedFile> {
     let file = disk.open_directory(directory).ok()?;
     for _ in 0..TRIES {
