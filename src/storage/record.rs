@@ -85,15 +85,17 @@ impl RecordStore {
         &self,
         parse: impl for<'a> FnOnce(&'a [u8]) -> Option<ParsedRecord<'a, T>>,
     ) -> Result<Option<T>, Error> {
-        let Some(value) = self.bytes()? else { return Ok(None) };
-        let Some(ParsedRecord { version, key, content }) = parse(&value) else {
-            self.warn_unusable();
-            return Ok(None);
-        };
-        let usable = self.check(version, key.as_ref().map(|key| key.as_str()))?;
-        let content = content.filter(|_| usable);
+        let value = self.storage.load(&self.key.text).map(|value| value.map(Zeroizing::new));
+        let value = self.logged_outcome(StorageFailure::Read, "could not be read", value)?;
+        let Some(value) = value else { return Ok(None) };
+        let mut content = None;
+        if let Some(record) = parse(&value) {
+            if self.check(record.version, record.key.as_ref().map(|key| key.as_str()))? {
+                content = record.content;
+            }
+        }
         if content.is_none() {
-            self.warn_unusable();
+            log::warn!("the record of the {} cannot be used; it counts as absent", self.name);
         }
         Ok(content)
     }
@@ -123,23 +125,19 @@ impl RecordStore {
     /// Stores the record. The caller logs the error, because it knows the consequences.
     pub(crate) fn store(&self, value: &[u8]) -> Result<(), Error> {
         let outcome = self.storage.store(&self.key.text, value);
-        self.outcome(StorageFailure::Write, "could not be stored", outcome.err())
+        self.outcome(StorageFailure::Write, "could not be stored", outcome)
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         let outcome = self.storage.remove(&self.key.text);
-        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome.err()).is_ok()
+        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome).is_ok()
     }
 
     /// Locks the record against other processes. Returns `None` if there is no lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        let (lock, error) = match self.storage.lock(&self.key.text, wait) {
-            Ok(lock) => (lock, None),
-            Err(error) => (None, Some(error)),
-        };
-        let outcome = self.logged_outcome(StorageFailure::Lock, "could not be locked", error);
-        outcome.ok().and(lock)
+        let outcome = self.storage.lock(&self.key.text, wait);
+        self.logged_outcome(StorageFailure::Lock, "could not be locked", outcome).ok().flatten()
     }
 
     pub(crate) fn write_failed(&self) -> bool {
@@ -163,37 +161,24 @@ impl RecordStore {
         before.is_some()
     }
 
-    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let (value, error) = match self.storage.load(&self.key.text) {
-            Ok(value) => (value.map(Zeroizing::new), None),
-            Err(error) => (None, Some(error)),
-        };
-        self.logged_outcome(StorageFailure::Read, "could not be read", error)?;
-        Ok(value)
-    }
-
-    fn outcome(
+    fn outcome<T>(
         &self,
         kind: StorageFailure,
         what: &str,
-        error: Option<io::Error>,
-    ) -> Result<(), Error> {
-        let error =
-            error.map(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
-        self.set_failure(kind, error.clone());
-        error.map_or(Ok(()), Err)
+        outcome: io::Result<T>,
+    ) -> Result<T, Error> {
+        let outcome =
+            outcome.map_err(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
+        self.set_failure(kind, outcome.as_ref().err().cloned());
+        outcome
     }
 
-    fn logged_outcome(
+    fn logged_outcome<T>(
         &self,
         kind: StorageFailure,
         what: &str,
-        error: Option<io::Error>,
-    ) -> Result<(), Error> {
-        self.outcome(kind, what, error).inspect_err(|error| log::warn!("{error:#}"))
-    }
-
-    fn warn_unusable(&self) {
-        log::warn!("the record of the {} cannot be used; it counts as absent", self.name);
+        outcome: io::Result<T>,
+    ) -> Result<T, Error> {
+        self.outcome(kind, what, outcome).inspect_err(|error| log::warn!("{error:#}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
 use rustix::fs::{FlockOperation, flock};
@@ -185,6 +185,13 @@ pub(super) trait FileSystem {
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The directory of a storage. Tests use another disk, whose calls fail.
+#[derive(Clone)]
+pub(super) struct Files<F> {
+    pub(super) disk: F,
+    pub(super) directory: PathBuf,
 }
 
 #[derive(Clone)]

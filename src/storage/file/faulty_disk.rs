@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "testing")]
+use std::time::Duration;
 
 #[cfg(feature = "testing")]
-use super::super::Storage;
-use super::Files;
-use super::disk::{Call, Disk, FileSystem};
+use super::super::{Storage, StorageLock};
+use super::disk::{Call, Disk, FileSystem, Files};
 #[cfg(test)]
 use rustix::io::Errno;
 
@@ -67,6 +68,25 @@ impl FileSystem for FaultyDisk {
             }
         }
         Disk.call(call, operation)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Storage for Files<FaultyDisk> {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.remove(key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        Ok(self.lock(key, wait)?.map(StorageLock::new))
     }
 }
 
@@ -407,7 +427,7 @@ mod tests {
     #[test]
     fn removal_by_prefix_is_complete_or_an_error_whatever_fails() {
         let faults = for_every_fault(
-            |storage, key| storage.remove_all(&key[..1]),
+            |storage, key| storage.remove_files(&key[..1], false),
             |case, outcome| {
                 let now = case.now();
                 assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
@@ -448,7 +468,7 @@ mod tests {
                 for name in case.files().iter().filter(|name| is_lock(name)) {
                     assert_eq!(mode(&case.storage.directory.join(name)), 0o600, "{case:?}");
                 }
-                assert_eq!(case.storage.remove_locks(&case.key[..1]).unwrap(), 1, "{case:?}");
+                assert_eq!(case.storage.remove_files(&case.key[..1], true).unwrap(), 1, "{case:?}");
             },
         );
         assert!(faults > 1500, "{faults}");

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::disk::{Disk, FileSystem};
+use self::disk::{Disk, Files};
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
@@ -80,13 +80,6 @@ pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 #[derive(Clone)]
 pub struct FileStorage(Files<Disk>);
 
-/// Tests use another disk, whose calls fail.
-#[derive(Clone)]
-struct Files<F> {
-    disk: F,
-    directory: PathBuf,
-}
-
 impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
     ///
@@ -134,7 +127,7 @@ impl FileStorage {
     /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the
     /// other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        self.0.remove_all(prefix)
+        self.0.remove_files(prefix, false)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
@@ -151,7 +144,7 @@ impl FileStorage {
     ///
     /// The same as [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        self.0.remove_locks(prefix)
+        self.0.remove_files(prefix, true)
     }
 }
 
@@ -176,46 +169,14 @@ impl Storage for FileStorage {
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        self.0.lock(key, wait)
-    }
-}
-
-impl<F: FileSystem> Files<F> {
-    fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        by_prefix::keys(&self.disk, &self.directory, prefix)
-    }
-
-    fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
-    }
-
-    fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
-    }
-}
-
-impl<F: FileSystem + Send + Sync> Storage for Files<F> {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        read::load(&self.disk, &self.directory, key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        atomic_write::store(&self.disk, &self.directory, key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        atomic_write::remove(&self.disk, &self.directory, key)
-    }
-
-    #[cfg(unix)]
-    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
+        Ok(self.0.lock(key, wait)?.map(StorageLock::new))
     }
 }
 
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use super::disk::{Call, FileSystem};
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -223,6 +184,20 @@ mod tests {
 
     pub(super) fn temporary() -> tempfile::TempDir {
         tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    impl<F: FileSystem> FileSystem for &F {
+        fn call<T>(
+            &self,
+            call: Call<'_>,
+            operation: impl FnOnce() -> io::Result<T>,
+        ) -> io::Result<T> {
+            (**self).call(call, operation)
+        }
+    }
+
+    pub(super) fn on<F: FileSystem>(disk: F, directory: &Path) -> Files<F> {
+        Files { disk, directory: directory.to_owned() }
     }
 
     pub(super) fn mode(path: &Path) -> u32 {

@@ -6,27 +6,30 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-use super::disk::FileSystem;
 #[cfg(unix)]
 use super::disk::is_unsupported;
+use super::disk::{FileSystem, Files};
 
-/// Checks the directory of a storage. Returns `false` if it does not exist.
-pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Result<bool> {
-    // With a slash at its end, the path would name the target of the link.
-    let path = path.components().as_path();
-    let mut metadata = match disk.stat_link(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        metadata => metadata?,
-    };
-    if metadata.is_symlink() {
-        check_permissions(&metadata, "the link to the directory")?;
-        // A link without a target is an error: the disk with the records may not be mounted yet.
-        metadata = disk.stat(path)?;
+impl<F: FileSystem> Files<F> {
+    /// Checks the directory. Returns `false` if it does not exist.
+    pub(super) fn check_directory(&self) -> io::Result<bool> {
+        // With a slash at its end, the path would name the target of the link.
+        let path = self.directory.components().as_path();
+        let mut metadata = match self.disk.stat_link(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            metadata => metadata?,
+        };
+        if metadata.is_symlink() {
+            check_permissions(&metadata, "the link to the directory")?;
+            // A link without a target is an error: the disk with the records may not be mounted
+            // yet.
+            metadata = self.disk.stat(path)?;
+        }
+        if !metadata.is_dir() {
+            return Err(permission_denied("the path is not a directory"));
+        }
+        check_permissions(&metadata, "the directory").map(|()| true)
     }
-    if !metadata.is_dir() {
-        return Err(permission_denied("the path is not a directory"));
-    }
-    check_permissions(&metadata, "the directory").map(|()| true)
 }
 
 #[cfg(unix)]
