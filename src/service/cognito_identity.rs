@@ -198,13 +198,11 @@ fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError>
 /// token is invalid. A token that cannot be read is sent to the service.
 pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     let is_access_token = |token: &Secret| {
-        let json = jwt::payload(token.expose())?;
-        let json = std::str::from_utf8(&json).ok()?;
-        let [token_use] = aws_json::members("the token", json, ["token_use"]).ok()?;
-        Some(*aws_json::string(token_use?)? == "access")
+        let token_use = jwt::claim(token.expose(), "token_use", aws_json::string);
+        token_use.is_some_and(|token_use| *token_use == "access")
     };
     for (provider, token) in logins.iter() {
-        if is_user_pool(provider) && is_access_token(token) == Some(true) {
+        if is_user_pool(provider) && is_access_token(token) {
             let what = "is an access token, but the identity pool needs the ID token";
             let message = ["the token for ", &logins::shown(provider), " ", what].concat();
             return Err(Error::unsuitable_token(message));
