@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use super::fault_queue::FaultQueue;
 use super::http;
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::clamp_to_rfc3339;
 use crate::developer::DeveloperIdentity;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
@@ -537,11 +538,7 @@ fn response(number: usize, status: u16, date: Option<SystemTime>, body: String) 
         .with_header("x-amzn-requestid", format!("request-{number}"));
     match date {
         // `fmt_http_date` panics for a date after the year 9999 or before 1970.
-        Some(date) => {
-            let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-            let date = httpdate::fmt_http_date(date.clamp(SystemTime::UNIX_EPOCH, last));
-            response.with_header("date", date)
-        }
+        Some(date) => response.with_header("date", httpdate::fmt_http_date(clamp_to_rfc3339(date))),
         None => response,
     }
 }
