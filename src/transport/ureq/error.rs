@@ -325,27 +325,20 @@ fn dns_text(error: &DnsError) -> String {
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
     use Rank::{NoResources, NotAllowed, Other, Refused, Silent, Unreachable};
     const RANKS: [Rank; 6] = [Refused, Silent, Unreachable, NotAllowed, NoResources, Other];
+    let of_rank = |rank| failed.iter().filter(move |(_, error)| error.rank() == rank);
     let mut text = String::new();
-    let mut listed = 0;
-    for rank in RANKS {
-        for (address, error) in failed.iter().filter(|(_, error)| error.rank() == rank) {
-            listed += 1;
-            if listed > MOST_LISTED {
-                continue;
-            }
-            let address = address.ip();
-            text.push_str(if listed > 1 { "; " } else { "" });
-            let _ = match error {
-                _ if rank == Rank::Refused => write!(text, "{address} refused the connection"),
-                _ if rank == Rank::Silent => write!(text, "{address} did not answer"),
-                DialError::NoSocket(error) => write!(text, "no socket could be opened: {error}"),
-                DialError::Failed(error) => write!(text, "{address}: {error}"),
-                DialError::TimedOut => Ok(()),
-            };
-        }
+    for (address, error) in RANKS.into_iter().flat_map(of_rank).take(MOST_LISTED) {
+        let address = address.ip();
+        text.push_str(if text.is_empty() { "" } else { "; " });
+        let _ = match (error.rank(), error) {
+            (Refused, _) => write!(text, "{address} refused the connection"),
+            (Silent, _) | (_, DialError::TimedOut) => write!(text, "{address} did not answer"),
+            (_, DialError::NoSocket(error)) => write!(text, "no socket could be opened: {error}"),
+            (_, DialError::Failed(error)) => write!(text, "{address}: {error}"),
+        };
     }
-    if listed > MOST_LISTED {
-        let _ = write!(text, "; and {} more", listed - MOST_LISTED);
+    if failed.len() > MOST_LISTED {
+        let _ = write!(text, "; and {} more", failed.len() - MOST_LISTED);
     }
     text
 }
@@ -389,24 +382,6 @@ fn lacks_resources(error: &io::Error) -> bool {
 fn target(url: &Uri) -> String {
     let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
     format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(port))
-}
-
-impl From<DnsError> for NetworkError {
-    fn from(error: DnsError) -> Self {
-        Self::Dns(error)
-    }
-}
-
-impl From<TunnelError> for NetworkError {
-    fn from(error: TunnelError) -> Self {
-        Self::Tunnel(error)
-    }
-}
-
-impl From<rustls::Error> for NetworkError {
-    fn from(error: rustls::Error) -> Self {
-        Self::TlsSettings(error)
-    }
 }
 
 impl fmt::Display for NetworkError {

@@ -192,23 +192,32 @@ mod tests {
     use crate::clock::Clock;
     use crate::transport::ureq::tls::Time;
 
-    /// A clock whose boot time the test sets.
-    #[derive(Clone, Default)]
-    struct Boot(Arc<Mutex<Duration>>);
+    type Action = Box<dyn Fn() + Send>;
 
-    impl Clock for Boot {
+    /// A clock whose boot time the test sets. The next reading of the boot time runs the action.
+    #[derive(Clone, Default)]
+    struct TestClock {
+        boot: Arc<Mutex<Duration>>,
+        action: Arc<Mutex<Option<Action>>>,
+    }
+
+    impl Clock for TestClock {
         fn wall(&self) -> SystemTime {
             SystemTime::now()
         }
 
         fn boot(&self) -> Duration {
-            *self.0.lock().unwrap()
+            let action = self.action.lock().unwrap().take();
+            if let Some(action) = action {
+                action();
+            }
+            *self.boot.lock().unwrap()
         }
 
         fn sleep(&self, _: Duration) {}
     }
 
-    fn client(clock: &Boot, resolver: &'static Resolver) -> HttpClient {
+    fn client(clock: &TestClock, resolver: &'static Resolver) -> HttpClient {
         let time = Time { clock: Arc::new(clock.clone()), ..Time::default() };
         HttpClient {
             certificates: Arc::default(),
@@ -264,7 +273,7 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(3);
-        let client = client(&Boot::default(), &RESOLVER);
+        let client = client(&TestClock::default(), &RESOLVER);
         for request in 0..7 {
             post(&client, port);
             assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
@@ -284,37 +293,15 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, _closed) = server(usize::MAX);
-        let boot = Boot::default();
-        let client = client(&boot, &RESOLVER);
+        let clock = TestClock::default();
+        let client = client(&clock, &RESOLVER);
         let rows =
             [(0, 1), (15_000, 1), (15_000, 1), (15_001, 2), (1, 2), (40 * 60_000, 3), (0, 3)];
         for (row, (idle, connections)) in rows.into_iter().enumerate() {
-            *boot.0.lock().unwrap() += Duration::from_millis(idle);
+            *clock.boot.lock().unwrap() += Duration::from_millis(idle);
             post(&client, port);
             assert_eq!(COUNT.load(Ordering::SeqCst), connections, "row {row}: {idle} ms");
         }
-    }
-
-    /// A clock that runs an action of the test once.
-    #[derive(Clone, Default)]
-    struct Once(Arc<Mutex<Option<Action>>>);
-
-    type Action = Box<dyn Fn() + Send>;
-
-    impl Clock for Once {
-        fn wall(&self) -> SystemTime {
-            SystemTime::now()
-        }
-
-        fn boot(&self) -> Duration {
-            let once = self.0.lock().unwrap().take();
-            if let Some(once) = once {
-                once();
-            }
-            Duration::ZERO
-        }
-
-        fn sleep(&self, _: Duration) {}
     }
 
     #[test]
@@ -322,14 +309,11 @@ mod tests {
         static RESOLVER: Resolver =
             Resolver::new(|_, _| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
         let (port, _closed) = server(usize::MAX);
-        let once = Once::default();
-        let time = Time { clock: Arc::new(once.clone()), ..Time::default() };
-        let mut client = client(&Boot::default(), &RESOLVER);
-        client.time = Arc::new(FlooredTime::new(time));
-        let client = Arc::new(client);
+        let clock = TestClock::default();
+        let client = Arc::new(client(&clock, &RESOLVER));
 
         let (inner, (sender, said)) = (client.clone(), mpsc::channel());
-        *once.0.lock().unwrap() = Some(Box::new(move || {
+        *clock.action.lock().unwrap() = Some(Box::new(move || {
             let request =
                 HttpRequest::new("http://service.example/", Vec::new(), Vec::new().into());
             sender.send(inner.send(&request).unwrap_err().to_string()).unwrap();
@@ -340,7 +324,7 @@ mod tests {
             "the transport was used from inside itself, by a logger or a clock"
         );
 
-        *once.0.lock().unwrap() = Some(Box::new(|| panic!("planned by the test")));
+        *clock.action.lock().unwrap() = Some(Box::new(|| panic!("planned by the test")));
         let panicking = std::panic::AssertUnwindSafe(|| post(&client, port));
         assert!(std::panic::catch_unwind(panicking).is_err());
         assert!(client.agent.lock().unwrap().is_none(), "its pool may be poisoned");
@@ -355,7 +339,7 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(usize::MAX);
-        let client = client(&Boot::default(), &RESOLVER);
+        let client = client(&TestClock::default(), &RESOLVER);
         post(&client, port);
         post(&client, port);
         assert_eq!(COUNT.load(Ordering::SeqCst), 1, "one connection");

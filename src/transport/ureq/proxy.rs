@@ -50,10 +50,7 @@ impl Route {
         }
         let found = if self.proxy.is_none() { first(&PROXY) } else { None };
         if let Some((name, url)) = found {
-            match parse(&url) {
-                Ok(proxy) => self.proxy = Some(proxy),
-                Err(fault) => faults.add_text(name, fault),
-            }
+            self.proxy = faults.check_text(name, parse(&url));
         }
     }
 
