@@ -330,13 +330,12 @@ impl Error {
         let kind = if refusal == Refusal::SignIn { ErrorKind::NotAuthorized } else { kind };
         let message =
             message.map(|message| redactor.clean(message)).filter(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| {
-            if not_the_service {
-                "the answer is not one that the service gives".to_owned()
-            } else {
-                "the service gave no message".to_owned()
-            }
-        });
+        let instead = if not_the_service {
+            "the answer is not one that the service gives"
+        } else {
+            "the service gave no message"
+        };
+        let message = message.unwrap_or_else(|| instead.to_owned());
         let code = code.map(|code| redactor.clean(code));
         let response = ResponseMetadata { code, ..response };
         let hint = hint.or(not_the_service.then_some(NOT_THE_SERVICE));

@@ -67,7 +67,7 @@ impl HttpClient {
         exchange(&agent.agent, request).map_err(|(error, stage)| {
             let proxy = self.route.proxy_for(&url);
             let to = Destination { url: &url, proxy, elapsed: start.elapsed() };
-            NetworkError::from_ureq(error, stage).report(stage, &to)
+            NetworkError::from_ureq(error, stage).report(&to)
         })
     }
 
