@@ -150,14 +150,14 @@ mod tests {
     use super::super::FileStorage;
     use super::super::disk::{Call, Disk, Errno};
     use super::super::faulty_disk::{FaultyDisk, Lasts, Watched};
-    use super::super::tests::{files, on, temporary};
+    use super::super::tests::{files, on, temporary, write_private};
     use super::*;
     use crate::random;
     use crate::storage::Storage;
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
     /// With a seed, the random name is known in advance.
@@ -209,8 +209,7 @@ mod tests {
         let names =
             ["k.0123456789abcdef", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"];
         for name in names {
-            fs::write(root.path().join(name), "half").unwrap();
-            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+            write_private(&root.path().join(name), b"half");
         }
         let living = File::open(root.path().join(names[1])).unwrap();
         Disk.try_lock(root.path(), &living, LockMode::Exclusive).unwrap();

@@ -315,8 +315,8 @@ mod tests {
     #[test]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn a_directory_gets_its_mode_and_neither_a_file_nor_what_a_link_leads_to() {
-        use super::super::tests::{mode, temporary};
-        use std::os::unix::fs::{PermissionsExt, symlink};
+        use super::super::tests::{chmod, mode, temporary};
+        use std::os::unix::fs::symlink;
 
         let root = temporary();
         let [directory, link, file] =
@@ -325,7 +325,7 @@ mod tests {
         symlink(&directory, &link).unwrap();
         fs::write(&file, "").unwrap();
         for path in [&directory, &file] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o500)).unwrap();
+            chmod(path, 0o500);
         }
         for wrong in [&link, &file] {
             assert!(Disk.set_mode_unopened(wrong, 0o700).is_err(), "{}", wrong.display());

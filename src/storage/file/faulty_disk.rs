@@ -143,7 +143,7 @@ mod tests {
 
     use super::super::super::Storage;
     use super::super::names::FileKind;
-    use super::super::tests::{files, mode, temporary};
+    use super::super::tests::{chmod, files, mode, temporary, write_private};
     use super::super::{FileStorage, names};
     use super::*;
 
@@ -183,29 +183,24 @@ mod tests {
         fn make(self, directory: &Path, key: &str) {
             let name = names::names(key).unwrap();
             let header = name.header.clone().unwrap_or_default();
-            let private = |name: &str, bytes: &[u8]| {
-                fs::write(directory.join(name), bytes).unwrap();
-                fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o600))
-                    .unwrap();
-            };
+            let put = |name: &str, bytes: &[u8]| write_private(&directory.join(name), bytes);
             if self == Self::NoDirectory {
                 return;
             }
             fs::create_dir(directory).unwrap();
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+            chmod(directory, 0o700);
             match self {
-                Self::Earlier if !header.is_empty() => private(&name.earlier.unwrap(), OLD),
-                _ if self.has_record() => private(&name.record, &[header.as_bytes(), OLD].concat()),
+                Self::Earlier if !header.is_empty() => put(&name.earlier.unwrap(), OLD),
+                _ if self.has_record() => put(&name.record, &[header.as_bytes(), OLD].concat()),
                 _ => {}
             }
             if self == Self::LaxRecord {
                 let record = files(directory).pop().unwrap();
-                fs::set_permissions(directory.join(record), fs::Permissions::from_mode(0o644))
-                    .unwrap();
+                chmod(&directory.join(record), 0o644);
             }
             if self == Self::Litter {
                 let name = names::names(key).unwrap().record;
-                private(&format!("{name}.0123456789abcdef"), NEW);
+                put(&format!("{name}.0123456789abcdef"), NEW);
             }
         }
     }

@@ -92,12 +92,12 @@ mod tests {
     use super::super::FileStorage;
     use super::super::disk::{Call, Disk};
     use super::super::faulty_disk::Watched;
-    use super::super::tests::{files, mode, on, temporary};
+    use super::super::tests::{chmod, files, mode, on, temporary};
     use super::*;
     use crate::storage::Storage;
     use std::cell::Cell;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_lock_has_one_holder_until_it_is_dropped() {
@@ -146,9 +146,9 @@ mod tests {
         assert!(status.unwrap().success());
         assert!(lock("p").is_err());
         drop(lock("w").unwrap().unwrap());
-        fs::set_permissions(root.path().join("w.lock"), fs::Permissions::from_mode(0o660)).unwrap();
+        chmod(&root.path().join("w.lock"), 0o660);
         assert!(lock("w").is_err());
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        chmod(root.path(), 0o770);
         assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }

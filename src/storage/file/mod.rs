@@ -200,6 +200,16 @@ mod tests {
         Files { disk, directory: directory.to_owned() }
     }
 
+    pub(super) fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Writes a file that only its owner may use.
+    pub(super) fn write_private(path: &Path, bytes: &[u8]) {
+        fs::write(path, bytes).unwrap();
+        chmod(path, 0o600);
+    }
+
     pub(super) fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
@@ -238,7 +248,7 @@ mod tests {
         storage.remove("k").unwrap();
         assert_eq!(storage.load("k").unwrap(), None);
 
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        chmod(&directory, 0o755);
         storage.store("k", b"four").unwrap();
         assert_eq!(mode(&directory), 0o755, "an existing directory is left as it is");
     }
@@ -249,7 +259,7 @@ mod tests {
         let storage = FileStorage::new(root.path());
         storage.store("k", b"one").unwrap();
         for bad in [0o770, 0o702, 0o1777] {
-            fs::set_permissions(root.path(), fs::Permissions::from_mode(bad)).unwrap();
+            chmod(root.path(), bad);
             for error in [
                 storage.load("k").unwrap_err(),
                 storage.store("k", b"two").unwrap_err(),
@@ -258,8 +268,8 @@ mod tests {
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{bad:o}: {error}");
             }
         }
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::set_permissions(root.path().join("k"), fs::Permissions::from_mode(0o620)).unwrap();
+        chmod(root.path(), 0o700);
+        chmod(&root.path().join("k"), 0o620);
         assert!(storage.load("k").is_err());
         storage.store("k", b"two").unwrap();
         assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "a store replaces it");
@@ -336,7 +346,7 @@ mod tests {
         fs::create_dir(directory.join("a%2F")).unwrap();
         assert!(storage.remove_all("a").is_err());
         assert_eq!(storage.keys("a").unwrap(), ["a/"], "the other records are removed");
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        chmod(&directory, 0o777);
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
     }
@@ -403,10 +413,7 @@ mod tests {
         let left_over = format!("{earlier}.0123456789abcdef");
         let root = temporary();
         let storage = FileStorage::new(root.path());
-        let put = |name: &str, bytes: &[u8]| {
-            fs::write(root.path().join(name), bytes).unwrap();
-            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
-        };
+        let put = |name: &str, bytes: &[u8]| write_private(&root.path().join(name), bytes);
         let plant = || [&earlier, &left_over].map(|name| put(name, b"old"));
         // the operation on it, and how many files are left
         let rows: [Row; 4] = [
@@ -469,7 +476,7 @@ mod tests {
         for lax in [0o644, 0o640, 0o604, 0o611, 0o755] {
             for (act, name) in actions.iter().zip(["k", "k", "k.lock"]) {
                 let path = root.path().join(name);
-                fs::set_permissions(&path, fs::Permissions::from_mode(lax)).unwrap();
+                chmod(&path, lax);
                 act(&storage);
                 assert_eq!(mode(&path), 0o600, "{name} {lax:o}");
             }

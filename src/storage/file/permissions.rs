@@ -150,10 +150,9 @@ pub(super) fn permission_denied(why: &str) -> io::Error {
 mod tests {
     use super::super::disk::{Call, Errno};
     use super::super::faulty_disk::Watched;
-    use super::super::tests::{mode, temporary};
+    use super::super::tests::{chmod, mode, temporary};
     use super::*;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn another_owner_and_other_writers_have_different_errors() {
@@ -179,7 +178,7 @@ mod tests {
             let root = temporary();
             let path = root.path().join("d");
             fs::create_dir(&path).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o300)).unwrap();
+            chmod(&path, 0o300);
             let disk = Watched(|call: Call<'_>| match call {
                 Call::Open(_) => Err(errno.into()),
                 _ => Ok(()),
