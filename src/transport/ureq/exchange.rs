@@ -181,15 +181,15 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::{SocketAddr, TcpListener};
+    use std::io::Write;
+    use std::net::SocketAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{self, Receiver};
-    use std::thread;
     use std::time::SystemTime;
 
     use super::*;
     use crate::clock::Clock;
+    use crate::transport::ureq::server::{Request, listen};
     use crate::transport::ureq::tls::Time;
 
     type Action = Box<dyn Fn() + Send>;
@@ -241,27 +241,18 @@ mod tests {
     /// Answers this number of requests on each connection and closes it. Then it sends `()` on the
     /// channel.
     fn server(requests: usize) -> (u16, Receiver<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let (sender, closed) = mpsc::channel();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                for _ in 0..requests {
-                    let (mut request, mut byte) = (Vec::new(), [0]);
-                    while !request.ends_with(b"{}") && stream.read(&mut byte).unwrap() == 1 {
-                        request.push(byte[0]);
-                    }
-                    if request.is_empty() {
-                        break;
-                    }
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let address = listen(move |mut stream| {
+            for _ in 0..requests {
+                if Request::read(&mut stream).is_none() {
+                    break;
                 }
-                drop(stream);
-                sender.send(()).unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
             }
+            drop(stream);
+            let _ = sender.send(());
         });
-        (port, closed)
+        (address.port(), closed)
     }
 
     #[test]
