@@ -86,7 +86,8 @@ impl RecordStore {
         parse: impl for<'a> FnOnce(&'a [u8]) -> Option<ParsedRecord<'a, T>>,
     ) -> Result<Option<T>, Error> {
         let value = self.storage.load(&self.key.text).map(|value| value.map(Zeroizing::new));
-        let value = self.logged_outcome(StorageFailure::Read, "could not be read", value)?;
+        let value = self.outcome(StorageFailure::Read, "could not be read", value);
+        let value = value.inspect_err(warn)?;
         let Some(value) = value else { return Ok(None) };
         let mut content = None;
         if let Some(record) = parse(&value) {
@@ -104,18 +105,16 @@ impl RecordStore {
     fn check(&self, version: Option<&str>, key: Option<&str>) -> Result<bool, Error> {
         match (version, key) {
             (Some(VERSION_1_JSON), _) => Ok(self.key.is_aws),
-            (_, Some(key)) if key != self.key.text => Err(self.another_key()),
+            (_, Some(key)) if key != self.key.text => {
+                let text = ["the ", self.name, " could not be read: its record has another key"];
+                let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
+                log::warn!("{error}");
+                self.set_failure(StorageFailure::Read, Some(error.clone()));
+                Err(error)
+            }
             (Some(RECORD_VERSION_JSON), Some(_)) => Ok(true),
             _ => Ok(false),
         }
-    }
-
-    fn another_key(&self) -> Error {
-        let text = ["the ", self.name, " could not be read: its record has another key"];
-        let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
-        log::warn!("{error}");
-        self.set_failure(StorageFailure::Read, Some(error.clone()));
-        error
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -131,13 +130,15 @@ impl RecordStore {
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         let outcome = self.storage.remove(&self.key.text);
-        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome).is_ok()
+        let outcome = self.outcome(StorageFailure::Write, "could not be removed", outcome);
+        outcome.inspect_err(warn).is_ok()
     }
 
     /// Locks the record against other processes. Returns `None` if there is no lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
         let outcome = self.storage.lock(&self.key.text, wait);
-        self.logged_outcome(StorageFailure::Lock, "could not be locked", outcome).ok().flatten()
+        let outcome = self.outcome(StorageFailure::Lock, "could not be locked", outcome);
+        outcome.inspect_err(warn).ok().flatten()
     }
 
     pub(crate) fn write_failed(&self) -> bool {
@@ -172,13 +173,8 @@ impl RecordStore {
         self.set_failure(kind, outcome.as_ref().err().cloned());
         outcome
     }
+}
 
-    fn logged_outcome<T>(
-        &self,
-        kind: StorageFailure,
-        what: &str,
-        outcome: io::Result<T>,
-    ) -> Result<T, Error> {
-        self.outcome(kind, what, outcome).inspect_err(|error| log::warn!("{error:#}"))
-    }
+fn warn(error: &Error) {
+    log::warn!("{error:#}");
 }

@@ -18,9 +18,9 @@ pub(super) struct ServiceState {
     /// If set, new credentials end at this time, and `lifetime` has no effect.
     pub(super) expiration: Option<SystemTime>,
     /// Whether guests are allowed, by the ID of the pool.
-    pools: BTreeMap<String, bool>,
+    pub(super) pools: BTreeMap<String, bool>,
     pub(super) logins: LoginTokens,
-    identities: BTreeMap<String, FakeIdentity>,
+    pub(super) identities: BTreeMap<String, FakeIdentity>,
     open_id_tokens: OpenIdTokens,
     /// Makes IDs, keys and tokens unique.
     pub(super) serial: u64,
@@ -28,10 +28,10 @@ pub(super) struct ServiceState {
     pub(super) user_pool: UserPool,
 }
 
-struct FakeIdentity {
+pub(super) struct FakeIdentity {
     pool: String,
     owners: Owners,
-    enabled: bool,
+    pub(super) enabled: bool,
 }
 
 /// The provider and the user of each login.
@@ -50,28 +50,6 @@ impl ServiceState {
             #[cfg(feature = "user-pool")]
             user_pool: UserPool::default(),
         }
-    }
-
-    pub(super) fn set_pool(&mut self, id: String, allows_guests: bool) {
-        self.pools.insert(id, allows_guests);
-    }
-
-    pub(super) fn has_pool(&self, id: &str) -> bool {
-        self.pools.contains_key(id)
-    }
-
-    pub(super) fn identities(&self) -> usize {
-        self.identities.len()
-    }
-
-    /// Returns `false` if there is no such identity.
-    pub(super) fn disable(&mut self, identity_id: &str) -> bool {
-        let identity = self.identities.get_mut(identity_id);
-        identity.map(|identity| identity.enabled = false).is_some()
-    }
-
-    pub(super) fn delete(&mut self, identity_id: &str) {
-        self.identities.remove(identity_id);
     }
 
     /// Returns the identity ID of a developer's user, and a new token for it.
