@@ -62,13 +62,6 @@ pub(super) enum Stage {
     InBody,
 }
 
-/// The destination of an exchange, and the time until it failed.
-pub(super) struct Destination<'a> {
-    pub(super) url: &'a Uri,
-    pub(super) proxy: Option<&'a Proxy>,
-    pub(super) elapsed: Duration,
-}
-
 impl NetworkError {
     pub(super) fn from_ureq(error: ureq::Error, stage: Stage) -> Self {
         use ureq::Error as E;
@@ -95,10 +88,23 @@ impl NetworkError {
         Self::Other(redact::clean(&error.to_string()))
     }
 
-    pub(super) fn report(&self, to: &Destination<'_>) -> TransportError {
-        let text = self.text(to);
+    /// Describes the failure of an exchange with `url`, through `proxy`, after `elapsed`.
+    pub(super) fn report(
+        &self,
+        url: &Uri,
+        proxy: Option<&Proxy>,
+        elapsed: Duration,
+    ) -> TransportError {
+        let target = target(url);
+        let proxy = proxy.map(|proxy| format!("the proxy {}", ProxyName(proxy)));
+        let peer = match (self, proxy) {
+            (Self::ToProxy(_), Some(proxy)) => format!("{proxy} (for {target})"),
+            (_, Some(proxy)) => format!("{target} through {proxy}"),
+            (_, None) => target,
+        };
+        let text = self.text_for(&peer);
         // Only integers: code that prints floats would make the program larger.
-        let elapsed = to.elapsed.as_millis() / 100;
+        let elapsed = elapsed.as_millis() / 100;
         TransportError::described(
             self.kind(),
             format!("{text} (after {}.{} s)", elapsed / 10, elapsed % 10),
@@ -138,18 +144,6 @@ impl NetworkError {
             Self::Broken(..) | Self::NotHttp => Kind::Io,
             Self::TooLarge => Kind::TooLarge,
             Self::Other(_) => Kind::Other,
-        }
-    }
-
-    fn text(&self, to: &Destination<'_>) -> String {
-        let target = target(to.url);
-        let proxy = to.proxy.map(|proxy| format!("the proxy {}", ProxyName(proxy)));
-        match (self, &proxy) {
-            (Self::ToProxy(error), Some(proxy)) => {
-                error.text_for(&format!("{proxy} (for {target})"))
-            }
-            (_, Some(proxy)) => self.text_for(&format!("{target} through {proxy}")),
-            (_, None) => self.text_for(&target),
         }
     }
 

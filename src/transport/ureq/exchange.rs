@@ -14,7 +14,7 @@ use super::connection::LastExchange;
 use super::connector::{Connector, NoAddresses};
 use super::deadline::LONGEST_TIMEOUT;
 use super::dns::{Family, Resolver};
-use super::error::{Destination, NetworkError, Stage};
+use super::error::{NetworkError, Stage};
 use super::log_guard::{self, LogGuard};
 use super::proxy::Route;
 use super::tls::{FlooredTime, Tls};
@@ -66,8 +66,7 @@ impl HttpClient {
         agent.last_exchange.set(boot);
         exchange(&agent.agent, request).map_err(|(error, stage)| {
             let proxy = self.route.proxy_for(&url);
-            let to = Destination { url: &url, proxy, elapsed: start.elapsed() };
-            NetworkError::from_ureq(error, stage).report(&to)
+            NetworkError::from_ureq(error, stage).report(&url, proxy, start.elapsed())
         })
     }
 
