@@ -71,6 +71,7 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+/// Calls the methods of `Files` that have the same names.
 #[cfg(feature = "testing")]
 impl Storage for Files<FaultyDisk> {
     fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {

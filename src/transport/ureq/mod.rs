@@ -191,8 +191,7 @@ pub struct UreqTransportBuilder {
     time: Time,
 }
 
-/// Does not show certificates or keys. `ca_pems` could hold a key by mistake.
-/// `Debug` shows only how many there are.
+/// `Debug` shows only how many there are, because one could hold a key by mistake.
 #[derive(Clone, Default)]
 struct Pems(Vec<Vec<u8>>);
 
