@@ -177,8 +177,12 @@ impl ConfigFaults {
     }
 
     pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
-        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        (texts.join("; "), self.0)
+        let mut text = String::new();
+        for fault in &self.0 {
+            text.push_str(if text.is_empty() { "" } else { "; " });
+            text.push_str(&fault.describe(&|setting| setting));
+        }
+        (text, self.0)
     }
 }
 

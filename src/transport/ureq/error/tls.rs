@@ -130,11 +130,11 @@ fn inner_name(name: &str) -> &str {
     name.split('"').nth(1).unwrap_or(name)
 }
 
-fn date(time: UnixTime) -> humantime::Rfc3339Timestamp {
+fn date(time: UnixTime) -> String {
     /// The end of the year 9999, the last year of RFC 3339.
     const LAST: u64 = 253_402_300_799;
     let since = Duration::from_secs(time.as_secs().min(LAST));
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since)
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 /// Returns whether a server ended TLS because of a certificate, a version, a cipher or a name.
