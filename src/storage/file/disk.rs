@@ -1,4 +1,5 @@
-//! The calls that reach the disk. Tests record them and make them fail.
+//! The directory of a storage, and the calls that reach the disk. Tests record these calls and make
+//! them fail.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};

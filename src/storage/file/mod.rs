@@ -2,7 +2,8 @@
 //!
 //! * this file: `FileStorage`
 //! * `names.rs`: file names for keys, and back
-//! * `disk.rs`: the calls that reach the disk; tests make them fail (`faulty_disk.rs`)
+//! * `disk.rs`: the directory, and the calls that reach the disk; tests make them fail
+//!   (`faulty_disk.rs`)
 //! * `permissions.rs`: who owns a file, and who may read it or write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
