@@ -137,12 +137,10 @@ impl ConfigFaults {
         least: usize,
         most: usize,
     ) {
-        match text.map(|text| text.chars().count()) {
-            Some(length) if !(least..=most).contains(&length) => self.add_rule(
-                setting,
-                format!("has {length} characters, it must have {least} to {most}"),
-            ),
-            _ => {}
+        let length = text.map(|text| text.chars().count());
+        if let Some(length) = length.filter(|length| !(least..=most).contains(length)) {
+            let rule = format!("has {length} characters, it must have {least} to {most}");
+            self.add_rule(setting, rule);
         }
     }
 
@@ -153,6 +151,16 @@ impl ConfigFaults {
         parsed: Result<T, String>,
     ) -> Option<T> {
         parsed.map_err(|rule| self.add_rule(setting, rule)).ok()
+    }
+
+    /// Like [`check`](Self::check), but the error is shown unchanged, even if it has braces.
+    #[cfg(feature = "ureq")]
+    pub(crate) fn check_text<T>(
+        &mut self,
+        setting: &'static str,
+        parsed: Result<T, String>,
+    ) -> Option<T> {
+        parsed.map_err(|text| self.add_text(setting, text)).ok()
     }
 
     /// Sets the variable of each fault. `variables` has pairs of a setting and its variable.
@@ -171,9 +179,7 @@ impl ConfigFaults {
     pub(super) fn into_parts(self) -> (String, Vec<ConfigFault>) {
         let mut text = String::new();
         for fault in &self.0 {
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
+            text.push_str(if text.is_empty() { "" } else { "; " });
             text.push_str(&fault.describe(&|setting| setting));
         }
         (text, self.0)

@@ -14,6 +14,7 @@ mod refusals;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,14 +191,10 @@ impl Error {
     /// ```
     #[must_use]
     pub fn needs_sign_in(&self) -> bool {
-        let mut next: Option<&(dyn StdError + 'static)> = Some(self);
-        while let Some(error) = next {
-            if error.downcast_ref::<Self>().is_some_and(|error| error.refusal().needs_sign_in()) {
-                return true;
-            }
-            next = error.source();
-        }
-        false
+        let first: &(dyn StdError + 'static) = self;
+        iter::successors(Some(first), |&error| error.source())
+            .filter_map(|error| error.downcast_ref::<Self>())
+            .any(|error| error.refusal().needs_sign_in())
     }
 
     /// Returns what to check first, if the cause is known.
@@ -261,13 +258,9 @@ impl Error {
         name: &str,
     ) -> Self {
         let message = format!("the user pool asks the user for more: {name}");
-        Self(Arc::new(Inner {
-            operation: Some(operation),
-            response: Some(response),
-            refusal: Refusal::SignIn,
-            hint: Some(refusals::SIGN_IN_AGAIN),
-            ..Inner::local(ErrorKind::NotAuthorized, message)
-        }))
+        let inner = Inner::answered(ErrorKind::NotAuthorized, operation, response, message);
+        let hint = Some(refusals::SIGN_IN_AGAIN);
+        Self(Arc::new(Inner { refusal: Refusal::SignIn, hint, ..inner }))
     }
 
     pub(crate) fn storage(message: String, cause: io::Error) -> Self {
@@ -281,12 +274,12 @@ impl Error {
     }
 
     pub(crate) fn identity_unknown(message: &str) -> Self {
-        Self::local(ErrorKind::IdentityUnknown, message.to_owned())
+        Self(Arc::new(Inner::local(ErrorKind::IdentityUnknown, message.to_owned())))
     }
 
     pub(crate) fn reentrant() -> Self {
         let message = "credentials were requested from inside code that the provider itself calls: a transport, token source, storage, clock or listener";
-        Self::local(ErrorKind::Reentrant, message.to_owned())
+        Self(Arc::new(Inner::local(ErrorKind::Reentrant, message.to_owned())))
     }
 
     /// Creates the error for a time limit that passed before the first attempt, or while another
@@ -337,22 +330,17 @@ impl Error {
         let kind = if refusal == Refusal::SignIn { ErrorKind::NotAuthorized } else { kind };
         let message =
             message.map(|message| redactor.clean(message)).filter(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| {
-            if not_the_service {
-                "the answer is not one that the service gives".to_owned()
-            } else {
-                "the service gave no message".to_owned()
-            }
-        });
+        let instead = if not_the_service {
+            "the answer is not one that the service gives"
+        } else {
+            "the service gave no message"
+        };
+        let message = message.unwrap_or_else(|| instead.to_owned());
         let code = code.map(|code| redactor.clean(code));
-        Self(Arc::new(Inner {
-            retry,
-            operation: Some(operation),
-            response: Some(ResponseMetadata { code, ..response }),
-            refusal,
-            hint: hint.or(not_the_service.then_some(NOT_THE_SERVICE)),
-            ..Inner::local(kind, message)
-        }))
+        let response = ResponseMetadata { code, ..response };
+        let hint = hint.or(not_the_service.then_some(NOT_THE_SERVICE));
+        let inner = Inner::answered(kind, operation, response, message);
+        Self(Arc::new(Inner { retry, refusal, hint, ..inner }))
     }
 
     /// Creates the error for an answer that does not seem to come from the service.
@@ -361,7 +349,8 @@ impl Error {
         response: ResponseMetadata,
         message: impl Into<String>,
     ) -> Self {
-        Self::unusable(operation, response, message.into(), Some(NOT_THE_SERVICE))
+        let inner = Inner::answered(ErrorKind::Response, operation, response, message.into());
+        Self(Arc::new(Inner { hint: Some(NOT_THE_SERVICE), ..inner }))
     }
 
     /// Creates the error for credentials that had already expired when they arrived.
@@ -370,7 +359,8 @@ impl Error {
         response: ResponseMetadata,
         message: &str,
     ) -> Self {
-        Self::unusable(operation, response, message.to_owned(), None)
+        let message = message.to_owned();
+        Self(Arc::new(Inner::answered(ErrorKind::Response, operation, response, message)))
     }
 
     pub(crate) fn refusal(&self) -> Refusal {
@@ -400,24 +390,6 @@ impl Error {
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.cause.as_deref().map(|cause| cause as _)
     }
-
-    fn unusable(
-        operation: &'static str,
-        response: ResponseMetadata,
-        message: String,
-        hint: Option<&'static str>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            operation: Some(operation),
-            response: Some(response),
-            hint,
-            ..Inner::local(ErrorKind::Response, message)
-        }))
-    }
-
-    fn local(kind: ErrorKind, message: String) -> Self {
-        Self(Arc::new(Inner::local(kind, message)))
-    }
 }
 
 impl Inner {
@@ -434,6 +406,16 @@ impl Inner {
             repeats_cause: false,
             config_faults: Vec::new(),
         }
+    }
+
+    fn answered(
+        kind: ErrorKind,
+        operation: &'static str,
+        response: ResponseMetadata,
+        message: String,
+    ) -> Self {
+        let (operation, response) = (Some(operation), Some(response));
+        Self { operation, response, ..Self::local(kind, message) }
     }
 }
 
@@ -459,10 +441,8 @@ impl fmt::Display for Error {
             _ => {}
         }
         if f.alternate() {
-            let mut next = self.source();
-            while let Some(source) = next {
+            for source in iter::successors(self.source(), |&source| source.source()) {
                 write!(f, ": {source}")?;
-                next = source.source();
             }
         }
         Ok(())

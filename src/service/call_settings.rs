@@ -8,6 +8,8 @@ use crate::error::ConfigFaults;
 use crate::service::client::Client;
 use crate::service::endpoint;
 use crate::transport::Transport;
+#[cfg(feature = "ureq")]
+use crate::transport::UreqTransport;
 
 #[derive(Clone)]
 pub(crate) struct CallSettings {
@@ -91,21 +93,12 @@ impl CallSettings {
     }
 
     pub(crate) fn client(&self, faults: &mut ConfigFaults) -> Option<Client> {
-        let transport = self.transport.clone().or_else(default_transport);
+        let transport = self.transport.clone();
+        #[cfg(feature = "ureq")]
+        let transport = transport.or_else(|| Some(Arc::new(UreqTransport::new())));
         if transport.is_none() {
             faults.add("transport", "not set, and this build has none (feature `ureq` is off)");
         }
         Some(Client::new(transport?, Arc::clone(&self.clock), self.attempt_timeout))
     }
-}
-
-#[cfg(feature = "ureq")]
-#[expect(clippy::unnecessary_wraps, reason = "without this feature it returns `None`")]
-fn default_transport() -> Option<Arc<dyn Transport>> {
-    Some(Arc::new(crate::transport::UreqTransport::new()))
-}
-
-#[cfg(not(feature = "ureq"))]
-fn default_transport() -> Option<Arc<dyn Transport>> {
-    None
 }

@@ -81,9 +81,8 @@ impl JsonOperation for GetId<'_> {
     }
 
     fn redactor(&self) -> Redactor<'_> {
-        let tokens = self.logins.iter().map(|(_, token)| token.expose());
-        let secrets = tokens.chain(self.refused.map(Id::as_str)).collect();
-        Redactor { secrets, public: Some(self.identity_pool_id.as_str()) }
+        let public = Some(self.identity_pool_id.as_str());
+        Redactor { public, ..redactor(self.logins, self.refused.map(Id::as_str).as_slice()) }
     }
 }
 
@@ -141,7 +140,7 @@ impl JsonOperation for GetCredentialsForIdentity<'_> {
     }
 
     fn redactor(&self) -> Redactor<'_> {
-        redactor(self.logins, self.identity_id)
+        redactor(self.logins, &[self.identity_id.as_str()])
     }
 }
 
@@ -180,13 +179,14 @@ impl JsonOperation for GetOpenIdToken<'_> {
     }
 
     fn redactor(&self) -> Redactor<'_> {
-        redactor(self.logins, self.identity_id)
+        redactor(self.logins, &[self.identity_id.as_str()])
     }
 }
 
-fn redactor<'a>(logins: &'a Tokens, identity: &'a Id) -> Redactor<'a> {
+/// Returns a redactor for the login tokens and `others`.
+pub(crate) fn redactor<'a>(logins: &'a Tokens, others: &[&'a str]) -> Redactor<'a> {
     let tokens = logins.iter().map(|(_, token)| token.expose());
-    Redactor { secrets: tokens.chain([identity.as_str()]).collect(), public: None }
+    Redactor { secrets: tokens.chain(others.iter().copied()).collect(), public: None }
 }
 
 fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError> {
@@ -198,13 +198,11 @@ fn key(json: Option<&str>, name: &str) -> Result<Zeroizing<String>, DecodeError>
 /// token is invalid. A token that cannot be read is sent to the service.
 pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     let is_access_token = |token: &Secret| {
-        let json = jwt::payload(token.expose())?;
-        let json = std::str::from_utf8(&json).ok()?;
-        let [token_use] = aws_json::members("the token", json, ["token_use"]).ok()?;
-        Some(*aws_json::string(token_use?)? == "access")
+        let token_use = jwt::claim(token.expose(), "token_use", aws_json::string);
+        token_use.is_some_and(|token_use| *token_use == "access")
     };
     for (provider, token) in logins.iter() {
-        if is_user_pool(provider) && is_access_token(token) == Some(true) {
+        if is_user_pool(provider) && is_access_token(token) {
             let what = "is an access token, but the identity pool needs the ID token";
             let message = ["the token for ", &logins::shown(provider), " ", what].concat();
             return Err(Error::unsuitable_token(message));

@@ -107,10 +107,7 @@ pub(crate) fn hmac(key: &str, message: &[&str]) -> Result<Secret, Error> {
 /// Returns when a JWT expires: its claim `exp`. The signature is not checked, because the token
 /// comes directly from its issuer.
 pub(crate) fn expiration(token: &str) -> Option<SystemTime> {
-    let json = jwt::payload(token)?;
-    let json = std::str::from_utf8(&json).ok()?;
-    let [end] = aws_json::members("the token", json, ["exp"]).ok()?;
-    timestamp::parse_json(end?)
+    jwt::claim(token, "exp", timestamp::parse_json)
 }
 
 /// <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html>
@@ -235,11 +232,8 @@ fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
     let Some(result) = result else {
         let name = aws_json::required(challenge, "AuthenticationResult")?;
         let known = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        return Ok(AuthOutput::Challenge(if known {
-            (*name).clone()
-        } else {
-            "unknown".to_owned()
-        }));
+        let name = if known { name.as_str() } else { "unknown" };
+        return Ok(AuthOutput::Challenge(name.to_owned()));
     };
     let names = ["IdToken", "ExpiresIn", "RefreshToken"];
     let [id, expires_in, refresh] =

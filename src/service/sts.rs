@@ -11,7 +11,7 @@ use crate::error::{Error, KnownRefusal, STS};
 use crate::logins::Tokens;
 use crate::redact::{self, Redactor};
 use crate::secret::Secret;
-use crate::service::cognito_identity::Id;
+use crate::service::cognito_identity::{Id, redactor};
 use crate::service::protocol::{DecodeError, ErrorMetadata, Operation, aws_query, timestamp};
 use crate::transport::HttpResponse;
 
@@ -121,9 +121,7 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
     }
 
     fn redactor(&self) -> Redactor<'_> {
-        let tokens = self.logins.iter().map(|(_, token)| token.expose());
-        let own = [self.web_identity_token.expose(), self.identity_id.as_str()];
-        Redactor { secrets: own.into_iter().chain(tokens).collect(), public: None }
+        redactor(self.logins, &[self.web_identity_token.expose(), self.identity_id.as_str()])
     }
 }
 

@@ -85,15 +85,18 @@ impl RecordStore {
         &self,
         parse: impl for<'a> FnOnce(&'a [u8]) -> Option<ParsedRecord<'a, T>>,
     ) -> Result<Option<T>, Error> {
-        let Some(value) = self.bytes()? else { return Ok(None) };
-        let Some(ParsedRecord { version, key, content }) = parse(&value) else {
-            self.warn_unusable();
-            return Ok(None);
-        };
-        let usable = self.check(version, key.as_ref().map(|key| key.as_str()))?;
-        let content = content.filter(|_| usable);
+        let value = self.storage.load(&self.key.text).map(|value| value.map(Zeroizing::new));
+        let value = self.outcome(StorageFailure::Read, "could not be read", value);
+        let value = value.inspect_err(warn)?;
+        let Some(value) = value else { return Ok(None) };
+        let mut content = None;
+        if let Some(record) = parse(&value) {
+            if self.check(record.version, record.key.as_ref().map(|key| key.as_str()))? {
+                content = record.content;
+            }
+        }
         if content.is_none() {
-            self.warn_unusable();
+            log::warn!("the record of the {} cannot be used; it counts as absent", self.name);
         }
         Ok(content)
     }
@@ -102,18 +105,16 @@ impl RecordStore {
     fn check(&self, version: Option<&str>, key: Option<&str>) -> Result<bool, Error> {
         match (version, key) {
             (Some(VERSION_1_JSON), _) => Ok(self.key.is_aws),
-            (_, Some(key)) if key != self.key.text => Err(self.another_key()),
+            (_, Some(key)) if key != self.key.text => {
+                let text = ["the ", self.name, " could not be read: its record has another key"];
+                let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
+                log::warn!("{error}");
+                self.set_failure(StorageFailure::Read, Some(error.clone()));
+                Err(error)
+            }
             (Some(RECORD_VERSION_JSON), Some(_)) => Ok(true),
             _ => Ok(false),
         }
-    }
-
-    fn another_key(&self) -> Error {
-        let text = ["the ", self.name, " could not be read: its record has another key"];
-        let error = Error::storage_unused(text.concat(), OTHER_KEY_HINT);
-        log::warn!("{error}");
-        self.set_failure(StorageFailure::Read, Some(error.clone()));
-        error
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -123,23 +124,21 @@ impl RecordStore {
     /// Stores the record. The caller logs the error, because it knows the consequences.
     pub(crate) fn store(&self, value: &[u8]) -> Result<(), Error> {
         let outcome = self.storage.store(&self.key.text, value);
-        self.outcome(StorageFailure::Write, "could not be stored", outcome.err())
+        self.outcome(StorageFailure::Write, "could not be stored", outcome)
     }
 
     /// Removes the record. Returns `false` if it may still be there.
     pub(crate) fn remove(&self) -> bool {
         let outcome = self.storage.remove(&self.key.text);
-        self.logged_outcome(StorageFailure::Write, "could not be removed", outcome.err()).is_ok()
+        let outcome = self.outcome(StorageFailure::Write, "could not be removed", outcome);
+        outcome.inspect_err(warn).is_ok()
     }
 
     /// Locks the record against other processes. Returns `None` if there is no lock within `wait`.
     pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        let (lock, error) = match self.storage.lock(&self.key.text, wait) {
-            Ok(lock) => (lock, None),
-            Err(error) => (None, Some(error)),
-        };
-        let outcome = self.logged_outcome(StorageFailure::Lock, "could not be locked", error);
-        outcome.ok().and(lock)
+        let outcome = self.storage.lock(&self.key.text, wait);
+        let outcome = self.outcome(StorageFailure::Lock, "could not be locked", outcome);
+        outcome.inspect_err(warn).ok().flatten()
     }
 
     pub(crate) fn write_failed(&self) -> bool {
@@ -163,37 +162,19 @@ impl RecordStore {
         before.is_some()
     }
 
-    fn bytes(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let (value, error) = match self.storage.load(&self.key.text) {
-            Ok(value) => (value.map(Zeroizing::new), None),
-            Err(error) => (None, Some(error)),
-        };
-        self.logged_outcome(StorageFailure::Read, "could not be read", error)?;
-        Ok(value)
-    }
-
-    fn outcome(
+    fn outcome<T>(
         &self,
         kind: StorageFailure,
         what: &str,
-        error: Option<io::Error>,
-    ) -> Result<(), Error> {
-        let error =
-            error.map(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
-        self.set_failure(kind, error.clone());
-        error.map_or(Ok(()), Err)
+        outcome: io::Result<T>,
+    ) -> Result<T, Error> {
+        let outcome =
+            outcome.map_err(|error| Error::storage(["the ", self.name, " ", what].concat(), error));
+        self.set_failure(kind, outcome.as_ref().err().cloned());
+        outcome
     }
+}
 
-    fn logged_outcome(
-        &self,
-        kind: StorageFailure,
-        what: &str,
-        error: Option<io::Error>,
-    ) -> Result<(), Error> {
-        self.outcome(kind, what, error).inspect_err(|error| log::warn!("{error:#}"))
-    }
-
-    fn warn_unusable(&self) {
-        log::warn!("the record of the {} cannot be used; it counts as absent", self.name);
-    }
+fn warn(error: &Error) {
+    log::warn!("{error:#}");
 }

@@ -84,14 +84,11 @@ fn read_request(
         }
     }
     let mut words = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) =
+    let (Some(method), Some(target), Some(version @ ("HTTP/1.0" | "HTTP/1.1")), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(Failure::Refused(400));
     };
-    if !["HTTP/1.0", "HTTP/1.1"].contains(&version) {
-        return Err(Failure::Refused(400));
-    }
     let headers = read_headers(stream, &mut left)?;
     let values = |name: &str| {
         let of_name = headers.iter().filter(|(key, _)| key == name);

@@ -2,8 +2,17 @@
 
 use zeroize::Zeroizing;
 
+use super::aws_json;
+
+/// Returns a claim of a token. `parse` reads it from its JSON text.
+pub(crate) fn claim<T>(token: &str, name: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+    let json = payload(token)?;
+    let [claim] = aws_json::members("the token", std::str::from_utf8(&json).ok()?, [name]).ok()?;
+    parse(claim?)
+}
+
 /// Returns the payload of a token, which is usually JSON. `None` if the token is not a JWT.
-pub(crate) fn payload(token: &str) -> Option<Zeroizing<Vec<u8>>> {
+fn payload(token: &str) -> Option<Zeroizing<Vec<u8>>> {
     let encoded = token.split('.').nth(1)?.trim_end_matches('=');
     let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
     for group in encoded.as_bytes().chunks(4) {

@@ -3,7 +3,7 @@
 //! * `aws_json`: AWS JSON 1.1, which both services of Cognito speak
 //! * `aws_query`: AWS Query, which STS speaks
 //! * `timestamp`: the forms of a timestamp in both
-//! * `jwt`: the payload of a login token
+//! * `jwt`: the claims of a login token
 
 pub(crate) mod aws_json;
 pub(crate) mod aws_query;

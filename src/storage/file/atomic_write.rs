@@ -4,73 +4,98 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::disk::{FileSystem, LockMode, is_name_too_long};
+use super::disk::{FileSystem, Files, LockMode, is_name_too_long};
 use super::names::{Names, names, temporary_name};
-use super::permissions::{check_directory, give_directory_mode, give_file_mode};
-use super::read::read;
-use super::sweep::{LockedFile, hold_off_sweepers, remove_temporary_files, sweep};
+use super::permissions::{give_directory_mode, give_file_mode};
+use super::sweep::LockedFile;
 
 /// A new attempt is only needed if the random name is taken, or if another process removes the
 /// record and its temporary files.
 const ATTEMPTS: u32 = 20;
 
-pub(super) fn store<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    key: &str,
-    value: &[u8],
-) -> io::Result<()> {
-    let names = names(key)?;
-    let path = directory.join(&names.record);
-    if !check_directory(disk, directory)? {
-        make_directory(disk, directory)?;
-        write(disk, directory, &names, value)?;
-    } else if !read(disk, &path, names.header.as_deref())
-        .is_ok_and(|old| old.is_some_and(|old| *old == value))
-    {
-        let _ = sweep(disk, directory, &names);
-        write(disk, directory, &names, value)?;
+impl<F: FileSystem> Files<F> {
+    pub(super) fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        let names = names(key)?;
+        if !self.check_directory()? {
+            self.make_directory()?;
+            self.write(&names, value)?;
+        } else if !self
+            .read(&names.record, names.header.as_deref())
+            .is_ok_and(|old| old.is_some_and(|old| *old == value))
+        {
+            let _ = self.sweep(&names);
+            self.write(&names, value)?;
+        }
+        // Also for an unchanged record: the process that wrote it may have died before it synced.
+        self.disk.sync_directory(&self.directory)?;
+        if self.remove_earlier(&names)? {
+            self.disk.sync_directory(&self.directory)?;
+        }
+        Ok(())
     }
-    // Also for an unchanged record: the process that wrote it may have died before it synced.
-    disk.sync_directory(directory)?;
-    if remove_earlier(disk, directory, &names)? {
-        disk.sync_directory(directory)?;
+
+    /// Removes the record, and the temporary files that unfinished writes left.
+    pub(super) fn remove(&self, key: &str) -> io::Result<()> {
+        let names = names(key)?;
+        if !self.check_directory()? {
+            return Ok(());
+        }
+        // Remove the file with the earlier name first. If the process dies in between, a later read
+        // must not find only that file.
+        let earlier = self.remove_earlier(&names);
+        let record = self.disk.unlink(&self.directory.join(&names.record));
+        self.remove_temporary_files(&names).and(earlier).and(record)?;
+        // Also for a missing record: the process that removed it may have died before it synced.
+        self.disk.sync_directory(&self.directory)
     }
-    Ok(())
-}
 
-/// Removes the record, and the temporary files that unfinished writes left.
-pub(super) fn remove<F: FileSystem>(disk: &F, directory: &Path, key: &str) -> io::Result<()> {
-    let names = names(key)?;
-    if !check_directory(disk, directory)? {
-        return Ok(());
+    /// Removes the file with the name of earlier versions.
+    fn remove_earlier(&self, names: &Names) -> io::Result<bool> {
+        let Some(earlier) = &names.earlier else { return Ok(false) };
+        match self.disk.unlink(&self.directory.join(earlier)) {
+            Err(error) if is_name_too_long(&error) => Ok(false),
+            outcome => outcome,
+        }
     }
-    // Remove the file with the earlier name first. If the process dies in between, a later read
-    // must not find only that file.
-    let earlier = remove_earlier(disk, directory, &names);
-    let record = disk.unlink(&directory.join(&names.record));
-    remove_temporary_files(disk, directory, &names).and(earlier).and(record)?;
-    // Also for a missing record: the process that removed it may have died before it synced.
-    disk.sync_directory(directory)
-}
 
-/// Removes the file with the name of earlier versions.
-fn remove_earlier<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<bool> {
-    let Some(earlier) = &names.earlier else { return Ok(false) };
-    match disk.unlink(&directory.join(earlier)) {
-        Err(error) if is_name_too_long(&error) => Ok(false),
-        outcome => outcome,
+    #[cfg(unix)]
+    pub(super) fn ensure_directory(&self) -> io::Result<()> {
+        if self.check_directory()? { Ok(()) } else { self.make_directory() }
     }
-}
 
-#[cfg(unix)]
-pub(super) fn ensure_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
-    if check_directory(disk, directory)? { Ok(()) } else { make_directory(disk, directory) }
-}
+    fn make_directory(&self) -> io::Result<()> {
+        make_directories(&self.disk, &self.directory)?;
+        if self.check_directory()? { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
 
-fn make_directory<F: FileSystem>(disk: &F, directory: &Path) -> io::Result<()> {
-    make_directories(disk, directory)?;
-    if check_directory(disk, directory)? { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    fn write(&self, names: &Names, value: &[u8]) -> io::Result<()> {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            let temporary = self.directory.join(temporary_name(&names.record));
+            match self.write_and_rename(&temporary, names, value) {
+                Err(error) if left > 0 && is_taken_or_gone(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn write_and_rename(&self, temporary: &Path, names: &Names, value: &[u8]) -> io::Result<()> {
+        let disk = &self.disk;
+        let sweeper_lock = self.hold_off_sweepers();
+        let locked = LockedFile(disk.create_new(temporary)?);
+        let file = &locked.0;
+        let ready = prepare(disk, temporary, file);
+        drop(sweeper_lock);
+        // `locked` is held until after the rename, so no sweep removes the file.
+        let header = names.header.as_deref().unwrap_or_default();
+        ready
+            .and_then(|()| disk.write(temporary, file, header.as_bytes()))
+            .and_then(|()| disk.write(temporary, file, value))
+            .and_then(|()| disk.sync(temporary, file))
+            .and_then(|()| disk.rename(temporary, &self.directory.join(&names.record)))
+            .inspect_err(|_| drop(disk.unlink(temporary)))
+    }
 }
 
 /// Creates the missing directories one by one, each durable before the next.
@@ -104,42 +129,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn write<F: FileSystem>(disk: &F, directory: &Path, names: &Names, value: &[u8]) -> io::Result<()> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        let temporary = directory.join(temporary_name(&names.record));
-        match write_and_rename(disk, directory, &temporary, names, value) {
-            Err(error) if left > 0 && is_taken_or_gone(&error) => {}
-            outcome => return outcome,
-        }
-    }
-}
-
 fn is_taken_or_gone(error: &io::Error) -> bool {
     [io::ErrorKind::AlreadyExists, io::ErrorKind::NotFound].contains(&error.kind())
-}
-
-fn write_and_rename<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    temporary: &Path,
-    names: &Names,
-    value: &[u8],
-) -> io::Result<()> {
-    let sweeper_lock = hold_off_sweepers(disk, directory);
-    let locked = LockedFile(disk.create_new(temporary)?);
-    let file = &locked.0;
-    let ready = prepare(disk, temporary, file);
-    drop(sweeper_lock);
-    // `locked` is held until after the rename, so no sweep removes the file.
-    let header = names.header.as_deref().unwrap_or_default();
-    ready
-        .and_then(|()| disk.write(temporary, file, header.as_bytes()))
-        .and_then(|()| disk.write(temporary, file, value))
-        .and_then(|()| disk.sync(temporary, file))
-        .and_then(|()| disk.rename(temporary, &directory.join(&names.record)))
-        .inspect_err(|_| drop(disk.unlink(temporary)))
 }
 
 fn prepare<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
@@ -159,14 +150,14 @@ mod tests {
     use super::super::FileStorage;
     use super::super::disk::{Call, Disk, Errno};
     use super::super::faulty_disk::{FaultyDisk, Lasts, Watched};
-    use super::super::tests::{files, temporary};
+    use super::super::tests::{files, on, temporary, write_private};
     use super::*;
     use crate::random;
     use crate::storage::Storage;
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
     /// With a seed, the random name is known in advance.
@@ -218,8 +209,7 @@ mod tests {
         let names =
             ["k.0123456789abcdef", "k.fedcba9876543210", "k.other", "other.0123456789abcdef"];
         for name in names {
-            fs::write(root.path().join(name), "half").unwrap();
-            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+            write_private(&root.path().join(name), b"half");
         }
         let living = File::open(root.path().join(names[1])).unwrap();
         Disk.try_lock(root.path(), &living, LockMode::Exclusive).unwrap();
@@ -330,10 +320,10 @@ mod tests {
             let root = temporary();
             let directory = root.path().join("new/and/deep");
             if let Some(before) = before {
-                store(&Disk, &directory, "k", before).unwrap();
+                on(Disk, &directory).store("k", before).unwrap();
             }
             let recorder = Recorder::default();
-            store(&recorder, &directory, "k", b"new record").unwrap();
+            on(&recorder, &directory).store("k", b"new record").unwrap();
             let did = recorder.0.into_inner();
             for cut in 0..=did.len() {
                 for (names, data) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -359,14 +349,14 @@ mod tests {
         let disk = FaultyDisk::default();
         for at in 0.. {
             disk.fail(at, 5, Lasts::Once);
-            let outcome = store(&disk, &directory, "k", b"value");
+            let outcome = on(&disk, &directory).store("k", b"value");
             if disk.mend().unwrap() == format!("{:?}", Call::SyncDirectory(root.path())) {
                 outcome.unwrap_err();
                 break;
             }
         }
         let again = Recorder::default();
-        store(&again, &directory, "k", b"value").unwrap();
+        on(&again, &directory).store("k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
         assert!(again.0.into_inner().contains(&synced));
         assert!(FileStorage::new("").store("k", b"value").is_err(), "the path is empty");
@@ -375,9 +365,9 @@ mod tests {
     #[test]
     fn a_loss_of_power_during_a_removal_leaves_the_record_or_nothing() {
         let root = temporary();
-        store(&Disk, root.path(), "k", b"value").unwrap();
+        on(Disk, root.path()).store("k", b"value").unwrap();
         let recorder = Recorder::default();
-        remove(&recorder, root.path(), "k").unwrap();
+        on(&recorder, root.path()).remove("k").unwrap();
         let did = recorder.0.into_inner();
         for cut in 0..=did.len() {
             for names in [false, true] {
@@ -394,9 +384,9 @@ mod tests {
     #[test]
     fn an_unchanged_record_is_not_written() {
         let root = temporary();
-        store(&Disk, root.path(), "k", b"value").unwrap();
+        on(Disk, root.path()).store("k", b"value").unwrap();
         let recorder = Recorder::default();
-        store(&recorder, root.path(), "k", b"value").unwrap();
+        on(&recorder, root.path()).store("k", b"value").unwrap();
         let synced = Change::SyncDirectory(root.path().to_owned());
         assert_eq!(recorder.0.into_inner(), [synced], "the writer may not have synced");
     }
@@ -419,8 +409,8 @@ mod tests {
                 Call::Unlink(unlinked) if unlinked == path => Err(errno.into()),
                 _ => Ok(()),
             });
-            assert_eq!(store(&disk, root.path(), &key, b"value").is_ok(), is_ok, "{errno}");
-            assert_eq!(remove(&disk, root.path(), &key).is_ok(), is_ok, "{errno}");
+            assert_eq!(on(&disk, root.path()).store(&key, b"value").is_ok(), is_ok, "{errno}");
+            assert_eq!(on(&disk, root.path()).remove(&key).is_ok(), is_ok, "{errno}");
         }
     }
 
@@ -437,7 +427,7 @@ mod tests {
             }
             Ok(())
         });
-        store(&disk, &directory, "k", b"value").unwrap();
+        on(&disk, &directory).store("k", b"value").unwrap();
         assert_eq!(synced.into_inner(), [root.path(), &directory]);
     }
 
@@ -448,7 +438,7 @@ mod tests {
             Call::MakeDirectory(_) => Err(Errno::ROFS.into()),
             _ => Ok(()),
         });
-        let error = store(&disk, &root.path().join("d"), "k", b"value").unwrap_err();
+        let error = on(&disk, &root.path().join("d")).store("k", b"value").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
     }
 
@@ -470,7 +460,7 @@ mod tests {
                 }
                 _ => Ok(()),
             });
-            store(&disk, root.path(), "k", b"value").unwrap();
+            on(&disk, root.path()).store("k", b"value").unwrap();
             assert_eq!(created.get(), files_created, "{errno:?}");
             assert_eq!(files(root.path()), ["k"], "{errno:?}");
         }
@@ -511,7 +501,7 @@ mod tests {
                 }
                 _ => Ok(()),
             });
-            write(&disk, path, &names("k").unwrap(), b"value").unwrap();
+            on(&disk, path).write(&names("k").unwrap(), b"value").unwrap();
             assert_eq!((held.get(), locks.get()), (is_held, attempts), "{what}");
         }
     }
@@ -525,8 +515,8 @@ mod tests {
             _ => Ok(()),
         });
         for value in [b"one", b"two"] {
-            store(&disk, &directory, "k", value).unwrap();
-            assert!(read(&disk, &directory.join("k"), None).unwrap().is_some());
+            on(&disk, &directory).store("k", value).unwrap();
+            assert!(on(&disk, &directory).read("k", None).unwrap().is_some());
         }
     }
 }

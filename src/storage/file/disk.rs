@@ -1,8 +1,9 @@
-//! The calls that reach the disk. Tests record them and make them fail.
+//! The directory of a storage, and the calls that reach the disk. Tests record these calls and make
+//! them fail.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
 use rustix::fs::{FlockOperation, flock};
@@ -187,6 +188,13 @@ pub(super) trait FileSystem {
     }
 }
 
+/// The directory of a storage. Tests use another disk, whose calls fail.
+#[derive(Clone)]
+pub(super) struct Files<F> {
+    pub(super) disk: F,
+    pub(super) directory: PathBuf,
+}
+
 #[derive(Clone)]
 pub(super) struct Disk;
 
@@ -308,8 +316,8 @@ mod tests {
     #[test]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn a_directory_gets_its_mode_and_neither_a_file_nor_what_a_link_leads_to() {
-        use super::super::tests::{mode, temporary};
-        use std::os::unix::fs::{PermissionsExt, symlink};
+        use super::super::tests::{chmod, mode, temporary};
+        use std::os::unix::fs::symlink;
 
         let root = temporary();
         let [directory, link, file] =
@@ -318,7 +326,7 @@ mod tests {
         symlink(&directory, &link).unwrap();
         fs::write(&file, "").unwrap();
         for path in [&directory, &file] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o500)).unwrap();
+            chmod(path, 0o500);
         }
         for wrong in [&link, &file] {
             assert!(Disk.set_mode_unopened(wrong, 0o700).is_err(), "{}", wrong.display());

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "testing")]
+use std::time::Duration;
 
 #[cfg(feature = "testing")]
-use super::super::Storage;
-use super::Files;
-use super::disk::{Call, Disk, FileSystem};
+use super::super::{Storage, StorageLock};
+use super::disk::{Call, Disk, FileSystem, Files};
 #[cfg(test)]
 use rustix::io::Errno;
 
@@ -70,6 +71,26 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+/// Calls the methods of `Files` that have the same names.
+#[cfg(feature = "testing")]
+impl Storage for Files<FaultyDisk> {
+    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        self.load(key)
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.store(key, value)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        self.remove(key)
+    }
+
+    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
+        Ok(self.lock(key, wait)?.map(StorageLock::new))
+    }
+}
+
 /// Errors of the system. The first ones differ most in what they mean for a record.
 #[cfg(test)]
 pub(crate) const ERRORS: &[Errno] = &[
@@ -123,7 +144,7 @@ mod tests {
 
     use super::super::super::Storage;
     use super::super::names::FileKind;
-    use super::super::tests::{files, mode, temporary};
+    use super::super::tests::{chmod, files, mode, temporary, write_private};
     use super::super::{FileStorage, names};
     use super::*;
 
@@ -163,29 +184,24 @@ mod tests {
         fn make(self, directory: &Path, key: &str) {
             let name = names::names(key).unwrap();
             let header = name.header.clone().unwrap_or_default();
-            let private = |name: &str, bytes: &[u8]| {
-                fs::write(directory.join(name), bytes).unwrap();
-                fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o600))
-                    .unwrap();
-            };
+            let put = |name: &str, bytes: &[u8]| write_private(&directory.join(name), bytes);
             if self == Self::NoDirectory {
                 return;
             }
             fs::create_dir(directory).unwrap();
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+            chmod(directory, 0o700);
             match self {
-                Self::Earlier if !header.is_empty() => private(&name.earlier.unwrap(), OLD),
-                _ if self.has_record() => private(&name.record, &[header.as_bytes(), OLD].concat()),
+                Self::Earlier if !header.is_empty() => put(&name.earlier.unwrap(), OLD),
+                _ if self.has_record() => put(&name.record, &[header.as_bytes(), OLD].concat()),
                 _ => {}
             }
             if self == Self::LaxRecord {
                 let record = files(directory).pop().unwrap();
-                fs::set_permissions(directory.join(record), fs::Permissions::from_mode(0o644))
-                    .unwrap();
+                chmod(&directory.join(record), 0o644);
             }
             if self == Self::Litter {
                 let name = names::names(key).unwrap().record;
-                private(&format!("{name}.0123456789abcdef"), NEW);
+                put(&format!("{name}.0123456789abcdef"), NEW);
             }
         }
     }
@@ -407,7 +423,7 @@ mod tests {
     #[test]
     fn removal_by_prefix_is_complete_or_an_error_whatever_fails() {
         let faults = for_every_fault(
-            |storage, key| storage.remove_all(&key[..1]),
+            |storage, key| storage.remove_files(&key[..1], false),
             |case, outcome| {
                 let now = case.now();
                 assert!(now.is_none() || now.as_deref() == Some(OLD), "{case:?}");
@@ -448,7 +464,7 @@ mod tests {
                 for name in case.files().iter().filter(|name| is_lock(name)) {
                     assert_eq!(mode(&case.storage.directory.join(name)), 0o600, "{case:?}");
                 }
-                assert_eq!(case.storage.remove_locks(&case.key[..1]).unwrap(), 1, "{case:?}");
+                assert_eq!(case.storage.remove_files(&case.key[..1], true).unwrap(), 1, "{case:?}");
             },
         );
         assert!(faults > 1500, "{faults}");

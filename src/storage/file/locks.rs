@@ -10,8 +10,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::atomic_write::ensure_directory;
-use super::disk::{Errno, FileSystem, LockMode, has_errno, is_unsupported, unlock};
+use super::disk::{Errno, FileSystem, Files, LockMode, has_errno, is_unsupported, unlock};
 use super::names::lock_name;
 use super::permissions::{check_permissions, give_file_mode, permission_denied, tighten};
 
@@ -32,17 +31,14 @@ impl Drop for Lock {
     }
 }
 
-/// Locks a key. Returns `None` if another holder has the lock for all of `wait`, or if there are no
-/// locks.
-pub(super) fn lock_key<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    key: &str,
-    wait: Duration,
-) -> io::Result<Option<Lock>> {
-    let name = lock_name(key)?;
-    ensure_directory(disk, directory)?;
-    lock(disk, &directory.join(name), wait)
+impl<F: FileSystem> Files<F> {
+    /// Locks a key. Returns `None` if another holder has the lock for all of `wait`, or if there
+    /// are no locks.
+    pub(super) fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<Lock>> {
+        let name = lock_name(key)?;
+        self.ensure_directory()?;
+        lock(&self.disk, &self.directory.join(name), wait)
+    }
 }
 
 /// Locks a file and creates it if it is missing. Returns `None` if another holder has the lock for
@@ -87,13 +83,8 @@ fn open<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
 
 fn create<F: FileSystem>(disk: &F, path: &Path) -> io::Result<File> {
     let file = disk.create_new(path)?;
-    match give_file_mode(disk, path, &file) {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            let _ = disk.unlink(path);
-            Err(error)
-        }
-    }
+    give_file_mode(disk, path, &file).inspect_err(|_| drop(disk.unlink(path)))?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -101,12 +92,12 @@ mod tests {
     use super::super::FileStorage;
     use super::super::disk::{Call, Disk};
     use super::super::faulty_disk::Watched;
-    use super::super::tests::{files, mode, temporary};
+    use super::super::tests::{chmod, files, mode, on, temporary};
     use super::*;
     use crate::storage::Storage;
     use std::cell::Cell;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_lock_has_one_holder_until_it_is_dropped() {
@@ -155,9 +146,9 @@ mod tests {
         assert!(status.unwrap().success());
         assert!(lock("p").is_err());
         drop(lock("w").unwrap().unwrap());
-        fs::set_permissions(root.path().join("w.lock"), fs::Permissions::from_mode(0o660)).unwrap();
+        chmod(&root.path().join("w.lock"), 0o660);
         assert!(lock("w").is_err());
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        chmod(root.path(), 0o770);
         assert_eq!(lock("new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(lock("").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
@@ -177,7 +168,7 @@ mod tests {
                 Call::Lock(_) => Err(errno.into()),
                 _ => Ok(()),
             });
-            let outcome = lock_key(&disk, root.path(), "k", Duration::ZERO);
+            let outcome = on(&disk, root.path()).lock("k", Duration::ZERO);
             let outcome = outcome.map(|lock| lock.is_some());
             let outcome = outcome.map_err(|error| Errno::from_io_error(&error).unwrap());
             assert_eq!(outcome, expected, "{errno}");
@@ -191,13 +182,13 @@ mod tests {
             Call::Create(path) => Disk.create_new(path).map(drop),
             _ => Ok(()),
         });
-        assert!(lock_key(&disk, root.path(), "k", Duration::ZERO).unwrap().is_some());
+        assert!(on(&disk, root.path()).lock("k", Duration::ZERO).unwrap().is_some());
     }
 
     #[test]
     fn a_lock_file_that_cannot_be_opened_or_created_is_an_error() {
         let root = temporary();
-        drop(lock_key(&Disk, root.path(), "there", Duration::ZERO).unwrap().unwrap());
+        drop(on(Disk, root.path()).lock("there", Duration::ZERO).unwrap().unwrap());
         for key in ["there", "missing"] {
             let opens = Cell::new(0);
             let disk = Watched(|call: Call<'_>| match call {
@@ -208,7 +199,7 @@ mod tests {
                 Call::Create(_) if key == "missing" => Err(Errno::ACCESS.into()),
                 _ => Ok(()),
             });
-            let error = lock_key(&disk, root.path(), key, Duration::ZERO).err().unwrap();
+            let error = on(&disk, root.path()).lock(key, Duration::ZERO).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{key}");
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! * this file: `FileStorage`
 //! * `names.rs`: file names for keys, and back
-//! * `disk.rs`: the calls that reach the disk; tests make them fail (`faulty_disk.rs`)
+//! * `disk.rs`: the directory, and the calls that reach the disk; tests make them fail
+//!   (`faulty_disk.rs`)
 //! * `permissions.rs`: who owns a file, and who may read it or write to it
 //! * `read.rs`: reads a record without following a link
 //! * `atomic_write.rs`: writes and removes a record so that it survives a loss of power
@@ -29,7 +30,7 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use self::disk::{Disk, FileSystem};
+use self::disk::{Disk, Files};
 use super::Storage;
 #[cfg(unix)]
 use super::StorageLock;
@@ -81,13 +82,6 @@ pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 #[derive(Clone)]
 pub struct FileStorage(Files<Disk>);
 
-/// Tests use another disk, whose calls fail.
-#[derive(Clone)]
-struct Files<F> {
-    disk: F,
-    directory: PathBuf,
-}
-
 impl FileStorage {
     /// Creates a storage that keeps its records in `directory`.
     ///
@@ -135,7 +129,7 @@ impl FileStorage {
     /// If [`keys`](Self::keys) would fail, or if a file cannot be removed. It still removes the
     /// other files.
     pub fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        self.0.remove_all(prefix)
+        self.0.remove_files(prefix, false)
     }
 
     /// Removes the lock files of all keys that begin with `prefix`, as
@@ -152,7 +146,7 @@ impl FileStorage {
     ///
     /// The same as [`remove_all`](Self::remove_all).
     pub fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        self.0.remove_locks(prefix)
+        self.0.remove_files(prefix, true)
     }
 }
 
@@ -177,46 +171,14 @@ impl Storage for FileStorage {
 
     #[cfg(unix)]
     fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        self.0.lock(key, wait)
-    }
-}
-
-impl<F: FileSystem> Files<F> {
-    fn keys(&self, prefix: &str) -> io::Result<Vec<String>> {
-        by_prefix::keys(&self.disk, &self.directory, prefix)
-    }
-
-    fn remove_all(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, false)
-    }
-
-    fn remove_locks(&self, prefix: &str) -> io::Result<usize> {
-        by_prefix::remove_files(&self.disk, &self.directory, prefix, true)
-    }
-}
-
-impl<F: FileSystem + Send + Sync> Storage for Files<F> {
-    fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
-        read::load(&self.disk, &self.directory, key)
-    }
-
-    fn store(&self, key: &str, value: &[u8]) -> io::Result<()> {
-        atomic_write::store(&self.disk, &self.directory, key, value)
-    }
-
-    fn remove(&self, key: &str) -> io::Result<()> {
-        atomic_write::remove(&self.disk, &self.directory, key)
-    }
-
-    #[cfg(unix)]
-    fn lock(&self, key: &str, wait: Duration) -> io::Result<Option<StorageLock>> {
-        Ok(locks::lock_key(&self.disk, &self.directory, key, wait)?.map(StorageLock::new))
+        Ok(self.0.lock(key, wait)?.map(StorageLock::new))
     }
 }
 
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use super::disk::{Call, FileSystem};
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -224,6 +186,30 @@ mod tests {
 
     pub(super) fn temporary() -> tempfile::TempDir {
         tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    impl<F: FileSystem> FileSystem for &F {
+        fn call<T>(
+            &self,
+            call: Call<'_>,
+            operation: impl FnOnce() -> io::Result<T>,
+        ) -> io::Result<T> {
+            (**self).call(call, operation)
+        }
+    }
+
+    pub(super) fn on<F: FileSystem>(disk: F, directory: &Path) -> Files<F> {
+        Files { disk, directory: directory.to_owned() }
+    }
+
+    pub(super) fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Writes a file that only its owner may use.
+    pub(super) fn write_private(path: &Path, bytes: &[u8]) {
+        fs::write(path, bytes).unwrap();
+        chmod(path, 0o600);
     }
 
     pub(super) fn mode(path: &Path) -> u32 {
@@ -264,7 +250,7 @@ mod tests {
         storage.remove("k").unwrap();
         assert_eq!(storage.load("k").unwrap(), None);
 
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        chmod(&directory, 0o755);
         storage.store("k", b"four").unwrap();
         assert_eq!(mode(&directory), 0o755, "an existing directory is left as it is");
     }
@@ -275,7 +261,7 @@ mod tests {
         let storage = FileStorage::new(root.path());
         storage.store("k", b"one").unwrap();
         for bad in [0o770, 0o702, 0o1777] {
-            fs::set_permissions(root.path(), fs::Permissions::from_mode(bad)).unwrap();
+            chmod(root.path(), bad);
             for error in [
                 storage.load("k").unwrap_err(),
                 storage.store("k", b"two").unwrap_err(),
@@ -284,8 +270,8 @@ mod tests {
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{bad:o}: {error}");
             }
         }
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::set_permissions(root.path().join("k"), fs::Permissions::from_mode(0o620)).unwrap();
+        chmod(root.path(), 0o700);
+        chmod(&root.path().join("k"), 0o620);
         assert!(storage.load("k").is_err());
         storage.store("k", b"two").unwrap();
         assert_eq!(storage.load("k").unwrap().unwrap(), b"two", "a store replaces it");
@@ -362,7 +348,7 @@ mod tests {
         fs::create_dir(directory.join("a%2F")).unwrap();
         assert!(storage.remove_all("a").is_err());
         assert_eq!(storage.keys("a").unwrap(), ["a/"], "the other records are removed");
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        chmod(&directory, 0o777);
         assert!(storage.keys("").is_err() && storage.remove_all("b").is_err());
         assert!(directory.join("b").exists());
     }
@@ -429,10 +415,7 @@ mod tests {
         let left_over = format!("{earlier}.0123456789abcdef");
         let root = temporary();
         let storage = FileStorage::new(root.path());
-        let put = |name: &str, bytes: &[u8]| {
-            fs::write(root.path().join(name), bytes).unwrap();
-            fs::set_permissions(root.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
-        };
+        let put = |name: &str, bytes: &[u8]| write_private(&root.path().join(name), bytes);
         let plant = || [&earlier, &left_over].map(|name| put(name, b"old"));
         // the operation on it, and how many files are left
         let rows: [Row; 4] = [
@@ -495,7 +478,7 @@ mod tests {
         for lax in [0o644, 0o640, 0o604, 0o611, 0o755] {
             for (act, name) in actions.iter().zip(["k", "k", "k.lock"]) {
                 let path = root.path().join(name);
-                fs::set_permissions(&path, fs::Permissions::from_mode(lax)).unwrap();
+                chmod(&path, lax);
                 act(&storage);
                 assert_eq!(mode(&path), 0o600, "{name} {lax:o}");
             }

@@ -6,27 +6,30 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-use super::disk::FileSystem;
 #[cfg(unix)]
 use super::disk::is_unsupported;
+use super::disk::{FileSystem, Files};
 
-/// Checks the directory of a storage. Returns `false` if it does not exist.
-pub(super) fn check_directory<F: FileSystem>(disk: &F, path: &Path) -> io::Result<bool> {
-    // With a slash at its end, the path would name the target of the link.
-    let path = path.components().as_path();
-    let mut metadata = match disk.stat_link(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        metadata => metadata?,
-    };
-    if metadata.is_symlink() {
-        check_permissions(&metadata, "the link to the directory")?;
-        // A link without a target is an error: the disk with the records may not be mounted yet.
-        metadata = disk.stat(path)?;
+impl<F: FileSystem> Files<F> {
+    /// Checks the directory. Returns `false` if it does not exist.
+    pub(super) fn check_directory(&self) -> io::Result<bool> {
+        // With a slash at its end, the path would name the target of the link.
+        let path = self.directory.components().as_path();
+        let mut metadata = match self.disk.stat_link(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            metadata => metadata?,
+        };
+        if metadata.is_symlink() {
+            check_permissions(&metadata, "the link to the directory")?;
+            // A link without a target is an error: the disk with the records may not be mounted
+            // yet.
+            metadata = self.disk.stat(path)?;
+        }
+        if !metadata.is_dir() {
+            return Err(permission_denied("the path is not a directory"));
+        }
+        check_permissions(&metadata, "the directory").map(|()| true)
     }
-    if !metadata.is_dir() {
-        return Err(permission_denied("the path is not a directory"));
-    }
-    check_permissions(&metadata, "the directory").map(|()| true)
 }
 
 #[cfg(unix)]
@@ -147,10 +150,9 @@ pub(super) fn permission_denied(why: &str) -> io::Error {
 mod tests {
     use super::super::disk::{Call, Errno};
     use super::super::faulty_disk::Watched;
-    use super::super::tests::{mode, temporary};
+    use super::super::tests::{chmod, mode, temporary};
     use super::*;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn another_owner_and_other_writers_have_different_errors() {
@@ -176,7 +178,7 @@ mod tests {
             let root = temporary();
             let path = root.path().join("d");
             fs::create_dir(&path).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o300)).unwrap();
+            chmod(&path, 0o300);
             let disk = Watched(|call: Call<'_>| match call {
                 Call::Open(_) => Err(errno.into()),
                 _ => Ok(()),

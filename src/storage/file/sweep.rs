@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::disk::{FileSystem, LockMode, unlock};
+use super::disk::{FileSystem, Files, LockMode, unlock};
 use super::names::{self, FileKind, Names};
 
 /// A writer waits for a sweep for at most 100 ms, because the sweeping process may be stopped. Then
@@ -28,64 +28,54 @@ impl Drop for LockedFile {
     }
 }
 
-/// Prevents sweeps until the returned lock is dropped. Returns `None` if there are no locks,
-/// because then there are no sweeps, and if another sweep runs for longer than 100 ms.
-pub(super) fn hold_off_sweepers<F: FileSystem>(disk: &F, directory: &Path) -> Option<LockedFile> {
-    let file = disk.open_directory(directory).ok()?;
-    for _ in 0..TRIES {
-        match disk.try_lock(directory, &file, LockMode::Shared) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            outcome => return outcome.ok().map(|()| LockedFile(file)),
-        }
-    }
-    None
-}
-
-/// Removes the temporary files of writers that died. Does nothing if there are no locks, or if a
-/// running writer is just creating its file.
-pub(super) fn sweep<F: FileSystem>(disk: &F, directory: &Path, names: &Names) -> io::Result<()> {
-    let lock = lock(disk, directory, disk.open_directory(directory)?)?;
-    for path in temporary_files(disk, directory, names)? {
-        // `locked` holds the lock while the file is removed.
-        let locked = disk.open(&path).and_then(|file| self::lock(disk, &path, file));
-        if locked.is_ok() {
-            disk.unlink(&path)?;
-        }
-    }
-    drop(lock);
-    Ok(())
-}
-
-/// Removes all temporary files of the record. A running writer then writes another one.
-pub(super) fn remove_temporary_files<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    names: &Names,
-) -> io::Result<()> {
-    let mut outcome = Ok(());
-    for path in temporary_files(disk, directory, names)? {
-        outcome = outcome.and(disk.unlink(&path).map(drop));
-    }
-    outcome
-}
-
-fn temporary_files<F: FileSystem>(
-    disk: &F,
-    directory: &Path,
-    names: &Names,
-) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for name in disk.list(directory)? {
-        match names::parse(&name) {
-            Some((record, FileKind::Temporary)) if names.contains(record) => {
-                files.push(directory.join(&name));
+impl<F: FileSystem> Files<F> {
+    /// Prevents sweeps until the returned lock is dropped. Returns `None` if there are no locks,
+    /// because then there are no sweeps, and if another sweep runs for longer than 100 ms.
+    pub(super) fn hold_off_sweepers(&self) -> Option<LockedFile> {
+        let file = self.disk.open_directory(&self.directory).ok()?;
+        for _ in 0..TRIES {
+            match self.disk.try_lock(&self.directory, &file, LockMode::Shared) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                outcome => return outcome.ok().map(|()| LockedFile(file)),
             }
-            _ => {}
         }
+        None
     }
-    Ok(files)
-}
 
-fn lock<F: FileSystem>(disk: &F, path: &Path, file: File) -> io::Result<LockedFile> {
-    disk.try_lock(path, &file, LockMode::Exclusive).map(|()| LockedFile(file))
+    /// Removes the temporary files of writers that died. Does nothing if there are no locks, or if
+    /// a running writer is just creating its file.
+    pub(super) fn sweep(&self, names: &Names) -> io::Result<()> {
+        let directory = self.disk.open_directory(&self.directory)?;
+        let _lock = self.lock_file(&self.directory, directory)?;
+        for path in self.temporary_files(names)? {
+            // `locked` holds the lock while the file is removed.
+            let locked = self.disk.open(&path).and_then(|file| self.lock_file(&path, file));
+            if locked.is_ok() {
+                self.disk.unlink(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all temporary files of the record. A running writer then writes another one.
+    pub(super) fn remove_temporary_files(&self, names: &Names) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for path in self.temporary_files(names)? {
+            outcome = outcome.and(self.disk.unlink(&path).map(drop));
+        }
+        outcome
+    }
+
+    fn temporary_files(&self, names: &Names) -> io::Result<Vec<PathBuf>> {
+        let is_of_record = |name: &String| match names::parse(name) {
+            Some((record, FileKind::Temporary)) => names.contains(record),
+            _ => false,
+        };
+        let files = self.disk.list(&self.directory)?.into_iter().filter(is_of_record);
+        Ok(files.map(|name| self.directory.join(name)).collect())
+    }
+
+    fn lock_file(&self, path: &Path, file: File) -> io::Result<LockedFile> {
+        self.disk.try_lock(path, &file, LockMode::Exclusive).map(|()| LockedFile(file))
+    }
 }

@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use super::fault_queue::FaultQueue;
 use super::http;
 use crate::clock::{Clock, SystemClock};
+use crate::credentials::clamp_to_rfc3339;
 use crate::developer::DeveloperIdentity;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
@@ -158,7 +159,7 @@ impl FakeCognito {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn add_pool(&self, pool_id: impl Into<String>) {
-        self.lock().state.set_pool(pool_id.into(), true);
+        self.lock().state.pools.insert(pool_id.into(), true);
     }
 
     /// Turns guest access of a pool on or off.
@@ -169,9 +170,9 @@ impl FakeCognito {
     ///
     /// If there is no such pool.
     pub fn set_guests(&self, pool_id: &str, allowed: bool) {
-        let state = &mut self.lock().state;
-        assert!(state.has_pool(pool_id), "there is no pool {pool_id}");
-        state.set_pool(pool_id.to_owned(), allowed);
+        let pools = &mut self.lock().state.pools;
+        assert!(pools.contains_key(pool_id), "there is no pool {pool_id}");
+        pools.insert(pool_id.to_owned(), allowed);
     }
 
     /// Accepts `token` as a token of `provider` for `user`. A user may have several tokens.
@@ -224,7 +225,7 @@ impl FakeCognito {
     pub fn developer_identity(&self, pool_id: &str, user: &str) -> DeveloperIdentity {
         let now = self.now();
         let state = &mut self.lock().state;
-        assert!(state.has_pool(pool_id), "there is no pool {pool_id}");
+        assert!(state.pools.contains_key(pool_id), "there is no pool {pool_id}");
         let (id, token) = state.developer_identity(pool_id, user, now);
         DeveloperIdentity::new(id, token)
     }
@@ -254,15 +255,16 @@ impl FakeCognito {
     ///
     /// If there is no such identity.
     pub fn disable_identity(&self, identity_id: &str) {
-        let exists = self.lock().state.disable(identity_id);
-        assert!(exists, "there is no such identity");
+        let identities = &mut self.lock().state.identities;
+        let disabled = identities.get_mut(identity_id).map(|identity| identity.enabled = false);
+        assert!(disabled.is_some(), "there is no such identity");
     }
 
     /// Deletes an identity. Its ID is unknown from now on.
     ///
     /// See the [example](Self::disable_identity).
     pub fn delete_identity(&self, identity_id: &str) {
-        self.lock().state.delete(identity_id);
+        self.lock().state.identities.remove(identity_id);
     }
 
     /// Sets the lifetime of credentials that are issued from now on. Default: one hour.
@@ -444,7 +446,7 @@ impl FakeCognito {
     /// See the [example](Self::add_pool).
     #[must_use]
     pub fn identities(&self) -> usize {
-        self.lock().state.identities()
+        self.lock().state.identities.len()
     }
 
     /// Returns the service's time.
@@ -537,11 +539,7 @@ fn response(number: usize, status: u16, date: Option<SystemTime>, body: String) 
         .with_header("x-amzn-requestid", format!("request-{number}"));
     match date {
         // `fmt_http_date` panics for a date after the year 9999 or before 1970.
-        Some(date) => {
-            let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-            let date = httpdate::fmt_http_date(date.clamp(SystemTime::UNIX_EPOCH, last));
-            response.with_header("date", date)
-        }
+        Some(date) => response.with_header("date", httpdate::fmt_http_date(clamp_to_rfc3339(date))),
         None => response,
     }
 }

@@ -17,9 +17,10 @@ pub(super) struct ServiceState {
     pub(super) lifetime: Duration,
     /// If set, new credentials end at this time, and `lifetime` has no effect.
     pub(super) expiration: Option<SystemTime>,
-    pools: BTreeMap<String, IdentityPool>,
+    /// Whether guests are allowed, by the ID of the pool.
+    pub(super) pools: BTreeMap<String, bool>,
     pub(super) logins: LoginTokens,
-    identities: BTreeMap<String, FakeIdentity>,
+    pub(super) identities: BTreeMap<String, FakeIdentity>,
     open_id_tokens: OpenIdTokens,
     /// Makes IDs, keys and tokens unique.
     pub(super) serial: u64,
@@ -27,14 +28,10 @@ pub(super) struct ServiceState {
     pub(super) user_pool: UserPool,
 }
 
-struct IdentityPool {
-    allows_guests: bool,
-}
-
-struct FakeIdentity {
+pub(super) struct FakeIdentity {
     pool: String,
     owners: Owners,
-    enabled: bool,
+    pub(super) enabled: bool,
 }
 
 /// The provider and the user of each login.
@@ -55,28 +52,6 @@ impl ServiceState {
         }
     }
 
-    pub(super) fn set_pool(&mut self, id: String, allows_guests: bool) {
-        self.pools.insert(id, IdentityPool { allows_guests });
-    }
-
-    pub(super) fn has_pool(&self, id: &str) -> bool {
-        self.pools.contains_key(id)
-    }
-
-    pub(super) fn identities(&self) -> usize {
-        self.identities.len()
-    }
-
-    /// Returns `false` if there is no such identity.
-    pub(super) fn disable(&mut self, identity_id: &str) -> bool {
-        let identity = self.identities.get_mut(identity_id);
-        identity.map(|identity| identity.enabled = false).is_some()
-    }
-
-    pub(super) fn delete(&mut self, identity_id: &str) {
-        self.identities.remove(identity_id);
-    }
-
     /// Returns the identity ID of a developer's user, and a new token for it.
     pub(super) fn developer_identity(
         &mut self,
@@ -87,9 +62,7 @@ impl ServiceState {
         let owners = Owners::from([("developer".to_owned(), user.to_owned())]);
         let existing = self.identities_of(pool_id, &owners).into_iter().next();
         let id = existing.unwrap_or_else(|| self.create_identity(pool_id));
-        if let Some(identity) = self.identities.get_mut(&id) {
-            identity.owners.extend(owners);
-        }
+        self.add_owners(&id, owners);
         let token = self.open_id_token(&id, now);
         (id, token)
     }
@@ -141,23 +114,17 @@ impl ServiceState {
 
     fn get_id(&mut self, body: &RequestBody, now: SystemTime) -> Result<Value, ServiceError> {
         let pool_id = checked_id(body.identity_pool_id.as_deref(), "identityPoolId")?;
-        let pool = self.pool(pool_id)?;
-        if body.logins.is_empty() && !pool.allows_guests {
+        let allows_guests = self.allows_guests(pool_id)?;
+        if body.logins.is_empty() && !allows_guests {
             return Err(guests_are_off());
         }
         let owners = self.owners(&body.logins, now)?;
-        let id = match self.identities_of(pool_id, &owners).as_slice() {
-            [] => self.create_identity(pool_id),
-            [parent, rest @ ..] => {
-                for id in rest {
-                    self.merge(id, parent);
-                }
-                parent.clone()
-            }
-        };
-        if let Some(identity) = self.identities.get_mut(&id) {
-            identity.owners.extend(owners);
+        let mut existing = self.identities_of(pool_id, &owners).into_iter();
+        let id = existing.next().unwrap_or_else(|| self.create_identity(pool_id));
+        for other in existing {
+            self.merge(&other, &id);
         }
+        self.add_owners(&id, owners);
         Ok(json!({ "IdentityId": id }))
     }
 
@@ -178,7 +145,7 @@ impl ServiceState {
         if !identity.enabled || (owners.is_empty() && !guest) {
             return Err(not_authorized(format!("Access to Identity '{id}' is forbidden.")));
         }
-        if owners.is_empty() && !self.pool(&pool_id)?.allows_guests {
+        if owners.is_empty() && !self.allows_guests(&pool_id)? {
             return Err(guests_are_off());
         }
         if !owners.is_empty() && !guest && identity.owners.is_disjoint(&owners) {
@@ -191,14 +158,13 @@ impl ServiceState {
         if parent != id {
             self.merge(id, &parent);
         }
-        if let Some(identity) = self.identities.get_mut(&parent) {
-            identity.owners.extend(owners);
-        }
+        self.add_owners(&parent, owners);
         Ok(parent)
     }
 
-    fn pool(&self, id: &str) -> Result<&IdentityPool, ServiceError> {
-        self.pools.get(id).ok_or_else(|| not_found(format!("IdentityPool '{id}' not found.")))
+    fn allows_guests(&self, pool: &str) -> Result<bool, ServiceError> {
+        let allowed = self.pools.get(pool).copied();
+        allowed.ok_or_else(|| not_found(format!("IdentityPool '{pool}' not found.")))
     }
 
     /// Returns the provider and the user of each login. For an OpenID token, these are the owners
@@ -262,8 +228,12 @@ impl ServiceState {
         let Some(child) = self.identities.get_mut(child) else { return };
         child.enabled = false;
         let owners = std::mem::take(&mut child.owners);
-        if let Some(parent) = self.identities.get_mut(parent) {
-            parent.owners.extend(owners);
+        self.add_owners(parent, owners);
+    }
+
+    fn add_owners(&mut self, identity_id: &str, owners: Owners) {
+        if let Some(identity) = self.identities.get_mut(identity_id) {
+            identity.owners.extend(owners);
         }
     }
 

@@ -70,7 +70,8 @@ impl Connector {
                     .connect_to_proxy(proxy, deadline)
                     .map_err(|error| NetworkError::ToProxy(Box::new(error)))?;
                 let target = format!("{}:{port}", url.host().unwrap_or_default());
-                tunnel::open(&mut stream, proxy, &target, &self.user_agent)?;
+                tunnel::open(&mut stream, proxy, &target, &self.user_agent)
+                    .map_err(NetworkError::Tunnel)?;
                 stream
             }
         };

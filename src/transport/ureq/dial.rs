@@ -62,7 +62,7 @@ fn wait_for_addresses(
 ) -> Result<(), NetworkError> {
     match look_up.wait(deadline) {
         Err(_) if !failed.is_empty() => Err(NetworkError::Dial(std::mem::take(failed))),
-        waited => Ok(waited?),
+        waited => waited.map_err(NetworkError::Dns),
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) struct LookUp {
     pending: Vec<Arc<Query>>,
     /// Addresses that [`take`](Self::take) has not returned yet.
     found: Vec<SocketAddr>,
+    /// `None` also stands for "not found".
     failure: Option<DnsError>,
 }
 
@@ -91,9 +92,7 @@ impl Resolver {
         match without_dns(host) {
             Some(addresses) => {
                 let wanted = |address: &SocketAddr| families.contains(&family_of(*address));
-                let addresses: Vec<_> = addresses.into_iter().filter(wanted).collect();
-                let answer = Some(addresses).filter(|found| !found.is_empty());
-                look_up.record(answer.ok_or(DnsError::NotFound));
+                look_up.found.extend(addresses.into_iter().filter(wanted));
             }
             None => {
                 for family in families {
@@ -198,7 +197,7 @@ impl LookUp {
         match answer {
             Ok(addresses) => self.found.extend(addresses),
             // Keep a failure rather than "not found", because the name may exist.
-            Err(DnsError::NotFound) if self.failure.is_some() => {}
+            Err(DnsError::NotFound) => {}
             Err(error) => self.failure = Some(error),
         }
     }
@@ -264,8 +263,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 impl LookUp {
     pub(super) fn found(addresses: &[SocketAddr]) -> Self {
-        let failure = addresses.is_empty().then_some(DnsError::NotFound);
-        Self { resolver: &SYSTEM, pending: Vec::new(), found: addresses.to_vec(), failure }
+        let found = addresses.to_vec();
+        Self { resolver: &SYSTEM, pending: Vec::new(), found, failure: None }
     }
 }
 

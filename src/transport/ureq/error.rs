@@ -41,7 +41,7 @@ pub(super) enum NetworkError {
     TimedOut,
     /// The connection ended before the answer began.
     Closed,
-    Broken(io::Error),
+    Broken(io::Error, Stage),
     NotHttp,
     TooLarge,
     /// Any other error of ureq.
@@ -56,17 +56,10 @@ pub(super) enum DialError {
 }
 
 /// The part of an exchange in which it failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Stage {
     BeforeAnswer,
     InBody,
-}
-
-/// The destination of an exchange, and the time until it failed.
-pub(super) struct Destination<'a> {
-    pub(super) url: &'a Uri,
-    pub(super) proxy: Option<&'a Proxy>,
-    pub(super) elapsed: Duration,
 }
 
 impl NetworkError {
@@ -83,7 +76,7 @@ impl NetworkError {
                 (io::ErrorKind::UnexpectedEof, Stage::BeforeAnswer) => Self::Closed,
                 // With TLS 1.3, a server may reject the client certificate after the handshake.
                 _ if rustls_error(&error).is_some_and(is_refusal) => Self::Handshake(error),
-                _ => Self::Broken(error),
+                _ => Self::Broken(error, stage),
             },
             E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => Self::TooLarge,
             E::Protocol(_) | E::BodyStalled => Self::NotHttp,
@@ -95,18 +88,31 @@ impl NetworkError {
         Self::Other(redact::clean(&error.to_string()))
     }
 
-    pub(super) fn report(&self, stage: Stage, to: &Destination<'_>) -> TransportError {
-        let text = self.text(stage, to);
+    /// Describes the failure of an exchange with `url`, through `proxy`, after `elapsed`.
+    pub(super) fn report(
+        &self,
+        url: &Uri,
+        proxy: Option<&Proxy>,
+        elapsed: Duration,
+    ) -> TransportError {
+        let target = target(url);
+        let proxy = proxy.map(|proxy| format!("the proxy {}", ProxyName(proxy)));
+        let peer = match (self, proxy) {
+            (Self::ToProxy(_), Some(proxy)) => format!("{proxy} (for {target})"),
+            (_, Some(proxy)) => format!("{target} through {proxy}"),
+            (_, None) => target,
+        };
+        let text = self.text_for(&peer);
         // Only integers: code that prints floats would make the program larger.
-        let elapsed = to.elapsed.as_millis() / 100;
+        let elapsed = elapsed.as_millis() / 100;
         TransportError::described(
-            self.kind(stage),
+            self.kind(),
             format!("{text} (after {}.{} s)", elapsed / 10, elapsed % 10),
             self.hint(),
         )
     }
 
-    fn kind(&self, stage: Stage) -> Kind {
+    fn kind(&self) -> Kind {
         match self {
             Self::Dns(DnsError::TimedOut) | Self::TimedOut => Kind::Timeout,
             Self::Dns(_) | Self::Socket(_) => Kind::Connect,
@@ -115,7 +121,7 @@ impl NetworkError {
                 _ => Kind::Connect,
             },
             Self::InvalidName | Self::TlsSettings(_) => Kind::Tls,
-            Self::ToProxy(error) => error.kind(stage),
+            Self::ToProxy(error) => error.kind(),
             Self::Handshake(error) => match (rustls_error(error), error.kind()) {
                 (Some(rustls::Error::AlertReceived(AlertDescription::InternalError)), _) => {
                     Kind::Io
@@ -134,26 +140,14 @@ impl NetworkError {
                 _ => Kind::Connect,
             },
             Self::Closed => Kind::Closed,
-            Self::Broken(error) if stage == Stage::BeforeAnswer && ended(error) => Kind::Closed,
-            Self::Broken(_) | Self::NotHttp => Kind::Io,
+            Self::Broken(error, Stage::BeforeAnswer) if ended(error) => Kind::Closed,
+            Self::Broken(..) | Self::NotHttp => Kind::Io,
             Self::TooLarge => Kind::TooLarge,
             Self::Other(_) => Kind::Other,
         }
     }
 
-    fn text(&self, stage: Stage, to: &Destination<'_>) -> String {
-        let target = target(to.url);
-        let proxy = to.proxy.map(|proxy| format!("the proxy {}", ProxyName(proxy)));
-        match (self, &proxy) {
-            (Self::ToProxy(error), Some(proxy)) => {
-                error.text_for(&format!("{proxy} (for {target})"), stage)
-            }
-            (_, Some(proxy)) => self.text_for(&format!("{target} through {proxy}"), stage),
-            (_, None) => self.text_for(&target, stage),
-        }
-    }
-
-    fn text_for(&self, peer: &str, stage: Stage) -> String {
+    fn text_for(&self, peer: &str) -> String {
         match self {
             Self::Dns(error) => format!("could not connect to {peer}: {}", dns_text(error)),
             Self::Dial(failed) => format!("could not connect to {peer}: {}", dial_text(failed)),
@@ -165,17 +159,17 @@ impl NetworkError {
                 format!("no TLS connection to {peer}: the TLS settings cannot be used: {error}")
             }
             Self::Handshake(error) => format!("no TLS connection to {peer}: {}", tls_text(error)),
-            Self::ToProxy(error) => error.text_for(peer, stage),
+            Self::ToProxy(error) => error.text_for(peer),
             Self::Tunnel(error) => format!("no connection to {peer}: {}", tunnel_text(error)),
             Self::TimedOut => format!("no complete answer from {peer}"),
             Self::Closed => format!("{peer} closed the connection without a complete answer"),
-            Self::Broken(error) if stage == Stage::InBody && ended(error) => {
+            Self::Broken(error, Stage::InBody) if ended(error) => {
                 format!("{peer} ended the connection in the middle of the answer")
             }
-            Self::Broken(error) if rustls_error(error).is_some() => {
+            Self::Broken(error, _) if rustls_error(error).is_some() => {
                 format!("the TLS connection to {peer} broke: a part of it was damaged on the way")
             }
-            Self::Broken(error) => format!("the connection to {peer} broke: {error}"),
+            Self::Broken(error, _) => format!("the connection to {peer} broke: {error}"),
             Self::NotHttp => format!("the answer of {peer} is not HTTP"),
             Self::TooLarge => {
                 format!("the answer of {peer} is larger than any answer of the service")
@@ -225,7 +219,7 @@ impl NetworkError {
                 _ => "check that the address is that of an HTTP proxy",
             },
             Self::TimedOut => "check the network, or allow more time",
-            Self::Closed | Self::Broken(_) => {
+            Self::Closed | Self::Broken(..) => {
                 "check the network, and what stands between the device and the service"
             }
             Self::NotHttp | Self::TooLarge => NOT_THE_SERVICE,
@@ -325,27 +319,20 @@ fn dns_text(error: &DnsError) -> String {
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
     use Rank::{NoResources, NotAllowed, Other, Refused, Silent, Unreachable};
     const RANKS: [Rank; 6] = [Refused, Silent, Unreachable, NotAllowed, NoResources, Other];
+    let of_rank = |rank| failed.iter().filter(move |(_, error)| error.rank() == rank);
     let mut text = String::new();
-    let mut listed = 0;
-    for rank in RANKS {
-        for (address, error) in failed.iter().filter(|(_, error)| error.rank() == rank) {
-            listed += 1;
-            if listed > MOST_LISTED {
-                continue;
-            }
-            let address = address.ip();
-            text.push_str(if listed > 1 { "; " } else { "" });
-            let _ = match error {
-                _ if rank == Rank::Refused => write!(text, "{address} refused the connection"),
-                _ if rank == Rank::Silent => write!(text, "{address} did not answer"),
-                DialError::NoSocket(error) => write!(text, "no socket could be opened: {error}"),
-                DialError::Failed(error) => write!(text, "{address}: {error}"),
-                DialError::TimedOut => Ok(()),
-            };
-        }
+    for (address, error) in RANKS.into_iter().flat_map(of_rank).take(MOST_LISTED) {
+        let address = address.ip();
+        text.push_str(if text.is_empty() { "" } else { "; " });
+        let _ = match (error.rank(), error) {
+            (Refused, _) => write!(text, "{address} refused the connection"),
+            (Silent, _) | (_, DialError::TimedOut) => write!(text, "{address} did not answer"),
+            (_, DialError::NoSocket(error)) => write!(text, "no socket could be opened: {error}"),
+            (_, DialError::Failed(error)) => write!(text, "{address}: {error}"),
+        };
     }
-    if listed > MOST_LISTED {
-        let _ = write!(text, "; and {} more", listed - MOST_LISTED);
+    if failed.len() > MOST_LISTED {
+        let _ = write!(text, "; and {} more", failed.len() - MOST_LISTED);
     }
     text
 }
@@ -391,27 +378,9 @@ fn target(url: &Uri) -> String {
     format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(port))
 }
 
-impl From<DnsError> for NetworkError {
-    fn from(error: DnsError) -> Self {
-        Self::Dns(error)
-    }
-}
-
-impl From<TunnelError> for NetworkError {
-    fn from(error: TunnelError) -> Self {
-        Self::Tunnel(error)
-    }
-}
-
-impl From<rustls::Error> for NetworkError {
-    fn from(error: rustls::Error) -> Self {
-        Self::TlsSettings(error)
-    }
-}
-
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text_for("the peer", Stage::BeforeAnswer))
+        f.write_str(&self.text_for("the peer"))
     }
 }
 

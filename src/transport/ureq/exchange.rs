@@ -14,7 +14,7 @@ use super::connection::LastExchange;
 use super::connector::{Connector, NoAddresses};
 use super::deadline::LONGEST_TIMEOUT;
 use super::dns::{Family, Resolver};
-use super::error::{Destination, NetworkError, Stage};
+use super::error::{NetworkError, Stage};
 use super::log_guard::{self, LogGuard};
 use super::proxy::Route;
 use super::tls::{FlooredTime, Tls};
@@ -66,8 +66,7 @@ impl HttpClient {
         agent.last_exchange.set(boot);
         exchange(&agent.agent, request).map_err(|(error, stage)| {
             let proxy = self.route.proxy_for(&url);
-            let to = Destination { url: &url, proxy, elapsed: start.elapsed() };
-            NetworkError::from_ureq(error, stage).report(stage, &to)
+            NetworkError::from_ureq(error, stage).report(&url, proxy, start.elapsed())
         })
     }
 
@@ -181,34 +180,43 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::{SocketAddr, TcpListener};
+    use std::io::Write;
+    use std::net::SocketAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{self, Receiver};
-    use std::thread;
     use std::time::SystemTime;
 
     use super::*;
     use crate::clock::Clock;
+    use crate::transport::ureq::server::{Request, listen};
     use crate::transport::ureq::tls::Time;
 
-    /// A clock whose boot time the test sets.
-    #[derive(Clone, Default)]
-    struct Boot(Arc<Mutex<Duration>>);
+    type Action = Box<dyn Fn() + Send>;
 
-    impl Clock for Boot {
+    /// A clock whose boot time the test sets. The next reading of the boot time runs the action.
+    #[derive(Clone, Default)]
+    struct TestClock {
+        boot: Arc<Mutex<Duration>>,
+        action: Arc<Mutex<Option<Action>>>,
+    }
+
+    impl Clock for TestClock {
         fn wall(&self) -> SystemTime {
             SystemTime::now()
         }
 
         fn boot(&self) -> Duration {
-            *self.0.lock().unwrap()
+            let action = self.action.lock().unwrap().take();
+            if let Some(action) = action {
+                action();
+            }
+            *self.boot.lock().unwrap()
         }
 
         fn sleep(&self, _: Duration) {}
     }
 
-    fn client(clock: &Boot, resolver: &'static Resolver) -> HttpClient {
+    fn client(clock: &TestClock, resolver: &'static Resolver) -> HttpClient {
         let time = Time { clock: Arc::new(clock.clone()), ..Time::default() };
         HttpClient {
             certificates: Arc::default(),
@@ -232,27 +240,18 @@ mod tests {
     /// Answers this number of requests on each connection and closes it. Then it sends `()` on the
     /// channel.
     fn server(requests: usize) -> (u16, Receiver<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let (sender, closed) = mpsc::channel();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                for _ in 0..requests {
-                    let (mut request, mut byte) = (Vec::new(), [0]);
-                    while !request.ends_with(b"{}") && stream.read(&mut byte).unwrap() == 1 {
-                        request.push(byte[0]);
-                    }
-                    if request.is_empty() {
-                        break;
-                    }
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let address = listen(move |mut stream| {
+            for _ in 0..requests {
+                if Request::read(&mut stream).is_none() {
+                    break;
                 }
-                drop(stream);
-                sender.send(()).unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
             }
+            drop(stream);
+            let _ = sender.send(());
         });
-        (port, closed)
+        (address.port(), closed)
     }
 
     #[test]
@@ -264,7 +263,7 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(3);
-        let client = client(&Boot::default(), &RESOLVER);
+        let client = client(&TestClock::default(), &RESOLVER);
         for request in 0..7 {
             post(&client, port);
             assert_eq!(COUNT.load(Ordering::SeqCst), 1 + request / 3, "request {request}");
@@ -284,37 +283,15 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, _closed) = server(usize::MAX);
-        let boot = Boot::default();
-        let client = client(&boot, &RESOLVER);
+        let clock = TestClock::default();
+        let client = client(&clock, &RESOLVER);
         let rows =
             [(0, 1), (15_000, 1), (15_000, 1), (15_001, 2), (1, 2), (40 * 60_000, 3), (0, 3)];
         for (row, (idle, connections)) in rows.into_iter().enumerate() {
-            *boot.0.lock().unwrap() += Duration::from_millis(idle);
+            *clock.boot.lock().unwrap() += Duration::from_millis(idle);
             post(&client, port);
             assert_eq!(COUNT.load(Ordering::SeqCst), connections, "row {row}: {idle} ms");
         }
-    }
-
-    /// A clock that runs an action of the test once.
-    #[derive(Clone, Default)]
-    struct Once(Arc<Mutex<Option<Action>>>);
-
-    type Action = Box<dyn Fn() + Send>;
-
-    impl Clock for Once {
-        fn wall(&self) -> SystemTime {
-            SystemTime::now()
-        }
-
-        fn boot(&self) -> Duration {
-            let once = self.0.lock().unwrap().take();
-            if let Some(once) = once {
-                once();
-            }
-            Duration::ZERO
-        }
-
-        fn sleep(&self, _: Duration) {}
     }
 
     #[test]
@@ -322,14 +299,11 @@ mod tests {
         static RESOLVER: Resolver =
             Resolver::new(|_, _| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
         let (port, _closed) = server(usize::MAX);
-        let once = Once::default();
-        let time = Time { clock: Arc::new(once.clone()), ..Time::default() };
-        let mut client = client(&Boot::default(), &RESOLVER);
-        client.time = Arc::new(FlooredTime::new(time));
-        let client = Arc::new(client);
+        let clock = TestClock::default();
+        let client = Arc::new(client(&clock, &RESOLVER));
 
         let (inner, (sender, said)) = (client.clone(), mpsc::channel());
-        *once.0.lock().unwrap() = Some(Box::new(move || {
+        *clock.action.lock().unwrap() = Some(Box::new(move || {
             let request =
                 HttpRequest::new("http://service.example/", Vec::new(), Vec::new().into());
             sender.send(inner.send(&request).unwrap_err().to_string()).unwrap();
@@ -340,7 +314,7 @@ mod tests {
             "the transport was used from inside itself, by a logger or a clock"
         );
 
-        *once.0.lock().unwrap() = Some(Box::new(|| panic!("planned by the test")));
+        *clock.action.lock().unwrap() = Some(Box::new(|| panic!("planned by the test")));
         let panicking = std::panic::AssertUnwindSafe(|| post(&client, port));
         assert!(std::panic::catch_unwind(panicking).is_err());
         assert!(client.agent.lock().unwrap().is_none(), "its pool may be poisoned");
@@ -355,7 +329,7 @@ mod tests {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
         });
         let (port, closed) = server(usize::MAX);
-        let client = client(&Boot::default(), &RESOLVER);
+        let client = client(&TestClock::default(), &RESOLVER);
         post(&client, port);
         post(&client, port);
         assert_eq!(COUNT.load(Ordering::SeqCst), 1, "one connection");

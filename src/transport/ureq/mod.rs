@@ -177,10 +177,10 @@ impl fmt::Debug for UreqTransport {
 /// # Ok::<(), cognito_identity_credentials::Error>(())
 /// ```
 #[must_use]
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct UreqTransportBuilder {
     ca_files: Vec<PathBuf>,
-    ca_pems: Vec<Vec<u8>>,
+    ca_pems: Pems,
     bundled_roots: Option<bool>,
     client_cert: Option<Secret>,
     connect_timeout: Option<Duration>,
@@ -191,21 +191,13 @@ pub struct UreqTransportBuilder {
     time: Time,
 }
 
-/// Does not show certificates or keys. `ca_pems` could hold a key by mistake.
-impl fmt::Debug for UreqTransportBuilder {
+/// `Debug` shows only how many there are, because one could hold a key by mistake.
+#[derive(Clone, Default)]
+struct Pems(Vec<Vec<u8>>);
+
+impl fmt::Debug for Pems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UreqTransportBuilder")
-            .field("ca_files", &self.ca_files)
-            .field("ca_pems", &self.ca_pems.len())
-            .field("bundled_roots", &self.bundled_roots)
-            .field("client_cert", &self.client_cert)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("ip_family", &self.ip_family)
-            .field("user_agent", &self.user_agent)
-            .field("proxy", &self.proxy)
-            .field("proxy_from_env", &self.proxy_from_env)
-            .field("time", &self.time)
-            .finish()
+        fmt::Debug::fmt(&self.0.len(), f)
     }
 }
 
@@ -213,7 +205,7 @@ impl Default for UreqTransportBuilder {
     fn default() -> Self {
         Self {
             ca_files: Vec::new(),
-            ca_pems: Vec::new(),
+            ca_pems: Pems::default(),
             bundled_roots: None,
             client_cert: None,
             connect_timeout: None,
@@ -253,7 +245,7 @@ impl UreqTransportBuilder {
     /// # Ok::<(), cognito_identity_credentials::Error>(())
     /// ```
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.ca_pems.push(pem.into());
+        self.ca_pems.0.push(pem.into());
         self
     }
 
@@ -457,12 +449,10 @@ impl UreqTransportBuilder {
                 faults.add_text("ca_file", format!("{}: {fault}", path.display()));
             }
         }
-        for pem in &self.ca_pems {
-            if let Err(fault) = certificates.trust(pem) {
-                faults.add_text("ca_pem", fault);
-            }
+        for pem in &self.ca_pems.0 {
+            faults.check_text("ca_pem", certificates.trust(pem));
         }
-        let given = !(self.ca_files.is_empty() && self.ca_pems.is_empty());
+        let given = !(self.ca_files.is_empty() && self.ca_pems.0.is_empty());
         certificates.bundled = self.bundled_roots.unwrap_or(!given);
         if !given && !certificates.bundled {
             faults.add(
@@ -470,26 +460,15 @@ impl UreqTransportBuilder {
                 "is false, and no ca_file or ca_pem is set, so nothing is trusted",
             );
         }
-        if let Some(pem) = &self.client_cert {
-            match ClientCertificate::from_pem(pem) {
-                Ok(client) => certificates.client = Some(client),
-                Err(fault) => faults.add_text("client_cert_pem", fault),
-            }
-        }
+        let client = self.client_cert.as_ref().map(ClientCertificate::from_pem);
+        certificates.client = client.and_then(|read| faults.check_text("client_cert_pem", read));
         certificates
     }
 
     fn route(&self, faults: &mut ConfigFaults) -> Route {
-        let mut route = Route::default();
-        if let Some(url) = &self.proxy {
-            match Route::through(url.expose()) {
-                Ok(through) => route = through,
-                Err(fault) => {
-                    faults.add_text("proxy", fault);
-                    return route;
-                }
-            }
-        }
+        let given = self.proxy.as_ref().map(|url| Route::through(url.expose())).transpose();
+        let Some(given) = faults.check_text("proxy", given) else { return Route::default() };
+        let mut route = given.unwrap_or_default();
         if self.proxy_from_env {
             route.add_variables(|name| std::env::var_os(name), faults);
         }
@@ -546,7 +525,7 @@ mod tests {
         for (builder, bundled) in rows {
             let certificates = builder.certificates(&mut ConfigFaults::default());
             assert_eq!(certificates.bundled, bundled, "{builder:?}");
-            assert_eq!(certificates.authorities.len(), builder.ca_pems.len());
+            assert_eq!(certificates.authorities.len(), builder.ca_pems.0.len());
         }
     }
 

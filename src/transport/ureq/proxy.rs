@@ -26,8 +26,7 @@ pub(super) struct Route {
 impl Route {
     /// Returns a route that uses this proxy for `https` and for plain `http`.
     pub(super) fn through(url: &str) -> Result<Self, String> {
-        let proxy = parse(url)?;
-        Ok(Self { proxy: Some(proxy), proxy_is_for_http: true, exceptions: String::new() })
+        Ok(Self { proxy: Some(parse(url)?), proxy_is_for_http: true, ..Self::default() })
     }
 
     /// Adds the proxy of the environment, if none is set, and the list of exceptions.
@@ -50,10 +49,7 @@ impl Route {
         }
         let found = if self.proxy.is_none() { first(&PROXY) } else { None };
         if let Some((name, url)) = found {
-            match parse(&url) {
-                Ok(proxy) => self.proxy = Some(proxy),
-                Err(fault) => faults.add_text(name, fault),
-            }
+            self.proxy = faults.check_text(name, parse(&url));
         }
     }
 

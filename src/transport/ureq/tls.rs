@@ -96,7 +96,8 @@ impl Tls {
         host: &str,
     ) -> Result<MaybeTlsStream, NetworkError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| NetworkError::InvalidName)?;
-        let mut connection = ClientConnection::new(self.config()?, name)?;
+        let connection = self.config().and_then(|config| ClientConnection::new(config, name));
+        let mut connection = connection.map_err(NetworkError::TlsSettings)?;
         connection.complete_io(&mut stream).map_err(NetworkError::Handshake)?;
         Ok(MaybeTlsStream::Tls(Box::new(StreamOwned::new(connection, stream))))
     }

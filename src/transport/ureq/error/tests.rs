@@ -412,11 +412,11 @@ fn the_failures_of_all_addresses_are_listed_and_the_most_useful_one_decides() {
             (SocketAddr::new(address.parse().unwrap(), 443), error)
         });
         let error = NetworkError::Dial(failed.collect());
-        let text = error.text_for("h:443", Stage::BeforeAnswer);
+        let text = error.text_for("h:443");
         let start = format!("could not connect to h:443: {}", row.text);
         if cfg!(target_os = "linux") {
             assert!(text.starts_with(&start), "{text}");
-            assert_eq!(error.kind(Stage::BeforeAnswer), row.kind, "{text}");
+            assert_eq!(error.kind(), row.kind, "{text}");
             assert!(error.hint().unwrap().contains(row.hint), "{text}");
         }
     }
@@ -437,9 +437,9 @@ fn a_socket_that_cannot_be_opened_says_whether_resources_or_rights_are_missing()
     for (name, number, hint) in rows {
         let error = DialError::NoSocket(io::Error::from_raw_os_error(number));
         let error = NetworkError::Dial(vec![(([127, 0, 0, 1], 443).into(), error)]);
-        assert_eq!(error.kind(Stage::BeforeAnswer), Kind::Connect, "{name}");
+        assert_eq!(error.kind(), Kind::Connect, "{name}");
         assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());
-        let text = error.text_for("h:443", Stage::BeforeAnswer);
+        let text = error.text_for("h:443");
         let start = "could not connect to h:443: no socket could be opened: ";
         assert!(text.starts_with(start), "{name}: {text}");
     }

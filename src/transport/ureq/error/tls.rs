@@ -1,10 +1,10 @@
 //! The errors of TLS: the text and the hint of each cause.
 
-use std::fmt;
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use rustls::AlertDescription;
+use rustls::pki_types::UnixTime;
 
 use crate::redact;
 
@@ -78,7 +78,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
         "check the host in the endpoint URL; a captive portal or a proxy may answer instead";
     let (text, hint) = match fault {
         C::ExpiredContext { time, not_after } => {
-            let (time, end) = (Date(time.as_secs()), Date(not_after.as_secs()));
+            let (time, end) = (date(*time), date(*not_after));
             let text = format!(
                 "the server's certificate has expired: it ended on {end}, and the device's clock says {time}"
             );
@@ -88,7 +88,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
             ("the server's certificate has expired", "renew it, or set the device's clock")
         }
         C::NotValidYetContext { time, not_before } => {
-            let (time, begin) = (Date(time.as_secs()), Date(not_before.as_secs()));
+            let (time, begin) = (date(*time), date(*not_before));
             let text = format!(
                 "the server's certificate is not valid yet: it begins on {begin}, and the device's clock says {time}"
             );
@@ -130,16 +130,11 @@ fn inner_name(name: &str) -> &str {
     name.split('"').nth(1).unwrap_or(name)
 }
 
-/// Seconds since 1970, shown as a date.
-struct Date(u64);
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The end of the year 9999, the last year of RFC 3339.
-        const LAST: u64 = 253_402_300_799;
-        let since = Duration::from_secs(self.0.min(LAST));
-        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).fmt(f)
-    }
+fn date(time: UnixTime) -> String {
+    /// The end of the year 9999, the last year of RFC 3339.
+    const LAST: u64 = 253_402_300_799;
+    let since = Duration::from_secs(time.as_secs().min(LAST));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 /// Returns whether a server ended TLS because of a certificate, a version, a cipher or a name.
