@@ -16,15 +16,14 @@ use crate::options::arguments::Options;
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
     if let Some(id) = credentials.identity_id() {
-        return output::print(format!("{id}\n").as_bytes());
+        return output::print(format!("{id}\n"));
     }
     let advice = if options.no_cache {
         "leave --no-cache out: the identity is read from the cache"
     } else {
         "cognito-credentials process requests one from the service"
     };
-    let unknown = Failure::new(REFUSED, "no identity is known yet");
-    Err(Failure { advice: Some(advice.to_owned()), ..unknown })
+    Err(Failure::new(REFUSED, "no identity is known yet").advice(advice))
 }
 
 const INDENT: usize = 15;
@@ -57,7 +56,7 @@ pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    if json { display::print_json(&status) } else { output::print(status.lines().as_bytes()) }
+    if json { display::print_json(&status) } else { output::print(status.lines()) }
 }
 
 impl Status {

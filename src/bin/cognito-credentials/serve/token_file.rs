@@ -107,10 +107,8 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let directory = match openat(CWD, path, flags, Mode::empty()) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => {
-            return Err(advised(
-                format!("--token-file: the directory {shown} does not exist"),
-                format!("create it: mkdir -m 700 {shown}"),
-            ));
+            let why = format!("--token-file: the directory {shown} does not exist");
+            return Err(Failure::usage(why).advice(format!("create it: mkdir -m 700 {shown}")));
         }
         Err(error) => return Err(failure(path, &error.into())),
     };
@@ -118,10 +116,9 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let others = Mode::from_raw_mode(stat.st_mode) & (Mode::WGRP | Mode::WOTH);
     let is_foreign = stat.st_uid != 0 && !is_own(&stat);
     if is_foreign || !others.is_empty() {
-        return Err(advised(
-            format!("--token-file: other users can write to the directory {shown}"),
-            format!("create a directory of your own in it: mkdir -m 700 {shown}/cognito"),
-        ));
+        let why = format!("--token-file: other users can write to the directory {shown}");
+        let how = format!("create a directory of your own in it: mkdir -m 700 {shown}/cognito");
+        return Err(Failure::usage(why).advice(how));
     }
     Ok(directory)
 }
@@ -158,10 +155,6 @@ fn is_own(stat: &Stat) -> bool {
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure::new(REFUSED, format!("--token-file: {}: {error}", path.display()))
-}
-
-fn advised(message: String, advice: String) -> Failure {
-    Failure { advice: Some(advice), ..Failure::usage(message) }
 }
 
 #[cfg(test)]
