@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -372,13 +371,13 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
             None => advice.replace("use `", "program process ").replace('`', ""),
         };
         let script = format!("program() {{ '{}' \"$@\"; }}; {script}", own.program.display());
-        let follow = || own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
-        let said = follow();
-        assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        let run = |script: &str| {
+            let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", script]));
+            assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        };
+        run(&script);
         let calls = own.machine.calls();
-        let again = script.replace("mkdir", "true");
-        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &again]));
-        assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        run(&script.replace("mkdir", "true"));
         assert_eq!(own.machine.calls(), calls, "{name} {mode:o}: it is cached");
     });
 }
@@ -414,9 +413,8 @@ fn a_created_directory_has_mode_0700_with_any_umask() {
 #[test]
 fn a_path_with_a_newline_is_refused_without_a_command() {
     let machine = Machine::new();
-    let path = machine.home.path().join(std::ffi::OsStr::from_bytes(b"a\nb"));
-    fs::create_dir(&path).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    machine.directory("a\nb", 0o777);
+    let path = machine.path("a\nb");
     let said = machine.run(&["process", "--cache-dir", path.to_str().unwrap()]);
     assert_eq!(said.status, 0);
     assert!(said.err.contains("others may write") && !said.err.contains("mkdir"), "{said:?}");
