@@ -234,8 +234,8 @@ pub(crate) fn open_terminal() -> (File, String) {
     (terminal.into(), name)
 }
 
-/// Runs a command. `attach` gives it a terminal, for example as its standard error. Returns the exit
-/// status and what the command wrote to the terminal.
+/// Runs a command. `attach` gives it a terminal, for example as its standard error. Returns the
+/// exit status and what the command wrote to the terminal.
 pub(crate) fn on_a_terminal(
     mut command: Command,
     attach: impl FnOnce(&mut Command, File),

@@ -30,7 +30,7 @@ impl TokenFile {
     /// Creates the file in a checked, open directory, so that nobody can replace the directory
     /// meanwhile. Replaces a file that a killed process has left.
     pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
-        let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
+        let path = std::path::absolute(path).map_err(|error| failure(path, error))?;
         // The path is printed on one line.
         if path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
             return Err(Failure::usage("--token-file: has a control character in its name"));
@@ -39,14 +39,13 @@ impl TokenFile {
             return Err(Failure::usage("--token-file: must be the path of a file"));
         };
         let directory = checked_directory(parent)?;
-        remove_left_over(&directory, name).map_err(|error| failure(&path, &error))?;
+        remove_left_over(&directory, name).map_err(|error| failure(&path, error))?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat(&directory, name, flags, mode)
-            .map_err(|error| failure(&path, &io::Error::from(error)))?;
+        let file = openat(&directory, name, flags, mode).map_err(|error| failure(&path, error))?;
         let mut created = Self { name: name.to_owned(), directory, file: file.into(), path };
-        created.write(token, mode).map_err(|error| failure(&created.path, &error))?;
+        created.write(token, mode).map_err(|error| failure(&created.path, error))?;
         Ok(created)
     }
 
@@ -110,9 +109,9 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
             let why = format!("--token-file: the directory {shown} does not exist");
             return Err(Failure::usage(why).advice(format!("create it: mkdir -m 700 {shown}")));
         }
-        Err(error) => return Err(failure(path, &error.into())),
+        Err(error) => return Err(failure(path, error)),
     };
-    let stat = fstat(&directory).map_err(|error| failure(path, &error.into()))?;
+    let stat = fstat(&directory).map_err(|error| failure(path, error))?;
     let others = Mode::from_raw_mode(stat.st_mode) & (Mode::WGRP | Mode::WOTH);
     let is_foreign = stat.st_uid != 0 && !is_own(&stat);
     if is_foreign || !others.is_empty() {
@@ -153,8 +152,8 @@ fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-fn failure(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(REFUSED, format!("--token-file: {}: {error}", path.display()))
+fn failure(path: &Path, error: impl Into<io::Error>) -> Failure {
+    Failure::new(REFUSED, format!("--token-file: {}: {}", path.display(), error.into()))
 }
 
 #[cfg(test)]
