@@ -148,15 +148,14 @@ fn prepare(
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();
-    let texts = [
+    for text in [
         &mut options.user_pool_id,
         &mut options.account_id,
         &mut options.custom_role_arn,
         &mut options.role_arn,
         &mut options.role_session_name,
         &mut options.policy,
-    ];
-    for text in texts {
+    ] {
         *text = None;
     }
     (options.duration, options.timeout, options.max_attempts) = (None, None, Some(1));
