@@ -26,26 +26,8 @@ pub(crate) struct Settings {
     /// The user pool of the login, without its secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     pub(crate) cache: Option<Cache>,
-    pub(crate) cache_contents: CacheContents,
-}
-
-/// What the cache may hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CacheContents {
-    /// The identity and the credentials.
-    Credentials,
-    /// Only the identity, because this system has no boot ID.
-    IdentityWithoutBootId,
-}
-
-impl CacheContents {
-    /// Returns what the cache holds and why, if it does not hold credentials.
-    pub(crate) fn limit(self) -> Option<&'static str> {
-        match self {
-            Self::Credentials => None,
-            Self::IdentityWithoutBootId => Some("only the identity: this system has no boot ID"),
-        }
-    }
+    /// What the cache holds and why, if it does not hold credentials.
+    pub(crate) cache_limit: Option<&'static str>,
 }
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
@@ -94,13 +76,13 @@ impl Settings {
             pool,
             session_name_variable,
             user_pool: None,
-            cache_contents: CacheContents::Credentials,
+            cache_limit: None,
         };
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
     pub(crate) fn stores_credentials(&self) -> bool {
-        self.cache.is_some() && self.cache_contents == CacheContents::Credentials
+        self.cache.is_some() && self.cache_limit.is_none()
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
@@ -130,7 +112,7 @@ impl Settings {
                 self.builder = self.builder.login_id(login_id.as_str());
             }
             if SystemClock.boot_id().is_none() {
-                self.cache_contents = CacheContents::IdentityWithoutBootId;
+                self.cache_limit = Some("only the identity: this system has no boot ID");
             }
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
                 login.store_in(cache.clone(), login_id);
@@ -141,8 +123,7 @@ impl Settings {
             } else {
                 self.builder.storage(BoundToToken::new(cache, bound_to))
             };
-            let persist = self.cache_contents == CacheContents::Credentials;
-            self.builder = self.builder.persist_credentials(persist);
+            self.builder = self.builder.persist_credentials(self.cache_limit.is_none());
         }
         for login in &options.logins {
             self.builder = self.builder.login_from(login.provider.clone(), Arc::clone(login));

@@ -30,7 +30,7 @@ use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
 use crate::messages::origins::origins;
 use crate::options::arguments::Options;
-use crate::settings::{CacheContents, Settings};
+use crate::settings::Settings;
 use crate::transport;
 use report::{Report, Step};
 use reporting_transport::ReportingTransport;
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
     let is_usable = if let Some((settings, _)) = &prepared {
         stored(&report, options, settings);
-        cache_of(&report, options, settings.cache.as_ref(), settings.cache_contents)
+        cache_of(&report, options, settings.cache.as_ref(), settings.cache_limit)
     } else {
         cache_alone(&report, options);
         false
@@ -199,7 +199,7 @@ fn cache_of(
     report: &Report,
     options: &Options,
     cache: Option<&Cache>,
-    contents: CacheContents,
+    limit: Option<&'static str>,
 ) -> bool {
     let Some(cache) = cache else {
         report.add(Step::ok("cache", "no cache"));
@@ -207,7 +207,7 @@ fn cache_of(
     };
     let (problem, advice) =
         cache.check_writable().err().map(|error| cache::explain(&error)).unzip();
-    let (directory, limit) = (cache.path().display().to_string(), contents.limit());
+    let directory = cache.path().display().to_string();
     let is_usable = problem.is_none();
     let state = CacheState { directory, problem, limit };
     let step = match &state.problem {
@@ -218,7 +218,7 @@ fn cache_of(
             let advice = format!("{advice}; without a cache each call {so}");
             Step::bad("cache", REFUSED, text).advice(advice)
         }
-        None if contents == CacheContents::IdentityWithoutBootId => {
+        None if limit.is_some() => {
             Step::ok("cache", format!("{state}, can be written")).advice(
                 "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are stored, and each call asks the service",
             )
@@ -233,7 +233,7 @@ fn cache_of(
 fn cache_alone(report: &Report, options: &Options) {
     match cache::directory(options) {
         Ok(cache) => {
-            cache_of(report, options, cache.as_ref(), CacheContents::Credentials);
+            cache_of(report, options, cache.as_ref(), None);
         }
         Err(failure) => report.add(Step::failure("cache", &failure)),
     }
