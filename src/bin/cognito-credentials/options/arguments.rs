@@ -104,7 +104,7 @@ pub(crate) enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// Commands of a POSIX shell
     #[value(name = "sh")]
