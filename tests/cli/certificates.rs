@@ -69,11 +69,15 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
     let (tls12, both) = ([&rustls::version::TLS12], rustls::ALL_VERSIONS);
     let good = Certificate::default;
     let issuer = "; issuer CN=the office's authority";
+    let case = || Case {
+        certificate: good(),
+        versions: both,
+        is_trusted: true,
+        status: 3,
+        lines: [""; 3],
+    };
     let rows: [Case<'_>; 7] = [
         Case {
-            certificate: good(),
-            versions: both,
-            is_trusted: true,
             status: 0,
             lines: [
                 "ok      TLS          TLS 1.3, TLS13_AES_256_GCM_SHA384\n",
@@ -82,23 +86,20 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
                 ),
                 "ok      clock        right\n",
             ],
+            ..case()
         },
         Case {
-            certificate: good(),
             versions: &tls12,
-            is_trusted: true,
             status: 0,
             lines: [
                 "ok      TLS          TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\n",
                 "ok      certificate  CN=the server",
                 "ok      credentials  ASIAFAKE",
             ],
+            ..case()
         },
         Case {
             certificate: Certificate { name: "other.example", ..good() },
-            versions: both,
-            is_trusted: true,
-            status: 3,
             lines: [
                 "BAD     TLS          the certificate is for another name\n",
                 &format!(
@@ -106,23 +107,19 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
                 ),
                 "BAD     call         GetId: ",
             ],
+            ..case()
         },
         Case {
-            certificate: good(),
-            versions: both,
             is_trusted: false,
-            status: 3,
             lines: [
                 "BAD     TLS          the certificate's issuer is not a trusted authority\n",
                 &format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
                 "--ca-file",
             ],
+            ..case()
         },
         Case {
             certificate: Certificate { validity: [-30, -3], ..good() },
-            versions: both,
-            is_trusted: true,
-            status: 3,
             lines: [
                 "BAD     TLS          the certificate has expired by this machine's clock\n",
                 &format!(
@@ -130,12 +127,10 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
                 ),
                 "BAD     credentials  ",
             ],
+            ..case()
         },
         Case {
             certificate: Certificate { validity: [4, 90], ..good() },
-            versions: both,
-            is_trusted: true,
-            status: 3,
             lines: [
                 "BAD     TLS          the certificate is not valid yet by this machine's clock\n",
                 &format!(
@@ -143,20 +138,20 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
                 ),
                 "BAD     credentials  ",
             ],
+            ..case()
         },
         Case {
             certificate: Certificate {
                 subject: "the\u{1b}[31m\r\nok      server \u{202e}",
                 ..good()
             },
-            versions: both,
-            is_trusted: true,
             status: 0,
             lines: [
                 "ok      certificate  CN=the\\1b[31m\\0d\\0aok      server \\u{202e}; ",
                 "ok      TLS          TLS 1.3",
                 "ok      credentials  ASIAFAKE",
             ],
+            ..case()
         },
     ];
     for Case { certificate, versions, is_trusted, status, lines } in rows {

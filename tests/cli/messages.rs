@@ -246,29 +246,14 @@ fn the_message_for_a_refused_identity_says_where_it_came_from() {
     let mismatch: fn() -> (&'static str, Fault) =
         || refused(GET_CREDENTIALS, "Logins don't match. Please include at least one valid login");
     for refusal in [gone, forbidden, mismatch] {
+        let refused = |never, usage| Row { refusal: Some(refusal()), never, status: 1, ..usage };
+        let never = ["forget", IDENTITY, OPERATOR, "--identity-id"];
+        let option = ["leave out or correct --identity-id"];
+        let variable = ["leave out or correct AWS_COGNITO_IDENTITY_ID"];
         check(vec![
-            Row {
-                refusal: Some(refusal()),
-                never: &["forget", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(
-                    &["process", "--identity-id", IDENTITY],
-                    &["leave out or correct --identity-id"],
-                )
-            },
-            Row {
-                refusal: Some(refusal()),
-                never: &["forget", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(&["doctor", "--identity-id", IDENTITY], &["leave out or correct"])
-            },
-            Row {
-                refusal: Some(refusal()),
-                variables: &[pool, id, url],
-                never: &["forget", "--identity-id", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(&["process"], &["leave out or correct AWS_COGNITO_IDENTITY_ID"])
-            },
+            refused(&never[..3], usage(&["process", "--identity-id", IDENTITY], &option)),
+            refused(&never[..3], usage(&["doctor", "--identity-id", IDENTITY], &option)),
+            Row { variables: &[pool, id, url], ..refused(&never, usage(&["process"], &variable)) },
         ]);
     }
     check(vec![Row {
