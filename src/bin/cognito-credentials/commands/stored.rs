@@ -14,7 +14,7 @@ use crate::messages::failure::Failure;
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
     pub(crate) credentials: Option<StoredCredentials>,
