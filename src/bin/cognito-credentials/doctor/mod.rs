@@ -51,7 +51,10 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
         transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
     let is_usable = if let Some((settings, _)) = &prepared {
-        stored(&report, options, settings);
+        let stored = settings.cache.as_ref().and_then(|_| Stored::read(options, settings).ok());
+        if let Some(stored) = stored {
+            report.add(Step::ok("stored", stored.to_string()).details(stored));
+        }
         cache_of(&report, options, settings.cache.as_ref(), settings.cache_limit)
     } else {
         cache_alone(&report, options);
@@ -183,14 +186,6 @@ fn first_url(options: &Options) -> Option<String> {
     let settings = Settings::new(options, Arc::new(transport), |_| Ok(None)).ok()?;
     settings.build().ok()?.refresh().err()?;
     noted.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn stored(report: &Report, options: &Options, settings: &Settings) {
-    if settings.cache.is_none() {
-        return;
-    }
-    let Ok(stored) = Stored::read(options, settings) else { return };
-    report.add(Step::ok("stored", stored.to_string()).details(&stored));
 }
 
 /// Reports whether the cache can be written, and what it may hold. Returns `false` if it cannot be

@@ -43,7 +43,8 @@ impl UserPoolLogin {
         let Some(user_pool_id) = &options.user_pool_id else { return Ok(None) };
         let client = [user_pool_id.clone(), options.client_id.clone().unwrap_or_default()];
         // If a variable is malformed, the settings of the identity pool report it.
-        let attempts = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
+        let variable = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
+        let attempts = options.max_attempts.or_else(variable);
         let mut settings = UserPoolTokens::builder()
             .transport(transport)
             .user_pool_id(user_pool_id)
@@ -55,20 +56,16 @@ impl UserPoolLogin {
         settings = set(settings, UserPoolTokensBuilder::username, options.username.clone());
         settings = set(settings, UserPoolTokensBuilder::endpoint_url, endpoint(options)?);
         settings = set(settings, UserPoolTokensBuilder::timeout, options.timeout);
-        let attempts = options.max_attempts.or_else(attempts);
         settings = set(settings, UserPoolTokensBuilder::max_attempts, attempts);
-        let refresh_token = options.refresh_token.clone();
-        if refresh_token.is_none() && options.login_id.is_none() {
+        if options.refresh_token.is_none() && options.login_id.is_none() {
             let how =
                 "--refresh-token: not given; to use a stored one, name its user with --login-id";
             return Err(Failure::usage(how));
         }
-        let client_secret = options.client_secret.clone();
         // Checks the settings without reading a secret.
-        let trial = settings.clone();
-        let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
-        let offline = trial.clone();
-        let provider = trial.build().map_err(|error| {
+        let unread = options.client_secret.as_ref().map(|_| "unread");
+        let offline = set(settings.clone(), UserPoolTokensBuilder::client_secret, unread);
+        let provider = offline.clone().build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match setting {
                 "endpoint_url" => option_names::of_setting("user_pool_endpoint_url"),
                 setting => option_names::of_setting(setting),
@@ -84,9 +81,9 @@ impl UserPoolLogin {
             provider,
             client,
             offline,
-            refresh_token,
+            refresh_token: options.refresh_token.clone(),
             limit: options.limit(),
-            client_secret,
+            client_secret: options.client_secret.clone(),
             read: Mutex::default(),
             tokens: Mutex::default(),
         }))
