@@ -29,16 +29,17 @@ pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
 }
 
 pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
-    let (start, write): (&[u8], fn(&str, &mut Vec<u8>)) = match format {
-        Format::Shell => (b"export ", quote),
-        Format::Dotenv => (b"", dotenv),
-    };
     let mut text = buffer(credentials);
     for (name, value) in &CredentialVariables::from(credentials) {
-        text.extend_from_slice(start);
+        if matches!(format, Format::Shell) {
+            text.extend_from_slice(b"export ");
+        }
         text.extend_from_slice(name.as_bytes());
         text.push(b'=');
-        write(value, &mut text);
+        match format {
+            Format::Shell => quote(value, &mut text),
+            Format::Dotenv => dotenv(value, &mut text),
+        }
         text.push(b'\n');
     }
     print(&text)
