@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from urllib.parse import urlsplit
 
 program, minutes = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 1
 POOL = "us-east-1:12345678-dead-beef-cafe-123456790ab0"
@@ -76,8 +77,8 @@ class Service(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def fetch(port, token, timeout=30):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+def fetch(port, token):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers={"Authorization": token})
         answer = connection.getresponse()
@@ -154,7 +155,7 @@ atexit.register(serve.kill)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 uri = serve.stdout.readline().strip().split("=", 1)[1]
 token_file = serve.stdout.readline().strip().split("=", 1)[1]
-port, path = int(uri.split(":")[2].split("/")[0]), "/" + uri.split("/", 3)[3] if uri.count("/") > 2 else "/"
+port, path = urlsplit(uri).port, urlsplit(uri).path
 token = open(token_file).read()
 start = time.time()
 threads = [threading.Thread(target=client, args=(port, token), daemon=True) for _ in range(20)]

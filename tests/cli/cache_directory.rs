@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +32,10 @@ enum File {
     Regular(&'static str, u32),
 }
 use File::{Chain, Dir, Link, Regular};
+
+/// Directories that only [`OWN`] can use.
+const OWN_C: File = Dir("c", OWN, 0o700);
+const OWN_D: File = Dir("d", OWN, 0o700);
 
 /// A copy of the command that [`OWN`] can run.
 struct Program {
@@ -147,10 +150,10 @@ struct Case {
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
     let rows: [Case; 18] = [
-        Case { files: &[Dir("c", OWN, 0o700)], path: "c", expected: "c" },
+        Case { files: &[OWN_C], path: "c", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o755)], path: "c/", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o2755)], path: "./c/.", expected: "c" },
-        Case { files: &[Dir("c", OWN, 0o700)], path: "x/../c", expected: "c" },
+        Case { files: &[OWN_C], path: "x/../c", expected: "c" },
         Case {
             files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
             path: "o/c",
@@ -162,19 +165,19 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             expected: "o/c",
         },
         Case { files: &[Dir("r", ROOT, 0o777)], path: "r/c", expected: "r/c" },
-        Case { files: &[Dir("d", OWN, 0o700)], path: "d/c", expected: "d/c" },
-        Case { files: &[Dir("d", OWN, 0o700)], path: "d/a/b/c", expected: "d/a/b/c" },
+        Case { files: &[OWN_D], path: "d/c", expected: "d/c" },
+        Case { files: &[OWN_D], path: "d/a/b/c", expected: "d/a/b/c" },
         Case { files: &[Dir("d", OWN, 0o777)], path: "d/c", expected: "d/c" },
         // In a sticky directory, nobody can replace the directory of another user.
         Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/c", expected: "s/a/c" },
-        Case { files: &[Dir("c", OWN, 0o700), Link("l", "c", ROOT)], path: "l", expected: "c" },
-        Case { files: &[Dir("c", OWN, 0o700), Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
+        Case { files: &[OWN_C, Link("l", "c", ROOT)], path: "l", expected: "c" },
+        Case { files: &[OWN_C, Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
         Case {
-            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
+            files: &[OWN_C, Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
             path: "o/l",
             expected: "c",
         },
-        Case { files: &[Dir("d", OWN, 0o700), Link("l", "d", ROOT)], path: "l/c", expected: "d/c" },
+        Case { files: &[OWN_D, Link("l", "d", ROOT)], path: "l/c", expected: "d/c" },
         // systemd creates this link with DynamicUser.
         Case {
             files: &[
@@ -186,12 +189,8 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
             path: "lib/x",
             expected: "lib/private/x",
         },
-        Case { files: &[Dir("c", OWN, 0o700), Chain("l", 40, "c")], path: "l1", expected: "c" },
-        Case {
-            files: &[Dir("c", OWN, 0o700), Link("l", "HOME/c", ROOT)],
-            path: "l",
-            expected: "c",
-        },
+        Case { files: &[OWN_C, Chain("l", 40, "c")], path: "l1", expected: "c" },
+        Case { files: &[OWN_C, Link("l", "HOME/c", ROOT)], path: "l", expected: "c" },
     ];
     let Some(program) = Program::new() else { return };
     for_each_row(rows, |Case { files, path, expected: records }| {
@@ -241,6 +240,7 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
 fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
+    let link = "the link ";
     let rows: [Case; 20] = [
         Case { files: &[Dir("c", OTHER, 0o755)], path: "c", expected: theirs },
         Case { files: &[Dir("c", OTHER, 0o777)], path: "c", expected: theirs },
@@ -253,25 +253,13 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         Case { files: &[Dir("c", ROOT, 0o2775)], path: "c/", expected: open },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/c", expected: theirs },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/a/b", expected: theirs },
+        Case { files: &[OWN_C, Link("l", "c", OTHER)], path: "l", expected: link },
+        Case { files: &[OWN_C, Link("l", "c", OTHER)], path: "l/.", expected: link },
+        Case { files: &[OWN_D, Link("l", "d", OTHER)], path: "l/c", expected: link },
         Case {
-            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
-            path: "l",
-            expected: "the link ",
-        },
-        Case {
-            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
-            path: "l/.",
-            expected: "the link ",
-        },
-        Case {
-            files: &[Dir("d", OWN, 0o700), Link("l", "d", OTHER)],
-            path: "l/c",
-            expected: "the link ",
-        },
-        Case {
-            files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER), Link("k", "l", ROOT)],
+            files: &[OWN_C, Link("l", "c", OTHER), Link("k", "l", ROOT)],
             path: "k",
-            expected: "the link ",
+            expected: link,
         },
         Case {
             files: &[Dir("c", OTHER, 0o700), Link("l", "c", ROOT)],
@@ -372,13 +360,13 @@ fn the_advice_for_a_directory_of_several_users_makes_a_usable_one() {
             None => advice.replace("use `", "program process ").replace('`', ""),
         };
         let script = format!("program() {{ '{}' \"$@\"; }}; {script}", own.program.display());
-        let follow = || own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]));
-        let said = follow();
-        assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        let run = |script: &str| {
+            let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", script]));
+            assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        };
+        run(&script);
         let calls = own.machine.calls();
-        let again = script.replace("mkdir", "true");
-        let said = own.machine.finish(own.as_own(Path::new("sh"), &["-c", &again]));
-        assert_eq!((said.status, &*said.err), (0, ""), "{name} {mode:o}: {advice}");
+        run(&script.replace("mkdir", "true"));
         assert_eq!(own.machine.calls(), calls, "{name} {mode:o}: it is cached");
     });
 }
@@ -414,9 +402,8 @@ fn a_created_directory_has_mode_0700_with_any_umask() {
 #[test]
 fn a_path_with_a_newline_is_refused_without_a_command() {
     let machine = Machine::new();
-    let path = machine.home.path().join(std::ffi::OsStr::from_bytes(b"a\nb"));
-    fs::create_dir(&path).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    machine.directory("a\nb", 0o777);
+    let path = machine.path("a\nb");
     let said = machine.run(&["process", "--cache-dir", path.to_str().unwrap()]);
     assert_eq!(said.status, 0);
     assert!(said.err.contains("others may write") && !said.err.contains("mkdir"), "{said:?}");

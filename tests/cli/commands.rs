@@ -130,15 +130,6 @@ fn forget_reports_a_cache_that_cannot_be_changed() {
     assert_eq!(said, "nothing was removed: there is no cache\n");
 }
 
-/// Returns the names of the records, without those of locks.
-fn records(machine: &Machine) -> Vec<String> {
-    let entries = fs::read_dir(machine.cache()).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| !name.contains(".lock")).collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn forget_removes_all_records_of_this_user_and_none_of_others() {
     let machine = Machine::new();
@@ -167,29 +158,29 @@ fn forget_removes_all_records_of_this_user_and_none_of_others() {
     };
     let mut each = Vec::new();
     for user in users {
-        let before = if each.is_empty() { Vec::new() } else { records(&machine) };
+        let before = if each.is_empty() { Vec::new() } else { machine.records() };
         fill(user);
-        let mut own = records(&machine);
+        let mut own = machine.records();
         own.retain(|name| !before.contains(name));
         assert_eq!(own.len(), 4, "an identity and three sets of credentials: {own:?}");
         each.push(own);
     }
     for (user, own) in users.into_iter().zip(&each) {
-        let mut others = records(&machine);
+        let mut others = machine.records();
         others.retain(|name| !own.contains(name));
         // A killed process leaves a file like this.
         let leaving = format!("{}.0123456789abcdef", own[0]);
         fs::write(machine.cache().join(leaving), "").unwrap();
         let said = machine.fine(&[&["forget"], user].concat());
         assert!(said.starts_with("removed: the identity and the credentials of "), "{said}");
-        assert_eq!(records(&machine), others, "{user:?}");
+        assert_eq!(machine.records(), others, "{user:?}");
         fill(user);
     }
 
     let stranger = machine.cache().join("notes");
     fs::write(&stranger, "").unwrap();
     let cache = machine.cache().display().to_string();
-    let count = records(&machine).len() - 1;
+    let count = machine.records().len() - 1;
     let forget_all = || machine.finish(machine.bare(&["forget", "--all"]));
     let said = forget_all();
     assert_eq!((said.status, &*said.err), (0, ""), "without any settings");
@@ -229,15 +220,13 @@ fn without_the_token_that_names_the_user_the_commands_say_what_to_do() {
 #[test]
 fn only_its_owner_can_read_the_cache_which_is_in_the_users_cache_directory() {
     let machine = Machine::new();
-    let cases: [(&[(&str, &Path)], &[&str], _); 3] = [
+    let rows: [(&[(&str, &Path)], &[&str], _); 3] = [
         (&[], &[], machine.cache()),
         (&[("XDG_CACHE_HOME", &machine.path("x/y"))], &[], machine.path("x/y/cognito-credentials")),
         (&[], &["--cache-dir", "a/b/c"], machine.path("a/b/c")),
     ];
-    for (variables, arguments, directory) in cases {
-        let mut command = machine.command(&[&["process"], arguments].concat());
-        command.envs(variables.iter().copied());
-        let said = machine.finish(command);
+    for (variables, arguments, directory) in rows {
+        let said = machine.run_with(variables, &[&["process"], arguments].concat());
         assert_eq!((said.status, &*said.err), (0, ""), "{directory:?}");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&directory), 0o700);
@@ -250,10 +239,8 @@ fn only_its_owner_can_read_the_cache_which_is_in_the_users_cache_directory() {
     }
 
     let mut homeless = machine.command(&["process"]);
-    let said = machine.finish({
-        homeless.env_remove("HOME");
-        homeless
-    });
+    homeless.env_remove("HOME");
+    let said = machine.finish(homeless);
     assert_eq!(said.status, 2);
     for word in ["HOME", "--cache-dir", "--no-cache"] {
         assert!(said.err.contains(word), "{said:?}");
@@ -300,9 +287,7 @@ fn no_cache_is_created_in_another_users_home() {
         return;
     }
     let run = |arguments: &[&str]| {
-        let mut command = machine.command(&[&["process"], arguments].concat());
-        command.env("HOME", &home);
-        machine.finish(command)
+        machine.run_with(&[("HOME", &home)], &[&["process"], arguments].concat())
     };
     let said = run(&[]);
     assert_eq!((said.status, &*said.out), (2, ""), "{said:?}");
@@ -376,10 +361,8 @@ fn cached_credentials_are_refreshed_early_and_used_while_that_fails() {
     assert_eq!(key(&machine.fine(&["process"])), kept.access_key_id(), "50 of 60 seconds left");
     assert_eq!(machine.calls(), 2);
 
-    let kept = {
-        machine.fine(&["forget"]);
-        cached_since(&machine, Duration::from_secs(35)) // 25 left, in the last half
-    };
+    machine.fine(&["forget"]);
+    let kept = cached_since(&machine, Duration::from_secs(35)); // 25 left, in the last half
     let before = machine.calls();
     machine.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
     let said = machine.run(&["process"]);
@@ -486,58 +469,22 @@ fn short_help_is_short_and_long_help_names_every_command_option_and_variable() {
         }
     }
     assert!(short.out.lines().count() <= 60, "{} lines", short.out.lines().count());
-    for word in [
-        "process",
-        "env",
-        "exec",
-        "identity",
-        "status",
-        "forget",
-        "doctor",
-        "--identity-pool-id",
-        "--identity-id",
-        "--region",
-        "--account-id",
-        "--login",
-        "--login-id",
-        "--role-arn",
-        "--role-session-name",
-        "--duration",
-        "--policy",
-        "--custom-role-arn",
-        "--endpoint-url",
-        "--sts-endpoint-url",
-        "--danger-allow-http",
-        "--fips",
-        "--dual-stack",
-        "--ca-file",
-        "--proxy",
-        "--timeout",
-        "--max-attempts",
-        "--cache-dir",
-        "--no-cache",
-        "--verbose",
-        "--help",
-        "--version",
-        "--user-pool-id",
-        "--user-pool-client-id",
-        "--user-pool-client-secret",
-        "--user-pool-username",
-        "--user-pool-device-key",
-        "--user-pool-endpoint-url",
-        "--refresh-token",
-        "serve",
-        "completions",
+    let words = "
+        process env exec identity status forget doctor --identity-pool-id --identity-id
+        --region --account-id --login --login-id --role-arn --role-session-name --duration
+        --policy --custom-role-arn --endpoint-url --sts-endpoint-url --danger-allow-http
+        --fips --dual-stack --ca-file --proxy --timeout --max-attempts --cache-dir
+        --no-cache --verbose --help --version --user-pool-id --user-pool-client-id
+        --user-pool-client-secret --user-pool-username --user-pool-device-key
+        --user-pool-endpoint-url --refresh-token serve completions 126 127 @FILE env:NAME
+        cmd:COMMAND";
+    let variables = [
         "[env: AWS_COGNITO_IDENTITY_POOL_ID]",
         "[env: AWS_ENDPOINT_URL_COGNITO_IDENTITY]",
         "[env: AWS_CA_BUNDLE]",
         "[env: AWS_MAX_ATTEMPTS]",
-        "126",
-        "127",
-        "@FILE",
-        "env:NAME",
-        "cmd:COMMAND",
-    ] {
+    ];
+    for word in words.split_whitespace().chain(variables) {
         assert!(long.out.contains(word), "{word}");
     }
     assert_eq!(machine.finish(machine.bare(&["help"])).out, long.out);
@@ -556,9 +503,8 @@ fn short_help_is_short_and_long_help_names_every_command_option_and_variable() {
         ("completions", &["bash", "fish", "zsh"]),
     ] {
         // The option may follow others. The help shows no values of variables.
-        let mut run = machine.command(&[command, "--region", "x y", "--help"]);
-        run.env("AWS_COGNITO_IDENTITY_ID", SECRET);
-        let help = machine.finish(run);
+        let variables = [("AWS_COGNITO_IDENTITY_ID", SECRET)];
+        let help = machine.run_with(&variables, &[command, "--region", "x y", "--help"]);
         assert_eq!((help.status, &*help.err), (0, ""), "{command}");
         for word in words {
             assert!(help.out.contains(word), "{command}: {word}: {}", help.out);

@@ -193,11 +193,7 @@ fn the_doctor_names_each_fault_and_what_to_do() {
             ],
         },
         Case {
-            prepare: &|machine| {
-                std::fs::create_dir(machine.path("shared")).unwrap();
-                let open = std::fs::Permissions::from_mode(0o777);
-                std::fs::set_permissions(machine.path("shared"), open).unwrap();
-            },
+            prepare: &|machine| machine.directory("shared", 0o777),
             arguments: &["--cache-dir=shared"],
             status: 1,
             says: ["BAD     cache        shared: ", "mkdir -m 700 "],
@@ -242,9 +238,7 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
         (
             "this user may not write to it",
             &|machine| {
-                std::fs::create_dir(machine.path("cache")).unwrap();
-                let closed = std::fs::Permissions::from_mode(0o555);
-                std::fs::set_permissions(machine.path("cache"), closed).unwrap();
+                machine.directory("cache", 0o555);
                 if std::fs::metadata(machine.home.path()).unwrap().uid() == 0 {
                     chown(machine.path("cache"), Some(NOBODY), Some(NOBODY)).unwrap();
                 }
@@ -257,28 +251,18 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
             &|machine| drop(machine.file("home", "")),
             "home/cache",
         ),
-        (
-            "others may write to it",
-            &|machine| {
-                std::fs::create_dir(machine.path("cache")).unwrap();
-                let open = std::fs::Permissions::from_mode(0o777);
-                std::fs::set_permissions(machine.path("cache"), open).unwrap();
-            },
-            "cache",
-        ),
+        ("others may write to it", &|machine| machine.directory("cache", 0o777), "cache"),
     ];
     for (name, prepare, directory) in rows {
         let machine = Machine::new();
         prepare(&machine);
         let option = format!("--cache-dir={directory}");
         let run = |command| {
-            if name == "this user may not write to it" {
-                return run_as_nobody(&machine, &[command, &option]);
-            }
-            machine.run(&[command, &option])
-        };
-        let run = |command| {
-            let said = run(command);
+            let said = if name == "this user may not write to it" {
+                run_as_nobody(&machine, &[command, &option])
+            } else {
+                machine.run(&[command, &option])
+            };
             Said { out: layout::joined(&said.out), ..said }
         };
         let said = run("status");
@@ -308,12 +292,9 @@ fn a_cache_that_cannot_be_used_is_shown_by_status_and_doctor() {
 fn a_record_that_cannot_be_read_is_shown_by_status_and_doctor() {
     let machine = Machine::new();
     machine.fine(&["process"]);
-    for entry in std::fs::read_dir(machine.cache()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_str().unwrap().starts_with("identity") {
-            let open = std::fs::Permissions::from_mode(0o666);
-            std::fs::set_permissions(path, open).unwrap();
-        }
+    for name in machine.records().iter().filter(|name| name.starts_with("identity")) {
+        let open = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(machine.cache().join(name), open).unwrap();
     }
     let status = machine.fine(&["status"]);
     assert!(status.contains("cannot be used: "), "{status}");

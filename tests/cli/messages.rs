@@ -1,14 +1,12 @@
 //! The message for each mistake: it names the right next step, as the user types it.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cognito_identity_credentials::testing::Fault;
 
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, for_each_row, jwt, open_terminal,
+    GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, for_each_row, jwt, on_a_terminal,
     refusing_proxy, silent_service,
 };
 
@@ -59,6 +57,10 @@ fn check(rows: Vec<Row<'_>>) {
         let text = format!("{}{}", said.out, said.err);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(said.status, row.status, "{typed:?} {variables:?}\n{text}");
+        if !typed.contains(&"doctor") {
+            assert_eq!(said.out, "", "{typed:?}");
+            assert!(row.status != 2 || machine.calls() == 0, "{typed:?}\n{text}");
+        }
         for words in row.says {
             assert!(text.contains(words), "{words:?} not said of {typed:?} {variables:?}\n{text}");
         }
@@ -96,6 +98,7 @@ fn a_missing_pool_names_the_option_the_variable_and_a_variable_with_nearly_that_
         rows.push((&["doctor"], &[], name, SECRET, vec![option, name, read]));
     }
     rows.push((&["process"], &[], variable, "", vec![option, variable, "is empty now"]));
+    rows.push((&["process"], &["--no-cache"], "OTHER", "x", vec!["--identity-pool-id: not set"]));
     for (command, more, name, value, says) in rows {
         let typed: Vec<_> = match command {
             ["exec", rest @ ..] => [&["exec"], more, rest].concat(),
@@ -164,7 +167,7 @@ fn the_message_for_a_misspelt_region_or_another_than_the_pools_names_the_right_o
         usage(&["process", "--region", "us-esat-1"], &[meant, "region us-east-1; leave --region"]),
         usage(
             &["process", "--region", "eu-west-1"],
-            &["eu-west-1 contradicts", "us-east-1; leave"],
+            &["--region: eu-west-1 contradicts", "in region us-east-1; leave --region out"],
         ),
         Row {
             never: &["leave --region out"],
@@ -243,29 +246,14 @@ fn the_message_for_a_refused_identity_says_where_it_came_from() {
     let mismatch: fn() -> (&'static str, Fault) =
         || refused(GET_CREDENTIALS, "Logins don't match. Please include at least one valid login");
     for refusal in [gone, forbidden, mismatch] {
+        let refused = |never, usage| Row { refusal: Some(refusal()), never, status: 1, ..usage };
+        let never = ["forget", IDENTITY, OPERATOR, "--identity-id"];
+        let option = ["leave out or correct --identity-id"];
+        let variable = ["leave out or correct AWS_COGNITO_IDENTITY_ID"];
         check(vec![
-            Row {
-                refusal: Some(refusal()),
-                never: &["forget", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(
-                    &["process", "--identity-id", IDENTITY],
-                    &["leave out or correct --identity-id"],
-                )
-            },
-            Row {
-                refusal: Some(refusal()),
-                never: &["forget", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(&["doctor", "--identity-id", IDENTITY], &["leave out or correct"])
-            },
-            Row {
-                refusal: Some(refusal()),
-                variables: &[pool, id, url],
-                never: &["forget", "--identity-id", IDENTITY, OPERATOR],
-                status: 1,
-                ..usage(&["process"], &["leave out or correct AWS_COGNITO_IDENTITY_ID"])
-            },
+            refused(&never[..3], usage(&["process", "--identity-id", IDENTITY], &option)),
+            refused(&never[..3], usage(&["doctor", "--identity-id", IDENTITY], &option)),
+            Row { variables: &[pool, id, url], ..refused(&never, usage(&["process"], &variable)) },
         ]);
     }
     check(vec![Row {
@@ -282,13 +270,21 @@ fn the_message_for_a_refused_identity_says_where_it_came_from() {
 #[test]
 fn the_message_for_a_wrong_command_or_option_names_the_right_one_or_the_help() {
     check(vec![
-        usage(&["proces"], &["did you mean process?"]),
+        usage(&["proces"], &["there is no command proces", "did you mean process?"]),
         usage(&["stauts"], &["did you mean status?"]),
         usage(&["docter"], &["did you mean doctor?"]),
-        usage(&["process", "--regoin", "x"], &["did you mean --region?"]),
+        usage(
+            &["process", "--regoin", "x"],
+            &["there is no option --regoin", "did you mean --region?"],
+        ),
         usage(&["process", "--identity-pool", "x"], &["did you mean --identity-pool-id?"]),
-        usage(&["process", "--format", "sh"], &["--format goes with the command env"]),
+        usage(
+            &["process", "--format", "sh"],
+            &["there is no option --format", "--format goes with the command env"],
+        ),
         usage(&["env", "--all"], &["--all goes with the command forget"]),
+        usage(&["status", "--all"], &["there is no option --all"]),
+        usage(&["process", "-x"], &["there is no option", HELP]),
         usage(&["process", "--json"], &["--json goes with the command status or doctor"]),
         usage(&["completions", "basic"], &["SHELL: can only be bash or "]),
         usage(&[], &["which command?", HELP]),
@@ -355,18 +351,8 @@ fn the_message_for_an_unreadable_token_says_what_to_do_about_its_source() {
 #[test]
 fn each_command_has_an_example_and_no_line_of_help_is_broken_or_too_long() {
     let machine = Machine::new();
-    let commands = [
-        "process",
-        "env",
-        "exec",
-        "serve",
-        "identity",
-        "status",
-        "forget",
-        "doctor",
-        "completions",
-    ];
-    for command in commands {
+    let commands = "process env exec serve identity status forget doctor completions";
+    for command in commands.split(' ') {
         let help = machine.fine(&["help", command]);
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         let example = help.lines().skip_while(|line| !line.starts_with("Example")).nth(1);
@@ -393,18 +379,43 @@ fn the_message_for_each_mistake_of_a_newcomer_names_the_next_step() {
         usage(&user_pool_id, &["--user-pool-id", "REGION:GUID"]),
         usage(&["process", "--identity-pool-id", &arn], &["copy the ID", "in an ARN"]),
         usage(&["process", "--identity-pool-id", &spaced_pool], &["without spaces"]),
-        usage(&["process", "--role-arn", "admin"], &["arn:aws:iam::123456789012:role/NAME"]),
-        usage(&["process", "--fips"], &["--fips: cannot be combined", "AWS_ENDPOINT_URL"]),
+        usage(
+            &["process", "--role-arn", "admin"],
+            &["--role-arn: ", "arn:aws:iam::123456789012:role/NAME"],
+        ),
+        usage(&["process", "--identity-id", "x"], &["--identity-id: "]),
+        usage(
+            &["process", "--fips"],
+            &["--fips: cannot be combined with --endpoint-url", "AWS_ENDPOINT_URL"],
+        ),
+        usage(&["process", "--fips=maybe"], &["--fips: can only be true or false"]),
+        usage(
+            &["process", "--endpoint-url", "http://device.invalid"],
+            &["--endpoint-url: is plain http"],
+        ),
+        usage(&["process", "--region"], &["--region: needs a value"]),
         usage(&["process", &login], &["@FILE", "env:NAME", "cmd:COMMAND"]),
-        usage(&["process", "--login", "token"], &["PROVIDER=@FILE"]),
-        usage(&["exec"], &["exec [OPTIONS] -- PROGRAM"]),
-        usage(&["process", "--timeout", "soon"], &["such as 90, 15m or 1h"]),
+        usage(&["process", "--login", "token"], &["--login: must be PROVIDER=@FILE"]),
+        usage(&["exec"], &["which program?", "exec [OPTIONS] -- PROGRAM"]),
+        usage(
+            &["process", "--timeout", "soon"],
+            &["--timeout: must be a time, such as 90, 15m or 1h"],
+        ),
+        usage(&["process", "--max-attempts", "x"], &["--max-attempts: must be a number"]),
+        usage(&["process", "--max-attempts", "0"], &["--max-attempts: "]),
         usage(&["process", "--timeout", "0"], &["--timeout: must be longer than zero"]),
         usage(&["process", "--cache-dir"], &["--cache-dir: needs a value"]),
-        usage(&["process", "--no-cache", "--cache-dir", "x"], &["cannot be combined with"]),
+        usage(&["process", "--cache-dir", ""], &["--cache-dir: needs a value"]),
+        usage(&["process", "--no-cache", "--cache-dir=x"], &["cannot be combined with --"]),
         usage(&["env", "--format", "fish"], &["--format: can only be sh or dotenv"]),
         usage(&["process", "--duration", "900"], &["--duration: needs --role-arn"]),
+        usage(&["process", "--duration", "x"], &["--duration: must be a time"]),
         usage(&["process", "--policy", "{}"], &["--policy: must be @FILE"]),
+        usage(&["process", "--policy", "@/no/such/file"], &["--policy: /no/such/file"]),
+        usage(
+            &["process", "--policy=@/dev/zero", "--role-arn", ROLE],
+            &["--policy: /dev/zero: is longer than"],
+        ),
         usage(&["process", "--refresh-token", "@token"], &["--user-pool-id: not given"]),
         usage(&["process", "--user-pool-id=us-east-1_x"], &["--refresh-token: not given"]),
         usage(&["process", "--ca-file", "none"], &["--ca-file: none: No such file"]),
@@ -504,11 +515,9 @@ fn verbose_shows_the_steps_of_a_command_that_succeeds_and_no_secret() {
     machine.file("google", &google);
     let login = format!("--login={PROVIDER}=@google");
     let verbose = || {
-        let mut command = machine.command(&["process", "-v", &login]);
-        command
-            .env("AWS_COGNITO_POOL_ID", SECRET)
-            .env("HTTPS_PROXY", format!("http://a:{SECRET}@p"));
-        let said = machine.finish(command);
+        let proxy = format!("http://a:{SECRET}@p");
+        let variables = [("AWS_COGNITO_POOL_ID", SECRET), ("HTTPS_PROXY", &proxy)];
+        let said = machine.run_with(&variables, &["process", "-v", &login]);
         assert_eq!(said.status, 0, "{said:?}");
         assert!(said.err.lines().all(|line| line.starts_with("cognito-credentials: ")), "{said:?}");
         said.err
@@ -539,21 +548,11 @@ fn verbose_shows_the_steps_of_a_command_that_succeeds_and_no_secret() {
 }
 
 /// Runs the command with a terminal as its standard error, and returns what it wrote there.
-fn on_a_terminal(machine: &Machine, arguments: &[&str]) -> String {
-    let (mut terminal, name) = open_terminal();
-    let other = File::options().read(true).write(true).open(name).unwrap();
-    let mut command = machine.command(arguments);
-    command.stdout(Stdio::null()).stderr(other);
-    let mut child = command.spawn().unwrap();
-    // The command keeps the terminal open here until it is dropped.
-    drop(command);
-    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-    // Reading fails after the command has closed the other side.
-    while let Ok(count @ 1..) = terminal.read(&mut buffer) {
-        said.extend_from_slice(&buffer[..count]);
-    }
-    child.wait().unwrap();
-    String::from_utf8(said).unwrap()
+fn said_on_a_terminal(machine: &Machine, arguments: &[&str]) -> String {
+    let attach = |command: &mut Command, terminal| {
+        command.stdout(Stdio::null()).stderr(terminal);
+    };
+    on_a_terminal(machine.command(arguments), attach).1
 }
 
 #[test]
@@ -573,7 +572,7 @@ fn a_wait_of_more_than_two_seconds_is_announced_once_and_only_on_a_terminal() {
             scope.spawn(move || {
                 let machine = Machine::new();
                 let begun = Instant::now();
-                let said = on_a_terminal(&machine, arguments);
+                let said = said_on_a_terminal(&machine, arguments);
                 assert!(begun.elapsed() >= Duration::from_secs(2), "{arguments:?} {said}");
                 assert_eq!(said.matches("waiting for").count(), 1, "{arguments:?} {said}");
                 assert!(said.contains(line), "{arguments:?} {said}");
@@ -584,6 +583,6 @@ fn a_wait_of_more_than_two_seconds_is_announced_once_and_only_on_a_terminal() {
             });
         }
         // A quick command prints no such line on a terminal either.
-        scope.spawn(|| assert_eq!(on_a_terminal(&Machine::new(), &["process"]), ""));
+        scope.spawn(|| assert_eq!(said_on_a_terminal(&Machine::new(), &["process"]), ""));
     });
 }

@@ -10,7 +10,7 @@ use crate::certificates::{Certificate, tls_server};
 use crate::ids::IDENTITY;
 use crate::service::{
     GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, Variables, program, refusing_proxy,
-    silent_service,
+    run_like, silent_service,
 };
 
 const STS: &str = "AssumeRoleWithWebIdentity";
@@ -102,9 +102,7 @@ fn the_region_of_the_sdks_may_differ_from_the_region_of_the_pool() {
         for given in [&["--identity-pool-id", POOL], &["--identity-id", IDENTITY]] {
             request(&machine, variables, given, GET_CREDENTIALS);
         }
-        let mut command = machine.command(&["exec", "--", "env"]);
-        command.envs(variables.iter().copied());
-        let said = machine.finish(command);
+        let said = machine.run_with(variables, &["exec", "--", "env"]);
         for (name, value) in variables {
             assert!(said.out.contains(&format!("{name}={value}\n")), "the program's: {said:?}");
         }
@@ -250,10 +248,9 @@ fn time_and_attempts_are_limited() {
         machine.cognito.fail_next("GetId", 0, Fault::internal_error());
     }
     let (silent, _connections) = silent_service();
-    for time in ["100ms", "--timeout=1"] {
-        let option = if time.starts_with("--") { vec![time] } else { vec!["--timeout", time] };
-        let arguments = [&["process", "--no-cache", "--endpoint-url", &silent], &option[..]];
-        let said = machine.run(&arguments.concat());
+    for option in [&["--timeout", "100ms"][..], &["--timeout=1"]] {
+        let start = ["process", "--no-cache", "--endpoint-url", &silent];
+        let said = machine.run(&[&start, option].concat());
         assert_eq!(said.status, 3, "{said:?}");
     }
 }
@@ -306,8 +303,8 @@ fn the_examples_work() {
     let program = program.display();
     // This script stands for the installed command. It also runs an emulator, if there is one.
     let runner = std::env::var("TEST_RUNNER").unwrap_or_default();
-    let folder = machine.path("bin");
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir(machine.path("bin")).unwrap();
+    let path = format!("{}:{}", machine.path("bin").display(), std::env::var("PATH").unwrap());
     let command = machine
         .file("bin/cognito-credentials", format!("#!/bin/sh\nexec {runner} '{program}' \"$@\"\n"));
     fs::set_permissions(command, fs::Permissions::from_mode(0o755)).unwrap();
@@ -317,22 +314,11 @@ fn the_examples_work() {
         "cognito-credentials process --login accounts.google.com=@id-token",
         "cognito-credentials env --format dotenv > device.env; cat device.env",
     ] {
-        let path = std::env::join_paths(
-            std::iter::once(folder.clone())
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-        );
-        let output = Command::new("sh")
-            .args(["-euc", script])
-            .env_clear()
-            .env("PATH", path.unwrap())
-            .env("HOME", machine.home.path())
-            .env("AWS_COGNITO_IDENTITY_POOL_ID", POOL)
-            .env("AWS_ENDPOINT_URL", machine.server.url())
-            .current_dir(machine.home.path())
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.contains("fake/secret/key"), "{script}: {said} {:?}", output.stderr);
+        let mut shell = Command::new("sh");
+        run_like(shell.args(["-euc", script]), &machine.command(&[]));
+        shell.env("PATH", &path);
+        let said = machine.finish(shell);
+        assert!(said.out.contains("fake/secret/key"), "{script}: {said:?}");
     }
     let kept = fs::read_dir(machine.cache()).unwrap().count();
     assert!(kept >= 4, "the guest's and the user's: {kept}");

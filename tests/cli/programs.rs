@@ -57,9 +57,8 @@ fn a_program_gets_the_keys_of_an_identity_but_not_its_id() {
     let machine = Machine::new();
     machine.fine(&["process"]);
     let id = machine.fine(&["identity"]);
-    let mut command = machine.command(&["exec", "--no-cache", "--", "env"]);
-    command.env("AWS_COGNITO_IDENTITY_ID", id.trim_end());
-    let said = machine.finish(command);
+    let variables = [("AWS_COGNITO_IDENTITY_ID", id.trim_end())];
+    let said = machine.run_with(&variables, &["exec", "--no-cache", "--", "env"]);
     assert!(said.out.contains("AWS_ACCESS_KEY_ID=ASIA"), "{said:?}");
     assert_eq!(machine.cognito.identities(), 1, "one identity in all runs");
     assert!(!said.out.contains(id.trim_end()), "{said:?}");

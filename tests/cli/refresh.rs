@@ -8,7 +8,7 @@ use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::layout;
 use crate::service::{
-    GET_CREDENTIALS, Machine, POOL, SECRET, Said, refusing_proxy, silent_service,
+    GET_CREDENTIALS, Machine, POOL, SECRET, Said, Variables, refusing_proxy, silent_service,
 };
 
 const CLIENT: [&str; 4] =
@@ -50,11 +50,8 @@ fn with_only_a_refresh_token_a_second_call_makes_no_service_call() {
 }
 
 fn lose_credentials(machine: &Machine) {
-    for file in fs::read_dir(machine.cache()).unwrap() {
-        let file = file.unwrap();
-        if file.file_name().to_str().unwrap().starts_with("credentials") {
-            fs::remove_file(file.path()).unwrap();
-        }
+    for name in machine.records().iter().filter(|name| name.starts_with("credentials")) {
+        fs::remove_file(machine.cache().join(name)).unwrap();
     }
 }
 
@@ -72,11 +69,8 @@ fn forget_removes_a_rotated_refresh_token_too() {
         key(&run(&machine, "process", &token, login));
         token
     });
-    let kept = || {
-        let names = fs::read_dir(machine.cache()).unwrap().map(|it| it.unwrap().file_name());
-        let names = names.map(|name| name.into_string().unwrap());
-        names.filter(|name| name.starts_with("refresh-token") && !name.contains(".lock")).count()
-    };
+    let records = || machine.records().into_iter();
+    let kept = || records().filter(|name| name.starts_with("refresh-token")).count();
     for (done, (login, token)) in logins.into_iter().zip(tokens).enumerate() {
         assert_eq!(kept(), 3 - done, "{login:?}");
         assert_eq!(run(&machine, "forget", &token, login).status, 0);
@@ -278,38 +272,32 @@ fn general_network_settings_apply_to_the_user_pool_too() {
     let machine = Machine::new();
     let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
     let aws = "CONNECT cognito-idp.us-east-1.amazonaws.com:443 ";
-    for url in ["AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "AWS_ENDPOINT_URL"] {
-        let ignore = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
-        for (value, expected) in [("true", aws), ("false", "CONNECT device.invalid:443 ")] {
-            let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
-            let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
-            let mut command = machine.bare(&start);
-            command.env(url, "https://device.invalid").env(ignore, value);
-            machine.finish(command);
-            let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
-            assert!(asked.starts_with(expected), "{url} {value}: {asked}");
-        }
-    }
-    let rows: [(Option<(&str, &str)>, &[&str], &str); 5] = [
-        (None, &[], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
-        (None, &["--fips"], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
-        (Some(fips), &[], "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 "),
-        (Some(fips), &["--fips=false"], "CONNECT cognito-idp.us-east-1.amazonaws.com:443 "),
-        (
-            None,
-            &["--user-pool-endpoint-url=http://device.invalid", "--danger-allow-http"],
-            "CONNECT device.invalid:80 ",
-        ),
+    let aws_fips = "CONNECT cognito-idp-fips.us-east-1.amazonaws.com:443 ";
+    let device = "CONNECT device.invalid:443 ";
+    let of_user_pool = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "https://device.invalid");
+    let of_all = ("AWS_ENDPOINT_URL", "https://device.invalid");
+    let ignore = |value| ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", value);
+    let http = ["--user-pool-endpoint-url=http://device.invalid", "--danger-allow-http"];
+    let rows: [(Variables<'_>, &[&str], &str); 9] = [
+        (&[of_user_pool, ignore("true")], &[], aws),
+        (&[of_user_pool, ignore("false")], &[], device),
+        (&[of_all, ignore("true")], &[], aws),
+        (&[of_all, ignore("false")], &[], device),
+        (&[], &[], aws),
+        (&[], &["--fips"], aws_fips),
+        (&[fips], &[], aws_fips),
+        (&[fips], &["--fips=false"], aws),
+        (&[], &http, "CONNECT device.invalid:80 "),
     ];
-    for (variable, arguments, expected) in rows {
+    for (variables, arguments, expected) in rows {
         let start = ["process", "--identity-pool-id", POOL, "--refresh-token=cmd:echo x"];
         let start = [&start[..], &CLIENT, &["--proxy", &proxy, "--max-attempts=1"]].concat();
         let mut command = machine.bare(&[&start, arguments].concat());
-        command.envs(variable);
+        command.envs(variables.iter().copied());
         let said = machine.finish(command);
-        assert_eq!(said.status, 3, "{arguments:?} {said:?}");
+        assert_eq!(said.status, 3, "{variables:?} {arguments:?} {said:?}");
         let asked = asked.lock().unwrap().drain(..).next().unwrap_or_default();
-        assert!(asked.starts_with(expected), "{arguments:?}: {asked}");
+        assert!(asked.starts_with(expected), "{variables:?} {arguments:?}: {asked}");
     }
 
     let (silent, _connections) = silent_service();

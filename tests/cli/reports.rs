@@ -1,16 +1,13 @@
 //! The reports of `doctor` and `status`: steps, control characters, JSON, colours.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use cognito_identity_credentials::testing::Fault;
 use serde_json::Value;
 
 use crate::diagnosis::examine;
 use crate::layout;
-use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, for_each_row, jwt, open_terminal};
+use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, for_each_row, jwt, on_a_terminal};
 
 #[test]
 fn a_report_continues_after_a_step_that_fails_and_says_what_it_skips() {
@@ -120,9 +117,7 @@ fn a_report_continues_after_a_step_that_fails_and_says_what_it_skips() {
         {
             machine.file(name, token);
         }
-        std::fs::create_dir(machine.path("shared")).unwrap();
-        let open = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(machine.path("shared"), open).unwrap();
+        machine.directory("shared", 0o777);
         let said = examine(&machine, arguments);
         assert_eq!(said.status, status, "{arguments:?}\n{}", said.out);
         for line in lines {
@@ -330,26 +325,11 @@ fn status_names_a_wrong_setting_even_if_the_login_token_is_missing() {
     }
 }
 
-/// Runs a command whose standard output is a terminal.
-fn on_a_terminal(machine: &Machine, variables: &[(&str, &str)]) -> (i32, String) {
-    let (mut terminal, name) = open_terminal();
-    let side = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
-    let mut command = machine.command(&["doctor", "--login=p=@none"]);
-    command.envs(variables.iter().copied()).stdout(Stdio::from(side));
-    let mut child = command.spawn().unwrap();
-    // The command keeps the terminal open here until it is dropped.
-    drop(command);
-    let mut out = Vec::new();
-    // On Linux, reading a closed terminal returns an error.
-    let _ = terminal.read_to_end(&mut out);
-    let status = child.wait().unwrap().code().unwrap();
-    (status, String::from_utf8(out).unwrap().replace("\r\n", "\n"))
-}
-
 #[test]
 fn verdicts_have_colours_on_a_terminal_that_shows_them() {
     let machine = Machine::new();
-    let pipe = machine.run(&["doctor", "--login=p=@none"]);
+    let doctor = ["doctor", "--login=p=@none"];
+    let pipe = machine.run(&doctor);
     let rows: [(&[(&str, &str)], bool); 5] = [
         (&[("TERM", "xterm")], true),
         (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
@@ -359,7 +339,9 @@ fn verdicts_have_colours_on_a_terminal_that_shows_them() {
     ];
     let plain = |text: &str| without_times(&layout::joined(text));
     for (variables, is_coloured) in rows {
-        let (status, out) = on_a_terminal(&machine, variables);
+        let (status, out) = on_a_terminal(machine.command(&doctor), |command, terminal| {
+            command.envs(variables.iter().copied()).stdout(terminal);
+        });
         assert_eq!(status, pipe.status, "{variables:?}");
         let colours =
             ["\u{1b}[32mok\u{1b}[0m ", "\u{1b}[31mBAD\u{1b}[0m ", "\u{1b}[33mskipped\u{1b}[0m "];

@@ -13,7 +13,7 @@ use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
 use crate::endpoint::{Answer, Serving, command, within};
-use crate::service::{GET_CREDENTIALS, Machine, PATIENCE, signal, silent_service};
+use crate::service::{GET_CREDENTIALS, Machine, PATIENCE, after, signal, silent_service};
 
 #[test]
 fn a_client_gets_credentials_in_the_format_of_the_sdks() {
@@ -53,17 +53,7 @@ fn only_its_owner_can_read_the_token_file_and_the_end_removes_it() {
     let mut tokens = Vec::new();
     for name in ["TERM", "INT", "HUP"] {
         // The umask must not change the rights of the file.
-        let mut shell = command(&machine, &[]);
-        let program = shell.get_program().to_owned();
-        let script = "umask 777; exec \"$@\"";
-        let arguments: Vec<_> = shell.get_args().map(ToOwned::to_owned).collect();
-        let mut with_umask = std::process::Command::new("sh");
-        with_umask.args(["-c", script, "sh"]).arg(program).args(arguments);
-        with_umask.arg("--no-cache").env_clear().current_dir(machine.home.path());
-        for (name, value) in shell.env("PATH", std::env::var_os("PATH").unwrap()).get_envs() {
-            with_umask.env(name, value.unwrap());
-        }
-        let mut serving = Serving::spawn(with_umask);
+        let mut serving = Serving::spawn(after("umask 777", &command(&machine, &["--no-cache"])));
         let file = fs::metadata(&serving.token_file).unwrap();
         assert_eq!(file.permissions().mode() & 0o7777, 0o600);
         let token = &serving.endpoint.token;
@@ -200,8 +190,7 @@ fn wrong_settings_end_serve_at_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     machine.file("file", "");
-    fs::create_dir(machine.path("shared")).unwrap();
-    fs::set_permissions(machine.path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+    machine.directory("shared", 0o1777);
     let rows: [(&[&str], i32, &str); 10] = [
         (&["--listen", "0.0.0.0:0"], 2, "--listen: must be ADDRESS:PORT"),
         (&["--listen", "localhost:80"], 2, "--listen: must be ADDRESS:PORT"),
@@ -351,10 +340,8 @@ fn systemd_gets_a_message_at_the_start_and_at_the_end() {
 fn the_log_names_the_requests_and_no_secret() {
     let machine = Machine::new();
     let mut command = command(&machine, &["--verbose"]);
-    let mut serving = Serving::spawn({
-        command.stderr(Stdio::piped());
-        command
-    });
+    command.stderr(Stdio::piped());
+    let mut serving = Serving::spawn(command);
     let answer = serving.endpoint.get();
     let refused = serving.endpoint.send(b"GET /\x1b[2J HTTP/1.1\r\n\r\n");
     assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");

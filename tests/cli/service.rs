@@ -1,8 +1,10 @@
 //! A machine with the command on it, and the service that it talks to.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -66,8 +68,23 @@ impl Machine {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Creates a directory with this mode.
+    pub(crate) fn directory(&self, name: &str, mode: u32) {
+        fs::create_dir(self.path(name)).unwrap();
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+
     pub(crate) fn cache(&self) -> PathBuf {
         self.path(".cache/cognito-credentials")
+    }
+
+    /// Returns the names of the records in the cache, without those of locks.
+    pub(crate) fn records(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.cache()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| !name.contains(".lock")).collect();
+        names.sort();
+        names
     }
 
     /// Returns the command with these arguments and no variables for the pool and the service.
@@ -105,9 +122,13 @@ impl Machine {
     }
 
     /// Like [`run`](Self::run), with more variables.
-    pub(crate) fn run_with(&self, variables: Variables<'_>, arguments: &[&str]) -> Said {
+    pub(crate) fn run_with<V: AsRef<OsStr>>(
+        &self,
+        variables: &[(&str, V)],
+        arguments: &[&str],
+    ) -> Said {
         let mut command = self.command(arguments);
-        command.envs(variables.iter().copied());
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         self.finish(command)
     }
 
@@ -211,6 +232,24 @@ pub(crate) fn open_terminal() -> (File, String) {
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     (terminal.into(), name)
+}
+
+/// Runs a command. `attach` gives it a terminal, for example as its standard error. Returns the
+/// exit status and what the command wrote to the terminal.
+pub(crate) fn on_a_terminal(
+    mut command: Command,
+    attach: impl FnOnce(&mut Command, File),
+) -> (i32, String) {
+    let (mut terminal, name) = open_terminal();
+    attach(&mut command, File::options().read(true).write(true).open(name).unwrap());
+    let mut child = command.spawn().unwrap();
+    // The command keeps the terminal open here until it is dropped.
+    drop(command);
+    let mut said = Vec::new();
+    // On Linux, reading a closed terminal returns an error.
+    let _ = terminal.read_to_end(&mut said);
+    let status = child.wait().unwrap().code().unwrap();
+    (status, String::from_utf8(said).unwrap().replace("\r\n", "\n"))
 }
 
 /// Returns a JWT whose signature contains [`SECRET`].

@@ -122,11 +122,9 @@ fn a_fault_in_a_file_of_authorities_names_the_setting_and_the_file() {
     machine.file("empty.pem", "");
     machine.file("long.pem", "x".repeat(1024 * 1024 + 1));
     for (file, fault) in [("bad.pem", "line 1"), ("empty.pem", ""), ("long.pem", "than 1024 KiB")] {
-        let option = machine.command(&["process", "--ca-file", file]);
-        let mut variable = machine.command(&["process"]);
-        variable.env("AWS_CA_BUNDLE", file);
-        for (command, setting) in [(option, "--ca-file"), (variable, "AWS_CA_BUNDLE")] {
-            let said = machine.finish(command);
+        let option = machine.run(&["process", "--ca-file", file]);
+        let variable = machine.run_with(&[("AWS_CA_BUNDLE", file)], &["process"]);
+        for (said, setting) in [(option, "--ca-file"), (variable, "AWS_CA_BUNDLE")] {
             assert_eq!(said.status, 2, "{said:?}");
             let begin = format!("cognito-credentials: {setting}: {file}: ");
             assert!(said.err.starts_with(&begin), "{said:?}");

@@ -161,56 +161,6 @@ fn a_pipe_for_a_secret_has_to_end_in_time() {
 }
 
 #[test]
-fn wrong_arguments_are_usage_errors_that_say_what_to_do() {
-    let machine = Machine::new();
-    let rows: [(&[&str], &str); 31] = [
-        (&[], "which command?"),
-        (&["proces"], "there is no command proces"),
-        (&["process", "more"], "one argument too many"),
-        (&["process", "--regoin", "x"], "there is no option --regoin"),
-        (&["process", "-x"], "there is no option"),
-        (&["process", "--region"], "--region: needs a value"),
-        (&["process", "--fips=maybe"], "--fips: can only be true or false"),
-        (&["process", "--format", "sh"], "there is no option --format"),
-        (&["env", "--format", "fish"], "--format: can only be sh or dotenv"),
-        (&["status", "--all"], "there is no option --all"),
-        (&["exec"], "which program?"),
-        (&["process", "--timeout", "soon"], "--timeout: must be a time"),
-        (&["process", "--timeout", "0"], "--timeout: must be longer than zero"),
-        (&["process", "--duration", "x"], "--duration: must be a time"),
-        (&["process", "--duration", "900"], "--duration: needs --role-arn"),
-        (&["process", "--max-attempts", "x"], "--max-attempts: must be a number"),
-        (&["process", "--max-attempts", "0"], "--max-attempts: "),
-        (&["process", "--policy", "{}"], "--policy: must be @FILE"),
-        (&["process", "--policy", "@/no/such/file"], "--policy: /no/such/file"),
-        (&["process", "--cache-dir", ""], "--cache-dir: needs a value"),
-        (&["process", "--login", "no-equals-sign"], "--login: must be PROVIDER=@FILE"),
-        (&["process", "--region", "eu-west-1"], "--region: eu-west-1 contradicts"),
-        (&["process", "--region", "eu-west-1"], "in region us-east-1; leave --region out"),
-        (&["process", "--no-cache", "--cache-dir=x"], "cannot be combined with --"),
-        (
-            &["process", "--policy=@/dev/zero", "--role-arn", ROLE],
-            "--policy: /dev/zero: is longer than",
-        ),
-        (&["process", "--fips"], "--fips: cannot be combined with --endpoint-url"),
-        (&["process", "--identity-id", "x"], "--identity-id: "),
-        (&["process", "--proxy", "socks5://x"], "--proxy: "),
-        (&["process", "--endpoint-url", "http://device.invalid"], "--endpoint-url: is plain http"),
-        (&["process", "--role-arn", "x"], "--role-arn: "),
-        (&["process", "--ca-file", "/none"], "--ca-file: /none"),
-    ];
-    for (arguments, says) in rows {
-        let said = machine.run(arguments);
-        assert_eq!((said.status, &*said.out), (2, ""), "{arguments:?} {said:?}");
-        assert!(said.err.contains(says), "{arguments:?} {said:?}");
-    }
-    let said = machine.finish(machine.bare(&["process", "--no-cache"]));
-    assert_eq!(said.status, 2);
-    assert!(said.err.contains("--identity-pool-id: not set"), "{said:?}");
-    assert_eq!(machine.calls(), 0);
-}
-
-#[test]
 fn an_unusable_variable_is_an_error_that_names_it() {
     let machine = Machine::new();
     let pool: &[&str] =
@@ -229,9 +179,7 @@ fn an_unusable_variable_is_an_error_that_names_it() {
     ];
     for (variable, value, arguments, says) in rows {
         for start in ["process", "status", "identity"] {
-            let mut command = machine.command(&[&[start], arguments].concat());
-            command.env(variable, value);
-            let said = machine.finish(command);
+            let said = machine.run_with(&[(variable, value)], &[&[start], arguments].concat());
             assert_eq!((said.status, &*said.out), (2, ""), "{variable} {start} {said:?}");
             let begin = format!("cognito-credentials: {variable}");
             assert!(said.err.starts_with(&begin), "{variable} {start} {said:?}");
@@ -245,9 +193,8 @@ fn an_unusable_variable_is_an_error_that_names_it() {
         ("AWS_ROLE_SESSION_NAME", &[]),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &[]),
     ] {
-        let mut command = machine.command(&[&["process"], arguments].concat());
-        command.env(variable, invalid);
-        assert_eq!(machine.finish(command).status, 0, "{variable}");
+        let said = machine.run_with(&[(variable, invalid)], &[&["process"], arguments].concat());
+        assert_eq!(said.status, 0, "{variable}");
     }
 }
 
@@ -310,12 +257,9 @@ fn only_types_without_secrets_have_debug() {
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin"), &mut printed);
     printed.sort();
     let without_secrets = [
-        "pub(crate) enum Format {",
         // These texts are for the user.
         "pub(crate) struct Failure {",
         "pub(crate) struct InvalidValue {",
-        // The names of variables.
-        "pub(crate) struct NearMiss {",
         "pub(super) struct Fault {",
         "pub(super) struct Refusal {",
         // A certificate that a server presented.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::endpoint::within;
 use crate::service::{
     Machine, PROVIDER, SECRET, after, open_terminal, program, signal, silent_service, wrapped,
 };
@@ -30,19 +31,11 @@ fn login(command: &str) -> String {
     format!("--login={PROVIDER}=cmd:echo $$ > id; {command}")
 }
 
-fn wait_for(what: &str, mut found: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !found() {
-        assert!(begun.elapsed() < LONG, "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Waits until the command has begun, and returns its process group.
 fn group_of(machine: &Machine) -> i32 {
-    let read = || fs::read_to_string(machine.path("id")).unwrap_or_default();
-    wait_for("the command has not begun", || read().ends_with('\n'));
-    read().trim().parse().unwrap()
+    let read = || fs::read_to_string(machine.path("id")).ok();
+    let id = within(LONG, || read().filter(|id| id.ends_with('\n')));
+    id.trim().parse().unwrap()
 }
 
 /// Returns the processes of a group, without those that have ended.
@@ -189,7 +182,7 @@ fn is_ended(command: &str) {
         let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(number), "{command}: {status}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{command}");
-        wait_for("a process is left", || left(group).is_empty());
+        within(LONG, || left(group).is_empty().then_some(()));
     }
     assert_eq!(machine.calls(), 0);
 }
@@ -325,14 +318,6 @@ fn run_on_terminal(command: &str, says: &str) {
 fn a_command_that_runs_itself_again_ends_at_the_second_level() {
     let machine = machine();
     let own = program();
-    let loops = |source: &str| {
-        let script = format!(
-            "#!/bin/sh\necho level >> levels\n'{}' process {source} --no-cache | sed 's/.*/x/'\n",
-            own.display()
-        );
-        machine.file("again", script);
-        let _ = fs::remove_file(machine.path("levels"));
-    };
     let pool = "--user-pool-id=us-east-1_x --user-pool-client-id=x";
     let rows = [
         format!("--login={PROVIDER}=cmd:'sh again'"),
@@ -342,7 +327,11 @@ fn a_command_that_runs_itself_again_ends_at_the_second_level() {
         "--proxy=cmd:'sh again'".to_owned(),
     ];
     for source in rows {
-        loops(&source);
+        let script = format!(
+            "#!/bin/sh\necho level >> levels\n'{}' process {source} --no-cache | sed 's/.*/x/'\n",
+            own.display()
+        );
+        machine.file("again", script);
         let login = format!("--login={PROVIDER}=cmd:sh again");
         for more in ["--no-cache", "--login-id=me"] {
             let _ = fs::remove_file(machine.path("levels"));

@@ -8,6 +8,21 @@ use cognito_identity_credentials::testing::FakeCognito;
 
 use crate::service::{self, GET_CREDENTIALS, Machine, PROVIDER, SECRET, Said, for_each_row};
 
+/// Makes a token of this user: `jwt` or `opaque`.
+type TokenOf = fn(&str, u32) -> String;
+
+/// The sources of a token, with both kinds of tokens.
+fn sources() -> impl Iterator<Item = (&'static str, TokenOf)> + Send {
+    let kinds: [TokenOf; 2] = [jwt, opaque];
+    let sources = ["@token", "env:TOKEN", "cmd:cat token"];
+    kinds.into_iter().flat_map(move |token| sources.map(|source| (source, token)))
+}
+
+/// Returns a token that does not name its user.
+fn opaque(user: &str, number: u32) -> String {
+    format!("{SECRET}{user}{number}")
+}
+
 /// Returns an ID token of this user.
 fn jwt(user: &str, number: u32) -> String {
     let payload = format!(r#"{{"iss": "https://p", "sub": "{user}", "exp": 4000000000}}"#);
@@ -19,7 +34,7 @@ fn machine() -> Machine {
     for user in ["ann", "bob"] {
         for number in [1, 2] {
             machine.cognito.accept_login(PROVIDER, jwt(user, number), user);
-            machine.cognito.accept_login(PROVIDER, format!("{SECRET}{user}{number}"), user);
+            machine.cognito.accept_login(PROVIDER, opaque(user, number), user);
         }
     }
     machine
@@ -49,24 +64,15 @@ fn run(machine: &Machine, token: &str, arguments: &[&str]) -> (String, usize) {
 
 #[test]
 fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
-    let rows = [
-        ("@token", jwt("ann", 1)),
-        ("env:TOKEN", jwt("ann", 1)),
-        ("cmd:cat token", jwt("ann", 1)),
-        // These tokens do not name their user.
-        ("@token", format!("{SECRET}ann1")),
-        ("env:TOKEN", format!("{SECRET}ann1")),
-        ("cmd:cat token", format!("{SECRET}ann1")),
-    ];
-    for_each_row(rows, |(source, token)| {
+    for_each_row(sources(), |(source, token_of)| {
         let machine = machine();
+        let [token, next] = [1, 2].map(|number| token_of("ann", number));
         let login = format!("--login={PROVIDER}={source}");
         let (first, calls) = run(&machine, &token, &[&login]);
         assert_eq!(calls, 2, "{source}");
         assert_eq!(run(&machine, &token, &[&login]), (first.clone(), 0), "{source}");
         // The identity of the user stays, so only the credentials are requested.
         let identity = machine.fine_as(&token, &["identity", &login]);
-        let next = token.replace("ann1", "ann2");
         let (second, calls) = run(&machine, &next, &[&login]);
         assert!(calls == 1 && second != first, "{source}");
         assert_eq!(run(&machine, &next, &[&login]), (second, 0), "{source}");
@@ -77,17 +83,9 @@ fn a_users_second_call_makes_no_service_call_and_a_new_token_needs_one() {
 
 #[test]
 fn another_user_never_gets_cached_credentials() {
-    let rows = [
-        ("@token", jwt("ann", 1), jwt("bob", 1)),
-        ("env:TOKEN", jwt("ann", 1), jwt("bob", 1)),
-        ("cmd:cat token", jwt("ann", 1), jwt("bob", 1)),
-        // These tokens do not name their user.
-        ("@token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
-        ("env:TOKEN", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
-        ("cmd:cat token", format!("{SECRET}ann1"), format!("{SECRET}bob1")),
-    ];
-    for_each_row(rows, |(source, ann, bob)| {
+    for_each_row(sources(), |(source, token_of)| {
         let machine = machine();
+        let [ann, bob] = ["ann", "bob"].map(|user| token_of(user, 1));
         let login = format!("--login={PROVIDER}={source}");
         let (anns, _) = run(&machine, &ann, &[&login]);
         let (bobs, calls) = run(&machine, &bob, &[&login]);
@@ -105,9 +103,9 @@ fn another_user_never_gets_cached_credentials() {
 #[test]
 fn a_login_id_finds_the_cache_without_reading_the_token() {
     let machine = machine();
-    machine.file("token", format!("{SECRET}ann1"));
+    let token = opaque("ann", 1);
+    machine.file("token", &token);
     let login = format!("--login={PROVIDER}=cmd:echo asked >> asked; cat token");
-    let token = format!("{SECRET}ann1");
     let asked = || fs::read_to_string(machine.path("asked")).unwrap_or_default().lines().count();
 
     let (first, calls) = run(&machine, &token, &[&login, "--login-id", "ann"]);
@@ -128,7 +126,7 @@ fn a_login_id_finds_the_cache_without_reading_the_token() {
 #[test]
 fn no_file_in_the_cache_has_a_token_in_its_name_or_text() {
     let machine = machine();
-    for token in [jwt("ann", 1), format!("{SECRET}ann1")] {
+    for token in [jwt("ann", 1), opaque("ann", 1)] {
         for source in ["@token", "env:TOKEN"] {
             run(&machine, &token, &[&format!("--login={PROVIDER}={source}")]);
         }

@@ -116,6 +116,18 @@ impl Device {
         self.process = Some(self.command().stderr(log).spawn().unwrap());
     }
 
+    fn start_and_upload(&mut self) {
+        self.start();
+        self.wait_for_upload();
+    }
+
+    /// Makes each refresh get new credentials, a new ID token and a new refresh token.
+    fn rotate(&self) {
+        self.cognito.set_lifetime(SHORT);
+        self.cognito.set_id_token_lifetime(Duration::from_secs(30));
+        self.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
+    }
+
     /// Kills the program with SIGKILL, to simulate a loss of power.
     fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
@@ -193,11 +205,8 @@ impl Drop for Device {
 #[test]
 fn a_power_cut_at_any_moment_costs_neither_the_identity_nor_the_sign_in() {
     let mut device = Device::new();
-    device.cognito.set_lifetime(SHORT);
-    device.cognito.set_id_token_lifetime(Duration::from_secs(30)); // a new one for each refresh
-    device.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
-    device.start();
-    device.wait_for_upload();
+    device.rotate();
+    device.start_and_upload();
     // The state of the services before the power cut: the answer may be on its way, or already read
     // or stored.
     for delay in [0, 1, 2, 4, 8] {
@@ -231,21 +240,18 @@ fn a_power_cut_at_any_moment_costs_neither_the_identity_nor_the_sign_in() {
 #[test]
 fn a_restart_uses_the_credentials_in_memory_and_a_reboot_does_not() {
     let mut device = Device::new();
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     let calls = device.cognito.requests().len();
     device.kill();
     device.network.set(Mode::Silent);
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     assert_eq!(device.cognito.requests().len(), calls);
     device.kill();
 
     // What a loss of power leaves.
     fs::remove_dir_all(device.path("run")).unwrap();
     device.network.set(Mode::Works);
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     device.wait_for_log(0, "service_calls=1", 1); // no GetId
     assert!(device.cognito.requests().len() > calls);
     assert_eq!(device.identities().len(), 1);
@@ -264,8 +270,7 @@ fn a_network_loss_is_logged_and_overcome_and_the_watchdog_is_fed() {
     let mut device = Device::new();
     device.cognito.set_lifetime(SHORT);
     device.more = vec![("CALL_SECONDS", "2".into()), ("WATCHDOG_USEC", "12000000".into())];
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     for mode in [Mode::Refuses, Mode::Silent] {
         for server in [&device.network, &device.s3] {
             let from = device.log().len();
@@ -304,11 +309,8 @@ fn a_network_loss_is_logged_and_overcome_and_the_watchdog_is_fed() {
 #[test]
 fn a_signed_out_user_is_named_in_the_log_and_a_new_token_brings_the_device_back() {
     let mut device = Device::new();
-    device.cognito.set_lifetime(SHORT);
-    device.cognito.set_id_token_lifetime(Duration::from_secs(30));
-    device.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
-    device.start();
-    device.wait_for_upload();
+    device.rotate();
+    device.start_and_upload();
     device.cognito.sign_out("device-1");
     device.wait_for_log(0, "<3>needs_sign_in: ", 1);
     assert!(device.log().contains("write the new refresh token to the file of REFRESH_TOKEN_FILE"));
@@ -318,8 +320,7 @@ fn a_signed_out_user_is_named_in_the_log_and_a_new_token_brings_the_device_back(
     device.wait_for_log(device.log().len(), "<3>needs_sign_in: ", 1); // a restart does not help
     device.stop();
     device.sign_in();
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     assert_eq!(device.identities().len(), 1);
     for secret in ["fake-refresh-token", "eyJ", "X-Amz-Signature"] {
         assert!(!device.log().contains(secret), "{}", device.log());
@@ -329,8 +330,7 @@ fn a_signed_out_user_is_named_in_the_log_and_a_new_token_brings_the_device_back(
 #[test]
 fn credentials_that_s3_calls_expired_are_replaced_once() {
     let mut device = Device::new();
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     let calls = || device.cognito.calls("GetCredentialsForIdentity");
     let before = calls();
     device.bucket.refuse(400, "ExpiredToken", 1);
@@ -388,11 +388,9 @@ fn without_a_user_the_device_is_a_guest() {
     let mut device = Device::new();
     device.more =
         ["USER_POOL_ID", "CLIENT_ID", "LOGIN_ID"].map(|name| (name, String::new())).into();
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     device.kill();
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     assert_eq!(device.identities().len(), 1);
     assert_eq!(device.cognito.calls("InitiateAuth"), 0);
     if !std::env::var("SENSOR").is_ok_and(|command| command.contains("qemu")) {
@@ -441,9 +439,7 @@ fn every_step_of_a_round_begins_with_a_sign_of_life() {
 #[test]
 fn flash_that_cannot_be_written_stops_no_upload_and_is_named_in_the_log() {
     let mut device = Device::new();
-    device.cognito.set_lifetime(SHORT);
-    device.cognito.set_id_token_lifetime(Duration::from_secs(30));
-    device.cognito.set_refresh_token_rotation(Some(Duration::from_secs(3600)));
+    device.rotate();
     device.cognito.set_time(SystemTime::now() + THREE_DAYS); // a time to keep
     device.more = vec![("STATE_DIRECTORY", "/sys/sensor".into())]; // not even root can make it
     device.start();
@@ -468,8 +464,7 @@ fn readings_that_wait_survive_a_restart() {
     device.wait_for_log(0, "waiting=2 ", 1);
     device.kill();
     device.s3.set(Mode::Works);
-    device.start();
-    device.wait_for_upload();
+    device.start_and_upload();
     assert!(device.bucket.objects()[0].body.lines().count() >= 3);
 }
 

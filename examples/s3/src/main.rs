@@ -197,16 +197,10 @@ fn accepted(mut answer: Response<Body>) -> Result<Response<Body>, Rejection> {
     }
     let document = answer.body_mut().read_to_string().unwrap_or_default();
     let element = |name: &str| {
-        let (_, rest) = document.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once("</")?.0.to_owned())
+        let (_, rest) = document.split_once(&format!("<{name}>")).unwrap_or_default();
+        rest.split_once("</").map_or("-", |(text, _)| text).to_owned()
     };
-    let (code, message) = (element("Code"), element("Message"));
-    let none = || "-".to_owned();
-    Err(Rejection {
-        status,
-        code: code.unwrap_or_else(none),
-        message: message.unwrap_or_else(none),
-    })
+    Err(Rejection { status, code: element("Code"), message: element("Message") })
 }
 
 /// Draws a bar on stderr while it is read.

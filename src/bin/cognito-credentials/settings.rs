@@ -16,8 +16,7 @@ use crate::login::login_id;
 use crate::login::user_pool_login::UserPoolLogin;
 use crate::messages::failure::Failure;
 use crate::options::arguments::Options;
-use crate::options::option_names;
-use crate::options::variables;
+use crate::options::{option_names, set, variables};
 
 pub(crate) struct Settings {
     pub(crate) builder: Builder,
@@ -27,29 +26,9 @@ pub(crate) struct Settings {
     /// The user pool of the login, without its secrets.
     pub(crate) user_pool: Option<UserPoolTokensBuilder>,
     pub(crate) cache: Option<Cache>,
-    pub(crate) cache_contents: CacheContents,
+    /// What the cache holds and why, if it does not hold credentials.
+    pub(crate) cache_limit: Option<&'static str>,
 }
-
-/// What the cache may hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CacheContents {
-    /// The identity and the credentials.
-    Credentials,
-    /// Only the identity, because this system has no boot ID.
-    IdentityWithoutBootId,
-}
-
-impl CacheContents {
-    /// Returns what the cache holds and why, if it does not hold credentials.
-    pub(crate) fn limit(self) -> Option<&'static str> {
-        match self {
-            Self::Credentials => None,
-            Self::IdentityWithoutBootId => Some("only the identity: this system has no boot ID"),
-        }
-    }
-}
-
-type Apply = fn(Builder, String) -> Builder;
 
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
@@ -65,31 +44,21 @@ impl Settings {
         cache: fn(&Options) -> Result<Option<Cache>, Failure>,
     ) -> Result<Self, Failure> {
         let mut builder = Builder::from_variables(|name| variable(options, name))?;
-        let texts: [(_, Apply); 9] = [
-            (&options.identity_pool_id, Builder::identity_pool_id),
-            (&options.identity_id, Builder::identity_id),
-            (&options.region, Builder::region),
-            (&options.account_id, Builder::account_id),
-            (&options.custom_role_arn, Builder::custom_role_arn),
-            (&options.role_arn, Builder::role_arn),
-            (&options.role_session_name, Builder::role_session_name),
-            (&options.endpoint_url, Builder::endpoint_url),
-            (&options.sts_endpoint_url, Builder::sts_endpoint_url),
-        ];
-        for (value, apply) in texts {
-            if let Some(value) = value {
-                builder = apply(builder, value.clone());
-            }
-        }
-        if let Some(on) = options.use_fips {
-            builder = builder.use_fips(on);
-        }
-        if let Some(on) = options.use_dual_stack {
-            builder = builder.use_dual_stack(on);
-        }
-        if options.danger_allow_http {
-            builder = builder.danger_allow_http(true);
-        }
+        builder = set(builder, Builder::identity_pool_id, options.identity_pool_id.clone());
+        builder = set(builder, Builder::identity_id, options.identity_id.clone());
+        builder = set(builder, Builder::region, options.region.clone());
+        builder = set(builder, Builder::account_id, options.account_id.clone());
+        builder = set(builder, Builder::custom_role_arn, options.custom_role_arn.clone());
+        builder = set(builder, Builder::role_arn, options.role_arn.clone());
+        builder = set(builder, Builder::role_session_name, options.role_session_name.clone());
+        builder = set(builder, Builder::endpoint_url, options.endpoint_url.clone());
+        builder = set(builder, Builder::sts_endpoint_url, options.sts_endpoint_url.clone());
+        builder = set(builder, Builder::use_fips, options.use_fips);
+        builder = set(builder, Builder::use_dual_stack, options.use_dual_stack);
+        builder = set(builder, Builder::duration, options.duration);
+        builder = set(builder, Builder::timeout, options.timeout);
+        builder = set(builder, Builder::max_attempts, options.max_attempts);
+        builder = builder.danger_allow_http(options.danger_allow_http);
         // The library reads the session name only together with the role's variable.
         let mut session_name_variable = None;
         if options.role_arn.is_some() && options.role_session_name.is_none() {
@@ -98,18 +67,7 @@ impl Settings {
                 session_name_variable = Some(SESSION_NAME);
             }
         }
-        if let Some(duration) = options.duration {
-            builder = builder.duration(duration);
-        }
-        if let Some(policy) = policy(options)? {
-            builder = builder.policy(policy);
-        }
-        if let Some(timeout) = options.timeout {
-            builder = builder.timeout(timeout);
-        }
-        if let Some(attempts) = options.max_attempts {
-            builder = builder.max_attempts(attempts);
-        }
+        builder = set(builder, Builder::policy, policy(options)?);
         let pool = pool(options);
         let settings = Self {
             builder: builder.transport(Arc::clone(&transport)),
@@ -118,13 +76,13 @@ impl Settings {
             pool,
             session_name_variable,
             user_pool: None,
-            cache_contents: CacheContents::Credentials,
+            cache_limit: None,
         };
         settings.with_user(options, UserPoolLogin::new(options, transport)?)
     }
 
     pub(crate) fn stores_credentials(&self) -> bool {
-        self.cache.is_some() && self.cache_contents == CacheContents::Credentials
+        self.cache.is_some() && self.cache_limit.is_none()
     }
 
     pub(crate) fn build(&self) -> Result<CognitoIdentityCredentials, Failure> {
@@ -154,7 +112,7 @@ impl Settings {
                 self.builder = self.builder.login_id(login_id.as_str());
             }
             if SystemClock.boot_id().is_none() {
-                self.cache_contents = CacheContents::IdentityWithoutBootId;
+                self.cache_limit = Some("only the identity: this system has no boot ID");
             }
             if let (Some(login), Some(login_id)) = (&mut pool_login, login_id) {
                 login.store_in(cache.clone(), login_id);
@@ -165,8 +123,7 @@ impl Settings {
             } else {
                 self.builder.storage(BoundToToken::new(cache, bound_to))
             };
-            let persist = self.cache_contents == CacheContents::Credentials;
-            self.builder = self.builder.persist_credentials(persist);
+            self.builder = self.builder.persist_credentials(self.cache_limit.is_none());
         }
         for login in &options.logins {
             self.builder = self.builder.login_from(login.provider.clone(), Arc::clone(login));

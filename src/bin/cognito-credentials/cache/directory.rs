@@ -247,7 +247,7 @@ impl Walk {
         // here.
         let can_write = is_writable(&self.directory).is_ok();
         let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
-        Err(fault.with_remedy(remedy).into())
+        Err(Fault { remedy, ..fault }.into())
     }
 }
 

@@ -22,10 +22,6 @@ impl Fault {
         let text = format!("{what} belongs to another user");
         Self { text, remedy: None, is_of_another_user: true }
     }
-
-    pub(super) fn with_remedy(self, remedy: Option<String>) -> Self {
-        Self { remedy, ..self }
-    }
 }
 
 impl Fault {

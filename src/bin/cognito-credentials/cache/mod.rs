@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use cognito_identity_credentials::{Storage, StorageLock};
 
-use crate::messages::failure::{Failure, USAGE};
+use crate::messages::failure::Failure;
 use crate::messages::logger;
 use crate::options::arguments::Options;
 
@@ -65,12 +65,10 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
     if let Some(directory) = &options.cache_dir {
         return Ok(Some(cache(directory.clone())));
     }
-    let advice = "use --cache-dir with a directory of this user, or --no-cache".to_owned();
-    let refused = |why| Failure { advice: Some(advice), ..Failure::new(USAGE, why) };
+    let advice = "use --cache-dir with a directory of this user, or --no-cache";
     let Some(directory) = default_directory(|name| env::var_os(name)) else {
-        return Err(refused(
-            "there is no cache directory because HOME is not set to an absolute path".to_owned(),
-        ));
+        let why = "there is no cache directory because HOME is not set to an absolute path";
+        return Err(Failure::usage(why).advice(advice));
     };
     let cache = cache(directory);
     // Root may run with another user's HOME. That user could redirect root to other files, and
@@ -78,7 +76,8 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
     if let Err(error) = cache.existing_directory() {
         if Fault::in_error(&error).is_some_and(|fault| fault.is_of_another_user) {
             let path = cache.path().display();
-            return Err(refused(format!("the cache directory {path} is not used: {error}")));
+            let why = format!("the cache directory {path} is not used: {error}");
+            return Err(Failure::usage(why).advice(advice));
         }
     }
     Ok(Some(cache))

@@ -64,8 +64,7 @@ pub(crate) fn cannot_run(program: &[OsString], error: &io::Error) -> Failure {
         _ => (NOT_EXECUTABLE, "check that it is a program, and that this user may run it"),
     };
     let shown = program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-    let failure = Failure::new(status, format!("exec: {shown}: {error}"));
-    Failure { advice: Some(advice.to_owned()), ..failure }
+    Failure::new(status, format!("exec: {shown}: {error}")).advice(advice)
 }
 
 #[cfg(unix)]

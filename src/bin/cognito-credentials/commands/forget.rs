@@ -19,7 +19,7 @@ use crate::settings::Settings;
 pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     let (settings, _) = offline::provider(options).map_err(offline::without_token)?;
     let Settings { cache: Some(cache), builder, user_pool, .. } = settings else {
-        return output::print(b"nothing was removed: there is no cache\n");
+        return output::print("nothing was removed: there is no cache\n");
     };
     let keys = RemovedKeys::default();
     builder.storage(keys.clone()).build()?.clear_cached_id();
@@ -41,20 +41,18 @@ pub(crate) fn forget_user(options: &Options) -> Result<(), Failure> {
     }
     let directory = cache.path().display().to_string();
     let what = removed.finish(&directory)?;
-    let user = user(options);
-    output::print(
-        match what {
-            None => format!("nothing was stored for {user} in {directory}\n"),
-            Some(what) => format!("removed: {what} of {user} in {directory}\n"),
-        }
-        .as_bytes(),
-    )
+    let login_id = options.login_id.as_ref().map(|login_id| format!("the login ID {login_id}"));
+    let user = login_id.unwrap_or_else(|| display::logins(options));
+    output::print(match what {
+        None => format!("nothing was stored for {user} in {directory}\n"),
+        Some(what) => format!("removed: {what} of {user} in {directory}\n"),
+    })
 }
 
 /// Removes the records and lock files of all users. It needs no settings.
 pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     let Some(cache) = cache::existing(options)? else {
-        return output::print(b"nothing was removed: there is no cache\n");
+        return output::print("nothing was removed: there is no cache\n");
     };
     let mut count = 0;
     let mut removed = Removed::default();
@@ -66,21 +64,11 @@ pub(crate) fn forget_all(options: &Options) -> Result<(), Failure> {
     }
     let directory = cache.path().display().to_string();
     removed.finish(&directory)?;
-    output::print(
-        match count {
-            0 => format!("nothing was stored in {directory}\n"),
-            1 => format!("removed: 1 record in {directory}\n"),
-            count => format!("removed: {count} records in {directory}\n"),
-        }
-        .as_bytes(),
-    )
-}
-
-fn user(options: &Options) -> String {
-    match &options.login_id {
-        Some(login_id) => format!("the login ID {login_id}"),
-        None => display::logins(options),
-    }
+    output::print(match count {
+        0 => format!("nothing was stored in {directory}\n"),
+        1 => format!("removed: 1 record in {directory}\n"),
+        count => format!("removed: {count} records in {directory}\n"),
+    })
 }
 
 fn remove(cache: &Cache, key: &str) -> io::Result<bool> {

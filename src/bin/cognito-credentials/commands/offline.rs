@@ -44,5 +44,5 @@ pub(crate) fn without_token(failure: Failure) -> Failure {
         return failure;
     }
     let advice = "use --login-id NAME if the cache was made with it, or sign in again; cognito-credentials forget --all removes the records of all users";
-    Failure { advice: Some(advice.to_owned()), ..failure }
+    failure.advice(advice)
 }

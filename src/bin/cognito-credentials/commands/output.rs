@@ -9,9 +9,9 @@ use crate::messages::failure::{Failure, REFUSED};
 use crate::options::arguments::Format;
 
 /// Prints a text. Succeeds if the reader closes the pipe early.
-pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut to = io::stdout().lock();
-    match to.write_all(text).and_then(|()| to.flush()) {
+    match to.write_all(text.as_ref()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(REFUSED, format!("cannot write to standard output: {error}")))
         }
@@ -31,32 +31,31 @@ pub(crate) fn process(credentials: &Credentials) -> Result<(), Failure> {
 pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failure> {
     let mut text = buffer(credentials);
     for (name, value) in &CredentialVariables::from(credentials) {
+        if matches!(format, Format::Shell) {
+            text.extend_from_slice(b"export ");
+        }
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
         match format {
-            Format::Shell => {
-                text.extend_from_slice(b"export ");
-                text.extend_from_slice(name.as_bytes());
-                text.push(b'=');
-                quote(value, &mut text);
-            }
-            Format::Dotenv => {
-                text.extend_from_slice(name.as_bytes());
-                text.push(b'=');
-                dotenv(value, &mut text);
-            }
+            Format::Shell => quote(value, &mut text),
+            Format::Dotenv => dotenv(value, &mut text),
         }
         text.push(b'\n');
     }
     print(&text)
 }
 
-/// Creates a buffer that is large enough for every format. It never grows, so no copy of a secret
-/// is left in memory.
+/// Creates a buffer that never grows, so no copy of a secret is left in memory.
 fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(longest(credentials)))
+}
+
+/// Returns the most bytes that the credentials have in any format.
+pub(crate) fn longest(credentials: &Credentials) -> usize {
     let secrets =
         [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
     // In JSON, a control character takes six bytes.
-    let longest: usize = secrets.iter().map(|secret| secret.len() * 6).sum();
-    Zeroizing::new(Vec::with_capacity(longest + 512))
+    secrets.iter().map(|secret| secret.len() * 6).sum::<usize>() + 512
 }
 
 /// Puts a value between single quotes. A POSIX shell changes nothing between them.

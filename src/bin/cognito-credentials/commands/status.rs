@@ -16,15 +16,14 @@ use crate::options::arguments::Options;
 pub(crate) fn identity(options: &Options) -> Result<(), Failure> {
     let (_, credentials) = offline::provider(options).map_err(offline::without_token)?;
     if let Some(id) = credentials.identity_id() {
-        return output::print(format!("{id}\n").as_bytes());
+        return output::print(format!("{id}\n"));
     }
     let advice = if options.no_cache {
         "leave --no-cache out: the identity is read from the cache"
     } else {
         "cognito-credentials process requests one from the service"
     };
-    let unknown = Failure::new(REFUSED, "no identity is known yet");
-    Err(Failure { advice: Some(advice.to_owned()), ..unknown })
+    Err(Failure::new(REFUSED, "no identity is known yet").advice(advice))
 }
 
 const INDENT: usize = 15;
@@ -41,36 +40,26 @@ struct Status {
 }
 
 pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
-    let status = match offline::provider(options) {
+    let (identity_pool_id, login_error, stored) = match offline::provider(options) {
         Ok((settings, _)) => {
             logger::silence();
             let stored = Stored::read(options, &settings)?;
-            Status::new(options, settings.pool, None, stored)
+            (settings.pool, None, stored)
         }
         Err(failure) if failure.status == LOGIN => {
             let pool = offline::pool_without_tokens(options)?;
             let cache = cache::existing(options)?;
             let cache = cache.map(|cache| CacheState::new(&cache, None, None));
-            let stored =
-                Stored { identity: None, credentials: None, rotated_refresh_token: false, cache };
-            Status::new(options, pool, Some(failure.message), stored)
+            (pool, Some(failure.message), Stored { cache, ..Stored::default() })
         }
         Err(failure) => return Err(failure),
     };
-    if json { display::print_json(&status) } else { output::print(status.lines().as_bytes()) }
+    let user = display::logins(options);
+    let status = Status { version: 1, identity_pool_id, user, login_error, stored };
+    if json { display::print_json(&status) } else { output::print(status.lines()) }
 }
 
 impl Status {
-    fn new(
-        options: &Options,
-        identity_pool_id: Option<String>,
-        login_error: Option<String>,
-        stored: Stored,
-    ) -> Self {
-        let user = display::logins(options);
-        Self { version: 1, identity_pool_id, user, login_error, stored }
-    }
-
     fn lines(&self) -> String {
         let Stored { rotated_refresh_token, cache, .. } = &self.stored;
         let mut lines = String::new();

@@ -14,7 +14,7 @@ use crate::messages::failure::Failure;
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(crate) struct Stored {
     pub(crate) identity: Option<Identity>,
     pub(crate) credentials: Option<StoredCredentials>,
@@ -77,8 +77,7 @@ impl Stored {
                 expires_in_seconds: left.as_secs(),
             }),
             rotated_refresh_token: found.is_some_and(|found| has_refresh_token(found, settings)),
-            cache: cache
-                .map(|cache| CacheState::new(cache, problem, settings.cache_contents.limit())),
+            cache: cache.map(|cache| CacheState::new(cache, problem, settings.cache_limit)),
         })
     }
 

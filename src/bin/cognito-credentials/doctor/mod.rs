@@ -30,7 +30,7 @@ use crate::messages::failure::{Failure, LOGIN, REFUSED};
 use crate::messages::logger;
 use crate::messages::origins::origins;
 use crate::options::arguments::Options;
-use crate::settings::{CacheContents, Settings};
+use crate::settings::Settings;
 use crate::transport;
 use report::{Report, Step};
 use reporting_transport::ReportingTransport;
@@ -51,8 +51,11 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<(), Failure> {
         transport.map(|inner| Arc::new(ReportingTransport::new(inner, Arc::clone(&report))));
     let prepared = prepare(&report, options, transport.as_ref().ok(), tokens_are_read);
     let is_usable = if let Some((settings, _)) = &prepared {
-        stored(&report, options, settings);
-        cache_of(&report, options, settings.cache.as_ref(), settings.cache_contents)
+        let stored = settings.cache.as_ref().and_then(|_| Stored::read(options, settings).ok());
+        if let Some(stored) = stored {
+            report.add(Step::ok("stored", stored.to_string()).details(stored));
+        }
+        cache_of(&report, options, settings.cache.as_ref(), settings.cache_limit)
     } else {
         cache_alone(&report, options);
         false
@@ -148,15 +151,14 @@ fn prepare(
 fn endpoint(options: &Options) -> Option<String> {
     let mut options = options.clone();
     options.logins.clear();
-    let texts = [
+    for text in [
         &mut options.user_pool_id,
         &mut options.account_id,
         &mut options.custom_role_arn,
         &mut options.role_arn,
         &mut options.role_session_name,
         &mut options.policy,
-    ];
-    for text in texts {
+    ] {
         *text = None;
     }
     (options.duration, options.timeout, options.max_attempts) = (None, None, Some(1));
@@ -186,21 +188,13 @@ fn first_url(options: &Options) -> Option<String> {
     noted.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn stored(report: &Report, options: &Options, settings: &Settings) {
-    if settings.cache.is_none() {
-        return;
-    }
-    let Ok(stored) = Stored::read(options, settings) else { return };
-    report.add(Step::ok("stored", stored.to_string()).details(&stored));
-}
-
 /// Reports whether the cache can be written, and what it may hold. Returns `false` if it cannot be
 /// written.
 fn cache_of(
     report: &Report,
     options: &Options,
     cache: Option<&Cache>,
-    contents: CacheContents,
+    limit: Option<&'static str>,
 ) -> bool {
     let Some(cache) = cache else {
         report.add(Step::ok("cache", "no cache"));
@@ -208,7 +202,7 @@ fn cache_of(
     };
     let (problem, advice) =
         cache.check_writable().err().map(|error| cache::explain(&error)).unzip();
-    let (directory, limit) = (cache.path().display().to_string(), contents.limit());
+    let directory = cache.path().display().to_string();
     let is_usable = problem.is_none();
     let state = CacheState { directory, problem, limit };
     let step = match &state.problem {
@@ -219,7 +213,7 @@ fn cache_of(
             let advice = format!("{advice}; without a cache each call {so}");
             Step::bad("cache", REFUSED, text).advice(advice)
         }
-        None if contents == CacheContents::IdentityWithoutBootId => {
+        None if limit.is_some() => {
             Step::ok("cache", format!("{state}, can be written")).advice(
                 "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are stored, and each call asks the service",
             )
@@ -234,7 +228,7 @@ fn cache_of(
 fn cache_alone(report: &Report, options: &Options) {
     match cache::directory(options) {
         Ok(cache) => {
-            cache_of(report, options, cache.as_ref(), CacheContents::Credentials);
+            cache_of(report, options, cache.as_ref(), None);
         }
         Err(failure) => report.add(Step::failure("cache", &failure)),
     }

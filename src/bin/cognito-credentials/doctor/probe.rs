@@ -142,29 +142,26 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
     };
     report.add(Step::ok("resolver", shown).details(json!({ "name_servers": servers })));
     let begun = Instant::now();
-    let found = look_up(host, port, limit);
+    let found = look_up(host, limit);
     let took = begun.elapsed();
-    let (mut ips, outcome) = match found {
-        Ok(found) => (found.iter().map(SocketAddr::ip).collect::<Vec<_>>(), Ok(found)),
-        Err(error) => (Vec::new(), Err(error)),
-    };
+    let mut ips = found.as_ref().cloned().unwrap_or_default();
     ips.dedup();
     let details = json!({ "host": host, "addresses": ips, "seconds": took.as_secs_f64() });
-    match outcome {
+    match found {
         Ok(found) if !found.is_empty() => {
             let ips = ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let text = format!("{host}: {ips} in {} ms", took.as_millis());
             report.add(Step::ok("address", text).details(details));
-            Some(found)
+            Some(found.into_iter().map(|address| (address, port).into()).collect())
         }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             let text = format!("{host}: no answer within {} ms", took.as_millis());
             report.add(Step::skipped("address", text).details(details));
             None
         }
-        outcome => {
+        found => {
             let reason =
-                outcome.err().map_or("it has no address".to_owned(), |error| error.to_string());
+                found.err().map_or("it has no address".to_owned(), |error| error.to_string());
             let text = format!("{host}: {reason} after {} ms", took.as_millis());
             report.add(Step::bad("address", NETWORK, text).details(details));
             None
@@ -175,7 +172,7 @@ fn addresses(report: &Report, host: &str, port: u16, limit: Duration) -> Option<
 /// Looks up IPv6 and IPv4 addresses separately, as the library does. So a name server that answers
 /// only one of the two questions causes no delay. Threads are needed because the limit of the
 /// system can be a minute.
-fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+fn look_up(host: &str, limit: Duration) -> io::Result<Vec<IpAddr>> {
     let begun = Instant::now();
     let (sender, receiver) = mpsc::channel();
     let mut running = 0;
@@ -184,11 +181,11 @@ fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>
         let task = move || sender.send(look_up_family(&name, family));
         match thread::Builder::new().spawn(task) {
             Ok(_) => running += 1,
-            Err(_) => return (host, port).to_socket_addrs().map(Iterator::collect),
+            Err(_) => return Ok((host, 0).to_socket_addrs()?.map(|found| found.ip()).collect()),
         }
     }
     drop(sender);
-    let mut found: Vec<IpAddr> = Vec::new();
+    let mut found = Vec::new();
     let mut outcome = Ok(());
     while running > 0 {
         let longest = if found.is_empty() { limit } else { SECOND_ANSWER };
@@ -200,9 +197,9 @@ fn look_up(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>
         running -= 1;
     }
     match outcome {
-        _ if !found.is_empty() => Ok(found.iter().map(|&address| (address, port).into()).collect()),
+        _ if !found.is_empty() => Ok(found),
         Err(error) if running == 0 => Err(error),
-        Ok(()) if running == 0 => Ok(Vec::new()),
+        Ok(()) if running == 0 => Ok(found),
         _ => Err(io::ErrorKind::TimedOut.into()),
     }
 }

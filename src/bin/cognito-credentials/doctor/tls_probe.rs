@@ -108,18 +108,13 @@ impl Recorder {
     fn report(&self, report: &Report, is_accepted: bool) {
         let presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(der) = presented.as_ref() else { return };
-        match Certificate::read(der, SystemTime::now()) {
-            Some(certificate) if is_accepted => {
-                report.add(Step::ok("certificate", certificate.to_string()).details(&certificate));
-            }
-            Some(certificate) => {
-                report.add(
-                    Step::bad("certificate", NETWORK, certificate.to_string())
-                        .details(&certificate),
-                );
-            }
-            None => report.add(Step::bad("certificate", NETWORK, "it is malformed")),
-        }
+        let certificate = Certificate::read(der, SystemTime::now());
+        let text = certificate.as_ref().map_or("it is malformed".to_owned(), ToString::to_string);
+        let step = match &certificate {
+            Some(_) if is_accepted => Step::ok("certificate", text),
+            _ => Step::bad("certificate", NETWORK, text),
+        };
+        report.add(step.details(certificate));
     }
 }
 

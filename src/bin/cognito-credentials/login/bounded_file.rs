@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+#[cfg(unix)]
+use unix::open;
+
 /// Reads a file of at most `longest` bytes, a multiple of 1 KiB. `limit` is the time for a pipe, a
 /// terminal or a device. The buffer is zeroized, because a wrong file may hold a secret.
 pub(crate) fn read(path: &Path, longest: usize, limit: Duration) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -27,11 +30,6 @@ pub(crate) fn read(path: &Path, longest: usize, limit: Duration) -> io::Result<Z
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
     }
-}
-
-#[cfg(unix)]
-fn open(path: &Path, limit: Duration) -> io::Result<unix::TimedReader> {
-    unix::TimedReader::open(path, limit)
 }
 
 #[cfg(not(unix))]
@@ -55,15 +53,13 @@ mod unix {
         limit: Duration,
     }
 
-    impl TimedReader {
-        pub(super) fn open(path: &Path, limit: Duration) -> io::Result<Self> {
-            // Without NONBLOCK, opening a named pipe would wait for a writer.
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
-                Ok(file) => Ok(Self { file: file.into(), begun: Instant::now(), limit }),
-                Err(Errno::NXIO) => Err(io::Error::other("is a socket or a missing device")),
-                Err(error) => Err(error.into()),
-            }
+    pub(super) fn open(path: &Path, limit: Duration) -> io::Result<TimedReader> {
+        // Without NONBLOCK, opening a named pipe would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
+            Ok(file) => Ok(TimedReader { file: file.into(), begun: Instant::now(), limit }),
+            Err(Errno::NXIO) => Err(io::Error::other("is a socket or a missing device")),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -6,7 +6,8 @@
 /// A name is the issuer without `https://`, or the ARN of an OIDC provider. SAML tokens and the
 /// access tokens of Facebook and Amazon have no issuer.
 pub(crate) fn mismatch(provider: &str, issuer: &str) -> Option<String> {
-    let needed = without_scheme(issuer);
+    // Some issuers end in a slash, which is not part of the name.
+    let needed = issuer.split_once("://").map_or(issuer, |(_, rest)| rest).trim_end_matches('/');
     let (host, path) = needed.split_once('/').unwrap_or((needed, ""));
     if !host.contains('.') && !issuer.contains("://") {
         return None;
@@ -20,11 +21,6 @@ pub(crate) fn mismatch(provider: &str, issuer: &str) -> Option<String> {
         return None;
     }
     Some(needed.to_owned())
-}
-
-/// Some issuers end in a slash, which is not part of the name.
-fn without_scheme(issuer: &str) -> &str {
-    issuer.split_once("://").map_or(issuer, |(_, rest)| rest).trim_end_matches('/')
 }
 
 #[cfg(test)]

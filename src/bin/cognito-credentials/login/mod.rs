@@ -15,5 +15,8 @@ pub(crate) mod login_id;
 pub(crate) mod provider_login;
 pub(crate) mod secret_source;
 pub(crate) mod token_command;
-pub(crate) mod token_text;
 pub(crate) mod user_pool_login;
+
+// This is a file of the library, so that the same rules hold for secrets from all sources.
+#[path = "../../../token_text.rs"]
+pub(crate) mod token_text;

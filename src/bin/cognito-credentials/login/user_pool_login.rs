@@ -14,10 +14,8 @@ use crate::cache::Cache;
 use crate::login::secret_source::SecretSource;
 use crate::messages::failure::Failure;
 use crate::options::arguments::Options;
-use crate::options::option_names;
 use crate::options::variables::{self, endpoint_variables};
-
-type Apply = fn(UserPoolTokensBuilder, String) -> UserPoolTokensBuilder;
+use crate::options::{option_names, set};
 
 /// Reads its secrets at the first use. While the cached credentials are valid, it reads nothing.
 pub(crate) struct UserPoolLogin {
@@ -44,45 +42,30 @@ impl UserPoolLogin {
     ) -> Result<Option<Self>, Failure> {
         let Some(user_pool_id) = &options.user_pool_id else { return Ok(None) };
         let client = [user_pool_id.clone(), options.client_id.clone().unwrap_or_default()];
-        let texts: [(_, Apply); 4] = [
-            (&options.user_pool_id, UserPoolTokensBuilder::user_pool_id),
-            (&options.client_id, UserPoolTokensBuilder::client_id),
-            (&options.device_key, UserPoolTokensBuilder::device_key),
-            (&options.username, UserPoolTokensBuilder::username),
-        ];
-        let mut settings = UserPoolTokens::builder().transport(transport);
-        for (value, apply) in texts {
-            if let Some(value) = value {
-                settings = apply(settings, value.clone());
-            }
-        }
-        if let Some(url) = endpoint(options)? {
-            settings = settings.endpoint_url(url);
-        }
-        settings = settings
+        // If a variable is malformed, the settings of the identity pool report it.
+        let variable = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
+        let attempts = options.max_attempts.or_else(variable);
+        let mut settings = UserPoolTokens::builder()
+            .transport(transport)
+            .user_pool_id(user_pool_id)
             .use_fips(is_on(options.use_fips, "AWS_USE_FIPS_ENDPOINT"))
             .use_dual_stack(is_on(options.use_dual_stack, "AWS_USE_DUALSTACK_ENDPOINT"))
             .danger_allow_http(options.danger_allow_http);
-        if let Some(timeout) = options.timeout {
-            settings = settings.timeout(timeout);
-        }
-        // If a variable is malformed, the settings of the identity pool report it.
-        let set = || env::var("AWS_MAX_ATTEMPTS").ok()?.parse().ok();
-        if let Some(attempts) = options.max_attempts.or_else(set) {
-            settings = settings.max_attempts(attempts);
-        }
-        let refresh_token = options.refresh_token.clone();
-        if refresh_token.is_none() && options.login_id.is_none() {
+        settings = set(settings, UserPoolTokensBuilder::client_id, options.client_id.clone());
+        settings = set(settings, UserPoolTokensBuilder::device_key, options.device_key.clone());
+        settings = set(settings, UserPoolTokensBuilder::username, options.username.clone());
+        settings = set(settings, UserPoolTokensBuilder::endpoint_url, endpoint(options)?);
+        settings = set(settings, UserPoolTokensBuilder::timeout, options.timeout);
+        settings = set(settings, UserPoolTokensBuilder::max_attempts, attempts);
+        if options.refresh_token.is_none() && options.login_id.is_none() {
             let how =
                 "--refresh-token: not given; to use a stored one, name its user with --login-id";
             return Err(Failure::usage(how));
         }
-        let client_secret = options.client_secret.clone();
         // Checks the settings without reading a secret.
-        let trial = settings.clone();
-        let trial = if client_secret.is_some() { trial.client_secret("unread") } else { trial };
-        let offline = trial.clone();
-        let provider = trial.build().map_err(|error| {
+        let unread = options.client_secret.as_ref().map(|_| "unread");
+        let offline = set(settings.clone(), UserPoolTokensBuilder::client_secret, unread);
+        let provider = offline.clone().build().map_err(|error| {
             Failure::naming_settings(&error, &|setting| match setting {
                 "endpoint_url" => option_names::of_setting("user_pool_endpoint_url"),
                 setting => option_names::of_setting(setting),
@@ -98,9 +81,9 @@ impl UserPoolLogin {
             provider,
             client,
             offline,
-            refresh_token,
+            refresh_token: options.refresh_token.clone(),
             limit: options.limit(),
-            client_secret,
+            client_secret: options.client_secret.clone(),
             read: Mutex::default(),
             tokens: Mutex::default(),
         }))

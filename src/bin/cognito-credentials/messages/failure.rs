@@ -36,6 +36,10 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
+    pub(crate) fn advice(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
     pub(crate) fn invalid(option: &str, InvalidValue { reason, advice }: InvalidValue) -> Self {
         Self { advice, ..Self::usage(format!("{option}: {reason}")) }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError,
 };
+use ureq::http::Uri;
 
 use crate::messages::logger;
 use crate::messages::wait_notice;
@@ -15,7 +16,7 @@ pub(crate) struct LoggingTransport<T>(pub(crate) T);
 impl<T: Transport> Transport for LoggingTransport<T> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let (host, operation) = (host(request.url()), operation(request));
-        wait_notice::name_host(host);
+        wait_notice::name_host(&host);
         let begun = Instant::now();
         let outcome = self.0.send(request);
         let took = begun.elapsed().as_millis();
@@ -34,13 +35,9 @@ impl<T: Transport> Transport for LoggingTransport<T> {
     }
 }
 
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => host,
-        _ => authority,
-    }
+fn host(url: &str) -> String {
+    let uri = url.parse::<Uri>();
+    uri.ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Returns the operation name of the AWS documentation.

@@ -40,6 +40,10 @@ mod tests {
             ("Zürich, 東京 …", "Zürich, 東京 …"),
             ("\x1b[2J\r\n\u{9b}", "\\u{1b}[2J\\r\\n\\u{9b}"),
             ("a\u{202e}b\u{2066}\u{200b}", "a\\u{202e}b\\u{2066}\\u{200b}"),
+            ("a\r\nb\tc", "a\\r\\nb\\tc"),
+            ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
+            ("\u{202e}txt\u{2066}\u{200f}", "\\u{202e}txt\\u{2066}\\u{200f}"),
+            ("\u{feff}x\u{200b}", "\\u{feff}x\\u{200b}"),
         ];
         for (text, shown) in rows {
             assert_eq!(printable(text), shown);

@@ -29,7 +29,7 @@ pub(crate) fn log_settings(options: &Options, settings: &Settings) {
         Some(cache) => step(format_args!("cache {}", cache.path().display())),
         None => step(format_args!("no cache")),
     }
-    if let Some(limit) = settings.cache_contents.limit() {
+    if let Some(limit) = settings.cache_limit {
         step(format_args!("the cache holds {limit}"));
     }
     for NearMiss { set, meant } in near_misses() {

@@ -104,7 +104,7 @@ pub(crate) enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// Commands of a POSIX shell
     #[value(name = "sh")]
@@ -133,9 +133,9 @@ pub(crate) struct Options {
     pub(crate) region: Option<String>,
 
     /// A user's token; SOURCE is @FILE, env:NAME or cmd:COMMAND; may be repeated
-    #[arg(long, value_name = "PROVIDER=SOURCE", value_parser = parse(Login::parse))]
+    #[arg(long, value_name = "PROVIDER=SOURCE", value_parser = parse(login))]
     #[arg(help_heading = "Login")]
-    login: Vec<Login>,
+    login: Vec<(String, SecretSource)>,
     /// Name of the user in the cache; without it, each command reads the token
     #[arg(long, value_name = "NAME", value_parser = text())]
     #[arg(help_heading = "Login", conflicts_with = "no_cache")]
@@ -247,12 +247,6 @@ pub(crate) struct Options {
     overridden: Vec<OsString>,
 }
 
-#[derive(Clone)]
-struct Login {
-    provider: String,
-    source: SecretSource,
-}
-
 pub(crate) fn read() -> Result<Arguments, clap::Error> {
     parse_from(&env::args_os().collect::<Vec<_>>())
 }
@@ -282,7 +276,7 @@ pub(crate) fn parse_from(arguments: &[OsString]) -> Result<Arguments, clap::Erro
     let limit = options.limit();
     let logins = options.login.drain(..);
     options.logins = logins
-        .map(|login| Arc::new(ProviderLogin::new(login.provider, login.source, limit)))
+        .map(|(provider, source)| Arc::new(ProviderLogin::new(provider, source, limit)))
         .collect();
     Ok(parsed)
 }
@@ -340,16 +334,16 @@ impl Options {
     }
 }
 
-impl Login {
-    fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let how = "must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND";
-        match text.split_once('=') {
-            // Here the token is on the wrong side of the `=`, and the message must not repeat it.
-            Some((provider, source)) if !provider.starts_with("eyJ") => {
-                Ok(Self { provider: provider.to_owned(), source: SecretSource::parse(source)? })
-            }
-            _ => Err(InvalidValue::new(how)),
+/// Parses `PROVIDER=SOURCE`.
+fn login(text: &str) -> Result<(String, SecretSource), InvalidValue> {
+    match text.split_once('=') {
+        // Here the token is on the wrong side of the `=`, and the message must not repeat it.
+        Some((provider, source)) if !provider.starts_with("eyJ") => {
+            Ok((provider.to_owned(), SecretSource::parse(source)?))
         }
+        _ => Err(InvalidValue::new(
+            "must be PROVIDER=@FILE, PROVIDER=env:NAME or PROVIDER=cmd:COMMAND",
+        )),
     }
 }
 

@@ -15,3 +15,11 @@ pub(crate) mod near_misses;
 pub(crate) mod option_names;
 pub(crate) mod usage;
 pub(crate) mod variables;
+
+/// Calls the setter of a builder if its value is given.
+pub(crate) fn set<B, T>(builder: B, setter: impl FnOnce(B, T) -> B, value: Option<T>) -> B {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
+    }
+}

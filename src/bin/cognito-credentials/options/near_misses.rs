@@ -8,7 +8,6 @@ use crate::options::arguments;
 const OTHERS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
 
 /// A variable that is set but not read, and the variable that was probably meant.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NearMiss {
     pub(crate) set: String,
     pub(crate) meant: String,

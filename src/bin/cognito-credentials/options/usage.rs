@@ -54,8 +54,7 @@ fn failure(error: &clap::Error) -> Failure {
         ErrorKind::UnknownArgument if option.starts_with('-') => no_such_option(option, error),
         ErrorKind::UnknownArgument => {
             let advice = "put a value with spaces in quotes, and write --fips=true, not --fips true; cognito-credentials --help lists the commands and options";
-            let usage = Failure::usage("there is one argument too many");
-            Failure { advice: Some(advice.to_owned()), ..usage }
+            Failure::usage("there is one argument too many").advice(advice)
         }
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict => {
@@ -78,8 +77,7 @@ fn failure(error: &clap::Error) -> Failure {
 }
 
 fn see_help(message: &str) -> Failure {
-    let advice = "cognito-credentials --help lists the commands and options";
-    Failure { advice: Some(advice.to_owned()), ..Failure::usage(message) }
+    Failure::usage(message).advice("cognito-credentials --help lists the commands and options")
 }
 
 fn missing(error: &clap::Error) -> Failure {
@@ -106,10 +104,7 @@ fn no_such_option(option: &str, error: &clap::Error) -> Failure {
     if ["token", "password", "secret"].iter().any(|word| name.contains(word)) && is_plain(name) {
         let why = "secrets cannot be arguments, because other users of the machine can read those";
         let how = "--login PROVIDER=@FILE, =env:NAME or =cmd:COMMAND says where a token comes from";
-        return Failure {
-            advice: Some(how.to_owned()),
-            ..Failure::usage(format!("there is no option {option}: {why}"))
-        };
+        return Failure::usage(format!("there is no option {option}: {why}")).advice(how);
     }
     no_such("option", error, ContextKind::InvalidArg)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::request::Refusal;
+use crate::commands::output;
 
 /// SDKs retry this status.
 const UNAVAILABLE: &str = "503 Service Unavailable";
@@ -43,11 +44,7 @@ impl Answer {
             token: credentials.session_token(),
             expiration: expiration.map_or("", |(_, expiration)| expiration),
         };
-        let secrets = [document.access_key_id, document.secret_access_key, document.token];
-        // In JSON, a control character takes six bytes. The buffer never grows, so that no copy is
-        // left in memory.
-        let longest = secrets.iter().map(|secret| secret.len() * 6).sum::<usize>() + 256;
-        Self::new("200 OK", "", &document, longest)
+        Self::new("200 OK", "", &document, output::longest(credentials))
     }
 
     pub(super) fn refusal(refusal: &Refusal) -> Self {
@@ -65,6 +62,7 @@ impl Answer {
     }
 
     fn new(status: &'static str, headers: &str, document: &impl Serialize, longest: usize) -> Self {
+        // It never grows, so that no copy of a secret is left in memory.
         let mut body = Zeroizing::new(Vec::with_capacity(longest));
         // Writing to memory cannot fail.
         let _ = serde_json::to_writer(&mut *body, document);

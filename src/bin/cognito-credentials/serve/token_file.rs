@@ -30,7 +30,7 @@ impl TokenFile {
     /// Creates the file in a checked, open directory, so that nobody can replace the directory
     /// meanwhile. Replaces a file that a killed process has left.
     pub(super) fn create(path: &Path, token: &Token) -> Result<Self, Failure> {
-        let path = std::path::absolute(path).map_err(|error| failure(path, &error))?;
+        let path = std::path::absolute(path).map_err(|error| failure(path, error))?;
         // The path is printed on one line.
         if path.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
             return Err(Failure::usage("--token-file: has a control character in its name"));
@@ -39,14 +39,13 @@ impl TokenFile {
             return Err(Failure::usage("--token-file: must be the path of a file"));
         };
         let directory = checked_directory(parent)?;
-        remove_left_over(&directory, name).map_err(|error| failure(&path, &error))?;
+        remove_left_over(&directory, name).map_err(|error| failure(&path, error))?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat(&directory, name, flags, mode)
-            .map_err(|error| failure(&path, &io::Error::from(error)))?;
+        let file = openat(&directory, name, flags, mode).map_err(|error| failure(&path, error))?;
         let mut created = Self { name: name.to_owned(), directory, file: file.into(), path };
-        created.write(token, mode).map_err(|error| failure(&created.path, &error))?;
+        created.write(token, mode).map_err(|error| failure(&created.path, error))?;
         Ok(created)
     }
 
@@ -107,21 +106,18 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let directory = match openat(CWD, path, flags, Mode::empty()) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => {
-            return Err(advised(
-                format!("--token-file: the directory {shown} does not exist"),
-                format!("create it: mkdir -m 700 {shown}"),
-            ));
+            let why = format!("--token-file: the directory {shown} does not exist");
+            return Err(Failure::usage(why).advice(format!("create it: mkdir -m 700 {shown}")));
         }
-        Err(error) => return Err(failure(path, &error.into())),
+        Err(error) => return Err(failure(path, error)),
     };
-    let stat = fstat(&directory).map_err(|error| failure(path, &error.into()))?;
+    let stat = fstat(&directory).map_err(|error| failure(path, error))?;
     let others = Mode::from_raw_mode(stat.st_mode) & (Mode::WGRP | Mode::WOTH);
     let is_foreign = stat.st_uid != 0 && !is_own(&stat);
     if is_foreign || !others.is_empty() {
-        return Err(advised(
-            format!("--token-file: other users can write to the directory {shown}"),
-            format!("create a directory of your own in it: mkdir -m 700 {shown}/cognito"),
-        ));
+        let why = format!("--token-file: other users can write to the directory {shown}");
+        let how = format!("create a directory of your own in it: mkdir -m 700 {shown}/cognito");
+        return Err(Failure::usage(why).advice(how));
     }
     Ok(directory)
 }
@@ -156,12 +152,8 @@ fn is_own(stat: &Stat) -> bool {
     stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
-fn failure(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(REFUSED, format!("--token-file: {}: {error}", path.display()))
-}
-
-fn advised(message: String, advice: String) -> Failure {
-    Failure { advice: Some(advice), ..Failure::usage(message) }
+fn failure(path: &Path, error: impl Into<io::Error>) -> Failure {
+    Failure::new(REFUSED, format!("--token-file: {}: {}", path.display(), error.into()))
 }
 
 #[cfg(test)]
