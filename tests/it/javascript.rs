@@ -32,9 +32,9 @@
 //!
 //! * credentials without `Expiration` never expire: `an_answer_without_expiration_is_an_error`
 //! * `clientConfig.endpoint` is the endpoint of both services:
-//!   `each_service_has_its_own_endpoint`
+//!   `classic::each_service_has_its_regional_host_or_its_own_endpoint`
 //! * `LoginId` is ignored without a storage; without a pool ID, the pool is `undefined`:
-//!   `a_storage_or_a_login_id_without_what_it_needs_is_an_error`
+//!   `settings::each_fault_names_its_setting`
 //! * an assignment to `identityId` does not change the next request:
 //!   `a_set_identity_is_what_the_next_refresh_asks_for`
 //! * `ExpiredToken` expires the current credentials, also newer ones:
@@ -44,16 +44,14 @@
 //! failing `localStorage` is not replaced by an object
 //! (here: `stored::a_failing_storage_fails_no_refresh`).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
-use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage,
 };
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, seconds};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, ROLE, Stage, seconds};
 
 const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";
 
@@ -179,11 +177,8 @@ fn a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again() {
             if classic { builder.role_arn(ROLE) } else { builder }
         });
         stage.cognito.accept_login("p1", "token", "ann");
-        stage.cognito.fail_next(
-            operation,
-            1,
-            Fault::error(400, "InvalidService", "INVALID SERVICE"),
-        );
+        let fault = Fault::error(400, "InvalidService", "INVALID SERVICE");
+        stage.cognito.fail_next(operation, 1, fault);
         let error = stage.credentials.refresh().unwrap_err();
         assert_eq!((error.code(), error.message()), (Some("InvalidService"), "INVALID SERVICE"));
         // As in JavaScript, the classic flow stores the ID before the call of STS.
@@ -277,61 +272,6 @@ fn an_answer_without_expiration_is_an_error() {
         assert!(error.message().contains("Expiration"), "{error}");
         assert_eq!(stage.credentials.cached(), None);
         stage.credentials.refresh().unwrap();
-    }
-}
-
-#[test]
-fn each_service_has_its_own_endpoint() {
-    let aws = [
-        "https://cognito-identity.us-east-1.amazonaws.com/",
-        "https://sts.us-east-1.amazonaws.com/",
-    ];
-    let (cognito, sts) = ("https://cognito.example/", "https://sts.example/");
-    // `endpoint_url`, `sts_endpoint_url`, and the URLs of the two services.
-    let rows = [
-        (None, None, aws),
-        (Some(cognito), None, [cognito, aws[1]]),
-        (None, Some(sts), [aws[0], sts]),
-        (Some(cognito), Some(sts), [cognito, sts]),
-    ];
-    for (cognito, sts, [cognito_url, sts_url]) in rows {
-        let (service, urls) = (FakeCognito::new(), Arc::new(Mutex::new(Vec::new())));
-        let seen = urls.clone();
-        let stage = Stage::with(|builder| {
-            let mut builder = builder.role_arn(ROLE).transport(move |request: &HttpRequest| {
-                seen.lock().unwrap().push(request.url().to_owned());
-                service.send(request)
-            });
-            if let Some(url) = cognito {
-                builder = builder.endpoint_url(url);
-            }
-            if let Some(url) = sts {
-                builder = builder.sts_endpoint_url(url);
-            }
-            builder
-        });
-        stage.credentials.get().unwrap();
-        assert_eq!(*urls.lock().unwrap(), [cognito_url, cognito_url, sts_url]);
-    }
-}
-
-#[test]
-fn a_storage_or_a_login_id_without_what_it_needs_is_an_error() {
-    let identity = || CognitoIdentityCredentials::builder().identity_id(IDENTITY);
-    let rows = [
-        (identity().storage(MemoryStorage::new()), "storage: "),
-        (identity().storage(MemoryStorage::new()).login_id("ann"), "storage: "),
-        (identity().login_id("ann"), "login_id: "),
-        (
-            CognitoIdentityCredentials::builder().identity_pool_id(POOL).login_id("ann"),
-            "login_id: ",
-        ),
-        (CognitoIdentityCredentials::builder(), "identity_pool_id: "),
-    ];
-    for (builder, setting) in rows {
-        let error = builder.build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains(setting), "{error}");
     }
 }
 
