@@ -138,7 +138,7 @@ pub(crate) use emulator::runnable;
 mod emulator;
 
 /// Returns a command that runs one test of this program in another process.
-#[cfg(any(feature = "aws-sdk", feature = "ureq"))]
+#[cfg(feature = "ureq")]
 pub(crate) fn this_test_again(test: &str) -> std::process::Command {
     let mut command = runnable(&std::env::current_exe().unwrap());
     command.args(["--nocapture", "--exact", test]);

@@ -338,6 +338,8 @@ impl Clock for FixedWall {
 
 #[cfg(feature = "aws-sdk")]
 fn future() {
+    use std::error::Error as _;
+
     use aws_credential_types::provider::ProvideCredentials;
     use aws_credential_types::provider::error::CredentialsError;
 
@@ -353,8 +355,11 @@ fn future() {
         .unwrap();
     let provided = || block_on(credentials.provide_credentials());
     let calls = || cognito.calls("GetCredentialsForIdentity");
-    let error = Limit::Threads.during(provided).unwrap_err();
-    assert!(matches!(error, CredentialsError::ProviderError(_)), "{error:?}");
+    for _ in 0..2 {
+        let error = Limit::Threads.during(provided).unwrap_err();
+        assert!(matches!(error, CredentialsError::ProviderError(_)), "{error:?}");
+        assert!(error.source().unwrap().is::<std::io::Error>());
+    }
     let first = provided().unwrap();
     clock.advance(Duration::from_secs(2701));
     assert_eq!(Limit::Threads.during(provided).unwrap(), first, "inside the advisory window");
