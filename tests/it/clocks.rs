@@ -11,8 +11,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::sharing::with_transport;
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, operation, seconds};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, ROLE, Stage, operation, seconds};
 
 const YEARS_56: Duration = Duration::from_secs(56 * 365 * 86_400);
 

@@ -8,8 +8,7 @@ use cognito_identity_credentials::testing::{FakeCognito, Fault};
 use cognito_identity_credentials::transport::TransportErrorKind;
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, IdentityOrigin, Logins};
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, seconds};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage, seconds};
 
 fn forbidden() -> Fault {
     Fault::not_authorized("Access to Identity 'x' is forbidden.")

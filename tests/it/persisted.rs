@@ -13,8 +13,7 @@ use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Credentials, IdentityOrigin, MemoryStorage, Storage,
 };
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, seconds};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, seconds};
 
 const OTHER_POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000bb";
 const RECORD: &str = "credentials/us-east-1:00000000-0000-4000-8000-0000000000aa";

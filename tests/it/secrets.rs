@@ -16,8 +16,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::recorder::Recorder;
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, ROLE, Stage};
 
 const TOKEN: &str = "SENTINEL-TOKEN";
 const SECRET: &str = "SENTINEL-SECRET";

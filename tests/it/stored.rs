@@ -11,8 +11,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::storages::{Hooked, fail_writes};
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage};
 
 /// The next run of the program: a new stage with the same service and clock.
 pub(crate) fn again(stage: &Stage, settings: impl FnOnce(Builder) -> Builder) -> Stage {

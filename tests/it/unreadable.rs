@@ -11,8 +11,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::storages::{Colliding, fail_writes};
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, ROLE, operation, seconds};
 
 const FOR_GOOD: usize = usize::MAX;
 

@@ -10,9 +10,8 @@ use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transpo
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::sharing::{gated, with_transport};
-use crate::support::ROLE;
 use crate::support::{
-    EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, Stage, answering, issued, seconds,
+    EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, ROLE, Stage, answering, issued, seconds,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
