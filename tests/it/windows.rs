@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, seed_delays};
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::sharing::{gated, with_transport};
@@ -325,24 +325,13 @@ fn a_failed_refresh_ends_a_pause_and_retry_after_makes_one_longer() {
     stage.credentials.refresh().unwrap_err();
     assert_eq!(stage.credentials.status().next_attempt_in, None);
 
-    let first = Mutex::new(true);
-    let clock = ManualClock::new();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_id(IDENTITY)
-        .transport(move |_: &HttpRequest| {
-            if std::mem::take(&mut *first.lock().unwrap()) {
-                return Ok(issued("K"));
-            }
-            Ok(HttpResponse::new(503, "").with_header("Retry-After", "100"))
-        })
-        .clock(clock.clone())
-        .advisory_window(seconds(60))
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
-    clock.advance(seconds(3541));
-    credentials.get().unwrap();
-    let pause = credentials.status().next_attempt_in.unwrap();
+    let stage = Stage::with(|builder| builder.advisory_window(seconds(60)));
+    stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(3541));
+    let fault = Fault::raw(503, "").with_header("Retry-After", "100");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.credentials.get().unwrap();
+    let pause = stage.credentials.status().next_attempt_in.unwrap();
     assert!((seconds(100)..=seconds(200)).contains(&pause), "{pause:?}");
 }
 
