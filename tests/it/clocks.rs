@@ -10,6 +10,7 @@ use cognito_identity_credentials::{
     Clock, CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage,
 };
 
+use crate::refusals::STS;
 use crate::sharing::with_transport;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, ROLE, Stage, operation, seconds};
 
@@ -151,7 +152,7 @@ impl Device {
             .clock(self.clock.clone())
             .transport(move |request: &HttpRequest| {
                 contacts.fetch_add(1, Ordering::SeqCst);
-                let body = if request.url().starts_with("https://sts.") {
+                let body = if operation(request) == STS {
                     let end = humantime::format_rfc3339_seconds(at(end));
                     format!(
                         "<R><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>K</AccessKeyId>\

@@ -89,6 +89,11 @@ fn provider(url: &str, transport: UreqTransportBuilder) -> Builder {
     at(url).transport(transport.build().unwrap())
 }
 
+/// A provider of the service at `HOST`, through the proxy.
+fn behind(port: u16, authority: &Authority) -> Builder {
+    provider(&format!("https://{HOST}"), through(port, authority))
+}
+
 #[test]
 fn the_connect_request_is_exact_and_only_tls_passes_the_tunnel() {
     struct Row {
@@ -152,8 +157,7 @@ fn the_certificate_of_the_service_is_also_checked_through_a_proxy() {
     let (port, seen) = tunnel_to(server);
     for trusted in [&authority, &Authority::new()] {
         seen.forget_heads();
-        let settings = provider(&format!("https://{HOST}"), through(port, trusted));
-        let error = settings.build().unwrap().get().unwrap_err();
+        let error = behind(port, trusted).build().unwrap().get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls, "{error:#}");
         let text = format!("{error:#}");
         assert!(text.contains(&format!("through the proxy http://127.0.0.1:{port}: ")), "{text}");
@@ -209,8 +213,7 @@ fn every_2xx_status_opens_the_tunnel() {
             stream.write_all(opens.as_bytes()).unwrap();
             answer(stream, &config);
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &authority));
-        let credentials = credentials.max_attempts(1).build().unwrap();
+        let credentials = behind(port, &authority).max_attempts(1).build().unwrap();
         let got = credentials.get().map_err(|error| format!("{opens:?}: {error:#}"));
         assert_eq!(got.unwrap().access_key_id(), "K", "{opens:?}");
         assert_eq!(seen.heads().len(), 1, "{opens:?}");
@@ -242,10 +245,7 @@ fn a_refused_tunnel_is_retried_if_the_status_is_temporary() {
             let body = "Content-Length: 7\r\n\r\nhunter2";
             client.write_all(format!("HTTP/1.1 {status}\r\n{body}").as_bytes()).unwrap();
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &Authority::new()))
-            .max_attempts(3)
-            .build()
-            .unwrap();
+        let credentials = behind(port, &Authority::new()).max_attempts(3).build().unwrap();
         let error = credentials.get().unwrap_err();
         let text = format!("{error:#}");
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{status}: {text}");
@@ -260,7 +260,7 @@ fn a_refused_tunnel_is_retried_if_the_status_is_temporary() {
 #[test]
 fn an_unreachable_proxy_is_named_in_the_error() {
     let port = closed_address().port();
-    let settings = provider(&format!("https://{HOST}"), through(port, &Authority::new()));
+    let settings = behind(port, &Authority::new());
     let error = settings.max_attempts(2).build().unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
@@ -309,11 +309,8 @@ fn every_attempt_through_a_bad_proxy_ends_in_time() {
             }
             then(client, seen);
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &Authority::new()))
-            .attempt_timeout(limit)
-            .max_attempts(1)
-            .build()
-            .unwrap();
+        let settings = behind(port, &Authority::new()).attempt_timeout(limit).max_attempts(1);
+        let credentials = settings.build().unwrap();
         let begin = Instant::now();
         let error = credentials.get().unwrap_err();
         let took = begin.elapsed();

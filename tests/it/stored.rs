@@ -235,22 +235,6 @@ fn a_thousand_refreshes_write_once_and_no_token_is_stored() {
     assert!(record.contains(PROVIDER) && !record.contains("secret-token"), "{record}");
 }
 
-/// While the record cannot be read, the device is another guest. The next run has the stored
-/// identity again.
-#[test]
-fn a_record_that_cannot_be_read_for_a_moment_is_not_overwritten() {
-    let storage = FaultyStorage::new();
-    let stage = Stage::with(|builder| builder.storage(storage.clone()));
-    let first = stage.credentials.get().unwrap();
-    storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
-    let unreadable = again(&stage, |builder| builder.storage(storage.clone()));
-    unreadable.credentials.get().unwrap();
-    storage.clear_faults();
-    assert_eq!(storage.calls("store"), 1);
-    let next = again(&stage, |builder| builder.storage(storage.clone()));
-    assert_eq!(next.credentials.identity_id().as_deref(), first.identity_id());
-}
-
 #[test]
 fn a_refused_guest_takes_the_identity_that_another_process_has_stored_meanwhile() {
     let storage = Arc::new(MemoryStorage::new());

@@ -63,8 +63,10 @@ impl Stage {
 
 /// Returns the operation of a request.
 pub(crate) fn operation(request: &HttpRequest) -> &str {
-    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target").unwrap();
-    target.1.strip_prefix("AWSCognitoIdentityService.").unwrap()
+    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+    target.map_or("AssumeRoleWithWebIdentity", |(_, target)| {
+        target.strip_prefix("AWSCognitoIdentityService.").unwrap()
+    })
 }
 
 /// Returns an answer with credentials that expire an hour after its `Date`.
