@@ -279,18 +279,6 @@ fn a_wrong_date_does_not_make_fresh_credentials_expired() {
     }
 }
 
-#[test]
-fn without_a_date_the_local_wall_clock_is_used_and_no_lifetime_is_longer_than_requested() {
-    let stage = Stage::new();
-    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::Date(None));
-    stage.credentials.get().unwrap();
-    assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)));
-
-    stage.cognito.set_lifetime(seconds(86_400));
-    stage.credentials.refresh().unwrap();
-    assert_eq!(stage.credentials.status().expires_in, Some(seconds(3600)));
-}
-
 /// The lifetime begins just before the request, so that a slow network does not make it longer.
 #[test]
 fn the_duration_of_the_exchange_is_subtracted_from_the_lifetime() {

@@ -310,19 +310,6 @@ fn a_failure_with_outdated_settings_is_not_kept() {
     assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
 }
 
-#[test]
-fn changing_a_login_does_not_expire_the_cached_credentials() {
-    let stage = Stage::new();
-    stage.cognito.accept_login(PROVIDER, "token", "ann");
-    let first = stage.credentials.get().unwrap();
-    stage.credentials.set_login(PROVIDER, "token");
-    stage.credentials.set_identity_id(first.identity_id().unwrap()).unwrap();
-    assert_eq!(stage.credentials.get().unwrap(), first);
-    stage.credentials.expire();
-    assert_ne!(stage.credentials.get().unwrap(), first);
-    assert_eq!(stage.cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
-}
-
 /// A destructor of the program may call the provider.
 #[test]
 fn replaced_values_are_dropped_without_a_lock() {

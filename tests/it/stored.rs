@@ -259,23 +259,15 @@ fn read_only(identity: &str) -> FaultyStorage {
 }
 
 #[test]
-fn a_cleared_identity_stays_cleared_on_a_read_only_disk() {
-    let disk = read_only(IDENTITY);
-    let stage = Stage::with(|builder| builder.storage(disk));
+fn on_a_read_only_disk_a_cleared_identity_stays_cleared_also_when_the_next_one_is_refused() {
+    let storage = read_only(IDENTITY);
+    let stage = Stage::with(|builder| builder.storage(storage.clone()));
     assert_eq!(stage.credentials.identity_id().as_deref(), Some(IDENTITY));
     stage.credentials.clear_cached_id();
     assert_eq!(stage.credentials.identity_id(), None);
-    let set = stage.credentials.refresh().unwrap();
-    assert_ne!(set.identity_id(), Some(IDENTITY));
-    assert_eq!(stage.cognito.calls("GetId"), 1);
-}
-
-#[test]
-fn a_cleared_identity_stays_cleared_when_the_next_one_is_refused() {
-    let storage = read_only(IDENTITY);
-    let stage = Stage::with(|builder| builder.storage(storage.clone()));
-    stage.credentials.clear_cached_id();
     let second = stage.credentials.refresh().unwrap();
+    assert_ne!(second.identity_id(), Some(IDENTITY));
+    assert_eq!(stage.cognito.calls("GetId"), 1);
     stage.cognito.disable_identity(second.identity_id().unwrap());
     let third = stage.credentials.refresh().unwrap();
     assert_ne!(third.identity_id(), Some(IDENTITY));

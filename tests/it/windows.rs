@@ -72,20 +72,6 @@ fn each_state_calls_the_service_or_not_to_the_second() {
     }
 }
 
-#[test]
-fn without_cached_credentials_the_first_get_refreshes() {
-    let stage = Stage::new();
-    assert!(stage.credentials.needs_refresh());
-    assert_eq!(stage.credentials.cached(), None);
-    let set = stage.credentials.get().unwrap();
-    assert!(!stage.credentials.needs_refresh());
-    assert_eq!(stage.credentials.cached(), Some(set.clone()));
-    assert_eq!(stage.credentials.get().unwrap(), set);
-    assert_eq!(stage.contacts(), 1);
-    assert_ne!(stage.credentials.refresh().unwrap(), set, "refresh always contacts the service");
-    assert_eq!(stage.contacts(), 2);
-}
-
 /// The pause is a third to two thirds of the window.
 #[test]
 fn a_failed_early_refresh_is_repeated_after_part_of_the_window() {
@@ -195,19 +181,6 @@ fn while_one_caller_refreshes_early_the_others_get_the_cached_credentials() {
         assert_ne!(leader.join().unwrap(), first);
     });
     assert_eq!(cognito.calls(GET_CREDENTIALS), 2);
-}
-
-#[test]
-fn invalidate_affects_only_the_named_credentials() {
-    let stage = Stage::new();
-    let first = stage.credentials.get().unwrap();
-    stage.credentials.invalidate("ASIAOTHER");
-    assert!(!stage.credentials.needs_refresh());
-    stage.credentials.invalidate(first.access_key_id());
-    assert!(stage.credentials.needs_refresh());
-    let second = stage.credentials.get().unwrap();
-    stage.credentials.invalidate(first.access_key_id());
-    assert_eq!(stage.credentials.get().unwrap(), second, "the cached credentials are newer");
 }
 
 #[test]
