@@ -51,6 +51,7 @@ use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage,
 };
 
+use crate::stored::again;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, ROLE, Stage, seconds};
 
 const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";
@@ -111,8 +112,8 @@ fn operations(stage: &Stage) -> Vec<String> {
 fn with_a_merge(settings: impl FnOnce(Builder) -> Builder) -> (Stage, String) {
     let stage = Stage::with(settings);
     stage.cognito.accept_login("p1", "token", "ann");
-    let ann = Stage::with(|b| b.transport(stage.cognito.clone()).login("p1", "token"));
-    let ann = ann.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    let ann = again(&stage, |builder| builder.login("p1", "token")).credentials.get().unwrap();
+    let ann = ann.identity_id().unwrap().to_owned();
     (stage, ann)
 }
 
@@ -127,8 +128,7 @@ fn the_enhanced_flow_as_in_javascript() {
     assert!(!stage.credentials.needs_refresh());
     let after_ann = operations(&stage)[2..].to_vec();
     assert_eq!(after_ann, ["GetId", "GetCredentialsForIdentity", "GetCredentialsForIdentity"]);
-    let given =
-        Stage::with(|b| b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token"));
+    let given = again(&stage, |builder| builder.identity_id(ann).login("p1", "token"));
     given.credentials.get().unwrap();
     assert_eq!(operations(&stage).last().unwrap(), "GetCredentialsForIdentity");
     assert_eq!(stage.cognito.calls("GetId"), 2);
@@ -152,9 +152,7 @@ fn the_classic_flow_as_in_javascript() {
             "AssumeRoleWithWebIdentity"
         ]
     );
-    let given = Stage::with(|b| {
-        b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token").role_arn(ROLE)
-    });
+    let given = again(&stage, |b| b.identity_id(ann).login("p1", "token").role_arn(ROLE));
     given.credentials.get().unwrap();
     assert_eq!(stage.cognito.calls("GetId"), 2);
 }
@@ -243,9 +241,7 @@ fn several_providers_in_a_row_share_one_storage() {
     let mut last: Option<CognitoIdentityCredentials> = None;
     for Row { who, settings, is_new } in rows {
         let before = service.cognito.calls("GetId");
-        let stage = Stage::with(|builder| {
-            settings(builder.transport(service.cognito.clone()).storage(storage.clone()))
-        });
+        let stage = again(&service, |builder| settings(builder.storage(storage.clone())));
         stage.credentials.refresh().unwrap();
         assert_eq!(service.cognito.calls("GetId") > before, is_new, "{who}");
         if let Some(last) = &last {
