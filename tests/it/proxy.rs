@@ -51,21 +51,28 @@ pub(crate) fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) ->
 pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
     proxy(move |mut client, seen| {
         take_head(&mut client, seen);
-        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
-        let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let answering = thread::spawn(move || {
-            let _ = io::copy(&mut answers, &mut back);
-            let _ = back.shutdown(Shutdown::Both);
-        });
-        let mut chunk = [0; 4096];
-        while let Ok(length @ 1..) = client.read(&mut chunk) {
-            seen.passed.lock().unwrap().extend_from_slice(&chunk[..length]);
-            server.write_all(&chunk[..length]).unwrap();
-        }
-        let _ = server.shutdown(Shutdown::Both);
-        answering.join().unwrap();
+        relay(client, server, |bytes| seen.passed.lock().unwrap().extend_from_slice(bytes));
     })
+}
+
+/// Copies both ways until one side closes its connection. `passed` gets what the client sends.
+fn relay(mut client: TcpStream, mut server: TcpStream, passed: impl Fn(&[u8])) {
+    let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let answering = thread::spawn(move || {
+        let _ = io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Both);
+    });
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = client.read(&mut chunk) {
+        passed(&chunk[..length]);
+        if server.write_all(&chunk[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    answering.join().unwrap();
 }
 
 fn take_head(client: &mut impl Read, seen: &Seen) {
@@ -360,19 +367,13 @@ fn the_connect_timeout_does_not_limit_the_answer_through_a_tunnel() {
 fn a_slow_exchange_through_a_proxy_does_not_disturb_the_others() {
     let (server, authority) = service(&[HOST]);
     let (good, _) = tunnel_to(server);
-    let (port, _) = proxy(move |mut client, seen| {
+    let (port, _) = proxy(move |client, seen| {
         let mut peeked = [0; 64];
         while client.peek(&mut peeked).unwrap() < peeked.len() {}
         if peeked.starts_with(b"CONNECT slow") {
             return hold(client, seen);
         }
-        let mut onward = TcpStream::connect(("127.0.0.1", good)).unwrap();
-        let (mut back, mut answers) = (client.try_clone().unwrap(), onward.try_clone().unwrap());
-        thread::spawn(move || {
-            let _ = io::copy(&mut answers, &mut back);
-        });
-        let _ = io::copy(&mut client, &mut onward);
-        let _ = onward.shutdown(Shutdown::Both);
+        relay(client, TcpStream::connect(("127.0.0.1", good)).unwrap(), |_| {});
     });
     let transport = Arc::new(through(port, &authority).build().unwrap());
     let at = |host: &str, limit| {

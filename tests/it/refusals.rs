@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-#[cfg(feature = "user-pool")]
-use cognito_identity_credentials::UserPoolTokens;
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{BoxError, Builder, DeveloperIdentity, Error, ErrorKind};
+#[cfg(feature = "user-pool")]
+use cognito_identity_credentials::{
+    UserPoolTokens,
+    testing::{FakeCognito, ManualClock},
+};
 
 use crate::support::{GET_CREDENTIALS, IDENTITY, PROVIDER, ROLE, Stage, jwt};
 

@@ -152,7 +152,8 @@ fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
 
 /// Returns the literals of all source files, with the path below `src`.
 fn all_literals() -> Vec<(String, Vec<Vec<String>>)> {
-    let sources = sources_of_the_crate().into_iter().filter(|(file, _)| file.ends_with(".rs"));
+    let is_code = |file: &str| Path::new(file).extension().is_some_and(|end| end == "rs");
+    let sources = sources_of_the_crate().into_iter().filter(|(file, _)| is_code(file));
     sources.map(|(file, text)| (file, literals(&text))).collect()
 }
 
