@@ -162,7 +162,7 @@ fn good(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// Returns settings with a service that answers one operation with `what`, in the flow that has this
+/// Returns settings with a service that answers one operation with `what`, in the flow with this
 /// operation. The blocks of an answer are examined when the library frees them.
 fn service(
     replaced: &'static str,
