@@ -162,13 +162,13 @@ fn good(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// Returns settings with a service that answers one operation with `what`. The blocks of an answer
-/// are examined when the library frees them.
+/// Returns settings with a service that answers one operation with `what`, in the flow with this
+/// operation. The blocks of an answer are examined when the library frees them.
 fn service(
     replaced: &'static str,
     what: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
 ) -> Builder {
-    CognitoIdentityCredentials::builder()
+    let builder = CognitoIdentityCredentials::builder()
         .identity_pool_id(POOL)
         .clock(ManualClock::new())
         .failure_cooldown(Duration::ZERO)
@@ -176,7 +176,9 @@ fn service(
             Ok(unwatched(|| {
                 if operation(request) == replaced { what(request) } else { good(request) }
             }))
-        })
+        });
+    let classic = matches!(replaced, "GetOpenIdToken" | "AssumeRole");
+    if classic { builder.role_arn(ROLE) } else { builder }
 }
 
 fn good_service() -> Builder {
@@ -431,19 +433,14 @@ fn sent(request: &HttpRequest) -> &'static str {
 fn refusals_that_repeat_a_token_leave_no_secret() {
     for replaced in ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", "AssumeRole"] {
         for (number, answer) in refusals().into_iter().enumerate() {
-            let classic = matches!(replaced, "GetOpenIdToken" | "AssumeRole");
             assert_clean(&format!("{replaced}, refusal {number}"), || {
                 let calls = AtomicUsize::new(0);
                 let source = move || {
                     let newer = calls.fetch_add(1, Ordering::Relaxed) % 2 == 1;
                     Ok(if newer { NEWER_TOKEN } else { TOKEN }.to_owned())
                 };
-                let mut builder = service(replaced, move |request| answer(sent(request)))
-                    .login_from(PROVIDER, source);
-                if classic {
-                    builder = builder.role_arn(ROLE);
-                }
-                let credentials = builder.build().unwrap();
+                let builder = service(replaced, move |request| answer(sent(request)));
+                let credentials = builder.login_from(PROVIDER, source).build().unwrap();
                 let error = credentials.get().unwrap_err();
                 assert_prints_nothing(&error);
                 assert!(credentials.status().last_error.is_some());
@@ -501,10 +498,7 @@ fn answers_that_cannot_be_used_leave_no_secret() {
         for replaced in ["GetId", "GetCredentialsForIdentity", "GetOpenIdToken", "AssumeRole"] {
             let answer = answer.clone();
             assert_clean(&format!("{replaced}, answer {number}"), || {
-                let mut builder = service(replaced, move |_| answer()).login(PROVIDER, TOKEN);
-                if matches!(replaced, "GetOpenIdToken" | "AssumeRole") {
-                    builder = builder.role_arn(ROLE);
-                }
+                let builder = service(replaced, move |_| answer()).login(PROVIDER, TOKEN);
                 drop(builder.build().unwrap().get());
             });
         }

@@ -176,12 +176,9 @@ fn answers_and_passwords_are_not_in_the_log() {
             credentials.refresh().unwrap();
         }
     };
+    let plain = || CognitoIdentityCredentials::builder().identity_id(IDENTITY).endpoint_url(&url);
     let refreshes = || {
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_id(IDENTITY)
-            .endpoint_url(&url)
-            .build()
-            .unwrap();
+        let credentials = plain().build().unwrap();
         for _ in 0..50 {
             credentials.refresh().unwrap();
         }
@@ -202,11 +199,7 @@ fn answers_and_passwords_are_not_in_the_log() {
     assert_eq!(log::max_level(), log::LevelFilter::Trace, "the program raised the level");
 
     RAISES.store(false, Ordering::SeqCst);
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_id(IDENTITY)
-        .endpoint_url(&url)
-        .build()
-        .unwrap();
+    let credentials = plain().build().unwrap();
     credentials.refresh().unwrap();
     PANICS.store(true, Ordering::SeqCst);
     let panicking = std::panic::AssertUnwindSafe(|| credentials.refresh());

@@ -102,7 +102,7 @@ pub(crate) struct Second {
     pub(crate) without: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     /// Seconds until 50 % of the devices had credentials. `most` is for 99 %, `all` for 100 %.
     pub(crate) half: f64,
@@ -221,14 +221,7 @@ pub(crate) fn run(scenario: &Scenario) -> Outcome {
 
     let mut hit = vec![false; devices.len()];
     let all = u64::from(scenario.devices);
-    let mut outcome = Outcome {
-        half: 0.0,
-        most: 0.0,
-        all: 0.0,
-        power_up: Period::default(),
-        day: Period::default(),
-        seconds: Vec::new(),
-    };
+    let mut outcome = Outcome::default();
     let mut served = 0;
     let mut end = Nanos::MAX;
     if scenario.start == Start::Lockstep {

@@ -4,12 +4,11 @@
 #![no_main]
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::HttpResponse;
 use cognito_identity_credentials_fuzz::{
-    IDENTITY, LONGEST_LIFE, MINTED, Notes, PROVIDER, ROLE, TOKEN, check_error, form_field, good,
+    IDENTITY, MINTED, Notes, PROVIDER, ROLE, TOKEN, check_end, check_error, form_field, good,
     is_identity, is_json, is_key, member, operation, settings, text_member, watch_log,
 };
 use libfuzzer_sys::fuzz_target;
@@ -92,13 +91,5 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
         }
     }
 
-    let start = SystemTime::UNIX_EPOCH
-        + Duration::from_secs(cognito_identity_credentials_fuzz::START);
-    let life = set.expiration().duration_since(start).expect("the credentials end after the start");
-    assert!(!life.is_zero());
-    clock.advance(life.min(LONGEST_LIFE));
-    let contacts = notes.count();
-    if provider.get().is_ok() {
-        assert!(notes.count() > contacts, "expired credentials were returned");
-    }
+    check_end(&set, &provider, &clock, &notes);
 });

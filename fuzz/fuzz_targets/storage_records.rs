@@ -3,11 +3,10 @@
 
 #![no_main]
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use cognito_identity_credentials::testing::ManualClock;
-use cognito_identity_credentials::{IdentityOrigin, Storage};
+use cognito_identity_credentials::{IdentityOrigin, MemoryStorage, Storage};
 use cognito_identity_credentials_fuzz::{
     MINTED, Notes, PROVIDER, TOKEN, check_text, good, is_identity, is_json, member, settings,
     text_member, watch_log,
@@ -17,36 +16,19 @@ use serde_json::Value;
 
 const KEY: &str = "identity/us-east-1:00000000-0000-4000-8000-0000000000aa";
 
-#[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Option<Vec<u8>>>>);
-
-impl Storage for Shelf {
-    fn load(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    fn store(&self, _: &str, value: &[u8]) -> io::Result<()> {
-        *self.0.lock().unwrap() = Some(value.to_vec());
-        Ok(())
-    }
-
-    fn remove(&self, _: &str) -> io::Result<()> {
-        *self.0.lock().unwrap() = None;
-        Ok(())
-    }
-}
-
 fuzz_target!(init: watch_log(), |data: &[u8]| {
     let Some((&choice, record)) = data.split_first() else { return };
     let (login, reads_id_first) = (choice & 1 == 1, choice & 2 == 2);
-    let shelf = Shelf(Arc::new(Mutex::new(Some(record.to_vec()))));
+    let storage = Arc::new(MemoryStorage::new());
+    storage.store(KEY, record).expect("memory does not fail");
+    let stored = || storage.load(KEY).expect("memory does not fail");
     let (clock, notes) = (ManualClock::new(), Notes::default());
     let seen = notes.clone();
     let transport = move |request: &_| {
         seen.take(request);
         good(request)
     };
-    let mut builder = settings(&clock, transport).storage(shelf.clone());
+    let mut builder = settings(&clock, transport).storage(storage.clone());
     if login {
         builder = builder.login(PROVIDER, TOKEN);
     }
@@ -71,16 +53,16 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     check_text(&format!("{provider:?}"));
 
     if place == Place::OfAnotherKey {
-        assert_eq!(shelf.0.lock().unwrap().as_deref(), Some(record), "the record was overwritten");
+        assert_eq!(stored().as_deref(), Some(record), "the record was overwritten");
         return;
     }
     // The storage now has a record of the identity in use. It contains no token.
-    let kept = shelf.0.lock().unwrap().clone().expect("a record");
+    let kept = stored().expect("a record");
     assert!(!kept.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()) || contains(record));
     let document = serde_json::from_slice(&kept).expect("the record is JSON");
     assert_eq!(member(&document, "version"), Some(&Value::from(2)));
     assert_eq!(text_member(&document, "key").as_deref(), Some(KEY));
-    let again = settings(&clock, |request: &_| good(request)).storage(shelf);
+    let again = settings(&clock, |request: &_| good(request)).storage(storage);
     let again = again.build().expect("the settings are valid");
     assert_eq!(again.identity_id().as_deref(), Some(expected));
 });

@@ -2,13 +2,11 @@
 
 #![no_main]
 
-use std::time::{Duration, SystemTime};
-
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::HttpResponse;
 use cognito_identity_credentials_fuzz::{
-    IDENTITY, LONGEST_LIFE, Notes, ROLE, START, check_error, good, is_invisible, is_key, operation,
-    settings, watch_log,
+    IDENTITY, Notes, ROLE, check_end, check_error, good, is_invisible, is_key, operation, settings,
+    watch_log,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -62,14 +60,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     }
     assert_eq!(set.identity_id(), Some(IDENTITY));
 
-    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
-    let life = set.expiration().duration_since(start).expect("the credentials end after the start");
-    assert!(!life.is_zero());
-    clock.advance(life.min(LONGEST_LIFE));
-    let contacts = notes.count();
-    if provider.get().is_ok() {
-        assert!(notes.count() > contacts, "expired credentials were returned");
-    }
+    check_end(&set, &provider, &clock, &notes);
 });
 
 struct Element<'a> {

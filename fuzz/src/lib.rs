@@ -2,11 +2,11 @@
 //! and every request. The expected values are computed here, not by the library's own code.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Error};
+use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, Credentials, Error};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const SENTINELS: [&str; 3] =
     [TOKEN, "5e471e10-5e47-5e47-5e47-5e471e105e47", "5e471e10-0002-4000-8000-000000000002"];
 
 /// The time of a new `ManualClock`, in seconds since 1970.
-pub const START: u64 = 1_767_225_600;
+const START: u64 = 1_767_225_600;
 
 pub const GOOD_KEYS: &str = r#"{"Credentials":{"AccessKeyId":"GOODKEY","SecretKey":"good/secret","SessionToken":"good/session","Expiration":1767229200}}"#;
 
@@ -81,7 +81,7 @@ impl Notes {
         self.0.lock().unwrap().push(note);
     }
 
-    pub fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
@@ -146,7 +146,24 @@ pub fn is_key(text: &str) -> bool {
 }
 
 /// The library uses credentials for at most this long, unless the program sets a duration.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(3600);
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
+
+/// Checks that `get()` does not return these credentials after their end.
+pub fn check_end(
+    set: &Credentials,
+    provider: &CognitoIdentityCredentials,
+    clock: &ManualClock,
+    notes: &Notes,
+) {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
+    let life = set.expiration().duration_since(start).expect("the credentials end after the start");
+    assert!(!life.is_zero());
+    clock.advance(life.min(LONGEST_LIFE));
+    let contacts = notes.count();
+    if provider.get().is_ok() {
+        assert!(notes.count() > contacts, "expired credentials were returned");
+    }
+}
 
 struct Watch;
 

@@ -33,12 +33,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use authority::{Authority, for_names};
 use cases::{Calls, Case, HEALTHY, Outcome, TAKEN, TIMEOUT};
 use cognito_identity_credentials::transport::UreqTransport;
-use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error, ErrorKind};
+use cognito_identity_credentials::{
+    Clock, CognitoIdentityCredentials, Credentials, Error, ErrorKind, SystemClock,
+};
 use ids::{IDENTITY, POOL, ROLE};
 use memory::{ALLOCATED, PEAK};
 use peer::{PEER_LIMIT, Peer, SLOW, Step, Wire};
@@ -62,6 +64,21 @@ fn limits(outcome: Outcome) -> Limits {
     Limits { attempt: Duration::from_millis(attempt), whole: Duration::from_millis(whole) }
 }
 
+/// The clock of the system, without the pauses between two attempts.
+struct NoPauses;
+
+impl Clock for NoPauses {
+    fn wall(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn boot(&self) -> Duration {
+        SystemClock.boot()
+    }
+
+    fn sleep(&self, _: Duration) {}
+}
+
 fn provider(case: &Case, address: SocketAddr, pem: &str) -> CognitoIdentityCredentials {
     let scheme = if case.wire == Wire::Plain { "http" } else { "https" };
     let url = format!("{scheme}://{address}");
@@ -70,6 +87,7 @@ fn provider(case: &Case, address: SocketAddr, pem: &str) -> CognitoIdentityCrede
         .identity_pool_id(POOL)
         .endpoint_url(&url)
         .transport(UreqTransport::builder().ca_pem(pem).build().unwrap())
+        .clock(NoPauses)
         .attempt_timeout(attempt)
         .timeout(whole)
         .max_attempts(2)

@@ -4,14 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
-    HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
-use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind};
+use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind};
 use proptest::prelude::*;
 
 use crate::refusals::STS;
+use crate::sharing::with_transport;
 use crate::support::{
-    GET_CREDENTIALS, HEADERS, IDENTITY, POOL, ROLE, Stage, answering, issued, seconds,
+    GET_CREDENTIALS, HEADERS, IDENTITY, ROLE, Stage, answering, issued, seconds,
     with_and_without_socket,
 };
 
@@ -82,14 +83,10 @@ fn the_request_id_is_read_from_either_header() {
         (&[("x-amz-request-id", OTHER), ("x-amzn-requestid", REQUEST_ID)], Some(REQUEST_ID)),
     ];
     for (headers, id) in rows {
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_id(IDENTITY)
-            .transport(move |_: &HttpRequest| {
-                let answer = HttpResponse::new(400, r#"{"__type": "NotAuthorizedException"}"#);
-                Ok(headers.iter().fold(answer, |answer, (name, id)| answer.with_header(*name, *id)))
-            })
-            .build()
-            .unwrap();
+        let credentials = answering(move |_| {
+            let answer = HttpResponse::new(400, r#"{"__type": "NotAuthorizedException"}"#);
+            Ok(headers.iter().fold(answer, |answer, (name, id)| answer.with_header(*name, *id)))
+        });
         assert_eq!(credentials.get().unwrap_err().request_id(), id, "{headers:?}");
     }
 }
@@ -125,28 +122,14 @@ fn answers_that_do_not_come_from_the_service_have_their_own_errors() {
     }
     const NO_MESSAGE: &str = "the service gave no message";
     const NOT_THE_SERVICE: &str = "the answer is not one that the service gives";
+    let ok = |body, message| Row { status: 200, body, kind: Response, message };
     let rows = [
-        Row { status: 200, body: "", kind: Response, message: "the answer is empty" },
-        Row {
-            status: 200,
-            body: "<html>Please accept the terms",
-            kind: Response,
-            message: "the answer is not a JSON object",
-        },
-        Row {
-            status: 200,
-            body: "{",
-            kind: Response,
-            message: "the answer is not JSON (line 1, column 1)",
-        },
-        Row { status: 200, body: "[]", kind: Response, message: "the answer is not a JSON object" },
-        Row { status: 200, body: "{}", kind: Response, message: "the answer lacks Credentials" },
-        Row {
-            status: 200,
-            body: "{\"Credentials\": {}}",
-            kind: Response,
-            message: "the answer lacks Credentials.AccessKeyId",
-        },
+        ok("", "the answer is empty"),
+        ok("<html>Please accept the terms", "the answer is not a JSON object"),
+        ok("{", "the answer is not JSON (line 1, column 1)"),
+        ok("[]", "the answer is not a JSON object"),
+        ok("{}", "the answer lacks Credentials"),
+        ok("{\"Credentials\": {}}", "the answer lacks Credentials.AccessKeyId"),
         Row { status: 204, body: "", kind: Response, message: "the answer is empty" },
         Row { status: 301, body: "", kind: Response, message: NOT_THE_SERVICE },
         Row { status: 302, body: "<html>", kind: Response, message: NOT_THE_SERVICE },
@@ -234,28 +217,15 @@ fn a_key_that_is_empty_or_not_printable_ascii_is_an_error_in_both_flows() {
                 escaped(1),
                 escaped(2)
             );
-            for classic in [false, true] {
+            for (classic, answer) in [(false, json.to_string()), (true, xml)] {
                 if classic && controls.contains(&text) {
                     continue;
                 }
-                let (json, xml) = (json.to_string(), xml.clone());
-                let mut builder = CognitoIdentityCredentials::builder()
-                    .identity_id(IDENTITY)
-                    .clock(ManualClock::new())
-                    .transport(move |request: &HttpRequest| {
-                        let of_sts = request.url().starts_with("https://sts.");
-                        let body = match (classic, of_sts) {
-                            (true, false) => r#"{"Token": "token"}"#,
-                            (true, true) => &xml,
-                            (false, _) => &json,
-                        };
-                        Ok(HttpResponse::new(200, body)
-                            .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT"))
-                    });
-                if classic {
-                    builder = builder.role_arn(ROLE);
-                }
-                let outcome = builder.build().unwrap().get();
+                let stage =
+                    Stage::with(|builder| if classic { builder.role_arn(ROLE) } else { builder });
+                let operation = if classic { STS } else { GET_CREDENTIALS };
+                stage.cognito.fail_next(operation, 1, Fault::raw(200, answer));
+                let outcome = stage.credentials.get();
                 let what = format!("{text:?} as {} (classic: {classic})", names[wrong]);
                 assert_eq!(outcome.is_ok(), usable, "{what}: {outcome:?}");
                 if let Err(error) = outcome {
@@ -408,19 +378,15 @@ fn a_call_on_a_stale_connection_is_retried_without_a_wait() {
 #[test]
 fn a_retry_waits_as_the_service_asks_and_too_long_a_wait_ends_the_call() {
     let run = |name: &'static str, value: &'static str, shortest, longest| {
-        let clock = ManualClock::new();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(move |_: &_| {
+        let stage = Stage::with(|builder| {
+            builder.transport(move |_: &_| {
                 Ok(HttpResponse::new(503, "")
                     .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
                     .with_header(name, value))
             })
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Unavailable);
-        let sleeps = clock.sleeps();
+        });
+        assert_eq!(stage.credentials.get().unwrap_err().kind(), ErrorKind::Unavailable);
+        let sleeps = stage.clock.sleeps();
         let kept = |sleep: &Duration| (shortest..=longest).contains(&sleep.as_millis());
         assert!(sleeps.iter().all(kept), "{name}: {value}: {sleeps:?}");
         sleeps.len()
@@ -439,26 +405,17 @@ fn a_retry_waits_as_the_service_asks_and_too_long_a_wait_ends_the_call() {
 /// The time limit ends the second call with its last error.
 #[test]
 fn one_limit_covers_all_calls_and_attempts() {
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let (slow, service) = (clock.clone(), cognito.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(move |request: &HttpRequest| {
-            use cognito_identity_credentials::transport::Transport;
-            assert!(request.timeout() <= seconds(10));
-            slow.advance(request.timeout().min(seconds(8)));
-            service.send(request)
-        })
-        .clock(clock.clone())
-        .max_attempts(99)
-        .failure_cooldown(Duration::ZERO)
-        .build()
-        .unwrap();
+    let slow = |cognito: &FakeCognito, clock: &ManualClock, request: &HttpRequest| {
+        assert!(request.timeout() <= seconds(10));
+        clock.advance(request.timeout().min(seconds(8)));
+        cognito.send(request)
+    };
+    let Stage { clock, cognito, credentials } =
+        with_transport(slow, |builder| builder.max_attempts(99).failure_cooldown(Duration::ZERO));
     cognito.fail_next(GET_CREDENTIALS, 99, Fault::timeout());
-    let start = cognito_identity_credentials::Clock::boot(&clock);
+    let start = clock.boot();
     assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Timeout);
-    let took = cognito_identity_credentials::Clock::boot(&clock) - start;
+    let took = clock.boot() - start;
     assert!(took <= seconds(60) && took > seconds(50), "{took:?}");
 }
 
@@ -524,10 +481,9 @@ fn the_code_of_an_sts_error_is_read_in_every_form() {
 
 /// Checks that the provider does not panic, and returns only valid credentials.
 fn check(status: u16, body: Vec<u8>, headers: &[(usize, String)]) {
-    let mut answer = HttpResponse::new(status, body);
-    for (name, value) in headers {
-        answer = answer.with_header(HEADERS[*name], value);
-    }
+    let answer = headers.iter().fold(HttpResponse::new(status, body), |answer, (name, value)| {
+        answer.with_header(HEADERS[*name], value)
+    });
     let credentials = answering(move |_| Ok(answer.clone()));
     match credentials.get() {
         Ok(set) => {

@@ -13,16 +13,18 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
+use cognito_identity_credentials::testing::{Fault, ManualClock};
 use cognito_identity_credentials::transport::{
-    HttpRequest, HttpResponse, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Credentials, Error, ErrorKind,
 };
 
+use crate::sharing::gated;
+use crate::stored::again;
 use crate::support::{
-    GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, answering, issued, seconds,
+    GET_CREDENTIALS, Gate, IDENTITY, PROVIDER, Stage, answering, issued, seconds,
 };
 
 /// A waker that counts how often it wakes its thread.
@@ -66,17 +68,6 @@ fn provided(credentials: &CognitoIdentityCredentials) -> Result<SdkCredentials, 
 /// Polls once.
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
-}
-
-/// Returns a stage that holds each request for credentials until the test lets it pass.
-fn gated(settings: impl FnOnce(Builder) -> Builder) -> (Stage, Gatekeeper) {
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let (gate, keeper) = Gate::before(cognito.clone());
-    let builder = CognitoIdentityCredentials::builder().identity_pool_id(POOL);
-    let builder = builder.transport(gate).clock(clock.clone());
-    let credentials = settings(builder).build().unwrap();
-    (Stage { clock, cognito, credentials }, keeper)
 }
 
 fn await_that(mut condition: impl FnMut() -> bool) {
@@ -287,7 +278,6 @@ fn only_futures_from_before_the_timeout_wait_for_a_transport_that_hangs() {
 #[test]
 fn a_future_after_a_new_login_does_not_get_the_credentials_from_before() {
     let (stage, keeper) = gated(|builder| builder);
-    stage.cognito.accept_login(PROVIDER, "token", "ann");
     let bell = Bell::new();
     let mut guest = Box::pin(stage.credentials.provide_credentials());
     assert!(poll(guest.as_mut(), &bell).is_pending());
@@ -402,31 +392,26 @@ fn a_transport_that_awaits_its_own_credentials_gets_a_reentrant_error() {
 
 #[test]
 fn a_panic_of_the_transport_fails_every_future_and_the_next_future_tries_again() {
-    let (arrived, arrivals) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let (arrived, released) = (Mutex::new(arrived), Mutex::new(released));
     let calls = AtomicUsize::new(0);
-    let credentials = answering(move |_: &HttpRequest| {
-        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            arrived.lock().unwrap().send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            panic!("the transport panics");
-        }
+    let (gate, keeper) = Gate::before(move |_: &HttpRequest| {
+        assert!(calls.fetch_add(1, Ordering::SeqCst) > 0, "the transport panics");
         Ok(issued("ASIASECOND"))
     });
+    let credentials = answering(move |request| gate.send(request));
     let bell = Bell::new();
     let mut futures: Vec<_> = (0..3).map(|_| Box::pin(credentials.provide_credentials())).collect();
     for future in &mut futures {
         assert!(poll(future.as_mut(), &bell).is_pending());
     }
-    arrivals.recv_timeout(seconds(30)).unwrap();
-    release.send(()).unwrap();
+    keeper.await_request();
+    keeper.let_pass();
     for future in futures {
         let error = block_on(future).unwrap_err();
         assert!(matches!(error, CredentialsError::Unhandled(_)), "{error:?}");
         let why = error.source().unwrap().to_string();
         assert!(why.starts_with("the thread that was to refresh panicked"), "{why}");
     }
+    keeper.let_pass();
     assert_eq!(provided(&credentials).unwrap().access_key_id(), "ASIASECOND");
 }
 
@@ -478,38 +463,6 @@ fn the_future_is_send() {
     assert!(matches_ours(&elsewhere.join().unwrap(), &credentials.cached().unwrap()));
     let shared = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
     assert!(!format!("{shared:?}").contains(IDENTITY));
-}
-
-/// In a child process, every new thread asks for more stack than there is memory.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-#[test]
-fn without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned() {
-    const CHILD: &str = "AWS_SDK_TEST_WITHOUT_THREADS";
-    if std::env::var_os(CHILD).is_none() {
-        let name =
-            "aws_sdk::without_a_new_thread_a_future_fails_and_valid_credentials_are_still_returned";
-        let output = crate::support::this_test_again(name)
-            .arg("--test-threads=1")
-            .env(CHILD, "1")
-            .env("RUST_MIN_STACK", (1_u64 << 60).to_string())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("there was no thread"), "{said}");
-        return;
-    }
-    let stage = Stage::new();
-    for _ in 0..2 {
-        let error = provided(&stage.credentials).unwrap_err();
-        assert!(matches!(error, CredentialsError::ProviderError(_)), "{error:?}");
-        assert!(error.source().unwrap().is::<std::io::Error>());
-    }
-    let first = stage.credentials.get().unwrap();
-    stage.clock.advance(seconds(2701));
-    assert!(matches_ours(&provided(&stage.credentials).unwrap(), &first));
-    assert_eq!(stage.contacts(), 1);
-    println!("there was no thread");
 }
 
 #[test]
@@ -600,12 +553,8 @@ fn a_future_gets_stored_credentials_if_the_listener_panics_after_a_failed_early_
     let keys = first.credentials.get().unwrap();
     first.clock.advance(seconds(3000));
     first.cognito.fail_next(GET_CREDENTIALS, 1, Fault::internal_error());
-    let next = stored(CognitoIdentityCredentials::builder())
-        .identity_pool_id(POOL)
-        .transport(first.cognito.clone())
-        .clock(first.clock.clone())
-        .on_refresh(|report| assert!(report.result.is_ok(), "the listener panics"))
-        .build()
-        .unwrap();
-    assert!(matches_ours(&provided(&next).unwrap(), &keys));
+    let next = again(&first, |builder| {
+        stored(builder).on_refresh(|report| assert!(report.result.is_ok(), "the listener panics"))
+    });
+    assert!(matches_ours(&provided(&next.credentials).unwrap(), &keys));
 }

@@ -1,16 +1,12 @@
 //! The classic flow: `GetOpenIdToken`, then STS.
 
-use std::sync::{Arc, Mutex};
-
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, ErrorKind};
 
 use crate::secrets::{logged, record_log};
-use crate::sharing::with_transport;
-use crate::support::{IDENTITY, PROVIDER, Stage, seconds};
+use crate::settings::urls_called;
+use crate::support::{IDENTITY, POOL, PROVIDER, ROLE, Stage, seconds};
 
-use crate::support::ROLE;
 const OPEN_ID: &str = "GetOpenIdToken";
 const ASSUME: &str = "AssumeRoleWithWebIdentity";
 
@@ -41,19 +37,9 @@ fn a_role_selects_the_classic_flow_and_each_setting_is_sent() {
     assert_eq!(requests[1].identity_id(), set.identity_id());
     let form: Vec<_> = requests[2].form_fields().collect();
     assert_eq!(
-        form,
-        [
-            "Action",
-            "Version",
-            "RoleArn",
-            "RoleSessionName",
-            "WebIdentityToken",
-            "ProviderId",
-            "PolicyArns.member.1.arn",
-            "PolicyArns.member.2.arn",
-            "Policy",
-            "DurationSeconds"
-        ]
+        form.join(" "),
+        "Action Version RoleArn RoleSessionName WebIdentityToken ProviderId \
+         PolicyArns.member.1.arn PolicyArns.member.2.arn Policy DurationSeconds"
     );
     for (name, value) in [
         ("RoleArn", ROLE),
@@ -86,32 +72,28 @@ fn unset_settings_are_not_sent_and_a_refresh_makes_two_calls() {
 }
 
 #[test]
-fn requests_go_to_the_regional_host_of_sts_or_to_the_configured_endpoint() {
-    let hosts = |settings: fn(Builder) -> Builder| {
-        let urls = Arc::new(Mutex::new(Vec::new()));
-        let seen = urls.clone();
-        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
-            seen.lock().unwrap().push(request.url().to_owned());
-            cognito.send(request)
-        };
-        let stage = with_transport(transport, |builder| settings(builder.role_arn(ROLE)));
-        stage.credentials.get().unwrap();
-        let urls = urls.lock().unwrap();
-        (urls[1].clone(), urls[2].clone())
-    };
-    let cognito = "https://cognito-identity.us-east-1.amazonaws.com/".to_owned();
-    assert_eq!(hosts(|b| b), (cognito.clone(), "https://sts.us-east-1.amazonaws.com/".into()));
-    assert_eq!(
-        hosts(|b| b.use_fips(true)),
+fn each_service_has_its_regional_host_or_its_own_endpoint() {
+    let cognito = "https://cognito-identity.us-east-1.amazonaws.com/";
+    let cognito_fips = "https://cognito-identity-fips.us-east-1.amazonaws.com/";
+    let sts = "https://sts.us-east-1.amazonaws.com/";
+    let sts_fips = "https://sts-fips.us-east-1.amazonaws.com/";
+    let (own, own_sts) = ("https://cognito.example/", "https://sts.example/");
+    let rows: [(fn(Builder) -> Builder, &str, &str); 6] = [
+        (|b| b, cognito, sts),
+        (|b| b.use_fips(true), cognito_fips, sts_fips),
+        (|b| b.sts_endpoint_url("http://localhost:1/sts"), cognito, "http://localhost:1/sts/"),
+        (|b| b.endpoint_url("https://cognito.example"), own, sts),
+        (|b| b.sts_endpoint_url("https://sts.example"), cognito, own_sts),
         (
-            "https://cognito-identity-fips.us-east-1.amazonaws.com/".into(),
-            "https://sts-fips.us-east-1.amazonaws.com/".into()
-        )
-    );
-    assert_eq!(
-        hosts(|b| b.sts_endpoint_url("http://localhost:1/sts")),
-        (cognito, "http://localhost:1/sts/".into())
-    );
+            |b| b.endpoint_url("https://cognito.example").sts_endpoint_url("https://sts.example"),
+            own,
+            own_sts,
+        ),
+    ];
+    for (settings, cognito_url, sts_url) in rows {
+        let builder = CognitoIdentityCredentials::builder().identity_pool_id(POOL).role_arn(ROLE);
+        assert_eq!(urls_called(settings(builder)), [cognito_url, cognito_url, sts_url]);
+    }
 }
 
 /// In the classic flow only STS gets an OpenID token, so only STS can reject one.
@@ -189,13 +171,8 @@ fn malformed_answers_of_sts_are_errors() {
         ),
     ];
     for (body, message) in rows {
-        let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
-            if request.url().contains("//sts.") {
-                return Ok(HttpResponse::new(200, body));
-            }
-            cognito.send(request)
-        };
-        let stage = with_transport(transport, |builder| builder.role_arn(ROLE));
+        let stage = Stage::with(|builder| builder.role_arn(ROLE));
+        stage.cognito.fail_next(ASSUME, 1, Fault::raw(200, body));
         let error = stage.credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(ASSUME)));
         assert_eq!(error.message(), message);
@@ -218,20 +195,12 @@ fn no_secret_of_the_classic_flow_is_printed() {
         tokens.extend(request.form_field("WebIdentityToken").map(str::to_owned));
     }
     let token = tokens.last().unwrap().clone();
-    let echo = CognitoIdentityCredentials::builder()
-        .identity_id(IDENTITY)
-        .role_arn(ROLE)
-        .transport(move |request: &HttpRequest| {
-            if request.url().contains("//sts.") {
-                let text =
-                    format!("<E><Error><Code>X</Code><Message>{token}</Message></Error></E>");
-                return Ok(HttpResponse::new(400, text));
-            }
-            Ok(HttpResponse::new(200, format!(r#"{{"Token": "{token}"}}"#)))
-        })
-        .build()
-        .unwrap();
-    let error = echo.get().unwrap_err();
+    let echo = Stage::with(|builder| builder.identity_id(IDENTITY).role_arn(ROLE));
+    let json = format!(r#"{{"Token": "{token}"}}"#);
+    let xml = format!("<E><Error><Code>X</Code><Message>{token}</Message></Error></E>");
+    echo.cognito.fail_next(OPEN_ID, 1, Fault::raw(200, json));
+    echo.cognito.fail_next(ASSUME, 1, Fault::raw(400, xml));
+    let error = echo.credentials.get().unwrap_err();
     assert_eq!(error.message(), "[redacted]");
     let text = format!("{error:?}{error:#}{:?}{}", stage.credentials, logged());
     for token in tokens {

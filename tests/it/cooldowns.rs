@@ -1,13 +1,14 @@
 //! How long `get()` makes no call after a failed refresh.
 
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, seed_delays};
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
+use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
+use crate::sharing::with_transport;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, answering, seconds};
 
 #[test]
@@ -240,20 +241,16 @@ fn no_header_stops_calls_for_more_than_5_minutes() {
         let allowed = seconds(*wait.start())..=seconds(*wait.end());
         for &Answer { status, body, is_retried } in &answers {
             for cooldown in [0, 5, 5 * 3600] {
-                let clock = ManualClock::new();
-                let credentials = CognitoIdentityCredentials::builder()
-                    .identity_id(IDENTITY)
-                    .transport(move |_: &HttpRequest| {
+                let Stage { clock, credentials, .. } = Stage::with(|builder| {
+                    let transport = move |_: &HttpRequest| {
                         Ok(HttpResponse::new(status, body)
                             .with_header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
                             .with_header(name, value))
-                    })
-                    .clock(clock.clone())
-                    .timeout(seconds(900))
-                    .max_attempts(2)
-                    .failure_cooldown(seconds(cooldown))
-                    .build()
-                    .unwrap();
+                    };
+                    let builder = builder.identity_id(IDENTITY).transport(transport);
+                    let builder = builder.timeout(seconds(900)).max_attempts(2);
+                    builder.failure_cooldown(seconds(cooldown))
+                });
                 credentials.get().unwrap_err();
                 let case = format!("{status}, {name}: {value}, cooldown {cooldown} s");
                 assert_eq!(clock.sleeps().len(), usize::from(is_retried), "{case}");
@@ -271,29 +268,21 @@ fn no_header_stops_calls_for_more_than_5_minutes() {
 /// Any thread that sees `ExpiredToken` may call `expire` while a refresh fails.
 #[test]
 fn expire_during_a_failing_refresh_does_not_end_the_cooldown() {
-    let clock = ManualClock::new();
     let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
-    let (own, contacts) = (Arc::clone(&provider), Arc::new(Mutex::new(0)));
-    let counted = Arc::clone(&contacts);
-    let transport = move |_: &HttpRequest| {
-        *counted.lock().unwrap() += 1;
+    let own = Arc::clone(&provider);
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
         own.get().unwrap().expire();
-        let body = r#"{"__type":"TooManyRequestsException"}"#;
-        Ok(HttpResponse::new(429, body).with_header("Retry-After", "120"))
+        cognito.send(request)
     };
-    let built = CognitoIdentityCredentials::builder()
-        .identity_id(IDENTITY)
-        .transport(transport)
-        .clock(clock.clone())
-        .max_attempts(1)
-        .build()
-        .unwrap();
-    let credentials = provider.get_or_init(|| built);
+    let stage = with_transport(transport, |builder| builder.identity_id(IDENTITY).max_attempts(1));
+    let fault = Fault::throttled().with_header("Retry-After", "120");
+    stage.cognito.fail_next(GET_CREDENTIALS, 9, fault);
+    let credentials = provider.get_or_init(|| stage.credentials.clone());
     for _ in 0..5 {
         assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);
     }
     let status = credentials.status();
-    assert_eq!(*contacts.lock().unwrap(), 1);
+    assert_eq!(stage.contacts(), 1);
     assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Throttled);
     assert_eq!(status.next_attempt_in, Some(seconds(120)));
 }
@@ -332,14 +321,8 @@ impl Clock for Oversleeping {
 #[test]
 fn a_delay_that_takes_too_long_does_not_hide_the_error_of_the_service() {
     let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(cognito.clone())
-        .clock(Oversleeping(clock))
-        .timeout(seconds(30))
-        .build()
-        .unwrap();
+    let Stage { cognito, credentials, .. } =
+        Stage::on(clock.clone(), |builder| builder.clock(Oversleeping(clock)).timeout(seconds(30)));
     cognito.fail_next("GetId", 9, Fault::throttled().with_header("Retry-After", "20"));
     for _ in 0..3 {
         assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Throttled);

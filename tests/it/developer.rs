@@ -9,8 +9,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::stored::again;
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage};
 
 #[test]
 fn a_developer_identity_does_not_replace_a_stored_guest() {

@@ -149,39 +149,27 @@ fn each_fault_of_a_gateway_has_its_error_kind_within_the_limits_of_time_and_size
     let over = 256 * 1024 + 1;
     let ok = |more: &str| answer(&format!("HTTP/1.1 200 OK\r\n{more}"), b"{}");
     let row = |what, answer, then, expected| Row { what, answer, then, expected };
+    let status_line = || b"HTTP/1.1 200 OK\r\n".to_vec();
+    let slow = |text: &'static [u8]| Then::Repeat { text, pause_ms: 20 };
+    let endless = |text: &'static [u8]| Then::Repeat { text, pause_ms: 0 };
     let rows = [
         row("closes", Vec::new(), Then::Close, Closed),
         row("closes before it reads", Vec::new(), Then::CloseUnread, Closed),
         row("is silent", Vec::new(), Then::Hold, Timeout),
         row("breaks off in the head", b"HTTP/1.1 200 OK\r\nDate: x".to_vec(), Then::Close, Io),
         row("breaks off in the body", ok("Content-Length: 3"), Then::Close, Io),
-        row("stops in the head", b"HTTP/1.1 200 OK\r\n".to_vec(), Then::Hold, Timeout),
+        row("stops in the head", status_line(), Then::Hold, Timeout),
         row("stops in the body", ok("Content-Length: 3"), Then::Hold, Timeout),
-        row(
-            "slow headers",
-            b"HTTP/1.1 200 OK\r\n".to_vec(),
-            Then::Repeat { text: b"a: b\r\n", pause_ms: 20 },
-            Timeout,
-        ),
-        row("a slow body", ok("a: b"), Then::Repeat { text: b" ", pause_ms: 20 }, Timeout),
+        row("slow headers", status_line(), slow(b"a: b\r\n"), Timeout),
+        row("a slow body", ok("a: b"), slow(b" "), Timeout),
         row(
             "a line without end",
             b"HTTP/1.1 200 OK\r\na:".to_vec(),
-            Then::Repeat { text: &[b'x'; 4096], pause_ms: 0 },
+            endless(&[b'x'; 4096]),
             TooLarge,
         ),
-        row(
-            "headers without end",
-            b"HTTP/1.1 200 OK\r\n".to_vec(),
-            Then::Repeat { text: b"a: b\r\n", pause_ms: 0 },
-            TooLarge,
-        ),
-        row(
-            "a body without end",
-            ok("a: b"),
-            Then::Repeat { text: &[b' '; 4096], pause_ms: 0 },
-            TooLarge,
-        ),
+        row("headers without end", status_line(), endless(b"a: b\r\n"), TooLarge),
+        row("a body without end", ok("a: b"), endless(&[b' '; 4096]), TooLarge),
         row(
             "a body that is one byte too long",
             answer("HTTP/1.0 200 OK", &body(over)),
@@ -191,7 +179,7 @@ fn each_fault_of_a_gateway_has_its_error_kind_within_the_limits_of_time_and_size
         row(
             "a length that is too large",
             ok("Content-Length: 262145"),
-            Then::Repeat { text: &[b' '; 4096], pause_ms: 0 },
+            endless(&[b' '; 4096]),
             TooLarge,
         ),
         row("another protocol", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), Then::Hold, Io),

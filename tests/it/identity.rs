@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
+use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, IdentityOrigin, Logins};
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, Stage, seconds};
+use crate::stored::again;
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage, seconds};
 
 fn forbidden() -> Fault {
     Fault::not_authorized("Access to Identity 'x' is forbidden.")
@@ -110,19 +110,16 @@ fn optional_fields_go_to_the_calls_that_accept_them() {
 fn the_identity_in_the_answer_replaces_the_requested_one() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");
-    let ann = {
-        let other = Stage::with(|b| b.login(PROVIDER, "token").transport(stage.cognito.clone()));
-        other.credentials.get().unwrap().identity_id().unwrap().to_owned()
-    };
-    let guest = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
-    assert_ne!(guest, ann);
+    let ann = again(&stage, |b| b.login(PROVIDER, "token")).credentials.get().unwrap();
+    let guest = stage.credentials.get().unwrap();
+    assert_ne!(guest.identity_id(), ann.identity_id());
 
     stage.credentials.set_login(PROVIDER, "token");
     let merged = stage.credentials.refresh().unwrap();
-    assert_eq!(merged.identity_id(), Some(&*ann));
-    assert_eq!(stage.credentials.identity_id().as_deref(), Some(&*ann));
+    assert_eq!(merged.identity_id(), ann.identity_id());
+    assert_eq!(stage.credentials.identity_id().as_deref(), ann.identity_id());
     assert_eq!(stage.credentials.status().identity_origin, Some(IdentityOrigin::Merged));
-    assert_eq!(stage.credentials.data().unwrap().identity_id, ann);
+    assert_eq!(Some(&*stage.credentials.data().unwrap().identity_id), ann.identity_id());
     assert_eq!(stage.cognito.calls("GetId"), 2);
 }
 
@@ -220,8 +217,7 @@ fn refused_identities_and_logins_row_by_row() {
             stage.credentials.set_login(PROVIDER, "token");
         }
         let before = if who == OnlyThisGuest {
-            let other = Stage::with(|b| b.transport(stage.cognito.clone()));
-            other.credentials.get().unwrap()
+            again(&stage, |builder| builder).credentials.get().unwrap()
         } else {
             stage.credentials.get().unwrap()
         };
@@ -315,10 +311,7 @@ fn a_refused_identity_makes_the_token_sources_run_again() {
 fn a_given_identity_stays_given_when_it_is_merged() {
     let stage = Stage::new();
     stage.cognito.accept_login(PROVIDER, "token", "ann");
-    Stage::with(|b| b.login(PROVIDER, "token").transport(stage.cognito.clone()))
-        .credentials
-        .get()
-        .unwrap();
+    again(&stage, |b| b.login(PROVIDER, "token")).credentials.get().unwrap();
     let guest = stage.credentials.get().unwrap().identity_id().unwrap().to_owned();
     stage.credentials.set_identity_id(guest).unwrap();
     stage.credentials.set_login(PROVIDER, "token");
@@ -333,15 +326,9 @@ fn a_given_identity_stays_given_when_it_is_merged() {
 
 #[test]
 fn an_answer_with_an_identity_of_another_region_is_an_error() {
-    for (operation, body) in [
-        ("GetId", r#"{"IdentityId": "eu-west-1:0"}"#),
-        (
-            GET_CREDENTIALS,
-            r#"{"IdentityId": "eu-west-1:0", "Credentials": {"AccessKeyId": "a", "SecretKey": "b", "SessionToken": "c", "Expiration": 1767229200}}"#,
-        ),
-    ] {
+    for operation in ["GetId", GET_CREDENTIALS] {
         let stage = Stage::new();
-        stage.cognito.fail_next(operation, 1, Fault::raw(200, body));
+        stage.cognito.fail_next(operation, 1, Fault::IdentityId("eu-west-1:0".to_owned()));
         let error = stage.credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Response, Some(operation)));
         assert!(error.message().contains("another region"), "{error}");
@@ -448,16 +435,10 @@ fn data_holds_the_last_answer_and_nothing_after_a_failure() {
 
 #[test]
 fn an_unknown_pool_is_a_not_found_error() {
-    let stage = Stage::new();
-    stage.cognito.add_pool("eu-west-1:00000000-0000-4000-8000-0000000000bb");
-    let error = {
-        let other = Stage::with(|builder| {
-            builder
-                .identity_pool_id("us-east-1:00000000-0000-4000-8000-0000000000cc")
-                .transport(FakeCognito::new())
-        });
-        other.credentials.get().unwrap_err()
-    };
+    let unknown = "us-east-1:00000000-0000-4000-8000-0000000000cc";
+    let stage = Stage::with(|builder| builder.identity_pool_id(unknown));
+    stage.cognito.add_pool("us-east-1:00000000-0000-4000-8000-0000000000bb");
+    let error = stage.credentials.get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.hint(), Some("check identity_pool_id and region"));
     assert!(error.message().contains("0000000000cc"), "a pool ID is not secret: {error}");

@@ -32,9 +32,9 @@
 //!
 //! * credentials without `Expiration` never expire: `an_answer_without_expiration_is_an_error`
 //! * `clientConfig.endpoint` is the endpoint of both services:
-//!   `each_service_has_its_own_endpoint`
+//!   `classic::each_service_has_its_regional_host_or_its_own_endpoint`
 //! * `LoginId` is ignored without a storage; without a pool ID, the pool is `undefined`:
-//!   `a_storage_or_a_login_id_without_what_it_needs_is_an_error`
+//!   `settings::each_fault_names_its_setting`
 //! * an assignment to `identityId` does not change the next request:
 //!   `a_set_identity_is_what_the_next_refresh_asks_for`
 //! * `ExpiredToken` expires the current credentials, also newer ones:
@@ -44,16 +44,15 @@
 //! failing `localStorage` is not replaced by an object
 //! (here: `stored::a_failing_storage_fails_no_refresh`).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault};
-use cognito_identity_credentials::transport::{HttpRequest, Transport};
+use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{
     Builder, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage,
 };
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, Stage, seconds};
+use crate::stored::again;
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, ROLE, Stage, seconds};
 
 const OTHER: &str = "us-east-1:87654321-dead-beef-cafe-123456790ab0";
 
@@ -113,8 +112,8 @@ fn operations(stage: &Stage) -> Vec<String> {
 fn with_a_merge(settings: impl FnOnce(Builder) -> Builder) -> (Stage, String) {
     let stage = Stage::with(settings);
     stage.cognito.accept_login("p1", "token", "ann");
-    let ann = Stage::with(|b| b.transport(stage.cognito.clone()).login("p1", "token"));
-    let ann = ann.credentials.get().unwrap().identity_id().unwrap().to_owned();
+    let ann = again(&stage, |builder| builder.login("p1", "token")).credentials.get().unwrap();
+    let ann = ann.identity_id().unwrap().to_owned();
     (stage, ann)
 }
 
@@ -129,8 +128,7 @@ fn the_enhanced_flow_as_in_javascript() {
     assert!(!stage.credentials.needs_refresh());
     let after_ann = operations(&stage)[2..].to_vec();
     assert_eq!(after_ann, ["GetId", "GetCredentialsForIdentity", "GetCredentialsForIdentity"]);
-    let given =
-        Stage::with(|b| b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token"));
+    let given = again(&stage, |builder| builder.identity_id(ann).login("p1", "token"));
     given.credentials.get().unwrap();
     assert_eq!(operations(&stage).last().unwrap(), "GetCredentialsForIdentity");
     assert_eq!(stage.cognito.calls("GetId"), 2);
@@ -154,9 +152,7 @@ fn the_classic_flow_as_in_javascript() {
             "AssumeRoleWithWebIdentity"
         ]
     );
-    let given = Stage::with(|b| {
-        b.transport(stage.cognito.clone()).identity_id(ann).login("p1", "token").role_arn(ROLE)
-    });
+    let given = again(&stage, |b| b.identity_id(ann).login("p1", "token").role_arn(ROLE));
     given.credentials.get().unwrap();
     assert_eq!(stage.cognito.calls("GetId"), 2);
 }
@@ -179,11 +175,8 @@ fn a_failure_of_each_call_is_returned_and_the_next_refresh_tries_again() {
             if classic { builder.role_arn(ROLE) } else { builder }
         });
         stage.cognito.accept_login("p1", "token", "ann");
-        stage.cognito.fail_next(
-            operation,
-            1,
-            Fault::error(400, "InvalidService", "INVALID SERVICE"),
-        );
+        let fault = Fault::error(400, "InvalidService", "INVALID SERVICE");
+        stage.cognito.fail_next(operation, 1, fault);
         let error = stage.credentials.refresh().unwrap_err();
         assert_eq!((error.code(), error.message()), (Some("InvalidService"), "INVALID SERVICE"));
         // As in JavaScript, the classic flow stores the ID before the call of STS.
@@ -248,9 +241,7 @@ fn several_providers_in_a_row_share_one_storage() {
     let mut last: Option<CognitoIdentityCredentials> = None;
     for Row { who, settings, is_new } in rows {
         let before = service.cognito.calls("GetId");
-        let stage = Stage::with(|builder| {
-            settings(builder.transport(service.cognito.clone()).storage(storage.clone()))
-        });
+        let stage = again(&service, |builder| settings(builder.storage(storage.clone())));
         stage.credentials.refresh().unwrap();
         assert_eq!(service.cognito.calls("GetId") > before, is_new, "{who}");
         if let Some(last) = &last {
@@ -277,61 +268,6 @@ fn an_answer_without_expiration_is_an_error() {
         assert!(error.message().contains("Expiration"), "{error}");
         assert_eq!(stage.credentials.cached(), None);
         stage.credentials.refresh().unwrap();
-    }
-}
-
-#[test]
-fn each_service_has_its_own_endpoint() {
-    let aws = [
-        "https://cognito-identity.us-east-1.amazonaws.com/",
-        "https://sts.us-east-1.amazonaws.com/",
-    ];
-    let (cognito, sts) = ("https://cognito.example/", "https://sts.example/");
-    // `endpoint_url`, `sts_endpoint_url`, and the URLs of the two services.
-    let rows = [
-        (None, None, aws),
-        (Some(cognito), None, [cognito, aws[1]]),
-        (None, Some(sts), [aws[0], sts]),
-        (Some(cognito), Some(sts), [cognito, sts]),
-    ];
-    for (cognito, sts, [cognito_url, sts_url]) in rows {
-        let (service, urls) = (FakeCognito::new(), Arc::new(Mutex::new(Vec::new())));
-        let seen = urls.clone();
-        let stage = Stage::with(|builder| {
-            let mut builder = builder.role_arn(ROLE).transport(move |request: &HttpRequest| {
-                seen.lock().unwrap().push(request.url().to_owned());
-                service.send(request)
-            });
-            if let Some(url) = cognito {
-                builder = builder.endpoint_url(url);
-            }
-            if let Some(url) = sts {
-                builder = builder.sts_endpoint_url(url);
-            }
-            builder
-        });
-        stage.credentials.get().unwrap();
-        assert_eq!(*urls.lock().unwrap(), [cognito_url, cognito_url, sts_url]);
-    }
-}
-
-#[test]
-fn a_storage_or_a_login_id_without_what_it_needs_is_an_error() {
-    let identity = || CognitoIdentityCredentials::builder().identity_id(IDENTITY);
-    let rows = [
-        (identity().storage(MemoryStorage::new()), "storage: "),
-        (identity().storage(MemoryStorage::new()).login_id("ann"), "storage: "),
-        (identity().login_id("ann"), "login_id: "),
-        (
-            CognitoIdentityCredentials::builder().identity_pool_id(POOL).login_id("ann"),
-            "login_id: ",
-        ),
-        (CognitoIdentityCredentials::builder(), "identity_pool_id: "),
-    ];
-    for (builder, setting) in rows {
-        let error = builder.build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains(setting), "{error}");
     }
 }
 

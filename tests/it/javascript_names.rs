@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::layers::sources_of_the_crate;
+
 /// The public items of the crate by name, with the names by which the search finds them.
 type Items = BTreeMap<String, Vec<String>>;
 
@@ -14,17 +16,14 @@ fn searched(name: &str) -> String {
     last.replace('_', "").to_lowercase()
 }
 
-fn read_items(folder: &Path, items: &mut Items) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            if !path.ends_with("src/bin") {
-                read_items(&path, items);
-            }
+fn public_items() -> Items {
+    let mut items = Items::new();
+    for (file, text) in sources_of_the_crate() {
+        if file.starts_with("bin/") {
             continue;
         }
         let mut aliases = Vec::new();
-        for line in fs::read_to_string(&path).unwrap().lines().map(str::trim) {
+        for line in text.lines().map(str::trim) {
             if let Some(alias) = line.strip_prefix("#[doc(alias = \"") {
                 aliases.push(searched(alias.strip_suffix("\")]").unwrap()));
             } else if let Some(item) = line.strip_prefix("pub ") {
@@ -36,14 +35,11 @@ fn read_items(folder: &Path, items: &mut Items) {
                 found_by.push(searched(name));
                 found_by.append(&mut aliases);
             } else if !line.starts_with("#[") {
-                assert!(
-                    aliases.is_empty(),
-                    "{}: an alias of an item that is not public",
-                    path.display()
-                );
+                assert!(aliases.is_empty(), "{file}: an alias of an item that is not public");
             }
         }
     }
+    items
 }
 
 /// The parts of a table cell between backticks.
@@ -53,10 +49,8 @@ fn code(cell: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_item_with_a_javascript_name_is_found_by_it() {
+    let items = public_items();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut items = Items::new();
-    read_items(&root.join("src"), &mut items);
-
     let page = fs::read_to_string(root.join("docs/from-javascript.md")).unwrap();
     let mut wrong = Vec::new();
     let mut names = 0;

@@ -59,7 +59,8 @@ fn no_files_name_each_other_in_a_circle() {
     );
 }
 
-fn sources_of_the_crate() -> Sources {
+/// Reads all files below `src/`.
+pub(crate) fn sources_of_the_crate() -> Sources {
     fn collect(root: &Path, folder: &Path, sources: &mut Sources) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -1,19 +1,9 @@
 //! Log lines that tell why a provider did something else than usual.
 
-use std::sync::Arc;
-
-use cognito_identity_credentials::testing::FakeCognito;
-use cognito_identity_credentials::{Builder, CognitoIdentityCredentials, MemoryStorage, Storage};
+use cognito_identity_credentials::{MemoryStorage, Storage};
 
 use crate::secrets::{logged, record_log};
-use crate::support::{POOL, PROVIDER};
-
-fn settings(cognito: &FakeCognito, storage: &Arc<MemoryStorage>) -> Builder {
-    CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(cognito.clone())
-        .storage(storage.clone())
-}
+use crate::support::{POOL, PROVIDER, Stage};
 
 fn count(line: &str) -> usize {
     logged().matches(line).count()
@@ -22,11 +12,10 @@ fn count(line: &str) -> usize {
 #[test]
 fn a_rejected_identity_is_logged() {
     record_log();
-    let (cognito, storage) = (FakeCognito::new(), Arc::default());
-    let provider = settings(&cognito, &storage).build().unwrap();
-    provider.get().unwrap();
-    cognito.disable_identity(&provider.identity_id().unwrap());
-    provider.refresh().unwrap();
+    let Stage { cognito, credentials, .. } = Stage::new();
+    credentials.get().unwrap();
+    cognito.disable_identity(&credentials.identity_id().unwrap());
+    credentials.refresh().unwrap();
     let line = "the service rejected the identity; requesting another one: ";
     assert_eq!(count(line), 1, "{}", logged());
 }
@@ -34,10 +23,9 @@ fn a_rejected_identity_is_logged() {
 #[test]
 fn a_damaged_record_is_logged() {
     record_log();
-    let (cognito, storage) = (FakeCognito::new(), Arc::<MemoryStorage>::default());
-    let key = format!("identity/{POOL}");
-    storage.store(&key, b"damaged").unwrap();
-    settings(&cognito, &storage).build().unwrap().get().unwrap();
+    let storage = MemoryStorage::new();
+    storage.store(&format!("identity/{POOL}"), b"damaged").unwrap();
+    Stage::with(|builder| builder.storage(storage)).credentials.get().unwrap();
     let line = "the record of the identity cannot be used; it counts as absent";
     assert!(count(line) > 0, "{}", logged());
 }
@@ -45,12 +33,12 @@ fn a_damaged_record_is_logged() {
 #[test]
 fn why_no_credentials_are_stored_is_logged_once() {
     record_log();
-    let (cognito, storage) = (FakeCognito::new(), Arc::default());
-    cognito.accept_login(PROVIDER, "token", "ann");
-    let provider = settings(&cognito, &storage).persist_credentials(true).build().unwrap();
-    provider.set_login(PROVIDER, "token");
+    let stage =
+        Stage::with(|builder| builder.storage(MemoryStorage::new()).persist_credentials(true));
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    stage.credentials.set_login(PROVIDER, "token");
     for _ in 0..2 {
-        provider.refresh().unwrap();
+        stage.credentials.refresh().unwrap();
         assert_eq!(count("no credentials are stored or reused: "), 1, "{}", logged());
     }
 }

@@ -13,8 +13,7 @@ use cognito_identity_credentials::{
     Builder, Clock, CognitoIdentityCredentials, Credentials, IdentityOrigin, MemoryStorage, Storage,
 };
 
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, seconds};
+use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage, seconds};
 
 const OTHER_POOL: &str = "us-east-1:00000000-0000-4000-8000-0000000000bb";
 const RECORD: &str = "credentials/us-east-1:00000000-0000-4000-8000-0000000000aa";
@@ -160,14 +159,9 @@ fn without_the_setting_nothing_is_stored_or_loaded() {
     assert!(device.get(&plain(false)).1);
     assert_eq!(device.get(&plain(true)), (stored, false));
 
-    let device = Device::new();
-    let default = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(device.cognito.clone())
-        .clock(device.clock.clone())
-        .storage(device.storage.clone());
-    default.build().unwrap().get().unwrap();
-    assert_eq!(device.storage.load(RECORD).unwrap(), None, "the default is off");
+    let storage = Arc::new(MemoryStorage::new());
+    Stage::with(|builder| builder.storage(storage.clone())).credentials.get().unwrap();
+    assert_eq!(storage.load(RECORD).unwrap(), None, "the default is off");
 }
 
 /// A clock without a boot ID: it does not know whether the system has restarted.

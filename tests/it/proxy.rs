@@ -51,21 +51,28 @@ pub(crate) fn proxy(serve: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) ->
 pub(crate) fn tunnel_to(server: u16) -> (u16, Seen) {
     proxy(move |mut client, seen| {
         take_head(&mut client, seen);
-        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
-        let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let answering = thread::spawn(move || {
-            let _ = io::copy(&mut answers, &mut back);
-            let _ = back.shutdown(Shutdown::Both);
-        });
-        let mut chunk = [0; 4096];
-        while let Ok(length @ 1..) = client.read(&mut chunk) {
-            seen.passed.lock().unwrap().extend_from_slice(&chunk[..length]);
-            server.write_all(&chunk[..length]).unwrap();
-        }
-        let _ = server.shutdown(Shutdown::Both);
-        answering.join().unwrap();
+        relay(client, server, |bytes| seen.passed.lock().unwrap().extend_from_slice(bytes));
     })
+}
+
+/// Copies both ways until one side closes its connection. `passed` gets what the client sends.
+fn relay(mut client: TcpStream, mut server: TcpStream, passed: impl Fn(&[u8])) {
+    let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let answering = thread::spawn(move || {
+        let _ = io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Both);
+    });
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = client.read(&mut chunk) {
+        passed(&chunk[..length]);
+        if server.write_all(&chunk[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    answering.join().unwrap();
 }
 
 fn take_head(client: &mut impl Read, seen: &Seen) {
@@ -87,6 +94,11 @@ fn through(port: u16, authority: &Authority) -> UreqTransportBuilder {
 
 fn provider(url: &str, transport: UreqTransportBuilder) -> Builder {
     at(url).transport(transport.build().unwrap())
+}
+
+/// A provider of the service at `HOST`, through the proxy.
+fn behind(port: u16, authority: &Authority) -> Builder {
+    provider(&format!("https://{HOST}"), through(port, authority))
 }
 
 #[test]
@@ -152,8 +164,7 @@ fn the_certificate_of_the_service_is_also_checked_through_a_proxy() {
     let (port, seen) = tunnel_to(server);
     for trusted in [&authority, &Authority::new()] {
         seen.forget_heads();
-        let settings = provider(&format!("https://{HOST}"), through(port, trusted));
-        let error = settings.build().unwrap().get().unwrap_err();
+        let error = behind(port, trusted).build().unwrap().get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls, "{error:#}");
         let text = format!("{error:#}");
         assert!(text.contains(&format!("through the proxy http://127.0.0.1:{port}: ")), "{text}");
@@ -209,8 +220,7 @@ fn every_2xx_status_opens_the_tunnel() {
             stream.write_all(opens.as_bytes()).unwrap();
             answer(stream, &config);
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &authority));
-        let credentials = credentials.max_attempts(1).build().unwrap();
+        let credentials = behind(port, &authority).max_attempts(1).build().unwrap();
         let got = credentials.get().map_err(|error| format!("{opens:?}: {error:#}"));
         assert_eq!(got.unwrap().access_key_id(), "K", "{opens:?}");
         assert_eq!(seen.heads().len(), 1, "{opens:?}");
@@ -242,10 +252,7 @@ fn a_refused_tunnel_is_retried_if_the_status_is_temporary() {
             let body = "Content-Length: 7\r\n\r\nhunter2";
             client.write_all(format!("HTTP/1.1 {status}\r\n{body}").as_bytes()).unwrap();
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &Authority::new()))
-            .max_attempts(3)
-            .build()
-            .unwrap();
+        let credentials = behind(port, &Authority::new()).max_attempts(3).build().unwrap();
         let error = credentials.get().unwrap_err();
         let text = format!("{error:#}");
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{status}: {text}");
@@ -260,7 +267,7 @@ fn a_refused_tunnel_is_retried_if_the_status_is_temporary() {
 #[test]
 fn an_unreachable_proxy_is_named_in_the_error() {
     let port = closed_address().port();
-    let settings = provider(&format!("https://{HOST}"), through(port, &Authority::new()));
+    let settings = behind(port, &Authority::new());
     let error = settings.max_attempts(2).build().unwrap().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(transport_kind(&error), TransportErrorKind::Connect, "{error:#}");
@@ -309,11 +316,8 @@ fn every_attempt_through_a_bad_proxy_ends_in_time() {
             }
             then(client, seen);
         });
-        let credentials = provider(&format!("https://{HOST}"), through(port, &Authority::new()))
-            .attempt_timeout(limit)
-            .max_attempts(1)
-            .build()
-            .unwrap();
+        let settings = behind(port, &Authority::new()).attempt_timeout(limit).max_attempts(1);
+        let credentials = settings.build().unwrap();
         let begin = Instant::now();
         let error = credentials.get().unwrap_err();
         let took = begin.elapsed();
@@ -363,19 +367,13 @@ fn the_connect_timeout_does_not_limit_the_answer_through_a_tunnel() {
 fn a_slow_exchange_through_a_proxy_does_not_disturb_the_others() {
     let (server, authority) = service(&[HOST]);
     let (good, _) = tunnel_to(server);
-    let (port, _) = proxy(move |mut client, seen| {
+    let (port, _) = proxy(move |client, seen| {
         let mut peeked = [0; 64];
         while client.peek(&mut peeked).unwrap() < peeked.len() {}
         if peeked.starts_with(b"CONNECT slow") {
             return hold(client, seen);
         }
-        let mut onward = TcpStream::connect(("127.0.0.1", good)).unwrap();
-        let (mut back, mut answers) = (client.try_clone().unwrap(), onward.try_clone().unwrap());
-        thread::spawn(move || {
-            let _ = io::copy(&mut answers, &mut back);
-        });
-        let _ = io::copy(&mut client, &mut onward);
-        let _ = onward.shutdown(Shutdown::Both);
+        relay(client, TcpStream::connect(("127.0.0.1", good)).unwrap(), |_| {});
     });
     let transport = Arc::new(through(port, &authority).build().unwrap());
     let at = |host: &str, limit| {

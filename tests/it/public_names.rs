@@ -46,6 +46,7 @@ fn the_traits_are_implemented_for_pointers_and_closures() {
     clocks::<ManualClock>();
     extends::<Logins>();
     shared::<Provider>();
+    shared::<Builder>();
     shared::<Credentials>();
     shared::<Logins>();
     shared::<Error>();

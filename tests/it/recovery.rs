@@ -7,8 +7,7 @@ use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::{Builder, MemoryStorage};
 
 use crate::stored::again;
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, PROVIDER, Stage};
+use crate::support::{GET_CREDENTIALS, PROVIDER, ROLE, Stage};
 
 #[test]
 fn which_refusals_replace_a_stored_identity() {

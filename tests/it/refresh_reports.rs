@@ -15,9 +15,11 @@ use cognito_identity_credentials::{
 };
 
 use crate::persisted::NoBootId;
+#[cfg(feature = "user-pool")]
+use crate::refusals::tokens_of;
 use crate::sharing::{gated, get_while, with_transport};
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage, seconds};
+use crate::stored::again;
+use crate::support::{GET_CREDENTIALS, PROVIDER, ROLE, Stage, seconds};
 
 type Reports = Arc<Mutex<Vec<RefreshReport>>>;
 
@@ -236,16 +238,10 @@ fn credentials_from_the_storage_are_reported_with_no_service_call() {
         first.clock.advance(seconds(age));
         first.cognito.fail_next(GET_CREDENTIALS, faults, Fault::throttled());
         let reports = Reports::default();
-        let next = stored(CognitoIdentityCredentials::builder())
-            .identity_pool_id(POOL)
-            .transport(first.cognito.clone())
-            .clock(first.clock.clone())
-            .on_refresh(collect(&reports))
-            .build()
-            .unwrap();
-        next.get().unwrap();
+        let next = again(&first, |builder| stored(builder).on_refresh(collect(&reports)));
+        next.credentials.get().unwrap();
         assert_eq!(summaries(&take(&reports)), [report], "{age} {faults}");
-        next.get().unwrap();
+        next.credentials.get().unwrap();
         assert!(take(&reports).is_empty(), "{age} {faults}: the next get is cached");
     }
 }
@@ -341,25 +337,11 @@ fn an_outdated_refresh_reports_its_own_result() {
 #[cfg(feature = "user-pool")]
 #[test]
 fn the_calls_of_a_user_pool_are_not_counted() {
-    use cognito_identity_credentials::UserPoolTokens;
-
     let cognito = FakeCognito::new();
-    let tokens = UserPoolTokens::builder()
-        .user_pool_id(FakeCognito::USER_POOL_ID)
-        .client_id(FakeCognito::CLIENT_ID)
-        .refresh_token(cognito.sign_in("ann"))
-        .transport(cognito.clone())
-        .build()
-        .unwrap();
-    let reports = Reports::default();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login_from_user_pool(&tokens)
-        .transport(cognito.clone())
-        .on_refresh(collect(&reports))
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+    let tokens = tokens_of(&cognito);
+    let (stage, reports) =
+        reporting(|builder| builder.login_from_user_pool(&tokens).transport(cognito.clone()));
+    stage.credentials.get().unwrap();
     assert_eq!(cognito.requests().len(), 3);
     assert_eq!(summaries(&take(&reports)), [Summary::ok(2)]);
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cognito_identity_credentials::testing::Fault;
+use cognito_identity_credentials::{BoxError, Builder, DeveloperIdentity, Error, ErrorKind};
 #[cfg(feature = "user-pool")]
-use cognito_identity_credentials::UserPoolTokens;
-use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::{
-    BoxError, Builder, CognitoIdentityCredentials, DeveloperIdentity, Error, ErrorKind,
+    UserPoolTokens,
+    testing::{FakeCognito, ManualClock},
 };
 
-use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, ROLE, Stage, jwt};
+use crate::support::{GET_CREDENTIALS, IDENTITY, PROVIDER, ROLE, Stage, jwt};
 
 const GET_ID: &str = "GetId";
 const OPEN_ID: &str = "GetOpenIdToken";
@@ -84,82 +85,73 @@ impl Refusal {
 
 #[test]
 fn every_refusal_of_an_identity_pool_or_sts_has_the_right_hint() {
+    let denied = |operation, message| refusal(operation, DENIED, message);
+    let no_pool = |operation, message| {
+        let row = refusal(operation, MISSING, message);
+        row.hint("identity_pool_id and region").not_in_hint("deleted")
+    };
     let rows = [
-        refusal(GET_ID, DENIED, MISMATCH).hint("provider").not_in_hint("cached ID"),
-        refusal(GET_CREDENTIALS, DENIED, MISMATCH).hint("another user").not_in_hint("provider"),
-        refusal(OPEN_ID, DENIED, "LOGINS DON'T MATCH.")
-            .hint("another user")
-            .not_in_hint("provider"),
-        refusal(GET_ID, DENIED, "Token is not from a supported provider of this identity pool.")
+        denied(GET_ID, MISMATCH).hint("provider").not_in_hint("cached ID"),
+        denied(GET_CREDENTIALS, MISMATCH).hint("another user").not_in_hint("provider"),
+        denied(OPEN_ID, "LOGINS DON'T MATCH.").hint("another user").not_in_hint("provider"),
+        denied(GET_ID, "Token is not from a supported provider of this identity pool.")
             .hint("app client")
             .not_in_hint("sign in"),
-        refusal(GET_CREDENTIALS, DENIED, "token is not from a supported provider")
+        denied(GET_CREDENTIALS, "token is not from a supported provider")
             .hint("app client")
             .not_in_hint("sign in"),
-        refusal(
-            GET_ID,
-            DENIED,
-            "Identity pool - us-east-1:0 does not have identity providers configured.",
-        )
-        .hint("provider")
-        .not_in_hint("cached ID"),
-        refusal(GET_CREDENTIALS, DENIED, "Invalid login token. Missing a required claim: aud")
+        denied(GET_ID, "Identity pool - us-east-1:0 does not have identity providers configured.")
+            .hint("provider")
+            .not_in_hint("cached ID"),
+        denied(GET_CREDENTIALS, "Invalid login token. Missing a required claim: aud")
             .hint("ID token")
             .not_in_hint("expired"),
-        refusal(GET_ID, DENIED, "Invalid login token. Incorrect token audience")
+        denied(GET_ID, "Invalid login token. Incorrect token audience")
             .hint("app client")
             .not_in_hint("expired"),
-        refusal(GET_ID, DENIED, "Incorrect token audience")
-            .hint("app client")
-            .not_in_hint("expired"),
-        refusal(OPEN_ID, DENIED, "Not a valid OpenId Connect identity token.")
+        denied(GET_ID, "Incorrect token audience").hint("app client").not_in_hint("expired"),
+        denied(OPEN_ID, "Not a valid OpenId Connect identity token.")
             .hint("ID token")
             .not_in_hint("expired"),
-        refusal(GET_ID, DENIED, "Invalid login token. Not a valid OpenID Connect identity token.")
+        denied(GET_ID, "Invalid login token. Not a valid OpenID Connect identity token.")
             .hint("access token")
             .not_in_hint("expired"),
-        refusal(GET_ID, DENIED, "Invalid login token. Token is expired.")
+        denied(GET_ID, "Invalid login token. Token is expired.")
             .hint("has expired")
             .not_in_hint("issuer")
             .needs_sign_in(),
-        refusal(
-            GET_CREDENTIALS,
-            DENIED,
-            "Invalid login token. Token expired: 1446742058 >= 1446727732",
-        )
-        .hint("has expired")
-        .not_in_hint("issuer")
-        .needs_sign_in(),
-        refusal(OPEN_ID, DENIED, "invalid login token. token expired: 1 >= 0")
+        denied(GET_CREDENTIALS, "Invalid login token. Token expired: 1446742058 >= 1446727732")
+            .hint("has expired")
+            .not_in_hint("issuer")
+            .needs_sign_in(),
+        denied(OPEN_ID, "invalid login token. token expired: 1 >= 0")
             .hint("expired")
             .not_in_hint("issuer")
             .needs_sign_in(),
-        refusal(GET_ID, DENIED, "Invalid login token. Couldn't verify signed token.")
+        denied(GET_ID, "Invalid login token. Couldn't verify signed token.")
             .hint("not accepted")
             .not_in_hint("expired")
             .needs_sign_in(),
-        refusal(GET_ID, DENIED, "Invalid login token. Issuer doesn't match providerName")
+        denied(GET_ID, "Invalid login token. Issuer doesn't match providerName")
             .hint("without https://")
             .not_in_hint("expired"),
-        refusal(GET_CREDENTIALS, DENIED, "Invalid login token. Can't pass in a Cognito token.")
+        denied(GET_CREDENTIALS, "Invalid login token. Can't pass in a Cognito token.")
             .hint("identity_id")
             .not_in_hint("expired"),
-        refusal(GET_ID, DENIED, "Unauthenticated access is not supported for this identity pool.")
+        denied(GET_ID, "Unauthenticated access is not supported for this identity pool.")
             .hint("guest")
             .not_in_hint("identity_pool_id"),
-        refusal(GET_CREDENTIALS, DENIED, "Access to Identity 'x' is forbidden.")
+        denied(GET_CREDENTIALS, "Access to Identity 'x' is forbidden.")
             .hint("merged")
             .not_in_hint("role"),
-        refusal(
+        denied(
             GET_CREDENTIALS,
-            DENIED,
             "Access to Role 'arn:aws:iam::123456789012:role/device' is forbidden.",
         )
         .hint("custom_role_arn")
         .not_in_hint("merged"),
-        refusal(
+        denied(
             GET_CREDENTIALS,
-            DENIED,
             "The ambiguous role mapping rules for: accounts.google.com denied this request.",
         )
         .hint("role rules")
@@ -171,22 +163,12 @@ fn every_refusal_of_an_identity_pool_or_sts_has_the_right_hint() {
         )
         .hint("trust policy")
         .not_in_hint("merged"),
-        refusal(GET_ID, MISSING, "IdentityPool 'x' not found.")
-            .hint("identity_pool_id and region")
-            .not_in_hint("deleted"),
-        refusal(GET_ID, MISSING, "Identity pool x not found.")
-            .hint("identity_pool_id and region")
-            .not_in_hint("deleted"),
-        refusal(GET_ID, MISSING, "Identity 'x' not found.")
-            .hint("identity_pool_id and region")
-            .not_in_hint("deleted"),
-        refusal(GET_ID, MISSING, "").hint("identity_pool_id and region").not_in_hint("deleted"),
-        refusal(GET_CREDENTIALS, MISSING, "Identity pool x not found.")
-            .hint("identity_pool_id and region")
-            .not_in_hint("deleted"),
-        refusal(OPEN_ID, MISSING, "IdentityPool 'x' not found.")
-            .hint("identity_pool_id and region")
-            .not_in_hint("deleted"),
+        no_pool(GET_ID, "IdentityPool 'x' not found."),
+        no_pool(GET_ID, "Identity pool x not found."),
+        no_pool(GET_ID, "Identity 'x' not found."),
+        no_pool(GET_ID, ""),
+        no_pool(GET_CREDENTIALS, "Identity pool x not found."),
+        no_pool(OPEN_ID, "IdentityPool 'x' not found."),
         refusal(GET_CREDENTIALS, MISSING, "Identity 'x' not found.")
             .hint("deleted")
             .not_in_hint("identity_pool_id"),
@@ -448,16 +430,11 @@ fn after_a_rejected_token_the_source_is_asked_again_and_the_identity_is_kept() {
     ] {
         let asked = Arc::new(AtomicU32::new(0));
         let counter = asked.clone();
-        let cognito = FakeCognito::new();
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .login_from(PROVIDER, move || {
+        let Stage { cognito, credentials, .. } = Stage::with(|builder| {
+            builder.login_from(PROVIDER, move || {
                 Ok(format!("token-{}", counter.fetch_add(1, Ordering::Relaxed)))
             })
-            .transport(cognito.clone())
-            .clock(ManualClock::new())
-            .build()
-            .unwrap();
+        });
         for number in 0..4 {
             cognito.accept_login(PROVIDER, format!("token-{number}"), "ann");
         }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use cognito_identity_credentials::testing::{Fault, seed_delays};
 use cognito_identity_credentials::{CognitoIdentityCredentials, ErrorKind, Logins};
 
-use crate::support::ROLE;
-use crate::support::{EXPIRED, GET_CREDENTIALS, PROVIDER, Stage, seconds};
+use crate::support::{EXPIRED, GET_CREDENTIALS, PROVIDER, ROLE, Stage, seconds};
 
 /// The age of the cached credentials in seconds, if there are any. They live for one hour.
 const STATES: [(&str, Option<u64>); 5] = [

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::SystemTime;
 
-use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage, ManualClock};
+use cognito_identity_credentials::testing::{FakeCognito, Fault, FaultyStorage};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
@@ -16,8 +16,8 @@ use cognito_identity_credentials::{
 };
 
 use crate::recorder::Recorder;
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, Stage};
+use crate::refusals::STS;
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, ROLE, Stage, operation};
 
 const TOKEN: &str = "SENTINEL-TOKEN";
 const SECRET: &str = "SENTINEL-SECRET";
@@ -83,14 +83,10 @@ fn echo(status: u16, body: String) -> CognitoIdentityCredentials {
             .with_header("date", TOKEN)
             .with_header("retry-after", TOKEN))
     };
-    CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .identity_id(IDENTITY)
-        .login(PROVIDER, TOKEN)
-        .transport(transport)
-        .max_attempts(1)
-        .build()
-        .unwrap()
+    let stage = Stage::with(|builder| {
+        builder.identity_id(IDENTITY).login(PROVIDER, TOKEN).transport(transport).max_attempts(1)
+    });
+    stage.credentials
 }
 
 #[test]
@@ -121,20 +117,13 @@ fn no_error_shows_a_secret_that_the_service_repeats() {
         format!(r#""{SECRET}"#),
     ];
     // An identity ID of an unusual form, and a token that is the beginning of another token.
-    let credentials = {
-        let transport = move |_: &HttpRequest| {
-            let text = format!("{TOKEN}-LINE and {TOKEN} and us-east-1:5e471e10 are odd");
-            Ok(HttpResponse::new(400, error_document(&text)))
-        };
-        CognitoIdentityCredentials::builder()
-            .identity_id("us-east-1:5e471e10")
-            .login("a", format!("{TOKEN}-LINE"))
-            .login("b", TOKEN)
-            .transport(transport)
-            .build()
-            .unwrap()
-    };
-    assert_clean(&error_prints(&credentials.get().unwrap_err()));
+    let stage = Stage::with(|builder| {
+        let builder = builder.identity_id("us-east-1:5e471e10");
+        builder.login("a", format!("{TOKEN}-LINE")).login("b", TOKEN)
+    });
+    let text = format!("{TOKEN}-LINE and {TOKEN} and us-east-1:5e471e10 are odd");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, Fault::raw(400, error_document(&text)));
+    assert_clean(&error_prints(&stage.credentials.get().unwrap_err()));
     for status in [200, 400, 403, 500] {
         for body in &bodies {
             let credentials = echo(status, body.clone());
@@ -350,7 +339,7 @@ fn no_part_of_a_refusal_reveals_what_was_sent() {
             HttpResponse::new(200, [text.as_bytes(), b"\xff", text.as_bytes()].concat())
         }),
     ];
-    for refused in ["GetId", GET_CREDENTIALS, "GetOpenIdToken", "AssumeRole"] {
+    for refused in ["GetId", GET_CREDENTIALS, "GetOpenIdToken", STS] {
         for (place, answer) in places {
             for text in &texts {
                 // `GetId` sends no identity, so the GUID may be that of the request.
@@ -359,9 +348,7 @@ fn no_part_of_a_refusal_reveals_what_was_sent() {
                 }
                 let answer = answer(text);
                 let transport = move |request: &HttpRequest| {
-                    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
-                    let name = target.map_or("AssumeRole", |(_, name)| &name[26..]);
-                    Ok(match name {
+                    Ok(match operation(request) {
                         name if name == refused => answer.clone(),
                         "GetId" => {
                             HttpResponse::new(200, format!(r#"{{"IdentityId":"{IDENTITY}"}}"#))
@@ -369,17 +356,13 @@ fn no_part_of_a_refusal_reveals_what_was_sent() {
                         _ => HttpResponse::new(200, format!(r#"{{"Token":"{TOKEN}"}}"#)),
                     })
                 };
-                let mut builder = CognitoIdentityCredentials::builder()
-                    .identity_pool_id(POOL)
-                    .login(PROVIDER, TOKEN)
-                    .clock(ManualClock::new())
-                    .transport(transport);
-                if matches!(refused, "GetOpenIdToken" | "AssumeRole") {
-                    builder = builder.role_arn(ROLE);
-                }
-                let credentials = builder.build().unwrap();
+                let classic = matches!(refused, "GetOpenIdToken" | STS);
+                let Stage { credentials, .. } = Stage::with(|builder| {
+                    let builder = builder.login(PROVIDER, TOKEN).transport(transport);
+                    if classic { builder.role_arn(ROLE) } else { builder }
+                });
                 let error = credentials.get().unwrap_err();
-                assert!(error.operation().unwrap().starts_with(refused), "{error}");
+                assert_eq!(error.operation(), Some(refused), "{error}");
                 let print = error_prints(&error);
                 assert_clean(&print);
                 assert_clean(&prints(&[&credentials, &credentials.status()]));
@@ -409,9 +392,8 @@ fn a_request_id_never_reveals_the_identity_of_another_call() {
         let (minted, forbidden) = (minted.clone(), forbidden.clone());
         let asked = AtomicUsize::new(0);
         let transport = move |request: &HttpRequest| {
-            let (_, target) = &request.headers().iter().find(|(n, _)| n == "x-amz-target").unwrap();
             let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
-            let answer = match (&target[26..], merged) {
+            let answer = match (operation(request), merged) {
                 ("GetId", true) => {
                     HttpResponse::new(200, minted.replace(guid, &guid.replace('e', "f")))
                 }
@@ -424,12 +406,7 @@ fn a_request_id_never_reveals_the_identity_of_another_call() {
             };
             Ok(answer.with_header("x-amzn-requestid", guid))
         };
-        let credentials = CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .clock(ManualClock::new())
-            .transport(transport)
-            .build()
-            .unwrap();
+        let Stage { credentials, .. } = Stage::with(|builder| builder.transport(transport));
         let error = credentials.get().unwrap_err();
         let operation = if merged { GET_CREDENTIALS } else { "GetId" };
         assert_eq!(error.operation(), Some(operation), "{error}");
@@ -440,75 +417,48 @@ fn a_request_id_never_reveals_the_identity_of_another_call() {
 /// The error of the program's own code is the cause. Nothing else of it is shown.
 #[test]
 fn failures_of_transports_sources_and_storages_show_no_token() {
-    use TransportErrorKind as Kind;
+    use TransportErrorKind::{Closed, Connect, Io, Other, Timeout, Tls, TooLarge};
     record_log();
-    let kinds = [
-        Kind::Connect,
-        Kind::Tls,
-        Kind::Timeout,
-        Kind::Closed,
-        Kind::Io,
-        Kind::TooLarge,
-        Kind::Other,
-    ];
     let stage = |settings: fn(Builder) -> Builder| {
         let stage = Stage::with(settings);
         stage.cognito.accept_login(PROVIDER, TOKEN, "ann");
         stage.credentials
     };
-    let mut rows: Vec<(String, CognitoIdentityCredentials)> = vec![
-        (
-            "a token source".into(),
-            stage(|builder| builder.login_from(PROVIDER, || Err("no disk".into()))),
-        ),
-        (
-            "a token source with a malformed token".into(),
-            stage(|builder| builder.login_from(PROVIDER, || Ok(TOKEN.repeat(5_000)))),
-        ),
-        (
-            "a token file".into(),
-            stage(|builder| builder.login_from(PROVIDER, FileToken::new("/no/file"))),
-        ),
-        (
-            "a developer identity provider".into(),
-            stage(|builder| builder.developer_identity(|| Err("no backend".into()))),
-        ),
-        (
-            "a malformed developer identity".into(),
-            stage(|builder| {
-                builder.developer_identity(|| Ok(DeveloperIdentity::new(TOKEN, TOKEN)))
-            }),
-        ),
-        (
-            "a developer identity of another region".into(),
-            stage(|builder| {
-                let identity = IDENTITY.replace("us-east-1", "eu-west-1");
-                builder
-                    .developer_identity(move || Ok(DeveloperIdentity::new(identity.clone(), TOKEN)))
-            }),
-        ),
-        (
-            "a developer identity with a malformed token".into(),
-            stage(|builder| {
-                builder.developer_identity(|| {
-                    Ok(DeveloperIdentity::new(IDENTITY, TOKEN.repeat(5_000)))
-                })
-            }),
-        ),
-    ];
-    for kind in kinds {
-        let transport = move |_: &HttpRequest| Err(TransportError::new(kind, "no network"));
-        let settings = CognitoIdentityCredentials::builder()
-            .identity_id(IDENTITY)
-            .login(PROVIDER, TOKEN)
-            .clock(ManualClock::new())
-            .transport(transport);
-        rows.push((format!("{kind:?}"), settings.build().unwrap()));
-    }
-    for (what, credentials) in rows {
-        let error = credentials.get().expect_err(&what);
+    let check = |what: &str, credentials: CognitoIdentityCredentials| {
+        let error = credentials.get().expect_err(what);
         assert_clean(&error_prints(&error));
         assert_clean(&prints(&[&credentials, &credentials.status()]));
+    };
+    let rows: [(&str, fn(Builder) -> Builder); 7] = [
+        ("a token source", |builder| builder.login_from(PROVIDER, || Err("no disk".into()))),
+        ("a token source with a malformed token", |builder| {
+            builder.login_from(PROVIDER, || Ok(TOKEN.repeat(5_000)))
+        }),
+        ("a token file", |builder| builder.login_from(PROVIDER, FileToken::new("/no/file"))),
+        ("a developer identity provider", |builder| {
+            builder.developer_identity(|| Err("no backend".into()))
+        }),
+        ("a malformed developer identity", |builder| {
+            builder.developer_identity(|| Ok(DeveloperIdentity::new(TOKEN, TOKEN)))
+        }),
+        ("a developer identity of another region", |builder| {
+            let identity = IDENTITY.replace("us-east-1", "eu-west-1");
+            builder.developer_identity(move || Ok(DeveloperIdentity::new(identity.clone(), TOKEN)))
+        }),
+        ("a developer identity with a malformed token", |builder| {
+            let token = TOKEN.repeat(5_000);
+            builder.developer_identity(move || Ok(DeveloperIdentity::new(IDENTITY, token.clone())))
+        }),
+    ];
+    for (what, settings) in rows {
+        check(what, stage(settings));
+    }
+    for kind in [Connect, Tls, Timeout, Closed, Io, TooLarge, Other] {
+        let transport = move |_: &HttpRequest| Err(TransportError::new(kind, "no network"));
+        let stage = Stage::with(|builder| {
+            builder.identity_id(IDENTITY).login(PROVIDER, TOKEN).transport(transport)
+        });
+        check(&format!("{kind:?}"), stage.credentials);
     }
 
     let credentials = stage(|builder| {

@@ -10,8 +10,7 @@ use cognito_identity_credentials::{
     ErrorKind, Logins, MemoryStorage,
 };
 
-use crate::support::ROLE;
-use crate::support::{IDENTITY, POOL};
+use crate::support::{IDENTITY, POOL, ROLE};
 
 fn builder() -> Builder {
     CognitoIdentityCredentials::builder().transport(FakeCognito::new())
@@ -144,8 +143,16 @@ fn each_fault_names_its_setting() {
             builder().identity_id(IDENTITY).storage(MemoryStorage::new()),
             "storage: needs identity_pool_id: the identity is stored under the pool's ID",
         ),
+        (
+            builder().identity_id(IDENTITY).storage(MemoryStorage::new()).login_id("ann"),
+            "storage: needs identity_pool_id: the identity is stored under the pool's ID",
+        ),
         (pool().storage(MemoryStorage::new()).login_id(""), "login_id: is empty"),
         (pool().login_id("ann"), "login_id: names a stored identity, but no storage is set"),
+        (
+            builder().identity_id(IDENTITY).login_id("ann"),
+            "login_id: names a stored identity, but no storage is set",
+        ),
         (pool().login("", "t"), "login: the provider name has 0 characters, it must have 1 to 128"),
         (pool().login("p", ""), "login: the token for p is empty"),
         (pool().timeout(Duration::ZERO), "timeout: must be longer than zero"),
@@ -289,16 +296,7 @@ fn requests_go_to_the_endpoint_of_the_settings() {
         ),
     ];
     for (settings, url) in rows {
-        let cognito = FakeCognito::new();
-        let transport = move |request: &HttpRequest| {
-            assert_eq!(request.url(), url);
-            cognito.send(request)
-        };
-        settings(builder().identity_pool_id(POOL).transport(transport))
-            .build()
-            .unwrap()
-            .get()
-            .unwrap();
+        assert_eq!(urls_called(settings(builder().identity_pool_id(POOL))), [url; 2]);
     }
 }
 
@@ -309,11 +307,11 @@ fn from_variables(variables: &[(&str, &str)]) -> Result<Builder, Error> {
     })
 }
 
-fn urls_called(settings: Builder) -> Vec<String> {
+/// Returns the URLs of the requests for the first credentials.
+pub(crate) fn urls_called(settings: Builder) -> Vec<String> {
     urls_called_of(&FakeCognito::new(), settings)
 }
 
-/// Returns the URLs of the requests for the first credentials.
 fn urls_called_of(cognito: &FakeCognito, settings: Builder) -> Vec<String> {
     let urls = Arc::new(Mutex::new(Vec::new()));
     let (seen, cognito) = (Arc::clone(&urls), cognito.clone());
@@ -407,11 +405,7 @@ fn endpoint_variables_are_ignored_if_another_variable_says_so() {
 #[test]
 fn closures_boxes_and_arcs_are_transports() {
     fn provider(transport: impl Transport + 'static) -> CognitoIdentityCredentials {
-        CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(transport)
-            .build()
-            .unwrap()
+        builder().identity_pool_id(POOL).transport(transport).build().unwrap()
     }
     let fake = FakeCognito::new();
     provider(fake.clone()).get().unwrap();
@@ -468,35 +462,15 @@ fn a_character_that_the_service_does_not_accept_is_a_fault_of_its_setting() {
         ("role_session_name", |text| builder().role_arn(ROLE).role_session_name(text)),
         ("policy", |text| builder().role_arn(ROLE).policy(text)),
     ];
-    let characters = [
-        '-',
-        'é',
-        '\u{ff}',
-        '\u{100}',
-        '\u{1f980}',
-        '\u{ffff}',
-        ' ',
-        '\t',
-        '\n',
-        '\r',
-        '\0',
-        '\u{7}',
-        '\u{b}',
-        '\u{1b}',
-        '\u{1f}',
-        '\u{7f}',
-        '\u{9b}',
-    ];
-    let in_names = ['-'];
-    let in_policies = ['-', 'é', '\u{ff}', ' ', '\t', '\n', '\r', '\u{7f}', '\u{9b}'];
-    let in_arns_and_ids = ['-', 'é', '\u{ff}', '\u{100}', '\u{1f980}', ' '];
+    let characters = "-é\u{ff}\u{100}\u{1f980}\u{ffff} \t\n\r\0\u{7}\u{b}\u{1b}\u{1f}\u{7f}\u{9b}";
     for (setting, with) in values {
-        for character in characters {
-            let accepted = match setting {
-                "policy" => in_policies.contains(&character),
-                "role_session_name" => in_names.contains(&character),
-                _ => in_arns_and_ids.contains(&character),
-            };
+        let accepted = match setting {
+            "policy" => "-é\u{ff} \t\n\r\u{7f}\u{9b}",
+            "role_session_name" => "-",
+            _ => "-é\u{ff}\u{100}\u{1f980} ",
+        };
+        for character in characters.chars() {
+            let accepted = accepted.contains(character);
             let built =
                 with(format!("aaaaaaaaaaaaaaaaaaaa{character}")).identity_pool_id(POOL).build();
             assert_eq!(built.is_ok(), accepted, "{setting} with {character:?}: {built:?}");

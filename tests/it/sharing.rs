@@ -2,10 +2,10 @@
 //! that change during a refresh.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, OnceLock, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
 use cognito_identity_credentials::transport::{
@@ -16,15 +16,6 @@ use cognito_identity_credentials::{
 };
 
 use crate::support::{GET_CREDENTIALS, Gate, Gatekeeper, IDENTITY, POOL, PROVIDER, Stage, seconds};
-
-#[test]
-fn providers_and_credentials_are_send_and_sync() {
-    fn shareable<T: Clone + Send + Sync + 'static>() {}
-    shareable::<CognitoIdentityCredentials>();
-    shareable::<Credentials>();
-    shareable::<Error>();
-    shareable::<Builder>();
-}
 
 #[test]
 fn sixty_four_threads_on_an_empty_cell_make_one_call_of_each_kind() {
@@ -87,17 +78,13 @@ fn a_panicking_transport_blocks_no_thread() {
 #[test]
 fn a_panicking_token_source_blocks_no_thread() {
     let calls = AtomicUsize::new(0);
-    let cognito = FakeCognito::new();
-    cognito.accept_login(PROVIDER, "token", "ann");
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login_from(PROVIDER, move || {
+    let Stage { cognito, credentials, .. } = Stage::with(|builder| {
+        builder.login_from(PROVIDER, move || {
             assert!(calls.fetch_add(1, Ordering::Relaxed) > 0, "the source has a fault");
             Ok("token".to_owned())
         })
-        .transport(cognito)
-        .build()
-        .unwrap();
+    });
+    cognito.accept_login(PROVIDER, "token", "ann");
     assert!(catch_unwind(AssertUnwindSafe(|| credentials.get())).is_err());
     credentials.get().unwrap();
 }
@@ -116,126 +103,82 @@ fn get_from_inside_a_refresh_is_an_error() {
 
     let slot = Slot::default();
     let seen = Arc::new(OnceLock::new());
-    let (inner, tell, cognito) = (slot.clone(), seen.clone(), FakeCognito::new());
-    slot.set(
-        CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .transport(move |request: &HttpRequest| {
-                let _ = tell.set(ask(&inner));
-                cognito.send(request)
-            })
-            .build()
-            .unwrap(),
-    )
-    .unwrap();
+    let (inner, tell) = (slot.clone(), seen.clone());
+    let transport = move |cognito: &FakeCognito, _: &ManualClock, request: &HttpRequest| {
+        let _ = tell.set(ask(&inner));
+        cognito.send(request)
+    };
+    slot.set(with_transport(transport, |builder| builder).credentials).unwrap();
     assert!(slot.get().unwrap().get().is_ok());
     assert_eq!(seen.get(), Some(&ErrorKind::Reentrant));
 
     let slot = Slot::default();
-    let (inner, cognito) = (slot.clone(), FakeCognito::new());
+    let inner = slot.clone();
+    let Stage { cognito, credentials, .. } = Stage::with(|builder| {
+        builder.login_from(PROVIDER, move || {
+            assert_eq!(ask(&inner), ErrorKind::Reentrant);
+            Ok("token".to_owned())
+        })
+    });
     cognito.accept_login(PROVIDER, "token", "ann");
-    slot.set(
-        CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .login_from(PROVIDER, move || {
-                assert_eq!(ask(&inner), ErrorKind::Reentrant);
-                Ok("token".to_owned())
-            })
-            .transport(cognito)
-            .build()
-            .unwrap(),
-    )
-    .unwrap();
-    let credentials = slot.get().unwrap();
+    slot.set(credentials.clone()).unwrap();
     credentials.get().unwrap();
     credentials.get().unwrap();
     credentials.refresh().unwrap();
 }
 
-/// A clock that calls `get` whenever it is read.
-struct CuriousClock(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
+/// A clock that runs code of the test whenever it is read.
+struct HookedClock<F>(F);
 
-impl CuriousClock {
-    fn ask(&self) {
-        if let Some(credentials) = self.0.get() {
-            assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Reentrant);
-            self.1.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Clock for CuriousClock {
+impl<F: Fn() + Send + Sync> Clock for HookedClock<F> {
     fn wall(&self) -> SystemTime {
-        self.ask();
+        (self.0)();
         SystemClock.wall()
     }
 
     fn boot(&self) -> Duration {
-        self.ask();
+        (self.0)();
         SystemClock.boot()
     }
 
     fn sleep(&self, _: Duration) {
-        self.ask();
+        (self.0)();
     }
 }
 
 #[test]
 fn a_clock_that_calls_get_receives_an_error() {
-    let slot = Arc::new(OnceLock::new());
+    let slot = Arc::new(OnceLock::<CognitoIdentityCredentials>::new());
     let calls = Arc::new(AtomicUsize::new(0));
-    let cognito = FakeCognito::new();
+    let (inner, counter) = (slot.clone(), calls.clone());
+    let clock = HookedClock(move || {
+        if let Some(credentials) = inner.get() {
+            assert_eq!(credentials.get().unwrap_err().kind(), ErrorKind::Reentrant);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let Stage { cognito, credentials, .. } = Stage::with(|builder| builder.clock(clock));
     cognito.fail_next("GetId", 1, Fault::throttled());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(cognito)
-        .clock(CuriousClock(slot.clone(), calls.clone()))
-        .build()
-        .unwrap();
-    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    slot.set(credentials.clone()).unwrap();
     let first = credentials.get().unwrap();
     assert_eq!(credentials.get().unwrap(), first);
     assert!(calls.load(Ordering::Relaxed) > 5);
 }
 
-/// A clock that calls the methods that only read, once each time that it is armed.
-struct ReadingClock(Arc<OnceLock<CognitoIdentityCredentials>>, Arc<AtomicUsize>);
-
-impl ReadingClock {
-    fn read(&self) {
-        if self.1.swap(0, Ordering::SeqCst) > 0 {
-            if let Some(credentials) = self.0.get() {
-                let _ = (credentials.service_time(), credentials.identity_id());
-                let _ = (credentials.cached(), credentials.needs_refresh(), credentials.status());
-            }
-        }
-    }
-}
-
-impl Clock for ReadingClock {
-    fn wall(&self) -> SystemTime {
-        self.read();
-        SystemClock.wall()
-    }
-
-    fn boot(&self) -> Duration {
-        self.read();
-        SystemClock.boot()
-    }
-
-    fn sleep(&self, _: Duration) {}
-}
-
+/// The clock calls the methods that only read, once each time that it is armed.
 #[test]
 fn a_clock_may_read_the_provider_that_reads_it() {
-    let (slot, armed) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .transport(FakeCognito::new())
-        .clock(ReadingClock(slot.clone(), armed.clone()))
-        .build()
-        .unwrap();
-    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    let slot = Arc::new(OnceLock::<CognitoIdentityCredentials>::new());
+    let armed = Arc::new(AtomicBool::new(false));
+    let (inner, is_armed) = (slot.clone(), armed.clone());
+    let clock = HookedClock(move || {
+        if let Some(credentials) = inner.get().filter(|_| is_armed.swap(false, Ordering::SeqCst)) {
+            let _ = (credentials.service_time(), credentials.identity_id());
+            let _ = (credentials.cached(), credentials.needs_refresh(), credentials.status());
+        }
+    });
+    let credentials = Stage::with(|builder| builder.clock(clock)).credentials;
+    slot.set(credentials.clone()).unwrap();
     let (sender, finished) = mpsc::channel();
     thread::spawn(move || {
         let calls: [fn(&CognitoIdentityCredentials); 5] = [
@@ -246,14 +189,14 @@ fn a_clock_may_read_the_provider_that_reads_it() {
             |credentials| assert!(!credentials.status().needs_refresh),
         ];
         for call in calls {
-            armed.store(1, Ordering::SeqCst);
+            armed.store(true, Ordering::SeqCst);
             call(&credentials);
-            assert_eq!(armed.load(Ordering::SeqCst), 0, "the clock was read");
+            assert!(!armed.load(Ordering::SeqCst), "the clock was read");
             sender.send(()).unwrap();
         }
     });
     for call in 0..5 {
-        let done = finished.recv_timeout(Duration::from_secs(30));
+        let done = finished.recv_timeout(seconds(30));
         done.unwrap_or_else(|_| panic!("call {call} waits for its own lock, or has failed"));
     }
 }
@@ -367,19 +310,6 @@ fn a_failure_with_outdated_settings_is_not_kept() {
     assert!(status.last_error.is_none() && status.next_attempt_in.is_none());
 }
 
-#[test]
-fn changing_a_login_does_not_expire_the_cached_credentials() {
-    let stage = Stage::new();
-    stage.cognito.accept_login(PROVIDER, "token", "ann");
-    let first = stage.credentials.get().unwrap();
-    stage.credentials.set_login(PROVIDER, "token");
-    stage.credentials.set_identity_id(first.identity_id().unwrap()).unwrap();
-    assert_eq!(stage.credentials.get().unwrap(), first);
-    stage.credentials.expire();
-    assert_ne!(stage.credentials.get().unwrap(), first);
-    assert_eq!(stage.cognito.requests().last().unwrap().login(PROVIDER), Some("token"));
-}
-
 /// A destructor of the program may call the provider.
 #[test]
 fn replaced_values_are_dropped_without_a_lock() {
@@ -408,21 +338,17 @@ fn replaced_values_are_dropped_without_a_lock() {
     let dropped = Arc::new(AtomicUsize::new(0));
     let source = Curious(slot.clone(), dropped.clone());
     let (inner, count) = (slot.clone(), dropped.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login_from(PROVIDER, move || {
+    let fails = move |_: &FakeCognito, _: &ManualClock, _: &HttpRequest| {
+        let cause = Curious(inner.clone(), count.clone());
+        Err(TransportError::new(TransportErrorKind::Other, cause))
+    };
+    let Stage { credentials, .. } = with_transport(fails, |builder| {
+        builder.login_from(PROVIDER, move || {
             let _ = &source;
             Ok("token".to_owned())
         })
-        .transport(move |_: &HttpRequest| {
-            Err(TransportError::new(
-                TransportErrorKind::Other,
-                Curious(inner.clone(), count.clone()),
-            ))
-        })
-        .build()
-        .unwrap();
-    slot.set(credentials.clone()).unwrap_or_else(|_| panic!("set once"));
+    });
+    slot.set(credentials.clone()).unwrap();
     let done = thread::spawn(move || {
         for _ in 0..3 {
             drop(credentials.get().unwrap_err());
@@ -431,9 +357,9 @@ fn replaced_values_are_dropped_without_a_lock() {
         credentials.set_logins(Logins::new());
         credentials.get().unwrap_err();
     });
-    let limit = std::time::Instant::now() + seconds(20);
+    let limit = Instant::now() + seconds(20);
     while !done.is_finished() {
-        assert!(std::time::Instant::now() < limit, "a destructor waits for the lock");
+        assert!(Instant::now() < limit, "a destructor waits for the lock");
         thread::yield_now();
     }
     done.join().unwrap();
@@ -442,20 +368,16 @@ fn replaced_values_are_dropped_without_a_lock() {
 
 #[test]
 fn waiters_of_a_hanging_refresh_return_after_the_timeout() {
-    let (hang, wake) = std::sync::mpsc::channel::<()>();
-    let (entered, inside) = std::sync::mpsc::channel();
-    let wake = std::sync::Mutex::new(wake);
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login_from(PROVIDER, move || {
+    let (hang, wake) = mpsc::channel::<()>();
+    let (entered, inside) = mpsc::channel();
+    let wake = Mutex::new(wake);
+    let Stage { credentials, .. } = Stage::with(|builder| {
+        builder.timeout(Duration::from_millis(100)).login_from(PROVIDER, move || {
             entered.send(())?;
             let _ = wake.lock().unwrap().recv();
             Err("gave up".into())
         })
-        .transport(FakeCognito::new())
-        .timeout(Duration::from_millis(100))
-        .build()
-        .unwrap();
+    });
     thread::scope(|scope| {
         let leader = scope.spawn(|| credentials.get().unwrap_err());
         inside.recv().unwrap();

@@ -63,8 +63,10 @@ impl Stage {
 
 /// Returns the operation of a request.
 pub(crate) fn operation(request: &HttpRequest) -> &str {
-    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target").unwrap();
-    target.1.strip_prefix("AWSCognitoIdentityService.").unwrap()
+    let target = request.headers().iter().find(|(name, _)| name == "x-amz-target");
+    target.map_or("AssumeRoleWithWebIdentity", |(_, target)| {
+        target.strip_prefix("AWSCognitoIdentityService.").unwrap()
+    })
 }
 
 /// Returns an answer with credentials that expire an hour after its `Date`.
@@ -138,7 +140,7 @@ pub(crate) use emulator::runnable;
 mod emulator;
 
 /// Returns a command that runs one test of this program in another process.
-#[cfg(any(feature = "aws-sdk", feature = "ureq"))]
+#[cfg(feature = "ureq")]
 pub(crate) fn this_test_again(test: &str) -> std::process::Command {
     let mut command = runnable(&std::env::current_exe().unwrap());
     command.args(["--nocapture", "--exact", test]);

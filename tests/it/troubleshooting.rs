@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault};
 
+use crate::layers::sources_of_the_crate;
 use crate::refusals::{STS, refused, tokens_of};
 use crate::support::GET_CREDENTIALS;
 
@@ -109,19 +110,6 @@ const SETTINGS: [&str; 8] = [
     "username",
 ];
 
-/// Collects the paths of all source files below `folder`.
-fn source_files(folder: &Path, below: &str, to: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            source_files(&path, &format!("{name}/"), to);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            to.push(name);
-        }
-    }
-}
-
 /// Returns the texts between the placeholders, which are words in capitals.
 fn fixed_parts(quote: &str) -> Vec<&str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -164,9 +152,9 @@ fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
 
 /// Returns the literals of all source files, with the path below `src`.
 fn all_literals() -> Vec<(String, Vec<Vec<String>>)> {
-    let mut files = Vec::new();
-    source_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut files);
-    files.iter().map(|file| (file.clone(), literals(&read(&format!("src/{file}"))))).collect()
+    let is_code = |file: &str| Path::new(file).extension().is_some_and(|end| end == "rs");
+    let sources = sources_of_the_crate().into_iter().filter(|(file, _)| is_code(file));
+    sources.map(|(file, text)| (file, literals(&text))).collect()
 }
 
 /// Returns the parts of a quote that the source code must contain.

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -52,15 +52,19 @@ fn child(program: PathBuf, task: &str, directory: &Path) -> Command {
 }
 
 /// A child process, which is killed when this value is dropped.
-struct Writer(Child);
+struct Writer {
+    process: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
 
 impl Writer {
     /// Waits until the child has begun its work.
     fn start(task: &str, directory: &Path) -> Self {
         let mut command = child(std::env::current_exe().unwrap(), task, directory);
-        let mut writer = Self(command.stdout(Stdio::piped()).spawn().unwrap());
-        let said = BufReader::new(writer.0.stdout.take().unwrap());
-        let at_work = said.lines().any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut writer = Self { process, output };
+        let at_work = writer.output.any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
         assert!(at_work, "the child ended before its work began");
         writer
     }
@@ -68,8 +72,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -219,7 +223,7 @@ fn two_writing_processes_and_a_reader_never_see_half_a_record() {
         reads[which.expect("one of the two records")] += 1;
     }
     for writer in &mut writers {
-        assert!(writer.0.try_wait().unwrap().is_none(), "a write failed");
+        assert!(writer.process.try_wait().unwrap().is_none(), "a write failed");
     }
     drop(writers);
     println!("storage: two writers for {run_for:?}, {reads:?} reads of the one and the other");
@@ -245,22 +249,14 @@ fn processes_that_start_together_refresh_once() {
     for round in 0..rounds {
         let root = private();
         let directory = root.path().join("d");
-        let mut children: Vec<_> = (0..processes)
-            .map(|_| {
-                let mut command = child(std::env::current_exe().unwrap(), "share", &directory);
-                let mut child = Writer(command.stdout(Stdio::piped()).spawn().unwrap());
-                let mut output = BufReader::new(child.0.stdout.take().unwrap()).lines();
-                let ready = output.any(|line| line.is_ok_and(|line| line.contains(AT_WORK)));
-                assert!(ready, "a child ended before its work began");
-                (child, output)
-            })
-            .collect();
+        let mut children: Vec<_> =
+            (0..processes).map(|_| Writer::start("share", &directory)).collect();
         fs::write(directory.with_extension("go"), "").unwrap();
         let keys: BTreeSet<_> = children
             .iter_mut()
-            .map(|(child, output)| {
+            .map(|Writer { process, output }| {
                 let key = output.map_while(Result::ok).find(|line| line.contains("key: "));
-                assert!(child.0.wait().unwrap().success());
+                assert!(process.wait().unwrap().success());
                 key.expect("the child has credentials")
             })
             .collect();

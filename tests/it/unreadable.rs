@@ -11,8 +11,7 @@ use cognito_identity_credentials::{
 };
 
 use crate::storages::{Colliding, fail_writes};
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, operation, seconds};
+use crate::support::{GET_CREDENTIALS, POOL, PROVIDER, ROLE, operation, seconds};
 
 const FOR_GOOD: usize = usize::MAX;
 
@@ -403,10 +402,6 @@ fn the_identity_of_the_last_answer_is_stored() {
         let device = Device::new();
         let good = id(&device.healthy().get().unwrap());
         let other = "us-east-1:00000000-0000-4000-8000-00000000000b";
-        let body = format!(
-            r#"{{"IdentityId": "{other}", "Credentials": {{"AccessKeyId": "a", "SecretKey": "b",
-            "SessionToken": "c", "Expiration": 1767229200}}}}"#
-        );
         if !fails {
             device.healthy().clear_cached_id();
         }
@@ -416,7 +411,7 @@ fn the_identity_of_the_last_answer_is_stored() {
             failing.fail_next("load", FOR_GOOD, io::ErrorKind::PermissionDenied);
         }
         let provider = device.process(failing, |builder| builder);
-        device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::raw(200, body));
+        device.cognito.fail_next(GET_CREDENTIALS, 1, Fault::IdentityId(other.to_owned()));
         assert_eq!(provider.get().unwrap().identity_id(), Some(other));
         let reasons: Vec<_> = device.changes().into_iter().map(|change| change.2).collect();
         assert_eq!(reasons, [IdentityChangeReason::Minted, IdentityChangeReason::Merged]);

@@ -16,7 +16,7 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    Clock, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage, UserPoolTokens,
+    Builder, Clock, CognitoIdentityCredentials, ErrorKind, MemoryStorage, Storage, UserPoolTokens,
     UserPoolTokensBuilder,
 };
 
@@ -66,14 +66,16 @@ impl Pool {
         self.settings().build().unwrap()
     }
 
-    fn provider(&self, tokens: &UserPoolTokens) -> CognitoIdentityCredentials {
+    /// Settings for a provider without logins.
+    fn guest(&self) -> Builder {
         CognitoIdentityCredentials::builder()
             .identity_pool_id(POOL)
-            .login_from_user_pool(tokens)
             .transport(self.cognito.clone())
             .clock(self.clock.clone())
-            .build()
-            .unwrap()
+    }
+
+    fn provider(&self, tokens: &UserPoolTokens) -> CognitoIdentityCredentials {
+        self.guest().login_from_user_pool(tokens).build().unwrap()
     }
 
     /// The refresh tokens that one operation has sent, in order.
@@ -349,12 +351,7 @@ fn the_fake_user_pool_rejects_expired_and_revoked_tokens() {
     credentials.get().unwrap();
     let expired = tokens.id_token().unwrap();
     pool.clock.advance(seconds(300));
-    let by_hand = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login(tokens.provider(), expired)
-        .transport(pool.cognito.clone())
-        .build()
-        .unwrap();
+    let by_hand = pool.guest().login(tokens.provider(), expired).build().unwrap();
     let error = by_hand.get().unwrap_err();
     assert!(error.message().starts_with("Invalid login token. Token expired"), "{error}");
     assert!(error.needs_sign_in());

@@ -6,13 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock, seed_delays};
-use cognito_identity_credentials::transport::{HttpRequest, HttpResponse, Transport};
+use cognito_identity_credentials::transport::{HttpRequest, Transport};
 use cognito_identity_credentials::{Clock, CognitoIdentityCredentials, ErrorKind, Logins};
 
 use crate::sharing::{gated, with_transport};
-use crate::support::ROLE;
 use crate::support::{
-    EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, Stage, answering, issued, seconds,
+    EXPIRED, GET_CREDENTIALS, IDENTITY, PROVIDER, ROLE, Stage, answering, issued, seconds,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,20 +70,6 @@ fn each_state_calls_the_service_or_not_to_the_second() {
             }
         }
     }
-}
-
-#[test]
-fn without_cached_credentials_the_first_get_refreshes() {
-    let stage = Stage::new();
-    assert!(stage.credentials.needs_refresh());
-    assert_eq!(stage.credentials.cached(), None);
-    let set = stage.credentials.get().unwrap();
-    assert!(!stage.credentials.needs_refresh());
-    assert_eq!(stage.credentials.cached(), Some(set.clone()));
-    assert_eq!(stage.credentials.get().unwrap(), set);
-    assert_eq!(stage.contacts(), 1);
-    assert_ne!(stage.credentials.refresh().unwrap(), set, "refresh always contacts the service");
-    assert_eq!(stage.contacts(), 2);
 }
 
 /// The pause is a third to two thirds of the window.
@@ -196,19 +181,6 @@ fn while_one_caller_refreshes_early_the_others_get_the_cached_credentials() {
         assert_ne!(leader.join().unwrap(), first);
     });
     assert_eq!(cognito.calls(GET_CREDENTIALS), 2);
-}
-
-#[test]
-fn invalidate_affects_only_the_named_credentials() {
-    let stage = Stage::new();
-    let first = stage.credentials.get().unwrap();
-    stage.credentials.invalidate("ASIAOTHER");
-    assert!(!stage.credentials.needs_refresh());
-    stage.credentials.invalidate(first.access_key_id());
-    assert!(stage.credentials.needs_refresh());
-    let second = stage.credentials.get().unwrap();
-    stage.credentials.invalidate(first.access_key_id());
-    assert_eq!(stage.credentials.get().unwrap(), second, "the cached credentials are newer");
 }
 
 #[test]
@@ -326,24 +298,13 @@ fn a_failed_refresh_ends_a_pause_and_retry_after_makes_one_longer() {
     stage.credentials.refresh().unwrap_err();
     assert_eq!(stage.credentials.status().next_attempt_in, None);
 
-    let first = Mutex::new(true);
-    let clock = ManualClock::new();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_id(IDENTITY)
-        .transport(move |_: &HttpRequest| {
-            if std::mem::take(&mut *first.lock().unwrap()) {
-                return Ok(issued("K"));
-            }
-            Ok(HttpResponse::new(503, "").with_header("Retry-After", "100"))
-        })
-        .clock(clock.clone())
-        .advisory_window(seconds(60))
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
-    clock.advance(seconds(3541));
-    credentials.get().unwrap();
-    let pause = credentials.status().next_attempt_in.unwrap();
+    let stage = Stage::with(|builder| builder.advisory_window(seconds(60)));
+    stage.credentials.get().unwrap();
+    stage.clock.advance(seconds(3541));
+    let fault = Fault::raw(503, "").with_header("Retry-After", "100");
+    stage.cognito.fail_next(GET_CREDENTIALS, 1, fault);
+    stage.credentials.get().unwrap();
+    let pause = stage.credentials.status().next_attempt_in.unwrap();
     assert!((seconds(100)..=seconds(200)).contains(&pause), "{pause:?}");
 }
 

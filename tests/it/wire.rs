@@ -192,14 +192,6 @@ struct Served {
     connections: Arc<AtomicUsize>,
 }
 
-impl Served {
-    fn provider(&self, settings: impl FnOnce(Builder) -> Builder) -> CognitoIdentityCredentials {
-        let builder =
-            CognitoIdentityCredentials::builder().identity_pool_id(POOL).endpoint_url(&self.url);
-        settings(builder).build().unwrap()
-    }
-}
-
 /// Returns false at the end of the connection.
 pub(crate) fn read_request(stream: &mut impl Read) -> bool {
     Request::read(stream).is_some()
@@ -224,7 +216,7 @@ fn both_calls_go_over_one_connection() {
         respond(stream, request);
         true
     });
-    served.provider(|builder| builder).get().unwrap();
+    at(&served.url).build().unwrap().get().unwrap();
     assert_eq!(served.connections.load(Ordering::SeqCst), 1);
 }
 
@@ -237,8 +229,7 @@ fn a_connection_that_closes_before_the_answer_is_retried_without_a_wait() {
         request > 0
     });
     let clock = ManualClock::new();
-    let time = clock.clone();
-    served.provider(|builder| builder.clock(time)).get().unwrap();
+    at(&served.url).clock(clock.clone()).build().unwrap().get().unwrap();
     assert!(clock.sleeps().is_empty());
 }
 
@@ -301,8 +292,13 @@ fn time_limits_of_duration_max_work() {
         true
     });
     let transport = UreqTransport::builder().connect_timeout(Duration::MAX).build().unwrap();
-    let long = |builder: Builder| builder.timeout(Duration::MAX).attempt_timeout(Duration::MAX);
-    served.provider(|builder| long(builder).transport(transport)).get().unwrap();
+    let settings = CognitoIdentityCredentials::builder()
+        .identity_pool_id(POOL)
+        .endpoint_url(&served.url)
+        .transport(transport)
+        .timeout(Duration::MAX)
+        .attempt_timeout(Duration::MAX);
+    settings.build().unwrap().get().unwrap();
 }
 
 #[test]

@@ -14,10 +14,11 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError,
 };
 use cognito_identity_credentials::{
-    CognitoIdentityCredentials, Credentials, Error, FileStorage, Storage,
+    Builder, CognitoIdentityCredentials, Credentials, Error, FileStorage, Storage,
 };
 
 use crate::child::Child;
+use crate::ids::PROVIDER;
 use crate::runner::Test;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -82,17 +83,21 @@ impl Transport for Gate {
     }
 }
 
-struct Stage {
-    clock: ManualClock,
+pub(crate) struct Stage {
+    pub(crate) clock: ManualClock,
     cognito: FakeCognito,
     gate: Arc<Gate>,
     arrived: Receiver<()>,
     release: Sender<()>,
-    credentials: CognitoIdentityCredentials,
+    pub(crate) credentials: CognitoIdentityCredentials,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(settings: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = ManualClock::new();
         let cognito = FakeCognito::with_clock(clock.clone());
         let (arrive, arrived) = channel();
@@ -104,17 +109,16 @@ impl Stage {
             arrived: arrive,
             released: Mutex::new(released),
         });
-        let credentials = CognitoIdentityCredentials::builder()
+        let builder = CognitoIdentityCredentials::builder()
             .identity_pool_id(FakeCognito::POOL_ID)
             .transport(gate.clone())
             .clock(clock.clone())
-            .timeout(Duration::from_secs(10))
-            .build()
-            .unwrap();
+            .timeout(Duration::from_secs(10));
+        let credentials = settings(builder).build().unwrap();
         Self { clock, cognito, gate, arrived, release, credentials }
     }
 
-    fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.cognito.calls(GET_CREDENTIALS)
     }
 
@@ -208,8 +212,6 @@ fn during_a_refresh() {
 /// The thread that refreshes forks inside a token source.
 fn inside_a_refresh() {
     let parent = process::id();
-    let cognito = FakeCognito::new();
-    cognito.accept_login("accounts.google.com", "token", "ann");
     let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
     let inside = provider.clone();
     let source = move || {
@@ -220,14 +222,10 @@ fn inside_a_refresh() {
         }
         Ok("token".to_owned())
     };
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(FakeCognito::POOL_ID)
-        .login_from("accounts.google.com", source)
-        .transport(cognito)
-        .build()
-        .unwrap();
-    provider.set(credentials.clone()).unwrap();
-    credentials.get().unwrap();
+    let stage = Stage::with(|builder| builder.login_from(PROVIDER, source));
+    stage.cognito.accept_login(PROVIDER, "token", "ann");
+    provider.set(stage.credentials.clone()).unwrap();
+    stage.credentials.get().unwrap();
 }
 
 /// The thread that runs the listener forks.
@@ -235,10 +233,8 @@ fn inside_a_listener() {
     let parent = process::id();
     let provider: Arc<OnceLock<CognitoIdentityCredentials>> = Arc::default();
     let inside = provider.clone();
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(FakeCognito::POOL_ID)
-        .transport(FakeCognito::new())
-        .on_refresh(move |_| {
+    let stage = Stage::with(|builder| {
+        builder.on_refresh(move |_| {
             let credentials = inside.get().unwrap();
             credentials.get().expect_err("a get() inside the listener");
             if process::id() == parent {
@@ -250,10 +246,9 @@ fn inside_a_listener() {
                 first.join();
             }
         })
-        .build()
-        .unwrap();
-    provider.set(credentials.clone()).unwrap();
-    credentials.get().unwrap();
+    });
+    provider.set(stage.credentials.clone()).unwrap();
+    stage.credentials.get().unwrap();
 }
 
 fn threads_of_a_child() {

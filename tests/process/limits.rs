@@ -338,28 +338,25 @@ impl Clock for FixedWall {
 
 #[cfg(feature = "aws-sdk")]
 fn future() {
+    use std::error::Error as _;
+
     use aws_credential_types::provider::ProvideCredentials;
     use aws_credential_types::provider::error::CredentialsError;
 
-    use crate::fork::futures::block_on;
+    use crate::fork::{Stage, futures::block_on};
 
-    let clock = ManualClock::new();
-    let cognito = FakeCognito::with_clock(clock.clone());
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(FakeCognito::POOL_ID)
-        .transport(cognito.clone())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    let provided = || block_on(credentials.provide_credentials());
-    let calls = || cognito.calls("GetCredentialsForIdentity");
-    let error = Limit::Threads.during(provided).unwrap_err();
-    assert!(matches!(error, CredentialsError::ProviderError(_)), "{error:?}");
+    let stage = Stage::new();
+    let provided = || block_on(stage.credentials.provide_credentials());
+    for _ in 0..2 {
+        let error = Limit::Threads.during(provided).unwrap_err();
+        assert!(matches!(error, CredentialsError::ProviderError(_)), "{error:?}");
+        assert!(error.source().unwrap().is::<std::io::Error>());
+    }
     let first = provided().unwrap();
-    clock.advance(Duration::from_secs(2701));
+    stage.clock.advance(Duration::from_secs(2701));
     assert_eq!(Limit::Threads.during(provided).unwrap(), first, "inside the advisory window");
-    assert_eq!(calls(), 1);
-    clock.advance(Duration::from_secs(899));
+    assert_eq!(stage.calls(), 1);
+    stage.clock.advance(Duration::from_secs(899));
     assert_ne!(provided().unwrap(), first);
-    assert_eq!(calls(), 2);
+    assert_eq!(stage.calls(), 2);
 }

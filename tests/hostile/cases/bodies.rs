@@ -95,8 +95,6 @@ pub(super) fn json() -> Vec<Case> {
 
 pub(super) fn xml(elsewhere: SocketAddr) -> Vec<Case> {
     let good = issued("HOSTILE");
-    let mut all = Vec::new();
-
     let role = assumed("HOSTILE");
     let inside = |what: &str| role.replacen("<AssumeRoleWithWebIdentityResult>", what, 1);
     let beside = |what: &str| inside(&format!("{what}<AssumeRoleWithWebIdentityResult>"));
@@ -113,7 +111,7 @@ pub(super) fn xml(elsewhere: SocketAddr) -> Vec<Case> {
         |encoding: &str| format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?>{role}");
     let attributes: String = (0..400).map(|n| format!(" a{n}='x'")).collect();
     let namespaces: String = (0..19).map(|n| format!(" xmlns:n{n}='x'")).collect();
-    all.extend([
+    vec![
         sts("empty", UNUSABLE, ""),
         sts("spaces", UNUSABLE, " ".repeat(200_000)),
         sts("a portal", UNUSABLE, PORTAL),
@@ -170,6 +168,5 @@ pub(super) fn xml(elsewhere: SocketAddr) -> Vec<Case> {
             role.replace("<SecretAccessKey>", "<AccessKeyId>OTHER</AccessKeyId><SecretAccessKey>")
         }),
         sts("an expiration of 50,000 digits", UNUSABLE, role.replace("2026", &"9".repeat(50_000))),
-    ]);
-    all
+    ]
 }

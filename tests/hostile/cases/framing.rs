@@ -7,10 +7,8 @@ pub(super) fn lengths() -> Vec<Case> {
     let length = good.len();
     let half = &good[..length / 2];
     let one_chunk = one_chunk();
-    let mut all = Vec::new();
-
     let with_length = |value: &str| raw(&format!("Content-Length: {value}\r\n"), &good);
-    all.extend([
+    let mut all = vec![
         last("Content-Length too long", BROKEN, with_length(&(length + 1).to_string())),
         answer("Content-Length too short", UNUSABLE, with_length(&(length - 1).to_string())),
         answer("Content-Length zero", UNUSABLE, with_length("0")),
@@ -30,7 +28,7 @@ pub(super) fn lengths() -> Vec<Case> {
         last("Content-Length after chunks", TAKEN, {
             raw("Transfer-Encoding: chunked\r\nContent-Length: 999999\r\n", &one_chunk)
         }),
-    ]);
+    ];
     for value in ["-1", "+5", "0x10", "5 5", "1.5", "ten", "", "5,", "18446744073709551616"] {
         all.push(last(format!("Content-Length {value:?}"), BROKEN, with_length(value)));
     }
@@ -41,9 +39,7 @@ pub(super) fn chunks() -> Vec<Case> {
     let good = issued("HOSTILE");
     let length = good.len();
     let size = format!("{length:x}");
-    let mut all = Vec::new();
-
-    all.extend([
+    let mut all = vec![
         answer("chunks with an extension", TAKEN, {
             chunked(format!("{size};a=b\r\n{good}\r\n0\r\n\r\n"))
         }),
@@ -77,7 +73,7 @@ pub(super) fn chunks() -> Vec<Case> {
             UNUSABLE,
             raw("Transfer-Encoding: gzip, chunked\r\n", "3\r\n\x1f\u{b}\x08\r\n0\r\n\r\n"),
         ),
-    ]);
+    ];
     for (name, body) in [
         ("size is not a number", "xyz\r\nabc\r\n0\r\n\r\n".to_owned()),
         ("size is negative", "-5\r\nabc\r\n0\r\n\r\n".to_owned()),

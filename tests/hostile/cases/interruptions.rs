@@ -102,33 +102,18 @@ pub(super) fn closed() -> Vec<Case> {
         broken("in a chunk", chunked(format!("{size}\r\n{half}")));
         broken("after a chunk", chunked(format!("{size}\r\n{good}\r\n")));
     }
+    let second = |name: &str, steps: Vec<Step>| case(name, Wire::Plain, Calls::Two, HEALTHY, steps);
     all.extend([
         plain("FIN at once", BROKEN, []),
         plain("RST at once", BROKEN, [Reset]),
         plain("FIN in the request", BROKEN, [Listen, Cut]),
         last("FIN in the last chunk", TAKEN, chunked(format!("{size}\r\n{good}\r\n0\r\n"))),
-        case("FIN between the calls", Wire::Plain, Calls::Two, HEALTHY, [Request, Answer]),
-        case(
-            "RST between the calls",
-            Wire::Plain,
-            Calls::Two,
-            HEALTHY,
-            [Request, Answer, Listen, Reset],
-        ),
-        case(
-            "FIN at the second call",
-            Wire::Plain,
-            Calls::Two,
-            HEALTHY,
-            [Request, Answer, Request, Cut],
-        ),
-        case(
-            "RST in the second answer",
-            Wire::Plain,
-            Calls::Two,
-            HEALTHY,
-            [Request, Answer, Request, say(raw("Content-Length: 9\r\n", "{")), Reset],
-        ),
+        second("FIN between the calls", vec![Request, Answer]),
+        second("RST between the calls", vec![Request, Answer, Listen, Reset]),
+        second("FIN at the second call", vec![Request, Answer, Request, Cut]),
+        second("RST in the second answer", {
+            vec![Request, Answer, Request, say(raw("Content-Length: 9\r\n", "{")), Reset]
+        }),
         case(
             "sts: FIN in the answer",
             Wire::Plain,

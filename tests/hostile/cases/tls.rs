@@ -7,8 +7,6 @@ pub(super) fn tls(elsewhere: SocketAddr) -> Vec<Case> {
     let length = good.len();
     let half = &good[..length / 2];
     let injected = injected();
-    let mut all = Vec::new();
-
     let tls = |name: &str, outcome, steps: Vec<Step>| {
         case(format!("tls: {name}"), Wire::Tls, Calls::One, outcome, steps)
     };
@@ -16,7 +14,7 @@ pub(super) fn tls(elsewhere: SocketAddr) -> Vec<Case> {
         case(format!("tls: {name}"), Wire::Beneath, Calls::One, outcome, steps)
     };
     let whole = raw("", &good);
-    all.extend([
+    let mut all = vec![
         tls("a good answer", TAKEN, vec![Request, say(ok(&good)), Serve]),
         tls(
             "an answer without a length and a close_notify",
@@ -153,7 +151,7 @@ pub(super) fn tls(elsewhere: SocketAddr) -> Vec<Case> {
             vec![Listen, Repeat(record(20, TLS12, 1, &[1]).repeat(99), usize::MAX)]
         }),
         case("tls: a slow handshake", Wire::TlsSlow, Calls::One, TIMEOUT, [Serve]),
-    ]);
+    ];
     for bytes in [5, 60, 130, 400] {
         for (how, wire, outcome) in
             [("silent", Wire::TlsStuck(bytes), TIMEOUT), ("cut", Wire::TlsCut(bytes), BROKEN)]

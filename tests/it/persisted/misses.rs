@@ -12,8 +12,7 @@ use super::{Device, OTHER_POOL, RECORD, ann};
 use crate::secrets::{logged, record_log};
 use crate::sharing::get_while;
 use crate::storages::{Colliding, Hooked};
-use crate::support::ROLE;
-use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, seconds};
+use crate::support::{GET_CREDENTIALS, Gate, IDENTITY, POOL, PROVIDER, ROLE, seconds};
 
 const OTHER_ROLE: &str = "arn:aws:iam::123456789012:role/other";
 

@@ -32,6 +32,7 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
     let stranger = Authority::new();
     let row =
         |what, shown, says| Row { what, host: "localhost", shown, trusted: Some(&root.pem), says };
+    let of_host = |host, what, shown| Row { host, ..row(what, shown, OTHER_NAME) };
     let changed = |settings: fn(&mut CertificateParams)| {
         let mut params = for_names(&["localhost"]);
         settings(&mut params);
@@ -84,12 +85,9 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
         ),
         row("another name", named("example.com"), OTHER_NAME),
         row("an address instead of the name", named("127.0.0.1"), OTHER_NAME),
-        Row {
-            host: "127.0.0.1",
-            ..row("a name instead of the address", named("localhost"), OTHER_NAME)
-        },
-        Row { host: "127.0.0.1", ..row("the address as a name", address_as_name, OTHER_NAME) },
-        Row { host: "127.0.0.1", ..row("another address", named("127.0.0.2"), OTHER_NAME) },
+        of_host("127.0.0.1", "a name instead of the address", named("localhost")),
+        of_host("127.0.0.1", "the address as a name", address_as_name),
+        of_host("127.0.0.1", "another address", named("127.0.0.2")),
         row(
             "the name only in CN",
             changed(|c| {
@@ -99,26 +97,11 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
             OTHER_NAME,
         ),
         row("no names", changed(|c| c.subject_alt_names.clear()), OTHER_NAME),
-        Row {
-            host: "a.b.example.com",
-            ..row("wildcard, two labels", named("*.example.com"), OTHER_NAME)
-        },
-        Row {
-            host: "example.com",
-            ..row("wildcard, no label", named("*.example.com"), OTHER_NAME)
-        },
-        Row {
-            host: "ab.example.com",
-            ..row("wildcard, part of a label", named("a*.example.com"), OTHER_NAME)
-        },
-        Row {
-            host: "a.b.example.com",
-            ..row("wildcard in the middle", named("a.*.example.com"), OTHER_NAME)
-        },
-        Row {
-            host: "example.com.evil",
-            ..row("the name is a part of the host", named("example.com"), OTHER_NAME)
-        },
+        of_host("a.b.example.com", "wildcard, two labels", named("*.example.com")),
+        of_host("example.com", "wildcard, no label", named("*.example.com")),
+        of_host("ab.example.com", "wildcard, part of a label", named("a*.example.com")),
+        of_host("a.b.example.com", "wildcard in the middle", named("a.*.example.com")),
+        of_host("example.com.evil", "the name is a part of the host", named("example.com")),
         Row {
             trusted: Some(&stranger.pem),
             ..row("another authority is trusted", root.issue(local()), UNTRUSTED)

@@ -82,46 +82,28 @@ fn a_server_that_asks_for_a_client_certificate_gets_the_configured_one() {
 
 #[test]
 fn pem_is_accepted_in_every_common_form() {
-    struct Form {
-        name: &'static str,
-        write: fn(&str) -> String,
-    }
-    let forms = [
-        Form { name: "as tools write it", write: str::to_owned },
-        Form { name: "a byte order mark", write: |pem| format!("\u{feff}{pem}") },
-        Form {
-            name: "byte order marks of joined files",
-            write: |pem| pem.replace("-----BEGIN", "\u{feff}-----BEGIN"),
-        },
-        Form { name: "CRLF", write: |pem| pem.replace('\n', "\r\n") },
-        Form { name: "CR", write: |pem| pem.replace('\n', "\r") },
-        Form {
-            name: "joined files without a final line break",
-            write: |pem| pem.trim_end().replace("-----\n-----", "----------"),
-        },
-        Form { name: "white space around lines", write: |pem| pem.replace('\n', " \t\n  ") },
-        Form {
-            name: "text and comments between",
-            write: |pem| {
-                let text = "Certificate:\n    Data:\n# -----BEGIN CERTIFICATE-----\n-----BEGIN";
-                pem.replace("-----BEGIN", text)
-            },
-        },
-        Form { name: "one line", write: |pem| pem.replace('\n', "") },
-        Form { name: "one line with spaces", write: |pem| pem.replace('\n', " ") },
-        Form { name: "one line with \\n", write: |pem| pem.replace('\n', "\\n") },
-        Form {
-            name: "in quotes",
-            write: |pem| format!("CERTIFICATES=\"{}\"\n", pem.replace('\n', "\\n")),
-        },
-        Form {
-            name: "X509 CERTIFICATE",
-            write: |pem| pem.replace(" CERTIFICATE", " X509 CERTIFICATE"),
-        },
-        Form {
-            name: "TRUSTED CERTIFICATE without settings",
-            write: |pem| pem.replace(" CERTIFICATE", " TRUSTED CERTIFICATE"),
-        },
+    let forms: [(&str, fn(&str) -> String); 14] = [
+        ("as tools write it", str::to_owned),
+        ("a byte order mark", |pem| format!("\u{feff}{pem}")),
+        ("byte order marks of joined files", |pem| pem.replace("-----BEGIN", "\u{feff}-----BEGIN")),
+        ("CRLF", |pem| pem.replace('\n', "\r\n")),
+        ("CR", |pem| pem.replace('\n', "\r")),
+        ("joined files without a final line break", |pem| {
+            pem.trim_end().replace("-----\n-----", "----------")
+        }),
+        ("white space around lines", |pem| pem.replace('\n', " \t\n  ")),
+        ("text and comments between", |pem| {
+            let text = "Certificate:\n    Data:\n# -----BEGIN CERTIFICATE-----\n-----BEGIN";
+            pem.replace("-----BEGIN", text)
+        }),
+        ("one line", |pem| pem.replace('\n', "")),
+        ("one line with spaces", |pem| pem.replace('\n', " ")),
+        ("one line with \\n", |pem| pem.replace('\n', "\\n")),
+        ("in quotes", |pem| format!("CERTIFICATES=\"{}\"\n", pem.replace('\n', "\\n"))),
+        ("X509 CERTIFICATE", |pem| pem.replace(" CERTIFICATE", " X509 CERTIFICATE")),
+        ("TRUSTED CERTIFICATE without settings", |pem| {
+            pem.replace(" CERTIFICATE", " TRUSTED CERTIFICATE")
+        }),
     ];
     let authority = Authority::new();
     let server = Server::with(&authority, for_names(&["localhost"]));
@@ -129,7 +111,7 @@ fn pem_is_accepted_in_every_common_form() {
     let client = authority.intermediate(|_| {}).issue(for_clients());
     let client = bundle(&client, "PRIVATE KEY", &client.key.serialize_der()).replace('\r', "");
     let (ours, other) = (authority.pem.replace('\r', ""), Authority::new().pem.replace('\r', ""));
-    for Form { name, write } in forms {
+    for (name, write) in forms {
         for bundle in [[&*ours, &*other], [&*other, &*ours]] {
             let transport = UreqTransport::builder().ca_pem(write(&bundle.concat())).build();
             let transport = transport.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -8,12 +8,11 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 use cognito_identity_credentials::{
-    CognitoIdentityCredentials, Error, ErrorKind, FileStorage, MemoryStorage, Storage,
-    UserPoolTokens, UserPoolTokensBuilder,
+    Error, ErrorKind, FileStorage, MemoryStorage, Storage, UserPoolTokens, UserPoolTokensBuilder,
 };
 
 use super::{GET_TOKENS, INITIATE, KEY, Pool, answering, stored};
-use crate::support::{POOL, seconds};
+use crate::support::seconds;
 
 #[test]
 fn without_rotation_nothing_is_written() {
@@ -140,14 +139,8 @@ fn a_rotated_token_is_stored_before_the_id_token_is_used() {
         );
         service.send(request)
     };
-    let credentials = CognitoIdentityCredentials::builder()
-        .identity_pool_id(POOL)
-        .login_from(tokens.provider(), tokens.clone())
-        .transport(transport)
-        .clock(pool.clock.clone())
-        .build()
-        .unwrap();
-    credentials.get().unwrap();
+    let settings = pool.guest().login_from(tokens.provider(), tokens.clone());
+    settings.transport(transport).build().unwrap().get().unwrap();
 
     // It is also stored if the ID token of the answer is malformed, or the refresh token unusual.
     let lacks = "the answer lacks AuthenticationResult.IdToken";

@@ -3,17 +3,17 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cognito_identity_credentials::testing::{FakeCognito, ManualClock};
+use cognito_identity_credentials::testing::FakeCognito;
+#[cfg(feature = "ureq")]
+use cognito_identity_credentials::testing::ManualClock;
 use cognito_identity_credentials::transport::{HttpRequest, HttpResponse};
-use cognito_identity_credentials::{
-    CognitoIdentityCredentials, ErrorKind, UserPoolTokens, UserPoolTokensBuilder,
-};
+use cognito_identity_credentials::{ErrorKind, UserPoolTokens, UserPoolTokensBuilder};
 
-use super::{Pool, USER_POOL};
+use super::Pool;
 use crate::secrets::{assert_clean, logged, record_log};
 #[cfg(feature = "ureq")]
 use crate::support::jwt;
-use crate::support::{POOL, seconds};
+use crate::support::seconds;
 
 #[test]
 fn an_app_client_with_a_secret_gets_the_secret_or_its_hash() {
@@ -193,24 +193,19 @@ fn errors_and_logs_show_no_secret_that_was_sent_or_received() {
                     let answer = HttpResponse::new(status, body);
                     Ok(answer.with_header("x-amzn-requestid", text))
                 };
-                let tokens = UserPoolTokens::builder()
-                    .user_pool_id(USER_POOL)
+                let pool = Pool::new();
+                let tokens = pool
+                    .bare()
                     .client_id(client)
                     .refresh_token(secrets[0])
                     .client_secret(secrets[1])
                     .username(secrets[2])
                     .device_key(secrets[3])
-                    .clock(ManualClock::new())
                     .transport(transport)
                     .build()
                     .unwrap();
                 let error = tokens.id_token().unwrap_err();
-                let credentials = CognitoIdentityCredentials::builder()
-                    .identity_pool_id(POOL)
-                    .login_from_user_pool(&tokens)
-                    .transport(FakeCognito::new())
-                    .build()
-                    .unwrap();
+                let credentials = pool.provider(&tokens);
                 let outer = credentials.get().unwrap_err();
                 let text =
                     format!("{error:#} {error:?} {outer:#} {outer:?} {tokens:?} {credentials:?}");
@@ -247,7 +242,7 @@ fn the_request_goes_over_a_socket_as_documented() {
         .with_body(format!(r#"{{"AuthenticationResult":{{"IdToken":"{id_token}"}}}}"#))
         .create();
     let tokens = UserPoolTokens::builder()
-        .user_pool_id(USER_POOL)
+        .user_pool_id(super::USER_POOL)
         .client_id(super::CLIENT)
         .refresh_token("given")
         .device_key("us-east-1_0-9")

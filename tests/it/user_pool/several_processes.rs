@@ -217,7 +217,8 @@ fn every_refresh_releases_the_lock_and_only_rotation_takes_it() {
 fn processes_that_share_a_directory_need_no_grace_period() {
     let pool = Pool::rotating(0);
     let folder = tempfile::tempdir().unwrap();
-    let process = || pool.settings().storage(FileStorage::new(folder.path())).build().unwrap();
+    let directory = folder.path().join("records");
+    let process = || pool.settings().storage(FileStorage::new(&directory)).build().unwrap();
     let (one, other, start) = (process(), process(), Barrier::new(2));
     for round in 0..5 {
         thread::scope(|scope| {

@@ -8,13 +8,11 @@ use cognito_identity_credentials::testing::{Fault, FaultyStorage};
 use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportErrorKind,
 };
-use cognito_identity_credentials::{
-    CognitoIdentityCredentials, Error, ErrorKind, MemoryStorage, Storage, UserPoolTokens,
-};
+use cognito_identity_credentials::{Error, ErrorKind, MemoryStorage, Storage, UserPoolTokens};
 
 use super::{GET_TOKENS, INITIATE, KEY, Pool, stored};
 use crate::storages::{Hooked, fail_writes};
-use crate::support::{GET_CREDENTIALS, POOL, seconds};
+use crate::support::{GET_CREDENTIALS, seconds};
 
 #[test]
 fn a_signed_out_user_stays_signed_out_whatever_is_stored() {
@@ -62,16 +60,8 @@ fn a_sign_out_can_leave_no_credentials_to_the_next_process() {
     let pool = Pool::rotating(0);
     let storage = Arc::new(MemoryStorage::new());
     let provider = |tokens: &UserPoolTokens| {
-        CognitoIdentityCredentials::builder()
-            .identity_pool_id(POOL)
-            .login_from_user_pool(tokens)
-            .login_id("ann")
-            .storage(storage.clone())
-            .persist_credentials(true)
-            .transport(pool.cognito.clone())
-            .clock(pool.clock.clone())
-            .build()
-            .unwrap()
+        let settings = pool.guest().login_from_user_pool(tokens).login_id("ann");
+        settings.storage(storage.clone()).persist_credentials(true).build().unwrap()
     };
     let next = || provider(&pool.bare().storage(storage.clone()).build().unwrap()).get();
     let tokens = pool.settings().storage(storage.clone()).build().unwrap();
