@@ -3,7 +3,7 @@
 use super::kind::{ErrorKind, Retry};
 
 /// Returns the kind of a failed call. A known code decides. The status decides only if the
-/// code is missing or unknown.
+/// code is missing or unknown. `Error::service` changes the kind of two refusals.
 ///
 /// The throttling codes are AWS's standard list without `LimitExceededException`. Cognito uses that
 /// code for limits that do not end with time.

@@ -326,8 +326,12 @@ impl Error {
         let (refusal, hint) =
             refusals::find(known, code.unwrap_or_default(), message.unwrap_or_default()).unzip();
         let refusal = refusal.unwrap_or(Refusal::Other);
-        #[cfg(feature = "user-pool")]
-        let kind = if refusal == Refusal::SignIn { ErrorKind::NotAuthorized } else { kind };
+        let (kind, retry) = match refusal {
+            #[cfg(feature = "user-pool")]
+            Refusal::SignIn => (ErrorKind::NotAuthorized, retry),
+            Refusal::ProviderUnreachable => (ErrorKind::Unavailable, Retry::AfterFailure),
+            _ => (kind, retry),
+        };
         let message =
             message.map(|message| redactor.clean(message)).filter(|text| !text.is_empty());
         let instead = if not_the_service {

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     /// The token is of a kind or of an app client that the pool never accepts.
     TokenUnsuitable,
     OpenIdTokenRejected,
+    /// STS could not get the keys of the identity provider. The code looks like a rejection.
+    ProviderUnreachable,
     /// A user pool refused the refresh token.
     #[cfg(feature = "user-pool")]
     SignIn,
@@ -195,18 +197,20 @@ pub(crate) const IDENTITY_POOL: &[KnownRefusal] = &[
 
 const CHECK_TRUST: &str = "check role_arn, and that the role's trust policy names the identity pool (audience) and this kind of user (amr)";
 const CHECK_OPEN_ID_TOKEN: &str = "STS rejects the token of the identity: check that the role's account trusts the identity provider; if your program supplies the token, supply a fresh one and check the device's clock";
+const PROVIDER_UNREACHABLE: &str = "the identity provider did not answer STS: try again later";
 
 pub(crate) const STS: &[KnownRefusal] = &[
+    (
+        "InvalidIdentityToken",
+        "retrieve verification key",
+        Refusal::ProviderUnreachable,
+        PROVIDER_UNREACHABLE,
+    ),
     ("ExpiredToken|InvalidIdentityToken", "", Refusal::OpenIdTokenRejected, CHECK_OPEN_ID_TOKEN),
     ("AccessDenied|IDPRejectedClaim", "", Refusal::Other, CHECK_TRUST),
     (LIMIT, "", Refusal::Other, QUOTA),
     (FIREWALL, "", Refusal::Other, BEHIND_FIREWALL),
-    (
-        "IDPCommunicationError",
-        "",
-        Refusal::Other,
-        "the identity provider did not answer STS: try again later",
-    ),
+    ("IDPCommunicationError", "", Refusal::Other, PROVIDER_UNREACHABLE),
     (
         "MalformedPolicyDocument",
         "",

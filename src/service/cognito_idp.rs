@@ -17,6 +17,7 @@ use crate::service::cognito_identity::check_id;
 use crate::service::endpoint;
 use crate::service::protocol::aws_json::{self, JsonOperation};
 use crate::service::protocol::{DecodeError, jwt, timestamp};
+use crate::token_text::token_text_fault;
 use crate::transport::HttpResponse;
 
 const SERVICE: &str = "AWSCognitoIdentityProviderService";
@@ -240,10 +241,17 @@ fn decode(response: &HttpResponse) -> Result<AuthOutput, DecodeError> {
         aws_json::members("the answer's AuthenticationResult", result, names)?;
     let refresh = refresh.map(refresh_token).transpose()?;
     Ok(AuthOutput::Tokens(IssuedTokens {
-        id_token: aws_json::required(id, "AuthenticationResult.IdToken").map(Secret::from),
+        id_token: aws_json::required(id, "AuthenticationResult.IdToken").and_then(id_token),
         expires_in: expires_in.and_then(|json| json.parse().ok()).map(Duration::from_secs),
         refresh_token: refresh,
     }))
+}
+
+fn id_token(token: Zeroizing<String>) -> Result<Secret, DecodeError> {
+    let Some(fault) = token_text_fault(&token) else { return Ok(token.into()) };
+    // The rest is advice for a token that a person gives.
+    let fault = fault.split(';').next().unwrap_or_default();
+    Err(DecodeError(format!("the answer's IdToken {fault}")))
 }
 
 /// Only an empty refresh token is an error, because the service decides the form.
@@ -440,7 +448,26 @@ mod tests {
         // The new refresh token is read even if the ID token cannot be used.
         let lacks = "the answer lacks AuthenticationResult.IdToken";
         let no_text = "the answer's AuthenticationResult.IdToken is not a JSON string";
-        for (id, fault) in [("null", lacks), ("\"\"", lacks), (r#"["SENTINEL"]"#, no_text)] {
+        let white_space = "the answer's IdToken has white space in it";
+        let control = "the answer's IdToken has a control character";
+        let unknown =
+            "the answer's IdToken has a character that is not allowed, perhaps an invisible one";
+        let rows = [
+            ("null", lacks),
+            (r#""""#, lacks),
+            (r#"["SENTINEL"]"#, no_text),
+            (r#""SENTINEL\r""#, white_space),
+            (r#""SENTINEL\r\nx: y""#, white_space),
+            (r#"" SENTINEL""#, white_space),
+            (r#""SENTINEL\u0000""#, "the answer's IdToken has a NUL character"),
+            (r#""\u001b[31mSENTINEL""#, control),
+            (r#""SENTINEL\u007f""#, control),
+            (r#""SENTINEL\u200b""#, unknown),
+            (r#""{SENTINEL}""#, "the answer's IdToken is JSON"),
+            (r#""'SENTINEL'""#, "the answer's IdToken is in quotes"),
+            (r#""Bearer SENTINEL""#, "the answer's IdToken begins with Bearer"),
+        ];
+        for (id, fault) in rows {
             let body = format!(
                 r#"{{"AuthenticationResult":{{"IdToken":{id},"RefreshToken":"rot/ ated+"}}}}"#
             );

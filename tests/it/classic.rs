@@ -110,33 +110,40 @@ fn an_sts_error_code_from_cognito_causes_no_retry() {
 #[test]
 fn errors_of_sts_row_by_row() {
     use ErrorKind::{NotAuthorized, Refused, Throttled, Unavailable};
+    const TEXT: &str = "it <says> & means";
+    const NO_KEYS: &str = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
     let rows = [
         // The refresh gets another OpenID token and tries once more.
-        ("ExpiredTokenException", 400, NotAuthorized),
-        ("InvalidIdentityToken", 400, NotAuthorized),
+        ("ExpiredTokenException", TEXT, 400, NotAuthorized),
+        ("ExpiredTokenException", NO_KEYS, 400, NotAuthorized),
+        ("InvalidIdentityToken", TEXT, 400, NotAuthorized),
         // These calls are retried.
-        ("IDPCommunicationError", 400, Unavailable),
-        ("Throttling", 400, Throttled),
+        ("InvalidIdentityToken", NO_KEYS, 400, Unavailable),
+        ("InvalidIdentityTokenException", NO_KEYS, 400, Unavailable),
+        ("IDPCommunicationError", TEXT, 400, Unavailable),
+        ("Throttling", TEXT, 400, Throttled),
         // These errors are final.
-        ("IDPRejectedClaim", 403, NotAuthorized),
-        ("AccessDenied", 403, NotAuthorized),
-        ("MalformedPolicyDocument", 400, Refused),
-        ("PackedPolicyTooLarge", 400, Refused),
-        ("RegionDisabledException", 403, Refused),
+        ("IDPRejectedClaim", TEXT, 403, NotAuthorized),
+        ("AccessDenied", TEXT, 403, NotAuthorized),
+        ("MalformedPolicyDocument", TEXT, 400, Refused),
+        ("PackedPolicyTooLarge", TEXT, 400, Refused),
+        ("RegionDisabledException", TEXT, 403, Refused),
     ];
-    for (code, status, kind) in rows {
-        let new_token = ["ExpiredTokenException", "InvalidIdentityToken"].contains(&code);
+    for (code, message, status, kind) in rows {
+        let of_token = ["ExpiredTokenException", "InvalidIdentityToken"].contains(&code);
+        let new_token = of_token && kind == NotAuthorized;
         let attempts = if matches!(kind, Unavailable | Throttled) { 4 } else { 1 };
         let stage = Stage::with(|builder| builder.role_arn(ROLE));
-        let fault = Fault::error(status, code, "it <says> & means");
-        stage.cognito.fail_next(ASSUME, 99, fault);
+        stage.cognito.fail_next(ASSUME, 99, Fault::error(status, code, message));
         let error = stage.credentials.get().unwrap_err();
         assert_eq!((error.kind(), error.code()), (kind, Some(code)));
-        assert_eq!(error.message(), "it <says> & means");
+        assert_eq!(error.is_retryable(), attempts > 1, "{code}");
+        assert_eq!(error.message(), message);
         assert_eq!((error.operation(), error.status()), (Some(ASSUME), Some(status)));
         let rounds = if new_token { 2 } else { 1 };
         assert_eq!(stage.cognito.calls(OPEN_ID), rounds, "{code}");
         assert_eq!(stage.cognito.calls(ASSUME), rounds * attempts, "{code}");
+        assert_eq!(stage.clock.sleeps().len(), attempts - 1, "{code}");
         assert_eq!(stage.cognito.calls("GetId"), 1, "{code}: the identity is not replaced");
         assert!(stage.credentials.identity_id().is_some(), "{code}");
     }

@@ -218,6 +218,13 @@ fn every_refusal_of_an_identity_pool_or_sts_has_the_right_hint() {
         refusal(STS, "InvalidIdentityToken", "Incorrect token audience")
             .hint("identity provider")
             .not_in_hint("amr"),
+        refusal(
+            STS,
+            "InvalidIdentityToken",
+            "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements",
+        )
+        .hint("try again later")
+        .not_in_hint("STS rejects"),
         refusal(STS, "IDPCommunicationError", "").hint("try again later").not_in_hint("amr"),
         refusal(STS, "MalformedPolicyDocument", "").hint("JSON").not_in_hint("amr"),
         refusal(STS, "PackedPolicyTooLarge", "").hint("policy_arns").not_in_hint("JSON"),

@@ -193,7 +193,7 @@ fn a_token_lives_until_its_exp_claim_or_for_expires_in_if_it_has_none() {
             jwt(&format!(r#"{{"exp":{}}}"#, ISSUED + life))
         )
     };
-    let rows: [(String, Result<u64, &str>); 8] = [
+    let rows: [(String, Result<u64, &str>); 9] = [
         (token(3600), Ok(3600)),
         (token(10 * 365 * 86_400), Ok(86_400)),
         (token(59), Ok(59)),
@@ -206,6 +206,10 @@ fn a_token_lives_until_its_exp_claim_or_for_expires_in_if_it_has_none() {
         (
             r#"{"IdToken":"opaque"}"#.to_owned(),
             Err("the answer's IdToken does not say when it ends, and ExpiresIn is missing"),
+        ),
+        (
+            r#"{"IdToken":"opa\rque","ExpiresIn":1800}"#.to_owned(),
+            Err("the answer's IdToken has white space in it"),
         ),
         (
             r#"{"AccessToken":"opaque","ExpiresIn":1800}"#.to_owned(),

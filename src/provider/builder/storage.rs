@@ -87,7 +87,9 @@ impl Builder {
     ///
     /// Expiry is measured on the boot clock, so a wrong wall clock cannot make expired credentials
     /// valid. If the boot clock stops while the system is suspended, the wall clock must agree.
-    /// [`refresh`](crate::CognitoIdentityCredentials::refresh) never uses stored credentials.
+    /// [`refresh`](crate::CognitoIdentityCredentials::refresh) never uses stored credentials. Call
+    /// it after a machine was restored from a snapshot: if its clocks go on where they stopped,
+    /// expired credentials count as valid.
     ///
     /// # What is required
     ///

@@ -174,7 +174,11 @@ pub(super) trait FileSystem {
     /// Makes the file names in the directory durable, if the file system can do that.
     #[cfg(unix)]
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let directory = self.open_directory(path)?;
+        let directory = match self.open_directory(path) {
+            // This user may write to the directory, but not read it.
+            Err(error) if has_errno(&error, &[Errno::ACCESS]) => return Ok(()),
+            directory => directory?,
+        };
         match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
             // CIFS, vboxsf and others cannot. Another attempt would not succeed either.
             Err(error) if is_unsupported(&error) || has_errno(&error, &[Errno::INVAL]) => Ok(()),

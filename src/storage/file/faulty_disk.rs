@@ -282,23 +282,42 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_synced_is_no_failure_unless_the_disk_is_broken() {
+        // the error, and whether the record counts as stored if it arises: when the directory is
+        // synced, and when it is opened for that
         let rows = [
-            (Errno::INVAL, true),
-            (Errno::NOTSUP, true),
-            (Errno::OPNOTSUPP, true),
-            (Errno::NOSYS, true),
-            (Errno::IO, false),
-            (Errno::NOSPC, false),
-            (Errno::DQUOT, false),
-            (Errno::ROFS, false),
-            (Errno::STALE, false),
+            (Errno::INVAL, true, false),
+            (Errno::NOTSUP, true, false),
+            (Errno::OPNOTSUPP, true, false),
+            (Errno::NOSYS, true, false),
+            (Errno::ACCESS, false, true),
+            (Errno::PERM, false, false),
+            (Errno::IO, false, false),
+            (Errno::NOSPC, false, false),
+            (Errno::DQUOT, false, false),
+            (Errno::ROFS, false, false),
+            (Errno::STALE, false, false),
+            (Errno::MFILE, false, false),
         ];
-        for (errno, serves) in rows {
+        for (errno, synced, opened) in rows {
             for before in [Before::NoDirectory, Before::NoRecord, Before::Record] {
                 let stored = with_fault_at("SyncDirectory(", errno, before, |storage| {
                     storage.store("k", NEW)
                 });
-                assert_eq!(stored.is_ok(), serves, "{errno:?}, {before:?}");
+                assert_eq!(stored.is_ok(), synced, "{errno:?}, {before:?}");
+
+                let root = in_memory();
+                let directory = root.path().join("d");
+                before.make(&directory, "k");
+                let disk = Watched(|call: Call<'_>| match call {
+                    Call::OpenDirectory(_) => Err(errno.into()),
+                    _ => Ok(()),
+                });
+                let stored = Files { disk, directory: directory.clone() }.store("k", NEW);
+                assert_eq!(stored.is_ok(), opened, "{errno:?}, {before:?}");
+                if opened {
+                    let loaded = FileStorage::new(directory).load("k").unwrap();
+                    assert_eq!(loaded.as_deref(), Some(NEW), "{errno:?}, {before:?}");
+                }
             }
             for call in ["Sync(", "Write("] {
                 with_fault_at(call, errno, Before::Record, |storage| storage.store("k", NEW))

@@ -97,10 +97,15 @@ pub(super) fn tighten<F: FileSystem>(
 pub(super) fn give_file_mode<F: FileSystem>(disk: &F, path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
-    if disk.stat_file(path, file)?.mode() & 0o777 == 0o600 {
+    let mode = disk.stat_file(path, file)?.mode() & 0o777;
+    if mode == 0o600 {
         return Ok(());
     }
-    set_mode(disk, path, file, 0o600)
+    match set_mode(disk, path, file, 0o600) {
+        // vfat and CIFS take the mode from the mount options, and may refuse another one.
+        Err(_) if mode & 0o677 == 0o600 => Ok(()),
+        outcome => outcome,
+    }
 }
 
 #[cfg(not(unix))]
@@ -153,6 +158,7 @@ mod tests {
     use super::super::tests::{chmod, mode, temporary};
     use super::*;
     use std::fs;
+    use std::time::Duration;
 
     #[test]
     fn another_owner_and_other_writers_have_different_errors() {
@@ -169,6 +175,41 @@ mod tests {
             let fault = owner_fault("it", mode, owner, 7);
             let fault = fault.as_deref().map(|fault| fault.split(';').next().unwrap());
             assert_eq!(fault, says, "{mode:o} {owner}");
+        }
+    }
+
+    #[test]
+    fn a_new_file_whose_mode_cannot_be_set_is_used_if_it_is_private() {
+        let all = [Errno::PERM, Errno::ACCESS, Errno::ROFS, Errno::INVAL, Errno::IO];
+        let no_modes = [Errno::OPNOTSUPP, Errno::NOSYS];
+        let rows = [
+            (0o700, &all[..], true),
+            (0o755, &all[..], false),
+            (0o640, &all[..], false),
+            (0o601, &all[..], false),
+            (0o400, &all[..], false),
+            (0o200, &all[..], false),
+            (0o755, &no_modes[..], true),
+        ];
+        for (created, errors, is_ok) in rows {
+            for &errno in errors {
+                let root = temporary();
+                let disk = Watched(|call: Call<'_>| match call {
+                    // As a file system that takes all modes from its mount options.
+                    Call::StatFile(path) => {
+                        chmod(path, created);
+                        Ok(())
+                    }
+                    Call::SetMode(_) => Err(errno.into()),
+                    _ => Ok(()),
+                });
+                let storage = Files { disk, directory: root.path().to_owned() };
+                let what = format!("{created:o} {errno}");
+                assert_eq!(storage.store("k", b"v").is_ok(), is_ok, "{what}");
+                assert_eq!(storage.lock("k", Duration::ZERO).is_ok(), is_ok, "{what}");
+                let loaded = storage.load("k").unwrap();
+                assert_eq!(loaded.as_deref(), is_ok.then_some(&b"v"[..]), "{what}");
+            }
         }
     }
 

@@ -146,8 +146,10 @@ fn a_rotated_token_is_stored_before_the_id_token_is_used() {
     let lacks = "the answer lacks AuthenticationResult.IdToken";
     let endless = "the answer's IdToken does not say when it ends, and ExpiresIn is missing";
     let no_text = "the answer's AuthenticationResult.IdToken is not a JSON string";
+    let white_space = "the answer's IdToken has white space in it";
     let rows = [
         (r#""IdToken":"opaque","#, "rotated", Some(endless)),
+        (r#""IdToken":"o\r","ExpiresIn":3600,"#, "rotated", Some(white_space)),
         (r#""AccessToken":"a","#, "rotated", Some(lacks)),
         (r#""IdToken":"","#, "rotated", Some(lacks)),
         (r#""IdToken":7,"#, "rotated", Some(no_text)),
