@@ -2,20 +2,11 @@
 //! them.
 
 use crate::error::ConfigFaults;
-use crate::provider::settings::Settings;
+use crate::provider::settings::{Parsed, Settings};
 use crate::redact;
 use crate::service::call_settings::Endpoint;
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
-
-/// The parsed settings. The values are valid only if there is no fault.
-pub(super) struct Parsed {
-    pub(super) pool: Option<Id>,
-    pub(super) identity: Option<Id>,
-    pub(super) region: String,
-    pub(super) cognito_url: String,
-    pub(super) sts_url: String,
-}
 
 impl Settings {
     /// Checks all settings except `persist_credentials` and the transport.
@@ -117,27 +108,22 @@ impl Settings {
                 redact::clean(set),
             );
         }
-        match identity {
-            Some(identity) if self.calls.endpoint_url.is_none() && identity.region() != region => {
-                let own = redact::clean(identity.region());
-                faults.add_rule(
-                    "identity_id",
-                    format!("it is in region {own}, but the {owner} is in region {shown}"),
-                );
-            }
-            _ => {}
+        let own = identity.map(Id::region).filter(|own| *own != region);
+        if let Some(own) = own.filter(|_| self.calls.endpoint_url.is_none()) {
+            let own = redact::clean(own);
+            faults.add_rule(
+                "identity_id",
+                format!("it is in region {own}, but the {owner} is in region {shown}"),
+            );
         }
         region.to_owned()
     }
 
     fn check_values(&self, faults: &mut ConfigFaults) {
-        match self.account_id.as_deref() {
-            Some(id)
-                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
-            {
+        if let Some(id) = &self.account_id {
+            if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) {
                 faults.add("account_id", "must be 1 to 15 digits");
             }
-            _ => {}
         }
         check_text("custom_role_arn", self.custom_role_arn.as_deref(), 20, faults);
         check_text("role_arn", self.role_arn.as_deref(), 20, faults);

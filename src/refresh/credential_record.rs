@@ -16,8 +16,7 @@ use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
 use crate::storage::{
-    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, Storage,
-    StorageFailure, StorageLock, digest,
+    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, Storage, digest,
 };
 
 /// What the credentials were issued for, and in which boot. A record of another scope is not used.
@@ -92,7 +91,39 @@ impl RecordScope<'_> {
     }
 }
 
+/// Creates the store of the record. Its key contains the service, the pool, the user's login ID and
+/// the role, so programs with other values do not overwrite the record. A reader still compares the
+/// scope.
+pub(crate) fn store(
+    storage: Arc<dyn Storage>,
+    service: Option<&str>,
+    pool: &Id,
+    login_id: Option<&str>,
+    role_arn: Option<&str>,
+) -> RecordStore {
+    let parts = [Some(pool.as_str()), login_id, role_arn];
+    RecordStore::new(storage, RecordKey::new("credentials", service, &parts), "credentials")
+}
+
 impl CredentialRecord {
+    /// Loads the record if it is of this scope and [`parse`](Self::parse) accepts it.
+    pub(crate) fn load(
+        store: &RecordStore,
+        scope: &str,
+        now: Duration,
+        longest: Duration,
+    ) -> Result<Option<Self>, Error> {
+        Ok(store.load(|value| Self::parse(value, scope, now, longest))?.flatten())
+    }
+
+    /// Stores the record. If that fails, other processes request their own credentials.
+    pub(crate) fn save(&self, store: &RecordStore, scope: &str) {
+        let Some(value) = self.encode(store.key(), scope) else { return };
+        if let Err(error) = store.store(&value) {
+            log::warn!("{error:#}");
+        }
+    }
+
     /// Returns `None` if a time is out of range.
     fn encode(&self, key: &str, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
         let body = aws_json::encode(&Body {
@@ -149,19 +180,8 @@ impl CredentialRecord {
         now: Duration,
         longest: Duration,
     ) -> Option<Option<Self>> {
-        let [
-            found,
-            identity,
-            lifetime,
-            boot_end,
-            wall_end,
-            service_date,
-            service_boot,
-            key_id,
-            secret,
-            token,
-            expiration,
-        ] = fields;
+        let [found, identity, times @ .., key_id, secret, token, expiration] = fields;
+        let [lifetime, boot_end, wall_end, service_date, service_boot] = times;
         if found? != scope {
             return Some(None);
         }
@@ -213,63 +233,6 @@ fn time(json: Option<&str>) -> Option<SystemTime> {
 /// Parses an access key ID, a secret or a session token.
 fn credential_text(json: Option<&str>) -> Option<Zeroizing<String>> {
     string(json?).filter(|text| is_key(text))
-}
-
-/// Keeps credentials in a storage. If a write fails, other processes request their own.
-pub(crate) struct CredentialStore(RecordStore);
-
-impl CredentialStore {
-    /// The key of the record contains the service, the pool, the user's login ID and the role. So
-    /// programs with other values do not overwrite the record. A reader still compares the scope.
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        service: Option<&str>,
-        pool: &Id,
-        login_id: Option<&str>,
-        role_arn: Option<&str>,
-    ) -> Self {
-        let parts = [Some(pool.as_str()), login_id, role_arn];
-        let key = RecordKey::new("credentials", service, &parts);
-        Self(RecordStore::new(storage, key, "credentials"))
-    }
-
-    /// Loads the record if it is of this scope and [`CredentialRecord::parse`] accepts it.
-    pub(crate) fn load(
-        &self,
-        scope: &str,
-        now: Duration,
-        longest: Duration,
-    ) -> Result<Option<CredentialRecord>, Error> {
-        let record = self.0.load(|value| CredentialRecord::parse(value, scope, now, longest))?;
-        Ok(record.flatten())
-    }
-
-    pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
-        let Some(value) = record.encode(self.0.key(), scope) else { return };
-        if let Err(error) = self.0.store(&value) {
-            log::warn!("{error:#}");
-        }
-    }
-
-    /// Removes the record. Returns `false` if it may still be there.
-    pub(crate) fn remove(&self) -> bool {
-        self.0.remove()
-    }
-
-    pub(crate) fn storage_error(&self) -> Option<Error> {
-        self.0.storage_error()
-    }
-
-    /// Notes why no credentials may be stored. Returns whether a reason was already noted.
-    pub(crate) fn set_not_stored(&self, reason: Option<Error>) -> bool {
-        self.0.set_failure(StorageFailure::NotStored, reason)
-    }
-
-    /// Locks the record, so that other processes do not request the same credentials. Returns
-    /// `None` if there is no lock within `wait`.
-    pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.0.lock(wait)
-    }
 }
 
 #[cfg(test)]
@@ -444,11 +407,11 @@ mod tests {
         ];
         for (service, login_id, role, key) in rows {
             let storage = Arc::new(crate::MemoryStorage::new());
-            let store = CredentialStore::new(storage.clone(), service, &pool, login_id, role);
-            store.save(&usual(), SCOPE);
+            let store = store(storage.clone(), service, &pool, login_id, role);
+            usual().save(&store, SCOPE);
             let key = key.replace("POOL", pool.as_str());
             assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
-            let load = || store.load(SCOPE, NOW, LONGEST).unwrap();
+            let load = || CredentialRecord::load(&store, SCOPE, NOW, LONGEST).unwrap();
             assert_eq!(load(), Some(usual()));
             assert!(store.remove());
             assert_eq!(load(), None);
@@ -469,9 +432,10 @@ mod tests {
         ];
         for (what, record, key, scope, is_error) in rows {
             let storage = Arc::new(crate::MemoryStorage::new());
-            let store = CredentialStore::new(storage.clone(), None, &pool, None, None);
+            let store = store(storage.clone(), None, &pool, None, None);
             storage.store(&own, &record.encode(key, scope).unwrap()).unwrap();
-            assert_eq!(store.load(SCOPE, NOW, LONGEST).is_err(), is_error, "{what}");
+            let loaded = CredentialRecord::load(&store, SCOPE, NOW, LONGEST);
+            assert_eq!(loaded.is_err(), is_error, "{what}");
             assert_eq!(store.storage_error().is_some(), is_error, "{what}");
         }
     }
