@@ -35,7 +35,7 @@ mod sync;
 #[cfg(not(loom))]
 mod tests;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::flight::FlightGuard;
@@ -282,6 +282,13 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         self.limits.timeout
     }
 
+    /// Returns the budget of a refresh that begins now and has the full time.
+    #[cfg(feature = "user-pool")]
+    pub(crate) fn full_budget(&self) -> Budget {
+        let deadline = self.clock.boot().saturating_add(self.limits.timeout);
+        Budget::full(deadline, self.limits.attempts)
+    }
+
     /// Returns the value, expired or not.
     pub(crate) fn cached(&self) -> Option<T> {
         self.lock().cached.as_ref().map(|cached| cached.value.clone())
@@ -489,6 +496,6 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, RefreshState<T, S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::refresh_token::RefreshToken;
-use super::store::TokenStore;
+use super::store::{RefreshToken, TokenStore};
 use super::{COOLDOWN, SHORTEST_LIFE, SignInState, TokenRefresher, UserPoolTokens};
 use crate::cell::lease::Windows;
 use crate::cell::{Limits, RefreshCell};
@@ -369,18 +368,14 @@ impl UserPoolTokensBuilder {
             attempts: max_attempts,
             cooldown: COOLDOWN,
         };
-        let sign_in = SignInState { given, ..SignInState::default() };
+        let sign_in = SignInState { given, rotates: self.rotates, ..SignInState::default() };
         Ok(UserPoolTokens(Arc::new(TokenRefresher {
             client,
-            cell: RefreshCell::new(Arc::clone(&clock), limits, sign_in),
-            clock,
-            timeout,
-            attempts: max_attempts,
+            cell: RefreshCell::new(clock, limits, sign_in),
             url,
             provider: pool.provider(),
             pool,
             app: AppClient { secret: secret.transpose()?, id, device_key: self.device_key },
-            rotates: self.rotates,
             store: self.storage.map(|storage| TokenStore::new(storage, key.clone())),
             key,
         })))
