@@ -263,20 +263,16 @@ impl Logins {
     pub(crate) fn check(&self, faults: &mut ConfigFaults) {
         if self.0.len() > MOST_LOGINS {
             let count = self.0.len();
-            faults.add_text(
-                "logins",
-                format!("{count} given, the service takes at most {MOST_LOGINS}"),
-            );
+            let fault = format!("{count} given, the service takes at most {MOST_LOGINS}");
+            faults.add_text("logins", fault);
         }
         for (provider, login) in &self.0 {
             let length = provider.chars().count();
             if !(1..=LONGEST_PROVIDER).contains(&length) {
-                faults.add_text(
-                    "login",
-                    format!(
-                        "the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
-                    ),
+                let fault = format!(
+                    "the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
                 );
+                faults.add_text("login", fault);
             }
             if let LoginToken::Fixed(token) = login {
                 if let Some(fault) = login_token_fault(token.expose()) {
@@ -373,18 +369,14 @@ pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 impl Tokens {
     /// Returns the token of a developer identity as the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
-        match login_token_fault(token.expose()) {
-            // `BTreeMap::from` would add the code of a sort to every program.
-            None => {
-                let mut tokens = BTreeMap::new();
-                tokens.insert(provider.into(), token);
-                Ok(Self(tokens))
-            }
-            Some(fault) => {
-                let what = "the developer identity provider returned a token that";
-                Err(Error::login(format!("{what} {fault}"), None))
-            }
+        if let Some(fault) = login_token_fault(token.expose()) {
+            let what = "the developer identity provider returned a token that";
+            return Err(Error::login(format!("{what} {fault}"), None));
         }
+        // `BTreeMap::from` would add the code of a sort to every program.
+        let mut tokens = BTreeMap::new();
+        tokens.insert(provider.into(), token);
+        Ok(Self(tokens))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

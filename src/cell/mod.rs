@@ -426,7 +426,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         let left = self.left(cached, now);
         let wall_says_expired = cached.wall.is_some_and(|reading| reading.left.is_zero());
         let windows = &self.limits.windows;
-        windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
+        windows.freshness(cached, left, cached.lease.lifetime, wall_says_expired)
     }
 
     /// Returns the remaining lifetime. Uses the wall clock only if the boot clock stops during
@@ -462,7 +462,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             let left = cached.lease.left_by_wall(wall);
             cached.wall = Some(WallReading { at: now, left });
             if !self.wall_decides && !left.is_zero() {
-                let window = cached.advisory_window.max(self.limits.windows.expiry);
+                let windows = &self.limits.windows;
+                let window = windows.advisory_for(cached.lease.lifetime).max(windows.expiry);
                 let next_reading = now.saturating_add(WALL_INTERVAL);
                 cached.fresh_until = cached.lease.boot_end.saturating_sub(window).min(next_reading);
             }

@@ -163,26 +163,28 @@ struct ProviderAtEpoch<'a> {
     epoch: Epoch,
 }
 
+impl ProviderAtEpoch<'_> {
+    fn update<R>(&self, update: impl FnOnce(&mut Principal) -> R) -> Option<R> {
+        let cell = &self.shared.cell;
+        cell.update_if_same_settings(self.epoch, |settings| update(&mut settings.principal))
+    }
+}
+
 impl ProviderState for ProviderAtEpoch<'_> {
     fn set_identity(&self, identity: &Identity) -> bool {
-        let noted = self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = Some(identity.clone());
-        });
-        noted.is_some()
+        self.update(|principal| principal.identity = Some(identity.clone())).is_some()
     }
 
     fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities> {
-        self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = None;
-            settings.principal.stale.reject(rejected);
-            settings.principal.stale.clone()
+        self.update(|principal| {
+            principal.identity = None;
+            principal.stale.reject(rejected);
+            principal.stale.clone()
         })
     }
 
     fn mark_stored_identity_current(&self) {
-        self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stale = StaleIdentities::default();
-        });
+        self.update(|principal| principal.stale = StaleIdentities::default());
     }
 
     fn is_current(&self) -> bool {

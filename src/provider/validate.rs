@@ -45,15 +45,12 @@ impl Settings {
         if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
             faults.add("region", "is not the name of a region");
         }
-        for (setting, url) in [
-            ("endpoint_url", &self.calls.endpoint_url),
-            ("sts_endpoint_url", &self.sts_endpoint_url),
-        ] {
-            if let Some(url) = url {
-                // The program may still call `danger_allow_http`.
-                faults.check(setting, endpoint::custom(url, true));
-            }
-        }
+        // The program may still call `danger_allow_http`.
+        let mut check = |setting, url: &Option<String>| {
+            faults.check(setting, endpoint::custom(url.as_deref()?, true))
+        };
+        check("endpoint_url", &self.calls.endpoint_url);
+        check("sts_endpoint_url", &self.sts_endpoint_url);
         self.check_values(faults);
     }
 
@@ -166,6 +163,8 @@ impl Settings {
     /// Checks the values that contradict or need each other.
     fn check_contradictions(&self, faults: &mut ConfigFaults) {
         let developer = self.developer.is_some();
+        let (has_pool, has_identity) =
+            (self.identity_pool_id.is_some(), self.identity_id.is_some());
         let rules = [
             (
                 self.role_arn.is_some() && self.custom_role_arn.is_some(),
@@ -174,19 +173,17 @@ impl Settings {
             ),
             (developer && self.has_logins(), "login", "cannot be combined with developer_identity"),
             (
-                developer && self.identity_id.is_some(),
+                developer && has_identity,
                 "identity_id",
                 "cannot be combined with developer_identity",
             ),
             (
-                self.account_id.is_some()
-                    && self.identity_id.is_some()
-                    && self.identity_pool_id.is_none(),
+                self.account_id.is_some() && has_identity && !has_pool,
                 "account_id",
                 "needs {identity_pool_id}: only GetId sends it, and an identity is set",
             ),
             (
-                self.storage.is_some() && self.identity_pool_id.is_none(),
+                self.storage.is_some() && !has_pool,
                 "storage",
                 "needs {identity_pool_id}: the identity is stored under the pool's ID",
             ),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::cell::lease::Lease;
-use crate::credentials::{Credentials, is_key};
+use crate::credentials::{Credentials, IssuedKeys, is_key};
 use crate::error::Error;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
@@ -84,12 +84,6 @@ const FIELDS: [&str; 12] = [
     "session_token",
     "expiration",
 ];
-
-impl RecordScope<'_> {
-    pub(crate) fn text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-}
 
 /// Creates the store of the record. Its key contains the service, the pool, the user's login ID and
 /// the role, so programs with other values do not overwrite the record. A reader still compares the
@@ -185,24 +179,19 @@ impl CredentialRecord {
         if found? != scope {
             return Some(None);
         }
-        let lease = Lease {
-            lifetime: duration(lifetime)?,
-            boot_end: duration(boot_end)?,
-            wall_end: wall_end.and_then(|json| time(Some(json))),
-        };
+        let (lifetime, boot_end) = (duration(lifetime)?, duration(boot_end)?);
+        let lease = Lease { lifetime, boot_end, wall_end: time(wall_end) };
         if lease.lifetime.is_zero() || lease.lifetime > longest || lease.start() > now {
             return None;
         }
         let identity = Id::parse(&string(identity?)?).ok()?;
-        let [mut key_id, secret, token] =
-            [credential_text(key_id)?, credential_text(secret)?, credential_text(token)?];
-        let credentials = Credentials::of_identity(
-            identity.as_str().to_owned(),
-            mem::take(&mut *key_id),
-            secret.into(),
-            token.into(),
-            time(expiration)?,
-        );
+        let keys = IssuedKeys {
+            access_key_id: mem::take(&mut *credential_text(key_id)?),
+            secret_access_key: credential_text(secret)?.into(),
+            session_token: credential_text(token)?.into(),
+            expiration: time(expiration)?,
+        };
+        let credentials = Credentials::of_identity(identity.as_str().to_owned(), keys);
         let service = time(service_date).zip(duration(service_boot));
         let service = service.map(|(date, boot)| ServiceTime { date, boot });
         let service = service.filter(|seen| seen.boot <= now);
@@ -238,6 +227,7 @@ fn credential_text(json: Option<&str>) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
     const SCOPE: &str = r#"{"boot_id":"this"}"#;
@@ -250,17 +240,15 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn record(keys: [&str; 3], lease: Lease) -> CredentialRecord {
-        let [key_id, secret, token] = keys;
-        let (secret, token) = (secret.to_owned(), token.to_owned());
+    fn record([key_id, secret, token]: [&str; 3], lease: Lease) -> CredentialRecord {
+        let keys = IssuedKeys {
+            access_key_id: key_id.to_owned(),
+            secret_access_key: Secret::new(secret),
+            session_token: Secret::new(token),
+            expiration: at(1_767_229_200) + Duration::from_nanos(1),
+        };
         CredentialRecord {
-            credentials: Credentials::of_identity(
-                IDENTITY.to_owned(),
-                key_id.to_owned(),
-                Zeroizing::new(secret).into(),
-                Zeroizing::new(token).into(),
-                at(1_767_229_200) + Duration::from_nanos(1),
-            ),
+            credentials: Credentials::of_identity(IDENTITY.to_owned(), keys),
             identity: Id::parse(IDENTITY).unwrap(),
             lease,
             service: Some(ServiceTime { date: at(1_767_225_600), boot: NOW }),

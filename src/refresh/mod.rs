@@ -304,7 +304,7 @@ impl Refresher {
         let answer = developer.provider.identity().map_err(|source| {
             Error::login("the developer identity provider failed".to_owned(), Some(source))
         })?;
-        let id = Id::parse(answer.identity_id()).map_err(|fault| {
+        let id = Id::parse(&answer.identity_id).map_err(|fault| {
             let what = "the developer identity provider returned an identity ID that";
             Error::login(format!("{what} {fault}"), None)
         })?;
@@ -312,7 +312,7 @@ impl Refresher {
             let what = "the developer identity provider returned an identity ID of another region";
             return Err(Error::login(what.to_owned(), None));
         }
-        refresh.tokens = Tokens::one(developer.login, answer.token().clone())?;
+        refresh.tokens = Tokens::one(developer.login, answer.token.clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
         self.adopt_identity(refresh, identity, IdentityChangeReason::Given, false);
         refresh.developer = Some(answer);

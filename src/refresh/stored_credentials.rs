@@ -99,7 +99,7 @@ impl StoredCredentials {
             custom_role_arn,
             role,
         };
-        scope.text()
+        serde_json::to_string(&scope).ok()
     }
 
     /// Returns the credentials in the record, fresh or advisory, if they may be used.
@@ -157,8 +157,8 @@ impl StoredCredentials {
         if left == self.windows.expiry {
             return Freshness::Mandatory;
         }
-        let advisory_window = self.windows.advisory_for(stored.lease.lifetime);
-        self.windows.freshness(stored, left, advisory_window, left_by_wall.is_zero())
+        let lifetime = stored.lease.lifetime;
+        self.windows.freshness(stored, left, lifetime, left_by_wall.is_zero())
     }
 
     /// Stores new credentials, unless the settings have changed during the refresh. Does not store

@@ -382,11 +382,10 @@ impl UserPoolTokensBuilder {
     }
 
     fn parse_pool(&self, faults: &mut ConfigFaults) -> Option<UserPoolId> {
-        let Some(id) = &self.user_pool_id else {
+        if self.user_pool_id.is_none() {
             faults.add("user_pool_id", "not set");
-            return None;
-        };
-        faults.check("user_pool_id", UserPoolId::parse(id))
+        }
+        faults.check("user_pool_id", UserPoolId::parse(self.user_pool_id.as_deref()?))
     }
 
     fn parse_url(&self, pool: Option<&UserPoolId>, faults: &mut ConfigFaults) -> String {
@@ -418,11 +417,8 @@ impl UserPoolTokensBuilder {
             faults.add("client_secret", "has a space or a character that no secret has");
         }
         faults.check_length("username", self.username.as_ref().map(Secret::expose), 1, 128);
-        if let Some(rule) = self
-            .refresh_token
-            .as_ref()
-            .and_then(|token| cognito_idp::refresh_token_fault(token.expose()))
-        {
+        let token = self.refresh_token.as_ref().map(Secret::expose);
+        if let Some(rule) = token.and_then(cognito_idp::refresh_token_fault) {
             faults.add_rule("refresh_token", rule);
         }
         faults.check_length("device_key", self.device_key.as_deref(), 1, 55);
