@@ -109,7 +109,7 @@ impl CognitoIdentityCredentials {
         if let Some(store) = &self.0.refresher.store {
             let (epoch, _) = self.0.cell.settings_with_epoch();
             let credentials = self.0.stored_credentials.as_ref();
-            let forgotten = credentials.is_none_or(|credentials| credentials.remove());
+            let forgotten = credentials.is_none_or(|stored| stored.remove());
             if store.remove() && forgotten {
                 self.0.cell.update_if_no_older_flight(epoch, |settings| {
                     settings.principal.stale = StaleIdentities::default();
@@ -208,12 +208,11 @@ impl CognitoIdentityCredentials {
     /// Replaces all logins in one step. The old ones may own a token source, and its destructor
     /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
-        let old = self.0.cell.change_settings(|settings| {
+        drop(self.0.cell.change_settings(|settings| {
             let mut logins = (*settings.principal.logins).clone();
             change(&mut logins);
             let changed = !logins.same(&settings.principal.logins);
             (changed, std::mem::replace(&mut settings.principal.logins, Arc::new(logins)))
-        });
-        drop(old);
+        }));
     }
 }

@@ -182,7 +182,12 @@ impl Refresher {
             Err(error) if budget.allows_recovery() => error,
             done => return done,
         };
-        match self.recovery(&error, &refresh) {
+        let recovery = self.recovery(&error, &refresh);
+        if let Recovery::NewTokensAndIdentity | Recovery::ForgetIdentity = recovery {
+            log::info!("the service rejected the identity; requesting another one: {error}");
+            refresh.rejected = refresh.identity.take();
+        }
+        match recovery {
             Recovery::None => return Err(error),
             Recovery::NewOpenIdToken => {}
             Recovery::NewTokens => {
@@ -193,14 +198,10 @@ impl Refresher {
                 }
             }
             Recovery::NewTokensAndIdentity => {
-                log_rejection(&error);
-                refresh.rejected = refresh.identity.take();
                 self.fetch_tokens(&mut refresh, &Tokens::default())?;
                 self.replace_identity(&mut refresh)?;
             }
             Recovery::ForgetIdentity => {
-                log_rejection(&error);
-                refresh.rejected = refresh.identity.take();
                 self.forget_rejected(&refresh);
                 self.replace_identity(&mut refresh).inspect_err(|_| {
                     if state.identity().is_none() {
@@ -462,10 +463,6 @@ impl Refresher {
             store.remove();
         }
     }
-}
-
-fn log_rejection(error: &Error) {
-    log::info!("the service rejected the identity; requesting another one: {error}");
 }
 
 #[cfg(test)]

@@ -449,7 +449,7 @@ impl TokenRefresher {
 
     fn stored(&self, sign_in: &SignInState) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         let Some(store) = &self.store else { return Ok(None) };
-        store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
+        store.load(sign_in.given.as_ref())
     }
 
     /// Returns the token that another process has stored after the rejected one. The error means

@@ -55,14 +55,13 @@ impl TokenStore {
         Self { record: RecordStore::new(storage, key, "refresh token") }
     }
 
-    /// Loads the token if it belongs to this sign-in. Loads any token if `sign_in_digest` is
-    /// `None`.
+    /// Loads the token if it belongs to the sign-in of `given`. Loads any token if `given` is `None`.
     pub(super) fn load(
         &self,
-        sign_in_digest: Option<&Secret>,
+        given: Option<&RefreshToken>,
     ) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         let is_own = |stored: &RefreshToken| {
-            sign_in_digest.is_none_or(|digest| *digest == stored.sign_in_digest)
+            given.is_none_or(|given| given.sign_in_digest == stored.sign_in_digest)
         };
         Ok(self.read()?.filter(|(stored, _)| is_own(stored)))
     }
