@@ -61,18 +61,15 @@ pub(crate) enum CredentialsFlow {
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
 }
 
-/// The classic flow. Only `Builder::role_arn` creates this value, so the linker drops STS and its
-/// XML from programs that never call it.
+/// The only value is [`CLASSIC_FLOW`].
 #[derive(Clone, Copy)]
 pub(crate) struct ClassicFlow(
     fn(&Refresher, &mut Refresh<'_>, &str, &RoleRequest) -> Result<CredentialSet, Error>,
 );
 
-impl ClassicFlow {
-    pub(crate) const fn new() -> Self {
-        Self(Refresher::classic)
-    }
-}
+/// The classic flow. Only `Builder::role_arn` names it, so the linker drops STS and its XML from
+/// programs that never call it.
+pub(crate) const CLASSIC_FLOW: ClassicFlow = ClassicFlow(Refresher::classic);
 
 /// The developer identity provider, and the login provider name of its tokens.
 pub(crate) struct Developer {
