@@ -352,8 +352,7 @@ impl UserPoolTokensBuilder {
             return Err(faults.into());
         };
 
-        let secret = self.client_secret;
-        let secret = secret.map(|secret| ClientSecret::new(secret, &id, self.username));
+        let secret = self.client_secret.map(|secret| ClientSecret::new(secret, &id, self.username));
         let service = endpoint::custom_service(&url, pool.region());
         let parts = [Some(pool.as_str()), Some(&*id), self.login_id.as_deref()];
         let key = RecordKey::new("refresh-token", service.as_deref(), &parts);
