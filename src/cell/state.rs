@@ -234,8 +234,8 @@ impl<T: Clone, S> RefreshState<T, S> {
     ) {
         let Some(cached) = &self.cached else { return };
         let mut window = limits.windows.advisory_for(cached.lease.lifetime);
-        // With a window of zero, there is an advisory attempt only if the wall clock alone says that
-        // the lease has ended.
+        // With a window of zero, there is an advisory attempt only if the wall clock alone says
+        // that the lease has ended.
         if window.is_zero() {
             let by_lifetime = Windows { advisory: None, ..limits.windows };
             window = by_lifetime.advisory_for(cached.lease.lifetime);
