@@ -55,7 +55,7 @@ impl TokenStore {
         Self { record: RecordStore::new(storage, key, "refresh token") }
     }
 
-    /// Loads the token if it belongs to the sign-in of `given`. Loads any token if `given` is `None`.
+    /// Loads the token if it belongs to the sign-in of `given`. Loads any token if there is none.
     pub(super) fn load(
         &self,
         given: Option<&RefreshToken>,
