@@ -131,8 +131,21 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn boot(&self) -> Duration {
-        boot()
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        // The kernel never reports a negative time since boot.
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn boot(&self) -> Duration {
+        use std::sync::OnceLock;
+        use std::time::Instant;
+
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
 
     fn sleep(&self, duration: Duration) {
@@ -145,43 +158,22 @@ impl Clock for SystemClock {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn boot_id(&self) -> Option<String> {
-        boot_id()
-    }
-}
+        // Only system calls, because every program contains this code.
+        use rustix::fs::{Mode, OFlags, open};
+        use rustix::io::{Errno, read};
 
-/// Uses only system calls, because every program contains this code.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn boot_id() -> Option<String> {
-    use rustix::fs::{Mode, OFlags, open};
-    use rustix::io::{Errno, read};
-
-    let mut id = [0; 256];
-    let mut length = 0;
-    for path in [c"/proc/sys/kernel/random/boot_id", c"/proc/self/timens_offsets"] {
-        match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => length += read(file, id.get_mut(length..)?).ok()?,
-            // The kernel has no time namespaces.
-            Err(Errno::NOENT) if length > 0 => {}
-            Err(_) => return None,
+        let mut id = [0; 256];
+        let mut length = 0;
+        for path in [c"/proc/sys/kernel/random/boot_id", c"/proc/self/timens_offsets"] {
+            match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(file) => length += read(file, id.get_mut(length..)?).ok()?,
+                // The kernel has no time namespaces.
+                Err(Errno::NOENT) if length > 0 => {}
+                Err(_) => return None,
+            }
         }
+        Some(std::str::from_utf8(id.get(..length)?).ok()?.to_owned())
     }
-    Some(std::str::from_utf8(id.get(..length)?).ok()?.to_owned())
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    // The kernel never reports a negative time since boot.
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn boot() -> Duration {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed()
 }
 
 #[cfg(test)]

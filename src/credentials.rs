@@ -37,11 +37,17 @@ pub struct Credentials(Arc<Inner>);
 
 #[derive(PartialEq, Eq)]
 struct Inner {
-    access_key_id: String,
-    secret_access_key: Secret,
-    session_token: Secret,
-    expiration: SystemTime,
+    keys: IssuedKeys,
     identity_id: Option<String>,
+}
+
+/// The keys in an answer of the service.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct IssuedKeys {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret,
+    pub(crate) session_token: Secret,
+    pub(crate) expiration: SystemTime,
 }
 
 impl Credentials {
@@ -54,30 +60,17 @@ impl Credentials {
         session_token: impl Into<String>,
         expiration: SystemTime,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let keys = IssuedKeys {
             access_key_id: access_key_id.into(),
             secret_access_key: Secret::new(secret_access_key),
             session_token: Secret::new(session_token),
             expiration,
-            identity_id: None,
-        }))
+        };
+        Self(Arc::new(Inner { keys, identity_id: None }))
     }
 
-    pub(crate) fn of_identity(
-        identity_id: String,
-        access_key_id: String,
-        secret_access_key: Secret,
-        session_token: Secret,
-        expiration: SystemTime,
-    ) -> Self {
-        let identity_id = Some(identity_id);
-        Self(Arc::new(Inner {
-            access_key_id,
-            secret_access_key,
-            session_token,
-            expiration,
-            identity_id,
-        }))
+    pub(crate) fn of_identity(identity_id: String, keys: IssuedKeys) -> Self {
+        Self(Arc::new(Inner { keys, identity_id: Some(identity_id) }))
     }
 
     /// Returns the access key ID, `ASIA…`. It is not a secret.
@@ -86,7 +79,7 @@ impl Credentials {
     #[must_use]
     #[doc(alias = "accessKeyId")]
     pub fn access_key_id(&self) -> &str {
-        &self.0.access_key_id
+        &self.0.keys.access_key_id
     }
 
     /// Returns the secret key that signs requests. Do not log it.
@@ -95,7 +88,7 @@ impl Credentials {
     #[must_use]
     #[doc(alias = "secretAccessKey")]
     pub fn secret_access_key(&self) -> &str {
-        self.0.secret_access_key.expose()
+        self.0.keys.secret_access_key.expose()
     }
 
     /// Returns the token that each request carries. Do not log it. AWS documents no maximum length.
@@ -104,7 +97,7 @@ impl Credentials {
     #[must_use]
     #[doc(alias = "sessionToken")]
     pub fn session_token(&self) -> &str {
-        self.0.session_token.expose()
+        self.0.keys.session_token.expose()
     }
 
     /// Returns when the credentials expire, on the service's clock. Compare it with the device's
@@ -114,7 +107,7 @@ impl Credentials {
     #[must_use]
     #[doc(alias = "expireTime")]
     pub fn expiration(&self) -> SystemTime {
-        self.0.expiration
+        self.0.keys.expiration
     }
 
     /// Returns the ID of the identity that the credentials belong to, or `None` if they were made
@@ -132,12 +125,10 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expiration = humantime::format_rfc3339(clamp_to_rfc3339(self.expiration()));
         f.debug_struct("Credentials")
-            .field("access_key_id", &redact::clean(&self.0.access_key_id))
-            .field(
-                "expiration",
-                &humantime::format_rfc3339(clamp_to_rfc3339(self.0.expiration)).to_string(),
-            )
+            .field("access_key_id", &redact::clean(self.access_key_id()))
+            .field("expiration", &expiration.to_string())
             .finish_non_exhaustive()
     }
 }
@@ -209,14 +200,13 @@ mod tests {
 
     #[test]
     fn debug_shows_only_the_key_id_and_the_expiration() {
-        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let credentials = Credentials::of_identity(
-            "us-east-1:secret-id".into(),
-            "ASIAEXAMPLE".into(),
-            Secret::new("hunter2"),
-            Secret::new("hunter3"),
-            end,
-        );
+        let keys = IssuedKeys {
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            secret_access_key: Secret::new("hunter2"),
+            session_token: Secret::new("hunter3"),
+            expiration: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        };
+        let credentials = Credentials::of_identity("us-east-1:secret-id".to_owned(), keys);
         assert_eq!(
             format!("{credentials:?}"),
             r#"Credentials { access_key_id: "ASIAEXAMPLE", expiration: "2027-01-15T08:00:00Z", .. }"#

@@ -81,8 +81,8 @@ impl DeveloperIdentityProvider for Box<dyn DeveloperIdentityProvider> {
 /// See the [example](DeveloperIdentityProvider#example).
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeveloperIdentity {
-    identity_id: String,
-    token: Secret,
+    pub(crate) identity_id: String,
+    pub(crate) token: Secret,
 }
 
 impl DeveloperIdentity {
@@ -92,14 +92,6 @@ impl DeveloperIdentity {
     /// See the [example](DeveloperIdentityProvider#example).
     pub fn new(identity_id: impl Into<String>, token: impl Into<String>) -> Self {
         Self { identity_id: identity_id.into(), token: Secret::new(token) }
-    }
-
-    pub(crate) fn identity_id(&self) -> &str {
-        &self.identity_id
-    }
-
-    pub(crate) fn token(&self) -> &Secret {
-        &self.token
     }
 }
 

@@ -108,14 +108,11 @@ impl CredentialVariables {
         let secret_access_key = get(SECRET_ACCESS_KEY, true);
         let session_token = get(SESSION_TOKEN, true);
         let expiration = get(EXPIRATION, false);
-        let end = match timestamp::parse_rfc3339(expiration.trim()) {
-            Some(end) => end,
-            None if expiration.is_empty() => SystemTime::UNIX_EPOCH,
-            None => {
-                faults.add(EXPIRATION, "is no RFC 3339 timestamp");
-                SystemTime::UNIX_EPOCH
-            }
-        };
+        let end = timestamp::parse_rfc3339(expiration.trim());
+        if end.is_none() && !expiration.is_empty() {
+            faults.add(EXPIRATION, "is no RFC 3339 timestamp");
+        }
+        let end = end.unwrap_or(SystemTime::UNIX_EPOCH);
         // Created even after a fault, because it wipes the values.
         let credentials = Credentials::new(access_key_id, secret_access_key, session_token, end);
         if faults.is_empty() { Ok(Self::from(&credentials)) } else { Err(faults.into()) }

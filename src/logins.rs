@@ -263,20 +263,16 @@ impl Logins {
     pub(crate) fn check(&self, faults: &mut ConfigFaults) {
         if self.0.len() > MOST_LOGINS {
             let count = self.0.len();
-            faults.add_text(
-                "logins",
-                format!("{count} given, the service takes at most {MOST_LOGINS}"),
-            );
+            let fault = format!("{count} given, the service takes at most {MOST_LOGINS}");
+            faults.add_text("logins", fault);
         }
         for (provider, login) in &self.0 {
             let length = provider.chars().count();
             if !(1..=LONGEST_PROVIDER).contains(&length) {
-                faults.add_text(
-                    "login",
-                    format!(
-                        "the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
-                    ),
+                let fault = format!(
+                    "the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
                 );
+                faults.add_text("login", fault);
             }
             if let LoginToken::Fixed(token) = login {
                 if let Some(fault) = login_token_fault(token.expose()) {
@@ -373,18 +369,14 @@ pub(crate) struct Tokens(BTreeMap<Arc<str>, Secret>);
 impl Tokens {
     /// Returns the token of a developer identity as the only login.
     pub(crate) fn one(provider: &str, token: Secret) -> Result<Self, Error> {
-        match login_token_fault(token.expose()) {
-            // `BTreeMap::from` would add the code of a sort to every program.
-            None => {
-                let mut tokens = BTreeMap::new();
-                tokens.insert(provider.into(), token);
-                Ok(Self(tokens))
-            }
-            Some(fault) => {
-                let what = "the developer identity provider returned a token that";
-                Err(Error::login(format!("{what} {fault}"), None))
-            }
+        if let Some(fault) = login_token_fault(token.expose()) {
+            let what = "the developer identity provider returned a token that";
+            return Err(Error::login(format!("{what} {fault}"), None));
         }
+        // `BTreeMap::from` would add the code of a sort to every program.
+        let mut tokens = BTreeMap::new();
+        tokens.insert(provider.into(), token);
+        Ok(Self(tokens))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -400,6 +392,10 @@ impl Tokens {
 mod tests {
     use super::*;
     use crate::ErrorKind;
+
+    fn tokens(logins: &Logins) -> Result<Tokens, Error> {
+        logins.tokens(&Tokens::default(), || Duration::MAX)
+    }
 
     #[test]
     fn the_services_limits_are_checked_and_no_token_is_in_the_text() {
@@ -422,12 +418,12 @@ mod tests {
             (eleven, "logins: 11 given, the service takes at most 10"),
         ];
         for (logins, fault) in rows {
-            let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            let error = tokens(&logins).unwrap_err();
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, fault));
             assert_eq!(error.config_faults().len(), 1);
         }
         let at_the_limits = Logins::new().with("p".repeat(128), "t".repeat(50_000));
-        assert!(at_the_limits.tokens(&Tokens::default(), || Duration::MAX).is_ok());
+        assert!(tokens(&at_the_limits).is_ok());
     }
 
     #[test]
@@ -437,18 +433,15 @@ mod tests {
         logins.insert_source("p".into(), move || {
             Ok(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string())
         });
-        assert_ne!(
-            logins.tokens(&Tokens::default(), || Duration::MAX).unwrap(),
-            logins.tokens(&Tokens::default(), || Duration::MAX).unwrap()
-        );
+        assert_ne!(tokens(&logins).unwrap(), tokens(&logins).unwrap());
 
         logins.insert_source("p".into(), || Err("disk on fire".into()));
-        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+        let error = tokens(&logins).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert_eq!(format!("{error:#}"), "the token source for p failed: disk on fire");
 
         logins.insert_source("p".into(), || Ok(String::new()));
-        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+        let error = tokens(&logins).unwrap_err();
         assert_eq!(error.to_string(), "the token source for p returned a token that is empty");
     }
 
@@ -489,7 +482,7 @@ mod tests {
     fn a_token_file_that_cannot_be_read_fails_the_login() {
         let mut logins = Logins::new();
         logins.insert_source("p".into(), crate::FileToken::new("/no/such/token"));
-        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+        let error = tokens(&logins).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
     }
@@ -504,12 +497,12 @@ mod tests {
             ("Bearer SENTINEL", "begins with Bearer; give only what follows it"),
         ] {
             let value = Logins::new().with("p", token);
-            let error = value.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            let error = tokens(&value).unwrap_err();
             assert_eq!(error.to_string(), format!("login: the token for p {fault}"));
 
             let mut source = Logins::new();
             source.insert_source("p".into(), move || Ok(token.to_owned()));
-            let error = source.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+            let error = tokens(&source).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Login);
             let says = format!("the token source for p returned a token that {fault}");
             assert_eq!(format!("{error:#}"), says);
@@ -526,9 +519,6 @@ mod tests {
         let logins =
             Logins::new().with("eyJ0b2tlbg", "x").with("p", "hunter2").with("z".repeat(90), "x");
         assert_eq!(format!("{logins:?}"), r#"Logins {"[redacted]", "p", "[redacted]"}"#);
-        assert!(
-            !format!("{:?}", logins.tokens(&Tokens::default(), || Duration::MAX).unwrap())
-                .contains("hunter2")
-        );
+        assert!(!format!("{:?}", tokens(&logins).unwrap()).contains("hunter2"));
     }
 }

@@ -1,6 +1,6 @@
 //! Finds the host in an address, and tells whether the host is this machine.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Returns the host of `host:port`, without the brackets of an IPv6 address.
 pub(crate) fn host(authority: &str) -> Result<&str, String> {
@@ -10,12 +10,10 @@ pub(crate) fn host(authority: &str) -> Result<&str, String> {
             if host.parse::<Ipv6Addr>().is_err() {
                 return Err("has brackets around something that is no IPv6 address".to_owned());
             }
-            let port = match rest.strip_prefix(':') {
-                Some(port) => Some(port),
-                None if rest.is_empty() => None,
-                None => return Err("has something other than a port after the address".to_owned()),
-            };
-            (host, port)
+            if !rest.is_empty() && !rest.starts_with(':') {
+                return Err("has something other than a port after the address".to_owned());
+            }
+            (host, rest.strip_prefix(':'))
         }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -28,12 +26,10 @@ pub(crate) fn host(authority: &str) -> Result<&str, String> {
     let is_port = |port: &str| {
         port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
-    match port {
-        Some(port) if !is_port(port) => {
-            Err("has a port that is not a number from 1 to 65535".to_owned())
-        }
-        _ => Ok(host),
+    if !port.is_none_or(is_port) {
+        return Err("has a port that is not a number from 1 to 65535".to_owned());
     }
+    Ok(host)
 }
 
 /// Allows the characters of registered names, and `_` for names on a private network.
@@ -46,16 +42,12 @@ fn is_label(label: &str) -> bool {
 
 pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Returns whether a name is `localhost` or ends with `.localhost`. A dot at the end is allowed.
 #[cfg(feature = "ureq")]
 pub(crate) fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
-    let parent = host.len().checked_sub("localhost".len()).and_then(|at| host.split_at_checked(at));
-    parent.is_some_and(|(below, name)| {
-        name.eq_ignore_ascii_case("localhost") && (below.is_empty() || below.ends_with('.'))
-    })
+    host.rsplit('.').next().is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
 }

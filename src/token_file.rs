@@ -1,9 +1,11 @@
 //! [`FileToken`]: a login token in a file.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(unix)]
+use self::unix::open;
 use crate::error::BoxError;
 use crate::logins::TokenSource;
 use crate::secret::read_to_end;
@@ -87,13 +89,8 @@ impl TokenSource for FileToken {
     }
 }
 
-#[cfg(unix)]
-fn open(path: &Path, limit: Duration) -> io::Result<unix::TimedReader> {
-    unix::TimedReader::open(path, limit)
-}
-
 #[cfg(not(unix))]
-fn open(path: &Path, _limit: Duration) -> io::Result<std::fs::File> {
+fn open(path: &std::path::Path, _limit: Duration) -> io::Result<std::fs::File> {
     std::fs::File::open(path)
 }
 
@@ -115,14 +112,14 @@ mod unix {
         end: Option<Instant>,
     }
 
-    impl TimedReader {
-        pub(super) fn open(path: &Path, limit: Duration) -> io::Result<Self> {
-            // Without NONBLOCK, opening a named pipe would wait for a writer.
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let file = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
-            Ok(Self { file: file.into(), limit, end: Instant::now().checked_add(limit) })
-        }
+    pub(super) fn open(path: &Path, limit: Duration) -> io::Result<TimedReader> {
+        // Without NONBLOCK, opening a named pipe would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
+        Ok(TimedReader { file: file.into(), limit, end: Instant::now().checked_add(limit) })
+    }
 
+    impl TimedReader {
         fn left(&self) -> Option<Duration> {
             self.end.map(|end| end.saturating_duration_since(Instant::now()))
         }
@@ -206,6 +203,7 @@ mod tests {
         use super::*;
         use std::fs::OpenOptions;
         use std::io::Write;
+        use std::path::Path;
         use std::thread;
         use std::time::Instant;
 

@@ -25,7 +25,7 @@ impl<T: Clone, S> FlightGuard<'_, T, S> {
         limits: &Limits,
     ) {
         let rolls = [random::f64(), random::f64()];
-        let mut state = self.lock();
+        let mut state = sync::lock(self.state);
         let replaced = state.record(&self.flight, result, now, limits, rolls);
         let outcome = match result {
             Ok(Refreshed { value, from_storage, .. }) => {
@@ -45,16 +45,11 @@ impl<T: Clone, S> FlightGuard<'_, T, S> {
             self.completed.notify_all();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, RefreshState<T, S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<T: Clone, S> Drop for FlightGuard<'_, T, S> {
     fn drop(&mut self) {
-        let mut state = self.lock();
-        self.publish(&mut state, Outcome::LeaderPanicked);
+        self.publish(&mut sync::lock(self.state), Outcome::LeaderPanicked);
     }
 }
 

@@ -55,17 +55,16 @@ pub(crate) enum Freshness<V> {
 }
 
 impl Windows {
-    /// `advisory_window` is the result of [`Self::advisory_for`] for the lifetime of the value.
     pub(crate) fn freshness<V>(
         &self,
         value: V,
         left: Duration,
-        advisory_window: Duration,
+        lifetime: Duration,
         wall_says_expired: bool,
     ) -> Freshness<V> {
         if left.is_zero() || left < self.expiry {
             Freshness::Mandatory
-        } else if left < advisory_window || wall_says_expired {
+        } else if left < self.advisory_for(lifetime) || wall_says_expired {
             Freshness::Advisory(value)
         } else {
             Freshness::Fresh(value)

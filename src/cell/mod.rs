@@ -35,7 +35,7 @@ mod sync;
 #[cfg(not(loom))]
 mod tests;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::flight::FlightGuard;
@@ -282,6 +282,13 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         self.limits.timeout
     }
 
+    /// Returns the budget of a refresh that begins now and has the full time.
+    #[cfg(feature = "user-pool")]
+    pub(crate) fn full_budget(&self) -> Budget {
+        let deadline = self.clock.boot().saturating_add(self.limits.timeout);
+        Budget::full(deadline, self.limits.attempts)
+    }
+
     /// Returns the value, expired or not.
     pub(crate) fn cached(&self) -> Option<T> {
         self.lock().cached.as_ref().map(|cached| cached.value.clone())
@@ -419,7 +426,7 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         let left = self.left(cached, now);
         let wall_says_expired = cached.wall.is_some_and(|reading| reading.left.is_zero());
         let windows = &self.limits.windows;
-        windows.freshness(cached, left, cached.advisory_window, wall_says_expired)
+        windows.freshness(cached, left, cached.lease.lifetime, wall_says_expired)
     }
 
     /// Returns the remaining lifetime. Uses the wall clock only if the boot clock stops during
@@ -455,7 +462,8 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
             let left = cached.lease.left_by_wall(wall);
             cached.wall = Some(WallReading { at: now, left });
             if !self.wall_decides && !left.is_zero() {
-                let window = cached.advisory_window.max(self.limits.windows.expiry);
+                let windows = &self.limits.windows;
+                let window = windows.advisory_for(cached.lease.lifetime).max(windows.expiry);
                 let next_reading = now.saturating_add(WALL_INTERVAL);
                 cached.fresh_until = cached.lease.boot_end.saturating_sub(window).min(next_reading);
             }
@@ -489,6 +497,6 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, RefreshState<T, S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }

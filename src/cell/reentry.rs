@@ -1,10 +1,9 @@
 //! Detects a clock or a listener that calls its own cell.
 
 use std::process;
-use std::sync::PoisonError;
 
 use crate::cell::state::RefreshState;
-use crate::cell::sync::{self, Mutex, MutexGuard, READING_CLOCK, ThreadId};
+use crate::cell::sync::{self, Mutex, READING_CLOCK, ThreadId};
 
 /// While it exists, this thread is reading the clock of a cell.
 pub(super) struct ReentryGuard {
@@ -35,14 +34,14 @@ pub(super) struct ListenerGuard<'a, T, S> {
 impl<'a, T, S> ListenerGuard<'a, T, S> {
     pub(super) fn enter(state: &'a Mutex<RefreshState<T, S>>) -> Self {
         let thread = (process::id(), sync::current().id());
-        lock(state).in_listener.push(thread);
+        sync::lock(state).in_listener.push(thread);
         Self { state, thread }
     }
 }
 
 impl<T, S> Drop for ListenerGuard<'_, T, S> {
     fn drop(&mut self) {
-        lock(self.state).in_listener.retain(|thread| *thread != self.thread);
+        sync::lock(self.state).in_listener.retain(|thread| *thread != self.thread);
     }
 }
 
@@ -55,10 +54,6 @@ pub(super) fn is_in_listener(threads: &mut Vec<(u32, ThreadId)>) -> bool {
     let own = process::id();
     threads.retain(|(process, _)| *process == own);
     threads.contains(&(own, sync::current().id()))
-}
-
-fn lock<T, S>(state: &Mutex<RefreshState<T, S>>) -> MutexGuard<'_, RefreshState<T, S>> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

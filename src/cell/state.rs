@@ -57,10 +57,9 @@ pub(super) struct RefreshState<T, S> {
 pub(super) struct Cached<T> {
     pub(super) value: T,
     pub(super) lease: Lease,
-    /// The number of the flight that returned the value.
-    flight: u64,
-    from_storage: bool,
-    pub(super) advisory_window: Duration,
+    /// The number of the flight in which the service issued the value. `None` if the value comes
+    /// from the storage.
+    issued_in: Option<u64>,
     pub(super) wall: Option<WallReading>,
     /// Before this boot time, the value is fresh unless it is invalidated, and nobody reads the
     /// wall clock.
@@ -129,7 +128,7 @@ impl<T: Clone, S> RefreshState<T, S> {
     /// Returns the cached value if the service issued it in a flight after number `flights`.
     pub(super) fn issued_after(&self, flights: u64) -> Option<T> {
         let cached = self.valid()?;
-        (cached.flight > flights && !cached.from_storage).then(|| cached.value.clone())
+        cached.issued_in.filter(|flight| *flight > flights).map(|_| cached.value.clone())
     }
 
     pub(super) fn allows_advisory_attempt(&self, now: Duration) -> bool {
@@ -174,9 +173,7 @@ impl<T: Clone, S> RefreshState<T, S> {
                 self.cached = Some(Cached {
                     value: value.clone(),
                     lease: *lease,
-                    flight: flight.number,
-                    from_storage: *from_storage,
-                    advisory_window: limits.windows.advisory_for(lease.lifetime),
+                    issued_in: (!from_storage).then_some(flight.number),
                     wall: None,
                     fresh_until: Duration::ZERO,
                 });
@@ -235,21 +232,15 @@ impl<T: Clone, S> RefreshState<T, S> {
         limits: &Limits,
         [roll, _]: [f64; 2],
     ) {
-        let window = self.cached.as_ref().map(|cached| cached.pause_window(limits));
-        let asked = error.cooldown_asked();
-        let pause = retry::advisory_pause(window.unwrap_or_default(), asked, roll);
-        self.pause_until = Some(now.saturating_add(pause));
-    }
-}
-
-impl<T> Cached<T> {
-    /// Returns the window that sets the length of an advisory pause. With a window of zero there
-    /// can be an advisory attempt too, if only the wall clock says that the lease has ended.
-    fn pause_window(&self, limits: &Limits) -> Duration {
-        if self.advisory_window.is_zero() {
+        let Some(cached) = &self.cached else { return };
+        let mut window = limits.windows.advisory_for(cached.lease.lifetime);
+        // With a window of zero, there is an advisory attempt only if the wall clock alone says
+        // that the lease has ended.
+        if window.is_zero() {
             let by_lifetime = Windows { advisory: None, ..limits.windows };
-            return by_lifetime.advisory_for(self.lease.lifetime);
+            window = by_lifetime.advisory_for(cached.lease.lifetime);
         }
-        self.advisory_window
+        let pause = retry::advisory_pause(window, error.cooldown_asked(), roll);
+        self.pause_until = Some(now.saturating_add(pause));
     }
 }

@@ -1,10 +1,17 @@
 //! The lock, the condition variable and the clock of the waiters, from the standard library or from
 //! loom. Loom runs a test in every order in which threads can meet.
 
+use std::sync::PoisonError;
+
 #[cfg(all(loom, test))]
 pub(crate) use self::explored::*;
 #[cfg(not(all(loom, test)))]
 pub(crate) use self::standard::*;
+
+/// Locks a mutex. Every critical section leaves the data valid, so a poisoned mutex is ignored.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[cfg(not(all(loom, test)))]
 mod standard {

@@ -33,6 +33,14 @@ fn refreshed(value: usize) -> Result<Refreshed<usize>, Error> {
 }
 
 impl RefreshCell<usize, ()> {
+    /// Calls `get` without a limit and without a listener.
+    fn get_with(
+        &self,
+        refresh: impl Fn(&RefreshInput<()>) -> Result<Refreshed<usize>, Error>,
+    ) -> Result<usize, Error> {
+        self.get(Duration::MAX, refresh, None)
+    }
+
     /// Blocks a refresh until this number of threads waits for it. The flight has one owner for
     /// each waiter, and three more: the cell, the leader and this function.
     fn await_waiters(&self, waiters: usize) {
@@ -73,7 +81,7 @@ fn crowd(
     let results = thread::scope(|scope| {
         let ask = || {
             catch_unwind(AssertUnwindSafe(|| match method {
-                Method::Get => cell.get(Duration::MAX, run, None),
+                Method::Get => cell.get_with(run),
                 Method::Refresh => cell.refresh(run, None),
             }))
         };
@@ -98,18 +106,14 @@ fn a_stored_value_is_shared_by_get_but_not_by_refresh() {
         let cell = cell();
         let results = thread::scope(|scope| {
             let storing = scope.spawn(|| {
-                cell.get(
-                    Duration::MAX,
-                    |_| {
-                        cell.await_waiters(1);
-                        refreshed(0).map(|refreshed| Refreshed { from_storage: true, ..refreshed })
-                    },
-                    None,
-                )
+                cell.get_with(|_| {
+                    cell.await_waiters(1);
+                    refreshed(0).map(|refreshed| Refreshed { from_storage: true, ..refreshed })
+                })
             });
             await_that(|| cell.lock().flight.is_some());
             let value = match method {
-                Method::Get => cell.get(Duration::MAX, |_| refreshed(1), None),
+                Method::Get => cell.get_with(|_| refreshed(1)),
                 Method::Refresh => cell.refresh(|_| refreshed(1), None),
             };
             [storing.join().unwrap().unwrap(), value.unwrap()]
@@ -139,7 +143,7 @@ fn after_a_panic_of_the_leader_refresh_returns_no_stored_value() {
                 scope.spawn(move || {
                     let ask = || match number % 4 {
                         0 => cell.refresh(|_| refresh(true), None).map(|value| value == 1),
-                        _ => cell.get(Duration::MAX, |_| refresh(false), None).map(|_| true),
+                        _ => cell.get_with(|_| refresh(false)).map(|_| true),
                     };
                     let outcome = catch_unwind(AssertUnwindSafe(ask));
                     assert!(outcome.is_err() || outcome.unwrap().unwrap(), "a stored value");
@@ -162,20 +166,16 @@ fn a_refresh_gets_the_time_after_which_a_stored_value_may_be_used() {
     cell.refresh(refresh, None).unwrap();
     cell.refresh(refresh, None).unwrap();
     cell.invalidate(|_| true);
-    cell.get(Duration::MAX, refresh, None).unwrap();
+    cell.get_with(refresh).unwrap();
     let expired = SystemClock.boot();
     cell.expire();
-    cell.get(
-        Duration::MAX,
-        |input| {
-            after.lock().unwrap().push(input.stored_after);
-            Err(Error::timeout("the network"))
-        },
-        None,
-    )
+    cell.get_with(|input| {
+        after.lock().unwrap().push(input.stored_after);
+        Err(Error::timeout("the network"))
+    })
     .unwrap_err();
     let failed = SystemClock.boot();
-    cell.get(Duration::MAX, refresh, None).unwrap();
+    cell.get_with(refresh).unwrap();
     let after = after.into_inner().unwrap();
     assert_eq!(after[0], None, "any stored value");
     assert!(after[1] > Some(before) && after[2] > after[1], "newer than the cached value");
@@ -217,26 +217,18 @@ fn a_caller_after_a_change_of_the_settings_leads_a_new_refresh() {
     let epochs = Mutex::new(Vec::new());
     thread::scope(|scope| {
         let first = scope.spawn(|| {
-            cell.get(
-                Duration::MAX,
-                |input| {
-                    cell.change_settings(|()| (true, ()));
-                    cell.await_waiters(1);
-                    epochs.lock().unwrap().push(input.epoch.settings);
-                    refreshed(1)
-                },
-                None,
-            )
+            cell.get_with(|input| {
+                cell.change_settings(|()| (true, ()));
+                cell.await_waiters(1);
+                epochs.lock().unwrap().push(input.epoch.settings);
+                refreshed(1)
+            })
         });
         await_that(|| cell.lock().epoch.settings == 1);
-        let second = cell.get(
-            Duration::MAX,
-            |input| {
-                epochs.lock().unwrap().push(input.epoch.settings);
-                refreshed(2)
-            },
-            None,
-        );
+        let second = cell.get_with(|input| {
+            epochs.lock().unwrap().push(input.epoch.settings);
+            refreshed(2)
+        });
         assert_eq!((first.join().unwrap().unwrap(), second.unwrap()), (1, 2));
     });
     assert_eq!(epochs.into_inner().unwrap(), [0, 1]);
@@ -253,30 +245,24 @@ fn a_caller_after_a_change_of_the_settings_leads_a_new_refresh() {
 fn a_caller_that_joined_a_failing_advisory_attempt_leads_a_full_refresh() {
     let mut cell = cell();
     cell.limits.windows.advisory = Some(HOUR * 2);
-    cell.get(Duration::MAX, |_| refreshed(0), None).unwrap();
+    cell.get_with(|_| refreshed(0)).unwrap();
     let budgets = Mutex::new(Vec::new());
+    let note = |input: &RefreshInput<()>| {
+        let budget = (input.budget.attempts, input.budget.allows_recovery());
+        budgets.lock().unwrap().push(budget);
+    };
     let (advisory, joined) = thread::scope(|scope| {
         let advisory = scope.spawn(|| {
-            cell.get(
-                Duration::MAX,
-                |input| {
-                    budgets
-                        .lock()
-                        .unwrap()
-                        .push((input.budget.attempts, input.budget.allows_recovery()));
-                    cell.await_waiters(1);
-                    Err(Error::timeout("the network"))
-                },
-                None,
-            )
+            cell.get_with(|input| {
+                note(input);
+                cell.await_waiters(1);
+                Err(Error::timeout("the network"))
+            })
         });
         await_that(|| cell.lock().flight.is_some());
         let joined = cell.refresh(
             |input| {
-                budgets
-                    .lock()
-                    .unwrap()
-                    .push((input.budget.attempts, input.budget.allows_recovery()));
+                note(input);
                 refreshed(2)
             },
             None,
@@ -303,7 +289,7 @@ fn a_failure_of_a_caller_with_little_time_is_not_shared_with_a_caller_that_has_m
             )
         });
         await_that(|| cell.lock().flight.is_some());
-        let patient = cell.get(Duration::MAX, |_| refreshed(1), None);
+        let patient = cell.get_with(|_| refreshed(1));
         (hasty.join().unwrap(), patient)
     });
     assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
@@ -339,7 +325,7 @@ fn a_value_that_expired_on_arrival_is_not_returned() {
         let lease = Lease::new(Duration::ZERO, SystemClock.wall(), Duration::from_nanos(1));
         Ok(Refreshed { value: 1, lease, from_storage: false, early_error: None })
     };
-    assert_eq!(cell.get(Duration::MAX, |_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(cell.get_with(|_| dead()).unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(cell.refresh(|_| dead(), None).unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(cell.cached(), None);
 }
@@ -352,7 +338,7 @@ fn a_poisoned_mutex_is_ignored() {
         panic!("poison");
     }));
     assert!(poison.is_err() && cell.state.is_poisoned());
-    assert_eq!(cell.get(Duration::MAX, |_| refreshed(1), None).unwrap(), 1);
+    assert_eq!(cell.get_with(|_| refreshed(1)).unwrap(), 1);
 }
 
 #[test]

@@ -58,10 +58,7 @@ impl WireFormat {
         let (identity_id, logins) = (&self.identity, &self.tokens);
         let operation = GetCredentialsForIdentity { identity_id, logins, custom_role_arn: None };
         let issued = operation.decode(answer).ok()?;
-        let id = issued.identity_id?.as_str().to_owned();
-        let [secret, token] = [issued.secret_key, issued.session_token];
-        let key_id = issued.access_key_id;
-        Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
+        Some(Credentials::of_identity(issued.identity_id?.as_str().to_owned(), issued.keys))
     }
 
     /// Returns the credentials in a response to `AssumeRoleWithWebIdentity`.
@@ -74,10 +71,7 @@ impl WireFormat {
             logins: &self.tokens,
         };
         let issued = operation.decode(answer).ok()?;
-        let id = self.identity.as_str().to_owned();
-        let [secret, token] = [issued.secret_access_key, issued.session_token];
-        let key_id = issued.access_key_id;
-        Some(Credentials::of_identity(id, key_id, secret, token, issued.expiration))
+        Some(Credentials::of_identity(self.identity.as_str().to_owned(), issued.keys))
     }
 }
 

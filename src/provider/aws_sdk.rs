@@ -129,7 +129,7 @@ impl CognitoIdentityCredentials {
     fn get_in_background(&self, epoch: Epoch) -> io::Result<JobFuture<Result<Credentials, Error>>> {
         let provider = self.clone();
         self.0.background.join(epoch, move |publish| {
-            let mut call = LoadCall::new(&provider.0, false);
+            let mut call = LoadCall::new(&provider.0);
             call.publish = Some(publish);
             call.get(Duration::MAX)
         })

@@ -111,13 +111,11 @@ impl<T: Clone> Future for JobFuture<T> {
             JobState::Finished(result) => return Poll::Ready(result.clone()),
             JobState::Running(_) if this.job.process != process::id() => return Poll::Ready(None),
             JobState::Running(wakers) => {
-                let place = *this.place.get_or_insert(wakers.len());
-                if let Some(before) = wakers.get_mut(place) {
-                    before.replace(waker)
-                } else {
-                    wakers.push(Some(waker));
-                    None
-                }
+                let place = *this.place.get_or_insert_with(|| {
+                    wakers.push(None);
+                    wakers.len() - 1
+                });
+                wakers.get_mut(place).and_then(|before| before.replace(waker))
             }
         };
         drop(replaced);

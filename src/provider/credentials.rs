@@ -102,7 +102,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "getPromise")]
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        LoadCall::new(&self.0, false).get(limit)
+        LoadCall::new(&self.0).get(limit)
     }
 
     /// Requests new credentials from the service, even if the cached or stored credentials are
@@ -138,7 +138,7 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "coalesceRefresh")]
     #[doc(alias = "refreshCallbacks")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        LoadCall::new(&self.0, true).refresh()
+        LoadCall::new(&self.0).refresh()
     }
 
     /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from

@@ -174,8 +174,7 @@ type SetFlag = fn(Builder, bool) -> Builder;
 const NOT_A_FLAG: &str = "must be true or false";
 
 fn flag(value: &str) -> Option<bool> {
-    let is = |word| value.eq_ignore_ascii_case(word);
-    if is("true") { Some(true) } else { is("false").then_some(false) }
+    value.to_ascii_lowercase().parse().ok()
 }
 
 #[cfg(test)]

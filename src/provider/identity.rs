@@ -66,16 +66,15 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "IdentityId")]
     pub fn set_identity_id(&self, id: impl Into<String>) -> Result<(), Error> {
         let id = Id::parse(&id.into()).map_err(|fault| Error::config("identity_id", fault))?;
-        if let Some(region) =
-            self.0.refresher.region.as_deref().filter(|region| *region != id.region())
-        {
+        let refresher = &self.0.refresher;
+        if let Some(region) = refresher.region.as_deref().filter(|region| *region != id.region()) {
             let text = format!(
                 "it is in region {}, but the provider works in {region}",
                 redact::clean(id.region())
             );
             return Err(Error::config("identity_id", text));
         }
-        if self.0.refresher.developer.is_some() {
+        if refresher.developer.is_some() {
             return Err(Error::config("identity_id", "cannot be combined with developer_identity"));
         }
         let identity = Identity::new(id, IdentityOrigin::Given);
@@ -110,11 +109,8 @@ impl CognitoIdentityCredentials {
         let old = self.swap_identity(None);
         if let Some(store) = &self.0.refresher.store {
             let (epoch, _) = self.0.cell.settings_with_epoch();
-            let forgotten = self
-                .0
-                .stored_credentials
-                .as_ref()
-                .is_none_or(|stored_credentials| stored_credentials.remove());
+            let credentials = self.0.stored_credentials.as_ref();
+            let forgotten = credentials.is_none_or(|stored| stored.remove());
             if store.remove() && forgotten {
                 self.0.cell.update_if_no_older_flight(epoch, |settings| {
                     settings.principal.stale = StaleIdentities::default();
@@ -213,12 +209,11 @@ impl CognitoIdentityCredentials {
     /// Replaces all logins in one step. The old ones may own a token source, and its destructor
     /// must not run under the lock.
     fn change_logins(&self, change: impl FnOnce(&mut Logins)) {
-        let old = self.0.cell.change_settings(|settings| {
+        drop(self.0.cell.change_settings(|settings| {
             let mut logins = (*settings.principal.logins).clone();
             change(&mut logins);
             let changed = !logins.same(&settings.principal.logins);
             (changed, std::mem::replace(&mut settings.principal.logins, Arc::new(logins)))
-        });
-        drop(old);
+        }));
     }
 }

@@ -85,8 +85,6 @@ impl Shared {
 /// One call of `get` or `refresh`. If it leads a refresh, it calls `on_refresh`.
 pub(super) struct LoadCall<'a> {
     shared: &'a Shared,
-    /// Whether stored credentials must not be used.
-    from_service: bool,
     /// Kept for the report: when it is made, another thread may already run the next refresh.
     service_calls: Cell<u32>,
     storage_error: Cell<Option<Error>>,
@@ -96,10 +94,9 @@ pub(super) struct LoadCall<'a> {
 }
 
 impl<'a> LoadCall<'a> {
-    pub(super) fn new(shared: &'a Shared, from_service: bool) -> Self {
+    pub(super) fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
-            from_service,
             service_calls: Cell::new(0),
             storage_error: Cell::new(None),
             #[cfg(feature = "aws-sdk")]
@@ -108,29 +105,27 @@ impl<'a> LoadCall<'a> {
     }
 
     pub(super) fn get(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.reported(|report| self.shared.cell.get(limit, self.load(), report))
+        self.reported(|report| self.shared.cell.get(limit, self.load(false), report))
     }
 
     pub(super) fn refresh(&self) -> Result<Credentials, Error> {
-        self.reported(|report| self.shared.cell.refresh(self.load(), report))
+        self.reported(|report| self.shared.cell.refresh(self.load(true), report))
     }
 
     fn reported<R>(&self, call: impl FnOnce(Option<&OnCompleted<'_, Credentials>>) -> R) -> R {
         let report = |completed: &CompletedRefresh<'_, Credentials>| self.report(completed);
-        call(self.is_reported().then_some(&report as _))
+        call(self.shared.on_refresh.is_some().then_some(&report as _))
     }
 
-    fn is_reported(&self) -> bool {
-        self.shared.on_refresh.is_some()
-    }
-
+    /// With `from_service`, stored credentials are not used.
     fn load(
         &self,
+        from_service: bool,
     ) -> impl Fn(&RefreshInput<CurrentSettings>) -> Result<Refreshed<Credentials>, Error> {
         move |input| {
             let before = self.shared.refresher.client.calls();
-            let result = self.shared.load(input, self.from_service);
-            if self.is_reported() {
+            let result = self.shared.load(input, from_service);
+            if self.shared.on_refresh.is_some() {
                 let calls = self.shared.refresher.client.calls().wrapping_sub(before);
                 self.service_calls.set(calls);
                 self.storage_error.set(self.shared.storage_error());
@@ -168,26 +163,28 @@ struct ProviderAtEpoch<'a> {
     epoch: Epoch,
 }
 
+impl ProviderAtEpoch<'_> {
+    fn update<R>(&self, update: impl FnOnce(&mut Principal) -> R) -> Option<R> {
+        let cell = &self.shared.cell;
+        cell.update_if_same_settings(self.epoch, |settings| update(&mut settings.principal))
+    }
+}
+
 impl ProviderState for ProviderAtEpoch<'_> {
     fn set_identity(&self, identity: &Identity) -> bool {
-        let noted = self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = Some(identity.clone());
-        });
-        noted.is_some()
+        self.update(|principal| principal.identity = Some(identity.clone())).is_some()
     }
 
     fn reject_identity(&self, rejected: &Identity) -> Option<StaleIdentities> {
-        self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.identity = None;
-            settings.principal.stale.reject(rejected);
-            settings.principal.stale.clone()
+        self.update(|principal| {
+            principal.identity = None;
+            principal.stale.reject(rejected);
+            principal.stale.clone()
         })
     }
 
     fn mark_stored_identity_current(&self) {
-        self.shared.cell.update_if_same_settings(self.epoch, |settings| {
-            settings.principal.stale = StaleIdentities::default();
-        });
+        self.update(|principal| principal.stale = StaleIdentities::default());
     }
 
     fn is_current(&self) -> bool {

@@ -37,15 +37,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::cell::{Limits, RefreshCell};
-use crate::clock::Clock;
 use crate::credentials::ResponseData;
-#[cfg(feature = "aws-sdk")]
-use crate::provider::background::BackgroundRefresh;
 use crate::provider::load::{CurrentSettings, Shared};
-use crate::provider::settings::{IdentityListener, RefreshListener};
-use crate::refresh::stored_credentials::LoadOrRefresh;
-use crate::refresh::{Principal, Refresher};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;
@@ -81,29 +74,6 @@ pub use self::status::{RefreshReport, Status};
 pub struct CognitoIdentityCredentials(Arc<Shared>);
 
 impl CognitoIdentityCredentials {
-    pub(crate) fn new(
-        refresher: Refresher,
-        stored_credentials: Option<Box<dyn LoadOrRefresh>>,
-        on_identity_change: Option<Arc<IdentityListener>>,
-        on_refresh: Option<Arc<RefreshListener>>,
-        principal: Principal,
-        clock: Arc<dyn Clock>,
-        limits: Limits,
-    ) -> Self {
-        #[cfg(feature = "aws-sdk")]
-        let background = BackgroundRefresh::new(limits.timeout);
-        let cell = RefreshCell::new(clock, limits, CurrentSettings { principal, data: None });
-        Self(Arc::new(Shared {
-            cell,
-            refresher,
-            stored_credentials,
-            on_identity_change,
-            on_refresh,
-            #[cfg(feature = "aws-sdk")]
-            background,
-        }))
-    }
-
     /// Returns what the provider knows: the identity, the remaining lifetime and the last error.
     ///
     /// It never uses the network. Like [`identity_id`](Self::identity_id), it can read the storage.

@@ -9,8 +9,7 @@ use crate::error::ConfigFaults;
 use crate::logins::Logins;
 use crate::provider::status::RefreshReport;
 use crate::refresh::ClassicFlow;
-use crate::refresh::identity::IdentityChange;
-use crate::refresh::identity::IdentityRecords;
+use crate::refresh::identity::{IdentityChange, IdentityRecords};
 use crate::refresh::stored_credentials::LoadOrRefresh;
 use crate::service::call_settings::CallSettings;
 use crate::service::cognito_identity::Id;
@@ -52,12 +51,13 @@ pub(super) struct Settings {
     pub(super) allow_new_guest: bool,
 }
 
-/// The service and the pool that stored records belong to.
-#[derive(Clone, Copy)]
-pub(super) struct RecordOwner<'a> {
-    pub(super) cognito_url: &'a str,
-    pub(super) region: &'a str,
-    pub(super) pool: Option<&'a Id>,
+/// The parts of the settings that are parsed texts.
+pub(super) struct Parsed {
+    pub(super) pool: Option<Id>,
+    pub(super) identity: Option<Id>,
+    pub(super) region: String,
+    pub(super) cognito_url: String,
+    pub(super) sts_url: String,
 }
 
 /// The storage, and a function that creates the store of identities. Only the setter
@@ -66,14 +66,14 @@ pub(super) struct RecordOwner<'a> {
 #[derive(Clone)]
 pub(super) struct ConfiguredStorage {
     pub(super) storage: Arc<dyn Storage>,
-    pub(super) identities: fn(&Settings, &RecordOwner<'_>) -> Option<Box<dyn IdentityRecords>>,
+    pub(super) identities: fn(&Settings, &Parsed) -> Option<Box<dyn IdentityRecords>>,
 }
 
 /// The function that creates the store of credentials. The linker can drop its code in the same
 /// way.
 #[derive(Clone, Copy)]
 pub(super) struct Persistence(
-    pub(super) fn(&Settings, &RecordOwner<'_>, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
+    pub(super) fn(&Settings, &Parsed, &mut ConfigFaults) -> Option<Box<dyn LoadOrRefresh>>,
 );
 
 impl Default for Settings {

@@ -2,20 +2,11 @@
 //! them.
 
 use crate::error::ConfigFaults;
-use crate::provider::settings::Settings;
+use crate::provider::settings::{Parsed, Settings};
 use crate::redact;
 use crate::service::call_settings::Endpoint;
 use crate::service::cognito_identity::Id;
 use crate::service::endpoint;
-
-/// The parsed settings. The values are valid only if there is no fault.
-pub(super) struct Parsed {
-    pub(super) pool: Option<Id>,
-    pub(super) identity: Option<Id>,
-    pub(super) region: String,
-    pub(super) cognito_url: String,
-    pub(super) sts_url: String,
-}
 
 impl Settings {
     /// Checks all settings except `persist_credentials` and the transport.
@@ -54,15 +45,12 @@ impl Settings {
         if self.region.as_deref().is_some_and(|region| !endpoint::is_region(region)) {
             faults.add("region", "is not the name of a region");
         }
-        for (setting, url) in [
-            ("endpoint_url", &self.calls.endpoint_url),
-            ("sts_endpoint_url", &self.sts_endpoint_url),
-        ] {
-            if let Some(url) = url {
-                // The program may still call `danger_allow_http`.
-                faults.check(setting, endpoint::custom(url, true));
-            }
-        }
+        // The program may still call `danger_allow_http`.
+        let mut check = |setting, url: &Option<String>| {
+            faults.check(setting, endpoint::custom(url.as_deref()?, true))
+        };
+        check("endpoint_url", &self.calls.endpoint_url);
+        check("sts_endpoint_url", &self.sts_endpoint_url);
         self.check_values(faults);
     }
 
@@ -117,27 +105,22 @@ impl Settings {
                 redact::clean(set),
             );
         }
-        match identity {
-            Some(identity) if self.calls.endpoint_url.is_none() && identity.region() != region => {
-                let own = redact::clean(identity.region());
-                faults.add_rule(
-                    "identity_id",
-                    format!("it is in region {own}, but the {owner} is in region {shown}"),
-                );
-            }
-            _ => {}
+        let own = identity.map(Id::region).filter(|own| *own != region);
+        if let Some(own) = own.filter(|_| self.calls.endpoint_url.is_none()) {
+            let own = redact::clean(own);
+            faults.add_rule(
+                "identity_id",
+                format!("it is in region {own}, but the {owner} is in region {shown}"),
+            );
         }
         region.to_owned()
     }
 
     fn check_values(&self, faults: &mut ConfigFaults) {
-        match self.account_id.as_deref() {
-            Some(id)
-                if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) =>
-            {
+        if let Some(id) = &self.account_id {
+            if !(1..=15).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_digit()) {
                 faults.add("account_id", "must be 1 to 15 digits");
             }
-            _ => {}
         }
         check_text("custom_role_arn", self.custom_role_arn.as_deref(), 20, faults);
         check_text("role_arn", self.role_arn.as_deref(), 20, faults);
@@ -180,6 +163,8 @@ impl Settings {
     /// Checks the values that contradict or need each other.
     fn check_contradictions(&self, faults: &mut ConfigFaults) {
         let developer = self.developer.is_some();
+        let (has_pool, has_identity) =
+            (self.identity_pool_id.is_some(), self.identity_id.is_some());
         let rules = [
             (
                 self.role_arn.is_some() && self.custom_role_arn.is_some(),
@@ -188,19 +173,17 @@ impl Settings {
             ),
             (developer && self.has_logins(), "login", "cannot be combined with developer_identity"),
             (
-                developer && self.identity_id.is_some(),
+                developer && has_identity,
                 "identity_id",
                 "cannot be combined with developer_identity",
             ),
             (
-                self.account_id.is_some()
-                    && self.identity_id.is_some()
-                    && self.identity_pool_id.is_none(),
+                self.account_id.is_some() && has_identity && !has_pool,
                 "account_id",
                 "needs {identity_pool_id}: only GetId sends it, and an identity is set",
             ),
             (
-                self.storage.is_some() && self.identity_pool_id.is_none(),
+                self.storage.is_some() && !has_pool,
                 "storage",
                 "needs {identity_pool_id}: the identity is stored under the pool's ID",
             ),

@@ -9,15 +9,14 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::cell::lease::Lease;
-use crate::credentials::{Credentials, is_key};
+use crate::credentials::{Credentials, IssuedKeys, is_key};
 use crate::error::Error;
 use crate::service::client::ServiceTime;
 use crate::service::cognito_identity::Id;
 use crate::service::protocol::aws_json::{self, members, string};
 use crate::service::sts::RoleRequest;
 use crate::storage::{
-    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, Storage,
-    StorageFailure, StorageLock, digest,
+    ParsedRecord, RECORD_VERSION, RECORD_VERSION_JSON, RecordKey, RecordStore, Storage, digest,
 };
 
 /// What the credentials were issued for, and in which boot. A record of another scope is not used.
@@ -86,13 +85,39 @@ const FIELDS: [&str; 12] = [
     "expiration",
 ];
 
-impl RecordScope<'_> {
-    pub(crate) fn text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
+/// Creates the store of the record. Its key contains the service, the pool, the user's login ID and
+/// the role, so programs with other values do not overwrite the record. A reader still compares the
+/// scope.
+pub(crate) fn store(
+    storage: Arc<dyn Storage>,
+    service: Option<&str>,
+    pool: &Id,
+    login_id: Option<&str>,
+    role_arn: Option<&str>,
+) -> RecordStore {
+    let parts = [Some(pool.as_str()), login_id, role_arn];
+    RecordStore::new(storage, RecordKey::new("credentials", service, &parts), "credentials")
 }
 
 impl CredentialRecord {
+    /// Loads the record if it is of this scope and [`parse`](Self::parse) accepts it.
+    pub(crate) fn load(
+        store: &RecordStore,
+        scope: &str,
+        now: Duration,
+        longest: Duration,
+    ) -> Result<Option<Self>, Error> {
+        Ok(store.load(|value| Self::parse(value, scope, now, longest))?.flatten())
+    }
+
+    /// Stores the record. If that fails, other processes request their own credentials.
+    pub(crate) fn save(&self, store: &RecordStore, scope: &str) {
+        let Some(value) = self.encode(store.key(), scope) else { return };
+        if let Err(error) = store.store(&value) {
+            log::warn!("{error:#}");
+        }
+    }
+
     /// Returns `None` if a time is out of range.
     fn encode(&self, key: &str, scope: &str) -> Option<Zeroizing<Vec<u8>>> {
         let body = aws_json::encode(&Body {
@@ -149,40 +174,24 @@ impl CredentialRecord {
         now: Duration,
         longest: Duration,
     ) -> Option<Option<Self>> {
-        let [
-            found,
-            identity,
-            lifetime,
-            boot_end,
-            wall_end,
-            service_date,
-            service_boot,
-            key_id,
-            secret,
-            token,
-            expiration,
-        ] = fields;
+        let [found, identity, times @ .., key_id, secret, token, expiration] = fields;
+        let [lifetime, boot_end, wall_end, service_date, service_boot] = times;
         if found? != scope {
             return Some(None);
         }
-        let lease = Lease {
-            lifetime: duration(lifetime)?,
-            boot_end: duration(boot_end)?,
-            wall_end: wall_end.and_then(|json| time(Some(json))),
-        };
+        let (lifetime, boot_end) = (duration(lifetime)?, duration(boot_end)?);
+        let lease = Lease { lifetime, boot_end, wall_end: time(wall_end) };
         if lease.lifetime.is_zero() || lease.lifetime > longest || lease.start() > now {
             return None;
         }
         let identity = Id::parse(&string(identity?)?).ok()?;
-        let [mut key_id, secret, token] =
-            [credential_text(key_id)?, credential_text(secret)?, credential_text(token)?];
-        let credentials = Credentials::of_identity(
-            identity.as_str().to_owned(),
-            mem::take(&mut *key_id),
-            secret.into(),
-            token.into(),
-            time(expiration)?,
-        );
+        let keys = IssuedKeys {
+            access_key_id: mem::take(&mut *credential_text(key_id)?),
+            secret_access_key: credential_text(secret)?.into(),
+            session_token: credential_text(token)?.into(),
+            expiration: time(expiration)?,
+        };
+        let credentials = Credentials::of_identity(identity.as_str().to_owned(), keys);
         let service = time(service_date).zip(duration(service_boot));
         let service = service.map(|(date, boot)| ServiceTime { date, boot });
         let service = service.filter(|seen| seen.boot <= now);
@@ -215,66 +224,10 @@ fn credential_text(json: Option<&str>) -> Option<Zeroizing<String>> {
     string(json?).filter(|text| is_key(text))
 }
 
-/// Keeps credentials in a storage. If a write fails, other processes request their own.
-pub(crate) struct CredentialStore(RecordStore);
-
-impl CredentialStore {
-    /// The key of the record contains the service, the pool, the user's login ID and the role. So
-    /// programs with other values do not overwrite the record. A reader still compares the scope.
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        service: Option<&str>,
-        pool: &Id,
-        login_id: Option<&str>,
-        role_arn: Option<&str>,
-    ) -> Self {
-        let parts = [Some(pool.as_str()), login_id, role_arn];
-        let key = RecordKey::new("credentials", service, &parts);
-        Self(RecordStore::new(storage, key, "credentials"))
-    }
-
-    /// Loads the record if it is of this scope and [`CredentialRecord::parse`] accepts it.
-    pub(crate) fn load(
-        &self,
-        scope: &str,
-        now: Duration,
-        longest: Duration,
-    ) -> Result<Option<CredentialRecord>, Error> {
-        let record = self.0.load(|value| CredentialRecord::parse(value, scope, now, longest))?;
-        Ok(record.flatten())
-    }
-
-    pub(crate) fn save(&self, record: &CredentialRecord, scope: &str) {
-        let Some(value) = record.encode(self.0.key(), scope) else { return };
-        if let Err(error) = self.0.store(&value) {
-            log::warn!("{error:#}");
-        }
-    }
-
-    /// Removes the record. Returns `false` if it may still be there.
-    pub(crate) fn remove(&self) -> bool {
-        self.0.remove()
-    }
-
-    pub(crate) fn storage_error(&self) -> Option<Error> {
-        self.0.storage_error()
-    }
-
-    /// Notes why no credentials may be stored. Returns whether a reason was already noted.
-    pub(crate) fn set_not_stored(&self, reason: Option<Error>) -> bool {
-        self.0.set_failure(StorageFailure::NotStored, reason)
-    }
-
-    /// Locks the record, so that other processes do not request the same credentials. Returns
-    /// `None` if there is no lock within `wait`.
-    pub(crate) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.0.lock(wait)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
     const SCOPE: &str = r#"{"boot_id":"this"}"#;
@@ -287,17 +240,15 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn record(keys: [&str; 3], lease: Lease) -> CredentialRecord {
-        let [key_id, secret, token] = keys;
-        let (secret, token) = (secret.to_owned(), token.to_owned());
+    fn record([key_id, secret, token]: [&str; 3], lease: Lease) -> CredentialRecord {
+        let keys = IssuedKeys {
+            access_key_id: key_id.to_owned(),
+            secret_access_key: Secret::new(secret),
+            session_token: Secret::new(token),
+            expiration: at(1_767_229_200) + Duration::from_nanos(1),
+        };
         CredentialRecord {
-            credentials: Credentials::of_identity(
-                IDENTITY.to_owned(),
-                key_id.to_owned(),
-                Zeroizing::new(secret).into(),
-                Zeroizing::new(token).into(),
-                at(1_767_229_200) + Duration::from_nanos(1),
-            ),
+            credentials: Credentials::of_identity(IDENTITY.to_owned(), keys),
             identity: Id::parse(IDENTITY).unwrap(),
             lease,
             service: Some(ServiceTime { date: at(1_767_225_600), boot: NOW }),
@@ -444,11 +395,11 @@ mod tests {
         ];
         for (service, login_id, role, key) in rows {
             let storage = Arc::new(crate::MemoryStorage::new());
-            let store = CredentialStore::new(storage.clone(), service, &pool, login_id, role);
-            store.save(&usual(), SCOPE);
+            let store = store(storage.clone(), service, &pool, login_id, role);
+            usual().save(&store, SCOPE);
             let key = key.replace("POOL", pool.as_str());
             assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
-            let load = || store.load(SCOPE, NOW, LONGEST).unwrap();
+            let load = || CredentialRecord::load(&store, SCOPE, NOW, LONGEST).unwrap();
             assert_eq!(load(), Some(usual()));
             assert!(store.remove());
             assert_eq!(load(), None);
@@ -469,9 +420,10 @@ mod tests {
         ];
         for (what, record, key, scope, is_error) in rows {
             let storage = Arc::new(crate::MemoryStorage::new());
-            let store = CredentialStore::new(storage.clone(), None, &pool, None, None);
+            let store = store(storage.clone(), None, &pool, None, None);
             storage.store(&own, &record.encode(key, scope).unwrap()).unwrap();
-            assert_eq!(store.load(SCOPE, NOW, LONGEST).is_err(), is_error, "{what}");
+            let loaded = CredentialRecord::load(&store, SCOPE, NOW, LONGEST);
+            assert_eq!(loaded.is_err(), is_error, "{what}");
             assert_eq!(store.storage_error().is_some(), is_error, "{what}");
         }
     }

@@ -1,14 +1,13 @@
 //! The enhanced and the classic flow: the calls that get credentials for an identity.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{CredentialSet, Refresh, Refresher};
 use crate::cell::lease::Lease;
-use crate::credentials::{Credentials, ResponseData};
+use crate::credentials::{Credentials, IssuedKeys, ResponseData};
 use crate::error::{Error, ResponseMetadata};
-use crate::service::client::ResponseTimes;
+use crate::service::client::{ResponseTimes, ServiceResponse};
 use crate::service::cognito_identity::{GetCredentialsForIdentity, GetOpenIdToken};
-use crate::service::protocol::Operation;
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, web_identity_token_fault};
 
 /// No role allows a longer lifetime.
@@ -27,25 +26,10 @@ impl Refresher {
             custom_role_arn,
         };
         let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
-        let name = GetCredentialsForIdentity::NAME;
-        let answered = answer.output.identity_id.clone();
-        let identity_id =
-            self.confirm_identity(refresh, name, &answer.metadata, answered)?.as_str().to_owned();
-        let expiration = answer.output.expiration;
-        let lease = self.lease(name, &answer.metadata, answer.times, expiration)?;
-        let issued = answer.output;
-        Ok(CredentialSet {
-            credentials: Credentials::of_identity(
-                identity_id.clone(),
-                issued.access_key_id,
-                issued.secret_key,
-                issued.session_token,
-                issued.expiration,
-            ),
-            data: Some(ResponseData { identity_id, ..ResponseData::default() }),
-            lease,
-            early_error: None,
-        })
+        let ServiceResponse { operation, output: issued, times, metadata } = answer;
+        let id = self.confirm_identity(refresh, operation, &metadata, issued.identity_id)?;
+        let data = ResponseData { identity_id: id.as_str().to_owned(), ..ResponseData::default() };
+        self.credential_set(operation, metadata, times, issued.keys, data)
     }
 
     pub(super) fn classic(
@@ -56,21 +40,21 @@ impl Refresher {
     ) -> Result<CredentialSet, Error> {
         let identity = refresh.identity()?;
         let (token, id) = if let Some(developer) = &refresh.developer {
-            if let Some(fault) = web_identity_token_fault(developer.token()) {
+            if let Some(fault) = web_identity_token_fault(&developer.token) {
                 let what = "the developer identity provider returned a token that";
                 return Err(Error::login(format!("{what} {fault}"), None));
             }
-            (developer.token().clone(), identity.id)
+            (developer.token.clone(), identity.id)
         } else {
             let operation = GetOpenIdToken { identity_id: &identity.id, logins: &refresh.tokens };
             let answer = self.client.call(&self.cognito_url, &operation, refresh.budget)?;
-            let name = GetOpenIdToken::NAME;
             if let Some(fault) = web_identity_token_fault(&answer.output.token) {
                 let what = format!("the answer's Token {fault}");
-                return Err(Error::response(name, answer.metadata, what));
+                return Err(Error::response(answer.operation, answer.metadata, what));
             }
             let answered = answer.output.identity_id;
-            let id = self.confirm_identity(refresh, name, &answer.metadata, answered)?;
+            let id =
+                self.confirm_identity(refresh, answer.operation, &answer.metadata, answered)?;
             (answer.output.token, id)
         };
         let operation = AssumeRoleWithWebIdentity {
@@ -80,42 +64,21 @@ impl Refresher {
             logins: &refresh.tokens,
         };
         let answer = self.client.call(sts_url, &operation, refresh.budget)?;
-        let (name, expiration) = (AssumeRoleWithWebIdentity::NAME, answer.output.expiration);
-        let lease = self.lease(name, &answer.metadata, answer.times, expiration)?;
-        let issued = answer.output;
-        let identity_id = id.as_str().to_owned();
-        Ok(CredentialSet {
-            credentials: Credentials::of_identity(
-                identity_id.clone(),
-                issued.access_key_id,
-                issued.secret_access_key,
-                issued.session_token,
-                issued.expiration,
-            ),
-            data: Some(ResponseData {
-                identity_id,
-                assumed_role_arn: issued.user_arn,
-                assumed_role_id: issued.user_id,
-                subject_from_web_identity_token: issued.subject_from_web_identity_token,
-                audience: issued.audience,
-                provider: issued.provider,
-                packed_policy_size: issued.packed_policy_size,
-                source_identity: issued.source_identity,
-            }),
-            lease,
-            early_error: None,
-        })
+        let ServiceResponse { operation, output: issued, times, metadata } = answer;
+        self.credential_set(operation, metadata, times, issued.keys, issued.data)
     }
 
-    /// Returns the lease of new credentials, counted from before the request. Forgets the service
-    /// time if the `Expiration` shows that the `Date` is wrong.
-    fn lease(
+    /// Returns new credentials with their lease, counted from before the request. Forgets the
+    /// service time if the `Expiration` shows that the `Date` is wrong.
+    fn credential_set(
         &self,
         operation: &'static str,
-        metadata: &ResponseMetadata,
+        metadata: ResponseMetadata,
         times: ResponseTimes,
-        expiration: SystemTime,
-    ) -> Result<Lease, Error> {
+        keys: IssuedKeys,
+        data: ResponseData,
+    ) -> Result<CredentialSet, Error> {
+        let expiration = keys.expiration;
         if let Some(date) = times.date {
             let life = expiration.duration_since(date).unwrap_or_default();
             if life.is_zero() || life > LONGEST_LIFETIME {
@@ -124,8 +87,10 @@ impl Refresher {
         }
         let Some(life) = times.life_until(expiration) else {
             let what = "the credentials had already expired when they were issued";
-            return Err(Error::expired(operation, metadata.clone(), what));
+            return Err(Error::expired(operation, metadata, what));
         };
-        Ok(Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime)))
+        let lease = Lease::new(times.sent.boot, times.sent.wall, life.min(self.lifetime));
+        let credentials = Credentials::of_identity(data.identity_id.clone(), keys);
+        Ok(CredentialSet { credentials, data: Some(data), lease, early_error: None })
     }
 }

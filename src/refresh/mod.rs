@@ -61,18 +61,15 @@ pub(crate) enum CredentialsFlow {
     Classic { flow: ClassicFlow, sts_url: String, role: RoleRequest },
 }
 
-/// The classic flow. Only `Builder::role_arn` creates this value, so the linker drops STS and its
-/// XML from programs that never call it.
+/// The only value is [`CLASSIC_FLOW`].
 #[derive(Clone, Copy)]
 pub(crate) struct ClassicFlow(
     fn(&Refresher, &mut Refresh<'_>, &str, &RoleRequest) -> Result<CredentialSet, Error>,
 );
 
-impl ClassicFlow {
-    pub(crate) const fn new() -> Self {
-        Self(Refresher::classic)
-    }
-}
+/// The classic flow. Only `Builder::role_arn` names it, so the linker drops STS and its XML from
+/// programs that never call it.
+pub(crate) const CLASSIC_FLOW: ClassicFlow = ClassicFlow(Refresher::classic);
 
 /// The developer identity provider, and the login provider name of its tokens.
 pub(crate) struct Developer {
@@ -182,7 +179,12 @@ impl Refresher {
             Err(error) if budget.allows_recovery() => error,
             done => return done,
         };
-        match self.recovery(&error, &refresh) {
+        let recovery = self.recovery(&error, &refresh);
+        if let Recovery::NewTokensAndIdentity | Recovery::ForgetIdentity = recovery {
+            log::info!("the service rejected the identity; requesting another one: {error}");
+            refresh.rejected = refresh.identity.take();
+        }
+        match recovery {
             Recovery::None => return Err(error),
             Recovery::NewOpenIdToken => {}
             Recovery::NewTokens => {
@@ -193,14 +195,10 @@ impl Refresher {
                 }
             }
             Recovery::NewTokensAndIdentity => {
-                log_rejection(&error);
-                refresh.rejected = refresh.identity.take();
                 self.fetch_tokens(&mut refresh, &Tokens::default())?;
                 self.replace_identity(&mut refresh)?;
             }
             Recovery::ForgetIdentity => {
-                log_rejection(&error);
-                refresh.rejected = refresh.identity.take();
                 self.forget_rejected(&refresh);
                 self.replace_identity(&mut refresh).inspect_err(|_| {
                     if state.identity().is_none() {
@@ -304,7 +302,7 @@ impl Refresher {
         let answer = developer.provider.identity().map_err(|source| {
             Error::login("the developer identity provider failed".to_owned(), Some(source))
         })?;
-        let id = Id::parse(answer.identity_id()).map_err(|fault| {
+        let id = Id::parse(&answer.identity_id).map_err(|fault| {
             let what = "the developer identity provider returned an identity ID that";
             Error::login(format!("{what} {fault}"), None)
         })?;
@@ -312,7 +310,7 @@ impl Refresher {
             let what = "the developer identity provider returned an identity ID of another region";
             return Err(Error::login(what.to_owned(), None));
         }
-        refresh.tokens = Tokens::one(developer.login, answer.token().clone())?;
+        refresh.tokens = Tokens::one(developer.login, answer.token.clone())?;
         let identity = Identity::new(id, IdentityOrigin::Developer);
         self.adopt_identity(refresh, identity, IdentityChangeReason::Given, false);
         refresh.developer = Some(answer);
@@ -462,10 +460,6 @@ impl Refresher {
             store.remove();
         }
     }
-}
-
-fn log_rejection(error: &Error) {
-    log::info!("the service rejected the identity; requesting another one: {error}");
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@ use std::time::Duration;
 use crate::cell::lease::{Freshness, Windows};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::refresh::credential_record::{CredentialRecord, CredentialStore, RecordScope};
+use crate::refresh::credential_record::{CredentialRecord, RecordScope};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{
     CredentialSet, CredentialsFlow, Principal, ProviderState, Refresher, StaleIdentities,
 };
 use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
+use crate::storage::{RecordStore, StorageFailure};
 
 /// A boot clock that stops during suspend and the wall clock agree if they differ by at most this.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
@@ -50,31 +51,15 @@ pub(crate) trait LoadOrRefresh: Send + Sync {
     fn storage_error(&self) -> Option<Error>;
 }
 
-struct UsableCredentials {
-    credentials: CredentialSet,
-    /// Whether to try a refresh first, because they are inside the advisory window.
-    is_advisory: bool,
-}
-
 pub(crate) struct StoredCredentials {
-    store: CredentialStore,
-    clock: Arc<dyn Clock>,
-    windows: Windows,
-    attempt_timeout: Duration,
-    login_id: Option<String>,
+    pub(crate) store: RecordStore,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) windows: Windows,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) login_id: Option<String>,
 }
 
 impl StoredCredentials {
-    pub(crate) fn new(
-        store: CredentialStore,
-        clock: Arc<dyn Clock>,
-        windows: Windows,
-        attempt_timeout: Duration,
-        login_id: Option<String>,
-    ) -> Self {
-        Self { store, clock, windows, attempt_timeout, login_id }
-    }
-
     /// Returns the scope that a record must have, or `None` if no credentials may be stored.
     fn scope(&self, refresher: &Refresher, principal: &Principal) -> Option<String> {
         let providers: Vec<_> = principal.logins.providers().collect();
@@ -91,7 +76,7 @@ impl StoredCredentials {
         let error = reason.map(|(why, hint)| {
             Error::storage_unused(["no credentials are stored or reused: ", why].concat(), hint)
         });
-        let is_noted = self.store.set_not_stored(error.clone());
+        let is_noted = self.store.set_failure(StorageFailure::NotStored, error.clone());
         if let Some(error) = error {
             if !is_noted {
                 log::warn!("{error}");
@@ -114,24 +99,10 @@ impl StoredCredentials {
             custom_role_arn,
             role,
         };
-        scope.text()
+        serde_json::to_string(&scope).ok()
     }
 
-    /// Loads the stored credentials if they may be used. After an error, the record must not be
-    /// overwritten.
-    fn load(
-        &self,
-        refresher: &Refresher,
-        options: &LoadOptions<'_>,
-        scope: &str,
-        state: &dyn ProviderState,
-    ) -> Result<Option<UsableCredentials>, Error> {
-        let now = self.clock.boot();
-        let record =
-            self.store.load(scope, now, refresher.lifetime)?.filter(|_| !options.from_service);
-        Ok(record.and_then(|record| self.usable(refresher, options, record, now, state)))
-    }
-
+    /// Returns the credentials in the record, fresh or advisory, if they may be used.
     fn usable(
         &self,
         refresher: &Refresher,
@@ -139,16 +110,14 @@ impl StoredCredentials {
         record: CredentialRecord,
         now: Duration,
         state: &dyn ProviderState,
-    ) -> Option<UsableCredentials> {
-        let newer = options.requested_after.is_none_or(|after| record.lease.start() > after);
-        if !newer {
+    ) -> Option<Freshness<CredentialSet>> {
+        let CredentialRecord { credentials, identity: recorded, lease, service } = record;
+        let newer = options.requested_after.is_none_or(|after| lease.start() > after);
+        let stored = CredentialSet { credentials, data: None, lease, early_error: None };
+        let stored = newer.then(|| self.freshness(stored, now))?;
+        if let Freshness::Mandatory = stored {
             return None;
         }
-        let (record, is_advisory) = match self.freshness(record, now) {
-            Freshness::Fresh(record) => (record, false),
-            Freshness::Advisory(record) => (record, true),
-            Freshness::Mandatory => return None,
-        };
         let principal = options.principal;
         let identity = match &principal.identity {
             Some(known) => known.clone(),
@@ -156,28 +125,26 @@ impl StoredCredentials {
             None if refresher.developer.is_some()
                 && principal.stale == StaleIdentities::default() =>
             {
-                let id = record.identity.clone();
+                let id = recorded.clone();
                 Identity { id, origin: IdentityOrigin::Stored, given: true, temporary: false }
             }
             None => refresher.stored_identity(principal).ok()??,
         };
-        if identity.id != record.identity || !refresher.is_of_region(&identity.id) {
+        if identity.id != recorded || !refresher.is_of_region(&identity.id) {
             return None;
         }
         if principal.identity.is_none() {
             state.set_identity(&identity);
         }
-        if let Some(seen) = record.service {
+        if let Some(seen) = service {
             refresher.client.set_service_time(seen);
         }
-        let CredentialRecord { credentials, lease, .. } = record;
-        let credentials = CredentialSet { credentials, data: None, lease, early_error: None };
-        Some(UsableCredentials { credentials, is_advisory })
+        Some(stored)
     }
 
-    fn freshness(&self, record: CredentialRecord, now: Duration) -> Freshness<CredentialRecord> {
-        let mut left = record.lease.left(now);
-        let left_by_wall = record.lease.left_by_wall(self.clock.wall());
+    fn freshness(&self, stored: CredentialSet, now: Duration) -> Freshness<CredentialSet> {
+        let mut left = stored.lease.left(now);
+        let left_by_wall = stored.lease.left_by_wall(self.clock.wall());
         if !self.clock.boot_counts_suspend() {
             // If more time is left by the wall clock, it was set back, and that may hide time in
             // suspend. If less is left, the difference may be time in suspend.
@@ -190,8 +157,8 @@ impl StoredCredentials {
         if left == self.windows.expiry {
             return Freshness::Mandatory;
         }
-        let advisory_window = self.windows.advisory_for(record.lease.lifetime);
-        self.windows.freshness(record, left, advisory_window, left_by_wall.is_zero())
+        let lifetime = stored.lease.lifetime;
+        self.windows.freshness(stored, left, lifetime, left_by_wall.is_zero())
     }
 
     /// Stores new credentials, unless the settings have changed during the refresh. Does not store
@@ -213,7 +180,7 @@ impl StoredCredentials {
             return;
         };
         let (lease, service) = (new.lease, refresher.client.last_service_time());
-        self.store.save(&CredentialRecord { credentials, identity, lease, service }, scope);
+        CredentialRecord { credentials, identity, lease, service }.save(&self.store, scope);
         // The settings may have changed during the write.
         if !state.is_current() {
             self.store.remove();
@@ -232,9 +199,15 @@ impl LoadOrRefresh for StoredCredentials {
         let Some(scope) = self.scope(refresher, principal) else {
             return refresher.refresh(principal, budget, state);
         };
-        let load = || self.load(refresher, options, &scope, state);
+        // After an error, the record must not be overwritten.
+        let load = || -> Result<_, Error> {
+            let now = self.clock.boot();
+            let record = CredentialRecord::load(&self.store, &scope, now, refresher.lifetime)?;
+            let record = record.filter(|_| !from_service);
+            Ok(record.and_then(|record| self.usable(refresher, options, record, now, state)))
+        };
         let mut loaded = if from_service { Ok(None) } else { load() };
-        if let Ok(Some(UsableCredentials { credentials, is_advisory: false })) = loaded {
+        if let Ok(Some(Freshness::Fresh(credentials))) = loaded {
             return Ok(credentials);
         }
         let now = self.clock.boot();
@@ -251,7 +224,7 @@ impl LoadOrRefresh for StoredCredentials {
         // A record that cannot be read must not be overwritten, so it is always read first.
         if lock.is_some() || from_service {
             loaded = load();
-            if let Ok(Some(UsableCredentials { credentials, is_advisory: false })) = loaded {
+            if let Ok(Some(Freshness::Fresh(credentials))) = loaded {
                 return Ok(credentials);
             }
         }
@@ -263,7 +236,7 @@ impl LoadOrRefresh for StoredCredentials {
                 drop(lock);
                 Ok(new)
             }
-            (Err(error), Ok(Some(UsableCredentials { credentials, .. })))
+            (Err(error), Ok(Some(Freshness::Advisory(credentials))))
                 if !options.budget.is_advisory() =>
             {
                 log::warn!("could not refresh the stored credentials early: {error:#}");
@@ -294,23 +267,11 @@ mod tests {
     use super::*;
     use crate::cell::lease::Lease;
     use crate::credentials::Credentials;
+    use crate::refresh::credential_record;
     use crate::storage::MemoryStorage;
     use crate::testing::ManualClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
-
-    fn record(lease: Lease) -> CredentialRecord {
-        let identity = Id::parse("us-east-1:0").unwrap();
-        let text = |text: &str| zeroize::Zeroizing::new(text.to_owned()).into();
-        let credentials = Credentials::of_identity(
-            identity.as_str().to_owned(),
-            "ASIA".to_owned(),
-            text("secret"),
-            text("token"),
-            lease.wall_end.unwrap(),
-        );
-        CredentialRecord { credentials, identity, lease, service: None }
-    }
 
     #[test]
     fn clocks_that_differ_by_more_than_5_seconds_may_hide_a_suspend() {
@@ -319,14 +280,19 @@ mod tests {
         for (set_back, is_used) in [(0, true), (4, true), (5, true), (6, false)] {
             let clock = ManualClock::new().stopping_in_suspend();
             let pool = Id::parse("us-east-1:0").unwrap();
-            let store =
-                CredentialStore::new(Arc::new(MemoryStorage::new()), None, &pool, None, None);
-            let windows = Windows { expiry: 15 * second, advisory: None };
-            let clock_of_store = Arc::new(clock.clone());
-            let stored = StoredCredentials::new(store, clock_of_store, windows, second, None);
+            let storage = Arc::new(MemoryStorage::new());
+            let stored = StoredCredentials {
+                store: credential_record::store(storage, None, &pool, None, None),
+                clock: Arc::new(clock.clone()),
+                windows: Windows { expiry: 15 * second, advisory: None },
+                attempt_timeout: second,
+                login_id: None,
+            };
             let lease = Lease::new(clock.boot(), clock.wall(), HOUR);
+            let credentials = Credentials::new("ASIA", "secret", "token", lease.wall_end.unwrap());
+            let set = CredentialSet { credentials, data: None, lease, early_error: None };
             clock.set_wall(clock.wall() - set_back * second);
-            let freshness = stored.freshness(record(lease), clock.boot());
+            let freshness = stored.freshness(set, clock.boot());
             assert_eq!(matches!(freshness, Freshness::Fresh(_)), is_used, "{set_back} s");
         }
     }

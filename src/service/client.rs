@@ -38,6 +38,7 @@ pub(crate) struct ClockReading {
 
 /// The decoded output of a call, with the times that the lease of its credentials needs.
 pub(crate) struct ServiceResponse<T> {
+    pub(crate) operation: &'static str,
     pub(crate) output: T,
     pub(crate) times: ResponseTimes,
     pub(crate) metadata: ResponseMetadata,
@@ -167,7 +168,8 @@ impl Client {
             *self.service_clock() = Some(ServiceTime { date, boot });
         }
         let (output, metadata) = read(operation, &response, date)?;
-        Ok(ServiceResponse { output, times: ResponseTimes { sent, date }, metadata })
+        let times = ResponseTimes { sent, date };
+        Ok(ServiceResponse { operation: O::NAME, output, times, metadata })
     }
 
     fn service_clock(&self) -> MutexGuard<'_, Option<ServiceTime>> {

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::credentials::is_key;
+use crate::credentials::{IssuedKeys, is_key};
 use crate::error::{Error, GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, OPEN_ID_TOKEN};
 use crate::logins::{self, Tokens};
 use crate::redact::Redactor;
@@ -103,10 +102,7 @@ pub(crate) struct GetCredentialsForIdentity<'a> {
 #[derive(Debug)]
 pub(crate) struct IssuedCredentials {
     pub(crate) identity_id: Option<Id>,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_key: Secret,
-    pub(crate) session_token: Secret,
-    pub(crate) expiration: SystemTime,
+    pub(crate) keys: IssuedKeys,
 }
 
 impl JsonOperation for GetCredentialsForIdentity<'_> {
@@ -127,16 +123,17 @@ impl JsonOperation for GetCredentialsForIdentity<'_> {
         let [key_id, secret, token, end] =
             aws_json::members("the answer's Credentials", keys, names)?;
         let end = end.ok_or_else(|| DecodeError::lacks("Credentials.Expiration"));
-        Ok(IssuedCredentials {
-            identity_id: identity_id(id)?,
+        let identity_id = identity_id(id)?;
+        let keys = IssuedKeys {
             access_key_id: mem::take(&mut *key(key_id, "Credentials.AccessKeyId")?),
-            secret_key: key(secret, "Credentials.SecretKey")?.into(),
+            secret_access_key: key(secret, "Credentials.SecretKey")?.into(),
             session_token: key(token, "Credentials.SessionToken")?.into(),
             expiration: timestamp::parse_json(end?).ok_or_else(|| {
                 let what = "is neither seconds since 1970 nor an RFC 3339 timestamp";
                 DecodeError(format!("the answer's Credentials.Expiration {what}"))
             })?,
-        })
+        };
+        Ok(IssuedCredentials { identity_id, keys })
     }
 
     fn redactor(&self) -> Redactor<'_> {
@@ -262,7 +259,7 @@ fn logins<S: Serializer>(logins: &Tokens, serializer: S) -> Result<S::Ok, S::Err
 mod tests {
     use super::*;
     use crate::service::protocol::Operation;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     const POOL: &str = "us-east-1:88859bc9-0149-4183-bf10-39e36EXAMPLE";
     const IDENTITY: &str = "us-east-1:12345678-dead-beef-cafe-123456790ab0";
@@ -376,10 +373,13 @@ mod tests {
 
         let issued = operation.decode(&HttpResponse::new(200, SAMPLE)).unwrap();
         assert_eq!(issued.identity_id.as_ref().map(Id::as_str), Some(IDENTITY));
-        assert_eq!(issued.access_key_id, "ASIAEXAMPLE");
-        assert_eq!(issued.secret_key.expose(), "4ZZ/EXAMPLEKEY");
-        assert_eq!(issued.session_token.expose(), "EXAMPLE+TOKEN=");
-        assert_eq!(issued.expiration, SystemTime::UNIX_EPOCH + Duration::from_secs(1_442_877_512));
+        assert_eq!(issued.keys.access_key_id, "ASIAEXAMPLE");
+        assert_eq!(issued.keys.secret_access_key.expose(), "4ZZ/EXAMPLEKEY");
+        assert_eq!(issued.keys.session_token.expose(), "EXAMPLE+TOKEN=");
+        assert_eq!(
+            issued.keys.expiration,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_442_877_512)
+        );
         assert!(!format!("{issued:?}").contains("EXAMPLEKEY"));
     }
 

@@ -1,12 +1,10 @@
 //! AWS Security Token Service (STS): the operation that the classic flow needs.
 
-use std::time::SystemTime;
-
 use roxmltree::Node;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::credentials::is_key;
+use crate::credentials::{IssuedKeys, ResponseData, is_key};
 use crate::error::{Error, KnownRefusal, STS};
 use crate::logins::Tokens;
 use crate::redact::{self, Redactor};
@@ -39,17 +37,8 @@ pub(crate) struct AssumeRoleWithWebIdentity<'a> {
 
 #[derive(Debug)]
 pub(crate) struct AssumedRole {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: Secret,
-    pub(crate) session_token: Secret,
-    pub(crate) expiration: SystemTime,
-    pub(crate) user_arn: Option<String>,
-    pub(crate) user_id: Option<String>,
-    pub(crate) subject_from_web_identity_token: Option<String>,
-    pub(crate) audience: Option<String>,
-    pub(crate) provider: Option<String>,
-    pub(crate) packed_policy_size: Option<u32>,
-    pub(crate) source_identity: Option<String>,
+    pub(crate) keys: IssuedKeys,
+    pub(crate) data: ResponseData,
 }
 
 impl Operation for AssumeRoleWithWebIdentity<'_> {
@@ -98,21 +87,25 @@ impl Operation for AssumeRoleWithWebIdentity<'_> {
             let field = |name| aws_query::text(result, name).filter(visible).map(str::to_owned);
             let of_user = |name| aws_query::text(user?, name).filter(visible).map(str::to_owned);
             let size = aws_query::text(result, "PackedPolicySize");
-            Ok(AssumedRole {
+            let keys = IssuedKeys {
                 access_key_id: key("AccessKeyId")?.to_owned(),
                 secret_access_key: Secret::new(key("SecretAccessKey")?),
                 session_token: Secret::new(key("SessionToken")?),
                 expiration: timestamp::parse_rfc3339(text("Expiration")?).ok_or_else(|| {
                     DecodeError("the answer's Expiration is not an RFC 3339 timestamp".to_owned())
                 })?,
-                user_arn: of_user("Arn"),
-                user_id: of_user("AssumedRoleId"),
+            };
+            let data = ResponseData {
+                identity_id: self.identity_id.as_str().to_owned(),
+                assumed_role_arn: of_user("Arn"),
+                assumed_role_id: of_user("AssumedRoleId"),
                 subject_from_web_identity_token: field("SubjectFromWebIdentityToken"),
                 audience: field("Audience"),
                 provider: field("Provider"),
                 packed_policy_size: size.and_then(|size| size.parse().ok()),
                 source_identity: field("SourceIdentity"),
-            })
+            };
+            Ok(AssumedRole { keys, data })
         })
     }
 
@@ -143,7 +136,7 @@ fn element<'a, 'input>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     /// The sample response of the API reference.
     const SAMPLE: &str = r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
@@ -216,26 +209,30 @@ mod tests {
     #[test]
     fn the_answer_is_read_as_documented() {
         let answer = read(SAMPLE).unwrap();
-        assert_eq!(answer.access_key_id, "ASgeIAIOSFODNN7EXAMPLE");
-        assert_eq!(answer.secret_access_key.expose(), "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY");
-        assert!(answer.session_token.expose().starts_with("AQoDYXdzEE0a8ANXXX"));
+        assert_eq!(answer.keys.access_key_id, "ASgeIAIOSFODNN7EXAMPLE");
+        assert_eq!(
+            answer.keys.secret_access_key.expose(),
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY"
+        );
+        assert!(answer.keys.session_token.expose().starts_with("AQoDYXdzEE0a8ANXXX"));
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_414_191_623);
-        assert_eq!(answer.expiration, end);
+        assert_eq!(answer.keys.expiration, end);
+        let data = answer.data;
         let texts = [
             (
-                answer.user_arn,
+                data.assumed_role_arn,
                 "arn:aws:sts::123456789012:assumed-role/FederatedWebIdentityRole/app1",
             ),
-            (answer.user_id, "AROACLKWSDQRAOEXAMPLE:app1"),
-            (answer.subject_from_web_identity_token, "amzn1.account.AF6RHO7KZU5XRVQJGXK6HB56KR2A"),
-            (answer.audience, "client.5498841531868486423.1548@apps.example.com"),
-            (answer.provider, "www.amazon.com"),
-            (answer.source_identity, "SourceIdentityValue"),
+            (data.assumed_role_id, "AROACLKWSDQRAOEXAMPLE:app1"),
+            (data.subject_from_web_identity_token, "amzn1.account.AF6RHO7KZU5XRVQJGXK6HB56KR2A"),
+            (data.audience, "client.5498841531868486423.1548@apps.example.com"),
+            (data.provider, "www.amazon.com"),
+            (data.source_identity, "SourceIdentityValue"),
         ];
         for (text, expected) in texts {
             assert_eq!(text.as_deref(), Some(expected));
         }
-        assert_eq!(answer.packed_policy_size, Some(123));
+        assert_eq!(data.packed_policy_size, Some(123));
     }
 
     #[test]
@@ -257,13 +254,14 @@ mod tests {
         let bare = SAMPLE
             .replace("AssumedRoleUser", "Nothing")
             .replace("<PackedPolicySize>123", "<PackedPolicySize>x");
-        let answer = read(&bare).unwrap();
-        assert_eq!((answer.user_arn, answer.packed_policy_size), (None, None));
+        let data = read(&bare).unwrap().data;
+        assert_eq!((data.assumed_role_arn, data.packed_policy_size), (None, None));
         for odd in ["\u{9b}31m", "\u{202e}", "\u{200b}x"] {
             let body = SAMPLE.replace("www.amazon.com", odd).replace("SourceIdentityValue", odd);
-            let answer = read(&body.replace("AROACLKWSDQRAOEXAMPLE:app1", odd)).unwrap();
-            assert_eq!((answer.provider, answer.source_identity), (None, None), "{odd:?}");
-            assert!(answer.user_id.is_none() && answer.user_arn.is_some(), "{odd:?}");
+            let data = read(&body.replace("AROACLKWSDQRAOEXAMPLE:app1", odd)).unwrap().data;
+            assert_eq!((data.provider, data.source_identity), (None, None), "{odd:?}");
+            let (arn, id) = (data.assumed_role_arn, data.assumed_role_id);
+            assert!(id.is_none() && arn.is_some(), "{odd:?}");
         }
         let odd = SAMPLE.replace("2014-10-24T23:00:23Z", "tomorrow");
         assert_eq!(

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::refresh_token::RefreshToken;
-use super::store::TokenStore;
+use super::store::{RefreshToken, TokenStore};
 use super::{COOLDOWN, SHORTEST_LIFE, SignInState, TokenRefresher, UserPoolTokens};
 use crate::cell::lease::Windows;
 use crate::cell::{Limits, RefreshCell};
@@ -353,8 +352,7 @@ impl UserPoolTokensBuilder {
             return Err(faults.into());
         };
 
-        let secret = self.client_secret;
-        let secret = secret.map(|secret| ClientSecret::new(secret, &id, self.username));
+        let secret = self.client_secret.map(|secret| ClientSecret::new(secret, &id, self.username));
         let service = endpoint::custom_service(&url, pool.region());
         let parts = [Some(pool.as_str()), Some(&*id), self.login_id.as_deref()];
         let key = RecordKey::new("refresh-token", service.as_deref(), &parts);
@@ -369,29 +367,24 @@ impl UserPoolTokensBuilder {
             attempts: max_attempts,
             cooldown: COOLDOWN,
         };
-        let sign_in = SignInState { given, ..SignInState::default() };
+        let sign_in = SignInState { given, rotates: self.rotates, ..SignInState::default() };
         Ok(UserPoolTokens(Arc::new(TokenRefresher {
             client,
-            cell: RefreshCell::new(Arc::clone(&clock), limits, sign_in),
-            clock,
-            timeout,
-            attempts: max_attempts,
+            cell: RefreshCell::new(clock, limits, sign_in),
             url,
             provider: pool.provider(),
             pool,
             app: AppClient { secret: secret.transpose()?, id, device_key: self.device_key },
-            rotates: self.rotates,
             store: self.storage.map(|storage| TokenStore::new(storage, key.clone())),
             key,
         })))
     }
 
     fn parse_pool(&self, faults: &mut ConfigFaults) -> Option<UserPoolId> {
-        let Some(id) = &self.user_pool_id else {
+        if self.user_pool_id.is_none() {
             faults.add("user_pool_id", "not set");
-            return None;
-        };
-        faults.check("user_pool_id", UserPoolId::parse(id))
+        }
+        faults.check("user_pool_id", UserPoolId::parse(self.user_pool_id.as_deref()?))
     }
 
     fn parse_url(&self, pool: Option<&UserPoolId>, faults: &mut ConfigFaults) -> String {
@@ -423,11 +416,8 @@ impl UserPoolTokensBuilder {
             faults.add("client_secret", "has a space or a character that no secret has");
         }
         faults.check_length("username", self.username.as_ref().map(Secret::expose), 1, 128);
-        if let Some(rule) = self
-            .refresh_token
-            .as_ref()
-            .and_then(|token| cognito_idp::refresh_token_fault(token.expose()))
-        {
+        let token = self.refresh_token.as_ref().map(Secret::expose);
+        if let Some(rule) = token.and_then(cognito_idp::refresh_token_fault) {
             faults.add_rule("refresh_token", rule);
         }
         faults.check_length("device_key", self.device_key.as_deref(), 1, 55);

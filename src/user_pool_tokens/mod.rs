@@ -1,11 +1,9 @@
 //! Login tokens of a user pool that refresh themselves: [`UserPoolTokens`].
 //!
 //! * `builder`: the settings with their defaults and checks, and `build`
-//! * `refresh_token`: a refresh token, and the sign-in that it belongs to
-//! * `store`: the record of a rotated refresh token
+//! * `store`: a refresh token, and the record of a rotated one
 
 mod builder;
-mod refresh_token;
 mod store;
 #[cfg(test)]
 #[cfg(feature = "testing")]
@@ -19,11 +17,9 @@ use std::time::Duration;
 
 pub use self::builder::UserPoolTokensBuilder;
 
-use self::refresh_token::RefreshToken;
-use self::store::{StoredIn, TokenStore};
+use self::store::{RefreshToken, StoredIn, TokenStore};
 use crate::cell::lease::Lease;
 use crate::cell::{Epoch, RefreshCell, RefreshInput, Refreshed};
-use crate::clock::Clock;
 use crate::error::{BoxError, Error, Refusal};
 use crate::logins::TokenSource;
 use crate::secret::Secret;
@@ -32,7 +28,7 @@ use crate::service::client::{Client, ServiceResponse};
 use crate::service::cognito_idp::{
     self, AppClient, AuthOutput, GetTokensFromRefreshToken, InitiateAuth, UserPoolId,
 };
-use crate::service::protocol::{DecodeError, Operation};
+use crate::service::protocol::DecodeError;
 use crate::storage::RecordKey;
 
 /// A token with a shorter lifetime is not returned, because it could expire on its way to the
@@ -113,14 +109,9 @@ struct TokenRefresher {
     pool: UserPoolId,
     provider: String,
     app: AppClient,
-    /// The setting of the program. `SignInState::rotates` is what the user pool showed.
-    rotates: bool,
     /// The key of [`RefreshToken::sign_in_digest`].
     key: RecordKey,
     store: Option<TokenStore>,
-    clock: Arc<dyn Clock>,
-    timeout: Duration,
-    attempts: u32,
 }
 
 #[derive(Clone, Default)]
@@ -134,7 +125,8 @@ struct SignInState {
     store_state: StoreState,
     /// Whether a token of this sign-in has ever been stored.
     was_stored: bool,
-    /// Whether the user pool has shown that the app client rotates refresh tokens.
+    /// Whether the app client rotates refresh tokens. The program has set it, or the user pool has
+    /// shown it.
     rotates: bool,
     /// After a sign-out, stored tokens are not used.
     signed_out: bool,
@@ -296,7 +288,7 @@ impl UserPoolTokens {
     /// ```
     #[must_use]
     pub fn storage_error(&self) -> Option<Error> {
-        self.0.store.as_ref()?.storage_error()
+        self.0.store.as_ref()?.record.storage_error()
     }
 
     fn id_token_within(&self, limit: Duration) -> Result<String, Error> {
@@ -326,9 +318,8 @@ impl TokenRefresher {
         // If the answer to a rotation is lost, the token that was sent may be useless soon. So a
         // rotation always has the full time, even if the cached token is valid or the caller has a
         // limit.
-        let deadline = self.clock.boot().saturating_add(self.timeout);
-        let rotation = Budget::full(deadline, self.attempts);
-        if self.rotates || sign_in.rotates {
+        let rotation = self.cell.full_budget();
+        if sign_in.rotates {
             return self.rotate(input, &rotation);
         }
         let (current, _) = self.current_token(sign_in)?;
@@ -338,7 +329,7 @@ impl TokenRefresher {
         // A user pool that rotates tokens only accepts the other operation. Try both, unless it is
         // known that it rotates.
         let (client, refresh_token) = (&self.app, &current.token);
-        match self.call(&InitiateAuth { client, refresh_token }, &input.budget) {
+        match self.client.call(&self.url, &InitiateAuth { client, refresh_token }, &input.budget) {
             Err(error) if error.refusal() == Refusal::AuthFlowDisabled => {
                 log::debug!("the app client may rotate refresh tokens; trying that");
                 self.rotate(input, &rotation)
@@ -362,11 +353,12 @@ impl TokenRefresher {
         budget: &Budget,
     ) -> Result<Refreshed<Secret>, Error> {
         let sign_in = &input.settings;
-        let left = budget.deadline.saturating_sub(self.clock.boot());
-        let _lock = self.store.as_ref().and_then(|store| store.lock(left / 2));
+        let left = self.client.left(budget);
+        let _lock = self.store.as_ref().and_then(|store| store.record.lock(left / 2));
         let client = &self.app;
         let send = |token: &RefreshToken| {
-            self.call(&GetTokensFromRefreshToken { client, refresh_token: &token.token }, budget)
+            let operation = GetTokensFromRefreshToken { client, refresh_token: &token.token };
+            self.client.call(&self.url, &operation, budget)
         };
         let (current, stored_in) = self.current_token(sign_in)?;
         match send(&current) {
@@ -392,10 +384,9 @@ impl TokenRefresher {
         epoch: Epoch,
         mut refresh_token: RefreshToken,
         stored_in: StoredIn,
-        answer: RefreshAnswer,
+        answer: ServiceResponse<AuthOutput>,
     ) -> Result<Refreshed<Secret>, Error> {
-        let RefreshAnswer { operation, answer: ServiceResponse { output, times, metadata } } =
-            answer;
+        let ServiceResponse { operation, output, times, metadata } = answer;
         let mut issued = match output {
             AuthOutput::Tokens(issued) => issued,
             AuthOutput::Challenge(name) => {
@@ -458,7 +449,7 @@ impl TokenRefresher {
 
     fn stored(&self, sign_in: &SignInState) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         let Some(store) = &self.store else { return Ok(None) };
-        store.load(sign_in.given.as_ref().map(|given| &given.sign_in_digest))
+        store.load(sign_in.given.as_ref())
     }
 
     /// Returns the token that another process has stored after the rejected one. The error means
@@ -469,15 +460,6 @@ impl TokenRefresher {
         rejected: &RefreshToken,
     ) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
         Ok(self.stored(sign_in)?.filter(|(stored, _)| stored.token != rejected.token))
-    }
-
-    fn call<O: Operation<Output = AuthOutput>>(
-        &self,
-        operation: &O,
-        budget: &Budget,
-    ) -> Result<RefreshAnswer, Error> {
-        let answer = self.client.call(&self.url, operation, budget)?;
-        Ok(RefreshAnswer { operation: O::NAME, answer })
     }
 
     /// Saves the token of a rotation, unless the user has signed in again in the meantime.
@@ -497,18 +479,17 @@ impl TokenRefresher {
 
     fn retry_store(&self) {
         let Some(store) = &self.store else { return };
-        let (epoch, sign_in) = self.cell.settings_with_epoch();
-        if sign_in.store_state != StoreState::Failed || sign_in.issued_to != process::id() {
-            return;
-        }
-        // `Writing` stops a second write: by another thread, or by a storage that requests a token.
-        let token = self.cell.update_if_same_settings(epoch, |sign_in| {
-            let failed = sign_in.store_state == StoreState::Failed;
-            sign_in.store_state = if failed { StoreState::Writing } else { sign_in.store_state };
-            sign_in.current.clone().filter(|_| failed)
+        let (epoch, _) = self.cell.settings_with_epoch();
+        let unsaved = self.cell.update_if_same_settings(epoch, |sign_in| {
+            if sign_in.store_state != StoreState::Failed || sign_in.issued_to != process::id() {
+                return None;
+            }
+            // This stops a second write: by another thread, or by a storage that requests a token.
+            sign_in.store_state = StoreState::Writing;
+            Some((sign_in.current.clone()?, sign_in.was_stored))
         });
-        let Some(Some(token)) = token else { return };
-        match self.store_latest(store, epoch, token, sign_in.was_stored) {
+        let Some(Some((token, was_stored))) = unsaved else { return };
+        match self.store_latest(store, epoch, token, was_stored) {
             Ok(()) => log::debug!("the rotated refresh token is stored after all"),
             Err(error) => log::debug!("the rotated refresh token is still not stored: {error:#}"),
         }
@@ -553,32 +534,26 @@ impl TokenRefresher {
     fn start_sign_in(&self, given: Option<RefreshToken>) {
         let sign_in_digest = given.as_ref().map(|given| given.sign_in_digest.clone());
         let signed_out = given.is_none();
-        let (changed, old) = self.cell.change_settings(|sign_in| {
+        let old = self.cell.change_settings(|sign_in| {
             let changed = signed_out || sign_in.given != given;
             let rotates = sign_in.rotates;
             let next = SignInState { given, rotates, signed_out, ..SignInState::default() };
-            let old = changed.then(|| mem::replace(sign_in, next));
-            (changed, (changed, old))
+            (changed, changed.then(|| mem::replace(sign_in, next)))
         });
-        drop(old);
-        if !changed {
+        if old.is_none() {
             return;
         }
+        drop(old);
         self.cell.expire();
         match (&self.store, sign_in_digest) {
             (None, _) => {}
             // This also removes a record that cannot be read.
-            (Some(store), None) => store.remove(),
+            (Some(store), None) => drop(store.record.remove()),
             (Some(store), Some(sign_in_digest)) => {
                 store.remove_if(|stored| stored.sign_in_digest != sign_in_digest);
             }
         }
     }
-}
-
-struct RefreshAnswer {
-    operation: &'static str,
-    answer: ServiceResponse<AuthOutput>,
 }
 
 impl fmt::Debug for UserPoolTokens {

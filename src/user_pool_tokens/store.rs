@@ -1,19 +1,29 @@
-//! The stored refresh token of one user, if the user pool rotates refresh tokens.
+//! A refresh token, and its record in the storage if the user pool rotates refresh tokens.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::refresh_token::RefreshToken;
 use crate::error::Error;
 use crate::secret::Secret;
+use crate::service::cognito_idp;
 use crate::service::protocol::aws_json;
 use crate::storage::{
-    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, StorageLock, VERSION_1_JSON,
+    ParsedRecord, RECORD_VERSION, RecordKey, RecordStore, Storage, VERSION_1_JSON,
 };
 
-pub(super) struct TokenStore(RecordStore);
+/// A refresh token, and a digest of the token that the program set at the sign-in. After a
+/// rotation, the digest stays the same, so it identifies the sign-in.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RefreshToken {
+    pub(super) token: Secret,
+    pub(super) sign_in_digest: Secret,
+}
+
+/// The stored refresh token of one user.
+pub(super) struct TokenStore {
+    pub(super) record: RecordStore,
+}
 
 /// Whether a refresh token is known to be stored, and in which version of the record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,20 +42,28 @@ struct Record<'a> {
     refresh_token: &'a str,
 }
 
+impl RefreshToken {
+    /// The token is the key of the HMAC, so the digest reveals nothing about the token.
+    pub(super) fn given(token: Secret, key: &str) -> Result<Self, Error> {
+        let sign_in_digest = cognito_idp::hmac(token.expose(), &[key])?;
+        Ok(Self { token, sign_in_digest })
+    }
+}
+
 impl TokenStore {
     pub(super) fn new(storage: Arc<dyn Storage>, key: RecordKey) -> Self {
-        Self(RecordStore::new(storage, key, "refresh token"))
+        Self { record: RecordStore::new(storage, key, "refresh token") }
     }
 
-    /// Loads the token if it belongs to this sign-in. Loads any token if `sign_in_digest` is
-    /// `None`.
+    /// Loads the token if it belongs to the sign-in of `given`. Loads any token if there is none.
     pub(super) fn load(
         &self,
-        sign_in_digest: Option<&Secret>,
+        given: Option<&RefreshToken>,
     ) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
-        let stored = self.read()?;
-        let is_own = |digest: &Secret| sign_in_digest.is_none_or(|own| own == digest);
-        Ok(stored.filter(|(stored, _)| is_own(&stored.sign_in_digest)))
+        let is_own = |stored: &RefreshToken| {
+            given.is_none_or(|given| given.sign_in_digest == stored.sign_in_digest)
+        };
+        Ok(self.read()?.filter(|(stored, _)| is_own(stored)))
     }
 
     /// Stores a token. `was_stored` means that a token of the same sign-in was stored before. Then
@@ -62,32 +80,18 @@ impl TokenStore {
             return Ok(());
         }
         let (given, refresh_token) = (token.sign_in_digest.expose(), token.token.expose());
-        let (version, key) = (RECORD_VERSION, self.0.key());
-        self.0.store(&aws_json::encode(&Record { version, key, given, refresh_token })?)
+        let (version, key) = (RECORD_VERSION, self.record.key());
+        self.record.store(&aws_json::encode(&Record { version, key, given, refresh_token })?)
     }
 
     pub(super) fn remove_if(&self, matches: impl FnOnce(&RefreshToken) -> bool) {
         if self.read().is_ok_and(|stored| stored.is_some_and(|(stored, _)| matches(&stored))) {
-            self.remove();
+            self.record.remove();
         }
     }
 
-    pub(super) fn remove(&self) {
-        self.0.remove();
-    }
-
-    /// Keeps other processes from sending the same token. Returns `None` if there is no lock within
-    /// `wait`.
-    pub(super) fn lock(&self, wait: Duration) -> Option<StorageLock> {
-        self.0.lock(wait)
-    }
-
-    pub(super) fn storage_error(&self) -> Option<Error> {
-        self.0.storage_error()
-    }
-
     fn read(&self) -> Result<Option<(RefreshToken, StoredIn)>, Error> {
-        self.0.load(parse)
+        self.record.load(parse)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::service::protocol::Operation;
 use crate::storage::MemoryStorage;
 use crate::testing::{FakeCognito, ManualClock};
 use crate::transport::{HttpRequest, HttpResponse, Transport};

@@ -20,10 +20,13 @@ mod storage;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cell::Limits;
+use crate::cell::{Limits, RefreshCell};
 use crate::error::{ConfigFaults, Error};
 use crate::provider::CognitoIdentityCredentials;
-use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, RecordOwner, Settings};
+#[cfg(feature = "aws-sdk")]
+use crate::provider::background::BackgroundRefresh;
+use crate::provider::load::{CurrentSettings, Shared};
+use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{
     CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentities,
@@ -124,23 +127,18 @@ impl Builder {
         }
         let mut faults = ConfigFaults::default();
         let parsed = settings.parse(&mut faults);
-        let pool = parsed.pool;
-        let flow = credentials_flow(&settings, parsed.sts_url);
-        let owner = RecordOwner {
-            cognito_url: &parsed.cognito_url,
-            region: &parsed.region,
-            pool: pool.as_ref(),
-        };
         let storage = settings.storage.as_ref();
-        let store = storage.and_then(|storage| (storage.identities)(&settings, &owner));
-        let stored_credentials =
-            settings.persistence.and_then(|Persistence(make)| make(&settings, &owner, &mut faults));
+        let store = storage.and_then(|storage| (storage.identities)(&settings, &parsed));
+        let stored_credentials = settings
+            .persistence
+            .and_then(|Persistence(make)| make(&settings, &parsed, &mut faults));
         let client = settings.calls.client(&mut faults);
         let (Some(client), true) = (client, faults.is_empty()) else {
             faults.name_variables(&variables);
             return Err(faults.into());
         };
 
+        let flow = credentials_flow(&settings, parsed.sts_url);
         let developer = settings.developer.map(|provider| {
             let login = endpoint::cognito_login(&parsed.region);
             Developer { provider, login }
@@ -149,7 +147,7 @@ impl Builder {
             client,
             cognito_url: parsed.cognito_url,
             region: settings.calls.endpoint_url.is_none().then_some(parsed.region),
-            pool,
+            pool: parsed.pool,
             account_id: settings.account_id,
             flow,
             lifetime: settings.duration.unwrap_or(DEFAULT_LIFETIME),
@@ -162,15 +160,16 @@ impl Builder {
             identity: parsed.identity.map(|id| Identity::new(id, IdentityOrigin::Given)),
             stale: StaleIdentities::default(),
         };
-        Ok(CognitoIdentityCredentials::new(
+        let current = CurrentSettings { principal, data: None };
+        Ok(CognitoIdentityCredentials(Arc::new(Shared {
+            cell: RefreshCell::new(settings.calls.clock, limits, current),
             refresher,
             stored_credentials,
-            settings.on_identity_change,
-            settings.on_refresh,
-            principal,
-            settings.calls.clock,
-            limits,
-        ))
+            on_identity_change: settings.on_identity_change,
+            on_refresh: settings.on_refresh,
+            #[cfg(feature = "aws-sdk")]
+            background: BackgroundRefresh::new(limits.timeout),
+        })))
     }
 
     /// Checks each value by itself, without the rules that compare settings.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::provider::builder::Builder;
-use crate::refresh::ClassicFlow;
+use crate::refresh::CLASSIC_FLOW;
 
 impl Builder {
     /// Sets the role to use instead of the pool's default role: 20 to 2048 characters. It is for
@@ -63,7 +63,7 @@ impl Builder {
     pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
         self.set_by_program("role_arn");
         self.settings.role_arn = Some(arn.into());
-        self.settings.classic = Some(ClassicFlow::new());
+        self.settings.classic = Some(CLASSIC_FLOW);
         self
     }
 

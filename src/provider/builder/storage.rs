@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::ConfigFaults;
 use crate::provider::builder::Builder;
-use crate::provider::settings::{ConfiguredStorage, Persistence, RecordOwner, Settings};
-use crate::refresh::credential_record::CredentialStore;
+use crate::provider::settings::{ConfiguredStorage, Parsed, Persistence, Settings};
+use crate::refresh::credential_record;
 use crate::refresh::identity::{IdentityRecords, IdentityStore};
 use crate::refresh::stored_credentials::{LoadOrRefresh, StoredCredentials};
 use crate::service::endpoint;
@@ -138,33 +138,28 @@ impl Builder {
     }
 }
 
-fn stored_identities(
-    settings: &Settings,
-    owner: &RecordOwner<'_>,
-) -> Option<Box<dyn IdentityRecords>> {
+fn stored_identities(settings: &Settings, parsed: &Parsed) -> Option<Box<dyn IdentityRecords>> {
     let storage = Arc::clone(&settings.storage.as_ref()?.storage);
-    let service = endpoint::custom_service(owner.cognito_url, owner.region);
-    let login_id = settings.login_id.as_deref();
-    Some(Box::new(IdentityStore::new(storage, service.as_deref(), owner.pool?, login_id)))
+    let service = endpoint::custom_service(&parsed.cognito_url, &parsed.region);
+    let (pool, login_id) = (parsed.pool.as_ref()?, settings.login_id.as_deref());
+    Some(Box::new(IdentityStore::new(storage, service.as_deref(), pool, login_id)))
 }
 
 fn stored_credentials(
     settings: &Settings,
-    owner: &RecordOwner<'_>,
+    parsed: &Parsed,
     faults: &mut ConfigFaults,
 ) -> Option<Box<dyn LoadOrRefresh>> {
     settings.check_persistence(faults);
     let role_arn = settings.role_arn.as_deref().or(settings.custom_role_arn.as_deref());
     let storage = Arc::clone(&settings.storage.as_ref()?.storage);
-    let login_id = settings.login_id.clone();
-    let service = endpoint::custom_service(owner.cognito_url, owner.region);
-    let service = service.as_deref();
-    let store = CredentialStore::new(storage, service, owner.pool?, login_id.as_deref(), role_arn);
-    Some(Box::new(StoredCredentials::new(
-        store,
-        Arc::clone(&settings.calls.clock),
-        settings.windows,
-        settings.calls.attempt_timeout,
-        login_id,
-    )))
+    let service = endpoint::custom_service(&parsed.cognito_url, &parsed.region);
+    let (pool, login_id) = (parsed.pool.as_ref()?, settings.login_id.as_deref());
+    Some(Box::new(StoredCredentials {
+        store: credential_record::store(storage, service.as_deref(), pool, login_id, role_arn),
+        clock: Arc::clone(&settings.calls.clock),
+        windows: settings.windows,
+        attempt_timeout: settings.calls.attempt_timeout,
+        login_id: settings.login_id.clone(),
+    }))
 }
