@@ -44,7 +44,7 @@ impl Redactor<'_> {
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = without_invisible(text);
         // The longest first, because one may be the beginning of another.
-        let fits = |secret: &&&str| is_no_longer(secret, text.len());
+        let fits = |secret: &&&str| fits_in(secret, text.len());
         let mut secrets: Vec<_> =
             self.secrets.iter().filter(fits).map(|s| without_invisible(s)).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
@@ -67,9 +67,9 @@ impl Redactor<'_> {
         clean
     }
 
-    /// Cleans a request ID, which is usually a GUID. Masks a GUID if a secret contains it or is a
-    /// part of it. If the answer may `mint` an identity, masks every GUID, because the new identity
-    /// ID is a secret that is not known here.
+    /// Cleans a request ID, which is usually a GUID. Masks a GUID that contains a secret or is part
+    /// of one. If the answer may `mint` an identity, masks every GUID, because the new identity ID
+    /// is a secret that is not known here.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
         let part = |secret: &str| secret.len() >= SHORTEST_SECRET && id.contains(secret);
         let secret = |secret: &&str| contains_guid(secret, id) || part(secret.trim());
@@ -112,9 +112,9 @@ fn without_invisible(text: &str) -> Zeroizing<String> {
     visible
 }
 
-/// Returns whether a secret is short enough to be in a text of this length. Most tokens are longer
-/// than any message. This check needs no copy of them.
-fn is_no_longer(secret: &str, length: usize) -> bool {
+/// Returns `true` if a text of this length can contain the secret. Most tokens are longer than any
+/// message. This check needs no copy of them.
+fn fits_in(secret: &str, length: usize) -> bool {
     secret.bytes().filter(u8::is_ascii_graphic).nth(length).is_none()
 }
 

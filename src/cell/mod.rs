@@ -188,9 +188,9 @@ impl<T: Clone, S: Clone> RefreshCell<T, S> {
         }
     }
 
-    /// Changes the settings. `change` returns whether it changed any. If it did, the result of a
-    /// running refresh is out of date. The caller gets the other value that `change` returned, and
-    /// drops it outside the lock.
+    /// Runs `change`, which returns whether it changed the settings, and a value to drop. After a
+    /// change, the result of a running refresh is not cached. The caller drops the value outside
+    /// the lock.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut S) -> (bool, R)) -> R {
         let (result, cleared) = {
             let mut state = self.lock();

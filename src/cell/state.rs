@@ -125,7 +125,7 @@ impl<T: Clone, S> RefreshState<T, S> {
         self.cached.as_ref().filter(|_| !self.invalidated)
     }
 
-    /// Returns the cached value if the service issued it in a flight after number `flights`.
+    /// Returns the cached value if the service issued it in a flight with a number above `flights`.
     pub(super) fn issued_after(&self, flights: u64) -> Option<T> {
         let cached = self.valid()?;
         cached.issued_in.filter(|flight| *flight > flights).map(|_| cached.value.clone())

@@ -51,8 +51,8 @@ impl From<Credentials> for SdkCredentials {
 ///   next future can use its result.
 ///
 /// A future is ready within `timeout` (60 s by default). It can take longer only if your own token
-/// source or transport does not return in time. A future that starts more than `timeout` after such
-/// a refresh has started does not wait for it.
+/// source or transport does not return in time. If such a refresh still runs after `timeout`, the
+/// next future starts another one.
 ///
 /// # The SDK's own cache
 ///

@@ -85,7 +85,8 @@ impl Shared {
 /// One call of `get` or `refresh`. If it leads a refresh, it calls `on_refresh`.
 pub(super) struct LoadCall<'a> {
     shared: &'a Shared,
-    /// Kept for the report: when it is made, another thread may already run the next refresh.
+    /// Kept here, because another thread may already run the next refresh when the report is
+    /// made.
     service_calls: Cell<u32>,
     storage_error: Cell<Option<Error>>,
     /// Gives the result to the futures that wait for this call.

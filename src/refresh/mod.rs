@@ -90,7 +90,7 @@ pub(crate) struct Principal {
 /// ends this state.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct StaleIdentities {
-    /// Whether no stored identity may be used, because the program cleared it.
+    /// Whether all stored identities are stale, because the program cleared the identity.
     pub(crate) any: bool,
     rejected: Vec<Id>,
 }
@@ -240,8 +240,8 @@ impl Refresher {
     pub(crate) fn stored_identity(&self, principal: &Principal) -> Result<Option<Identity>, Error> {
         let usable = self.developer.is_none() && !principal.stale.any;
         let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        // If the record had been readable, the provider would have used the stored guest, and the
-        // service would have linked it to the user. So the stored guest may be used now.
+        // If the record had been readable, this user would already own the stored guest. So it may
+        // be used now.
         let or_guest = principal.identity.as_ref().is_some_and(|known| known.temporary);
         let id = store
             .load(&mut principal.logins.providers(), or_guest)?

@@ -18,7 +18,7 @@ use crate::service::budget::Budget;
 use crate::service::cognito_identity::Id;
 use crate::storage::{RecordStore, StorageFailure};
 
-/// A boot clock that stops during suspend and the wall clock agree if they differ by at most this.
+/// If the boot clock and the wall clock differ by at most this, the boot clock missed no suspend.
 const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";

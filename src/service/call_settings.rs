@@ -35,7 +35,8 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) region: &'a str,
     /// The setting that contains the region, and the first words of its fault.
     pub(crate) region_setting: (&'static str, &'static str),
-    /// Whether the service is called with these settings.
+    /// Whether the provider calls this service. If not, the settings of its endpoint are not
+    /// checked.
     pub(crate) is_called: bool,
 }
 

@@ -9,7 +9,7 @@ const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 const DOUBLINGS: u32 = 4;
-/// [`advisory_pause`] treats a longer advisory window as this one.
+/// The longest advisory window that [`advisory_pause`] counts with.
 const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The longest wait that the service can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);

@@ -66,9 +66,9 @@ impl TokenStore {
         Ok(self.read()?.filter(|(stored, _)| is_own(stored)))
     }
 
-    /// Stores a token. `was_stored` means that a token of the same sign-in was stored before. Then
-    /// a stored token of another sign-in is newer, and stays. A record that cannot be read also
-    /// stays, because it may be newer.
+    /// Stores a token. `was_stored` means that a token of this sign-in was stored before. If the
+    /// record now holds a token of another sign-in, that sign-in is newer, and its record stays. A
+    /// record that cannot be read also stays, because it may be newer.
     pub(super) fn save(&self, token: &RefreshToken, was_stored: bool) -> Result<(), Error> {
         let stored = self.read()?;
         if was_stored

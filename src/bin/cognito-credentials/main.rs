@@ -33,9 +33,9 @@
 //! Systems without a boot ID (all but Linux and Android) cache only the identity.
 //!
 //! `--login-id` names the user of the cache. Without it, the command reads the login token each
-//! time. The issuer and subject of the token then name the user, or its source if it has no such
-//! claims. Nobody has verified the token, so stored credentials are then returned only for the
-//! token that they were requested with.
+//! time, and its issuer and subject name the user. A token without these claims is named by its
+//! file, variable or command. Nobody has verified the token, so stored credentials are then
+//! returned only for the token that they were requested with.
 
 #![forbid(unsafe_code)]
 

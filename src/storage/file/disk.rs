@@ -43,7 +43,7 @@ pub(super) enum LockMode {
 }
 
 pub(super) trait FileSystem {
-    /// Tests record the call or make it fail.
+    /// Runs the operation. In tests, records the call or makes it fail.
     fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
 
     fn repeat<T>(

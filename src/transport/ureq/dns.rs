@@ -16,7 +16,7 @@ use crate::loopback;
 /// RFC 8305, section 3.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// How long an answer that arrived between two attempts can serve the next attempt.
+/// How long an attempt may use an answer that arrived after the previous attempt had ended.
 const UNUSED_ANSWER: Duration = Duration::from_secs(10);
 
 pub(super) static SYSTEM: Resolver = Resolver::new(system);

@@ -71,8 +71,8 @@ fn cache(options: &Options, creates: bool) -> Result<Option<Cache>, Failure> {
         return Err(Failure::usage(why).advice(advice));
     };
     let cache = cache(directory);
-    // Root may run with another user's HOME. That user could redirect root to other files, and
-    // could not write to root's files there.
+    // Root may run with another user's HOME. That user could put links there, which make root write
+    // to other files, and could not write to the cache that root creates.
     if let Err(error) = cache.existing_directory() {
         if Fault::in_error(&error).is_some_and(|fault| fault.is_of_another_user) {
             let path = cache.path().display();
