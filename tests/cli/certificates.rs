@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::FakeCognito;
-use rcgen::DnType;
+use rcgen::{BasicConstraints, DnType, IsCa};
 use rustls::SupportedProtocolVersion;
 
 use crate::authority::{Authority, accept, for_names};
@@ -20,11 +20,12 @@ pub(crate) struct Certificate {
     subject: &'static str,
     /// The first and the last day, counted from now.
     validity: [i64; 2],
+    is_authority: bool,
 }
 
 impl Default for Certificate {
     fn default() -> Self {
-        Self { name: "localhost", subject: "the server", validity: [-10, 61] }
+        Self { name: "localhost", subject: "the server", validity: [-10, 61], is_authority: false }
     }
 }
 
@@ -47,6 +48,9 @@ pub(crate) fn tls_server(
     params.distinguished_name.push(DnType::CommonName, certificate.subject);
     params.not_before = days_from_now(certificate.validity[0]).into();
     params.not_after = days_from_now(certificate.validity[1]).into();
+    if certificate.is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
     let config = authority.issue(params).config(versions);
     let cognito = cognito.clone();
     let url = listen(move |stream| {
@@ -69,7 +73,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
     let (tls12, both) = ([&rustls::version::TLS12], rustls::ALL_VERSIONS);
     let good = Certificate::default;
     let issuer = "; issuer CN=the office's authority";
-    let rows: [Case<'_>; 7] = [
+    let rows: [Case<'_>; 8] = [
         Case {
             certificate: good(),
             versions: both,
@@ -101,7 +105,8 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
             is_trusted: true,
             status: 3,
             lines: [
-                "BAD     TLS          the certificate is for another name\n".to_owned(),
+                "BAD     TLS          the server's certificate is for another name: other.example\n"
+                    .to_owned(),
                 format!(
                     "BAD     certificate  CN=the server{issuer}; for other.example; expires in "
                 ),
@@ -114,7 +119,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
             is_trusted: false,
             status: 3,
             lines: [
-                "BAD     TLS          the certificate's issuer is not a trusted authority\n"
+                "BAD     TLS          the server's certificate is signed by an authority that is not trusted\n"
                     .to_owned(),
                 format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
                 "--ca-file".to_owned(),
@@ -126,7 +131,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
             is_trusted: true,
             status: 3,
             lines: [
-                "BAD     TLS          the certificate has expired by this machine's clock\n"
+                "BAD     TLS          the server's certificate, or one above it, has expired: it ended on "
                     .to_owned(),
                 format!(
                     "BAD     certificate  CN=the server{issuer}; for localhost; expired 2 days ago ("
@@ -140,12 +145,24 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
             is_trusted: true,
             status: 3,
             lines: [
-                "BAD     TLS          the certificate is not valid yet by this machine's clock\n"
+                "BAD     TLS          the server's certificate, or one above it, is not valid yet: it begins on "
                     .to_owned(),
                 format!(
                     "BAD     certificate  CN=the server{issuer}; for localhost; begins in 4 days ("
                 ),
                 "BAD     credentials  ".to_owned(),
+            ],
+        },
+        Case {
+            certificate: Certificate { is_authority: true, ..good() },
+            versions: both,
+            is_trusted: true,
+            status: 3,
+            lines: [
+                "BAD     TLS          the server's certificate is that of an authority (CA:TRUE)\n"
+                    .to_owned(),
+                format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
+                "put the authority's certificate into --ca-file".to_owned(),
             ],
         },
         Case {

@@ -1,4 +1,5 @@
-//! The errors of TLS: the text and the hint of each cause.
+//! The errors of TLS: the text and the hint of each cause. This file uses no other file of the
+//! crate, because the command compiles it too.
 
 use std::fmt;
 use std::io;
