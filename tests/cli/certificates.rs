@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use cognito_identity_credentials::testing::FakeCognito;
-use rcgen::DnType;
+use rcgen::{BasicConstraints, DnType, IsCa};
 use rustls::SupportedProtocolVersion;
 
 use crate::authority::{Authority, accept, for_names};
@@ -20,11 +20,12 @@ pub(crate) struct Certificate {
     subject: &'static str,
     /// The first and the last day, counted from now.
     validity: [i64; 2],
+    is_authority: bool,
 }
 
 impl Default for Certificate {
     fn default() -> Self {
-        Self { name: "localhost", subject: "the server", validity: [-10, 61] }
+        Self { name: "localhost", subject: "the server", validity: [-10, 61], is_authority: false }
     }
 }
 
@@ -47,6 +48,9 @@ pub(crate) fn tls_server(
     params.distinguished_name.push(DnType::CommonName, certificate.subject);
     params.not_before = days_from_now(certificate.validity[0]).into();
     params.not_after = days_from_now(certificate.validity[1]).into();
+    if certificate.is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
     let config = authority.issue(params).config(versions);
     let cognito = cognito.clone();
     let url = listen(move |stream| {
@@ -76,7 +80,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
         status: 3,
         lines: [""; 3],
     };
-    let rows: [Case<'_>; 7] = [
+    let rows: [Case<'_>; 8] = [
         Case {
             status: 0,
             lines: [
@@ -101,7 +105,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
         Case {
             certificate: Certificate { name: "other.example", ..good() },
             lines: [
-                "BAD     TLS          the certificate is for another name\n",
+                "BAD     TLS          the server's certificate is for another name: other.example\n",
                 &format!(
                     "BAD     certificate  CN=the server{issuer}; for other.example; expires in "
                 ),
@@ -112,7 +116,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
         Case {
             is_trusted: false,
             lines: [
-                "BAD     TLS          the certificate's issuer is not a trusted authority\n",
+                "BAD     TLS          the server's certificate is signed by an authority that is not trusted\n",
                 &format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
                 "--ca-file",
             ],
@@ -121,7 +125,7 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
         Case {
             certificate: Certificate { validity: [-30, -3], ..good() },
             lines: [
-                "BAD     TLS          the certificate has expired by this machine's clock\n",
+                "BAD     TLS          the server's certificate, or one above it, has expired: it ended on ",
                 &format!(
                     "BAD     certificate  CN=the server{issuer}; for localhost; expired 2 days ago ("
                 ),
@@ -132,11 +136,20 @@ fn the_doctor_shows_version_cipher_and_certificate_even_of_a_rejected_server() {
         Case {
             certificate: Certificate { validity: [4, 90], ..good() },
             lines: [
-                "BAD     TLS          the certificate is not valid yet by this machine's clock\n",
+                "BAD     TLS          the server's certificate, or one above it, is not valid yet: it begins on ",
                 &format!(
                     "BAD     certificate  CN=the server{issuer}; for localhost; begins in 4 days ("
                 ),
                 "BAD     credentials  ",
+            ],
+            ..case()
+        },
+        Case {
+            certificate: Certificate { is_authority: true, ..good() },
+            lines: [
+                "BAD     TLS          the server's certificate is that of an authority (CA:TRUE)\n",
+                &format!("BAD     certificate  CN=the server{issuer}; for localhost; expires in "),
+                "put the authority's certificate into --ca-file",
             ],
             ..case()
         },

@@ -12,7 +12,7 @@ use rustls::AlertDescription;
 use ureq::Proxy;
 use ureq::http::Uri;
 
-use self::tls::{ended, is_refusal, rustls_error, tls_cause, tls_text};
+use self::tls::{ended, is_other_name, is_refusal, rustls_error, tls_cause, tls_text};
 use super::dns::DnsError;
 use super::proxy::ProxyName;
 use super::tunnel::TunnelError;
@@ -158,7 +158,9 @@ impl NetworkError {
             Self::TlsSettings(error) => {
                 format!("no TLS connection to {peer}: the TLS settings cannot be used: {error}")
             }
-            Self::Handshake(error) => format!("no TLS connection to {peer}: {}", tls_text(error)),
+            Self::Handshake(error) => {
+                format!("no TLS connection to {peer}: {}", redact::clean(&tls_text(error)))
+            }
             Self::ToProxy(error) => error.text_for(peer),
             Self::Tunnel(error) => format!("no connection to {peer}: {}", tunnel_text(error)),
             Self::TimedOut => format!("no complete answer from {peer}"),
@@ -229,6 +231,7 @@ impl NetworkError {
 
     /// Returns the hint for a failed connection to a proxy.
     fn proxy_hint(&self) -> Option<&'static str> {
+        const OTHER_NAME: &str = "check the host in the proxy's URL";
         Some(match self {
             Self::Dns(DnsError::NotFound) => {
                 "check the host in the proxy's URL, and that the device's name server knows it"
@@ -239,13 +242,14 @@ impl NetworkError {
                 }
                 _ => return self.hint(),
             },
-            Self::InvalidName => "check the host in the proxy's URL",
-            Self::Handshake(error) if rustls_error(error).is_none() => {
-                "perhaps the proxy does not use TLS: write http:// instead of https:// in its URL"
-            }
-            Self::Handshake(_) => {
-                "check the proxy's certificate: the authority (ca_file), the host in the proxy's URL, and the device's clock"
-            }
+            Self::InvalidName => OTHER_NAME,
+            Self::Handshake(error) => match rustls_error(error) {
+                None | Some(rustls::Error::InvalidMessage(_)) => {
+                    "perhaps the proxy does not use TLS: write http:// instead of https:// in its URL"
+                }
+                Some(error) if is_other_name(error) => OTHER_NAME,
+                Some(_) => return self.hint(),
+            },
             _ => return self.hint(),
         })
     }

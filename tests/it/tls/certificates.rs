@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    KeyPair, NameConstraints, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, NameConstraints, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -27,7 +28,8 @@ struct Row<'a> {
 fn an_invalid_certificate_is_rejected_without_a_retry() {
     const UNTRUSTED: &str = "signed by an authority that is not trusted";
     const OTHER_NAME: &str = "is for another name";
-    const NOT_VALID: &str = "or one above it, is not valid";
+    const WRONG_SIGNATURE: &str = "or one above it, has a wrong signature";
+    const NOT_ITS_NAMES: &str = "does not allow its names (nameConstraints)";
     let root = Authority::new();
     let stranger = Authority::new();
     let row =
@@ -64,6 +66,39 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
         (b"\x2a\x86\x48\xce\x3d\x04\x03\x02", b"\x2a\x86\x48\xce\x3d\x04\x03\x01");
     weak.chain[0] = replaced(&weak.chain[0], sha256, sha224);
 
+    let mut version_1 = root.issue(local());
+    // The version in its element [0]: 2 is version 3.
+    let (version_of_3, version_of_1) = (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x00");
+    version_1.chain[0] = replaced(&version_1.chain[0], version_of_3, version_of_1);
+    let mut damaged = root.issue(local());
+    damaged.chain[0] = damaged.chain[0][..99].to_vec().into();
+    let too_deep = (0..8).fold(root.intermediate(|_| {}), |above, _| above.intermediate(|_| {}));
+    let too_deep = too_deep.issue(local());
+
+    // An authority whose certificate has another curve than its key, as object identifiers.
+    let p384 = b"\x06\x05\x2b\x81\x04\x00\x22";
+    let p521 = b"\x06\x05\x2b\x81\x04\x00\x23";
+    let named_authority = |kind| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate_for(kind).unwrap();
+        let own = params.self_signed(&key).unwrap();
+        (own.der().clone(), own.pem(), Issuer::new(params, key))
+    };
+    let issued_by = |issuer: &Issuer<'_, KeyPair>| {
+        let key = KeyPair::generate().unwrap();
+        let own = local().signed_by(&key, issuer).unwrap();
+        Identity { chain: vec![own.der().clone()], key }
+    };
+    let (p384_root, _, p384_issuer) = named_authority(&PKCS_ECDSA_P384_SHA384);
+    let other_curve = replaced(&p384_root, p384, p521);
+    let other_curve = pem::encode(&pem::Pem::new("CERTIFICATE", other_curve.to_vec()));
+    let (by_other_curve, by_p384) = (issued_by(&p384_issuer), issued_by(&p384_issuer));
+    let (_, _, old_issuer) = named_authority(&PKCS_ECDSA_P256_SHA256);
+    let by_old = issued_by(&old_issuer);
+    let (_, namesake, _) = named_authority(&PKCS_ECDSA_P256_SHA256);
+    let (_, other_kind, _) = named_authority(&PKCS_ED25519);
+
     let address_as_name = changed(|c| {
         c.subject_alt_names = vec![SanType::DnsName("127.0.0.1".try_into().unwrap())];
     });
@@ -81,7 +116,12 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
         row(
             "an authority expired",
             root.intermediate(|c| c.not_after = date_time_ymd(2002, 1, 1)).issue(local()),
-            "has expired",
+            "or one above it, has expired",
+        ),
+        row(
+            "an authority is not valid yet",
+            root.intermediate(|c| c.not_before = date_time_ymd(2999, 1, 1)).issue(local()),
+            "or one above it, is not valid yet",
         ),
         row("another name", named("example.com"), OTHER_NAME),
         row("an address instead of the name", named("127.0.0.1"), OTHER_NAME),
@@ -109,37 +149,82 @@ fn an_invalid_certificate_is_rejected_without_a_retry() {
         Row { trusted: None, ..row("bundled roots", root.issue(local()), UNTRUSTED) },
         row("self-signed", Identity { chain: vec![self_signed], key: own_key }, UNTRUSTED),
         row("the intermediate is missing", without_intermediate, UNTRUSTED),
-        row("another key", forged, NOT_VALID),
-        Row { host: "localhoot", ..row("altered after signing", altered, NOT_VALID) },
-        row("weak signature", weak, "has a signature"),
+        row("another key", forged, WRONG_SIGNATURE),
+        Row { host: "localhoot", ..row("altered after signing", altered, WRONG_SIGNATURE) },
+        row("weak signature", weak, "has a signature that is not supported: SHA-224"),
+        Row {
+            trusted: Some(&other_curve),
+            ..row(
+                "an authority with a key that is not supported",
+                by_other_curve,
+                "has a signature that is not supported: P-521",
+            )
+        },
+        Row {
+            trusted: Some(&namesake),
+            ..row("another authority of the same name is trusted", by_old, WRONG_SIGNATURE)
+        },
+        Row {
+            trusted: Some(&other_kind),
+            ..row("the same, with another kind of key", by_p384, WRONG_SIGNATURE)
+        },
+        row("version 1", version_1, "is not of version 3 of X.509"),
+        row("damaged", damaged, "or one above it, is not valid"),
+        row(
+            "a critical extension",
+            changed(|c| {
+                let mut extension =
+                    CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 0]);
+                extension.set_criticality(true);
+                c.custom_extensions = vec![extension];
+            }),
+            "has a critical extension that is not supported",
+        ),
+        row(
+            "the end is before the beginning",
+            changed(|c| {
+                (c.not_before, c.not_after) =
+                    (date_time_ymd(2003, 1, 1), date_time_ymd(2002, 1, 1));
+            }),
+            "ends before it begins",
+        ),
+        row("too many authorities", too_deep, "sends too many certificates"),
         row(
             "only for clients",
             changed(|c| c.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
-            "is not meant for a server",
+            "or one above it, is not meant for a server",
+        ),
+        row(
+            "an authority only for clients",
+            root.intermediate(|c| {
+                c.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            })
+            .issue(local()),
+            "or one above it, is not meant for a server",
         ),
         row(
             "an authority's own certificate",
             changed(|c| c.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
-            NOT_VALID,
+            "is that of an authority (CA:TRUE)",
         ),
         row(
             "issued by a server",
             root.intermediate(|c| c.is_ca = IsCa::ExplicitNoCa).issue(local()),
-            NOT_VALID,
+            "is not that of an authority (CA:FALSE)",
         ),
         row(
             "more intermediates than allowed",
             no_authority_below.intermediate(|_| {}).issue(local()),
-            NOT_VALID,
+            "does not allow another authority below it (pathlen)",
         ),
         Row {
             trusted: Some(&constrained.pem),
-            ..row("outside the root's names", constrained.issue(local()), NOT_VALID)
+            ..row("outside the root's names", constrained.issue(local()), NOT_ITS_NAMES)
         },
         row(
             "outside an intermediate's names",
             root.intermediate(only_example).issue(local()),
-            NOT_VALID,
+            NOT_ITS_NAMES,
         ),
     ];
     for Row { what, host, shown, trusted, says } in rows {

@@ -195,6 +195,7 @@ fn a_server_with_only_old_tls_is_rejected_without_a_retry() {
         ("alert protocol_version", vec![21, 3, 1, 0, 2, 2, 70], too_old),
         ("alert handshake_failure", vec![21, 3, 3, 0, 2, 2, 40], "refused the TLS handshake"),
         ("alert unrecognized_name", vec![21, 3, 3, 0, 2, 2, 112], "does not serve this host name"),
+        ("data before the handshake", vec![23, 3, 3, 0, 1, 0], "does not follow the rules of TLS"),
         (
             "an answer in plain text",
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),

@@ -1,7 +1,7 @@
 //! A TLS handshake that shows version, cipher and certificate, even if the certificate is not
 //! trusted.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -15,8 +15,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion,
-    RootCertStore, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore,
+    SignatureScheme, StreamOwned,
 };
 use serde_json::json;
 
@@ -26,6 +26,13 @@ use crate::login::bounded_file;
 use crate::messages::failure::NETWORK;
 use crate::options::arguments::Options;
 use crate::transport::{self, LONGEST_CA_FILE};
+
+// This is a file of the library, so that both describe an error of TLS in the same way.
+#[path = "../../../transport/ureq/error/tls.rs"]
+#[expect(dead_code, reason = "the command needs only the text of an error")]
+mod tls_error;
+
+use tls_error::tls_text;
 
 pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
@@ -72,7 +79,7 @@ pub(crate) fn handshake(
     let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
     let outcome = connection.complete_io(&mut stream);
     if let Err(error) = outcome {
-        report.add(Step::bad("TLS", NETWORK, reason(&error)));
+        report.add(Step::bad("TLS", NETWORK, tls_text(&error)));
         recorder.report(report, false);
         return None;
     }
@@ -163,28 +170,5 @@ impl ServerCertVerifier for Recorder {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-fn reason(error: &io::Error) -> String {
-    let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match fault {
-        Some(rustls::Error::InvalidCertificate(fault)) => match fault {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the certificate has expired by this machine's clock".to_owned()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "the certificate is not valid yet by this machine's clock".to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the certificate is for another name".to_owned()
-            }
-            CertificateError::UnknownIssuer => {
-                "the certificate's issuer is not a trusted authority".to_owned()
-            }
-            other => format!("the certificate is rejected: {other}"),
-        },
-        Some(rustls::Error::InvalidMessage(_)) => "the answer is not TLS".to_owned(),
-        _ => error.to_string(),
     }
 }

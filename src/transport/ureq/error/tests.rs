@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::thread;
 
 use rcgen::date_time_ymd;
+use rustls::OtherError;
+use rustls::pki_types::alg_id;
 use socket2::SockRef;
 use zeroize::Zeroizing;
 
@@ -209,7 +212,7 @@ fn handshakes() -> Vec<Row> {
             "expired",
             trusting(tls("service.example", (2020, 2021))),
             &["has expired: it ended on 2021-01-01T00:00:00Z, and the device's clock says 2"],
-            "renew the server's certificate",
+            "renew the certificate",
         ),
         row(
             "not yet valid",
@@ -241,6 +244,50 @@ fn handshakes() -> Vec<Row> {
                 &["no TLS connection to service.example:", "did not answer in the handshake"],
                 "does not use TLS on this port",
             )
+        },
+    ]
+}
+
+fn proxies_with_tls() -> Vec<Row> {
+    let by_tls = |what, port: u16, pem: String| {
+        let url = format!("https://proxy.example:{port}");
+        let transport = UreqTransport::builder().proxy(url).ca_pem(pem);
+        Row { transport, ..proxied(what, port, Kind::Tls) }
+    };
+    let (other_name, its_authority) = tls("other.example", (2020, 2999));
+    let (expired, authority_of_expired) = tls("proxy.example", (2020, 2021));
+    let (stranger, _) = tls("proxy.example", (2020, 2999));
+    let plain = after(b"\x16", b"HTTP/1.1 400 Bad Request\r\n\r\n", drain);
+    let refusing = after(b"\x16", &[21, 3, 3, 0, 2, 2, 112], drain);
+    let trusted = || Authority::new().pem;
+    vec![
+        Row {
+            text: &[
+                "no TLS connection to the proxy https://proxy.example:",
+                "for another name: other.example",
+            ],
+            hint: "check the host in the proxy's URL",
+            ..by_tls("a proxy with another name", other_name, its_authority)
+        },
+        Row {
+            text: &["does not serve this host name"],
+            hint: "check the host in the proxy's URL",
+            ..by_tls("a proxy that refuses its name", refusing, trusted())
+        },
+        Row {
+            text: &["or one above it, has expired"],
+            hint: "renew the certificate",
+            ..by_tls("a proxy with an expired certificate", expired, authority_of_expired)
+        },
+        Row {
+            text: &["an authority that is not trusted"],
+            hint: "trust the authority with ca_file",
+            ..by_tls("a proxy of an unknown authority", stranger, trusted())
+        },
+        Row {
+            text: &["the answer is not TLS"],
+            hint: "perhaps the proxy does not use TLS",
+            ..by_tls("a proxy without TLS", plain, trusted())
         },
     ]
 }
@@ -324,8 +371,8 @@ fn proxies() -> Vec<Row> {
 fn each_cause_has_its_kind_its_text_and_its_hint() {
     let (silent, _first) = full(([127, 0, 0, 1], 0).into());
     let silent_port = silent.local_addr().unwrap().as_socket().unwrap().port();
-    let rows =
-        [look_ups(), connections(silent_port), handshakes(), proxies()].into_iter().flatten();
+    let rows = [look_ups(), connections(silent_port), handshakes(), proxies_with_tls(), proxies()];
+    let rows = rows.into_iter().flatten();
     for row in rows {
         let what = row.what;
         let mut transport = row.transport.build().unwrap();
@@ -346,6 +393,96 @@ fn each_cause_has_its_kind_its_text_and_its_hint() {
             assert!(!text.contains(internal), "{what}: {text}");
         }
         assert!(error.source().is_none(), "{what}: the text already has the cause");
+    }
+}
+
+#[test]
+fn each_fault_of_a_certificate_says_what_to_change() {
+    use rustls::CertificateError as C;
+    let webpki = |name: &str| C::Other(OtherError(Arc::new(io::Error::other(name.to_owned()))));
+    let signed_by = |id: &[u8]| C::UnsupportedSignatureAlgorithmContext {
+        signature_algorithm_id: id.to_vec(),
+        supported_algorithms: Vec::new(),
+    };
+    let key = |id: &[u8]| C::UnsupportedSignatureAlgorithmForPublicKeyContext {
+        signature_algorithm_id: alg_id::ECDSA_SHA256.as_ref().to_vec(),
+        public_key_algorithm_id: id.to_vec(),
+    };
+    let oid = |start: &[u8], end: &[u8]| [start, end].concat();
+    let rsa = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01";
+    let ecdsa = b"\x06\x08\x2a\x86\x48\xce\x3d\x04";
+    let curve = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00";
+    let (supported, other) = ("ECDSA key P-256 or P-384", "another authority of the same name");
+    let rows = [
+        (webpki("CaUsedAsEndEntity"), "that of an authority (CA:TRUE)", "CA:FALSE"),
+        (webpki("EndEntityUsedAsCa"), "not that of an authority (CA:FALSE)", "CA:TRUE"),
+        (webpki("PathLenConstraintViolated"), "(pathlen)", "nearer to the trusted one"),
+        (webpki("NameConstraintViolation"), "(nameConstraints)", "names that this authority"),
+        (webpki("UnsupportedCertVersion"), "version 3 of X.509", "as version 3"),
+        (webpki("UnsupportedCriticalExtension"), "a critical extension", "not critical"),
+        (C::UnhandledCriticalExtension, "a critical extension", "not critical"),
+        (webpki("EmptyEkuExtension"), "not meant for a server", "serverAuth"),
+        (C::InvalidPurpose, "not meant for a server", "serverAuth"),
+        (webpki("MaximumPathDepthExceeded"), "too many certificates", "only its certificate"),
+        (webpki("MaximumPathBuildCallsExceeded"), "too many", "only its certificate"),
+        (webpki("MaximumSignatureChecksExceeded"), "too many", "only its certificate"),
+        (webpki("MaximumNameConstraintComparisonsExceeded"), "too many names", "only its"),
+        (webpki("MalformedExtensions"), "is not valid", "issued again"),
+        (C::BadEncoding, "is not valid", "issued again"),
+        (C::BadSignature, "a wrong signature", "RSA key is not of 2048 to 8192 bits"),
+        (C::Expired, "ends before it begins", "issued again"),
+        (C::NotValidYet, "is not valid yet", "set the device's clock"),
+        (C::Revoked, "was revoked", "a new one"),
+        (C::UnknownIssuer, "not trusted", "ca_file"),
+        (C::NotValidForName, "for another name", "endpoint URL"),
+        (signed_by(&oid(rsa, &[4, 5, 0])), "not supported: MD5", supported),
+        (signed_by(&oid(rsa, &[5, 5, 0])), "not supported: SHA-1", supported),
+        (signed_by(&oid(rsa, &[14, 5, 0])), "not supported: SHA-224", supported),
+        (signed_by(&oid(ecdsa, &[1])), "not supported: SHA-1", supported),
+        (signed_by(&oid(ecdsa, &[3, 1])), "not supported: SHA-224", supported),
+        (signed_by(alg_id::ECDSA_SHA512.as_ref()), "not supported: ECDSA-SHA-512", supported),
+        (signed_by(alg_id::ED448.as_ref()), "not supported: Ed448", supported),
+        (signed_by(alg_id::RSA_PSS_SHA256.as_ref()), "not supported: RSASSA-PSS", supported),
+        (signed_by(&[6, 1, 0]), "a signature that is not supported", supported),
+        (key(alg_id::ECDSA_P521.as_ref()), "not supported: P-521", supported),
+        (key(alg_id::ECDSA_P256K1.as_ref()), "not supported: secp256k1", supported),
+        (key(&oid(curve, &[0x21])), "not supported: P-224", supported),
+        (
+            key(
+                b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07",
+            ),
+            "not supported: Brainpool",
+            supported,
+        ),
+        (key(&oid(rsa, &[10])), "not supported: RSASSA-PSS", supported),
+        (key(alg_id::RSA_ENCRYPTION.as_ref()), "a wrong signature", other),
+        (key(alg_id::ECDSA_P256.as_ref()), "a wrong signature", other),
+        (key(alg_id::ECDSA_P384.as_ref()), "a wrong signature", other),
+        (key(alg_id::ED25519.as_ref()), "a wrong signature", other),
+    ];
+    for (fault, expected, remedy) in rows {
+        let what = format!("{fault:?}");
+        let (text, hint) = tls_cause(&rustls::Error::InvalidCertificate(fault));
+        assert!(text.contains(expected), "{what}: {text}");
+        assert!(hint.contains(remedy), "{what}: {hint}");
+    }
+}
+
+#[test]
+fn a_handshake_that_times_out_or_breaks_the_rules_of_tls_says_so() {
+    use rustls::Error as E;
+    const SILENT: &str = "the peer did not answer in the handshake";
+    const AGAINST_RULES: &str =
+        "the server, or a gateway in front of it, does not follow the rules of TLS";
+    let rows = [
+        (io::ErrorKind::TimedOut.into(), SILENT),
+        // A socket with a time limit of its own reports this on Linux.
+        (io::ErrorKind::WouldBlock.into(), SILENT),
+        (io::Error::other(E::DecryptError), AGAINST_RULES),
+        (io::Error::other(E::PeerSentOversizedRecord), AGAINST_RULES),
+    ];
+    for (error, expected) in rows {
+        assert_eq!(tls_text(&error), expected, "{error:?}");
     }
 }
 
