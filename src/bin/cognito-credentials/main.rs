@@ -1,7 +1,7 @@
 //! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
 //! pool, for shells, for other programs, and for everything that supports `credential_process`. It
-//! uses the public API of the library, and compiles two of its private files (`token_text.rs` and
-//! `transport/ureq/no_proxy.rs`).
+//! uses the public API of the library, and compiles some of its private files: `token_text.rs`,
+//! `loopback.rs` and `transport/ureq/no_proxy.rs`.
 //!
 //! | folder or file | holds |
 //! |---|---|
