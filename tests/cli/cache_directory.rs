@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::layout;
 use crate::service::{
-    Machine, PROVIDER, SECRET, Said, copy_program, for_each_row, run_like, runnable,
+    Machine, PROVIDER, SECRET, Said, after, copy_program, for_each_row, run_like, runnable,
 };
 
 const ROOT: u32 = 0;
@@ -420,4 +420,35 @@ fn a_path_with_a_newline_is_refused_without_a_command() {
     let said = machine.run(&["process", "--cache-dir", path.to_str().unwrap()]);
     assert_eq!(said.status, 0);
     assert!(said.err.contains("others may write") && !said.err.contains("mkdir"), "{said:?}");
+}
+
+/// SIGXFSZ must not end the command.
+#[test]
+fn without_room_for_a_file_the_command_prints_a_warning_and_the_credentials() {
+    let warning = "cannot be used: ";
+    let rows: [(&[&str], i32, &str, &str); 5] = [
+        (&["process"], 0, "AccessKeyId", warning),
+        (&["env"], 0, "AWS_ACCESS_KEY_ID", warning),
+        (&["exec", "--", "env"], 0, "AWS_ACCESS_KEY_ID", warning),
+        (&["exec", "--serve", "--", "env"], 0, "AWS_CONTAINER_CREDENTIALS_FULL_URI", warning),
+        (&["serve", "--token-file=token"], 1, "", "token: "),
+    ];
+    for trap in ["", "trap '' XFSZ; "] {
+        for (arguments, status, out, err) in rows {
+            let machine = Machine::new();
+            let command = machine.command(arguments);
+            let said = machine.finish(after(&format!("{trap}ulimit -f 0"), &command));
+            assert_eq!(said.status, status, "{trap}{arguments:?} {said:?}");
+            assert!(said.out.contains(out) && said.err.contains(err), "{arguments:?} {said:?}");
+            assert!(said.err.contains("File too large"), "{arguments:?} {said:?}");
+            let files = fs::read_dir(machine.cache()).into_iter().flatten();
+            assert_eq!(files.count(), 0, "{arguments:?}: no temporary file is left");
+            assert!(!machine.path("token").exists());
+        }
+        let machine = Machine::new();
+        let command = machine.command(&["process", "--no-cache"]);
+        let said = machine.finish(after(&format!("{trap}ulimit -f 0; exec > keys"), &command));
+        assert_eq!(said.status, 1, "{trap}{said:?}");
+        assert!(said.err.contains("standard output: File too large"), "{said:?}");
+    }
 }

@@ -13,7 +13,7 @@
 //! | `serve/` | the command `serve`: the endpoint for the SDKs of other programs |
 //! | `doctor/` | the command `doctor` and its report |
 //! | `messages/` | failures, advice, log and other texts for the user |
-//! | `signals` | the signals that end the command |
+//! | `signals` | the signals that end the command, and the limit of file sizes |
 //!
 //! Results go to standard output, everything else to standard error.
 //!
@@ -78,6 +78,8 @@ fn main() -> ExitCode {
 
 fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     logger::start(options.verbose);
+    #[cfg(unix)]
+    signals::survive_file_size_limit();
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),
