@@ -452,3 +452,31 @@ fn without_room_for_a_file_the_command_prints_a_warning_and_the_credentials() {
         assert!(said.err.contains("standard output: File too large"), "{said:?}");
     }
 }
+
+/// Only root can hide the boot ID from a process.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_boot_id_a_warning_says_that_each_call_asks_the_service() {
+    let hide = "mount -t tmpfs none /proc/sys/kernel/random";
+    let script = |script: &str| ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned);
+    let [program, arguments @ ..] = script(hide);
+    if !Command::new(program).args(arguments).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let machine = Machine::new();
+    let run = |arguments: &[&str]| {
+        let script = script(&format!("{hide}; exec \"$@\""));
+        let wrapper: Vec<_> = script.iter().map(String::as_str).collect();
+        machine.finish(crate::service::wrapped(&wrapper, &machine.command(arguments)))
+    };
+    for calls in [2, 3] {
+        let said = run(&["process"]);
+        assert_eq!((said.status, machine.calls()), (0, calls), "{said:?}");
+        assert_eq!(said.err.matches("no credentials are cached, so each call").count(), 1);
+        assert!(said.err.contains("what to do: make /proc/sys/kernel/random/boot_id"), "{said:?}");
+    }
+    for arguments in [&["process", "--no-cache"][..], &["status"], &["doctor"]] {
+        let said = run(arguments);
+        assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
+    }
+}
