@@ -4,8 +4,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::logins::TokenSource;
+use crate::os_error;
 use crate::secret::read_to_end;
 use crate::token_text::token_in;
 
@@ -44,6 +45,9 @@ const LONGEST_FILE: u64 = 64 * 1024;
 /// * if the token begins with `Bearer `, or has white space inside or a character that is not
 ///   printable ASCII.
 ///
+/// If the system fails in a way that passes by itself, such as too many open files or an error of
+/// the disk, the error of `get()` [can be retried](crate::Error::is_retryable).
+///
 /// # Blocking
 ///
 /// On Unix, reading a pipe, a terminal or a device takes at most the limit of [`token_within`], and
@@ -73,15 +77,18 @@ impl TokenSource for FileToken {
     }
 
     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
-        let explain = |error: io::Error| {
-            let path = self.path.display();
-            io::Error::new(error.kind(), format!("{path}: {error}"))
+        let explain = |error: io::Error| -> BoxError {
+            let text = format!("{}: {error}", self.path.display());
+            if os_error::is_temporary(&error) {
+                return Error::temporary(text).into();
+            }
+            io::Error::new(error.kind(), text).into()
         };
         let wrong = |fault| explain(io::Error::new(io::ErrorKind::InvalidData, fault));
         let file = open(&self.path, limit).map_err(explain)?;
         let text = read_to_end(file.take(LONGEST_FILE + 1), 4096).map_err(explain)?;
         if text.len() as u64 > LONGEST_FILE {
-            return Err(wrong("is longer than 64 KiB, so it cannot be a token").into());
+            return Err(wrong("is longer than 64 KiB, so it cannot be a token"));
         }
         Ok(token_in(&text).map_err(wrong)?.to_owned())
     }

@@ -1,7 +1,7 @@
 //! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
 //! pool, for shells, for other programs, and for everything that supports `credential_process`. It
 //! uses the public API of the library, and compiles some of its private files: `token_text.rs`,
-//! `loopback.rs` and `transport/ureq/no_proxy.rs`.
+//! `os_error.rs`, `loopback.rs` and `transport/ureq/no_proxy.rs`.
 //!
 //! | folder or file | holds |
 //! |---|---|
@@ -24,7 +24,7 @@
 //! | 2 | the options or settings are wrong |
 //! | 3 | the service did not answer: network, proxy, TLS, a captive portal |
 //! | 4 | no valid login token: sign in again |
-//! | 5 | the service is throttling or unavailable: try again later |
+//! | 5 | the service is throttling or unavailable, or the system failed: try again later |
 //! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
 //! The cache directory holds the identity and the credentials of each pool and user. A second call
