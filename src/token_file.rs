@@ -142,12 +142,19 @@ mod unix {
                     io::ErrorKind::TimedOut,
                     format!(
                         "did not end within {:?}; if it is a pipe, its writer must write the token and close it",
-                        self.limit
+                        rounded_up(self.limit)
                     ),
                 )),
                 _ => Ok(()),
             }
         }
+    }
+
+    /// Rounds a time limit up, so that 1.99 s, the rest of 2 s, is shown as 2 s.
+    pub(super) fn rounded_up(limit: Duration) -> Duration {
+        let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
+        let millis = limit.as_micros().div_ceil(1000 * step) * step;
+        u64::try_from(millis).map_or(limit, Duration::from_millis)
     }
 
     impl Read for TimedReader {
@@ -268,6 +275,16 @@ mod tests {
             late("a writer who writes nothing");
             writer.write_all(b"SENTINEL").unwrap();
             late("a writer who does not close the pipe");
+        }
+
+        #[test]
+        fn a_limit_is_shown_as_it_was_set() {
+            let rows = [(1_999_989, "2s"), (1_450_000, "1.5s"), (299_200, "300ms"), (0, "0ns")];
+            for (micros, shown) in rows {
+                let rounded = unix::rounded_up(Duration::from_micros(micros));
+                assert_eq!(format!("{rounded:?}"), shown);
+            }
+            assert_eq!(unix::rounded_up(Duration::MAX), Duration::MAX);
         }
 
         #[test]

@@ -62,7 +62,7 @@ pub(crate) fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Fail
     match SecretSource::of_proxy(value) {
         Err(fault) => Err(Failure::invalid("--proxy", fault)),
         Ok(None) => Ok(Some(Zeroizing::new(value.clone()))),
-        Ok(Some(source)) => match source.read(options.limit()) {
+        Ok(Some(source)) => match source.read_as("proxy URL", options.limit()) {
             Ok(url) => Ok(Some(url)),
             Err(error) => Err(Failure::unreadable(format!("--proxy: {error:#}"), &*error)),
         },
