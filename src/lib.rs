@@ -196,6 +196,7 @@ mod error;
 mod export;
 mod logins;
 mod loopback;
+mod os_error;
 mod random;
 mod redact;
 mod secret;

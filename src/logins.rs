@@ -84,7 +84,9 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Return any error if there is no token.
+    /// Return any error if there is no token. If it is or has as its
+    /// [`source`](std::error::Error::source) an [`io::Error`](std::io::Error) of the system that
+    /// passes by itself, such as too many open files, the error of `get()` is retryable.
     fn token(&self) -> Result<String, BoxError>;
 
     /// Like [`token`](Self::token), but must return within `limit`. The limit is the time left of
@@ -485,6 +487,19 @@ mod tests {
         let error = tokens(&logins).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Login);
         assert!(format!("{error:#}").contains("/no/such/token: No such file"), "{error:#}");
+        assert!(!error.is_retryable());
+    }
+
+    /// Nothing is at address 0, so reading there is an error as of a broken disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_token_file_on_a_disk_that_fails_makes_a_retryable_error() {
+        let mut logins = Logins::new();
+        logins.insert_source("p".into(), crate::FileToken::new("/proc/self/mem"));
+        let error = logins.tokens(&Tokens::default(), || Duration::MAX).unwrap_err();
+        assert!(error.is_retryable() && error.hint().is_some(), "{error:#}");
+        let text = "the token source for p failed: /proc/self/mem: Input/output error (os error 5)";
+        assert_eq!((error.kind(), format!("{error:#}").as_str()), (ErrorKind::Login, text));
     }
 
     /// The test of `token_text` has the rows. This test shows that each kind of login is checked.

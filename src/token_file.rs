@@ -6,8 +6,9 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use self::unix::open;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::logins::TokenSource;
+use crate::os_error;
 use crate::secret::read_to_end;
 use crate::token_text::token_in;
 
@@ -46,6 +47,9 @@ const LONGEST_FILE: u64 = 64 * 1024;
 /// * if the token begins with `Bearer `, or has white space inside or a character that is not
 ///   printable ASCII.
 ///
+/// If the system fails in a way that passes by itself, such as too many open files or an error of
+/// the disk, the error of `get()` [can be retried](crate::Error::is_retryable).
+///
 /// # Blocking
 ///
 /// On Unix, reading a pipe, a terminal or a device takes at most the limit of [`token_within`], and
@@ -75,15 +79,18 @@ impl TokenSource for FileToken {
     }
 
     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
-        let explain = |error: io::Error| {
-            let path = self.path.display();
-            io::Error::new(error.kind(), format!("{path}: {error}"))
+        let explain = |error: io::Error| -> BoxError {
+            let text = format!("{}: {error}", self.path.display());
+            if os_error::is_temporary(&error) {
+                return Error::temporary(text).into();
+            }
+            io::Error::new(error.kind(), text).into()
         };
         let wrong = |fault| explain(io::Error::new(io::ErrorKind::InvalidData, fault));
         let file = open(&self.path, limit).map_err(explain)?;
         let text = read_to_end(file.take(LONGEST_FILE + 1), 4096).map_err(explain)?;
         if text.len() as u64 > LONGEST_FILE {
-            return Err(wrong("is longer than 64 KiB, so it cannot be a token").into());
+            return Err(wrong("is longer than 64 KiB, so it cannot be a token"));
         }
         Ok(token_in(&text).map_err(wrong)?.to_owned())
     }
@@ -132,12 +139,19 @@ mod unix {
                     io::ErrorKind::TimedOut,
                     format!(
                         "did not end within {:?}; if it is a pipe, its writer must write the token and close it",
-                        self.limit
+                        rounded_up(self.limit)
                     ),
                 )),
                 _ => Ok(()),
             }
         }
+    }
+
+    /// Rounds a time limit up, so that 1.99 s, the rest of 2 s, is shown as 2 s.
+    pub(super) fn rounded_up(limit: Duration) -> Duration {
+        let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
+        let millis = limit.as_micros().div_ceil(1000 * step) * step;
+        u64::try_from(millis).map_or(limit, Duration::from_millis)
     }
 
     impl Read for TimedReader {
@@ -259,6 +273,16 @@ mod tests {
             late("a writer who writes nothing");
             writer.write_all(b"SENTINEL").unwrap();
             late("a writer who does not close the pipe");
+        }
+
+        #[test]
+        fn a_limit_is_shown_as_it_was_set() {
+            let rows = [(1_999_989, "2s"), (1_450_000, "1.5s"), (299_200, "300ms"), (0, "0ns")];
+            for (micros, shown) in rows {
+                let rounded = unix::rounded_up(Duration::from_micros(micros));
+                assert_eq!(format!("{rounded:?}"), shown);
+            }
+            assert_eq!(unix::rounded_up(Duration::MAX), Duration::MAX);
         }
 
         #[test]

@@ -28,6 +28,7 @@ pub(crate) use refusals::{
     GET_ID, IDENTITY, IDENTITY_POOL, KnownRefusal, NOT_THE_SERVICE, OPEN_ID_TOKEN, Refusal, STS,
 };
 
+use crate::os_error;
 use crate::redact::Redactor;
 
 /// Holds any error. The program's own code, such as a [token source](crate::TokenSource#example),
@@ -223,7 +224,8 @@ impl Error {
     }
 
     /// Creates the error of a failed token source. If `source` is an error of this library and is
-    /// not about the login, the new error has the same kind and the same `retry`.
+    /// not about the login, the new error has the same kind and the same `retry`. It is retryable
+    /// too if the operating system failed in a way that passes by itself.
     pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
         use ErrorKind as Kind;
         let ours = source.as_ref().and_then(|source| source.downcast_ref::<Self>());
@@ -235,8 +237,22 @@ impl Error {
             | Kind::Refused => Kind::Login,
             kind => kind,
         };
-        let retry = ours.map_or(Retry::Never, Self::retry);
-        Self(Arc::new(Inner { retry, cause: source.map(Arc::from), ..Inner::local(kind, message) }))
+        let is_temporary = |source: &BoxError| os_error::is_temporary(&**source);
+        let (retry, hint) = match ours {
+            Some(ours) => (ours.retry(), None),
+            None if source.as_ref().is_some_and(is_temporary) => {
+                (Retry::AfterFailure, Some(os_error::TRY_LATER))
+            }
+            None => (Retry::Never, None),
+        };
+        let cause = source.map(Arc::from);
+        Self(Arc::new(Inner { retry, hint, cause, ..Inner::local(kind, message) }))
+    }
+
+    /// Creates the error of a token source for which the operating system failed in such a way.
+    pub(crate) fn temporary(message: String) -> Self {
+        let (retry, hint) = (Retry::AfterFailure, Some(os_error::TRY_LATER));
+        Self(Arc::new(Inner { retry, hint, ..Inner::local(ErrorKind::Login, message) }))
     }
 
     pub(crate) fn unsuitable_token(message: String) -> Self {
@@ -535,6 +551,28 @@ mod tests {
         let error = Error::login("it failed".to_owned(), Some("disk on fire".into()));
         assert_eq!((error.kind(), error.is_retryable()), (K::Login, false));
         assert!(!error.needs_sign_in());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_source_that_failed_for_lack_of_resources_makes_a_retryable_error() {
+        use rustix::io::Errno;
+
+        let too_many = || io::Error::from(Errno::MFILE);
+        let no_file = io::Error::from(Errno::NOENT);
+        let rows: [(BoxError, bool); 4] = [
+            (too_many().into(), true),
+            (Error::storage("x".to_owned(), too_many()).into(), false),
+            (Error::temporary("x".to_owned()).into(), true),
+            (no_file.into(), false),
+        ];
+        for (source, retryable) in rows {
+            let text = source.to_string();
+            let error = Error::login("it failed".to_owned(), Some(source));
+            assert_eq!(error.is_retryable(), retryable, "{text}");
+            assert_eq!(error.hint() == Some(os_error::TRY_LATER), retryable, "{text}");
+            assert!(!error.needs_sign_in() && !error.was_answered(), "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::layout;
 use crate::service::{
-    Machine, PROVIDER, SECRET, Said, copy_program, for_each_row, run_like, runnable,
+    Machine, PROVIDER, SECRET, Said, after, copy_program, for_each_row, run_like, runnable,
 };
 
 const ROOT: u32 = 0;
@@ -407,4 +407,63 @@ fn a_path_with_a_newline_is_refused_without_a_command() {
     let said = machine.run(&["process", "--cache-dir", path.to_str().unwrap()]);
     assert_eq!(said.status, 0);
     assert!(said.err.contains("others may write") && !said.err.contains("mkdir"), "{said:?}");
+}
+
+/// SIGXFSZ must not end the command.
+#[test]
+fn without_room_for_a_file_the_command_prints_a_warning_and_the_credentials() {
+    let warning = "cannot be used: ";
+    let rows: [(&[&str], i32, &str, &str); 5] = [
+        (&["process"], 0, "AccessKeyId", warning),
+        (&["env"], 0, "AWS_ACCESS_KEY_ID", warning),
+        (&["exec", "--", "env"], 0, "AWS_ACCESS_KEY_ID", warning),
+        (&["exec", "--serve", "--", "env"], 0, "AWS_CONTAINER_CREDENTIALS_FULL_URI", warning),
+        (&["serve", "--token-file=token"], 1, "", "token: "),
+    ];
+    for trap in ["", "trap '' XFSZ; "] {
+        for (arguments, status, out, err) in rows {
+            let machine = Machine::new();
+            let command = machine.command(arguments);
+            let said = machine.finish(after(&format!("{trap}ulimit -f 0"), &command));
+            assert_eq!(said.status, status, "{trap}{arguments:?} {said:?}");
+            assert!(said.out.contains(out) && said.err.contains(err), "{arguments:?} {said:?}");
+            assert!(said.err.contains("File too large"), "{arguments:?} {said:?}");
+            let files = fs::read_dir(machine.cache()).into_iter().flatten();
+            assert_eq!(files.count(), 0, "{arguments:?}: no temporary file is left");
+            assert!(!machine.path("token").exists());
+        }
+        let machine = Machine::new();
+        let command = machine.command(&["process", "--no-cache"]);
+        let said = machine.finish(after(&format!("{trap}ulimit -f 0; exec > keys"), &command));
+        assert_eq!(said.status, 1, "{trap}{said:?}");
+        assert!(said.err.contains("standard output: File too large"), "{said:?}");
+    }
+}
+
+/// Only root can hide the boot ID from a process.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_boot_id_a_warning_says_that_each_call_asks_the_service() {
+    let hide = "mount -t tmpfs none /proc/sys/kernel/random";
+    let script = |script: &str| ["unshare", "-m", "sh", "-c", script, "sh"].map(str::to_owned);
+    let [program, arguments @ ..] = script(hide);
+    if !Command::new(program).args(arguments).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let machine = Machine::new();
+    let run = |arguments: &[&str]| {
+        let script = script(&format!("{hide}; exec \"$@\""));
+        let wrapper: Vec<_> = script.iter().map(String::as_str).collect();
+        machine.finish(crate::service::wrapped(&wrapper, &machine.command(arguments)))
+    };
+    for calls in [2, 3] {
+        let said = run(&["process"]);
+        assert_eq!((said.status, machine.calls()), (0, calls), "{said:?}");
+        assert_eq!(said.err.matches("no credentials are cached, so each call").count(), 1);
+        assert!(said.err.contains("what to do: make /proc/sys/kernel/random/boot_id"), "{said:?}");
+    }
+    for arguments in [&["process", "--no-cache"][..], &["status"], &["doctor"]] {
+        let said = run(arguments);
+        assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
+    }
 }

@@ -80,7 +80,7 @@ fn the_doctor_names_each_fault_and_what_to_do() {
     }
 
     let (proxy, _) = refusing_proxy();
-    let rows: [Case<'_>; 12] = [
+    let rows: [Case<'_>; 13] = [
         Case {
             prepare: &|machine| {
                 machine.cognito.set_time(SystemTime::now() + Duration::from_secs(7300));
@@ -190,6 +190,16 @@ fn the_doctor_names_each_fault_and_what_to_do() {
             says: [
                 ": no tunnel to nowhere.invalid:443: it answered with status 403\n",
                 "GetId: no connection to nowhere.invalid:443 through the proxy ",
+            ],
+        },
+        // Only `localhost` itself and addresses of the loopback are direct.
+        Case {
+            prepare: &|_| {},
+            arguments: &["--endpoint-url=https://app.localhost", "--proxy", &proxy],
+            status: 3,
+            says: [
+                ": no tunnel to app.localhost:443: it answered with status 403\n",
+                "GetId: no connection to app.localhost:443 through the proxy ",
             ],
         },
         Case {

@@ -40,7 +40,12 @@ fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
     let options = [
         Case { option: &login, more: &[], status: 4, named: PROVIDER },
         Case { option: "--refresh-token=@", more: &pool, status: 4, named: "" },
-        Case { option: "--user-pool-client-secret=@", more: &client_secret, status: 4, named: "" },
+        Case {
+            option: "--user-pool-client-secret=@",
+            more: &client_secret,
+            status: 4,
+            named: "--user-pool-client-secret: ",
+        },
         Case { option: "--proxy=@", more: &[], status: 2, named: "--proxy: " },
         Case { option: "--policy=@", more: &["--role-arn", ROLE], status: 2, named: "--policy: " },
         Case { option: "--ca-file=", more: &[], status: 2, named: "--ca-file: " },
@@ -53,13 +58,18 @@ fn no_option_waits_or_reads_without_end_if_its_file_is_a_pipe_or_a_device() {
         for text in says {
             assert!(said.err.contains(text), "{text} {path} {said:?}");
         }
+        said
     };
     for (path, fault) in kinds {
         for_each_row(&options, |Case { option, more, status, named }| {
             let option = format!("{option}{path}");
             let start = ["process", "--no-cache", "--timeout=300ms", &option];
             let command = machine.command(&[&start, *more].concat());
-            check(command, &option, *status, [named, path, fault]);
+            let said = check(command, &option, *status, [named, path, fault]);
+            let is_token = named.is_empty() || *named == PROVIDER;
+            for text in ["be a token", "write the token", "the user may have to sign in"] {
+                assert!(is_token || !said.err.contains(text), "{option}: {said:?}");
+            }
         });
         let mut command = machine.command(&["process", "--no-cache", "--timeout=300ms"]);
         command.env("AWS_CA_BUNDLE", path);

@@ -129,6 +129,56 @@ fn a_missing_login_token_has_an_exit_status_of_its_own() {
     assert_eq!(machine.calls(), 0);
 }
 
+/// `/proc/self/mem` fails as a broken disk does, and the limit leaves no file descriptor.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option() {
+    let machine = Machine::new();
+    machine.file("token", SECRET);
+    let login = format!("--login={PROVIDER}=");
+    let of_login = |source: &str| vec![format!("{login}{source}")];
+    let with = |start: &str, more: &[&str]| {
+        [start].iter().chain(more).map(|&option| option.to_owned()).collect::<Vec<_>>()
+    };
+    let pool = ["--user-pool-id=us-east-1_x", "--user-pool-client-id=x"];
+    let user = [&pool[..], &["--user-pool-username=x", "--refresh-token=env:SECRET"]].concat();
+    let role = ["--role-arn", ROLE];
+    let disk = "/proc/self/mem: Input/output error";
+    let rows = [
+        (":", of_login("@/proc/self/mem"), disk),
+        (":", with("--refresh-token=@/proc/self/mem", &pool), disk),
+        (":", with("--user-pool-client-secret=@/proc/self/mem", &user), disk),
+        (":", with("--proxy=@/proc/self/mem", &[]), disk),
+        (":", with("--policy=@/proc/self/mem", &role), disk),
+        (":", with("--ca-file=/proc/self/mem", &[]), disk),
+        // With 4, the pair that waits for signals is missing. With 9, the pipe of the shell.
+        ("ulimit -n 4", of_login("cmd:cat token"), "Too many open files"),
+        ("ulimit -n 9", of_login("cmd:cat token"), "Too many open files"),
+    ];
+    // An emulator needs descriptors of its own.
+    let is_emulated = std::env::var_os("TEST_RUNNER").is_some_and(|runner| !runner.is_empty());
+    for (script, options, fault) in rows {
+        if script != ":" && is_emulated {
+            continue;
+        }
+        for more in ["--no-cache", "--cache-dir=cache"] {
+            let options: Vec<_> = options.iter().map(String::as_str).collect();
+            let command = machine.command(&[&["process", more], &options[..]].concat());
+            let mut command = crate::service::after(script, &command);
+            command.env("SECRET", SECRET);
+            let said = machine.finish(command);
+            assert_eq!((said.status, &*said.out), (5, ""), "{options:?} {said:?}");
+            assert!(said.err.contains(fault), "{options:?} {said:?}");
+            assert!(said.err.contains("what to do: try again later: this"), "{options:?} {said:?}");
+            assert!(!said.err.contains("sign in again"), "{options:?} {said:?}");
+        }
+    }
+    let said = machine.run(&["doctor", &format!("{login}@/proc/self/mem")]);
+    assert_eq!(said.status, 5, "{said:?}");
+    assert_eq!(said.out.matches(disk).count(), 1, "{said:?}");
+    assert_eq!(machine.calls(), 0);
+}
+
 #[test]
 fn a_pipe_for_a_secret_has_to_end_in_time() {
     let machine = Machine::new();
@@ -262,6 +312,7 @@ fn only_types_without_secrets_have_debug() {
         "pub(crate) struct InvalidValue {",
         "pub(super) struct Fault {",
         "pub(super) struct Refusal {",
+        "pub(super) struct SystemFault {",
         // A certificate that a server presented.
         "struct Recorder {",
         "struct Time;",

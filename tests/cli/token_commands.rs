@@ -238,11 +238,13 @@ fn the_program_of_exec_has_the_signals_of_the_parent() {
         };
         (of("SigIgn:"), of("SigCgt:"), of("SigBlk:"))
     };
-    // As bits: HUP, INT, TERM.
-    let all = 1 | 1 << 1 | 1 << 14;
+    // As bits: HUP, INT, TERM, XFSZ.
+    let all = 1 | 1 << 1 | 1 << 14 | 1 << 24;
     let (plain, caught, blocked) = masks(":");
     assert_eq!((plain & all, caught & (all | 1 << 16), blocked), (0, 0, 0));
-    for (trap, ignored) in [("HUP", 1), ("INT", 2), ("TERM", 1 << 14), ("HUP INT TERM", all)] {
+    let rows =
+        [("HUP", 1), ("INT", 2), ("TERM", 1 << 14), ("XFSZ", 1 << 24), ("HUP INT TERM XFSZ", all)];
+    for (trap, ignored) in rows {
         assert_eq!(masks(&format!("trap '' {trap}")).0 & all, ignored, "{trap}");
     }
 }

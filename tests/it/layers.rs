@@ -10,12 +10,13 @@ mod arrows;
 use arrows::{Arrows, Sources, arrows};
 
 /// The folders and files at the top of `src/`, from the lowest layer to the highest.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "secret",
     "random",
     "redact",
     "loopback",
     "token_text",
+    "os_error",
     "clock",
     "error",
     "credentials",

@@ -1,7 +1,7 @@
 //! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
 //! pool, for shells, for other programs, and for everything that supports `credential_process`. It
-//! uses the public API of the library, and compiles three of its private files (`token_text.rs`,
-//! `transport/ureq/no_proxy.rs` and `transport/ureq/error/tls.rs`).
+//! uses the public API of the library, and compiles some of its private files: `token_text.rs`,
+//! `os_error.rs`, `loopback.rs`, `transport/ureq/no_proxy.rs` and `transport/ureq/error/tls.rs`.
 //!
 //! | folder or file | holds |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | `serve/` | the command `serve`: the endpoint for the SDKs of other programs |
 //! | `doctor/` | the command `doctor` and its report |
 //! | `messages/` | failures, advice, log and other texts for the user |
-//! | `signals` | the signals that end the command |
+//! | `signals` | the signals that end the command, and the limit of file sizes |
 //!
 //! Results go to standard output, everything else to standard error.
 //!
@@ -24,7 +24,7 @@
 //! | 2 | the options or settings are wrong |
 //! | 3 | the service did not answer: network, proxy, TLS, a captive portal |
 //! | 4 | no valid login token: sign in again |
-//! | 5 | the service is throttling or unavailable: try again later |
+//! | 5 | the service is throttling or unavailable, or the system failed: try again later |
 //! | 126, 127 | `exec`: the program cannot be run, or does not exist; otherwise its own status |
 //!
 //! The cache directory holds the identity and the credentials of each pool and user. A second call
@@ -78,6 +78,8 @@ fn main() -> ExitCode {
 
 fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     logger::start(options.verbose);
+    #[cfg(unix)]
+    signals::survive_file_size_limit();
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),

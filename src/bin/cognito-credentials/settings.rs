@@ -105,7 +105,7 @@ impl Settings {
             let mut bound_to = Vec::new();
             if login_id.is_none() && !options.is_guest() {
                 let derived = login_id::derive(&options.logins, pool_login.as_ref());
-                login_id = Some(derived.map_err(Failure::login)?);
+                login_id = Some(derived?);
                 bound_to.clone_from(&options.logins);
             }
             if let Some(login_id) = &login_id {
@@ -154,7 +154,7 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
     };
     let wrong = |fault: &str| Failure::usage(format!("--policy: {path}: {fault}"));
     let bytes = bounded_file::read(Path::new(path), LONGEST_POLICY, options.limit())
-        .map_err(|error| wrong(&error.to_string()))?;
+        .map_err(|error| Failure::unreadable(format!("--policy: {path}: {error}"), &error))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8 text"))?;
     match text.strip_prefix('\u{feff}').unwrap_or(text).trim() {
         "" => Err(wrong("is empty")),

@@ -1,5 +1,5 @@
 //! [`Signals`]: catches the signals that end the command, so that it can first end other processes
-//! and remove files.
+//! and remove files. SIGXFSZ never ends it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 use signal_hook::{SigId, flag};
 
@@ -138,6 +138,15 @@ impl Drop for Signals {
                 let _ = emulate_default_handler(caught.signal);
             }
         }
+    }
+}
+
+/// Makes a write beyond the limit of file sizes (`ulimit -f`, `LimitFSIZE=`) an error, as on a full
+/// disk. By default, SIGXFSZ would end the process. The programs that it starts have the default.
+pub(crate) fn survive_file_size_limit() {
+    if !ignored().contains(SIGXFSZ) {
+        // Without a handler, the signal keeps its default action.
+        let _ = flag::register(SIGXFSZ, Arc::default());
     }
 }
 

@@ -30,7 +30,9 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
         ca_setting = format!("{setting}: {}", path.display());
         match bounded_file::read(&path, LONGEST_CA_FILE, options.limit()) {
             Ok(pem) => builder = builder.ca_pem(&**pem),
-            Err(error) => return Err(Failure::usage(format!("{ca_setting}: {error}"))),
+            Err(error) => {
+                return Err(Failure::unreadable(format!("{ca_setting}: {error}"), &error));
+            }
         }
     }
     if let Some(proxy) = proxy(options)? {
@@ -60,9 +62,9 @@ pub(crate) fn proxy(options: &Options) -> Result<Option<Zeroizing<String>>, Fail
     match SecretSource::of_proxy(value) {
         Err(fault) => Err(Failure::invalid("--proxy", fault)),
         Ok(None) => Ok(Some(Zeroizing::new(value.clone()))),
-        Ok(Some(source)) => match source.read(options.limit()) {
+        Ok(Some(source)) => match source.read_as("proxy URL", options.limit()) {
             Ok(url) => Ok(Some(url)),
-            Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
+            Err(error) => Err(Failure::unreadable(format!("--proxy: {error:#}"), &*error)),
         },
     }
 }

@@ -4,16 +4,29 @@ use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials};
 
 use crate::cache;
 use crate::messages::failure::Failure;
+use crate::messages::logger;
 use crate::messages::steps;
 use crate::messages::wait_notice::WaitNotice;
 use crate::options::arguments::Options;
 use crate::settings::Settings;
 use crate::transport;
 
+const BOOT_ID: &str = "make /proc/sys/kernel/random/boot_id and /proc/self/timens_offsets readable (in a systemd unit: no ProcSubset=pid), or use serve, which keeps the credentials in memory";
+
 /// Returns settings with network and cache. With `--verbose`, each step is printed.
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     let is_stored = settings.stores_credentials();
+    // On other systems this is always so.
+    if cfg!(any(target_os = "linux", target_os = "android"))
+        && settings.cache.is_some()
+        && !is_stored
+    {
+        logger::warn(format_args!(
+            "no credentials are cached, so each call asks the service: the boot ID cannot be read"
+        ));
+        logger::advise(BOOT_ID);
+    }
     settings.builder = steps::log_refreshes(settings.builder, is_stored);
     steps::log_settings(options, &settings);
     Ok(settings)

@@ -34,7 +34,7 @@ pub(crate) fn report_tokens(report: &Report, options: &Options) -> bool {
             Ok(claims) => report.add(step(login, details, claims)),
             Err(error) => {
                 all_read = false;
-                let failure = Failure::login(login.no_token(&error));
+                let failure = Failure::no_token(login.no_token(&error), &*error);
                 report.add(Step::failure("login", &failure).details(details));
             }
         }

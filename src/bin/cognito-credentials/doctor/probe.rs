@@ -22,11 +22,15 @@ use crate::messages::failure::NETWORK;
 use crate::options::arguments::Options;
 use crate::transport;
 
-// This is a file of the library, so that the command and the library choose proxies by the same
-// rules.
+// These are files of the library, so that the command and the library choose proxies and find this
+// machine by the same rules.
+#[path = "../../../loopback.rs"]
+#[expect(dead_code, reason = "the command needs no parser of addresses")]
+mod loopback;
 #[path = "../../../transport/ureq/no_proxy.rs"]
 mod no_proxy;
 
+use loopback::{is_localhost, is_loopback};
 use no_proxy::{no_proxy_covers, normalized_host};
 
 /// The time limit of a look-up, of a connection to one address, and of an answer.
@@ -104,10 +108,7 @@ fn proxy_for(options: &Options, host: &str, port: u16, is_https: bool) -> Option
         names.iter().find_map(set)
     };
     let exceptions = variable(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    if is_localhost(host)
-        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-        || no_proxy_covers(&exceptions, host, port)
-    {
+    if is_loopback(host) || no_proxy_covers(&exceptions, host, port) {
         return None;
     }
     // The step `settings` reports a proxy that cannot be read.
@@ -118,11 +119,6 @@ fn proxy_for(options: &Options, host: &str, port: u16, is_https: bool) -> Option
         None => return None,
     };
     Proxy::new(&url).ok()
-}
-
-fn is_localhost(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// Looks up the addresses of a host. Reports the name servers, the addresses and the time it took.

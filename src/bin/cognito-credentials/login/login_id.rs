@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::path;
 use std::sync::Arc;
 
+use cognito_identity_credentials::BoxError;
 use sha2::{Digest, Sha256};
 
 use crate::login::provider_login::{Claims, ProviderLogin};
 use crate::login::secret_source::SecretSource;
 use crate::login::user_pool_login::UserPoolLogin;
+use crate::messages::failure::Failure;
 
 /// Derives the login ID, which is a digest over all logins.
 ///
@@ -23,7 +25,7 @@ use crate::login::user_pool_login::UserPoolLogin;
 pub(crate) fn derive(
     logins: &[Arc<ProviderLogin>],
     user_pool: Option<&UserPoolLogin>,
-) -> Result<String, String> {
+) -> Result<String, Failure> {
     let mut digest = Sha256::new();
     let mut add = |piece: &str| {
         digest.update((piece.len() as u64).to_be_bytes());
@@ -31,7 +33,8 @@ pub(crate) fn derive(
     };
     for login in logins {
         add(&login.provider);
-        let claims = login.claims().map_err(|error| login.no_token(&error))?;
+        let no_token = |error: BoxError| Failure::no_token(login.no_token(&error), &*error);
+        let claims = login.claims().map_err(no_token)?;
         match (claims.unwrap_or_default(), &login.source) {
             (Claims { iss: Some(iss), sub: Some(sub), .. }, _) => {
                 add("subject");
@@ -55,7 +58,9 @@ pub(crate) fn derive(
     }
     if let Some(login) = user_pool {
         add("user pool");
-        login.add_to_digest(add).map_err(|error| format!("--refresh-token: {error}"))?;
+        login
+            .add_to_digest(add)
+            .map_err(|error| Failure::no_token(format!("--refresh-token: {error:#}"), &*error))?;
     }
     let mut login_id = String::new();
     for byte in digest.finalize().iter().take(16) {

@@ -84,7 +84,7 @@ impl ProviderLogin {
     }
 
     pub(crate) fn no_token(&self, error: &BoxError) -> String {
-        format!("--login: no token for {}: {error}", self.provider)
+        format!("--login: no token for {}: {error:#}", self.provider)
     }
 
     /// Returns the SHA-256 digest of the token that was read last. `None` before the first one.

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::login::token_command;
 use crate::login::token_text::token_in;
+use crate::messages::os_error::is_temporary;
 use crate::options::invalid_value::InvalidValue;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -60,6 +61,25 @@ impl SecretSource {
     pub(crate) fn of_proxy(value: &str) -> Result<Option<Self>, InvalidValue> {
         let is_source = ["@", "env:", "cmd:"].iter().any(|prefix| value.starts_with(prefix));
         if is_source || value.contains('@') { Self::parse(value).map(Some) } else { Ok(None) }
+    }
+
+    /// Like [`read`](Self::read), for a secret that is no token. The error names this `kind`.
+    pub(crate) fn read_as(
+        &self,
+        kind: &str,
+        limit: Duration,
+    ) -> Result<Zeroizing<String>, BoxError> {
+        self.read(limit).map_err(|error| {
+            // The command and the library look at an error of the system itself.
+            if is_temporary(&*error) {
+                return error;
+            }
+            let text = format!("{error:#}");
+            let named = |text: String, article| {
+                text.replace(&format!("{article} token"), &format!("{article} {kind}"))
+            };
+            named(named(text, " the"), " a").into()
+        })
     }
 
     /// Reads the secret within `limit`. Removes a byte order mark and white space around it.

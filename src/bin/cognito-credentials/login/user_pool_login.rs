@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::cache::Cache;
 use crate::login::secret_source::SecretSource;
 use crate::messages::failure::Failure;
+use crate::messages::os_error::is_temporary;
 use crate::options::arguments::Options;
 use crate::options::variables::{self, endpoint_variables};
 use crate::options::{option_names, set};
@@ -126,7 +127,14 @@ impl UserPoolLogin {
             settings = settings.refresh_token(std::mem::take(&mut *token));
         }
         if let Some(source) = &self.client_secret {
-            settings = settings.client_secret(std::mem::take(&mut *source.read(self.limit)?));
+            let named = |error: BoxError| {
+                if is_temporary(&*error) {
+                    return error;
+                }
+                format!("--user-pool-client-secret: {error:#}").into()
+            };
+            let mut secret = source.read_as("client secret", self.limit).map_err(named)?;
+            settings = settings.client_secret(std::mem::take(&mut *secret));
         }
         let tokens = settings.build()?;
         *lock(&self.tokens) = Some(tokens.clone());

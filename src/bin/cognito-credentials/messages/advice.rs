@@ -20,17 +20,17 @@ const IDENTITY: &str = "AWS_COGNITO_IDENTITY_ID";
 const CHECK_NETWORK: &str = "check the network: is it up, does a firewall block HTTPS, is a proxy needed (--proxy or HTTPS_PROXY)";
 const CLEAR_ID: &str = "clear the cached ID";
 
-const RUN_IT: &str =
-    "run the command of cmd: by itself: it must print the token and end with status 0";
+const RUN_IT: &str = "run the command of cmd: by itself: it must print only the token or secret, and end with status 0";
 
 /// The faults of a token source, and what to do about each. The last row is for all others.
-const TOKEN_FAULTS: [(&str, &str); 7] = [
-    ("No such file", "check the path after the @, and that the program that writes the token runs"),
-    ("Permission denied", "let this user read the file of the token"),
+const TOKEN_FAULTS: [(&str, &str); 8] = [
+    ("No such file", "check the path after the @, and that the program that writes the file runs"),
+    ("Permission denied", "let this user read the file"),
     ("Is a directory", "write the path of a file after the @"),
     (" is not set", "set the variable, and export it to this command"),
     ("the command failed", RUN_IT),
     ("what the command printed", RUN_IT),
+    ("--user-pool-client-secret: ", "check the source of the client secret"),
     ("", NO_TOKEN),
 ];
 

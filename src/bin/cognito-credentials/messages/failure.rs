@@ -1,11 +1,13 @@
 //! [`Failure`]: why the command failed, its exit status, and what to do about it.
 
+use std::error::Error as StdError;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cognito_identity_credentials::{Error, ErrorKind};
 
 use crate::messages::advice;
+use crate::messages::os_error::{self, is_temporary};
 use crate::messages::printable::printable;
 use crate::messages::regions;
 use crate::options::arguments::Options;
@@ -44,9 +46,24 @@ impl Failure {
         Self { advice, ..Self::usage(format!("{option}: {reason}")) }
     }
 
-    pub(crate) fn login(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { advice: advice::of_token(&message).map(str::to_owned), ..Self::new(LOGIN, message) }
+    /// Creates the failure for a login token that its source does not give.
+    pub(crate) fn no_token(message: String, error: &(dyn StdError + 'static)) -> Self {
+        let advice = advice::of_token(&message).map(str::to_owned);
+        Self { advice, ..Self::new(LOGIN, message) }.or_temporary(error)
+    }
+
+    /// Creates the failure for the file or another source of an option that cannot be read.
+    pub(crate) fn unreadable(message: String, error: &(dyn StdError + 'static)) -> Self {
+        Self::usage(message).or_temporary(error)
+    }
+
+    /// If the error passes by itself, no option is wrong and nobody has to sign in again.
+    fn or_temporary(self, error: &(dyn StdError + 'static)) -> Self {
+        if !is_temporary(error) {
+            return self;
+        }
+        let advice = Some(os_error::TRY_LATER.to_owned());
+        Self { status: TRY_LATER, advice, ..self }
     }
 
     pub(crate) fn of_refresh(error: &Error, options: &Options) -> Self {
@@ -102,6 +119,7 @@ fn status(error: &Error) -> u8 {
         ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Response => {
             NETWORK
         }
+        ErrorKind::Login if error.is_retryable() => TRY_LATER,
         ErrorKind::Login => LOGIN,
         ErrorKind::Throttled | ErrorKind::Unavailable => TRY_LATER,
         _ => REFUSED,

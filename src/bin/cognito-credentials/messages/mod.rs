@@ -4,6 +4,7 @@
 //! * `advice`: what to do about an error of the library
 //! * `regions`: the regions that have identity pools, to find a misspelt one
 //! * `display`: the printed form of logins, identity IDs and times
+//! * `os_error`: which errors of the system pass by themselves, a file of the library
 //! * `origins`: the network settings and the source of each
 //! * `printable`: escapes characters that control a terminal
 //! * `logger`: the log of the library on standard error
@@ -17,6 +18,7 @@ pub(crate) mod failure;
 pub(crate) mod logger;
 pub(crate) mod logging_transport;
 pub(crate) mod origins;
+pub(crate) mod os_error;
 pub(crate) mod printable;
 pub(crate) mod regions;
 pub(crate) mod steps;

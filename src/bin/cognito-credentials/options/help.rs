@@ -15,7 +15,7 @@ Exit status:
   2  the options or settings are wrong
   3  no answer: network, proxy, TLS, a captive portal
   4  no valid login token: sign in again
-  5  the service is throttling or unavailable: try again later
+  5  the service or this system has a temporary failure: try again later
   exec: the program's own status; 126 if it cannot be run, 127 if it does not exist";
 
 pub(crate) const PROCESS_EXAMPLES: &str = "\

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error};
+use cognito_identity_credentials::{CognitoIdentityCredentials, Credentials, Error, ErrorKind};
 
 use super::answer::Answer;
 use crate::messages::failure::{Failure, REFUSED};
@@ -23,6 +23,9 @@ const ATTENTION: Duration = Duration::from_secs(60 * 60);
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 /// With less time left than this, clients cannot use the credentials.
 const LAST_LIFE: Duration = Duration::from_secs(5);
+/// After a failure of a token source, the time until it is asked again, because a command may ask
+/// the user. The library pauses only after an answer of the service, for 5 s at most.
+const TOKEN_PAUSE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 
@@ -68,7 +71,7 @@ impl Keeper {
             .name("refresh".to_owned())
             .spawn(move || work(&worker, &receiver, &sender, waker))
             .map_err(failed)?;
-        let schedule = Schedule { running: false, asked: now, called: None, interval: INTERVAL };
+        let schedule = Schedule::new(now);
         Ok(Self { provider, schedule, orders, outcomes, wake, ended: 0, explain, fault: None })
     }
 
@@ -87,7 +90,9 @@ impl Keeper {
     /// Answers a request, or returns a wait for the worker.
     pub(super) fn request(&mut self, now: Duration) -> Result<Answer, Wait> {
         self.schedule.asked = now;
-        let wait = Wait { ended: self.ended, until: now + LONGEST_WAIT };
+        // In a pause, no call runs, so the last error is the answer.
+        let longest = if self.schedule.is_paused(now) { Duration::ZERO } else { LONGEST_WAIT };
+        let wait = Wait { ended: self.ended, until: now + longest };
         let Some(good) = self.good() else {
             self.call(now);
             return Err(wait);
@@ -117,7 +122,9 @@ impl Keeper {
             }
         }
         if let Some(fault) = &self.fault {
-            return Some(Answer::unavailable(fault, self.provider.status().next_attempt_in));
+            let next = self.schedule.pause_left(now);
+            let next = next.or_else(|| self.provider.status().next_attempt_in);
+            return Some(Answer::unavailable(fault, next));
         }
         if now >= wait.until {
             let message = "the service has not answered yet; try again";
@@ -130,7 +137,7 @@ impl Keeper {
     }
 
     /// Receives the outcomes of the worker. Returns an error if the worker has ended.
-    pub(super) fn receive(&mut self) -> Result<(), Failure> {
+    pub(super) fn receive(&mut self, now: Duration) -> Result<(), Failure> {
         let mut bytes = [0; 64];
         // At end of file, the worker has ended.
         if matches!(self.wake.read(&mut bytes), Ok(0)) {
@@ -140,6 +147,9 @@ impl Keeper {
             self.schedule.running = false;
             self.ended += 1;
             self.schedule.interval = interval(self.life());
+            let is_login = |error: &Error| error.kind() == ErrorKind::Login;
+            self.schedule.paused_until =
+                outcome.as_ref().is_err_and(is_login).then(|| now + TOKEN_PAUSE);
             self.note(outcome.err());
         }
         Ok(())
@@ -163,7 +173,7 @@ impl Keeper {
     }
 
     fn call(&mut self, now: Duration) {
-        if !self.schedule.running {
+        if !self.schedule.running && !self.schedule.is_paused(now) {
             self.schedule.running = true;
             self.schedule.called = Some(now);
             // Fails only if the worker has ended, which `receive` reports.
@@ -209,6 +219,8 @@ struct Schedule {
     asked: Duration,
     called: Option<Duration>,
     interval: Duration,
+    /// Until then, no call starts.
+    paused_until: Option<Duration>,
 }
 
 fn interval(life: Duration) -> Duration {
@@ -216,9 +228,21 @@ fn interval(life: Duration) -> Duration {
 }
 
 impl Schedule {
+    fn new(now: Duration) -> Self {
+        Self { running: false, asked: now, called: None, interval: INTERVAL, paused_until: None }
+    }
+
     fn is_due(&self, now: Duration) -> bool {
         let last = self.called.map(|called| now.saturating_sub(called));
-        !self.running && last.is_none_or(|last| last >= self.interval)
+        !self.running && !self.is_paused(now) && last.is_none_or(|last| last >= self.interval)
+    }
+
+    fn is_paused(&self, now: Duration) -> bool {
+        self.pause_left(now).is_some()
+    }
+
+    fn pause_left(&self, now: Duration) -> Option<Duration> {
+        self.paused_until?.checked_sub(now).filter(|left| !left.is_zero())
     }
 
     fn is_time(&self, now: Duration) -> bool {
@@ -227,13 +251,18 @@ impl Schedule {
 
     fn next(&self, now: Duration) -> Option<Duration> {
         let is_wanted = !self.running && now.saturating_sub(self.asked) < ATTENTION;
-        is_wanted.then(|| self.called.map_or(now, |called| called + self.interval))
+        let due = self.called.map_or(now, |called| called + self.interval);
+        is_wanted.then(|| self.paused_until.map_or(due, |until| due.max(until)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use cognito_identity_credentials::Builder;
     use cognito_identity_credentials::testing::{FakeCognito, Fault, ManualClock};
     use cognito_identity_credentials::transport::TransportErrorKind;
 
@@ -242,8 +271,7 @@ mod tests {
     #[test]
     fn the_service_is_asked_once_a_minute_while_a_client_has_asked_within_the_last_hour() {
         let seconds = Duration::from_secs;
-        let mut schedule =
-            Schedule { running: false, asked: seconds(0), called: None, interval: INTERVAL };
+        let mut schedule = Schedule::new(seconds(0));
         let mut calls = Vec::new();
         for second in 0..3 * HOUR {
             let now = seconds(second);
@@ -264,8 +292,7 @@ mod tests {
     #[test]
     fn no_call_starts_while_another_one_runs() {
         let start = Duration::ZERO;
-        let schedule =
-            Schedule { running: true, asked: start, called: Some(start), interval: INTERVAL };
+        let schedule = Schedule { running: true, called: Some(start), ..Schedule::new(start) };
         assert!(!schedule.is_due(Duration::from_secs(HOUR)));
         assert_eq!(schedule.next(Duration::from_secs(1)), None);
     }
@@ -278,16 +305,19 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
+            Self::with(|builder| builder)
+        }
+
+        fn with(settings: impl Fn(Builder) -> Builder) -> Self {
             let clock = ManualClock::new();
             let cognito = FakeCognito::with_clock(clock.clone());
-            let provider = CognitoIdentityCredentials::builder()
+            let builder = CognitoIdentityCredentials::builder()
                 .identity_pool_id(FakeCognito::POOL_ID)
                 .transport(cognito.clone())
                 .clock(clock.clone())
                 .advisory_window(Duration::from_secs(30 * 60))
-                .max_attempts(1)
-                .build()
-                .unwrap();
+                .max_attempts(1);
+            let provider = settings(builder).build().unwrap();
             let explain = Box::new(|error: &Error| Failure::from(error));
             let keeper = Keeper::start(provider, explain, Duration::ZERO).unwrap();
             keeper.wake.set_nonblocking(false).unwrap();
@@ -306,7 +336,9 @@ mod tests {
             let answer = match self.keeper.request(now) {
                 Ok(answer) => answer,
                 Err(mut wait) => loop {
-                    self.keeper.receive().unwrap();
+                    if self.keeper.schedule.running {
+                        self.keeper.receive(now).unwrap();
+                    }
                     if let Some(answer) = self.keeper.waiting(&mut wait, now) {
                         break answer;
                     }
@@ -324,7 +356,7 @@ mod tests {
             let now = self.now();
             self.keeper.tick(now);
             if self.keeper.schedule.running {
-                self.keeper.receive().unwrap();
+                self.keeper.receive(now).unwrap();
             }
         }
     }
@@ -412,6 +444,46 @@ mod tests {
             let answer = bench.ask();
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{seconds} s: {answer}");
         }
+    }
+
+    #[test]
+    fn a_token_source_that_fails_is_asked_again_after_a_pause() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let source = move || match counter.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Err("the user has not answered".into()),
+            _ => Ok("token".to_owned()),
+        };
+        let mut bench = Bench::with(|builder| builder.login_from("p", source.clone()));
+        bench.cognito.accept_login("p", "token", "ann");
+        // The time that passes, how often the source has been asked then, and the answer.
+        let rows = [(0, 1, "503"), (1, 1, "503"), (3, 1, "503"), (1, 2, "503"), (4, 2, "503")];
+        for (seconds, asked, status) in rows.into_iter().chain([(1, 3, "200"), (1, 3, "200")]) {
+            bench.pass(seconds);
+            for _ in 0..10 {
+                let answer = bench.ask();
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{asked}: {answer}");
+                let is_fault = answer.contains("the user has not answered");
+                assert_eq!(
+                    (is_fault, answer.contains("Retry-After: ")),
+                    (status == "503", is_fault)
+                );
+            }
+            assert_eq!(calls.load(Ordering::Relaxed), asked);
+        }
+    }
+
+    #[test]
+    fn in_a_pause_nothing_is_due_even_if_credentials_live_for_seconds() {
+        let seconds = Duration::from_secs;
+        let (called, paused_until) = (Some(seconds(1)), Some(seconds(6)));
+        let schedule =
+            Schedule { called, paused_until, interval: seconds(1), ..Schedule::new(seconds(0)) };
+        for second in 2..6 {
+            assert!(!schedule.is_due(seconds(second)), "{second}");
+            assert_eq!(schedule.next(seconds(second)), paused_until);
+        }
+        assert!(schedule.is_due(seconds(6)));
     }
 
     #[test]

@@ -144,8 +144,8 @@ impl Endpoint {
                     break;
                 }
             }
-            self.keeper.receive()?;
             let now = SystemClock.boot();
+            self.keeper.receive(now)?;
             let Self { listener, guard, keeper, connections, .. } = self;
             connections.advance(&ready, listener, guard, keeper, now);
         }

@@ -1,5 +1,7 @@
 //! Why a command gives no token, and the limit of its output.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -10,8 +12,34 @@ pub(super) const LONGEST: usize = 64 * 1024;
 
 pub(super) const TOO_LONG: &str = "the command printed more text than a token can have";
 
-pub(super) fn cannot_run(error: &io::Error) -> String {
-    format!("the shell cannot be run: {error}")
+/// The system failed. Its error is the source, which tells whether it passes by itself.
+#[derive(Debug)]
+pub(super) struct SystemFault {
+    what: &'static str,
+    error: io::Error,
+}
+
+impl SystemFault {
+    pub(super) fn new(what: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self { what, error }
+    }
+
+    pub(super) fn cannot_run(error: io::Error) -> Self {
+        Self { what: "the shell cannot be run", error }
+    }
+}
+
+impl fmt::Display for SystemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)?;
+        if f.alternate() { write!(f, ": {}", self.error) } else { Ok(()) }
+    }
+}
+
+impl Error for SystemFault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 pub(super) fn is_late(limit: Duration) -> String {

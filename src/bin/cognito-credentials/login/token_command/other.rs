@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
-use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::fault::{LONGEST, SystemFault, TOO_LONG, is_late};
 
 type Output = io::Result<Zeroizing<Vec<u8>>>;
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
-    let mut child = shell.spawn().map_err(|error| cannot_run(&error))?;
+    let mut child = shell.spawn().map_err(SystemFault::cannot_run)?;
     let outcome = wait(&mut child, limit);
     if outcome.is_err() {
         let _ = child.kill();
@@ -33,9 +33,9 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
     let stdout = child.stdout.take().ok_or("the command has no output")?;
     let (sender, receiver) = mpsc::channel();
     // If another process holds the pipe open forever, this thread never ends.
-    thread::Builder::new().spawn(move || sender.send(read(stdout))).map_err(|error| {
-        format!("the command's output cannot be read without a thread: {error}")
-    })?;
+    thread::Builder::new()
+        .spawn(move || sender.send(read(stdout)))
+        .map_err(SystemFault::new("the command's output cannot be read without a thread"))?;
     let text = receiver.recv_timeout(limit).map_err(|_| is_late(limit))?;
     if text.as_ref().is_ok_and(|text| text.len() > LONGEST) {
         return Err(TOO_LONG.into());

@@ -14,7 +14,7 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
-use super::fault::{LONGEST, TOO_LONG, cannot_run, is_late};
+use super::fault::{LONGEST, SystemFault, TOO_LONG, is_late};
 use super::process_group::{ProcessGroup, Shell};
 use super::running::{self, Running};
 use crate::login::token_text::token_in;
@@ -36,8 +36,8 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     let _running = Running::begin().ok_or(MUST_END)?;
     // Caught before the start, so that no signal leaves the command running.
     let signals = Signals::catch(&[SIGCHLD])
-        .map_err(|error| format!("signals cannot be caught for the command: {error}"))?;
-    let mut child = shell.process_group(0).spawn().map_err(|error| cannot_run(&error))?;
+        .map_err(SystemFault::new("signals cannot be caught for the command"))?;
+    let mut child = shell.process_group(0).spawn().map_err(SystemFault::cannot_run)?;
     let group = ProcessGroup(Pid::from_child(&child));
     let outcome = match child.stdout.take() {
         Some(stdout) => wait(&group, stdout, &signals, begun, limit),

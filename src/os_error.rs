@@ -1,0 +1,92 @@
+//! Tells which errors of the operating system pass by themselves. The command also compiles this
+//! file, so that the same errors are temporary for the library and for the command.
+
+use std::error::Error;
+use std::io;
+
+/// The hint for an error that passes by itself.
+pub(crate) const TRY_LATER: &str = "try again later: this is no fault of the settings or of the login; check the disk, the network, and the limits of memory, processes and open files";
+
+/// Returns whether this error, or one of its sources, is an error of the operating system that
+/// passes by itself. An error about the file itself, such as a missing one, does not pass.
+pub(crate) fn is_temporary(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if number.is_some_and(|number| TEMPORARY.contains(&number)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(unix)]
+const TEMPORARY: [i32; 19] = {
+    use rustix::io::Errno;
+
+    [
+        // Lack of memory, processes or descriptors.
+        Errno::AGAIN.raw_os_error(),
+        Errno::MFILE.raw_os_error(),
+        Errno::NFILE.raw_os_error(),
+        Errno::NOBUFS.raw_os_error(),
+        Errno::NOMEM.raw_os_error(),
+        // A disk.
+        Errno::BUSY.raw_os_error(),
+        Errno::INTR.raw_os_error(),
+        Errno::IO.raw_os_error(),
+        Errno::TXTBSY.raw_os_error(),
+        // A file system or a service in the network.
+        Errno::CONNABORTED.raw_os_error(),
+        Errno::CONNREFUSED.raw_os_error(),
+        Errno::CONNRESET.raw_os_error(),
+        Errno::HOSTDOWN.raw_os_error(),
+        Errno::HOSTUNREACH.raw_os_error(),
+        Errno::NETDOWN.raw_os_error(),
+        Errno::NETUNREACH.raw_os_error(),
+        Errno::NOTCONN.raw_os_error(),
+        Errno::STALE.raw_os_error(),
+        Errno::TIMEDOUT.raw_os_error(),
+    ]
+};
+
+/// `ERROR_TOO_MANY_OPEN_FILES`, `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_OUTOFMEMORY`,
+/// `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`, `ERROR_NO_SYSTEM_RESOURCES` and
+/// `ERROR_COMMITMENT_LIMIT` of Windows.
+#[cfg(not(unix))]
+const TEMPORARY: [i32; 7] = [4, 8, 14, 32, 33, 1450, 1455];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_passes_unless_it_is_about_the_file_itself() {
+        for number in TEMPORARY {
+            let error = io::Error::from_raw_os_error(number);
+            assert!(is_temporary(&error), "{error}");
+            assert!(!is_temporary(&io::Error::new(error.kind(), "a text")), "{error}");
+        }
+        #[cfg(unix)]
+        {
+            use rustix::io::Errno;
+
+            let lasting = [
+                Errno::NOENT,
+                Errno::ACCESS,
+                Errno::PERM,
+                Errno::ISDIR,
+                Errno::NOTDIR,
+                Errno::LOOP,
+                Errno::NAMETOOLONG,
+                Errno::NXIO,
+                Errno::INVAL,
+                Errno::NOEXEC,
+            ];
+            for errno in lasting {
+                assert!(!is_temporary(&io::Error::from(errno)), "{errno}");
+            }
+        }
+    }
+}
