@@ -146,32 +146,37 @@ struct Case {
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
-    let rows: [Case; 18] = [
+    let rows: [Case; 19] = [
         Case { files: &[Dir("c", OWN, 0o700)], path: "c", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o755)], path: "c/", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o2755)], path: "./c/.", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o700)], path: "x/../c", expected: "c" },
+        // Only the parent is checked: the owner of a directory above may be an administrator.
         Case {
-            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
-            path: "o/c",
-            expected: "o/c",
+            files: &[Dir("o", OTHER, 0o755), Dir("o/d", OWN, 0o755), Dir("o/d/c", OWN, 0o700)],
+            path: "o/d/c",
+            expected: "o/d/c",
         },
         Case {
-            files: &[Dir("o", OTHER, 0o711), Dir("o/c", OWN, 0o700)],
-            path: "o/c",
-            expected: "o/c",
+            files: &[Dir("o", OTHER, 0o711), Dir("o/d", ROOT, 0o755), Dir("o/d/c", OWN, 0o700)],
+            path: "o/d/c",
+            expected: "o/d/c",
         },
         Case { files: &[Dir("r", ROOT, 0o777)], path: "r/c", expected: "r/c" },
         Case { files: &[Dir("d", OWN, 0o700)], path: "d/c", expected: "d/c" },
         Case { files: &[Dir("d", OWN, 0o700)], path: "d/a/b/c", expected: "d/a/b/c" },
         Case { files: &[Dir("d", OWN, 0o777)], path: "d/c", expected: "d/c" },
-        // In a sticky directory, nobody can replace the directory of another user.
-        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case { files: &[Dir("s", ROOT, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Dir("c/o", OTHER, 0o755)],
+            path: "c/o/..",
+            expected: "c",
+        },
         Case { files: &[Dir("c", OWN, 0o700), Link("l", "c", ROOT)], path: "l", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o700), Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
         Case {
-            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
-            path: "o/l",
+            files: &[Dir("c", OWN, 0o700), Dir("d", OWN, 0o755), Link("d/l", "../c", OWN)],
+            path: "d/l",
             expected: "c",
         },
         Case { files: &[Dir("d", OWN, 0o700), Link("l", "d", ROOT)], path: "l/c", expected: "d/c" },
@@ -240,8 +245,9 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
 #[test]
 fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
+    let parent = ", which belongs to another user";
     let open = "others may write to the directory";
-    let rows: [Case; 20] = [
+    let rows: [Case; 30] = [
         Case { files: &[Dir("c", OTHER, 0o755)], path: "c", expected: theirs },
         Case { files: &[Dir("c", OTHER, 0o777)], path: "c", expected: theirs },
         Case { files: &[Dir("c", OTHER, 0o1777)], path: "c", expected: theirs },
@@ -253,6 +259,49 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         Case { files: &[Dir("c", ROOT, 0o2775)], path: "c/", expected: open },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/c", expected: theirs },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/a/b", expected: theirs },
+        // The sticky bit does not bind the owner of the directory.
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/c", expected: theirs },
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/b", expected: theirs },
+        Case {
+            files: &[Dir("s", OTHER, 0o1777), Dir("s/c", OWN, 0o700)],
+            path: "s/c",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o777), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
+            path: "o/c",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o711), Dir("o/c", OWN, 0o700)],
+            path: "o/c/",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700), Dir("o/c/d", OWN, 0o700)],
+            path: "o/c/d/..",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700), Link("l", "o/c", OWN)],
+            path: "l",
+            expected: parent,
+        },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o755), Link("o/l", "../c", OWN)],
+            path: "o/l",
+            expected: "is in a directory that belongs to another user",
+        },
+        Case {
+            files: &[Dir("c", OWN, 0o700), Dir("o", OTHER, 0o1777), Link("o/l", "../c", ROOT)],
+            path: "o/l",
+            expected: "is in a directory that belongs to another user",
+        },
         Case {
             files: &[Dir("c", OWN, 0o700), Link("l", "c", OTHER)],
             path: "l",
@@ -315,6 +364,29 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         assert_eq!(own.tree(), before, "{name}");
         assert!(!said.err.contains("/proc/"), "{name}: {said:?}");
     });
+}
+
+/// In a user namespace, the directories of root belong to a user without a number there.
+#[test]
+#[cfg(target_os = "linux")]
+fn directories_of_root_are_parents_of_a_cache_in_a_user_namespace_too() {
+    let Some(program) = Program::new() else { return };
+    let rows: [&[File]; 2] =
+        [&[Dir("r", ROOT, 0o1777)], &[Dir("r", ROOT, 0o755), Dir("r/c", OWN, 0o700)]];
+    for files in rows {
+        let own = OwnMachine::new(&program);
+        own.create(files);
+        let namespace = |command: &str| {
+            let script = format!("exec unshare --user --map-root-user {command}");
+            own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]))
+        };
+        if namespace("true").status != 0 {
+            return;
+        }
+        let said = namespace(&format!("'{}' process --cache-dir=r/c", own.program.display()));
+        assert_eq!((said.status, &*said.err), (0, ""), "{files:?}");
+        assert!(fs::read_dir(own.path("r/c")).unwrap().count() >= 2, "{files:?}");
+    }
 }
 
 /// Another process replaces the directory during the run. The new directory must not be used.

@@ -2,8 +2,9 @@
 //!
 //! The path is walked one name at a time, from one open directory to the next. A link is followed
 //! if it belongs to root or to this user. The last directory must belong to this user, and nobody
-//! else may write to it. A missing directory is created only if its parent belongs to root or to
-//! this user, or is sticky. After that the command uses the open directory, even if another one
+//! else may write to it. The parents of this directory, of a missing one and of each link must
+//! belong to root or to this user: the owner of a parent can rename what is in it, and the sticky
+//! bit does not prevent that. After that the command uses the open directory, even if another one
 //! gets its name.
 
 use std::collections::VecDeque;
@@ -187,6 +188,10 @@ impl Walk {
         if !is_trusted(owner) {
             return Err(Fault::of_another_user(&format!("the link {}", path.display())).into());
         }
+        if !is_trusted_parent(&rustix::fs::fstat(&self.directory)?) {
+            let what = format!("the link {} is in a directory that", path.display());
+            return Err(Fault::of_another_user(&what).into());
+        }
         self.links += 1;
         if self.links > MOST_LINKS {
             return Err(at(&path, Errno::LOOP));
@@ -226,7 +231,7 @@ impl Walk {
 
     fn check_parent_of(&self, name: &OsStr) -> io::Result<()> {
         let stat = rustix::fs::fstat(&self.directory)?;
-        if is_trusted(stat.st_uid) || may(&stat, Mode::SVTX) {
+        if is_trusted(stat.st_uid) || (is_trusted_parent(&stat) && may(&stat, Mode::SVTX)) {
             return Ok(());
         }
         let (path, parent) = (self.path.join(name), self.path.display());
@@ -240,7 +245,7 @@ impl Walk {
             return Err(Fault::of_another_user("the directory").into());
         }
         if !is_open_to_others(&stat) {
-            return Ok(());
+            return self.check_parent_of_last();
         }
         let fault = Fault::new("others may write to the directory".to_owned());
         // The advice is to use a directory inside this one. Creating it needs the right to write
@@ -248,6 +253,16 @@ impl Walk {
         let can_write = is_writable(&self.directory).is_ok();
         let remedy = can_write.then(|| remedy::for_shared(&self.path, NAME, own())).flatten();
         Err(fault.with_remedy(remedy).into())
+    }
+
+    fn check_parent_of_last(&self) -> io::Result<()> {
+        let stat = rustix::fs::statat(&self.directory, "..", AtFlags::empty())?;
+        if is_trusted_parent(&stat) {
+            return Ok(());
+        }
+        let parent = self.path.parent().unwrap_or(&self.path);
+        let what = format!("the directory is in {}, which", parent.display());
+        Err(Fault::of_another_user(&what).into())
     }
 }
 
@@ -262,6 +277,12 @@ fn own() -> u32 {
 
 fn is_trusted(owner: u32) -> bool {
     [0, own()].contains(&owner)
+}
+
+/// The owner of `/` can replace every directory anyway. In a user namespace it is often a user
+/// without a number, to whom the other directories of the system belong too.
+fn is_trusted_parent(stat: &Stat) -> bool {
+    is_trusted(stat.st_uid) || rustix::fs::stat("/").is_ok_and(|root| root.st_uid == stat.st_uid)
 }
 
 fn may(stat: &Stat, mode: Mode) -> bool {

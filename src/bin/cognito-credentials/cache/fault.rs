@@ -8,7 +8,7 @@ use std::io;
 pub(super) struct Fault {
     pub(super) text: String,
     pub(super) remedy: Option<String>,
-    /// Whether the directory, or a link to it, belongs to another user.
+    /// Whether the directory, a link to it or the parent of one belongs to another user.
     pub(super) is_of_another_user: bool,
 }
 
