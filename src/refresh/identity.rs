@@ -111,9 +111,10 @@ pub(crate) trait IdentityRecords: Send + Sync {
         or_guest: bool,
     ) -> Result<Option<Id>, Error>;
 
-    /// Stores an identity, unless the record already holds the same. Without providers, the record
-    /// keeps its providers, as in JavaScript. A record that cannot be read now is not overwritten,
-    /// because it may be good.
+    /// Stores an identity, unless the record already holds the same. Without providers, a record of
+    /// the same identity keeps its providers. Those of another identity are dropped: with them, a
+    /// user would get this identity. A record that cannot be read now is not overwritten, because
+    /// it may be good.
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome;
 
     /// Removes the record. Returns `false` if it may still be there.
@@ -194,13 +195,13 @@ impl IdentityRecords for IdentityStore {
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome {
         let Ok(old) = self.read() else { return StoreOutcome::Skipped };
         let mut providers: Vec<_> = providers.map(str::to_owned).collect();
+        let identity_id = id.as_str();
+        let old = old.filter(|old| old.identity_id == identity_id);
         if let (true, Some(old)) = (providers.is_empty(), &old) {
             providers.clone_from(&old.providers);
         }
-        let (identity_id, providers) = (id.as_str(), providers.as_slice());
-        let is_same = old.as_ref().is_some_and(|old| {
-            !old.is_version_1 && old.identity_id == identity_id && old.providers == providers
-        });
+        let providers = providers.as_slice();
+        let is_same = old.is_some_and(|old| !old.is_version_1 && old.providers == providers);
         // After a failed write, a power cut may still lose the record, so it is written again.
         if is_same && !self.0.write_failed() {
             return StoreOutcome::Unchanged;
@@ -285,6 +286,10 @@ mod tests {
         assert_eq!(loaded(&["a"]).as_deref(), Some(IDENTITY));
         assert_eq!(store.save(&id, &mut ["c"].into_iter()), StoreOutcome::Written);
         assert_eq!(loaded(&["a"]), None);
+        let other = Id::parse(&IDENTITY.replace("ab0", "ab1")).unwrap();
+        assert_eq!(store.save(&other, &mut iter::empty()), StoreOutcome::Written);
+        assert_eq!(loaded(&["c"]), None, "another identity drops the providers");
+        assert_eq!(loaded(&[]).as_deref(), Some(other.as_str()));
         store.remove();
         assert_eq!(loaded(&[]), None);
     }

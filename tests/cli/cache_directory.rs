@@ -149,11 +149,12 @@ struct Case {
 
 #[test]
 fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
-    let rows: [Case; 18] = [
+    let rows: [Case; 19] = [
         Case { files: &[OWN_C], path: "c", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o755)], path: "c/", expected: "c" },
         Case { files: &[Dir("c", OWN, 0o2755)], path: "./c/.", expected: "c" },
         Case { files: &[OWN_C], path: "x/../c", expected: "c" },
+        // The parent of an existing directory may belong to an administrator.
         Case {
             files: &[Dir("o", OTHER, 0o755), Dir("o/c", OWN, 0o700)],
             path: "o/c",
@@ -168,8 +169,8 @@ fn directories_and_links_of_this_user_and_of_root_lead_to_a_cache() {
         Case { files: &[OWN_D], path: "d/c", expected: "d/c" },
         Case { files: &[OWN_D], path: "d/a/b/c", expected: "d/a/b/c" },
         Case { files: &[Dir("d", OWN, 0o777)], path: "d/c", expected: "d/c" },
-        // In a sticky directory, nobody can replace the directory of another user.
-        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case { files: &[Dir("s", ROOT, 0o1777)], path: "s/a/c", expected: "s/a/c" },
+        Case { files: &[OWN_C, Dir("c/o", OTHER, 0o755)], path: "c/o/..", expected: "c" },
         Case { files: &[OWN_C, Link("l", "c", ROOT)], path: "l", expected: "c" },
         Case { files: &[OWN_C, Link("l", "./c/", ROOT)], path: "l/", expected: "c" },
         Case {
@@ -241,7 +242,7 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
     let theirs = "belongs to another user";
     let open = "others may write to the directory";
     let link = "the link ";
-    let rows: [Case; 20] = [
+    let rows: [Case; 22] = [
         Case { files: &[Dir("c", OTHER, 0o755)], path: "c", expected: theirs },
         Case { files: &[Dir("c", OTHER, 0o777)], path: "c", expected: theirs },
         Case { files: &[Dir("c", OTHER, 0o1777)], path: "c", expected: theirs },
@@ -253,6 +254,9 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         Case { files: &[Dir("c", ROOT, 0o2775)], path: "c/", expected: open },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/c", expected: theirs },
         Case { files: &[Dir("o", OTHER, 0o777)], path: "o/a/b", expected: theirs },
+        // The sticky bit does not bind the owner of the directory.
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/c", expected: theirs },
+        Case { files: &[Dir("s", OTHER, 0o1777)], path: "s/a/b", expected: theirs },
         Case { files: &[OWN_C, Link("l", "c", OTHER)], path: "l", expected: link },
         Case { files: &[OWN_C, Link("l", "c", OTHER)], path: "l/.", expected: link },
         Case { files: &[OWN_D, Link("l", "d", OTHER)], path: "l/c", expected: link },
@@ -303,6 +307,29 @@ fn nothing_is_read_or_written_in_directories_and_links_of_other_users() {
         assert_eq!(own.tree(), before, "{name}");
         assert!(!said.err.contains("/proc/"), "{name}: {said:?}");
     });
+}
+
+/// In a user namespace, the directories of root belong to a user without a number there.
+#[test]
+#[cfg(target_os = "linux")]
+fn directories_of_root_are_parents_of_a_cache_in_a_user_namespace_too() {
+    let Some(program) = Program::new() else { return };
+    let rows: [&[File]; 2] =
+        [&[Dir("r", ROOT, 0o1777)], &[Dir("r", ROOT, 0o755), Dir("r/c", OWN, 0o700)]];
+    for files in rows {
+        let own = OwnMachine::new(&program);
+        own.create(files);
+        let namespace = |command: &str| {
+            let script = format!("exec unshare --user --map-root-user {command}");
+            own.machine.finish(own.as_own(Path::new("sh"), &["-c", &script]))
+        };
+        if namespace("true").status != 0 {
+            return;
+        }
+        let said = namespace(&format!("'{}' process --cache-dir=r/c", own.program.display()));
+        assert_eq!((said.status, &*said.err), (0, ""), "{files:?}");
+        assert!(fs::read_dir(own.path("r/c")).unwrap().count() >= 2, "{files:?}");
+    }
 }
 
 /// Another process replaces the directory during the run. The new directory must not be used.

@@ -405,28 +405,36 @@ fn a_client_that_waits_for_credentials_is_not_closed_for_newer_connections() {
 fn only_a_token_file_is_replaced() {
     let machine = Machine::new();
     let token = "0123456789abcdef".repeat(4);
+    let temporary = "token.cognito-credentials";
     let rows = [
-        (token.clone(), true),
-        // A process that was killed, or a full disk.
-        (token[..10].to_owned(), true),
-        (String::new(), true),
-        (format!("{token}0"), false),
-        (format!("{}\n", &token[..63]), false),
-        ("a letter".to_owned(), false),
+        ("token", token.clone(), true),
+        // A process that was killed while it wrote, or a full disk.
+        (temporary, token[..10].to_owned(), true),
+        (temporary, String::new(), true),
+        ("token", token[..63].to_owned(), false),
+        ("token", "4711".to_owned(), false),
+        ("token", String::new(), false),
+        ("token", token.to_uppercase(), false),
+        ("token", format!("{token}0"), false),
+        ("token", format!("{}\n", &token[..63]), false),
+        ("token", "a letter".to_owned(), false),
     ];
-    for (text, is_replaced) in rows {
-        machine.file("token", &text);
+    for (name, text, is_replaced) in rows {
+        machine.file(name, &text);
         let command = command(&machine, &["--token-file", "token"]);
         if is_replaced {
             let serving = Serving::spawn(command);
-            assert_eq!(serving.endpoint.get().status, 200, "{text:?}");
+            assert_eq!(serving.endpoint.get().status, 200, "{name} {text:?}");
             assert!(serving.end().success());
+            assert!(!machine.path("token").exists(), "{name} {text:?}");
         } else {
             let said = machine.finish(command);
             assert_eq!((said.status, &*said.out), (1, ""), "{text:?} {said:?}");
             assert!(said.err.contains("is not a token file; remove it"), "{text:?} {said:?}");
             assert_eq!(fs::read_to_string(machine.path("token")).unwrap(), text);
+            fs::remove_file(machine.path("token")).unwrap();
         }
+        assert!(!machine.path(temporary).exists(), "{name} {text:?}");
     }
 }
 

@@ -67,6 +67,57 @@ fn a_sign_in_after_a_failed_read_is_linked_to_the_stored_guest() {
     }
 }
 
+/// The service would merge the guest into the user, and nobody can undo that.
+#[test]
+fn no_user_gets_the_identity_of_a_guest_that_was_stored_over_a_users_identity() {
+    /// Ann's identity is stored. The guest is stored over it, and is returned.
+    type Guest = fn(ann: CognitoIdentityCredentials, guest: CognitoIdentityCredentials) -> String;
+    let rows: [(&str, &[&str], Guest); 4] = [
+        ("a guest of another process refreshes", &[], |_, guest| id(&guest.refresh().unwrap())),
+        ("the program gives the guest", &[], |ann, guest| {
+            ann.remove_login(PROVIDER);
+            ann.set_identity_id(guest.identity_id().unwrap()).unwrap();
+            id(&ann.refresh().unwrap())
+        }),
+        ("Ann signs out, but her identity cannot be removed", &["remove"], |ann, _| {
+            ann.remove_login(PROVIDER);
+            ann.clear_cached_id();
+            id(&ann.refresh().unwrap())
+        }),
+        ("the service refuses Ann's identity to the guest, as above", &["remove"], |ann, _| {
+            ann.remove_login(PROVIDER);
+            id(&ann.refresh().unwrap())
+        }),
+    ];
+    for (how, failing, store_guest) in rows {
+        for user in ["ann", "bob"] {
+            let (cognito, storage) = (FakeCognito::new(), FaultyStorage::new());
+            let login = |storage: &FaultyStorage, user: &str| {
+                cognito.accept_login(PROVIDER, user, user);
+                builder(&cognito, storage.clone()).login(PROVIDER, user).build().unwrap()
+            };
+            let on_another_device = id(&login(&FaultyStorage::new(), user).get().unwrap());
+            let guest = builder(&cognito, storage.clone()).build().unwrap();
+            guest.get().unwrap();
+            let ann = login(&storage, "ann");
+            ann.get().unwrap();
+            for operation in failing {
+                storage.fail_next(operation, 1, io::ErrorKind::Other);
+            }
+            let guest = store_guest(ann, guest);
+            assert!(stored(&storage).unwrap().contains(&guest), "{how}");
+
+            let before = cognito.requests().len();
+            let found = id(&login(&storage, user).get().unwrap());
+            assert_eq!(found, on_another_device, "{how}, then {user}");
+            let requests = cognito.requests();
+            let uses_guest =
+                requests[before..].iter().any(|sent| sent.identity_id() == Some(&*guest));
+            assert!(!uses_guest, "{how}, then {user}");
+        }
+    }
+}
+
 #[test]
 fn an_identity_that_is_cleared_while_it_is_stored_does_not_come_back() {
     let cognito = FakeCognito::new();

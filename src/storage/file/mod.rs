@@ -47,7 +47,12 @@ pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 /// * **Private.** Only the owner may read a record: mode 0600, whatever the umask. When the
 ///   storage reads a record that others may read, it sets this mode. If that fails, the error names
 ///   the file. A new directory gets mode 0700. The mode of an existing directory stays as it is,
-///   but every call returns an error if other users may write to the directory.
+///   but every call returns an error if other users may write to the directory. If they may read
+///   it, they can also lock it with `flock`. Then each `store` waits up to 100 ms more, and
+///   temporary files of killed processes stay.
+/// * **Parents** are not checked. They must belong to root or to the user, and be sticky if others
+///   may write to them. Otherwise others can rename the directory: records are lost, or older ones
+///   come back.
 /// * **No links.** The storage follows no symbolic links inside the directory. The path of the
 ///   directory may be a link if it belongs to root or to the user.
 /// * **Shared.** Several processes may use one directory. The last process that writes a record

@@ -3,8 +3,8 @@
 //! The path is walked one name at a time, from one open directory to the next. A link is followed
 //! if it belongs to root or to this user. The last directory must belong to this user, and nobody
 //! else may write to it. A missing directory is created only if its parent belongs to root or to
-//! this user, or is sticky. After that the command uses the open directory, even if another one
-//! gets its name.
+//! this user. A sticky parent of another user does not count, because its owner can rename what is
+//! in it. After that the command uses the open directory, even if another one gets its name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -226,7 +226,7 @@ impl Walk {
 
     fn check_parent_of(&self, name: &OsStr) -> io::Result<()> {
         let stat = rustix::fs::fstat(&self.directory)?;
-        if is_trusted(stat.st_uid) || may(&stat, Mode::SVTX) {
+        if is_trusted(stat.st_uid) || (may(&stat, Mode::SVTX) && owns_root_directory(&stat)) {
             return Ok(());
         }
         let (path, parent) = (self.path.join(name), self.path.display());
@@ -262,6 +262,12 @@ fn own() -> u32 {
 
 fn is_trusted(owner: u32) -> bool {
     [0, own()].contains(&owner)
+}
+
+/// In a user namespace, `/` and `/tmp` often belong to a user without a number there. The owner of
+/// `/` can replace every directory anyway.
+fn owns_root_directory(stat: &Stat) -> bool {
+    rustix::fs::stat("/").is_ok_and(|root| root.st_uid == stat.st_uid)
 }
 
 fn may(stat: &Stat, mode: Mode) -> bool {

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, openat,
-    statat, unlinkat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::token::{LENGTH, Token};
 use crate::messages::failure::{Failure, REFUSED};
+
+/// Is added to the name of the token file while it is written. No other program makes such files.
+const TEMPORARY: &str = ".cognito-credentials";
 
 /// The file is removed when this is dropped.
 pub(super) struct TokenFile {
@@ -39,23 +42,37 @@ impl TokenFile {
             return Err(Failure::usage("--token-file: must be the path of a file"));
         };
         let directory = checked_directory(parent)?;
-        remove_left_over(&directory, name).map_err(|error| failure(&path, error))?;
+        Self::publish(directory, name, &path, token).map_err(|error| failure(&path, error))
+    }
+
+    /// Writes the token under a temporary name and renames the file. So a file that a killed
+    /// process has left has a whole token, and cannot be confused with another file.
+    fn publish(directory: OwnedFd, name: &OsStr, path: &Path, token: &Token) -> io::Result<Self> {
+        let mut temporary = name.to_owned();
+        temporary.push(TEMPORARY);
+        let left_over = open_left_over(&directory, &temporary)?;
+        if left_over.is_some() {
+            unlinkat(&directory, &temporary, AtFlags::empty())?;
+        }
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat(&directory, name, flags, mode).map_err(|error| failure(&path, error))?;
-        let mut created = Self { name: name.to_owned(), directory, file: file.into(), path };
-        created.write(token, mode).map_err(|error| failure(&created.path, error))?;
-        Ok(created)
-    }
-
-    fn write(&mut self, token: &Token, mode: Mode) -> io::Result<()> {
+        let file = openat(&directory, &temporary, flags, mode)?.into();
+        let mut created = Self { path: path.to_owned(), directory, name: temporary, file };
         // If the file system has no locks, the file works without one.
-        let _ = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+        let _ = flock(&created.file, FlockOperation::NonBlockingLockExclusive);
         // The umask may have removed rights of the owner.
-        fchmod(&self.file, mode)?;
+        fchmod(&created.file, mode)?;
         // Written without a newline, because several SDKs send the whole content as a header.
-        self.file.write_all(token.as_str().as_bytes())
+        created.file.write_all(token.as_str().as_bytes())?;
+        // If the file system cannot sync, a loss of power may leave a file to remove by hand.
+        let _ = created.file.sync_data();
+        if let Some(left_over) = open_left_over(&created.directory, name)? {
+            check_token(left_over)?;
+        }
+        renameat(&created.directory, &created.name, &created.directory, name)?;
+        name.clone_into(&mut created.name);
+        Ok(created)
     }
 }
 
@@ -122,12 +139,12 @@ fn checked_directory(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(directory)
 }
 
-/// Removes the token file of a killed process, which may be incomplete. Removes no other file,
-/// which may be named by mistake, and follows no link.
-fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
+/// Opens the file that a killed process may have left. `None` if there is nothing. Returns an error
+/// if another process uses it. Follows no link.
+fn open_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<File>> {
     let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_own(&stat) {
@@ -140,12 +157,18 @@ fn remove_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
     if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Err(io::Error::other("is in use by another cognito-credentials serve"));
     }
+    Ok(Some(file.into()))
+}
+
+/// Returns an error unless the file has exactly a token. Any other file may be named by mistake.
+fn check_token(file: File) -> io::Result<()> {
     let mut text = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
-    File::from(file).take(LENGTH as u64 + 1).read_to_end(&mut text)?;
-    if text.len() > LENGTH || !text.iter().all(u8::is_ascii_hexdigit) {
+    file.take(LENGTH as u64 + 1).read_to_end(&mut text)?;
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != LENGTH || !text.iter().all(is_digit) {
         return Err(io::Error::other("exists already and is not a token file; remove it"));
     }
-    Ok(unlinkat(directory, name, AtFlags::empty())?)
+    Ok(())
 }
 
 fn is_own(stat: &Stat) -> bool {
