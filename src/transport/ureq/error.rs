@@ -23,7 +23,6 @@ use crate::transport::{TransportError, TransportErrorKind as Kind};
 const MOST_LISTED: usize = 3;
 
 /// Why there is no complete answer.
-#[derive(Debug)]
 pub(super) enum NetworkError {
     Dns(DnsError),
     /// The connection to each address of the host failed.
@@ -48,7 +47,6 @@ pub(super) enum NetworkError {
     Other(String),
 }
 
-#[derive(Debug)]
 pub(super) enum DialError {
     TimedOut,
     NoSocket(io::Error),
@@ -56,7 +54,7 @@ pub(super) enum DialError {
 }
 
 /// The part of an exchange in which it failed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) enum Stage {
     BeforeAnswer,
     InBody,
@@ -148,36 +146,40 @@ impl NetworkError {
     }
 
     fn text_for(&self, peer: &str) -> String {
-        match self {
-            Self::Dns(error) => format!("could not connect to {peer}: {}", dns_text(error)),
-            Self::Dial(failed) => format!("could not connect to {peer}: {}", dial_text(failed)),
-            Self::Socket(error) => format!("could not connect to {peer}: {error}"),
-            Self::InvalidName => {
-                format!("no TLS connection to {peer}: no certificate can hold this host name")
-            }
+        const NO_TLS: &str = "no TLS connection to";
+        let (what, cause) = match self {
+            Self::Dns(error) => ("could not connect to", dns_text(error)),
+            Self::Dial(failed) => ("could not connect to", dial_text(failed)),
+            Self::Socket(error) => ("could not connect to", error.to_string()),
+            Self::InvalidName => (NO_TLS, "no certificate can hold this host name".to_owned()),
             Self::TlsSettings(error) => {
-                format!("no TLS connection to {peer}: the TLS settings cannot be used: {error}")
+                (NO_TLS, format!("the TLS settings cannot be used: {error}"))
             }
-            Self::Handshake(error) => {
-                format!("no TLS connection to {peer}: {}", redact::clean(&tls_text(error)))
+            Self::Handshake(error) => (NO_TLS, redact::clean(&tls_text(error))),
+            Self::ToProxy(error) => return error.text_for(peer),
+            Self::Tunnel(error) => ("no connection to", tunnel_text(error)),
+            Self::TimedOut => return format!("no complete answer from {peer}"),
+            Self::Closed => {
+                return format!("{peer} closed the connection without a complete answer");
             }
-            Self::ToProxy(error) => error.text_for(peer),
-            Self::Tunnel(error) => format!("no connection to {peer}: {}", tunnel_text(error)),
-            Self::TimedOut => format!("no complete answer from {peer}"),
-            Self::Closed => format!("{peer} closed the connection without a complete answer"),
             Self::Broken(error, Stage::InBody) if ended(error) => {
-                format!("{peer} ended the connection in the middle of the answer")
+                return format!("{peer} ended the connection in the middle of the answer");
             }
             Self::Broken(error, _) if rustls_error(error).is_some() => {
-                format!("the TLS connection to {peer} broke: a part of it was damaged on the way")
+                return format!(
+                    "the TLS connection to {peer} broke: a part of it was damaged on the way"
+                );
             }
-            Self::Broken(error, _) => format!("the connection to {peer} broke: {error}"),
-            Self::NotHttp => format!("the answer of {peer} is not HTTP"),
+            Self::Broken(error, _) => {
+                return format!("the connection to {peer} broke: {error}");
+            }
+            Self::NotHttp => return format!("the answer of {peer} is not HTTP"),
             Self::TooLarge => {
-                format!("the answer of {peer} is larger than any answer of the service")
+                return format!("the answer of {peer} is larger than any answer of the service");
             }
-            Self::Other(text) => format!("no answer from {peer}: {text}"),
-        }
+            Self::Other(text) => ("no answer from", text.clone()),
+        };
+        format!("{what} {peer}: {cause}")
     }
 
     fn hint(&self) -> Option<&'static str> {
@@ -385,6 +387,12 @@ fn target(url: &Uri) -> String {
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text_for("the peer"))
+    }
+}
+
+impl fmt::Debug for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -195,25 +195,25 @@ fn is_supported_key(id: &[u8]) -> bool {
 
 /// Describes a signature by its algorithm, or by the key that made it.
 fn unsupported_signature(id: &[u8]) -> (String, &'static str) {
-    /// A part of the DER of each.
-    const NAMES: [(&[u8], &str); 12] = [
-        (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", "MD5"),
-        (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", "SHA-1"),
-        (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", "RSASSA-PSS"),
-        (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e", "SHA-224"),
-        (b"\x2a\x86\x48\xce\x3d\x04\x01", "SHA-1"),
-        (b"\x2a\x86\x48\xce\x3d\x04\x03\x01", "SHA-224"),
-        (b"\x2a\x86\x48\xce\x3d\x04\x03\x04", "ECDSA-SHA-512"),
-        (b"\x2b\x81\x04\x00\x0a", "secp256k1"),
-        (b"\x2b\x81\x04\x00\x21", "P-224"),
-        (b"\x2b\x81\x04\x00\x23", "P-521"),
-        (b"\x2b\x24\x03\x03\x02\x08\x01\x01", "Brainpool"),
-        (b"\x2b\x65\x71", "Ed448"),
+    /// The last bytes of each OID, for Ed448 with its length.
+    const NAMES: [([u8; 4], &str); 12] = [
+        (*b"\x0d\x01\x01\x04", "MD5"),
+        (*b"\x0d\x01\x01\x05", "SHA-1"),
+        (*b"\x0d\x01\x01\x0a", "RSASSA-PSS"),
+        (*b"\x0d\x01\x01\x0e", "SHA-224"),
+        (*b"\xce\x3d\x04\x01", "SHA-1"),
+        (*b"\x3d\x04\x03\x01", "SHA-224"),
+        (*b"\x3d\x04\x03\x04", "ECDSA-SHA-512"),
+        (*b"\x81\x04\x00\x0a", "secp256k1"),
+        (*b"\x81\x04\x00\x21", "P-224"),
+        (*b"\x81\x04\x00\x23", "P-521"),
+        (*b"\x02\x08\x01\x01", "Brainpool"),
+        (*b"\x03\x2b\x65\x71", "Ed448"),
     ];
     const TEXT: &str =
         "the server's certificate, or one above it, has a signature that is not supported";
     const HINT: &str = "have the certificate signed with an RSA key of 2048 to 8192 bits (SHA-256, SHA-384, SHA-512), an ECDSA key P-256 or P-384 (SHA-256, SHA-384), or Ed25519";
-    let is_in = |part: &[u8]| id.windows(part.len()).any(|window| window == part);
+    let is_in = |part: &[u8; 4]| id.windows(4).any(|bytes| bytes == part);
     let text = match NAMES.iter().find(|(part, _)| is_in(part)) {
         Some((_, name)) => format!("{TEXT}: {name}"),
         None => TEXT.to_owned(),
