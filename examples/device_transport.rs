@@ -20,10 +20,10 @@ use cognito_identity_credentials::transport::{
     HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
 };
 
-const LARGEST_BODY: u64 = 256 * 1024;
-const LARGEST_LINE: u64 = 8 * 1024;
+const MAX_BODY: u64 = 256 * 1024;
+const MAX_LINE: u64 = 8 * 1024;
 /// With the head.
-const LARGEST_ANSWER: usize = 300 * 1024;
+const MAX_ANSWER: usize = 300 * 1024;
 
 /// Sends every request to a gateway. The `Host` header names the service.
 pub(crate) struct Gateway(pub(crate) SocketAddr);
@@ -36,7 +36,7 @@ impl Transport for Gateway {
         let stream = left(deadline).and_then(|left| TcpStream::connect_timeout(&self.0, left));
         let stream = stream.map_err(|error| failure(error, TransportErrorKind::Connect))?;
         let mut socket =
-            BufReader::new(Socket { stream, deadline, left: LARGEST_ANSWER, answered: false });
+            BufReader::new(Socket { stream, deadline, left: MAX_ANSWER, answered: false });
         exchange(&mut socket, request).map_err(|error| {
             let closed = !socket.get_ref().answered
                 && matches!(
@@ -134,10 +134,10 @@ fn exchange(socket: &mut BufReader<Socket>, request: &HttpRequest) -> io::Result
 /// Reads a line without its line break.
 fn read_line(socket: &mut impl BufRead) -> io::Result<String> {
     let mut line = Vec::new();
-    socket.take(LARGEST_LINE).read_until(b'\n', &mut line)?;
+    socket.take(MAX_LINE).read_until(b'\n', &mut line)?;
     match line.strip_suffix(b"\n") {
         Some(line) => Ok(String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()),
-        None if line.len() as u64 == LARGEST_LINE => Err(ErrorKind::FileTooLarge.into()),
+        None if line.len() as u64 == MAX_LINE => Err(ErrorKind::FileTooLarge.into()),
         None => Err(ErrorKind::UnexpectedEof.into()),
     }
 }
@@ -156,10 +156,10 @@ fn read_body(socket: &mut impl BufRead, headers: &[(String, String)]) -> io::Res
         }
     }
     let mut body = Vec::new();
-    let most = LARGEST_BODY + 1;
+    let most = MAX_BODY + 1;
     socket.take(expected.unwrap_or(most).min(most)).read_to_end(&mut body)?;
     match body.len() as u64 {
-        length if length > LARGEST_BODY => Err(ErrorKind::FileTooLarge.into()),
+        length if length > MAX_BODY => Err(ErrorKind::FileTooLarge.into()),
         length if expected.is_some_and(|expected| length < expected) => {
             Err(ErrorKind::UnexpectedEof.into())
         }

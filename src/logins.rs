@@ -10,9 +10,9 @@ use crate::secret::Secret;
 use crate::token_text;
 
 /// The service's limits for logins.
-const MOST_LOGINS: usize = 10;
-const LONGEST_PROVIDER: usize = 128;
-const LONGEST_TOKEN: usize = 50_000;
+const MAX_LOGINS: usize = 10;
+const MAX_PROVIDER: usize = 128;
+const MAX_TOKEN: usize = 50_000;
 
 /// Returns a login token. Each refresh calls it.
 ///
@@ -263,16 +263,16 @@ impl Logins {
 
     /// Checks the service's limits without calling a source.
     pub(crate) fn check(&self, faults: &mut ConfigFaults) {
-        if self.0.len() > MOST_LOGINS {
+        if self.0.len() > MAX_LOGINS {
             let count = self.0.len();
-            let fault = format!("{count} given, the service takes at most {MOST_LOGINS}");
+            let fault = format!("{count} given, the service takes at most {MAX_LOGINS}");
             faults.add_text("logins", fault);
         }
         for (provider, login) in &self.0 {
             let length = provider.chars().count();
-            if !(1..=LONGEST_PROVIDER).contains(&length) {
+            if !(1..=MAX_PROVIDER).contains(&length) {
                 let fault = format!(
-                    "the provider name has {length} characters, it must have 1 to {LONGEST_PROVIDER}"
+                    "the provider name has {length} characters, it must have 1 to {MAX_PROVIDER}"
                 );
                 faults.add_text("login", fault);
             }
@@ -326,8 +326,8 @@ impl Logins {
 
 fn login_token_fault(token: &str) -> Option<String> {
     let length = token.chars().count();
-    if length > LONGEST_TOKEN {
-        return Some(format!("has {length} characters, the service takes at most {LONGEST_TOKEN}"));
+    if length > MAX_TOKEN {
+        return Some(format!("has {length} characters, the service takes at most {MAX_TOKEN}"));
     }
     token_text::token_text_fault(token).map(str::to_owned)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-const SMALLEST_BUFFER: usize = 511;
+const MIN_BUFFER: usize = 511;
 
 /// A login token or a key. Clones share one copy of the text. The last clone wipes it.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) fn read_to_end(
     mut reader: impl Read,
     expected: usize,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut buffer = Zeroizing::new(vec![0; expected.max(SMALLEST_BUFFER).saturating_add(1)]);
+    let mut buffer = Zeroizing::new(vec![0; expected.max(MIN_BUFFER).saturating_add(1)]);
     let mut length = 0;
     loop {
         match reader.read(buffer.get_mut(length..).unwrap_or_default()) {
@@ -98,8 +98,8 @@ mod tests {
                     let reader = Trickle { left, at_a_time, interrupted: false };
                     let read = read_to_end(reader, expected).unwrap();
                     assert_eq!(*read, left, "{length} {expected} {at_a_time}");
-                    let fits = length <= expected.max(SMALLEST_BUFFER);
-                    assert!(!fits || read.capacity() <= expected.max(SMALLEST_BUFFER) + 1);
+                    let fits = length <= expected.max(MIN_BUFFER);
+                    assert!(!fits || read.capacity() <= expected.max(MIN_BUFFER) + 1);
                 }
             }
         }

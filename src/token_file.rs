@@ -16,7 +16,7 @@ use crate::token_text::token_in;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The largest size of the file, in bytes.
-const LONGEST_FILE: u64 = 64 * 1024;
+const MAX_FILE: u64 = 64 * 1024;
 
 /// Reads a login token from a file, which another program keeps up to date.
 ///
@@ -88,8 +88,8 @@ impl TokenSource for FileToken {
         };
         let wrong = |fault| explain(io::Error::new(io::ErrorKind::InvalidData, fault));
         let file = open(&self.path, limit).map_err(explain)?;
-        let text = read_to_end(file.take(LONGEST_FILE + 1), 4096).map_err(explain)?;
-        if text.len() as u64 > LONGEST_FILE {
+        let text = read_to_end(file.take(MAX_FILE + 1), 4096).map_err(explain)?;
+        if text.len() as u64 > MAX_FILE {
             return Err(wrong("is longer than 64 KiB, so it cannot be a token"));
         }
         Ok(token_in(&text).map_err(wrong)?.to_owned())

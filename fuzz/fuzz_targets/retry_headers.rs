@@ -19,7 +19,7 @@ const NAMES: [&str; 3] = ["Retry-After", "x-amz-retry-after", "Date"];
 const OWN: Duration = Duration::from_secs(21);
 
 /// The longest wait that the library accepts from the service.
-const LONGEST: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_secs(300);
 
 fuzz_target!(|data: &[u8]| {
     let Some((&choice, lines)) = data.split_first() else { return };
@@ -50,8 +50,8 @@ fuzz_target!(|data: &[u8]| {
     let (asked, is_date) = asked(&values);
     let sleeps = clock.sleeps();
     let (least, most) = match asked {
-        Some(asked) if asked > LONGEST => (LONGEST / 2, LONGEST),
-        Some(asked) if is_date => (asked, (2 * asked).min(LONGEST)),
+        Some(asked) if asked > MAX_WAIT => (MAX_WAIT / 2, MAX_WAIT),
+        Some(asked) if is_date => (asked, (2 * asked).min(MAX_WAIT)),
         Some(asked) => (asked, asked),
         None => Default::default(),
     };

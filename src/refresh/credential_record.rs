@@ -234,7 +234,7 @@ mod tests {
     const KEY: &str = "credentials/pool/\"ann\"";
     const NOW: Duration = Duration::from_secs(100);
     const HOUR: Duration = Duration::from_secs(3600);
-    const LONGEST: Duration = Duration::from_secs(12 * 3600);
+    const MAX_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -261,7 +261,7 @@ mod tests {
 
     #[expect(clippy::option_option, reason = "as in the library")]
     fn parse_in(record: &[u8], scope: &str) -> Option<Option<CredentialRecord>> {
-        let parsed = CredentialRecord::parse(record, scope, NOW, LONGEST)?;
+        let parsed = CredentialRecord::parse(record, scope, NOW, MAX_LIFETIME)?;
         assert_eq!(parsed.key.as_ref().map(|key| key.as_str()), Some(KEY));
         parsed.content
     }
@@ -399,7 +399,7 @@ mod tests {
             usual().save(&store, SCOPE);
             let key = key.replace("POOL", pool.as_str());
             assert_eq!(format!("{storage:?}"), format!("MemoryStorage {{{key:?}}}"));
-            let load = || CredentialRecord::load(&store, SCOPE, NOW, LONGEST).unwrap();
+            let load = || CredentialRecord::load(&store, SCOPE, NOW, MAX_LIFETIME).unwrap();
             assert_eq!(load(), Some(usual()));
             assert!(store.remove());
             assert_eq!(load(), None);
@@ -422,7 +422,7 @@ mod tests {
             let storage = Arc::new(crate::MemoryStorage::new());
             let store = store(storage.clone(), None, &pool, None, None);
             storage.store(&own, &record.encode(key, scope).unwrap()).unwrap();
-            let loaded = CredentialRecord::load(&store, SCOPE, NOW, LONGEST);
+            let loaded = CredentialRecord::load(&store, SCOPE, NOW, MAX_LIFETIME);
             assert_eq!(loaded.is_err(), is_error, "{what}");
             assert_eq!(store.storage_error().is_some(), is_error, "{what}");
         }

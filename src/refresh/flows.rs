@@ -11,7 +11,7 @@ use crate::service::cognito_identity::{GetCredentialsForIdentity, GetOpenIdToken
 use crate::service::sts::{AssumeRoleWithWebIdentity, RoleRequest, web_identity_token_fault};
 
 /// No role allows a longer lifetime.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 impl Refresher {
     pub(super) fn enhanced(
@@ -81,7 +81,7 @@ impl Refresher {
         let expiration = keys.expiration;
         if let Some(date) = times.date {
             let life = expiration.duration_since(date).unwrap_or_default();
-            if life.is_zero() || life > LONGEST_LIFETIME {
+            if life.is_zero() || life > MAX_LIFETIME {
                 self.client.forget_service_time();
             }
         }

@@ -19,7 +19,7 @@ use crate::service::cognito_identity::Id;
 use crate::storage::{RecordStore, StorageFailure};
 
 /// If the boot clock and the wall clock differ by at most this, the boot clock missed no suspend.
-const LARGEST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
 const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";
 
@@ -148,7 +148,7 @@ impl StoredCredentials {
         if !self.clock.boot_counts_suspend() {
             // If more time is left by the wall clock, it was set back, and that may hide time in
             // suspend. If less is left, the difference may be time in suspend.
-            if left_by_wall > left.saturating_add(LARGEST_CLOCK_DIFFERENCE) {
+            if left_by_wall > left.saturating_add(MAX_CLOCK_DIFFERENCE) {
                 return Freshness::Mandatory;
             }
             left = left.min(left_by_wall);

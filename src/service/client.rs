@@ -11,7 +11,7 @@ use crate::service::budget::Budget;
 use crate::service::protocol::{DecodeError, ErrorMetadata, Operation};
 use crate::service::retry;
 use crate::transport::{
-    HttpRequest, HttpResponse, LARGEST_BODY, Transport, TransportError, TransportErrorKind,
+    HttpRequest, HttpResponse, MAX_BODY, Transport, TransportError, TransportErrorKind,
 };
 
 pub(crate) struct Client {
@@ -214,7 +214,7 @@ fn read<O: Operation>(
         Error::service(O::NAME, O::REFUSALS, metadata(id, false), code, message, &redactor)
     };
     let unusable = |why: &str| Error::response(O::NAME, metadata(sent_id, succeeded), why);
-    if response.body().len() > LARGEST_BODY {
+    if response.body().len() > MAX_BODY {
         return Err(unusable("the answer is larger than 256 KiB"));
     }
     if !succeeded {

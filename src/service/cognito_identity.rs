@@ -17,7 +17,7 @@ use crate::service::protocol::{DecodeError, jwt, timestamp};
 use crate::transport::HttpResponse;
 
 const SERVICE: &str = "AWSCognitoIdentityService";
-const LONGEST_ID: usize = 55;
+const MAX_ID: usize = 55;
 
 /// The ID of an identity pool or of an identity: `REGION:GUID`, at most 55 characters. Clones share
 /// the text.
@@ -231,8 +231,8 @@ pub(crate) fn check_id(
     });
     if text.is_empty() {
         Err("is empty".to_owned())
-    } else if text.len() > LONGEST_ID {
-        Err(format!("has {} characters, it must have at most {LONGEST_ID}", text.len()))
+    } else if text.len() > MAX_ID {
+        Err(format!("has {} characters, it must have at most {MAX_ID}", text.len()))
     } else if !well_formed {
         Err(format!("must have the form {form}"))
     } else {

@@ -23,7 +23,7 @@ use crate::transport::HttpResponse;
 const SERVICE: &str = "AWSCognitoIdentityProviderService";
 
 /// The service documents no limit. Its tokens have about 2,000 characters.
-const LONGEST_TOKEN: usize = 16_384;
+const MAX_TOKEN: usize = 16_384;
 
 /// The ID of a user pool: `REGION_NAME`, at most 55 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub(crate) fn refresh_token_fault(token: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_=.".contains(&b);
     match token.len() {
         0 => Some("is empty".to_owned()),
-        length if length > LONGEST_TOKEN => {
-            Some(format!("has {length} characters, it must have at most {LONGEST_TOKEN}"))
+        length if length > MAX_TOKEN => {
+            Some(format!("has {length} characters, it must have at most {MAX_TOKEN}"))
         }
         _ if !token.bytes().all(allowed) => {
             Some("has a character other than A-Z a-z 0-9 - _ = .".to_owned())

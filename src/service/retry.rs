@@ -7,12 +7,12 @@ use crate::transport::HttpResponse;
 
 const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(20);
+const MAX_DELAY: Duration = Duration::from_secs(20);
 const DOUBLINGS: u32 = 4;
 /// The longest advisory window that [`advisory_pause`] counts with.
-const LONGEST_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
+const MAX_PAUSED_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// The longest wait that the service can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Returns how long to wait after attempt number `attempt` (from 1), or `None` to stop.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn delay(
         Retry::AtOnce | Retry::AfterFailure => BASE,
         Retry::AfterThrottling => THROTTLED_BASE,
     };
-    let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
+    let bound = base.saturating_mul(1 << (attempt - 1).min(16)).min(MAX_DELAY);
     Some(portion(bound, roll).max(server_wait(retry_after, roll)))
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn cooldown(
 /// or of 15 minutes if the window is longer. If the service asks for a longer wait, returns that
 /// wait.
 pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f64) -> Duration {
-    let pause = portion(window.min(LONGEST_PAUSED_WINDOW), (1.0 + roll) / 3.0);
+    let pause = portion(window.min(MAX_PAUSED_WINDOW), (1.0 + roll) / 3.0);
     pause.max(server_wait(asked, roll))
 }
 
@@ -67,14 +67,14 @@ pub(crate) fn advisory_pause(window: Duration, asked: Option<Duration>, roll: f6
 /// retry in the same second.
 fn server_wait(asked: Option<Duration>, roll: f64) -> Duration {
     let asked = asked.unwrap_or_default();
-    if asked > LONGEST_WAIT { portion(LONGEST_WAIT, f64::midpoint(1.0, roll)) } else { asked }
+    if asked > MAX_WAIT { portion(MAX_WAIT, f64::midpoint(1.0, roll)) } else { asked }
 }
 
 /// Returns how long to wait for a date that is `wait` ahead. A wait below 5 minutes becomes a
 /// random 1 to 2 times as long, at most 5 minutes. The whole fleet gets the same date, and its
 /// devices must not retry in the same second.
 pub(crate) fn spread_until(wait: Duration, roll: f64) -> Duration {
-    wait + portion(wait.min(LONGEST_WAIT.saturating_sub(wait)), roll)
+    wait + portion(wait.min(MAX_WAIT.saturating_sub(wait)), roll)
 }
 
 /// Returns the `share`, from 0 to 1, of a duration. If the float arithmetic overflows, returns the
@@ -257,7 +257,7 @@ mod tests {
             let wait = |roll| Some(server_wait(ms(asked), roll));
             assert_eq!([wait(0.0), wait(1.0)], [ms(shortest), ms(longest)], "{asked} ms");
         }
-        assert_eq!(server_wait(Some(Duration::MAX), 0.0), LONGEST_WAIT / 2);
+        assert_eq!(server_wait(Some(Duration::MAX), 0.0), MAX_WAIT / 2);
         assert_eq!(server_wait(None, 1.0), Duration::ZERO);
     }
 

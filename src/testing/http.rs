@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::transport::{HttpResponse, TransportErrorKind};
 
-const LARGEST_HEAD: u64 = 64 * 1024;
-const LARGEST_BODY: usize = 1024 * 1024;
+const MAX_HEAD: u64 = 64 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 pub(super) struct Request {
     pub(super) method: String,
@@ -75,7 +75,7 @@ pub(super) fn serve(
 fn read_request(
     stream: &mut BufReader<impl Read + Write>,
 ) -> Result<Option<(Request, bool)>, Failure> {
-    let mut left = LARGEST_HEAD;
+    let mut left = MAX_HEAD;
     let mut line = String::new();
     while line.is_empty() {
         match read_line(stream, &mut left)? {
@@ -99,7 +99,7 @@ fn read_request(
     let length = match (encodings.as_slice(), lengths.as_slice()) {
         ([], []) => Some(0),
         ([], [length]) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let length = length.parse().ok().filter(|length| *length <= LARGEST_BODY);
+            let length = length.parse().ok().filter(|length| *length <= MAX_BODY);
             Some(length.ok_or(Failure::Refused(413))?)
         }
         ([encoding], []) if encoding == "chunked" => None,
@@ -148,11 +148,11 @@ fn read_chunks(stream: &mut impl BufRead) -> Result<Vec<u8>, Failure> {
             return Err(Failure::Refused(400));
         }
         let size = usize::from_str_radix(size, 16).unwrap_or(usize::MAX);
-        if size > LARGEST_BODY - body.len() {
+        if size > MAX_BODY - body.len() {
             return Err(Failure::Refused(413));
         }
         if size == 0 {
-            let mut trailer = LARGEST_HEAD;
+            let mut trailer = MAX_HEAD;
             read_headers(stream, &mut trailer)?;
             return Ok(body);
         }

@@ -40,7 +40,7 @@ pub(crate) use self::ureq::{ClientCertificate, authorities, no_proxy_covers};
 pub use self::ureq::{IpFamily, UreqTransport, UreqTransportBuilder};
 
 /// The largest body that is accepted. The service's answers have a few KiB.
-pub(crate) const LARGEST_BODY: usize = 256 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// Sends one HTTP request and returns the answer.
 ///

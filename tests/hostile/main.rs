@@ -47,7 +47,7 @@ use peer::{PEER_LIMIT, Peer, SLOW, Step, Wire};
 use rustls::ServerConfig;
 
 /// The bytes that one `get()` may allocate at most.
-const MOST_MEMORY: usize = 2 * 1024 * 1024;
+const MAX_MEMORY: usize = 2 * 1024 * 1024;
 /// What a loaded machine may add to a time limit.
 const MARGIN: Duration = Duration::from_secs(3);
 
@@ -143,7 +143,7 @@ fn run(case: &Case, pem: &str, tls: &Arc<ServerConfig>, faults: &mut Vec<String>
         let error = outcome.as_ref().err().map(|error| format!("{error:#}"));
         fault(format!("expected {:?}, got {is:?}: {error:?}", case.outcome));
     }
-    if memory > MOST_MEMORY {
+    if memory > MAX_MEMORY {
         fault(format!("allocated {} KiB", memory / 1024));
     }
     if took > whole + MARGIN {

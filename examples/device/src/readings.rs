@@ -12,14 +12,14 @@ use cognito_identity_credentials::{Clock, FileStorage, Storage, SystemClock};
 use jiff::Timestamp;
 
 /// At one reading per minute, this is a day without a network.
-const MOST: usize = 1440;
+const MAX_READINGS: usize = 1440;
 
 /// The longest reading, in bytes. A longer reading is cut.
-const LONGEST: usize = 24;
+const MAX_VALUE: usize = 24;
 
 // A record of `FileStorage` has at most 64 KiB. A line has a time of 12 digits at most, a space and
 // a line break.
-const _: () = assert!(MOST * (LONGEST + 14) <= 64 * 1024);
+const _: () = assert!(MAX_READINGS * (MAX_VALUE + 14) <= 64 * 1024);
 
 pub struct Readings {
     sensor: PathBuf,
@@ -49,7 +49,8 @@ impl Readings {
         let memory = memory.map(FileStorage::new);
         let stored = memory.as_ref().and_then(|memory| memory.load("readings").ok().flatten());
         let stored = String::from_utf8(stored.unwrap_or_default()).unwrap_or_default();
-        let kept: VecDeque<_> = stored.lines().filter_map(Reading::parse).take(MOST).collect();
+        let kept: VecDeque<_> =
+            stored.lines().filter_map(Reading::parse).take(MAX_READINGS).collect();
         if !kept.is_empty() {
             log::info!("{} readings wait since before the start", kept.len());
         }
@@ -68,7 +69,7 @@ impl Readings {
     }
 
     fn keep(&mut self, reading: Reading) {
-        if self.kept.len() == MOST {
+        if self.kept.len() == MAX_READINGS {
             self.kept.pop_front();
             self.lost += 1;
         }
@@ -119,7 +120,7 @@ impl Readings {
 
 fn first_line(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST as u64).read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_VALUE as u64).read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
@@ -143,10 +144,10 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(86_400_900);
         assert_eq!(readings.as_csv(now), "1970-01-02T00:00:00Z,20500\n");
 
-        for number in 0..MOST {
+        for number in 0..MAX_READINGS {
             readings.keep(Reading { taken: SystemClock.boot(), value: number.to_string() });
         }
-        assert_eq!((readings.len(), readings.lost()), (MOST, 1));
+        assert_eq!((readings.len(), readings.lost()), (MAX_READINGS, 1));
         readings.clear();
         assert!(readings.is_empty());
     }
@@ -158,14 +159,14 @@ mod tests {
         fs::write(&sensor, "1".repeat(100)).unwrap();
         let start = || Readings::new(&sensor, Some(folder.path()));
         let mut readings = start();
-        for _ in 0..=MOST {
-            readings.keep(Reading { taken: SystemClock.boot(), value: "1".repeat(LONGEST) });
+        for _ in 0..=MAX_READINGS {
+            readings.keep(Reading { taken: SystemClock.boot(), value: "1".repeat(MAX_VALUE) });
         }
         readings.take();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
         let mut readings = start();
-        assert_eq!(readings.len(), MOST);
-        assert!(readings.as_csv(now).ends_with(&format!("Z,{}\n", "1".repeat(LONGEST))));
+        assert_eq!(readings.len(), MAX_READINGS);
+        assert!(readings.as_csv(now).ends_with(&format!("Z,{}\n", "1".repeat(MAX_VALUE))));
         readings.clear();
         assert!(start().is_empty());
     }

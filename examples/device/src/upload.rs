@@ -16,10 +16,10 @@ use crate::settings::{Settings, WrongSetting};
 const VALID: Duration = Duration::from_secs(300);
 
 /// Errors of S3 are shorter than this.
-const LONGEST_ERROR: u64 = 64 * 1024;
+const MAX_ERROR: u64 = 64 * 1024;
 
 /// What the log shows of them.
-const LONGEST_TEXT: usize = 200;
+const MAX_TEXT: usize = 200;
 
 pub struct Bucket {
     bucket: rusty_s3::Bucket,
@@ -70,7 +70,7 @@ impl Bucket {
         if status.is_success() {
             return Ok(());
         }
-        let document = answer.body_mut().with_config().limit(LONGEST_ERROR).read_to_string();
+        let document = answer.body_mut().with_config().limit(MAX_ERROR).read_to_string();
         Err(UploadError::answer(status.as_u16(), &document.unwrap_or_default()))
     }
 }
@@ -111,7 +111,7 @@ impl UploadError {
         let element = |name: &str| {
             let (_, rest) = document.split_once(&format!("<{name}>"))?;
             let text = rest.split_once("</")?.0.chars();
-            Some(text.filter(|c| matches!(c, ' '..='~')).take(LONGEST_TEXT).collect::<String>())
+            Some(text.filter(|c| matches!(c, ' '..='~')).take(MAX_TEXT).collect::<String>())
         };
         let code = element("Code");
         let message = element("Message").unwrap_or_default();

@@ -38,7 +38,7 @@ use ureq::{Agent, Body, SendBody};
 const MEBIBYTE: u64 = 1024 * 1024;
 
 /// The most that S3 accepts in one request.
-const LARGEST: u64 = 5 * 1024 * MEBIBYTE;
+const MAX_OBJECT: u64 = 5 * 1024 * MEBIBYTE;
 
 /// Smaller files have no progress bar.
 const LARGE: u64 = MEBIBYTE;
@@ -109,7 +109,7 @@ struct Store {
 impl Store {
     fn put(&self, path: &Path, key: &str) -> Result<(), Box<dyn Error>> {
         let size = fs::metadata(path)?.len();
-        if size > LARGEST {
+        if size > MAX_OBJECT {
             return Err("S3 accepts at most 5 GiB in one request".into());
         }
         self.send_signed(|signer, time| {

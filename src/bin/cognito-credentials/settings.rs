@@ -33,7 +33,7 @@ pub(crate) struct Settings {
 const POOL: &str = "AWS_COGNITO_IDENTITY_POOL_ID";
 const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 /// The most bytes of a policy. AWS allows fewer, so there is room for white space.
-const LONGEST_POLICY: usize = 64 * 1024;
+const MAX_POLICY: usize = 64 * 1024;
 
 impl Settings {
     /// Reads the files and variables that the options name. If there is a cache, also reads the
@@ -153,7 +153,7 @@ fn policy(options: &Options) -> Result<Option<String>, Failure> {
         return Err(Failure::usage("--policy: must be @FILE"));
     };
     let wrong = |fault: &str| Failure::usage(format!("--policy: {path}: {fault}"));
-    let bytes = bounded_file::read(Path::new(path), LONGEST_POLICY, options.limit())
+    let bytes = bounded_file::read(Path::new(path), MAX_POLICY, options.limit())
         .map_err(|error| Failure::unreadable(format!("--policy: {path}: {error}"), &error))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8 text"))?;
     match text.strip_prefix('\u{feff}').unwrap_or(text).trim() {

@@ -20,7 +20,7 @@ pub(crate) const PROXY_VARIABLES: [&str; 4] =
 
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// The most bytes of a CA file. The bundle of an operating system is several times smaller.
-pub(crate) const LONGEST_CA_FILE: usize = 1024 * 1024;
+pub(crate) const MAX_CA_FILE: usize = 1024 * 1024;
 
 pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     let mut builder = UreqTransport::builder().proxy_from_env(true);
@@ -28,7 +28,7 @@ pub(crate) fn new(options: &Options) -> Result<Arc<dyn Transport>, Failure> {
     if let Some((setting, path)) = ca_file(options) {
         // The error texts name the setting as the user typed it, and the file.
         ca_setting = format!("{setting}: {}", path.display());
-        match bounded_file::read(&path, LONGEST_CA_FILE, options.limit()) {
+        match bounded_file::read(&path, MAX_CA_FILE, options.limit()) {
             Ok(pem) => builder = builder.ca_pem(&**pem),
             Err(error) => {
                 return Err(Failure::unreadable(format!("{ca_setting}: {error}"), &error));

@@ -16,7 +16,7 @@ use crate::redact::{self, Redactor};
 use crate::transport::HttpResponse;
 
 /// The longest error document that is read. The service's are shorter.
-const LONGEST_ERROR: usize = 16 * 1024;
+const MAX_ERROR: usize = 16 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// An [`Operation`] of a service that uses AWS JSON.
@@ -236,7 +236,7 @@ impl Visitor<'_> for Position<'_> {
 /// the body. Drops what follows a `:` and what precedes a `#`. A code without a visible character
 /// counts as absent. Reads the message from the body, or from the header `x-amzn-errormessage`.
 pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
-    let body = Some(response.body()).filter(|body| body.len() <= LONGEST_ERROR);
+    let body = Some(response.body()).filter(|body| body.len() <= MAX_ERROR);
     let text = lossy(body.unwrap_or_default());
     let document = text.trim_start_matches('\u{feff}');
     let names = ["__type", "code", "Code", "message", "Message"];
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_error_code_is_read_from_a_document_that_is_too_long() {
-        for (length, code) in [(LONGEST_ERROR, Some("X")), (LONGEST_ERROR + 1, None)] {
+        for (length, code) in [(MAX_ERROR, Some("X")), (MAX_ERROR + 1, None)] {
             let body = format!("{:length$}", r#"{"__type":"X"}"#);
             let found = decode_error(&HttpResponse::new(400, body)).code;
             assert_eq!(found.as_deref().map(String::as_str), code, "{length}");

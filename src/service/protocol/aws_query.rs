@@ -10,11 +10,11 @@ use crate::transport::HttpResponse;
 /// The limits of an answer. The service's answers have a few KiB, fewer than a hundred elements,
 /// one namespace and a few attributes. The parser's time grows with the square of some of these
 /// numbers, and it first allocates memory for every `<` and `=`.
-const LONGEST: usize = 64 * 1024;
-const MOST_NODES: u32 = 500;
-const MOST_TAGS: usize = 2_000;
-const MOST_ATTRIBUTES: usize = 500;
-const MOST_NAMESPACES: usize = 20;
+const MAX_ANSWER: usize = 64 * 1024;
+const MAX_NODES: u32 = 500;
+const MAX_TAGS: usize = 2_000;
+const MAX_ATTRIBUTES: usize = 500;
+const MAX_NAMESPACES: usize = 20;
 
 pub(crate) fn headers() -> Vec<(String, String)> {
     let kind = "application/x-www-form-urlencoded; charset=utf-8";
@@ -66,14 +66,14 @@ pub(crate) fn decode<T>(
 ) -> Result<T, DecodeError> {
     let text = text_of(response)?;
     // Tokens may have an `=` too, but not hundreds.
-    if text.len() > LONGEST
-        || text.matches('<').count() > MOST_TAGS
-        || text.matches('=').count() > MOST_ATTRIBUTES
-        || text.matches("xmlns").count() > MOST_NAMESPACES
+    if text.len() > MAX_ANSWER
+        || text.matches('<').count() > MAX_TAGS
+        || text.matches('=').count() > MAX_ATTRIBUTES
+        || text.matches("xmlns").count() > MAX_NAMESPACES
     {
         return Err(DecodeError("the answer is larger than any answer of the service".to_owned()));
     }
-    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| {
         let place = error.pos();
         DecodeError(format!("the answer is not XML (line {}, column {})", place.row, place.col))

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::secret::read_to_end;
 
 /// There is a limit because a broken file system may interrupt every call.
-const MOST_INTERRUPTIONS: u32 = 1000;
+const MAX_INTERRUPTIONS: u32 = 1000;
 
 #[derive(Clone, Copy, Debug)]
 #[expect(dead_code, reason = "only tests read the paths, mostly as text")]
@@ -51,7 +51,7 @@ pub(super) trait FileSystem {
         call: Call<'_>,
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut left = MOST_INTERRUPTIONS;
+        let mut left = MAX_INTERRUPTIONS;
         loop {
             match self.call(call, &mut operation) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && left > 0 => left -= 1,

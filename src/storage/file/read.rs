@@ -10,7 +10,7 @@ use super::names::{self, names};
 use super::permissions::{check_permissions, permission_denied, tighten};
 
 /// A longer record counts as absent.
-const LONGEST_RECORD: u64 = 64 * 1024;
+const MAX_RECORD: u64 = 64 * 1024;
 
 impl<F: FileSystem> Files<F> {
     pub(super) fn load(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
@@ -58,7 +58,7 @@ impl<F: FileSystem> Files<F> {
         check_permissions(&metadata, "the record")?;
         tighten(&self.disk, path, &file, &metadata)?;
         let header = header.unwrap_or_default();
-        let longest = LONGEST_RECORD + header.len() as u64;
+        let longest = MAX_RECORD + header.len() as u64;
         let expected = usize::try_from(metadata.len().min(longest)).unwrap_or_default();
         let mut value = self.disk.read(path, &file, expected, longest + 1)?;
         if value.len() as u64 > longest {

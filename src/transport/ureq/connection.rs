@@ -13,7 +13,7 @@ use super::stream::MaybeTlsStream;
 
 /// The longest idle time of a connection that is used again. Many gateways forget an idle
 /// connection in less than a minute, and then a request on it gets no answer.
-const LONGEST_IDLE: Duration = Duration::from_secs(15);
+const MAX_IDLE: Duration = Duration::from_secs(15);
 
 /// The boot time at which the last exchange of a transport began. Connections use it as the current
 /// time, because the clock is the program's code and must not run under the lock of ureq's pool.
@@ -75,7 +75,7 @@ impl Transport for Connection {
 
     fn is_open(&mut self) -> bool {
         let idle = self.last_exchange.get().saturating_sub(self.used);
-        idle <= LONGEST_IDLE && self.stream.is_idle()
+        idle <= MAX_IDLE && self.stream.is_idle()
     }
 
     fn is_tls(&self) -> bool {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// A longer time limit is shortened to this one, because it could overflow the system's times.
-pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Instant);
@@ -15,7 +15,7 @@ impl Deadline {
     }
 
     pub(super) fn from(start: Instant, limit: Duration) -> Self {
-        Self(start + limit.min(LONGEST_TIMEOUT))
+        Self(start + limit.min(MAX_TIMEOUT))
     }
 
     /// Returns the time left, or an error of kind `TimedOut`. The time is never zero, because

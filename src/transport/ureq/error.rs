@@ -20,7 +20,7 @@ use crate::error::NOT_THE_SERVICE;
 use crate::redact;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
-const MOST_LISTED: usize = 3;
+const MAX_LISTED: usize = 3;
 
 /// Why there is no complete answer.
 pub(super) enum NetworkError {
@@ -321,13 +321,13 @@ fn dns_text(error: &DnsError) -> String {
     }
 }
 
-/// Lists up to [`MOST_LISTED`] addresses with their failures, the most useful first.
+/// Lists up to [`MAX_LISTED`] addresses with their failures, the most useful first.
 fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
     use Rank::{NoResources, NotAllowed, Other, Refused, Silent, Unreachable};
     const RANKS: [Rank; 6] = [Refused, Silent, Unreachable, NotAllowed, NoResources, Other];
     let of_rank = |rank| failed.iter().filter(move |(_, error)| error.rank() == rank);
     let mut text = String::new();
-    for (address, error) in RANKS.into_iter().flat_map(of_rank).take(MOST_LISTED) {
+    for (address, error) in RANKS.into_iter().flat_map(of_rank).take(MAX_LISTED) {
         let address = address.ip();
         text.push_str(if text.is_empty() { "" } else { "; " });
         let _ = match (error.rank(), error) {
@@ -337,8 +337,8 @@ fn dial_text(failed: &[(SocketAddr, DialError)]) -> String {
             (_, DialError::Failed(error)) => write!(text, "{address}: {error}"),
         };
     }
-    if failed.len() > MOST_LISTED {
-        let _ = write!(text, "; and {} more", failed.len() - MOST_LISTED);
+    if failed.len() > MAX_LISTED {
+        let _ = write!(text, "; and {} more", failed.len() - MAX_LISTED);
     }
     text
 }

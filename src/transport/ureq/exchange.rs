@@ -12,16 +12,14 @@ use zeroize::Zeroizing;
 use super::certificates::Certificates;
 use super::connection::LastExchange;
 use super::connector::{Connector, NoAddresses};
-use super::deadline::LONGEST_TIMEOUT;
+use super::deadline::MAX_TIMEOUT;
 use super::dns::{Family, Resolver};
 use super::error::{NetworkError, Stage};
 use super::log_guard::{self, LogGuard};
 use super::proxy::Route;
 use super::tls::{FlooredTime, Tls};
 use crate::secret::read_to_end;
-use crate::transport::{
-    HttpRequest, HttpResponse, LARGEST_BODY, TransportError, TransportErrorKind,
-};
+use crate::transport::{HttpRequest, HttpResponse, MAX_BODY, TransportError, TransportErrorKind};
 
 const BUFFER: usize = 16 * 1024;
 
@@ -102,7 +100,7 @@ impl HttpClient {
             .max_redirects_will_error(false)
             .user_agent(self.user_agent.as_str())
             .accept("")
-            .timeout_connect(self.connect_timeout.map(|limit| limit.min(LONGEST_TIMEOUT)))
+            .timeout_connect(self.connect_timeout.map(|limit| limit.min(MAX_TIMEOUT)))
             .input_buffer_size(BUFFER)
             // A head that fills the buffer would leave no room to read into. ureq would take that
             // for the end of the connection, and the call would be retried.
@@ -152,7 +150,7 @@ fn exchange(agent: &Agent, request: &HttpRequest) -> Result<HttpResponse, (ureq:
     }
     let answer = post
         .config()
-        .timeout_global(Some(request.timeout().min(LONGEST_TIMEOUT)))
+        .timeout_global(Some(request.timeout().min(MAX_TIMEOUT)))
         .build()
         .send(request.body())
         .map_err(|error| (error, Stage::BeforeAnswer))?;
@@ -171,10 +169,10 @@ fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ureq::Error> {
     // The program may have raised the level while its logger handled ureq's line about the head.
     log_guard::lower();
     let expected = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-    if expected > LARGEST_BODY {
-        return Err(ureq::Error::BodyExceedsLimit(LARGEST_BODY as u64));
+    if expected > MAX_BODY {
+        return Err(ureq::Error::BodyExceedsLimit(MAX_BODY as u64));
     }
-    let reader = body.with_config().limit(LARGEST_BODY as u64).reader();
+    let reader = body.with_config().limit(MAX_BODY as u64).reader();
     Ok(read_to_end(reader, expected)?)
 }
 

@@ -11,8 +11,8 @@ use super::stream::MaybeTlsStream;
 use crate::redact;
 
 /// The longest head of an answer to `CONNECT`.
-const LONGEST_ANSWER: usize = 16 * 1024;
-const MOST_HEADERS: usize = 128;
+const MAX_ANSWER: usize = 16 * 1024;
+const MAX_HEADERS: usize = 128;
 
 #[derive(Debug)]
 pub(super) enum TunnelError {
@@ -78,7 +78,7 @@ fn read_answer(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<()
 fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u16, TunnelError> {
     let mut head = Vec::new();
     let mut byte = [0];
-    while head.len() < LONGEST_ANSWER {
+    while head.len() < MAX_ANSWER {
         match stream.read(&mut byte) {
             Ok(0) if head.is_empty() => return Err(TunnelError::Closed),
             Ok(0) => break,
@@ -88,7 +88,7 @@ fn read_status(stream: &mut MaybeTlsStream, credentials_sent: bool) -> Result<u1
         if byte != *b"\n" {
             continue;
         }
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         match (response.parse(&head), response.code) {
             (Ok(httparse::Status::Complete(_)), Some(407)) => {

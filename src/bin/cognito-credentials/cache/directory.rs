@@ -24,7 +24,7 @@ use super::remedy;
 pub(super) const NAME: &str = "cognito-credentials";
 
 /// The most links that are followed, as in the kernel.
-const MOST_LINKS: u32 = 40;
+const MAX_LINKS: u32 = 40;
 
 /// Opens a directory on the path even if this user may not read it. Only Linux can do that.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -188,7 +188,7 @@ impl Walk {
             return Err(Fault::of_another_user(&format!("the link {}", path.display())).into());
         }
         self.links += 1;
-        if self.links > MOST_LINKS {
+        if self.links > MAX_LINKS {
             return Err(at(&path, Errno::LOOP));
         }
         let target = names(&target);

@@ -9,7 +9,7 @@ use crate::doctor::x509::Fields;
 use crate::messages::display::{rfc_3339, rounded};
 
 /// More names than these are only counted.
-const MOST_NAMES: usize = 6;
+const MAX_NAMES: usize = 6;
 
 #[derive(Serialize)]
 pub(crate) struct Certificate {
@@ -44,9 +44,9 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = if self.subject.is_empty() { "no subject" } else { &self.subject };
         write!(f, "{subject}; issuer {}", self.issuer)?;
-        let names = self.names.iter().take(MOST_NAMES).map(String::as_str);
+        let names = self.names.iter().take(MAX_NAMES).map(String::as_str);
         let names = names.collect::<Vec<_>>().join(", ");
-        match self.names.len().saturating_sub(MOST_NAMES) {
+        match self.names.len().saturating_sub(MAX_NAMES) {
             0 if names.is_empty() => f.write_str("; for no name")?,
             0 => write!(f, "; for {names}")?,
             more => write!(f, "; for {names} and {more} more")?,

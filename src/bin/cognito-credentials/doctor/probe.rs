@@ -38,7 +38,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// After one address family has an answer, the wait for the other one.
 const SECOND_ANSWER: Duration = Duration::from_millis(300);
 /// The most bytes that are read before the end of an HTTP header.
-const LONGEST_HEAD: usize = 16 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 
 pub(crate) struct Connection {
     stream: Box<dyn Stream>,
@@ -273,7 +273,7 @@ fn open_tunnel(stream: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Resul
 fn read_head(stream: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
-    while head.len() < LONGEST_HEAD && !head.ends_with(b"\r\n\r\n") {
+    while head.len() < MAX_HEAD && !head.ends_with(b"\r\n\r\n") {
         if stream.read(&mut byte)? == 0 {
             break;
         }

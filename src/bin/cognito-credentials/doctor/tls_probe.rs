@@ -25,7 +25,7 @@ use crate::doctor::report::{Report, Step};
 use crate::login::bounded_file;
 use crate::messages::failure::NETWORK;
 use crate::options::arguments::Options;
-use crate::transport::{self, LONGEST_CA_FILE};
+use crate::transport::{self, MAX_CA_FILE};
 
 // This is a file of the library, so that both describe an error of TLS in the same way.
 #[path = "../../../transport/ureq/error/tls.rs"]
@@ -102,7 +102,7 @@ impl Recorder {
         let mut roots = RootCertStore::empty();
         match transport::ca_file(options) {
             Some((_, path)) => {
-                let pem = bounded_file::read(&path, LONGEST_CA_FILE, options.limit()).ok()?;
+                let pem = bounded_file::read(&path, MAX_CA_FILE, options.limit()).ok()?;
                 let authorities = CertificateDer::pem_slice_iter(&pem);
                 roots.add_parsable_certificates(authorities.map_while(Result::ok));
             }

@@ -10,17 +10,17 @@ use zeroize::Zeroizing;
 
 use super::answer::Answer;
 use super::keeper::{Keeper, Wait};
-use super::request::{Guard, LONGEST_HEAD};
+use super::request::{Guard, MAX_HEAD};
 use crate::messages::logger;
 
 /// The most open connections, which also limits the memory. For one more connection, the oldest is
 /// closed.
-const MOST: u64 = 256;
+const MAX_CONNECTIONS: u64 = 256;
 /// The time limit for a client to send its request, and again to read the answer.
-const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
+const MAX_EXCHANGE: Duration = Duration::from_secs(10);
 /// The time limit for a client to close its connection. If this side closed it while it has unread
 /// data, the client could lose the answer.
-const LONGEST_CLOSE: Duration = Duration::from_secs(1);
+const MAX_CLOSE: Duration = Duration::from_secs(1);
 /// The pause after a connection cannot be accepted, for example because no file descriptor is left.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The most new connections that are accepted before the open ones are served.
@@ -53,7 +53,7 @@ impl Connections {
     /// Half of the file descriptors stay free for the service, files and commands.
     pub(super) fn new() -> Self {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let most = usize::try_from(MOST.min(descriptors / 2)).unwrap_or_default().max(1);
+        let most = usize::try_from(MAX_CONNECTIONS.min(descriptors / 2)).unwrap_or_default().max(1);
         Self { most, list: Vec::new(), paused_until: None }
     }
 
@@ -140,7 +140,7 @@ impl Connection {
     fn new(stream: TcpStream, now: Duration) -> Self {
         // An idle connection needs no memory for a request.
         let state = State::Reading(Zeroizing::new(Vec::new()));
-        Self { stream, state, deadline: now + LONGEST_EXCHANGE, line: String::new() }
+        Self { stream, state, deadline: now + MAX_EXCHANGE, line: String::new() }
     }
 
     fn advance(&mut self, is_ready: bool, guard: &Guard, keeper: &mut Keeper, now: Duration) {
@@ -164,7 +164,7 @@ impl Connection {
     fn read(&mut self, guard: &Guard, keeper: &mut Keeper, now: Duration) {
         let State::Reading(head) = &mut self.state else { return };
         // It never grows, so that no copy of the token is left in memory.
-        let room = LONGEST_HEAD.saturating_sub(head.len());
+        let room = MAX_HEAD.saturating_sub(head.len());
         head.reserve_exact(room);
         let read = (&self.stream).take(room as u64).read_to_end(head);
         let Some(request) = guard.read(head) else {
@@ -190,7 +190,7 @@ impl Connection {
     fn answer(&mut self, answer: Answer, now: Duration) {
         let port = self.stream.peer_addr().map_or(0, |address| address.port());
         logger::step(format_args!("{} from port {port}: {}", self.line, answer.status));
-        self.deadline = now + LONGEST_EXCHANGE;
+        self.deadline = now + MAX_EXCHANGE;
         self.state = State::Writing { answer, written: 0 };
         self.write(now);
     }
@@ -209,14 +209,14 @@ impl Connection {
             }
         }
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.deadline = now + LONGEST_CLOSE;
+        self.deadline = now + MAX_CLOSE;
         self.state = State::Closing;
     }
 }
 
 /// Discards the bytes after the request. Returns whether the client has closed the connection.
 fn is_at_end(stream: &TcpStream) -> bool {
-    let most = LONGEST_HEAD as u64;
+    let most = MAX_HEAD as u64;
     match io::copy(&mut stream.take(most), &mut io::sink()) {
         Ok(count) => count < most,
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,

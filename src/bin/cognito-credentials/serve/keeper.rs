@@ -16,7 +16,7 @@ use crate::messages::logger;
 
 /// The time between two calls of `get()`. Half of the remaining lifetime is used if it is shorter.
 const INTERVAL: Duration = Duration::from_secs(60);
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// `get()` is called for this long after the last request.
 const ATTENTION: Duration = Duration::from_secs(60 * 60);
 /// With less time left than this, the SDKs refresh credentials early.
@@ -27,7 +27,7 @@ const LAST_LIFE: Duration = Duration::from_secs(5);
 /// the user. The library pauses only after an answer of the service, for 5 s at most.
 const TOKEN_PAUSE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
-const LONGEST_WAIT: Duration = Duration::from_millis(1500);
+const MAX_WAIT: Duration = Duration::from_millis(1500);
 
 type Outcome = Result<Credentials, Error>;
 type Explain = Box<dyn Fn(&Error) -> Failure>;
@@ -91,7 +91,7 @@ impl Keeper {
     pub(super) fn request(&mut self, now: Duration) -> Result<Answer, Wait> {
         self.schedule.asked = now;
         // In a pause, no call runs, so the last error is the answer.
-        let longest = if self.schedule.is_paused(now) { Duration::ZERO } else { LONGEST_WAIT };
+        let longest = if self.schedule.is_paused(now) { Duration::ZERO } else { MAX_WAIT };
         let wait = Wait { ended: self.ended, until: now + longest };
         let Some(good) = self.good() else {
             self.call(now);
@@ -224,7 +224,7 @@ struct Schedule {
 }
 
 fn interval(life: Duration) -> Duration {
-    if life.is_zero() { INTERVAL } else { (life / 2).clamp(SHORTEST_INTERVAL, INTERVAL) }
+    if life.is_zero() { INTERVAL } else { (life / 2).clamp(MIN_INTERVAL, INTERVAL) }
 }
 
 impl Schedule {

@@ -7,11 +7,11 @@ use httparse::{EMPTY_HEADER, Error, Header, Status};
 use super::token::Token;
 
 /// The most bytes of a request header. SDKs send less than 1 KiB.
-pub(super) const LONGEST_HEAD: usize = 8 * 1024;
-const MOST_HEADERS: usize = 64;
+pub(super) const MAX_HEAD: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
 const PATH: &str = "/credentials";
 /// The most characters of a path in the log.
-const LONGEST_SHOWN: usize = 64;
+const MAX_SHOWN: usize = 64;
 
 /// Why a request is refused. The SDKs show this text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,11 @@ impl Guard {
 
     /// Reads the header of a request. `None` if it is not complete yet.
     pub(super) fn read(&self, bytes: &[u8]) -> Option<Request> {
-        let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
         let refusal = match head.parse(bytes) {
             Ok(Status::Complete(_)) => self.refusal(&head),
-            Ok(Status::Partial) if bytes.len() < LONGEST_HEAD => return None,
+            Ok(Status::Partial) if bytes.len() < MAX_HEAD => return None,
             Ok(Status::Partial) | Err(Error::TooManyHeaders) => Some(TOO_LONG),
             Err(_) => Some(MALFORMED),
         };
@@ -136,7 +136,7 @@ fn has_body(headers: &[Header<'_>]) -> bool {
 
 /// Shortens a text from a client for the log, and escapes control characters.
 fn shown(text: &str) -> String {
-    text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
+    text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]
@@ -152,8 +152,8 @@ mod tests {
         let guard = guard(4711);
         let host = "Host: 127.0.0.1:4711\r\n";
         let token = &format!("Authorization: {}\r\n", guard.token.as_str());
-        let long = &format!("X: {}\r\n", "x".repeat(LONGEST_HEAD));
-        let many = &"X: x\r\n".repeat(MOST_HEADERS + 1);
+        let long = &format!("X: {}\r\n", "x".repeat(MAX_HEAD));
+        let many = &"X: x\r\n".repeat(MAX_HEADERS + 1);
         let get = "GET /credentials HTTP/1.1\r\n";
         let rows: &[(&[&str], Option<Refusal>)] = &[
             (&[get, host, token], None),
@@ -190,7 +190,7 @@ mod tests {
         ];
         for (lines, expected) in rows {
             let head = format!("{}\r\n", lines.concat());
-            let received = &head.as_bytes()[..head.len().min(LONGEST_HEAD)];
+            let received = &head.as_bytes()[..head.len().min(MAX_HEAD)];
             let request = guard.read(received).unwrap();
             assert_eq!(request.refusal, *expected, "{head}");
             assert!(!request.line.contains(guard.token.as_str()), "{}", request.line);

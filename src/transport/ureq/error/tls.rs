@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rustls::AlertDescription;
 use rustls::pki_types::{UnixTime, alg_id};
 
-const MOST_NAMES: usize = 3;
+const MAX_NAMES: usize = 3;
 
 /// The text may contain names from the server.
 pub(super) fn tls_text(error: &io::Error) -> String {
@@ -106,7 +106,7 @@ fn certificate_cause(fault: &rustls::CertificateError) -> (String, &'static str)
             "trust the authority with ca_file, or have the server send its intermediate certificates",
         ),
         C::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            let names = presented.iter().take(MOST_NAMES).map(|name| inner_name(name));
+            let names = presented.iter().take(MAX_NAMES).map(|name| inner_name(name));
             let names = names.collect::<Vec<_>>().join(", ");
             return (format!("the server's certificate is for another name: {names}"), OTHER_NAME);
         }

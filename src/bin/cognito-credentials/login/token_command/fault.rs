@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::messages::wait_notice::rounded_up;
 
 /// The most bytes of a token, including white space around it.
-pub(super) const LONGEST: usize = 64 * 1024;
+pub(super) const MAX_OUTPUT: usize = 64 * 1024;
 
 pub(super) const TOO_LONG: &str = "the command printed more text than a token can have";
 

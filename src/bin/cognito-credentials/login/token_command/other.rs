@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
-use super::fault::{LONGEST, SystemFault, TOO_LONG, is_late};
+use super::fault::{MAX_OUTPUT, SystemFault, TOO_LONG, is_late};
 
 type Output = io::Result<Zeroizing<Vec<u8>>>;
 
@@ -37,7 +37,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
         .spawn(move || sender.send(read(stdout)))
         .map_err(SystemFault::new("the command's output cannot be read without a thread"))?;
     let text = receiver.recv_timeout(limit).map_err(|_| is_late(limit))?;
-    if text.as_ref().is_ok_and(|text| text.len() > LONGEST) {
+    if text.as_ref().is_ok_and(|text| text.len() > MAX_OUTPUT) {
         return Err(TOO_LONG.into());
     }
     loop {
@@ -54,7 +54,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(Output, ExitStatus), BoxE
 
 /// Reads into a buffer that never grows, so that no copy of the secret is left in memory.
 fn read(stdout: ChildStdout) -> Output {
-    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST + 32));
-    stdout.take(LONGEST as u64 + 1).read_to_end(&mut text)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT + 32));
+    stdout.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut text)?;
     Ok(text)
 }

@@ -14,7 +14,7 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
-use super::fault::{LONGEST, SystemFault, TOO_LONG, is_late};
+use super::fault::{MAX_OUTPUT, SystemFault, TOO_LONG, is_late};
 use super::process_group::{ProcessGroup, Shell};
 use super::running::{self, Running};
 use crate::login::token_text::token_in;
@@ -151,7 +151,7 @@ impl Output {
     fn new(stdout: ChildStdout) -> io::Result<Self> {
         ioctl_fionbio(&stdout, true)?;
         // It never grows, so that no copy of the secret is left in memory.
-        Ok(Self { stdout: Some(stdout), text: Zeroizing::new(Vec::with_capacity(2 * LONGEST)) })
+        Ok(Self { stdout: Some(stdout), text: Zeroizing::new(Vec::with_capacity(2 * MAX_OUTPUT)) })
     }
 
     fn read(&mut self) -> Result<(), BoxError> {
@@ -164,7 +164,7 @@ impl Output {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
-            if self.text.len() > LONGEST {
+            if self.text.len() > MAX_OUTPUT {
                 return Err(TOO_LONG.into());
             }
         }
