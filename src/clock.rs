@@ -64,7 +64,7 @@ pub trait Clock: Send + Sync {
     /// See the [example](Self#example).
     fn sleep(&self, duration: Duration);
 
-    /// Returns whether [`boot`](Self::boot) counts the time that the system is suspended. If not,
+    /// Returns `true` if [`boot`](Self::boot) counts the time that the system is suspended. If not,
     /// credentials can also expire by the wall clock. Default: `true`.
     ///
     /// See the [example](Self#example).

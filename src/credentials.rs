@@ -133,7 +133,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Returns whether a text can be an access key ID, a secret access key or a session token. Other
+/// Returns `true` if a text can be an access key ID, a secret access key or a session token. Other
 /// text would break the headers of signed requests, or a terminal.
 pub(crate) fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())

@@ -45,7 +45,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Returns whether a name is `localhost` or ends with `.localhost`. A dot at the end is allowed.
+/// Returns `true` if a name is `localhost` or ends with `.localhost`. A dot at the end is allowed.
 #[cfg(feature = "ureq")]
 pub(crate) fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);

@@ -7,7 +7,7 @@ use std::io;
 /// The hint for an error that passes by itself.
 pub(crate) const TRY_LATER: &str = "try again later: this is no fault of the settings or of the login; check the disk, the network, and the limits of memory, processes and open files";
 
-/// Returns whether this error, or one of its sources, is an error of the operating system that
+/// Returns `true` if this error, or one of its sources, is an error of the operating system that
 /// passes by itself. An error about the file itself, such as a missing one, does not pass.
 pub(crate) fn is_temporary(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);

@@ -28,7 +28,7 @@ pub(crate) fn clean(text: &str) -> String {
     Redactor::default().clean(text)
 }
 
-/// Returns whether a text has no character that [`clean`] would remove.
+/// Returns `true` if a text has no character that [`clean`] would remove.
 pub(crate) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_invisible)
 }
@@ -97,7 +97,7 @@ impl Redactor<'_> {
     }
 }
 
-/// Returns whether a secret contains this GUID, in upper or lower case.
+/// Returns `true` if a secret contains this GUID, in upper or lower case.
 fn contains_guid(secret: &str, guid: &str) -> bool {
     secret.match_indices('-').any(|(hyphen, _)| {
         let part = hyphen.checked_sub(8).and_then(|at| secret.get(at..at + GUID));
@@ -129,7 +129,7 @@ fn mask(text: &str, secret: &str) -> Zeroizing<String> {
     masked
 }
 
-/// Returns whether this is a control character, or one that reorders or hides the text around it.
+/// Returns `true` if this is a control character, or one that reorders or hides the text around it.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -161,7 +161,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// The length of a GUID.
 const GUID: usize = 36;
 
-/// Returns whether the text has the form `8-4-4-4-12`.
+/// Returns `true` if the text has the form `8-4-4-4-12`.
 fn is_guid(text: &str) -> bool {
     text.len() == GUID
         && text.bytes().enumerate().all(|(at, b)| match at {

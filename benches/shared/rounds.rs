@@ -37,7 +37,7 @@ impl<const N: usize> Rounds<N> {
     }
 }
 
-/// Whether the benches only run once, for their assertions.
+/// Returns `true` if the benches only run once, for their assertions.
 pub(crate) fn only_tested() -> bool {
     std::env::args().any(|argument| argument == "--test")
 }

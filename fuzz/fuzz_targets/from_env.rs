@@ -163,7 +163,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whether the URL is `https`, or `http` to this machine.
+/// Returns `true` if the URL is `https`, or `http` to this machine.
 fn is_safe(url: &str) -> bool {
     if url.starts_with("https://") {
         return true;

@@ -90,7 +90,7 @@ fn asked(values: &[&str]) -> (Option<Duration>, bool) {
     ([plain, amz, dated].into_iter().flatten().max(), dated.is_some())
 }
 
-/// Whether the library must be able to read this date.
+/// Returns `true` if the library must be able to read this date.
 fn is_strict(text: &str) -> bool {
     httpdate::parse_http_date(text).is_ok()
 }

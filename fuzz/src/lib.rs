@@ -95,7 +95,7 @@ impl Notes {
     }
 }
 
-/// Whether this is a valid ID of Cognito: `REGION:GUID`, at most 55 characters.
+/// Returns `true` if this is a valid ID of Cognito: `REGION:GUID`, at most 55 characters.
 pub fn is_identity(text: &str) -> bool {
     let Some(colon) = text.find(':') else { return false };
     let (region, guid) = (&text[..colon], &text[colon + 1..]);
@@ -129,8 +129,8 @@ pub fn check_text(text: &str) {
     assert!(!text.chars().any(is_invisible), "a control character is in {text:?}");
 }
 
-/// Whether this is a control character, a line or paragraph separator, a format character, or any
-/// other character without a shape.
+/// Returns `true` if this is a control character, a line or paragraph separator, a format
+/// character, or any other character without a shape.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c), 0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f
@@ -140,7 +140,8 @@ pub fn is_invisible(c: char) -> bool {
             | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
-/// Whether this can be an access key ID, a secret key or a session token: printable ASCII.
+/// Returns `true` if this can be an access key ID, a secret key or a session token: printable
+/// ASCII.
 pub fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| (b'!'..=b'~').contains(&b))
 }
@@ -185,8 +186,8 @@ pub fn watch_log() {
     log::set_max_level(log::LevelFilter::Trace);
 }
 
-/// Whether this is JSON. Escapes and numbers without a meaning are allowed: the library does not
-/// look at them in members that it skips.
+/// Returns `true` if this is JSON. Escapes and numbers without a meaning are allowed: the library
+/// does not look at them in members that it skips.
 pub fn is_json(body: &[u8]) -> bool {
     let text = std::str::from_utf8(body).ok();
     text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())

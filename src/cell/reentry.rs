@@ -45,7 +45,7 @@ impl<T, S> Drop for ListenerGuard<'_, T, S> {
     }
 }
 
-/// Returns whether this thread is inside the listener. A forked process first removes the threads
+/// Returns `true` if this thread is inside the listener. A forked process first removes the threads
 /// of its parent, because they never leave the listener here.
 pub(super) fn is_in_listener(threads: &mut Vec<(u32, ThreadId)>) -> bool {
     if threads.is_empty() {

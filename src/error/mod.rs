@@ -150,8 +150,8 @@ impl Error {
         self.0.operation
     }
 
-    /// Returns whether the same call may succeed later without any change. The library has already
-    /// retried it as often as its settings allow.
+    /// Returns `true` if the same call may succeed later without any change. The library has
+    /// already retried it as often as its settings allow.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -159,7 +159,7 @@ impl Error {
         self.0.retry != Retry::Never
     }
 
-    /// Returns whether the user has to sign in again.
+    /// Returns `true` if the user has to sign in again.
     ///
     /// It returns `true` in three cases:
     ///
@@ -400,8 +400,8 @@ impl Error {
         self.retry_after().filter(|_| self.kind() != ErrorKind::Response)
     }
 
-    /// Returns whether an answer arrived, even if it was too large. A failure of the network or of
-    /// local code, such as a token source, is not an answer.
+    /// Returns `true` if an answer arrived, even if it was too large. A failure of the network or
+    /// of local code, such as a token source, is not an answer.
     pub(crate) fn was_answered(&self) -> bool {
         self.0.response.is_some()
             || (self.0.operation.is_some() && self.kind() == ErrorKind::Response)

@@ -4,7 +4,7 @@
 use crate::secret::Secret;
 use crate::transport;
 
-/// Returns whether a list in the form of `NO_PROXY` covers a host and port.
+/// Returns `true` if a list in the form of `NO_PROXY` covers a host and port.
 #[must_use]
 pub fn no_proxy_covers(list: &str, host: &str, port: u16) -> bool {
     transport::no_proxy_covers(list, host, port)

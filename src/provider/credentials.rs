@@ -141,8 +141,8 @@ impl CognitoIdentityCredentials {
         LoadCall::new(&self.0).refresh()
     }
 
-    /// Returns whether the next [`get`](Self::get) needs new credentials, from the service or from
-    /// the [storage](crate::Builder::persist_credentials). It does if nothing is cached, after
+    /// Returns `true` if the next [`get`](Self::get) needs new credentials, from the service or
+    /// from the [storage](crate::Builder::persist_credentials). It does if nothing is cached, after
     /// [`expire`](Self::expire), or if the credentials have expired or will expire within the
     /// expiry window. Never blocks.
     ///

@@ -25,7 +25,7 @@ impl Budget {
         self.is_advisory
     }
 
-    /// Returns whether the refresh may replace a refused identity or login.
+    /// Returns `true` if the refresh may replace a refused identity or login.
     pub(crate) fn allows_recovery(&self) -> bool {
         !self.is_advisory()
     }

@@ -208,7 +208,7 @@ pub(crate) fn check_logins(logins: &Tokens) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether a login seems to belong to a user pool: its name begins with `cognito-idp`, or
+/// Returns `true` if a login seems to belong to a user pool: its name begins with `cognito-idp`, or
 /// its last part has a `_`, like a user pool ID (`REGION_NAME`).
 fn is_user_pool(provider: &str) -> bool {
     provider.starts_with("cognito-idp")

@@ -194,7 +194,7 @@ impl Gatekeeper {
         self.arrived.recv_timeout(seconds(30)).expect("no request arrived");
     }
 
-    /// Returns whether a request has arrived.
+    /// Returns `true` if a request has arrived.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn has_request(&self) -> bool {
         self.arrived.try_recv().is_ok()

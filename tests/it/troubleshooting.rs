@@ -132,7 +132,7 @@ fn fixed_parts(quote: &str) -> Vec<&str> {
     parts.into_iter().filter(|part| part.trim().len() >= 4).collect()
 }
 
-/// Returns whether a literal contains the text, or adjacent pieces of it are 40 % of the text.
+/// Returns `true` if a literal contains the text, or adjacent pieces of it are 40 % of the text.
 fn is_in_source(part: &str, literals: &[Vec<String>]) -> bool {
     let fits = |pieces: &Vec<String>| {
         (0..pieces.len()).any(|first| {
@@ -275,7 +275,7 @@ fn each_message_of_the_source_code_has_an_entry() {
     assert!(missing.is_empty(), "no entry in docs/troubleshooting.md: {missing:#?}");
 }
 
-/// Returns whether a text is a hint, which repeats what the page says, or is never shown.
+/// Returns `true` if a text is a hint, which repeats what the page says, or is never shown.
 fn is_no_message(text: &str) -> bool {
     const HINTS: [&str; 32] = [
         "--login PROVIDER=@FILE",

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether a restart cannot help. Any other failure may be temporary: for example, a file
+/// Returns `true` if a restart cannot help. Any other failure may be temporary: for example, a file
 /// that does not exist yet, or no memory for another thread.
 fn is_wrong_setting(error: &(dyn Error + 'static)) -> bool {
     let library = error.downcast_ref::<cognito_identity_credentials::Error>();

@@ -96,7 +96,7 @@ pub struct UploadError {
 }
 
 impl UploadError {
-    /// Whether S3 answered with this code.
+    /// Returns `true` if S3 answered with this code.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }

@@ -161,7 +161,8 @@ fn catchers() -> MutexGuard<'static, BTreeMap<i32, Catchers>> {
     CATCHERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the parent process has blocked a signal, so that it never arrives. Works only on Linux.
+/// Returns `true` if the parent process has blocked a signal, so that it never arrives. Works only
+/// on Linux.
 pub(crate) fn is_blocked(signal: i32) -> bool {
     Mask::read("SigBlk:").is_some_and(|blocked| blocked.contains(signal))
 }

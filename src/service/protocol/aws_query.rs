@@ -37,7 +37,7 @@ pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     body
 }
 
-/// Returns whether a byte needs no escape: an unreserved character of RFC 3986.
+/// Returns `true` if a byte needs no escape: an unreserved character of RFC 3986.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }

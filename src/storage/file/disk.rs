@@ -211,14 +211,14 @@ impl FileSystem for Disk {
 #[cfg(unix)]
 pub(super) use rustix::io::Errno;
 
-/// Whether the file system lacks the operation.
+/// Returns `true` if the file system lacks the operation.
 #[cfg(unix)]
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     // A sandbox or an emulator answers ENOSYS if the whole system call is missing.
     has_errno(error, &[Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS])
 }
 
-/// Whether the name is too long for the file system. No file can have it then.
+/// Returns `true` if the name is too long for the file system. No file can have it then.
 #[cfg(unix)]
 pub(super) fn is_name_too_long(error: &io::Error) -> bool {
     has_errno(error, &[Errno::NAMETOOLONG])

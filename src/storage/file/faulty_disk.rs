@@ -225,7 +225,8 @@ mod tests {
             FileStorage::new(&self.storage.directory).load(self.key).unwrap()
         }
 
-        /// Whether the error means that a file does not exist. The storage has to believe it.
+        /// Returns `true` if the error means that a file does not exist. The storage has to believe
+        /// it.
         fn means_absent(&self) -> bool {
             [Errno::NOENT, Errno::NAMETOOLONG].contains(&self.errno)
         }

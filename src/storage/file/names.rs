@@ -104,12 +104,14 @@ pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
     String::from_utf8(key).ok().filter(|key| names(key).is_ok_and(|names| names.contains(record)))
 }
 
-/// Whether the file begins with its key because the name is cut. Earlier versions wrote no key.
+/// Returns `true` if the file begins with its key because the name is cut. Earlier versions wrote
+/// no key.
 pub(super) fn has_header(record: &str) -> bool {
     uncut_part(record).is_some_and(|part| part.len() + DIGEST_LENGTH == MAX_NAME)
 }
 
-/// Whether the record's key may begin with the prefix. A cut name has only the start of the key.
+/// Returns `true` if the record's key may begin with the prefix. A cut name has only the start of
+/// the key.
 pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
     let part = uncut_part(record);
     record.starts_with(escaped_prefix) || part.is_some_and(|part| escaped_prefix.starts_with(part))

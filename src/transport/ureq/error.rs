@@ -364,7 +364,7 @@ fn tunnel_text(error: &TunnelError) -> String {
     }
 }
 
-/// Returns whether the process has no file descriptor left, or the system has no memory.
+/// Returns `true` if the process has no file descriptor left, or the system has no memory.
 fn lacks_resources(error: &io::Error) -> bool {
     #[cfg(unix)]
     {

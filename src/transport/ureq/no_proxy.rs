@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-/// Returns whether a list in the form of `NO_PROXY` covers this host and port.
+/// Returns `true` if a list in the form of `NO_PROXY` covers this host and port.
 ///
 /// An entry that cannot be parsed covers nothing. If the user meant to cover the host, the proxy's
 /// error shows the mistake. A direct connection by mistake would not be noticed.
@@ -40,7 +40,7 @@ fn without_port(entry: &str, port: u16) -> Option<&str> {
     of_this_port.then_some(host)
 }
 
-/// Returns whether an entry is this address, or a network (`10.0.0.0/8`) that contains it.
+/// Returns `true` if an entry is this address, or a network (`10.0.0.0/8`) that contains it.
 fn is_in(entry: &str, address: IpAddr) -> bool {
     let Some((network, length)) = entry.split_once('/') else {
         return normalized_host(entry).parse() == Ok(address);
@@ -57,7 +57,7 @@ fn is_in(entry: &str, address: IpAddr) -> bool {
     }
 }
 
-/// Returns whether an entry is this name, or a domain above it. `example.com`, `.example.com` and
+/// Returns `true` if an entry is this name, or a domain above it. `example.com`, `.example.com` and
 /// `*.example.com` mean the same.
 fn is_domain_of(entry: &str, host: &str) -> bool {
     let domain = entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry);

@@ -163,7 +163,7 @@ fn is_comment(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"#")
 }
 
-/// Returns whether text outside of blocks looks like a damaged BEGIN or END line: an END line
+/// Returns `true` if text outside of blocks looks like a damaged BEGIN or END line: an END line
 /// without BEGIN, lower case, other dashes, or no dashes.
 fn is_marker(line: &[u8]) -> bool {
     let starts = |text: &[u8], word: &str| {

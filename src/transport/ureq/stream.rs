@@ -21,7 +21,7 @@ impl MaybeTlsStream {
         }
     }
 
-    /// Returns whether there is nothing to read: no end of the stream and no unexpected bytes.
+    /// Returns `true` if there is nothing to read: no end of the stream and no unexpected bytes.
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Tcp { stream, .. } => {

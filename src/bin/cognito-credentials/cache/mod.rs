@@ -120,7 +120,7 @@ impl Cache {
         &self.0.path
     }
 
-    /// Whether a usable directory exists.
+    /// Returns `true` if a usable directory exists.
     pub(crate) fn exists(&self) -> bool {
         self.existing_directory().is_ok_and(|directory| directory.is_some())
     }

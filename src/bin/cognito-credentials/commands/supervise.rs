@@ -83,7 +83,7 @@ fn forward(signal: i32, child: &Child) {
     }
 }
 
-/// Whether this process and the program own the terminal. Both are in one process group.
+/// Returns `true` if this process and the program own the terminal. Both are in one process group.
 fn is_in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }

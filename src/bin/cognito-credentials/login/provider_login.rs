@@ -129,8 +129,9 @@ impl Claims {
         Some(claims)
     }
 
-    /// Whether this is an access token, which cannot be a login. User pools mark it by `token_use`,
-    /// Keycloak by `typ`, RFC 9068 in the header. Others show it by scopes, which no ID token has.
+    /// Returns `true` if this is an access token, which cannot be a login. User pools mark it by
+    /// `token_use`, Keycloak by `typ`, RFC 9068 in the header. Others show it by scopes, which no
+    /// ID token has.
     pub(crate) fn is_access_token(&self) -> bool {
         let of_rfc_9068 = |typ: &str| typ.to_ascii_lowercase().ends_with("at+jwt");
         let is_id_token = self.nonce.is_some() || self.at_hash.is_some();

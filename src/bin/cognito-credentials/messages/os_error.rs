@@ -9,7 +9,7 @@ use cognito_identity_credentials::Error;
 
 pub(crate) use of_library::TRY_LATER;
 
-/// Returns whether the source of a secret or of a file may work later without any change.
+/// Returns `true` if the source of a secret or of a file may work later without any change.
 pub(crate) fn is_temporary(error: &(dyn StdError + 'static)) -> bool {
     error.downcast_ref::<Error>().is_some_and(Error::is_retryable)
         || of_library::is_temporary(error)

@@ -58,8 +58,8 @@ pub(crate) fn misspelt_in(text: &str) -> Option<String> {
     })
 }
 
-/// Whether a text says that `--region` contradicts an ID, and the region in the ID is misspelt.
-/// Then `--region` may be right.
+/// Returns `true` if a text says that `--region` contradicts an ID, and the region in the ID is
+/// misspelt. Then `--region` may be right.
 pub(crate) fn owner_is_misspelt(text: &str) -> bool {
     let owner = text.split_once("which is in region ").map_or("", |(_, owner)| owner);
     owner.split(';').next().and_then(misspelt_in).is_some()

@@ -309,7 +309,7 @@ impl Options {
         self.logins.is_empty() && self.user_pool_id.is_none()
     }
 
-    /// Whether an option on the command line replaces this variable.
+    /// Returns `true` if an option on the command line replaces this variable.
     pub(crate) fn overrides(&self, variable: &str) -> bool {
         self.overridden.iter().any(|name| name == variable)
     }

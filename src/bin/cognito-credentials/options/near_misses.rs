@@ -31,7 +31,7 @@ fn near_miss(set: &str, read: &[&str]) -> Option<NearMiss> {
     Some(NearMiss { set: set.to_owned(), meant: (*meant).to_owned() })
 }
 
-/// Whether the AWS tools read the variable, or it has nothing to do with AWS.
+/// Returns `true` if the AWS tools read the variable, or it has nothing to do with AWS.
 fn is_of_aws(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let of_cognito = upper.contains("COGNITO") || upper.contains("POOL");
@@ -39,7 +39,8 @@ fn is_of_aws(name: &str) -> bool {
     !of_cognito && (of_aws || !upper.starts_with("AWS"))
 }
 
-/// Whether two names differ in one or two letters, or one of them leaves out words of the other.
+/// Returns `true` if two names differ in one or two letters, or one of them leaves out words of the
+/// other.
 fn is_near(set: &str, read: &str) -> bool {
     let plain = |name: &str| {
         let upper = name.to_ascii_uppercase().replace('_', "");

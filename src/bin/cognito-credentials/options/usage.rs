@@ -151,7 +151,7 @@ fn goes_with(option: &str) -> Option<String> {
         .then(|| format!("{option} goes with the command {}", commands.join(" or ")))
 }
 
-/// Whether a text looks like a word and not like a secret.
+/// Returns `true` if a text looks like a word and not like a secret.
 fn is_plain(word: &str) -> bool {
     let is_short_option = word.len() == 1 && word.bytes().all(|b| b.is_ascii_alphanumeric());
     is_short_option

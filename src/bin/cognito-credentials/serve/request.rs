@@ -111,7 +111,7 @@ impl Guard {
         (!is_right).then_some(WRONG_TOKEN)
     }
 
-    /// Whether a Host header names this endpoint. Clients leave out the port if it is 80.
+    /// Returns `true` if a Host header names this endpoint. Clients leave out the port if it is 80.
     fn is_own_host(&self, host: &[u8]) -> bool {
         host == self.host.as_bytes()
             || self.host.strip_suffix(":80").is_some_and(|name| host == name.as_bytes())

@@ -233,7 +233,7 @@ fn date(time: UnixTime) -> String {
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-/// Returns whether a server ended TLS because of a certificate, a version, a cipher or a name.
+/// Returns `true` if a server ended TLS because of a certificate, a version, a cipher or a name.
 pub(super) fn is_refusal(error: &rustls::Error) -> bool {
     use AlertDescription as A;
     matches!(

@@ -41,8 +41,8 @@ impl ProcessGroup {
         }
     }
 
-    /// Whether a process other than the shell has stopped. `ssh` and `sudo` stop only themselves
-    /// when they want to use the terminal.
+    /// Returns `true` if a process other than the shell has stopped. `ssh` and `sudo` stop only
+    /// themselves when they want to use the terminal.
     pub(super) fn has_stopped_process(&self) -> bool {
         self.processes()
             .iter()
@@ -61,7 +61,7 @@ impl ProcessGroup {
         }
     }
 
-    /// Returns whether all processes have ended within `limit`.
+    /// Returns `true` if all processes have ended within `limit`.
     fn wait_for_all(&self, limit: Duration) -> bool {
         let begun = Instant::now();
         loop {
