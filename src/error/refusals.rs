@@ -53,14 +53,14 @@ pub(super) fn find(
     let code = code.strip_suffix("Exception").unwrap_or(code);
     let fits = |(codes, texts, ..): &&KnownRefusal| {
         codes.split('|').any(|known| known == code)
-            && texts.split('|').any(|text| says(message, text))
+            && texts.split('|').any(|text| message_fits(message, text))
     };
     let (.., refusal, hint) = tables.iter().copied().flatten().find(fits)?;
     Some((*refusal, hint))
 }
 
 /// Compares without copying the message, because it may hold a token.
-fn says(message: &str, text: &str) -> bool {
+fn message_fits(message: &str, text: &str) -> bool {
     let (text, anchored) = text.strip_prefix('^').map_or((text, false), |text| (text, true));
     let starts = |at: usize| {
         let part = message.as_bytes().get(at..at + text.len());

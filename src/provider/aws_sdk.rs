@@ -12,7 +12,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::provider::CognitoIdentityCredentials;
 use crate::provider::background::JobFuture;
-use crate::provider::load::LoadCall;
+use crate::provider::shared::ProviderCall;
 
 /// The SDK shows this name as the source of the credentials.
 const NAME: &str = "CognitoIdentity";
@@ -129,7 +129,7 @@ impl CognitoIdentityCredentials {
     fn get_in_background(&self, epoch: Epoch) -> io::Result<JobFuture<Result<Credentials, Error>>> {
         let provider = self.clone();
         self.0.background.join(epoch, move |publish| {
-            let mut call = LoadCall::new(&provider.0);
+            let mut call = ProviderCall::new(&provider.0);
             call.publish = Some(publish);
             call.get(Duration::MAX)
         })

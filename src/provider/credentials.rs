@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::provider::CognitoIdentityCredentials;
-use crate::provider::load::LoadCall;
+use crate::provider::shared::ProviderCall;
 
 impl CognitoIdentityCredentials {
     /// Returns credentials that are valid for at least
@@ -102,7 +102,7 @@ impl CognitoIdentityCredentials {
     /// ```
     #[doc(alias = "getPromise")]
     pub fn get_within(&self, limit: Duration) -> Result<Credentials, Error> {
-        LoadCall::new(&self.0).get(limit)
+        ProviderCall::new(&self.0).get(limit)
     }
 
     /// Requests new credentials from the service, even if the cached or stored credentials are
@@ -138,7 +138,7 @@ impl CognitoIdentityCredentials {
     #[doc(alias = "coalesceRefresh")]
     #[doc(alias = "refreshCallbacks")]
     pub fn refresh(&self) -> Result<Credentials, Error> {
-        LoadCall::new(&self.0).refresh()
+        ProviderCall::new(&self.0).refresh()
     }
 
     /// Returns `true` if the next [`get`](Self::get) needs new credentials, from the service or

@@ -3,15 +3,15 @@
 //! * this file: the type, and what it reports: `status`, `data` and `service_time`
 //! * `credentials`: the methods that get, refresh and expire the credentials
 //! * `identity`: the methods that read and change the identity and the logins
-//! * `load`: what the clones of a provider share, and how one call gets credentials
+//! * `shared`: what the clones of a provider share, and how one call gets credentials
 //! * `builder`: the settings with their documentation, and `build`
 //! * `settings`: the values of the settings, and their defaults
 //! * `validate`: the checks of the settings; one error reports every fault
 //! * `environment`: settings from environment variables
 //! * `status`: the types `Status` and `RefreshReport`
 //! * `aws_sdk`: the provider trait of the AWS SDK (feature `aws-sdk`)
-//! * `newer_records`: tests of a provider whose records another process has changed
 //! * `background`: a refresh on its own thread, for the futures of `aws_sdk`
+//! * `newer_records`: tests of a provider whose records another process has changed
 //! * `storage_faults`: tests of a provider on a disk whose calls fail
 
 #[cfg(feature = "aws-sdk")]
@@ -22,11 +22,11 @@ pub(crate) mod builder;
 mod credentials;
 mod environment;
 mod identity;
-mod load;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod newer_records;
 mod settings;
+mod shared;
 mod status;
 #[cfg(test)]
 #[cfg(all(unix, feature = "testing"))]
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::credentials::ResponseData;
-use crate::provider::load::{CurrentSettings, Shared};
+use crate::provider::shared::{CurrentSettings, Shared};
 use crate::service::cognito_identity::Id;
 
 pub use self::builder::Builder;

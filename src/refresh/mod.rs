@@ -117,7 +117,7 @@ pub(crate) trait ProviderState {
     /// Notes that the storage holds no cleared or rejected identity.
     fn mark_stored_identity_current(&self);
 
-    /// Returns whether neither the settings changed nor `expire` was called since the refresh
+    /// Returns `false` after a change of the settings or a call of `expire` since the refresh
     /// began.
     fn is_current(&self) -> bool;
 

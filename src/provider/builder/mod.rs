@@ -25,8 +25,8 @@ use crate::error::{ConfigFaults, Error};
 use crate::provider::CognitoIdentityCredentials;
 #[cfg(feature = "aws-sdk")]
 use crate::provider::background::BackgroundRefresh;
-use crate::provider::load::{CurrentSettings, Shared};
 use crate::provider::settings::{Persistence, ROLE_SESSION_NAME, Settings};
+use crate::provider::shared::{CurrentSettings, Shared};
 use crate::refresh::identity::{Identity, IdentityOrigin};
 use crate::refresh::{
     CredentialsFlow, DEFAULT_LIFETIME, Developer, Principal, Refresher, StaleIdentities,

@@ -112,7 +112,7 @@ pub(crate) fn members<'a, const N: usize>(
     if !json.trim_ascii_start().starts_with('{') {
         return Err(DecodeError(format!("{what} is not a JSON object")));
     }
-    read(json, Members { names, twice: false }).map_err(|error| {
+    read(json, Members { names, allow_repeated: false }).map_err(|error| {
         let what = match error.classify() {
             Category::Data => format!("{what} has a field twice"),
             _ => format!("{what} is not JSON"),
@@ -186,7 +186,7 @@ fn hex(text: &str) -> Option<(u16, &str)> {
 struct Members<'n, const N: usize> {
     names: [&'n str; N],
     /// Whether a member may occur twice. The last one is used.
-    twice: bool,
+    allow_repeated: bool,
 }
 
 impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
@@ -201,7 +201,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
         while let Some(position) = map.next_key_seed(Position(&self.names))? {
             let value = map.next_value::<&RawValue>()?.get();
             if let Some(place) = position.and_then(|position| found.get_mut(position)) {
-                if place.replace(value).is_some() && !self.twice {
+                if place.replace(value).is_some() && !self.allow_repeated {
                     return Err(A::Error::custom("a field twice"));
                 }
             }
@@ -242,7 +242,7 @@ pub(crate) fn decode_error(response: &HttpResponse) -> ErrorMetadata {
     let names = ["__type", "code", "Code", "message", "Message"];
     // The JSON library copies any other value into its error.
     let document = Some(document).filter(|text| text.trim_ascii_start().starts_with('{'));
-    let found = read(document.unwrap_or_default(), Members { names, twice: true });
+    let found = read(document.unwrap_or_default(), Members { names, allow_repeated: true });
     let [kind, code, capital_code, message, other] = found.unwrap_or([None; 5]);
     let field = |json: Option<&str>| string(json?);
     let header = |name| response.header(name).map(|value| Zeroizing::new(value.to_owned()));

@@ -24,7 +24,8 @@ pub(crate) fn headers() -> Vec<(String, String)> {
 /// Encodes the form `key=value&…`. The buffer has its final size from the start, because a buffer
 /// that grows leaves copies of a token in memory.
 pub(crate) fn encode(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    let length = fields.iter().map(|(key, value)| escaped(key) + escaped(value) + 2).sum();
+    let length =
+        fields.iter().map(|(key, value)| escaped_length(key) + escaped_length(value) + 2).sum();
     let mut body = Zeroizing::new(Vec::with_capacity(length));
     for (key, value) in fields {
         if !body.is_empty() {
@@ -42,7 +43,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-fn escaped(text: &str) -> usize {
+fn escaped_length(text: &str) -> usize {
     text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum()
 }
 

@@ -46,7 +46,7 @@ pub(super) trait FileSystem {
     /// Runs the operation. In tests, records the call or makes it fail.
     fn call<T>(&self, call: Call<'_>, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T>;
 
-    fn repeat<T>(
+    fn retry_interrupted<T>(
         &self,
         call: Call<'_>,
         mut operation: impl FnMut() -> io::Result<T>,
@@ -62,26 +62,26 @@ pub(super) trait FileSystem {
 
     /// Follows a link.
     fn stat(&self, path: &Path) -> io::Result<Metadata> {
-        self.repeat(Call::Stat(path), || fs::metadata(path))
+        self.retry_interrupted(Call::Stat(path), || fs::metadata(path))
     }
 
     fn stat_link(&self, path: &Path) -> io::Result<Metadata> {
-        self.repeat(Call::StatLink(path), || fs::symlink_metadata(path))
+        self.retry_interrupted(Call::StatLink(path), || fs::symlink_metadata(path))
     }
 
     fn stat_file(&self, path: &Path, file: &File) -> io::Result<Metadata> {
-        self.repeat(Call::StatFile(path), || file.metadata())
+        self.retry_interrupted(Call::StatFile(path), || file.metadata())
     }
 
     /// Opens a file or a directory for reading. Does not follow a link or wait for the writer of a
     /// pipe.
     fn open(&self, path: &Path) -> io::Result<File> {
-        self.repeat(Call::Open(path), || open(path, false))
+        self.retry_interrupted(Call::Open(path), || open(path, false))
     }
 
     #[cfg(unix)]
     fn open_to_write(&self, path: &Path) -> io::Result<File> {
-        self.repeat(Call::Open(path), || open(path, true))
+        self.retry_interrupted(Call::Open(path), || open(path, true))
     }
 
     /// Reads at most `longest` bytes. Allocates one buffer if the file has at most `expected`
@@ -93,15 +93,15 @@ pub(super) trait FileSystem {
         expected: usize,
         longest: u64,
     ) -> io::Result<Zeroizing<Vec<u8>>> {
-        self.repeat(Call::Read(path), || read_to_end(file.take(longest), expected))
+        self.retry_interrupted(Call::Read(path), || read_to_end(file.take(longest), expected))
     }
 
     /// Returns the file names in a directory, without names that are not UTF-8.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         // An interrupted listing cannot be continued, so it starts again.
-        self.repeat(Call::ReadDirectory(directory), || {
+        self.retry_interrupted(Call::ReadDirectory(directory), || {
             let entries =
-                self.repeat(Call::OpenDirectory(directory), || fs::read_dir(directory))?;
+                self.retry_interrupted(Call::OpenDirectory(directory), || fs::read_dir(directory))?;
             let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
             names.filter_map(Result::transpose).collect()
         })
@@ -111,13 +111,15 @@ pub(super) trait FileSystem {
     fn set_mode(&self, path: &Path, file: &File, mode: u32) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
 
-        self.repeat(Call::SetMode(path), || file.set_permissions(fs::Permissions::from_mode(mode)))
+        self.retry_interrupted(Call::SetMode(path), || {
+            file.set_permissions(fs::Permissions::from_mode(mode))
+        })
     }
 
     /// Sets the mode of a directory that its owner may not even open.
     #[cfg(unix)]
     fn set_mode_unopened(&self, path: &Path, mode: u32) -> io::Result<()> {
-        self.repeat(Call::SetMode(path), || set_mode_unopened(path, mode))
+        self.retry_interrupted(Call::SetMode(path), || set_mode_unopened(path, mode))
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
@@ -125,11 +127,11 @@ pub(super) trait FileSystem {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        self.repeat(Call::MakeDirectory(path), || builder.create(path))
+        self.retry_interrupted(Call::MakeDirectory(path), || builder.create(path))
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        self.repeat(Call::RemoveDirectory(path), || fs::remove_dir(path))
+        self.retry_interrupted(Call::RemoveDirectory(path), || fs::remove_dir(path))
     }
 
     /// Creates a file. Fails if the name exists, also as a link.
@@ -138,29 +140,29 @@ pub(super) trait FileSystem {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        self.repeat(Call::Create(path), || options.open(path))
+        self.retry_interrupted(Call::Create(path), || options.open(path))
     }
 
     /// Locks a file until it is closed. Returns an error of kind `WouldBlock` if the lock is taken.
     fn try_lock(&self, path: &Path, file: &File, mode: LockMode) -> io::Result<()> {
-        self.repeat(Call::Lock(path), || try_lock(file, mode))
+        self.retry_interrupted(Call::Lock(path), || try_lock(file, mode))
     }
 
     fn write(&self, path: &Path, mut file: &File, bytes: &[u8]) -> io::Result<()> {
-        self.repeat(Call::Write(path, bytes), || file.write_all(bytes))
+        self.retry_interrupted(Call::Write(path, bytes), || file.write_all(bytes))
     }
 
     fn sync(&self, path: &Path, file: &File) -> io::Result<()> {
-        self.repeat(Call::Sync(path), || file.sync_all())
+        self.retry_interrupted(Call::Sync(path), || file.sync_all())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.repeat(Call::Rename(from, to), || fs::rename(from, to))
+        self.retry_interrupted(Call::Rename(from, to), || fs::rename(from, to))
     }
 
     /// Returns `false` if there is no such file.
     fn unlink(&self, path: &Path) -> io::Result<bool> {
-        match self.repeat(Call::Unlink(path), || fs::remove_file(path)) {
+        match self.retry_interrupted(Call::Unlink(path), || fs::remove_file(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             outcome => outcome.map(|()| true),
         }
@@ -168,7 +170,7 @@ pub(super) trait FileSystem {
 
     /// Opens the directory of a storage. Its path may be a link.
     fn open_directory(&self, path: &Path) -> io::Result<File> {
-        self.repeat(Call::OpenDirectory(path), || File::open(path))
+        self.retry_interrupted(Call::OpenDirectory(path), || File::open(path))
     }
 
     /// Makes the file names in the directory durable, if the file system can do that.
@@ -179,7 +181,7 @@ pub(super) trait FileSystem {
             Err(error) if has_errno(&error, &[Errno::ACCESS]) => return Ok(()),
             directory => directory?,
         };
-        match self.repeat(Call::SyncDirectory(path), || directory.sync_all()) {
+        match self.retry_interrupted(Call::SyncDirectory(path), || directory.sync_all()) {
             // CIFS, vboxsf and others cannot. Another attempt would not succeed either.
             Err(error) if is_unsupported(&error) || has_errno(&error, &[Errno::INVAL]) => Ok(()),
             outcome => outcome,
@@ -308,7 +310,7 @@ mod tests {
     fn a_call_that_a_signal_interrupts_is_repeated_at_most_1000_times() {
         for (interruptions, is_ok) in [(0, true), (1, true), (1000, true), (1001, false)] {
             let mut calls = 0;
-            let outcome = Disk.repeat(Call::Stat(Path::new("k")), || {
+            let outcome = Disk.retry_interrupted(Call::Stat(Path::new("k")), || {
                 calls += 1;
                 if calls > interruptions { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
             });

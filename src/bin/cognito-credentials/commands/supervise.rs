@@ -33,7 +33,7 @@ const PREFERRED: [&str; 7] = [
 ];
 
 /// How often to check whether the program has ended, if its signal is blocked.
-const LOOK: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure> {
     let provider = serve::settings(options)?.build()?;
@@ -51,18 +51,22 @@ pub(crate) fn run(options: &Options, program: &[OsString]) -> Result<(), Failure
         .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.uri())
         .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", endpoint.token());
     let mut child = command.spawn().map_err(|error| exec::cannot_run(program, &error))?;
-    let status = endpoint
-        .run(&signals, signals::is_blocked(SIGCHLD).then_some(LOOK), |signal| match signal {
-            None => {
-                child.try_wait().transpose().map_or(ControlFlow::Continue(()), ControlFlow::Break)
-            }
-            Some(SIGCHLD) => ControlFlow::Continue(()),
-            Some(signal) => {
-                forward(signal, &child);
-                ControlFlow::Continue(())
-            }
-        })?
-        .map_err(|error| lost(&error))?;
+    let status =
+        endpoint
+            .run(&signals, signals::is_blocked(SIGCHLD).then_some(CHECK_INTERVAL), |signal| {
+                match signal {
+                    None => child
+                        .try_wait()
+                        .transpose()
+                        .map_or(ControlFlow::Continue(()), ControlFlow::Break),
+                    Some(SIGCHLD) => ControlFlow::Continue(()),
+                    Some(signal) => {
+                        forward(signal, &child);
+                        ControlFlow::Continue(())
+                    }
+                }
+            })?
+            .map_err(|error| lost(&error))?;
     // If a signal ended this process now, the processes of a `cmd:` would stay.
     drop(endpoint);
     end_as(status)

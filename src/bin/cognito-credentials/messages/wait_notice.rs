@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const NOTICE_DELAY: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 static WAIT: Mutex<Option<Wait>> = Mutex::new(None);
@@ -70,7 +70,7 @@ fn watch() -> Option<mpsc::Sender<()>> {
 fn announce() {
     let mut now = lock();
     let Some(wait) = now.as_mut() else { return };
-    if wait.is_announced || wait.since.elapsed() < PATIENCE {
+    if wait.is_announced || wait.since.elapsed() < NOTICE_DELAY {
         return;
     }
     wait.is_announced = true;

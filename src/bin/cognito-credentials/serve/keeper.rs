@@ -18,7 +18,7 @@ use crate::messages::logger;
 const INTERVAL: Duration = Duration::from_secs(60);
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// `get()` is called for this long after the last request.
-const ATTENTION: Duration = Duration::from_secs(60 * 60);
+const KEEP_FRESH_FOR: Duration = Duration::from_secs(60 * 60);
 /// With less time left than this, the SDKs refresh credentials early.
 const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 /// With less time left than this, clients cannot use the credentials.
@@ -246,11 +246,11 @@ impl Schedule {
     }
 
     fn is_time(&self, now: Duration) -> bool {
-        self.is_due(now) && now.saturating_sub(self.asked) < ATTENTION
+        self.is_due(now) && now.saturating_sub(self.asked) < KEEP_FRESH_FOR
     }
 
     fn next(&self, now: Duration) -> Option<Duration> {
-        let is_wanted = !self.running && now.saturating_sub(self.asked) < ATTENTION;
+        let is_wanted = !self.running && now.saturating_sub(self.asked) < KEEP_FRESH_FOR;
         let due = self.called.map_or(now, |called| called + self.interval);
         is_wanted.then(|| self.paused_until.map_or(due, |until| due.max(until)))
     }

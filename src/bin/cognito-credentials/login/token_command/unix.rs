@@ -23,7 +23,7 @@ use crate::signals::Signals;
 /// How long the processes of a command have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look for stopped processes, if there is a terminal that they may want to use.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to check whether the shell has ended and whether this process ends. The signal SIGCHLD
 /// is not enough, because the parent process may have blocked it.
 const TICK: Duration = Duration::from_millis(100);
@@ -109,7 +109,7 @@ fn wait(
         if running::must_end() {
             return Err(MUST_END.into());
         }
-        if has_terminal && last_look.elapsed() >= LOOK {
+        if has_terminal && last_look.elapsed() >= CHECK_INTERVAL {
             if group.has_stopped_process() {
                 return Err(WANTS_TERMINAL.into());
             }

@@ -1,4 +1,4 @@
-//! What the clones of a provider share, and one call that loads credentials: `get` or `refresh`.
+//! What the clones of a provider share, and one call that gets credentials: `get` or `refresh`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Shared {
         identity.or_else(|| self.stored_credentials.as_ref()?.storage_error())
     }
 
-    fn load(
+    fn run_refresh(
         &self,
         input: &RefreshInput<CurrentSettings>,
         from_service: bool,
@@ -83,7 +83,7 @@ impl Shared {
 }
 
 /// One call of `get` or `refresh`. If it leads a refresh, it calls `on_refresh`.
-pub(super) struct LoadCall<'a> {
+pub(super) struct ProviderCall<'a> {
     shared: &'a Shared,
     /// Kept here, because another thread may already run the next refresh when the report is
     /// made.
@@ -94,7 +94,7 @@ pub(super) struct LoadCall<'a> {
     pub(super) publish: Option<&'a dyn Fn(Result<Credentials, Error>)>,
 }
 
-impl<'a> LoadCall<'a> {
+impl<'a> ProviderCall<'a> {
     pub(super) fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
@@ -106,11 +106,11 @@ impl<'a> LoadCall<'a> {
     }
 
     pub(super) fn get(&self, limit: Duration) -> Result<Credentials, Error> {
-        self.reported(|report| self.shared.cell.get(limit, self.load(false), report))
+        self.reported(|report| self.shared.cell.get(limit, self.refresh_of(false), report))
     }
 
     pub(super) fn refresh(&self) -> Result<Credentials, Error> {
-        self.reported(|report| self.shared.cell.refresh(self.load(true), report))
+        self.reported(|report| self.shared.cell.refresh(self.refresh_of(true), report))
     }
 
     fn reported<R>(&self, call: impl FnOnce(Option<&OnCompleted<'_, Credentials>>) -> R) -> R {
@@ -118,14 +118,14 @@ impl<'a> LoadCall<'a> {
         call(self.shared.on_refresh.is_some().then_some(&report as _))
     }
 
-    /// With `from_service`, stored credentials are not used.
-    fn load(
+    /// Returns what the cell runs. With `from_service`, it uses no stored credentials.
+    fn refresh_of(
         &self,
         from_service: bool,
     ) -> impl Fn(&RefreshInput<CurrentSettings>) -> Result<Refreshed<Credentials>, Error> {
         move |input| {
             let before = self.shared.refresher.client.calls();
-            let result = self.shared.load(input, from_service);
+            let result = self.shared.run_refresh(input, from_service);
             if self.shared.on_refresh.is_some() {
                 let calls = self.shared.refresher.client.calls().wrapping_sub(before);
                 self.service_calls.set(calls);
