@@ -17,7 +17,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 # A step with "beside" starts in the background, and the next steps run at the same time. Its output
-# is shown when it has ended. A step with "alone" first waits for these: it compares times.
+# is shown when it has ended. A step with "alone" first waits until they have ended, because it
+# measures times.
 STEPS = {
     "loom": "beside",
     "format": "",
@@ -54,7 +55,7 @@ STEPS = {
 
 
 def summary(name):
-    """Returns what the second line of a script says that it does."""
+    """Returns the second line of a script, which says what the script does."""
     return (HERE / name).read_text(encoding="utf-8").splitlines()[1].strip('#" ')
 
 

@@ -158,7 +158,7 @@ impl Clock for SystemClock {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn boot_id(&self) -> Option<String> {
-        // Only system calls, because every program contains this code.
+        // System calls instead of `std::fs`, because every program contains this code.
         use rustix::fs::{Mode, OFlags, open};
         use rustix::io::{Errno, read};
 

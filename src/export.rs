@@ -89,7 +89,7 @@ impl CredentialVariables {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config), if one of the first three variables is not set or
-    /// blank, if a variable is not UTF-8, or if the expiration is not an RFC 3339 timestamp. The
+    /// blank, if a variable is not UTF-8, or if the expiration is no RFC 3339 timestamp. The
     /// message names each such variable and contains no value.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut faults = ConfigFaults::default();

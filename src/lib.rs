@@ -56,7 +56,8 @@
 //! work on the calling thread. With a [`Storage`], `identity_id`, `status` and `clear_cached_id`
 //! may wait for the disk, and so may `set_refresh_token` and `forget_refresh_token` of a
 //! `UserPoolTokens`. [`from_env`](Builder::from_env) and `transport::UreqTransportBuilder::build`
-//! may read files of certificates. All other methods of these types return at once.
+//! may read files of certificates. All other methods of providers, builders and `UserPoolTokens`
+//! return at once, except for the time of your own `on_identity_change`.
 //!
 //! | limit | default |
 //! |---|---|
@@ -73,16 +74,17 @@
 //! share one cache. If several threads need a refresh, one of them runs it, and all get its result.
 //! The library holds no lock while it waits for the network or calls the program's own code. If
 //! that code calls `get` of the same provider, it gets an error of kind
-//! [`Reentrant`](ErrorKind::Reentrant) and no deadlock. The library starts no background threads,
-//! with two exceptions: name look-ups of `transport::UreqTransport` (at most two threads for each
-//! host name), and refreshes for the AWS SDK (feature `aws-sdk`).
+//! [`Reentrant`](ErrorKind::Reentrant) and no deadlock. Background threads run only for name
+//! look-ups of `transport::UreqTransport` (at most two for each host name), for the AWS SDK
+//! (feature `aws-sdk`), and in `testing::FakeServer`.
 //!
 //! **Freshness.** Credentials that `get` returns are valid for at least
 //! [`expiry_window`](Builder::expiry_window) (default: 15 s), measured on the boot clock, with an
 //! error of about one second. If the service issues a shorter lifetime, the callers of that refresh
-//! still get the credentials. While the cached credentials are valid for longer than that, `get`
-//! does not fail. Inside the [`advisory_window`](Builder::advisory_window) (the last 15 minutes of
-//! one hour), one caller tries to refresh them early, and the other callers get them at once.
+//! still get the credentials. While the cached credentials are valid for longer than
+//! `expiry_window`, `get` does not fail. Inside the [`advisory_window`](Builder::advisory_window)
+//! (the last 15 minutes of one hour), one caller tries to refresh them early, and the other callers
+//! get them at once.
 //!
 //! **Failures.** After the service has answered with an error, `get` without usable credentials
 //! sends no request for 1 to 5 s, or longer while the service throttles. `refresh` ends this
@@ -200,6 +202,8 @@ mod os_error;
 mod random;
 mod redact;
 mod secret;
+#[cfg(unix)]
+mod time_limit;
 mod token_file;
 mod token_text;
 

@@ -11,8 +11,8 @@ use crate::token_text;
 
 /// The service's limits for logins.
 const MAX_LOGINS: usize = 10;
-const MAX_PROVIDER: usize = 128;
-const MAX_TOKEN: usize = 50_000;
+const MAX_PROVIDER_LEN: usize = 128;
+const MAX_TOKEN_LEN: usize = 50_000;
 
 /// Returns a login token. Each refresh calls it.
 ///
@@ -84,9 +84,9 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Return any error if there is no token. If it is or has as its
-    /// [`source`](std::error::Error::source) an [`io::Error`](std::io::Error) of the system that
-    /// passes by itself, such as too many open files, the error of `get()` is retryable.
+    /// Return any error if there is no token. If yours is a temporary
+    /// [`io::Error`](std::io::Error) of the system, such as too many open files, or has one as its
+    /// [`source`](std::error::Error::source), the error of `get()` is retryable.
     fn token(&self) -> Result<String, BoxError>;
 
     /// Like [`token`](Self::token), but must return within `limit`. The limit is the time left of
@@ -270,9 +270,9 @@ impl Logins {
         }
         for (provider, login) in &self.0 {
             let length = provider.chars().count();
-            if !(1..=MAX_PROVIDER).contains(&length) {
+            if !(1..=MAX_PROVIDER_LEN).contains(&length) {
                 let fault = format!(
-                    "the provider name has {length} characters, it must have 1 to {MAX_PROVIDER}"
+                    "the provider name has {length} characters, it must have 1 to {MAX_PROVIDER_LEN}"
                 );
                 faults.add_text("login", fault);
             }
@@ -326,8 +326,8 @@ impl Logins {
 
 fn login_token_fault(token: &str) -> Option<String> {
     let length = token.chars().count();
-    if length > MAX_TOKEN {
-        return Some(format!("has {length} characters, the service takes at most {MAX_TOKEN}"));
+    if length > MAX_TOKEN_LEN {
+        return Some(format!("has {length} characters, the service takes at most {MAX_TOKEN_LEN}"));
     }
     token_text::token_text_fault(token).map(str::to_owned)
 }

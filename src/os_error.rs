@@ -1,14 +1,14 @@
-//! Tells which errors of the operating system pass by themselves. The command also compiles this
+//! Tells which errors of the operating system are temporary. The command also compiles this
 //! file, so that the same errors are temporary for the library and for the command.
 
 use std::error::Error;
 use std::io;
 
-/// The hint for an error that passes by itself.
-pub(crate) const TRY_LATER: &str = "try again later: this is no fault of the settings or of the login; check the disk, the network, and the limits of memory, processes and open files";
+/// The hint for a temporary error.
+pub(crate) const TEMPORARY_HINT: &str = "try again later: the settings and the login are not the cause; check the disk, the network, and the limits of memory, processes and open files";
 
 /// Returns `true` if this error, or one of its sources, is an error of the operating system that
-/// passes by itself. An error about the file itself, such as a missing one, does not pass.
+/// is temporary. An error about the file itself, such as a missing one, is not temporary.
 pub(crate) fn is_temporary(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_the_system_passes_unless_it_is_about_the_file_itself() {
+    fn an_error_of_the_system_is_temporary_unless_it_is_about_the_file() {
         for number in TEMPORARY {
             let error = io::Error::from_raw_os_error(number);
             assert!(is_temporary(&error), "{error}");

@@ -3,14 +3,14 @@
 use zeroize::Zeroizing;
 
 /// A longer text is cut to this number of characters.
-const MAX_TEXT: usize = 256;
+const MAX_TEXT_LEN: usize = 256;
 
 /// A run of this many token characters is masked. It may be a part of a token, because no word of a
 /// message is so long.
 const TOKEN_RUN: usize = 80;
 
 /// A shorter secret is not masked. Only tests use such tokens, and they may be part of any word.
-const MIN_SECRET: usize = 6;
+const MIN_SECRET_LEN: usize = 6;
 
 const MASK: &str = "[redacted]";
 
@@ -50,13 +50,13 @@ impl Redactor<'_> {
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.trim().len()));
         for secret in &secrets {
             let secret = secret.trim();
-            if secret.len() >= MIN_SECRET && text.contains(secret) {
+            if secret.len() >= MIN_SECRET_LEN && text.contains(secret) {
                 text = mask(&text, secret);
             }
         }
         let text = self.without_identity_ids(&text);
-        let mut clean = String::with_capacity(text.len().min(MAX_TEXT));
-        let mut left = MAX_TEXT;
+        let mut clean = String::with_capacity(text.len().min(MAX_TEXT_LEN));
+        let mut left = MAX_TEXT_LEN;
         for word in words(&text) {
             let word = if is_token(word) { MASK } else { word };
             for c in word.chars().take(left) {
@@ -71,7 +71,7 @@ impl Redactor<'_> {
     /// of one. If the answer may `mint` an identity, masks every GUID, because the new identity ID
     /// is a secret that is not known here.
     pub(crate) fn request_id(&self, id: &str, mint: bool) -> String {
-        let part = |secret: &str| secret.len() >= MIN_SECRET && id.contains(secret);
+        let part = |secret: &str| secret.len() >= MIN_SECRET_LEN && id.contains(secret);
         let secret = |secret: &&str| contains_guid(secret, id) || part(secret.trim());
         if !is_guid(id) {
             return self.clean(id);

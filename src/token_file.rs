@@ -47,8 +47,8 @@ const MAX_FILE: u64 = 64 * 1024;
 /// * if the token begins with `Bearer `, or has white space inside or a character that is not
 ///   printable ASCII.
 ///
-/// If the system fails in a way that passes by itself, such as too many open files or an error of
-/// the disk, the error of `get()` [can be retried](crate::Error::is_retryable).
+/// After a temporary failure of the system, such as too many open files or an error of the disk,
+/// the error of `get()` [can be retried](crate::Error::is_retryable).
 ///
 /// # Blocking
 ///
@@ -111,6 +111,8 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::fs::{Mode, OFlags};
 
+    use crate::time_limit::rounded_up;
+
     /// A file of any kind. No read waits after `end`.
     pub(super) struct TimedReader {
         file: File,
@@ -145,13 +147,6 @@ mod unix {
                 _ => Ok(()),
             }
         }
-    }
-
-    /// Rounds a time limit up, so that 1.99 s, the rest of 2 s, is shown as 2 s.
-    pub(super) fn rounded_up(limit: Duration) -> Duration {
-        let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
-        let millis = limit.as_micros().div_ceil(1000 * step) * step;
-        u64::try_from(millis).map_or(limit, Duration::from_millis)
     }
 
     impl Read for TimedReader {
@@ -273,16 +268,6 @@ mod tests {
             late("a writer who writes nothing");
             writer.write_all(b"SENTINEL").unwrap();
             late("a writer who does not close the pipe");
-        }
-
-        #[test]
-        fn a_limit_is_shown_as_it_was_set() {
-            let rows = [(1_999_989, "2s"), (1_450_000, "1.5s"), (299_200, "300ms"), (0, "0ns")];
-            for (micros, shown) in rows {
-                let rounded = unix::rounded_up(Duration::from_micros(micros));
-                assert_eq!(format!("{rounded:?}"), shown);
-            }
-            assert_eq!(unix::rounded_up(Duration::MAX), Duration::MAX);
         }
 
         #[test]

@@ -20,7 +20,7 @@ use serde_json::Value;
 const STATUSES: [u16; 8] = [200, 200, 200, 299, 400, 403, 500, 302];
 
 /// An ID token is used for at most this long.
-const MAX_LIFE: u64 = 24 * 3600;
+const MAX_LIFETIME: u64 = 24 * 3600;
 
 fuzz_target!(init: watch_log(), |data: &[u8]| {
     let Some((&choice, rest)) = data.split_first() else { return };
@@ -62,7 +62,7 @@ fuzz_target!(init: watch_log(), |data: &[u8]| {
     let result = member(&document, "AuthenticationResult").expect("the answer has a result");
     assert_eq!(text_member(result, "IdToken").as_deref(), Some(&*id_token));
 
-    let mut life = MAX_LIFE;
+    let mut life = MAX_LIFETIME;
     if is_payload {
         assert!(is_json(rest), "a payload that is not JSON was used");
         let Ok(payload) = serde_json::from_slice::<Value>(rest) else { return };

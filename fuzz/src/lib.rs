@@ -147,7 +147,7 @@ pub fn is_key(text: &str) -> bool {
 }
 
 /// The library uses credentials for at most this long, unless the program sets a duration.
-const MAX_LIFE: Duration = Duration::from_secs(3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Checks that `get()` does not return these credentials after their end.
 pub fn check_end(
@@ -159,7 +159,7 @@ pub fn check_end(
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
     let life = set.expiration().duration_since(start).expect("the credentials end after the start");
     assert!(!life.is_zero());
-    clock.advance(life.min(MAX_LIFE));
+    clock.advance(life.min(MAX_LIFETIME));
     let contacts = notes.count();
     if provider.get().is_ok() {
         assert!(notes.count() > contacts, "expired credentials were returned");

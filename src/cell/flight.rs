@@ -75,9 +75,9 @@ impl<T: Clone> Flight<T> {
         self.leader == sync::current().id()
     }
 
-    /// Returns `true` if a waiter that began at `now` must accept a failure of this refresh. It
-    /// need not if the refresh was an advisory attempt, or had less than half of the waiter's time
-    /// left.
+    /// Returns `true` if a failure of this refresh also applies to a waiter that began at `now`.
+    /// Returns `false` for an advisory attempt, and if the refresh had less than half of the
+    /// waiter's time left.
     pub(super) fn shares_failure(&self, now: Duration, deadline: Duration) -> bool {
         let left = self.budget.deadline.saturating_sub(now);
         !self.budget.is_advisory() && left >= deadline.saturating_sub(now) / 2

@@ -11,7 +11,7 @@ pub enum ErrorKind {
     /// [`needs_sign_in`](crate::Error::needs_sign_in) is true, have the user sign in again.
     /// Otherwise look at [`source`](std::error::Error::source).
     /// [`is_retryable`](crate::Error::is_retryable) is true if the operating system failed in a way
-    /// that passes by itself, such as too many open files.
+    /// that is temporary, such as too many open files.
     ///
     /// If the token source failed with an [`Error`](crate::Error) of this library that is not about
     /// the login, such as [`Unreachable`](Self::Unreachable), this error has the same kind.

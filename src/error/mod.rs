@@ -151,7 +151,8 @@ impl Error {
     }
 
     /// Returns `true` if the same call may succeed later without any change. The library has
-    /// already retried it as often as its settings allow.
+    /// already retried calls of the service as often as its settings allow. It calls a token source
+    /// that failed only once.
     ///
     /// See the [example](Self#example).
     #[must_use]
@@ -225,7 +226,7 @@ impl Error {
 
     /// Creates the error of a failed token source. If `source` is an error of this library and is
     /// not about the login, the new error has the same kind and the same `retry`. It is retryable
-    /// too if the operating system failed in a way that passes by itself.
+    /// too after a temporary failure of the operating system.
     pub(crate) fn login(message: String, source: Option<BoxError>) -> Self {
         use ErrorKind as Kind;
         let ours = source.as_ref().and_then(|source| source.downcast_ref::<Self>());
@@ -241,7 +242,7 @@ impl Error {
         let (retry, hint) = match ours {
             Some(ours) => (ours.retry(), None),
             None if source.as_ref().is_some_and(is_temporary) => {
-                (Retry::AfterFailure, Some(os_error::TRY_LATER))
+                (Retry::AfterFailure, Some(os_error::TEMPORARY_HINT))
             }
             None => (Retry::Never, None),
         };
@@ -249,9 +250,9 @@ impl Error {
         Self(Arc::new(Inner { retry, hint, cause, ..Inner::local(kind, message) }))
     }
 
-    /// Creates the error of a token source for which the operating system failed in such a way.
+    /// Creates the error of a token source after a temporary failure of the operating system.
     pub(crate) fn temporary(message: String) -> Self {
-        let (retry, hint) = (Retry::AfterFailure, Some(os_error::TRY_LATER));
+        let (retry, hint) = (Retry::AfterFailure, Some(os_error::TEMPORARY_HINT));
         Self(Arc::new(Inner { retry, hint, ..Inner::local(ErrorKind::Login, message) }))
     }
 
@@ -570,7 +571,7 @@ mod tests {
             let text = source.to_string();
             let error = Error::login("it failed".to_owned(), Some(source));
             assert_eq!(error.is_retryable(), retryable, "{text}");
-            assert_eq!(error.hint() == Some(os_error::TRY_LATER), retryable, "{text}");
+            assert_eq!(error.hint() == Some(os_error::TEMPORARY_HINT), retryable, "{text}");
             assert!(!error.needs_sign_in() && !error.was_answered(), "{text}");
         }
     }

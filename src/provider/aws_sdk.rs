@@ -47,8 +47,8 @@ impl From<Credentials> for SdkCredentials {
 ///   refreshes them, and no future waits for it.
 /// * Otherwise the future waits for a thread that does the same as
 ///   [`get`](CognitoIdentityCredentials::get). There is one thread for each refresh. All futures
-///   share it, and it ends with the refresh. If a future is dropped, the thread continues, and the
-///   next future can use its result.
+///   share this thread, which ends when the refresh ends. If a future is dropped, the thread
+///   continues, and the next future can use its result.
 ///
 /// A future is ready within `timeout` (60 s by default). It can take longer only if your own token
 /// source or transport does not return in time. If such a refresh still runs after `timeout`, the

@@ -111,10 +111,10 @@ pub(crate) trait IdentityRecords: Send + Sync {
         or_guest: bool,
     ) -> Result<Option<Id>, Error>;
 
-    /// Stores an identity, unless the record already holds the same. Without providers, a record of
-    /// the same identity keeps its providers. Those of another identity are dropped: with them, a
-    /// user would get this identity. A record that cannot be read now is not overwritten, because
-    /// it may be good.
+    /// Stores an identity with its login providers. A guest has none: if the record holds this
+    /// identity, the record stays as it is. If it holds another identity, its providers are
+    /// dropped, because with them a user would get the guest's identity. A record that cannot be
+    /// read now is not overwritten, because it may be good.
     fn save(&self, id: &Id, providers: &mut dyn Iterator<Item = &str>) -> StoreOutcome;
 
     /// Removes the record. Returns `false` if it may still be there.

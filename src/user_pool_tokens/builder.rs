@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::{RefreshToken, TokenStore};
-use super::{COOLDOWN, MIN_LIFE, SignInState, TokenRefresher, UserPoolTokens};
+use super::{COOLDOWN, MIN_LIFETIME, SignInState, TokenRefresher, UserPoolTokens};
 use crate::cell::lease::Windows;
 use crate::cell::{Limits, RefreshCell};
 use crate::clock::Clock;
@@ -361,7 +361,7 @@ impl UserPoolTokensBuilder {
         let CallSettings { clock, timeout, attempt_timeout, max_attempts, .. } = self.calls;
         let limits = Limits {
             what: "the login token",
-            windows: Windows { expiry: MIN_LIFE, advisory: None },
+            windows: Windows { expiry: MIN_LIFETIME, advisory: None },
             timeout,
             attempt_timeout,
             attempts: max_attempts,

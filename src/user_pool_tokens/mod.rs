@@ -33,10 +33,10 @@ use crate::storage::RecordKey;
 
 /// A token with a shorter lifetime is not returned, because it could expire on its way to the
 /// service.
-const MIN_LIFE: Duration = Duration::from_secs(60);
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The longest lifetime that a user pool grants. A longer lifetime is cut to it.
-const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 const COOLDOWN: Duration = Duration::from_secs(5);
 
@@ -418,7 +418,7 @@ impl TokenRefresher {
             let what = "the ID token had already expired when it was issued";
             return Err(Error::expired(operation, metadata, what));
         }
-        let lease = Lease::new(times.sent.boot, times.sent.wall, lifetime.min(MAX_LIFE));
+        let lease = Lease::new(times.sent.boot, times.sent.wall, lifetime.min(MAX_LIFETIME));
         Ok(Refreshed { value: id_token, lease, from_storage: false, early_error: None })
     }
 

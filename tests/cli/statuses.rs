@@ -169,7 +169,10 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
             let said = machine.finish(command);
             assert_eq!((said.status, &*said.out), (5, ""), "{options:?} {said:?}");
             assert!(said.err.contains(fault), "{options:?} {said:?}");
-            assert!(said.err.contains("what to do: try again later: this"), "{options:?} {said:?}");
+            assert!(
+                said.err.contains("what to do: try again later: the settings"),
+                "{options:?} {said:?}"
+            );
             assert!(!said.err.contains("sign in again"), "{options:?} {said:?}");
         }
     }

@@ -219,7 +219,7 @@ impl Controls for Fake {
     }
 }
 
-/// An emulator or AWS, as environment variables describe it.
+/// An emulator or AWS. Environment variables say which one.
 struct Deployed {
     prefix: &'static str,
     ends_sign_in: EndsSignIn,

@@ -17,7 +17,7 @@ use proptest::test_runner::TestRunner;
 use crate::support::{GET_CREDENTIALS, IDENTITY, POOL, PROVIDER, operation, seconds};
 
 /// The longest lifetime of credentials in the enhanced flow, whatever the answer says.
-const MAX_LIFE: Duration = Duration::from_secs(3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -153,7 +153,7 @@ impl Service {
                     let end = SystemTime::UNIX_EPOCH + seconds(end.try_into().unwrap());
                     end.duration_since(wall).unwrap_or_default()
                 });
-                let issued = Issued { requested_at: sent, life: life.min(MAX_LIFE) };
+                let issued = Issued { requested_at: sent, life: life.min(MAX_LIFETIME) };
                 self.issued.insert(key.clone(), issued);
                 (
                     200,

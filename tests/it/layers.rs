@@ -10,13 +10,14 @@ mod arrows;
 use arrows::{Arrows, Sources, arrows};
 
 /// The folders and files at the top of `src/`, from the lowest layer to the highest.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "secret",
     "random",
     "redact",
     "loopback",
     "token_text",
     "os_error",
+    "time_limit",
     "clock",
     "error",
     "credentials",

@@ -70,7 +70,7 @@ fn summaries(reports: &[RefreshReport]) -> Vec<Summary> {
     reports.iter().map(summary).collect()
 }
 
-/// A step of a test. `Get` and `Refresh` make the reports.
+/// A step of a test. Only `Get` and `Refresh` cause reports.
 enum Act {
     Get,
     Refresh,

@@ -10,7 +10,7 @@ use cognito_identity_credentials::transport::UreqTransport;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Twenty years. A later time must be damaged, and would make every certificate look expired.
-const MAX_SERVICE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+const MAX_DEVICE_AGE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 /// Returns the release date of the library, or the kept time if that is later.
 pub fn latest(storage: &impl Storage) -> SystemTime {
@@ -18,7 +18,7 @@ pub fn latest(storage: &impl Storage) -> SystemTime {
     let kept = storage.load("time").ok().flatten().and_then(|text| String::from_utf8(text).ok());
     let kept = kept.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     let kept = kept.and_then(|kept| SystemTime::UNIX_EPOCH.checked_add(kept));
-    kept.filter(|kept| (released..released + MAX_SERVICE).contains(kept)).unwrap_or(released)
+    kept.filter(|kept| (released..released + MAX_DEVICE_AGE).contains(kept)).unwrap_or(released)
 }
 
 /// Keeps the time of the service. It writes at most once a day, because flash wears out.
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(kept(released), released + DAY * 9, "never backwards");
 
         let beyond =
-            (released + MAX_SERVICE).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            (released + MAX_DEVICE_AGE).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         for damaged in ["", "0", "-1", "17954x", &beyond.to_string(), &u64::MAX.to_string()] {
             storage.store("time", damaged.as_bytes()).unwrap();
             assert_eq!(latest(&storage), released, "{damaged}");

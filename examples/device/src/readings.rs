@@ -15,11 +15,11 @@ use jiff::Timestamp;
 const MAX_READINGS: usize = 1440;
 
 /// The longest reading, in bytes. A longer reading is cut.
-const MAX_VALUE: usize = 24;
+const MAX_VALUE_LEN: usize = 24;
 
 // A record of `FileStorage` has at most 64 KiB. A line has a time of 12 digits at most, a space and
 // a line break.
-const _: () = assert!(MAX_READINGS * (MAX_VALUE + 14) <= 64 * 1024);
+const _: () = assert!(MAX_READINGS * (MAX_VALUE_LEN + 14) <= 64 * 1024);
 
 pub struct Readings {
     sensor: PathBuf,
@@ -120,7 +120,7 @@ impl Readings {
 
 fn first_line(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(MAX_VALUE as u64).read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_VALUE_LEN as u64).read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
@@ -160,13 +160,13 @@ mod tests {
         let start = || Readings::new(&sensor, Some(folder.path()));
         let mut readings = start();
         for _ in 0..=MAX_READINGS {
-            readings.keep(Reading { taken: SystemClock.boot(), value: "1".repeat(MAX_VALUE) });
+            readings.keep(Reading { taken: SystemClock.boot(), value: "1".repeat(MAX_VALUE_LEN) });
         }
         readings.take();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
         let mut readings = start();
         assert_eq!(readings.len(), MAX_READINGS);
-        assert!(readings.as_csv(now).ends_with(&format!("Z,{}\n", "1".repeat(MAX_VALUE))));
+        assert!(readings.as_csv(now).ends_with(&format!("Z,{}\n", "1".repeat(MAX_VALUE_LEN))));
         readings.clear();
         assert!(start().is_empty());
     }

@@ -1,7 +1,8 @@
 //! The command `cognito-credentials` gets temporary AWS credentials from an Amazon Cognito identity
 //! pool, for shells, for other programs, and for everything that supports `credential_process`. It
 //! uses the public API of the library, and compiles some of its private files: `token_text.rs`,
-//! `os_error.rs`, `loopback.rs`, `transport/ureq/no_proxy.rs` and `transport/ureq/error/tls.rs`.
+//! `time_limit.rs`, `os_error.rs`, `loopback.rs`, `transport/ureq/no_proxy.rs` and
+//! `transport/ureq/error/tls.rs`.
 //!
 //! | folder or file | holds |
 //! |---|---|

@@ -8,7 +8,7 @@ use crate::random;
 
 /// The limit of 120 bytes includes the 17 bytes of the suffix of a temporary file. eCryptfs allows
 /// 143 bytes. Other file systems allow fewer in some settings.
-const MAX_NAME: usize = 120 - 17;
+const MAX_NAME_LEN: usize = 120 - 17;
 
 /// The limit in earlier versions.
 const EARLIER_LONGEST_NAME: usize = 200;
@@ -44,10 +44,10 @@ impl Names {
 
 pub(super) fn names(key: &str) -> io::Result<Names> {
     let escaped = escape_whole(key)?;
-    let is_cut = escaped.len() > MAX_NAME;
+    let is_cut = escaped.len() > MAX_NAME_LEN;
     let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_LONGEST_NAME));
     let header = is_cut.then(|| format!("{escaped}\n"));
-    Ok(Names { record: cut(escaped, key, MAX_NAME), earlier, header })
+    Ok(Names { record: cut(escaped, key, MAX_NAME_LEN), earlier, header })
 }
 
 fn cut(mut name: String, key: &str, longest: usize) -> String {
@@ -64,7 +64,7 @@ pub(super) fn temporary_name(record: &str) -> String {
 
 #[cfg(unix)]
 pub(super) fn lock_name(key: &str) -> io::Result<String> {
-    let mut name = cut(escape_whole(key)?, key, MAX_NAME);
+    let mut name = cut(escape_whole(key)?, key, MAX_NAME_LEN);
     name.push_str(".lock");
     Ok(name)
 }
@@ -107,7 +107,7 @@ pub(super) fn key(record: &str, escaped: &str) -> Option<String> {
 /// Returns `true` if the file begins with its key because the name is cut. Earlier versions wrote
 /// no key.
 pub(super) fn has_header(record: &str) -> bool {
-    uncut_part(record).is_some_and(|part| part.len() + DIGEST_LENGTH == MAX_NAME)
+    uncut_part(record).is_some_and(|part| part.len() + DIGEST_LENGTH == MAX_NAME_LEN)
 }
 
 /// Returns `true` if the record's key may begin with the prefix. A cut name has only the start of
@@ -119,7 +119,7 @@ pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
 
 /// Returns the part of the key that a cut name has.
 fn uncut_part(record: &str) -> Option<&str> {
-    let lengths = [MAX_NAME, EARLIER_LONGEST_NAME];
+    let lengths = [MAX_NAME_LEN, EARLIER_LONGEST_NAME];
     let (part, _) = record.split_once('~')?;
     lengths.contains(&(part.len() + DIGEST_LENGTH)).then_some(part)
 }

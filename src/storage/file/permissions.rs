@@ -102,7 +102,7 @@ pub(super) fn give_file_mode<F: FileSystem>(disk: &F, path: &Path, file: &File) 
         return Ok(());
     }
     match set_mode(disk, path, file, 0o600) {
-        // vfat and CIFS take the mode from the mount options, and may refuse another one.
+        // vfat and CIFS take the mode from the mount options, and may not allow another one.
         Err(_) if mode & 0o677 == 0o600 => Ok(()),
         outcome => outcome,
     }

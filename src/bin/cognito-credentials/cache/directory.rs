@@ -4,7 +4,8 @@
 //! if it belongs to root or to this user. The last directory must belong to this user, and nobody
 //! else may write to it. A missing directory is created only if its parent belongs to root or to
 //! this user. A sticky parent of another user does not count, because its owner can rename what is
-//! in it. After that the command uses the open directory, even if another one gets its name.
+//! in it. With `/proc`, the command then uses the open directory, even if another one gets
+//! its name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

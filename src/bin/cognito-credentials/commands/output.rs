@@ -47,11 +47,11 @@ pub(crate) fn env(credentials: &Credentials, format: Format) -> Result<(), Failu
 
 /// Creates a buffer that never grows, so no copy of a secret is left in memory.
 fn buffer(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(Vec::with_capacity(longest(credentials)))
+    Zeroizing::new(Vec::with_capacity(max_output_len(credentials)))
 }
 
-/// Returns the most bytes that the credentials have in any format.
-pub(crate) fn longest(credentials: &Credentials) -> usize {
+/// Returns an upper bound for the length of the credentials in any format.
+pub(crate) fn max_output_len(credentials: &Credentials) -> usize {
     let secrets =
         [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
     // In JSON, a control character takes six bytes.

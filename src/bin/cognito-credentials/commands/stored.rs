@@ -59,7 +59,7 @@ impl Stored {
             builder = builder.login_from(user_pool.clone().build()?.provider(), unread);
         }
         let provider = builder.build()?;
-        // If credentials are never stored, the provider would only read a login token.
+        // Without a cache nothing is stored, and `get` would only read a login token.
         let cache = settings.cache.as_ref();
         let found = cache.filter(|cache| cache.exists());
         let keys = found.and_then(|_| provider.get_within(Duration::from_secs(2)).ok());

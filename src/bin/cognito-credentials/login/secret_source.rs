@@ -63,14 +63,14 @@ impl SecretSource {
         if is_source || value.contains('@') { Self::parse(value).map(Some) } else { Ok(None) }
     }
 
-    /// Like [`read`](Self::read), for a secret that is no token. The error names this `kind`.
+    /// Like [`read`](Self::read), for a secret that is not a token. The error names this `kind`.
     pub(crate) fn read_as(
         &self,
         kind: &str,
         limit: Duration,
     ) -> Result<Zeroizing<String>, BoxError> {
         self.read(limit).map_err(|error| {
-            // The command and the library look at an error of the system itself.
+            // Unchanged, because the callers check whether it is temporary.
             if is_temporary(&*error) {
                 return error;
             }

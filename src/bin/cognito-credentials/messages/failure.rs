@@ -46,7 +46,7 @@ impl Failure {
         Self { advice, ..Self::usage(format!("{option}: {reason}")) }
     }
 
-    /// Creates the failure for a login token that its source does not give.
+    /// Creates the failure for a source that returns no login token.
     pub(crate) fn no_token(message: String, error: &(dyn StdError + 'static)) -> Self {
         let advice = advice::of_token(&message).map(str::to_owned);
         Self { advice, ..Self::new(LOGIN, message) }.or_temporary(error)
@@ -57,12 +57,12 @@ impl Failure {
         Self::usage(message).or_temporary(error)
     }
 
-    /// If the error passes by itself, no option is wrong and nobody has to sign in again.
+    /// If the error is temporary, no option is wrong and nobody has to sign in again.
     fn or_temporary(self, error: &(dyn StdError + 'static)) -> Self {
         if !is_temporary(error) {
             return self;
         }
-        let advice = Some(os_error::TRY_LATER.to_owned());
+        let advice = Some(os_error::TEMPORARY_HINT.to_owned());
         Self { status: TRY_LATER, advice, ..self }
     }
 

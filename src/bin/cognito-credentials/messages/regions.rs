@@ -46,7 +46,7 @@ const REGIONS: [&str; 38] = [
 ];
 
 /// A name with more differences is another name, not a misspelt one.
-const MAX_CHANGES: usize = 2;
+const MAX_EDIT_DISTANCE: usize = 2;
 
 /// Finds the first misspelt region in a text, and returns a hint with the region that is probably
 /// meant.
@@ -74,7 +74,7 @@ fn meant_by(region: &str) -> Option<&'static str> {
     let changes = |known: &str| strsim::osa_distance(&lower, known);
     let (nearest, changes) =
         REGIONS.iter().map(|known| (*known, changes(known))).min_by_key(|(_, changes)| *changes)?;
-    (changes <= MAX_CHANGES).then_some(nearest)
+    (changes <= MAX_EDIT_DISTANCE).then_some(nearest)
 }
 
 #[cfg(test)]

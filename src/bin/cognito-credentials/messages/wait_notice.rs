@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::messages::time_limit::rounded_up;
+
 const NOTICE_DELAY: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
@@ -81,35 +83,6 @@ fn announce() {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Rounds a time limit up, so that 2.99 s, the rest of 3 s, is shown as 3 s.
-pub(crate) fn rounded_up(limit: Duration) -> Duration {
-    let step = if limit < Duration::from_millis(500) { 1 } else { 100 };
-    let millis = limit.as_micros().div_ceil(1000 * step) * step;
-    u64::try_from(millis).map_or(limit, Duration::from_millis)
-}
-
 fn lock() -> MutexGuard<'static, Option<Wait>> {
     WAIT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_rounded_up_to_the_typed_value() {
-        let rows = [
-            (2_999_985, "3s"),
-            (3_000_000, "3s"),
-            (299_200, "300ms"),
-            (1_450_000, "1.5s"),
-            (60_000_000, "60s"),
-            (0, "0ns"),
-        ];
-        for (micros, shown) in rows {
-            let rounded = rounded_up(Duration::from_micros(micros));
-            assert_eq!(format!("{rounded:?}"), shown);
-        }
-        assert_eq!(rounded_up(Duration::MAX), Duration::MAX);
-    }
 }

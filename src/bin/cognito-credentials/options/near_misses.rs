@@ -23,7 +23,7 @@ pub(crate) fn near_misses() -> Vec<NearMiss> {
 }
 
 fn near_miss(set: &str, read: &[&str]) -> Option<NearMiss> {
-    if read.contains(&set) || is_of_aws(set) || set.len() > 64 {
+    if read.contains(&set) || belongs_to_another_program(set) || set.len() > 64 {
         return None;
     }
     let near = read.iter().filter(|name| is_near(set, name));
@@ -31,8 +31,8 @@ fn near_miss(set: &str, read: &[&str]) -> Option<NearMiss> {
     Some(NearMiss { set: set.to_owned(), meant: (*meant).to_owned() })
 }
 
-/// Returns `true` if the AWS tools read the variable, or it has nothing to do with AWS.
-fn is_of_aws(name: &str) -> bool {
+/// Returns `true` if the variable is one of the AWS tools, or has nothing to do with AWS.
+fn belongs_to_another_program(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let of_cognito = upper.contains("COGNITO") || upper.contains("POOL");
     let of_aws = upper == "AWS_ROLE_ARN" || upper.starts_with("AWS_ENDPOINT_URL_");

@@ -44,7 +44,7 @@ impl Answer {
             token: credentials.session_token(),
             expiration: expiration.map_or("", |(_, expiration)| expiration),
         };
-        Self::new("200 OK", "", &document, output::longest(credentials))
+        Self::new("200 OK", "", &document, output::max_output_len(credentials))
     }
 
     pub(super) fn refusal(refusal: &Refusal) -> Self {

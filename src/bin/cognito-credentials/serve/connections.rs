@@ -17,10 +17,10 @@ use crate::messages::logger;
 /// closed.
 const MAX_CONNECTIONS: u64 = 256;
 /// The time limit for a client to send its request, and again to read the answer.
-const MAX_EXCHANGE: Duration = Duration::from_secs(10);
+const IO_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for a client to close its connection. If this side closed it while it has unread
 /// data, the client could lose the answer.
-const MAX_CLOSE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause after a connection cannot be accepted, for example because no file descriptor is left.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The most new connections that are accepted before the open ones are served.
@@ -140,7 +140,7 @@ impl Connection {
     fn new(stream: TcpStream, now: Duration) -> Self {
         // An idle connection needs no memory for a request.
         let state = State::Reading(Zeroizing::new(Vec::new()));
-        Self { stream, state, deadline: now + MAX_EXCHANGE, line: String::new() }
+        Self { stream, state, deadline: now + IO_TIMEOUT, line: String::new() }
     }
 
     fn advance(&mut self, is_ready: bool, guard: &Guard, keeper: &mut Keeper, now: Duration) {
@@ -190,7 +190,7 @@ impl Connection {
     fn answer(&mut self, answer: Answer, now: Duration) {
         let port = self.stream.peer_addr().map_or(0, |address| address.port());
         logger::step(format_args!("{} from port {port}: {}", self.line, answer.status));
-        self.deadline = now + MAX_EXCHANGE;
+        self.deadline = now + IO_TIMEOUT;
         self.state = State::Writing { answer, written: 0 };
         self.write(now);
     }
@@ -209,7 +209,7 @@ impl Connection {
             }
         }
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.deadline = now + MAX_CLOSE;
+        self.deadline = now + CLOSE_TIMEOUT;
         self.state = State::Closing;
     }
 }

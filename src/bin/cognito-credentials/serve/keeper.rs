@@ -24,8 +24,8 @@ const SHORT_LIFE: Duration = Duration::from_secs(15 * 60);
 /// With less time left than this, clients cannot use the credentials.
 const LAST_LIFE: Duration = Duration::from_secs(5);
 /// After a failure of a token source, the time until it is asked again, because a command may ask
-/// the user. The library pauses only after an answer of the service, for 5 s at most.
-const TOKEN_PAUSE: Duration = Duration::from_secs(5);
+/// the user. The library itself pauses only after an answer of the service.
+const TOKEN_SOURCE_PAUSE: Duration = Duration::from_secs(5);
 /// The longest time that a request waits for the worker. boto3 gives up after 2 s.
 const MAX_WAIT: Duration = Duration::from_millis(1500);
 
@@ -149,7 +149,7 @@ impl Keeper {
             self.schedule.interval = interval(self.life());
             let is_login = |error: &Error| error.kind() == ErrorKind::Login;
             self.schedule.paused_until =
-                outcome.as_ref().is_err_and(is_login).then(|| now + TOKEN_PAUSE);
+                outcome.as_ref().is_err_and(is_login).then(|| now + TOKEN_SOURCE_PAUSE);
             self.note(outcome.err());
         }
         Ok(())

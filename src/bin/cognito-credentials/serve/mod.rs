@@ -46,9 +46,9 @@ use token_file::TokenFile;
 /// 10.
 const ADVISORY_WINDOW: Duration = Duration::from_secs(30 * 60);
 /// How long `serve` waits for the command of a `cmd:` when it ends.
-const MAX_FINISH: Duration = Duration::from_millis(1200);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1200);
 /// The kernel's timeouts stop while the system is suspended, so a poll must not be longer.
-const MAX_POLL: Duration = Duration::from_secs(10);
+const MAX_POLL_TIME: Duration = Duration::from_secs(10);
 
 pub(crate) fn serve(
     options: &Options,
@@ -159,7 +159,7 @@ impl Endpoint {
         now: Duration,
     ) -> io::Result<Vec<bool>> {
         let deadline = self.connections.deadline().into_iter().chain(self.keeper.next_tick(now));
-        let limit = deadline.min().map(|deadline| deadline.saturating_sub(now).min(MAX_POLL));
+        let limit = deadline.min().map(|deadline| deadline.saturating_sub(now).min(MAX_POLL_TIME));
         let limit = limit.into_iter().chain(longest_poll).min();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut sources = self.connections.sources(&self.listener);
@@ -178,7 +178,7 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         // The user expects the command to end then, so the end is not logged.
         logger::silence();
-        token_command::end_all(MAX_FINISH);
+        token_command::end_all(SHUTDOWN_TIMEOUT);
     }
 }
 

@@ -65,7 +65,7 @@ impl TokenFile {
         fchmod(&created.file, mode)?;
         // Written without a newline, because several SDKs send the whole content as a header.
         created.file.write_all(token.as_str().as_bytes())?;
-        // If the file system cannot sync, a loss of power may leave a file to remove by hand.
+        // Without a sync, a loss of power can leave a damaged file. `serve` does not replace it.
         let _ = created.file.sync_data();
         if let Some(left_over) = open_left_over(&created.directory, name)? {
             check_token(left_over)?;

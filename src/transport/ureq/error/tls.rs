@@ -31,12 +31,12 @@ pub(super) fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
         E::NoCertificatesPresented => {
             ("the server has no certificate", "correct the server's configuration")
         }
-        E::PeerIncompatible(_)
-        | E::PeerMisbehaved(_)
-        | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
-            "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
-            "update the server, or the gateway in front of it",
-        ),
+        E::PeerIncompatible(_) | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => {
+            (
+                "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
+                "update the server, or the gateway in front of it",
+            )
+        }
         E::AlertReceived(A::HandshakeFailure) => (
             "the server refused the TLS handshake",
             "it may require a client certificate (client_cert_pem), or have no TLS version, cipher or kind of key in common with this device",
@@ -70,7 +70,12 @@ pub(super) fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
             "the server, or a gateway in front of it, does not follow the rules of TLS",
             "update the server, or the gateway in front of it",
         ),
-        other => return (other.to_string(), "look at the server, or at a gateway in front of it"),
+        other => {
+            return (
+                other.to_string(),
+                "look at the log of the server or of a gateway in front of it",
+            );
+        }
     };
     (text.to_owned(), hint)
 }

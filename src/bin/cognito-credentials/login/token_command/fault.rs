@@ -5,14 +5,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::messages::wait_notice::rounded_up;
+use crate::messages::time_limit::rounded_up;
 
 /// The most bytes of a token, including white space around it.
 pub(super) const MAX_OUTPUT: usize = 64 * 1024;
 
 pub(super) const TOO_LONG: &str = "the command printed more text than a token can have";
 
-/// The system failed. Its error is the source, which tells whether it passes by itself.
+/// The system failed. Its error is the source, which tells whether it is temporary.
 #[derive(Debug)]
 pub(super) struct SystemFault {
     what: &'static str,
