@@ -134,11 +134,12 @@
 //!
 //! **Logging.** The library logs with the [`log`] crate: failed early refreshes and failures of the
 //! storage (warn), changes of the identity (info), failed attempts (debug), and calls with their
-//! URL (trace). An error that `get` returns appears only at debug. No level shows tokens, keys,
-//! identity IDs or bodies. While `transport::UreqTransport` exchanges data, it keeps ureq from
-//! logging answers (trace). To see the log, install any logger of that crate before the first call,
-//! for example `env_logger`. Without a logger, [`Builder::on_refresh`] and [`Status`] show failed
-//! refreshes and failures of the storage.
+//! URL (trace). An error that `get` returns appears only at debug, but a failure of the storage
+//! also at warn. No level shows tokens, keys, identity IDs or bodies. While
+//! `transport::UreqTransport` exchanges data, it keeps ureq from logging answers (trace). To see
+//! the log, install any logger of that crate before the first call, for example `env_logger`.
+//! Without a logger, [`Builder::on_refresh`] and [`Status`] show failed refreshes and failures of
+//! the storage.
 //!
 //! **Versions.** The crate needs Rust 1.85 or later. Only a minor release may raise this version.
 //! The feature `ureq` needs ureq 3.5, because it uses traits that ureq may change in a minor

@@ -21,7 +21,7 @@ use crate::storage::{RecordStore, StorageFailure};
 /// If the boot clock and the wall clock differ by at most this, the boot clock missed no suspend.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
-const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id readable, or implement boot_id of the program's own Clock";
+const NO_BOOT_ID_HINT: &str = "make /proc/sys/kernel/random/boot_id and /proc/self/timens_offsets readable, or implement boot_id of the program's own Clock";
 
 /// Says who the credentials are for, and which stored credentials may be used.
 pub(crate) struct LoadOptions<'a> {

@@ -65,9 +65,10 @@ pub(crate) use self::faulty_disk::{ERRORS, FaultyDisk, Lasts};
 ///   one is cut and ends with a digest of the key; then the first line of the file is the whole
 ///   key.
 /// * **File systems.** If a file system has no locks or no modes, or cannot sync a directory, the
-///   storage works without that. The same holds if the user may write to the directory but not
-///   read it. If mode 0600 cannot be set, a new file may keep its mode if only the owner may
-///   read and write it. A call that a signal interrupts is repeated.
+///   storage works without that. If the user may write to the directory but not read it, only
+///   `remove` returns an error, because it cannot look for temporary files. If mode 0600 cannot be
+///   set, a new file may keep its mode if only the owner may read and write it. A call that a
+///   signal interrupts is repeated.
 ///
 /// A record of more than 64 KiB counts as absent. Nothing is read or written before the first call.
 /// Each call waits for the disk.

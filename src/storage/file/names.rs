@@ -11,7 +11,7 @@ use crate::random;
 const MAX_NAME_LEN: usize = 120 - 17;
 
 /// The limit in earlier versions.
-const EARLIER_LONGEST_NAME: usize = 200;
+const EARLIER_MAX_NAME_LEN: usize = 200;
 
 /// A cut name ends with `~` and the 32 digits of the key's digest.
 const DIGEST_LENGTH: usize = 33;
@@ -45,7 +45,7 @@ impl Names {
 pub(super) fn names(key: &str) -> io::Result<Names> {
     let escaped = escape_whole(key)?;
     let is_cut = escaped.len() > MAX_NAME_LEN;
-    let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_LONGEST_NAME));
+    let earlier = is_cut.then(|| cut(escaped.clone(), key, EARLIER_MAX_NAME_LEN));
     let header = is_cut.then(|| format!("{escaped}\n"));
     Ok(Names { record: cut(escaped, key, MAX_NAME_LEN), earlier, header })
 }
@@ -119,7 +119,7 @@ pub(super) fn may_begin_with(record: &str, escaped_prefix: &str) -> bool {
 
 /// Returns the part of the key that a cut name has.
 fn uncut_part(record: &str) -> Option<&str> {
-    let lengths = [MAX_NAME_LEN, EARLIER_LONGEST_NAME];
+    let lengths = [MAX_NAME_LEN, EARLIER_MAX_NAME_LEN];
     let (part, _) = record.split_once('~')?;
     lengths.contains(&(part.len() + DIGEST_LENGTH)).then_some(part)
 }

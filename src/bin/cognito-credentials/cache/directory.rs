@@ -265,8 +265,8 @@ fn is_trusted(owner: u32) -> bool {
     [0, own()].contains(&owner)
 }
 
-/// In a user namespace, `/` and `/tmp` often belong to a user without a number there. The owner of
-/// `/` can replace every directory anyway.
+/// In a user namespace, `/` and `/tmp` often belong to root outside, who has no number there. All
+/// other users without a number look the same.
 fn owns_root_directory(stat: &Stat) -> bool {
     rustix::fs::stat("/").is_ok_and(|root| root.st_uid == stat.st_uid)
 }

@@ -217,7 +217,7 @@ fn cache_of(
         }
         None if limit.is_some() => {
             Step::ok("cache", format!("{state}, can be written")).advice(
-                "on Linux, make /proc/sys/kernel/random/boot_id readable; without it no credentials are stored, and each call asks the service",
+                "on Linux, make /proc/sys/kernel/random/boot_id and /proc/self/timens_offsets readable; without it no credentials are stored, and each call asks the service",
             )
         }
         None => Step::ok("cache", format!("{state}, can be written")),

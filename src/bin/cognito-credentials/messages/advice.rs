@@ -250,8 +250,8 @@ mod tests {
         let is_name = |word: &&str| {
             let joined = word.contains('_') && word.chars().any(|c| c.is_ascii_lowercase());
             let types = ["UreqTransport", "UserPoolTokens", "FileStorage", "Builder", "Clock"];
-            // `no_proxy` is a variable, `boot_id` a file of Linux.
-            (joined && !["no_proxy", "boot_id"].contains(word))
+            // `no_proxy` is a variable, the others are files of Linux.
+            (joined && !["no_proxy", "boot_id", "timens_offsets"].contains(word))
                 || types.contains(word)
                 || ["storage", "transport", "builder"].contains(word)
         };

@@ -31,12 +31,12 @@ pub(super) fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
         E::NoCertificatesPresented => {
             ("the server has no certificate", "correct the server's configuration")
         }
-        E::PeerIncompatible(_) | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => {
-            (
-                "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
-                "update the server, or the gateway in front of it",
-            )
-        }
+        E::PeerIncompatible(_)
+        | E::PeerMisbehaved(_)
+        | E::AlertReceived(A::ProtocolVersion | A::InsufficientSecurity) => (
+            "the server supports no kind of TLS 1.2 or 1.3 that this device accepts",
+            "update the server, or the gateway in front of it",
+        ),
         E::AlertReceived(A::HandshakeFailure) => (
             "the server refused the TLS handshake",
             "it may require a client certificate (client_cert_pem), or have no TLS version, cipher or kind of key in common with this device",
@@ -65,10 +65,13 @@ pub(super) fn tls_cause(error: &rustls::Error) -> (String, &'static str) {
         }
         E::InappropriateMessage { .. }
         | E::InappropriateHandshakeMessage { .. }
-        | E::PeerSentOversizedRecord
-        | E::DecryptError => (
+        | E::PeerSentOversizedRecord => (
             "the server, or a gateway in front of it, does not follow the rules of TLS",
             "update the server, or the gateway in front of it",
+        ),
+        E::DecryptError => (
+            "a part of the handshake was damaged on the way",
+            "check what stands between the device and the server, if it happens again",
         ),
         other => {
             return (
