@@ -1,7 +1,9 @@
-//! Tells which errors of the operating system are temporary. The command also compiles this
-//! file, so that the same errors are temporary for the library and for the command.
+//! Tells which errors of the operating system are temporary, and keeps such an error as the source
+//! of another one. The command also compiles this file, so that the same errors are temporary for
+//! the library and for the command.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 /// The hint for a temporary error.
@@ -19,6 +21,34 @@ pub(crate) fn is_temporary(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+/// The system failed. Its error is the source, which tells whether it is temporary. `{}` prints
+/// what failed, and `{:#}` adds the source.
+#[derive(Debug)]
+pub(crate) struct SystemFault {
+    what: String,
+    error: io::Error,
+}
+
+impl SystemFault {
+    pub(crate) fn new(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self { what, error }
+    }
+}
+
+impl fmt::Display for SystemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if f.alternate() { write!(f, ": {}", self.error) } else { Ok(()) }
+    }
+}
+
+impl Error for SystemFault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 #[cfg(unix)]

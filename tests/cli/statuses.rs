@@ -315,7 +315,6 @@ fn only_types_without_secrets_have_debug() {
         "pub(crate) struct InvalidValue {",
         "pub(super) struct Fault {",
         "pub(super) struct Refusal {",
-        "pub(super) struct SystemFault {",
         // A certificate that a server presented.
         "struct Recorder {",
         "struct Time;",

@@ -119,7 +119,7 @@ fn status(error: &Error) -> u8 {
         ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Response => {
             NETWORK
         }
-        ErrorKind::Login if error.is_retryable() => TRY_LATER,
+        ErrorKind::Login | ErrorKind::Storage if error.is_retryable() => TRY_LATER,
         ErrorKind::Login => LOGIN,
         ErrorKind::Throttled | ErrorKind::Unavailable => TRY_LATER,
         _ => REFUSED,
@@ -129,7 +129,8 @@ fn status(error: &Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cognito_identity_credentials::CognitoIdentityCredentials;
+    use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
+    use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
 
     #[test]
     fn settings_are_shown_as_the_options_that_set_them() {
@@ -152,6 +153,27 @@ mod tests {
         ];
         for (builder, expected) in rows {
             assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
+        }
+    }
+
+    /// 5 is `EIO`, and 13 is `EACCES`.
+    #[cfg(unix)]
+    #[test]
+    fn a_refresh_token_on_a_disk_that_fails_is_tried_again_later() {
+        let storage = FaultyStorage::new();
+        let tokens = UserPoolTokens::builder()
+            .user_pool_id(FakeCognito::USER_POOL_ID)
+            .client_id("client")
+            .transport(FakeCognito::new())
+            .storage(storage.clone())
+            .build()
+            .unwrap();
+        for (number, status) in [(5, TRY_LATER), (13, REFUSED)] {
+            storage.fail_next("load", usize::MAX, io::Error::from_raw_os_error(number));
+            let failure = Failure::from(tokens.id_token().unwrap_err());
+            let is_temporary = failure.advice.as_deref() == Some(os_error::TEMPORARY_HINT);
+            assert_eq!((failure.status, is_temporary), (status, status == TRY_LATER), "{number}");
+            storage.clear_faults();
         }
     }
 }
