@@ -151,9 +151,9 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
         (":", with("--proxy=@/proc/self/mem", &[]), disk),
         (":", with("--policy=@/proc/self/mem", &role), disk),
         (":", with("--ca-file=/proc/self/mem", &[]), disk),
-        // With 4, the pair that waits for signals is missing. With 9, the pipe of the shell.
-        ("ulimit -n 4", of_login("cmd:cat token"), "Too many open files"),
-        ("ulimit -n 9", of_login("cmd:cat token"), "Too many open files"),
+        // With 4, the pair that waits for signals is missing. With 10, a pipe of the shell.
+        ("ulimit -n 4", of_login("cmd:cat token"), "signals cannot be caught for the command: "),
+        ("ulimit -n 10", of_login("cmd:cat token"), "the shell cannot be run: Too many open files"),
     ];
     // An emulator needs descriptors of its own.
     let is_emulated = std::env::var_os("TEST_RUNNER").is_some_and(|runner| !runner.is_empty());
@@ -164,7 +164,9 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
         for more in ["--no-cache", "--cache-dir=cache"] {
             let options: Vec<_> = options.iter().map(String::as_str).collect();
             let command = machine.command(&[&["process", more], &options[..]].concat());
-            let mut command = crate::service::after(script, &command);
+            // The limit decides only if the command inherits no other descriptors.
+            let script = format!("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; {script}");
+            let mut command = crate::service::after(&script, &command);
             command.env("SECRET", SECRET);
             let said = machine.finish(command);
             assert_eq!((said.status, &*said.out), (5, ""), "{options:?} {said:?}");
