@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET, for_each_row};
+use crate::diagnosis::examine;
+use crate::layout;
+use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, for_each_row};
 
 #[test]
 fn the_exit_status_says_what_to_do() {
@@ -176,11 +178,26 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
                 "{options:?} {said:?}"
             );
             assert!(!said.err.contains("sign in again"), "{options:?} {said:?}");
+            assert!(!said.err.contains("set --cache-dir"), "{options:?} {said:?}");
         }
     }
-    let said = machine.run(&["doctor", &format!("{login}@/proc/self/mem")]);
-    assert_eq!(said.status, 5, "{said:?}");
-    assert_eq!(said.out.matches(disk).count(), 1, "{said:?}");
+    let refresh_token = with("--refresh-token=@/proc/self/mem", &pool);
+    for options in [of_login("@/proc/self/mem"), refresh_token] {
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let said = examine(&machine, &options);
+        assert_eq!(said.status, 5, "{said:?}");
+        assert_eq!(said.out.matches(disk).count(), 1, "{said:?}");
+        assert!(said.out.contains("BAD     login "), "{said:?}");
+        assert!(said.out.contains("ok      settings "), "{said:?}");
+        let text = machine.fine(&[&["status"], &options[..]].concat());
+        let json = machine.fine(&[&["status", "--json"], &options[..]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(json["login_error"].as_str().unwrap().contains(disk), "{json}");
+        assert_eq!(json["identity_pool_id"], POOL, "{json}");
+        for shown in [POOL, disk] {
+            assert!(layout::joined(&text).contains(shown), "{text}");
+        }
+    }
     assert_eq!(machine.calls(), 0);
 }
 

@@ -27,11 +27,13 @@ pub(crate) struct Failure {
     /// Empty if it was already printed.
     pub(crate) message: String,
     pub(crate) advice: Option<String>,
+    /// Whether a source gives no login token, so it is unknown who the user is.
+    pub(crate) is_of_login: bool,
 }
 
 impl Failure {
     pub(crate) fn new(status: u8, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), advice: None }
+        Self { status, message: message.into(), advice: None, is_of_login: false }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -49,7 +51,7 @@ impl Failure {
     /// Creates the failure for a source that returns no login token.
     pub(crate) fn no_token(message: String, error: &(dyn StdError + 'static)) -> Self {
         let advice = advice::of_token(&message).map(str::to_owned);
-        Self { advice, ..Self::new(LOGIN, message) }.or_temporary(error)
+        Self { advice, is_of_login: true, ..Self::new(LOGIN, message) }.or_temporary(error)
     }
 
     /// Creates the failure for the file or another source of an option that cannot be read.
@@ -78,7 +80,7 @@ impl Failure {
         if regions::owner_is_misspelt(&message) {
             message = message.replace("; leave --region out", "");
         }
-        Self { status: status(error), message, advice: advice::of_error(error) }
+        Self { advice: advice::of_error(error), ..Self::new(status(error), message) }
     }
 
     pub(crate) fn already_printed(status: u8) -> Self {
