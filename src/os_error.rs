@@ -84,8 +84,11 @@ const TEMPORARY: [i32; 19] = {
 /// `ERROR_TOO_MANY_OPEN_FILES`, `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_OUTOFMEMORY`,
 /// `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`, `ERROR_NO_SYSTEM_RESOURCES` and
 /// `ERROR_COMMITMENT_LIMIT` of Windows.
-#[cfg(not(unix))]
+#[cfg(windows)]
 const TEMPORARY: [i32; 7] = [4, 8, 14, 32, 33, 1450, 1455];
+
+#[cfg(not(any(unix, windows)))]
+const TEMPORARY: [i32; 0] = [];
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +105,28 @@ mod tests {
         {
             use rustix::io::Errno;
 
+            let temporary = [
+                Errno::AGAIN,
+                Errno::MFILE,
+                Errno::NFILE,
+                Errno::NOBUFS,
+                Errno::NOMEM,
+                Errno::BUSY,
+                Errno::INTR,
+                Errno::IO,
+                Errno::TXTBSY,
+                Errno::CONNABORTED,
+                Errno::CONNREFUSED,
+                Errno::CONNRESET,
+                Errno::HOSTDOWN,
+                Errno::HOSTUNREACH,
+                Errno::NETDOWN,
+                Errno::NETUNREACH,
+                Errno::NOTCONN,
+                Errno::STALE,
+                Errno::TIMEDOUT,
+            ];
+            assert_eq!(TEMPORARY, temporary.map(Errno::raw_os_error));
             let lasting = [
                 Errno::NOENT,
                 Errno::ACCESS,
