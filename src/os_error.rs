@@ -1,7 +1,9 @@
-//! Tells which errors of the operating system are temporary. The command also compiles this
-//! file, so that the same errors are temporary for the library and for the command.
+//! Tells which errors of the operating system are temporary, and keeps such an error as the source
+//! of another one. The command also compiles this file, so that the same errors are temporary for
+//! the library and for the command.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 /// The hint for a temporary error.
@@ -19,6 +21,34 @@ pub(crate) fn is_temporary(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+/// The system failed. Its error is the source, which tells whether it is temporary. `{}` prints
+/// what failed, and `{:#}` adds the source.
+#[derive(Debug)]
+pub(crate) struct SystemFault {
+    what: String,
+    error: io::Error,
+}
+
+impl SystemFault {
+    pub(crate) fn new(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self { what, error }
+    }
+}
+
+impl fmt::Display for SystemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if f.alternate() { write!(f, ": {}", self.error) } else { Ok(()) }
+    }
+}
+
+impl Error for SystemFault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 #[cfg(unix)]
@@ -54,8 +84,11 @@ const TEMPORARY: [i32; 19] = {
 /// `ERROR_TOO_MANY_OPEN_FILES`, `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_OUTOFMEMORY`,
 /// `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`, `ERROR_NO_SYSTEM_RESOURCES` and
 /// `ERROR_COMMITMENT_LIMIT` of Windows.
-#[cfg(not(unix))]
+#[cfg(windows)]
 const TEMPORARY: [i32; 7] = [4, 8, 14, 32, 33, 1450, 1455];
+
+#[cfg(not(any(unix, windows)))]
+const TEMPORARY: [i32; 0] = [];
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +105,28 @@ mod tests {
         {
             use rustix::io::Errno;
 
+            let temporary = [
+                Errno::AGAIN,
+                Errno::MFILE,
+                Errno::NFILE,
+                Errno::NOBUFS,
+                Errno::NOMEM,
+                Errno::BUSY,
+                Errno::INTR,
+                Errno::IO,
+                Errno::TXTBSY,
+                Errno::CONNABORTED,
+                Errno::CONNREFUSED,
+                Errno::CONNRESET,
+                Errno::HOSTDOWN,
+                Errno::HOSTUNREACH,
+                Errno::NETDOWN,
+                Errno::NETUNREACH,
+                Errno::NOTCONN,
+                Errno::STALE,
+                Errno::TIMEDOUT,
+            ];
+            assert_eq!(TEMPORARY, temporary.map(Errno::raw_os_error));
             let lasting = [
                 Errno::NOENT,
                 Errno::ACCESS,

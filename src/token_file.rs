@@ -6,9 +6,9 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use self::unix::open;
-use crate::error::{BoxError, Error};
+use crate::error::BoxError;
 use crate::logins::TokenSource;
-use crate::os_error;
+use crate::os_error::{SystemFault, is_temporary};
 use crate::secret::read_to_end;
 use crate::token_text::token_in;
 
@@ -48,7 +48,9 @@ const MAX_FILE: u64 = 64 * 1024;
 ///   printable ASCII.
 ///
 /// After a temporary failure of the system, such as too many open files or an error of the disk,
-/// the error of `get()` [can be retried](crate::Error::is_retryable).
+/// the error of the system is the [`source`](std::error::Error::source) of the returned error:
+/// `{}` prints the file, and `{:#}` adds the cause. The error of `get()`
+/// [can be retried](crate::Error::is_retryable), even if your own token source wraps this one.
 ///
 /// # Blocking
 ///
@@ -80,11 +82,11 @@ impl TokenSource for FileToken {
 
     fn token_within(&self, limit: Duration) -> Result<String, BoxError> {
         let explain = |error: io::Error| -> BoxError {
-            let text = format!("{}: {error}", self.path.display());
-            if os_error::is_temporary(&error) {
-                return Error::temporary(text).into();
+            let (kind, path) = (error.kind(), self.path.display());
+            if is_temporary(&error) {
+                return io::Error::new(kind, SystemFault::new(path.to_string())(error)).into();
             }
-            io::Error::new(error.kind(), text).into()
+            io::Error::new(kind, format!("{path}: {error}")).into()
         };
         let wrong = |fault| explain(io::Error::new(io::ErrorKind::InvalidData, fault));
         let file = open(&self.path, limit).map_err(explain)?;
@@ -168,6 +170,10 @@ mod unix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::Error;
+    #[cfg(target_os = "linux")]
+    use std::fmt;
     use std::fs;
 
     #[test]
@@ -205,6 +211,36 @@ mod tests {
         }
         let error = FileToken::new("/no/such/token").token().unwrap_err();
         assert!(error.to_string().starts_with("/no/such/token: No such file"), "{error}");
+    }
+
+    /// Nothing is at address 0, so reading there is an error as of a broken disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_failure_of_the_system_is_retryable_if_a_token_source_of_the_program_wraps_it() {
+        #[derive(Debug)]
+        struct Own(BoxError);
+
+        impl fmt::Display for Own {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no token")
+            }
+        }
+
+        impl std::error::Error for Own {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&*self.0)
+            }
+        }
+
+        let error = FileToken::new("/proc/self/mem").token().unwrap_err();
+        let text = "/proc/self/mem: Input/output error (os error 5)";
+        assert_eq!(
+            (error.to_string().as_str(), format!("{error:#}").as_str()),
+            ("/proc/self/mem", text)
+        );
+        let error = Error::login("it failed".to_owned(), Some(Own(error).into()));
+        assert!(error.is_retryable(), "{error:#}");
+        assert_eq!(format!("{error:#}"), format!("it failed: no token: {text}"));
     }
 
     #[cfg(unix)]

@@ -53,7 +53,8 @@ pub enum ErrorKind {
     /// The storage could not be read, written or locked, or the library must not use it.
     /// [`Status::storage_error`](crate::Status::storage_error) returns this error. A refresh fails
     /// with it only if a `UserPoolTokens` has its refresh token nowhere else. Check that the
-    /// storage works.
+    /// storage works. [`is_retryable`](crate::Error::is_retryable) is true if the operating system
+    /// failed in a way that is temporary, such as too many open files.
     Storage,
 }
 

@@ -238,22 +238,13 @@ impl Error {
             | Kind::Refused => Kind::Login,
             kind => kind,
         };
-        let is_temporary = |source: &BoxError| os_error::is_temporary(&**source);
-        let (retry, hint) = match ours {
-            Some(ours) => (ours.retry(), None),
-            None if source.as_ref().is_some_and(is_temporary) => {
-                (Retry::AfterFailure, Some(os_error::TEMPORARY_HINT))
-            }
-            None => (Retry::Never, None),
+        let (retry, hint) = match (ours, &source) {
+            (Some(ours), _) => (ours.retry(), None),
+            (None, Some(source)) => retry_and_hint(&**source),
+            (None, None) => (Retry::Never, None),
         };
         let cause = source.map(Arc::from);
         Self(Arc::new(Inner { retry, hint, cause, ..Inner::local(kind, message) }))
-    }
-
-    /// Creates the error of a token source after a temporary failure of the operating system.
-    pub(crate) fn temporary(message: String) -> Self {
-        let (retry, hint) = (Retry::AfterFailure, Some(os_error::TEMPORARY_HINT));
-        Self(Arc::new(Inner { retry, hint, ..Inner::local(ErrorKind::Login, message) }))
     }
 
     pub(crate) fn unsuitable_token(message: String) -> Self {
@@ -280,9 +271,12 @@ impl Error {
         Self(Arc::new(Inner { refusal: Refusal::SignIn, hint, ..inner }))
     }
 
+    /// Creates the error of a failed storage. It is retryable after a temporary failure of the
+    /// operating system.
     pub(crate) fn storage(message: String, cause: io::Error) -> Self {
+        let (retry, hint) = retry_and_hint(&cause);
         let cause: Option<Arc<dyn StdError + Send + Sync>> = Some(Arc::new(cause));
-        Self(Arc::new(Inner { cause, ..Inner::local(ErrorKind::Storage, message) }))
+        Self(Arc::new(Inner { retry, hint, cause, ..Inner::local(ErrorKind::Storage, message) }))
     }
 
     /// Creates the error for a storage that works, but that the library must not use.
@@ -410,6 +404,15 @@ impl Error {
 
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// Returns whether to retry after an error of the operating system or of the program, and the hint.
+fn retry_and_hint(error: &(dyn StdError + 'static)) -> (Retry, Option<&'static str>) {
+    if os_error::is_temporary(error) {
+        (Retry::AfterFailure, Some(os_error::TEMPORARY_HINT))
+    } else {
+        (Retry::Never, None)
     }
 }
 
@@ -559,13 +562,32 @@ mod tests {
     fn a_token_source_that_failed_for_lack_of_resources_makes_a_retryable_error() {
         use rustix::io::Errno;
 
+        /// An error of the program, whose cause is an error of the system.
+        #[derive(Debug)]
+        struct Own(io::Error);
+
+        impl fmt::Display for Own {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no token")
+            }
+        }
+
+        impl StdError for Own {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+
         let too_many = || io::Error::from(Errno::MFILE);
         let no_file = io::Error::from(Errno::NOENT);
-        let rows: [(BoxError, bool); 4] = [
+        let denied = || io::Error::from(Errno::ACCESS);
+        let rows: [(BoxError, bool); 6] = [
             (too_many().into(), true),
-            (Error::storage("x".to_owned(), too_many()).into(), false),
-            (Error::temporary("x".to_owned()).into(), true),
+            (Own(too_many()).into(), true),
+            (Error::storage("x".to_owned(), too_many()).into(), true),
             (no_file.into(), false),
+            (Own(denied()).into(), false),
+            (Error::storage("x".to_owned(), denied()).into(), false),
         ];
         for (source, retryable) in rows {
             let text = source.to_string();

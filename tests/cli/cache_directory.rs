@@ -489,8 +489,14 @@ fn without_a_boot_id_a_warning_says_that_each_call_asks_the_service() {
         assert_eq!(said.err.matches("no credentials are cached, so each call").count(), 1);
         assert!(said.err.contains("what to do: make /proc/sys/kernel/random/boot_id"), "{said:?}");
     }
-    for arguments in [&["process", "--no-cache"][..], &["status"], &["doctor"]] {
+    let rows: [&[&str]; 4] =
+        [&["process", "--no-cache"], &["status"], &["doctor"], &["exec", "--serve", "--", "true"]];
+    for arguments in rows {
         let said = run(arguments);
         assert_eq!((said.status, &*said.err), (0, ""), "{arguments:?}");
     }
+    // Without its token file, `serve` ends at once.
+    let said = run(&["serve", "--token-file=none/token"]);
+    assert!(said.err.contains("none does not exist"), "{said:?}");
+    assert!(!said.err.contains("no credentials are cached"), "{said:?}");
 }

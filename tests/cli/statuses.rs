@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use cognito_identity_credentials::testing::Fault;
 use cognito_identity_credentials::transport::TransportErrorKind;
 
-use crate::service::{GET_CREDENTIALS, Machine, PROVIDER, ROLE, SECRET, for_each_row};
+use crate::diagnosis::examine;
+use crate::layout;
+use crate::service::{GET_CREDENTIALS, Machine, POOL, PROVIDER, ROLE, SECRET, for_each_row};
 
 #[test]
 fn the_exit_status_says_what_to_do() {
@@ -151,9 +153,9 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
         (":", with("--proxy=@/proc/self/mem", &[]), disk),
         (":", with("--policy=@/proc/self/mem", &role), disk),
         (":", with("--ca-file=/proc/self/mem", &[]), disk),
-        // With 4, the pair that waits for signals is missing. With 9, the pipe of the shell.
-        ("ulimit -n 4", of_login("cmd:cat token"), "Too many open files"),
-        ("ulimit -n 9", of_login("cmd:cat token"), "Too many open files"),
+        // With 4, the pair that waits for signals is missing. With 10, a pipe of the shell.
+        ("ulimit -n 4", of_login("cmd:cat token"), "signals cannot be caught for the command: "),
+        ("ulimit -n 10", of_login("cmd:cat token"), "the shell cannot be run: Too many open files"),
     ];
     // An emulator needs descriptors of its own.
     let is_emulated = std::env::var_os("TEST_RUNNER").is_some_and(|runner| !runner.is_empty());
@@ -164,7 +166,9 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
         for more in ["--no-cache", "--cache-dir=cache"] {
             let options: Vec<_> = options.iter().map(String::as_str).collect();
             let command = machine.command(&[&["process", more], &options[..]].concat());
-            let mut command = crate::service::after(script, &command);
+            // The limit decides only if the command inherits no other descriptors.
+            let script = format!("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; {script}");
+            let mut command = crate::service::after(&script, &command);
             command.env("SECRET", SECRET);
             let said = machine.finish(command);
             assert_eq!((said.status, &*said.out), (5, ""), "{options:?} {said:?}");
@@ -174,11 +178,26 @@ fn a_failure_of_the_system_is_no_reason_to_sign_in_again_or_to_change_an_option(
                 "{options:?} {said:?}"
             );
             assert!(!said.err.contains("sign in again"), "{options:?} {said:?}");
+            assert!(!said.err.contains("set --cache-dir"), "{options:?} {said:?}");
         }
     }
-    let said = machine.run(&["doctor", &format!("{login}@/proc/self/mem")]);
-    assert_eq!(said.status, 5, "{said:?}");
-    assert_eq!(said.out.matches(disk).count(), 1, "{said:?}");
+    let refresh_token = with("--refresh-token=@/proc/self/mem", &pool);
+    for options in [of_login("@/proc/self/mem"), refresh_token] {
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let said = examine(&machine, &options);
+        assert_eq!(said.status, 5, "{said:?}");
+        assert_eq!(said.out.matches(disk).count(), 1, "{said:?}");
+        assert!(said.out.contains("BAD     login "), "{said:?}");
+        assert!(said.out.contains("ok      settings "), "{said:?}");
+        let text = machine.fine(&[&["status"], &options[..]].concat());
+        let json = machine.fine(&[&["status", "--json"], &options[..]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(json["login_error"].as_str().unwrap().contains(disk), "{json}");
+        assert_eq!(json["identity_pool_id"], POOL, "{json}");
+        for shown in [POOL, disk] {
+            assert!(layout::joined(&text).contains(shown), "{text}");
+        }
+    }
     assert_eq!(machine.calls(), 0);
 }
 
@@ -315,7 +334,6 @@ fn only_types_without_secrets_have_debug() {
         "pub(crate) struct InvalidValue {",
         "pub(super) struct Fault {",
         "pub(super) struct Refusal {",
-        "pub(super) struct SystemFault {",
         // A certificate that a server presented.
         "struct Recorder {",
         "struct Time;",

@@ -110,5 +110,7 @@ fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
 }
 
 fn credentials(options: &Options) -> Result<Credentials, Failure> {
-    credentials::get(&credentials::settings(options)?.build()?, options)
+    let settings = credentials::settings(options)?;
+    credentials::warn_if_not_cached(&settings);
+    credentials::get(&settings.build()?, options)
 }

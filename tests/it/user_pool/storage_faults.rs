@@ -96,10 +96,15 @@ fn an_unreadable_token_does_not_require_a_sign_in() {
     let storage = FaultyStorage::new();
     pool.settings().storage(storage.clone()).build().unwrap().id_token().unwrap();
     let tokens = pool.bare().storage(storage.clone()).build().unwrap();
-    storage.fail_next("load", usize::MAX, io::ErrorKind::PermissionDenied);
-    let error = tokens.id_token().unwrap_err();
-    assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
-    storage.clear_faults();
+    // 5 is `EIO`.
+    let disk = io::Error::from_raw_os_error(5);
+    for (fault, is_temporary) in [(io::ErrorKind::PermissionDenied.into(), false), (disk, true)] {
+        storage.fail_next("load", usize::MAX, fault);
+        let error = tokens.id_token().unwrap_err();
+        assert_eq!((error.kind(), error.needs_sign_in()), (ErrorKind::Storage, false));
+        assert_eq!(error.is_retryable(), is_temporary, "{error:#}");
+        storage.clear_faults();
+    }
     tokens.id_token().unwrap();
 }
 

@@ -20,6 +20,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::fault::Fault;
 use super::remedy;
+use crate::messages::os_error::SystemFault;
 
 /// The name of a cache directory that the command chooses.
 pub(super) const NAME: &str = "cognito-credentials";
@@ -326,5 +327,5 @@ fn sync(directory: &OwnedFd) -> Result<(), Errno> {
 
 fn at(path: &Path, error: Errno) -> io::Error {
     let error = io::Error::from(error);
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(error.kind(), SystemFault::new(path.display().to_string())(error))
 }

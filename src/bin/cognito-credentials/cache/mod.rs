@@ -27,6 +27,7 @@ use cognito_identity_credentials::{Storage, StorageLock};
 
 use crate::messages::failure::Failure;
 use crate::messages::logger;
+use crate::messages::os_error::{TEMPORARY_HINT, is_temporary};
 use crate::options::arguments::Options;
 
 pub(crate) use bound_to_token::BoundToToken;
@@ -111,7 +112,8 @@ pub(crate) fn explain(error: &io::Error) -> (String, String) {
         "set --cache-dir to a directory that only this user can write to, or use --no-cache";
     match Fault::in_error(error) {
         Some(Fault { text, remedy: Some(remedy), .. }) => (text.clone(), remedy.clone()),
-        _ => (error.to_string(), general.to_owned()),
+        _ if is_temporary(error) => (format!("{error:#}"), TEMPORARY_HINT.to_owned()),
+        _ => (format!("{error:#}"), general.to_owned()),
     }
 }
 
@@ -134,7 +136,7 @@ impl Cache {
     /// Returns why nothing can be written to the directory, or to the parent in which it would be
     /// created. Writes nothing.
     pub(crate) fn not_writable(&self) -> Option<String> {
-        directory::check_access(self.path()).err().map(|error| error.to_string())
+        directory::check_access(self.path()).err().map(|error| format!("{error:#}"))
     }
 
     pub(crate) fn contains(&self, key: &str) -> io::Result<bool> {

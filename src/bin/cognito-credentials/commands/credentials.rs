@@ -17,19 +17,24 @@ const BOOT_ID: &str = "make /proc/sys/kernel/random/boot_id and /proc/self/timen
 pub(crate) fn settings(options: &Options) -> Result<Settings, Failure> {
     let mut settings = Settings::new(options, transport::new(options)?, cache::usable)?;
     let is_stored = settings.stores_credentials();
+    settings.builder = steps::log_refreshes(settings.builder, is_stored);
+    steps::log_settings(options, &settings);
+    Ok(settings)
+}
+
+/// Prints a warning if the cache cannot hold credentials. `serve` needs none: it keeps the
+/// credentials in memory.
+pub(crate) fn warn_if_not_cached(settings: &Settings) {
     // On other systems this is always so.
     if cfg!(any(target_os = "linux", target_os = "android"))
         && settings.cache.is_some()
-        && !is_stored
+        && !settings.stores_credentials()
     {
         logger::warn(format_args!(
             "no credentials are cached, so each call asks the service: the boot ID cannot be read"
         ));
         logger::advise(BOOT_ID);
     }
-    settings.builder = steps::log_refreshes(settings.builder, is_stored);
-    steps::log_settings(options, &settings);
-    Ok(settings)
 }
 
 /// Gets credentials. On a terminal, prints a line if this takes long.

@@ -9,6 +9,7 @@ use cognito_identity_credentials::{CredentialVariables, Credentials};
 
 use crate::login::secret_source::SecretSource;
 use crate::messages::failure::Failure;
+use crate::messages::os_error::{TEMPORARY_HINT, is_temporary};
 use crate::options::arguments::Options;
 
 /// The exit statuses that shells use.
@@ -61,6 +62,7 @@ pub(crate) fn cannot_run(program: &[OsString], error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => {
             (NOT_FOUND, "check the name of the program, or write its whole path")
         }
+        _ if is_temporary(error) => (NOT_EXECUTABLE, TEMPORARY_HINT),
         _ => (NOT_EXECUTABLE, "check that it is a program, and that this user may run it"),
     };
     let shown = program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
@@ -77,5 +79,30 @@ fn replace(mut command: Command) -> io::Error {
     match command.status() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
         Err(error) => error,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_program_that_cannot_be_run_now_is_run_later() {
+        let later = "try again later: ";
+        let rows = [
+            (Errno::NOENT, NOT_FOUND, "check the name"),
+            (Errno::ACCESS, NOT_EXECUTABLE, "check that it is a program"),
+            (Errno::NOEXEC, NOT_EXECUTABLE, "check that it is a program"),
+            (Errno::AGAIN, NOT_EXECUTABLE, later),
+            (Errno::NOMEM, NOT_EXECUTABLE, later),
+            (Errno::MFILE, NOT_EXECUTABLE, later),
+            (Errno::TXTBSY, NOT_EXECUTABLE, later),
+        ];
+        for (errno, status, advice) in rows {
+            let failure = cannot_run(&["program".into()], &errno.into());
+            assert_eq!(failure.status, status, "{errno}");
+            assert!(failure.advice.unwrap().starts_with(advice), "{errno}");
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Removed {
     /// Returns the first failure. All records have been tried before.
     fn finish(self, directory: &str) -> Result<Option<String>, Failure> {
         if let Some(error) = self.failure {
-            let message = format!("not everything could be removed from {directory}: {error}");
+            let message = format!("not everything could be removed from {directory}: {error:#}");
             return Err(Failure::new(REFUSED, message));
         }
         Ok(match &*self.what {

@@ -9,7 +9,7 @@ use crate::commands::offline;
 use crate::commands::output;
 use crate::commands::stored::{CacheState, Stored};
 use crate::messages::display;
-use crate::messages::failure::{Failure, LOGIN, REFUSED};
+use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::logger;
 use crate::options::arguments::Options;
 
@@ -46,7 +46,7 @@ pub(crate) fn status(options: &Options, json: bool) -> Result<(), Failure> {
             let stored = Stored::read(options, &settings)?;
             (settings.pool, None, stored)
         }
-        Err(failure) if failure.status == LOGIN => {
+        Err(failure) if failure.is_of_login => {
             let pool = offline::pool_without_tokens(options)?;
             let cache = cache::existing(options)?;
             let cache = cache.map(|cache| CacheState::new(&cache, None, None));

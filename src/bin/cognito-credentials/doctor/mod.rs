@@ -26,7 +26,7 @@ use crate::cache::{self, Cache};
 use crate::commands::offline;
 use crate::commands::stored::{CacheState, Stored};
 use crate::messages::display::{self, masked, rfc_3339, rounded};
-use crate::messages::failure::{Failure, LOGIN, REFUSED, TRY_LATER};
+use crate::messages::failure::{Failure, REFUSED};
 use crate::messages::logger;
 use crate::messages::origins::origins;
 use crate::options::arguments::Options;
@@ -127,9 +127,7 @@ fn prepare(
             report.add(Step::ok("settings", origins(options, settings.pool.as_deref())));
             Some((settings, credentials))
         }
-        Err(failure)
-            if failure.status == LOGIN || failure.status == TRY_LATER && !tokens_are_read =>
-        {
+        Err(failure) if failure.is_of_login => {
             // The step `login` has already reported a missing token of `--login`.
             if tokens_are_read {
                 report.add(Step::failure("login", &failure));

@@ -27,11 +27,13 @@ pub(crate) struct Failure {
     /// Empty if it was already printed.
     pub(crate) message: String,
     pub(crate) advice: Option<String>,
+    /// Whether a source gives no login token, so it is unknown who the user is.
+    pub(crate) is_of_login: bool,
 }
 
 impl Failure {
     pub(crate) fn new(status: u8, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), advice: None }
+        Self { status, message: message.into(), advice: None, is_of_login: false }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -49,7 +51,7 @@ impl Failure {
     /// Creates the failure for a source that returns no login token.
     pub(crate) fn no_token(message: String, error: &(dyn StdError + 'static)) -> Self {
         let advice = advice::of_token(&message).map(str::to_owned);
-        Self { advice, ..Self::new(LOGIN, message) }.or_temporary(error)
+        Self { advice, is_of_login: true, ..Self::new(LOGIN, message) }.or_temporary(error)
     }
 
     /// Creates the failure for the file or another source of an option that cannot be read.
@@ -78,7 +80,7 @@ impl Failure {
         if regions::owner_is_misspelt(&message) {
             message = message.replace("; leave --region out", "");
         }
-        Self { status: status(error), message, advice: advice::of_error(error) }
+        Self { advice: advice::of_error(error), ..Self::new(status(error), message) }
     }
 
     pub(crate) fn already_printed(status: u8) -> Self {
@@ -119,7 +121,7 @@ fn status(error: &Error) -> u8 {
         ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Response => {
             NETWORK
         }
-        ErrorKind::Login if error.is_retryable() => TRY_LATER,
+        ErrorKind::Login | ErrorKind::Storage if error.is_retryable() => TRY_LATER,
         ErrorKind::Login => LOGIN,
         ErrorKind::Throttled | ErrorKind::Unavailable => TRY_LATER,
         _ => REFUSED,
@@ -129,7 +131,8 @@ fn status(error: &Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cognito_identity_credentials::CognitoIdentityCredentials;
+    use cognito_identity_credentials::testing::{FakeCognito, FaultyStorage};
+    use cognito_identity_credentials::{CognitoIdentityCredentials, UserPoolTokens};
 
     #[test]
     fn settings_are_shown_as_the_options_that_set_them() {
@@ -152,6 +155,27 @@ mod tests {
         ];
         for (builder, expected) in rows {
             assert_eq!(Failure::from(builder.build().unwrap_err()).message, expected);
+        }
+    }
+
+    /// 5 is `EIO`, and 13 is `EACCES`.
+    #[cfg(unix)]
+    #[test]
+    fn a_refresh_token_on_a_disk_that_fails_is_tried_again_later() {
+        let storage = FaultyStorage::new();
+        let tokens = UserPoolTokens::builder()
+            .user_pool_id(FakeCognito::USER_POOL_ID)
+            .client_id("client")
+            .transport(FakeCognito::new())
+            .storage(storage.clone())
+            .build()
+            .unwrap();
+        for (number, status) in [(5, TRY_LATER), (13, REFUSED)] {
+            storage.fail_next("load", usize::MAX, io::Error::from_raw_os_error(number));
+            let failure = Failure::from(tokens.id_token().unwrap_err());
+            let is_temporary = failure.advice.as_deref() == Some(os_error::TEMPORARY_HINT);
+            assert_eq!((failure.status, is_temporary), (status, status == TRY_LATER), "{number}");
+            storage.clear_faults();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 
 use cognito_identity_credentials::Error;
 
-pub(crate) use of_library::TEMPORARY_HINT;
+pub(crate) use of_library::{SystemFault, TEMPORARY_HINT};
 
 /// Returns `true` if the source of a secret or of a file may work later without any change.
 pub(crate) fn is_temporary(error: &(dyn StdError + 'static)) -> bool {

@@ -342,6 +342,7 @@ mod tests {
                     if let Some(answer) = self.keeper.waiting(&mut wait, now) {
                         break answer;
                     }
+                    assert!(self.keeper.schedule.running, "the request waits for nothing");
                 },
             };
             String::from_utf8(answer.bytes.to_vec()).unwrap()

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use cognito_identity_credentials::BoxError;
 use zeroize::Zeroizing;
 
-use super::fault::{MAX_OUTPUT, SystemFault, TOO_LONG, is_late};
+use super::fault::{CANNOT_RUN, MAX_OUTPUT, TOO_LONG, is_late};
+use crate::messages::os_error::SystemFault;
 
 type Output = io::Result<Zeroizing<Vec<u8>>>;
 
 pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>, BoxError> {
-    let mut child = shell.spawn().map_err(SystemFault::cannot_run)?;
+    let mut child = shell.spawn().map_err(SystemFault::new(CANNOT_RUN))?;
     let outcome = wait(&mut child, limit);
     if outcome.is_err() {
         let _ = child.kill();

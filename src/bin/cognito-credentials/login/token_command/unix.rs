@@ -14,10 +14,11 @@ use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 use zeroize::Zeroizing;
 
-use super::fault::{MAX_OUTPUT, SystemFault, TOO_LONG, is_late};
+use super::fault::{CANNOT_RUN, MAX_OUTPUT, TOO_LONG, is_late};
 use super::process_group::{ProcessGroup, Shell};
 use super::running::{self, Running};
 use crate::login::token_text::token_in;
+use crate::messages::os_error::SystemFault;
 use crate::signals::Signals;
 
 /// How long the processes of a command have between SIGTERM and SIGKILL.
@@ -37,7 +38,7 @@ pub(super) fn output(mut shell: Command, limit: Duration) -> Result<Zeroizing<Ve
     // Caught before the start, so that no signal leaves the command running.
     let signals = Signals::catch(&[SIGCHLD])
         .map_err(SystemFault::new("signals cannot be caught for the command"))?;
-    let mut child = shell.process_group(0).spawn().map_err(SystemFault::cannot_run)?;
+    let mut child = shell.process_group(0).spawn().map_err(SystemFault::new(CANNOT_RUN))?;
     let group = ProcessGroup(Pid::from_child(&child));
     let outcome = match child.stdout.take() {
         Some(stdout) => wait(&group, stdout, &signals, begun, limit),
