@@ -460,10 +460,13 @@ fn without_room_for_a_file_the_command_prints_a_warning_and_the_credentials() {
             assert!(!machine.path("token").exists());
         }
         let machine = Machine::new();
-        let command = machine.command(&["process", "--no-cache"]);
-        let said = machine.finish(after(&format!("{trap}ulimit -f 0; exec > keys"), &command));
-        assert_eq!(said.status, 1, "{trap}{said:?}");
-        assert!(said.err.contains("standard output: File too large"), "{said:?}");
+        for (arguments, status) in [(&["process", "--no-cache"][..], 1), (&["--help"], 0)] {
+            let command = machine.command(arguments);
+            let said = machine.finish(after(&format!("{trap}ulimit -f 0; exec > text"), &command));
+            assert_eq!(said.status, status, "{trap}{arguments:?} {said:?}");
+            let is_reported = said.err.contains("standard output: File too large");
+            assert_eq!(is_reported, status == 1, "{said:?}");
+        }
     }
 }
 

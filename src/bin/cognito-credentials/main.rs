@@ -67,6 +67,8 @@ use options::arguments::{self, Arguments, Command, Options};
 use options::usage;
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    signals::survive_file_size_limit();
     let done = match arguments::read() {
         Ok(arguments) => run(arguments),
         Err(error) => usage::report(&error),
@@ -79,8 +81,6 @@ fn main() -> ExitCode {
 
 fn run(Arguments { command, options }: Arguments) -> Result<(), Failure> {
     logger::start(options.verbose);
-    #[cfg(unix)]
-    signals::survive_file_size_limit();
     match command {
         Command::Process => output::process(&credentials(&options)?),
         Command::Env { format } => output::env(&credentials(&options)?, format),

@@ -59,10 +59,11 @@ impl TokenFile {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&directory, &temporary, flags, mode)?.into();
         let mut created = Self { path: path.to_owned(), directory, name: temporary, file };
-        // If the file system has no locks, the file works without one.
-        let _ = flock(&created.file, FlockOperation::NonBlockingLockExclusive);
-        // The umask may have removed rights of the owner.
-        fchmod(&created.file, mode)?;
+        lock(&created.file)?;
+        // The umask may have removed rights of the owner. vfat and CIFS may not allow another mode.
+        let is_private = fstat(&created.file)?.st_mode & 0o677 == 0o600;
+        fchmod(&created.file, mode)
+            .or_else(|error| if is_private { Ok(()) } else { Err(error) })?;
         // Written without a newline, because several SDKs send the whole content as a header.
         created.file.write_all(token.as_str().as_bytes())?;
         // Without a sync, a loss of power can leave a damaged file. `serve` does not replace it.
@@ -70,20 +71,29 @@ impl TokenFile {
         if let Some(left_over) = open_left_over(&created.directory, name)? {
             check_token(left_over)?;
         }
+        // Another process may have removed the file before it was locked.
+        if !created.is_in_place() {
+            return Err(in_use());
+        }
         renameat(&created.directory, &created.name, &created.directory, name)?;
         name.clone_into(&mut created.name);
         Ok(created)
     }
 }
 
+impl TokenFile {
+    /// Returns `false` if another process has removed or replaced the file.
+    fn is_in_place(&self) -> bool {
+        let found = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        matches!((found, fstat(&self.file)), (Ok(found), Ok(own))
+            if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino))
+    }
+}
+
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        let found = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
-        // Another process may have replaced the file.
-        if let (Ok(found), Ok(own)) = (found, fstat(&self.file)) {
-            if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) {
-                let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
-            }
+        if self.is_in_place() {
+            let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
     }
 }
@@ -153,11 +163,21 @@ fn open_left_over(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<File>>
         ));
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = openat(directory, name, flags, Mode::empty())?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-        return Err(io::Error::other("is in use by another cognito-credentials serve"));
+    let file = openat(directory, name, flags, Mode::empty())?.into();
+    lock(&file)?;
+    Ok(Some(file))
+}
+
+/// If the file system has no locks, the file works without one.
+fn lock(file: &File) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(in_use()),
+        _ => Ok(()),
     }
-    Ok(Some(file.into()))
+}
+
+fn in_use() -> io::Error {
+    io::Error::other("is in use by another cognito-credentials serve")
 }
 
 /// Returns an error unless the file has exactly a token. Any other file may be named by mistake.
