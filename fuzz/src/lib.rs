@@ -23,7 +23,7 @@ const SENTINELS: [&str; 3] =
     [TOKEN, "5e471e10-5e47-5e47-5e47-5e471e105e47", "5e471e10-0002-4000-8000-000000000002"];
 
 /// The time of a new `ManualClock`, in seconds since 1970.
-const START: u64 = 1_767_225_600;
+pub const START: u64 = 1_767_225_600;
 
 pub const GOOD_KEYS: &str = r#"{"Credentials":{"AccessKeyId":"GOODKEY","SecretKey":"good/secret","SessionToken":"good/session","Expiration":1767229200}}"#;
 
