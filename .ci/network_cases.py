@@ -300,7 +300,7 @@ def limit_rows():
         here,
         under=NO_THREAD,
         login=f"cmd:echo {TOKEN}",
-        statuses=(4,),
+        statuses=(5,),
         says=("accounts.google.com|cmd:",),
     )
     for count in (4, 5, 6, 7, 8):
