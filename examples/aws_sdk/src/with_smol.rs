@@ -3,7 +3,7 @@
 //!
 //! `AWS_COGNITO_IDENTITY_POOL_ID` is the pool, and `AWS_ENDPOINT_URL` an emulator on loopback.
 
-mod common;
+mod caller_identity;
 
 use std::error::Error;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let under_smol = |config: aws_sdk_sts::config::Builder| {
         config.http_client(http.clone()).sleep_impl(SmolSleep)
     };
-    smol::block_on(common::run(under_smol))
+    smol::block_on(caller_identity::run(under_smol))
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! `AWS_COGNITO_IDENTITY_POOL_ID` is the pool, and `AWS_ENDPOINT_URL` an emulator on loopback,
 //! because the client here has no TLS.
 
-mod common;
+mod caller_identity;
 
 use std::error::Error;
 
@@ -16,5 +16,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // The runtime has one thread, to show that a refresh does not block it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(common::run(under_tokio))
+    runtime.block_on(caller_identity::run(under_tokio))
 }

@@ -79,9 +79,7 @@ impl TokenFile {
         name.clone_into(&mut created.name);
         Ok(created)
     }
-}
 
-impl TokenFile {
     /// Returns `false` if another process has removed or replaced the file.
     fn is_in_place(&self) -> bool {
         let found = statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
